@@ -1,0 +1,188 @@
+//! Where a server listens and where a socket connects to.
+//!
+//! An [`Endpoint`] is an address as a user writes it, before the operating system has seen it: a literal, `localhost`,
+//! or a port alone. It resolves no names: a lookup would block the loop or need a thread. It is not the address of a
+//! connection; that is std's [`SocketAddr`]. The floors above parse one when they are asked to listen or to connect.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::str::FromStr;
+
+use crate::error::Error;
+
+/// The place that a server listens on, or that a socket connects to.
+///
+/// ```
+/// use tidegate::Endpoint;
+///
+/// assert_eq!("127.0.0.1:7000".parse::<Endpoint>()?.to_string(), "127.0.0.1:7000");
+/// assert_eq!("localhost:7000".parse::<Endpoint>()?, Endpoint::Localhost(7000));
+/// assert_eq!("7000".parse::<Endpoint>()?, Endpoint::Port(7000));
+/// assert_eq!(":7000".parse::<Endpoint>()?, Endpoint::Port(7000));
+/// assert!("example.org:80".parse::<Endpoint>().is_err());
+/// # Ok::<(), tidegate::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Endpoint {
+    /// A literal address and a port.
+    Ip(SocketAddr),
+    /// The machine itself: a server takes 127.0.0.1, a client tries 127.0.0.1, then `::1`.
+    Localhost(u16),
+    /// A port alone. A server takes every address: `[::]` for both families, `0.0.0.0` where there is no IPv6.
+    /// A client means [`Endpoint::Localhost`], as in Node.
+    Port(u16),
+}
+
+impl Endpoint {
+    /// The port, 0 where the system is to choose.
+    pub fn port(&self) -> u16 {
+        match self {
+            Endpoint::Ip(address) => address.port(),
+            Endpoint::Localhost(port) | Endpoint::Port(port) => *port,
+        }
+    }
+
+    /// The addresses to try in turn for a server; the first that the system can bind is taken.
+    pub(crate) fn to_listen_on(self) -> Candidates {
+        match self {
+            Endpoint::Ip(address) => Candidates::one(address),
+            Endpoint::Localhost(port) => Candidates::one((Ipv4Addr::LOCALHOST, port).into()),
+            Endpoint::Port(port) => {
+                Candidates::two((Ipv6Addr::UNSPECIFIED, port).into(), (Ipv4Addr::UNSPECIFIED, port).into())
+            }
+        }
+    }
+
+    /// The addresses to try in turn for a client.
+    pub(crate) fn to_connect_to(self) -> Candidates {
+        match self {
+            Endpoint::Ip(address) => Candidates::one(address),
+            Endpoint::Localhost(port) | Endpoint::Port(port) => {
+                Candidates::two((Ipv4Addr::LOCALHOST, port).into(), (Ipv6Addr::LOCALHOST, port).into())
+            }
+        }
+    }
+}
+
+/// One or two addresses to try in turn.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Candidates {
+    pub first: SocketAddr,
+    pub second: Option<SocketAddr>,
+}
+
+impl Candidates {
+    fn one(first: SocketAddr) -> Self {
+        Candidates { first, second: None }
+    }
+
+    fn two(first: SocketAddr, second: SocketAddr) -> Self {
+        Candidates { first, second: Some(second) }
+    }
+}
+
+impl FromStr for Endpoint {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        if let Ok(address) = text.parse::<SocketAddr>() {
+            return Ok(Endpoint::Ip(address));
+        }
+        let (host, port) = text.rsplit_once(':').unwrap_or(("", text));
+        let port = match port.parse::<u16>() {
+            Ok(number) if port.bytes().all(|byte| byte.is_ascii_digit()) => number,
+            _ => return Err(Error::invalid(format!("bad port in '{text}': a port is a number from 0 to 65535"))),
+        };
+        match host {
+            "" => Ok(Endpoint::Port(port)),
+            "localhost" => Ok(Endpoint::Localhost(port)),
+            _ if host.parse::<Ipv6Addr>().is_ok() => {
+                Err(Error::invalid(format!("bad address '{text}': write an IPv6 address in brackets, [{host}]:{port}")))
+            }
+            _ => Err(Error::invalid(format!(
+                "cannot look up '{host}': only addresses and 'localhost' are taken, names are not resolved"
+            ))),
+        }
+    }
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Endpoint::Ip(address) => address.fmt(f),
+            Endpoint::Localhost(port) => write!(f, "localhost:{port}"),
+            Endpoint::Port(port) => write!(f, ":{port}"),
+        }
+    }
+}
+
+impl From<SocketAddr> for Endpoint {
+    fn from(address: SocketAddr) -> Self {
+        Endpoint::Ip(address)
+    }
+}
+
+impl From<u16> for Endpoint {
+    fn from(port: u16) -> Self {
+        Endpoint::Port(port)
+    }
+}
+
+impl<I: Into<IpAddr>> From<(I, u16)> for Endpoint {
+    fn from((ip, port): (I, u16)) -> Self {
+        Endpoint::Ip(SocketAddr::new(ip.into(), port))
+    }
+}
+
+/// What can be taken for an [`Endpoint`]: text, a port, std's addresses.
+///
+/// It is a trait of its own because text can be wrong: the error is that of the call that was given the text.
+pub trait ToEndpoint {
+    /// The endpoint meant.
+    ///
+    /// # Errors
+    /// Text that is neither an address with a port, nor `localhost:PORT`, nor a port.
+    fn to_endpoint(&self) -> Result<Endpoint, Error>;
+}
+
+impl ToEndpoint for &str {
+    fn to_endpoint(&self) -> Result<Endpoint, Error> {
+        self.parse()
+    }
+}
+
+impl ToEndpoint for String {
+    fn to_endpoint(&self) -> Result<Endpoint, Error> {
+        self.parse()
+    }
+}
+
+impl ToEndpoint for &String {
+    fn to_endpoint(&self) -> Result<Endpoint, Error> {
+        self.parse()
+    }
+}
+
+impl ToEndpoint for Endpoint {
+    fn to_endpoint(&self) -> Result<Endpoint, Error> {
+        Ok(*self)
+    }
+}
+
+impl ToEndpoint for SocketAddr {
+    fn to_endpoint(&self) -> Result<Endpoint, Error> {
+        Ok((*self).into())
+    }
+}
+
+impl ToEndpoint for u16 {
+    fn to_endpoint(&self) -> Result<Endpoint, Error> {
+        Ok((*self).into())
+    }
+}
+
+impl<I: Into<IpAddr> + Copy> ToEndpoint for (I, u16) {
+    fn to_endpoint(&self) -> Result<Endpoint, Error> {
+        Ok((*self).into())
+    }
+}

@@ -1,0 +1,269 @@
+//! What can go wrong, with Node's codes.
+//!
+//! One type serves the `Err` of a call and the `error` event of a connection. It holds no state of its own: it is a
+//! code, the system call and the address it was about, and it turns into text only when somebody prints it.
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+
+/// An error of a call, or of a connection.
+///
+/// ```
+/// use tidegate::{Code, Error};
+///
+/// let error = Error::from(std::io::Error::from_raw_os_error(98)); // what Linux calls EADDRINUSE
+/// assert_eq!(error.code().name(), "EADDRINUSE");
+/// assert_eq!(error.code(), Code::Os(98));
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Error {
+    code: Code,
+    syscall: Option<Syscall>,
+    address: Option<SocketAddr>,
+    detail: Option<Box<str>>,
+}
+
+impl Error {
+    pub(crate) fn new(code: Code) -> Self {
+        Error { code, syscall: None, address: None, detail: None }
+    }
+
+    /// A wrong argument. `detail` names the value, the bound and the way out.
+    pub(crate) fn invalid(detail: impl Into<Box<str>>) -> Self {
+        Error { detail: Some(detail.into()), ..Error::new(Code::InvalidArgument) }
+    }
+
+    pub(crate) fn system(error: &io::Error, syscall: Syscall) -> Self {
+        Error { syscall: Some(syscall), ..Error::from_io(error) }
+    }
+
+    pub(crate) fn at(self, address: SocketAddr) -> Self {
+        Error { address: Some(address), ..self }
+    }
+
+    fn from_io(error: &io::Error) -> Self {
+        match error.raw_os_error() {
+            Some(number) => Error::new(Code::Os(number)),
+            None => Error { detail: Some(error.to_string().into()), ..Error::new(Code::Other) },
+        }
+    }
+
+    /// Which error it is.
+    pub fn code(&self) -> Code {
+        self.code
+    }
+
+    /// The system call that failed, if one did.
+    pub fn syscall(&self) -> Option<Syscall> {
+        self.syscall
+    }
+
+    /// The address that the failed call was about.
+    pub fn address(&self) -> Option<SocketAddr> {
+        self.address
+    }
+}
+
+impl fmt::Display for Error {
+    /// `listen EADDRINUSE: address already in use 127.0.0.1:8080`, as Node words it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(syscall) = self.syscall {
+            write!(f, "{syscall} ")?;
+        }
+        match (&self.detail, self.code) {
+            (Some(detail), _) => f.write_str(detail)?,
+            (None, Code::Os(number)) => write!(f, "{}: {}", self.code.name(), describe(number))?,
+            (None, code) => f.write_str(code.meaning())?,
+        }
+        match self.address {
+            Some(address) => write!(f, " {address}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl std::error::Error for Error {}
+
+impl From<io::Error> for Error {
+    fn from(error: io::Error) -> Self {
+        Error::from_io(&error)
+    }
+}
+
+impl From<Error> for io::Error {
+    fn from(error: Error) -> Self {
+        match error.code {
+            Code::Os(number) => io::Error::from_raw_os_error(number),
+            Code::InvalidArgument => io::Error::new(io::ErrorKind::InvalidInput, error),
+            _ => io::Error::other(error),
+        }
+    }
+}
+
+/// What the operating system says about an error number, without Rust's `(os error N)` behind it, in lower case as in
+/// Node and libuv.
+pub(crate) fn describe(number: i32) -> String {
+    let text = io::Error::from_raw_os_error(number).to_string();
+    let text = text.rsplit_once(" (os error").map_or(text.as_str(), |(words, _)| words);
+    let mut letters = text.chars();
+    match letters.next() {
+        Some(first) => first.to_lowercase().chain(letters).collect(),
+        None => String::new(),
+    }
+}
+
+/// Which error. [`Code::name`] gives Node's `error.code`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Code {
+    /// An error number of the operating system, such as `ECONNRESET`.
+    Os(i32),
+    /// An argument is out of its range; the message says which and what would do.
+    InvalidArgument,
+    /// `write` after `end`.
+    WriteAfterEnd,
+    /// `write` or `end` after `destroy`.
+    Destroyed,
+    /// `end` after `finish`.
+    AlreadyFinished,
+    /// A call on a socket that is not connected.
+    SocketClosed,
+    /// A write that waited for a connection that never came.
+    ClosedBeforeConnection,
+    /// `write` after the other side's end, without half-open.
+    EndedByOtherParty,
+    /// A write that `destroy` cut off.
+    Canceled,
+    /// The id is of something that is gone.
+    Gone,
+    /// An error with no number, of a kind that Node does not have.
+    Other,
+}
+
+impl Code {
+    /// Node's name for it: `"ECONNRESET"`, `"ERR_STREAM_WRITE_AFTER_END"`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Code::Os(number) => os_name(number),
+            Code::InvalidArgument => "ERR_INVALID_ARG_VALUE",
+            Code::WriteAfterEnd => "ERR_STREAM_WRITE_AFTER_END",
+            Code::Destroyed => "ERR_STREAM_DESTROYED",
+            Code::AlreadyFinished => "ERR_STREAM_ALREADY_FINISHED",
+            Code::SocketClosed | Code::Gone => "ERR_SOCKET_CLOSED",
+            Code::ClosedBeforeConnection => "ERR_SOCKET_CLOSED_BEFORE_CONNECTION",
+            Code::EndedByOtherParty => "EPIPE",
+            Code::Canceled => "ECANCELED",
+            Code::Other => "UNKNOWN",
+        }
+    }
+
+    fn meaning(self) -> &'static str {
+        match self {
+            Code::Os(_) | Code::Other => "unknown error",
+            Code::InvalidArgument => "invalid argument",
+            Code::WriteAfterEnd => "write after end",
+            Code::Destroyed => "cannot write after a stream was destroyed",
+            Code::AlreadyFinished => "cannot end after a stream was finished",
+            Code::SocketClosed => "socket is closed",
+            Code::ClosedBeforeConnection => "socket closed before the connection was established",
+            Code::EndedByOtherParty => "this socket has been ended by the other party",
+            Code::Canceled => "operation canceled",
+            Code::Gone => "nothing of this id exists any more",
+        }
+    }
+}
+
+/// The calls that an error can be about, by Node's names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Syscall {
+    /// `accept4(2)`.
+    Accept,
+    /// `bind(2)` of a client.
+    Bind,
+    /// `connect(2)`.
+    Connect,
+    /// `socket(2)`, `bind(2)` and `listen(2)` of a server.
+    Listen,
+    /// `epoll_ctl(2)` or `kevent(2)`.
+    Register,
+    /// `read(2)`.
+    Read,
+    /// `setsockopt(2)`.
+    SetOption,
+    /// `shutdown(2)`.
+    Shutdown,
+    /// `epoll_wait(2)` or `kevent(2)`.
+    Wait,
+    /// `write(2)` or `writev(2)`.
+    Write,
+}
+
+impl fmt::Display for Syscall {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Syscall::Accept => "accept",
+            Syscall::Bind => "bind",
+            Syscall::Connect => "connect",
+            Syscall::Listen => "listen",
+            Syscall::Register => "register",
+            Syscall::Read => "read",
+            Syscall::SetOption => "setsockopt",
+            Syscall::Shutdown => "shutdown",
+            Syscall::Wait => "wait",
+            Syscall::Write => "write",
+        })
+    }
+}
+
+/// The name of an error number on this system; `"UNKNOWN"` for one that no socket or file call gives.
+#[cfg(unix)]
+fn os_name(number: i32) -> &'static str {
+    use rustix::io::Errno;
+
+    macro_rules! table {
+        ($($errno:ident $name:literal,)*) => {
+            match Errno::from_raw_os_error(number) {
+                $(Errno::$errno => $name,)*
+                _ => "UNKNOWN",
+            }
+        };
+    }
+    table! {
+        ACCESS "EACCES", ADDRINUSE "EADDRINUSE", ADDRNOTAVAIL "EADDRNOTAVAIL", AFNOSUPPORT "EAFNOSUPPORT",
+        AGAIN "EAGAIN", ALREADY "EALREADY", BADF "EBADF", CANCELED "ECANCELED", CONNABORTED "ECONNABORTED",
+        CONNREFUSED "ECONNREFUSED", CONNRESET "ECONNRESET", DQUOT "EDQUOT", EXIST "EEXIST", FBIG "EFBIG",
+        HOSTDOWN "EHOSTDOWN", HOSTUNREACH "EHOSTUNREACH", INPROGRESS "EINPROGRESS", INTR "EINTR", INVAL "EINVAL",
+        IO "EIO", ISCONN "EISCONN", ISDIR "EISDIR", MFILE "EMFILE", MSGSIZE "EMSGSIZE",
+        NAMETOOLONG "ENAMETOOLONG", NETDOWN "ENETDOWN", NETUNREACH "ENETUNREACH", NFILE "ENFILE",
+        NOBUFS "ENOBUFS", NOENT "ENOENT", NOMEM "ENOMEM", NOPROTOOPT "ENOPROTOOPT", NOSPC "ENOSPC",
+        NOTCONN "ENOTCONN", NOTDIR "ENOTDIR", NOTSOCK "ENOTSOCK", OPNOTSUPP "EOPNOTSUPP", PERM "EPERM",
+        PIPE "EPIPE", PROTO "EPROTO", PROTONOSUPPORT "EPROTONOSUPPORT", ROFS "EROFS", TIMEDOUT "ETIMEDOUT",
+    }
+}
+
+#[cfg(not(unix))]
+fn os_name(_number: i32) -> &'static str {
+    "UNKNOWN"
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_reads_as_nodes_does() {
+        let error = Error::system(&io::Error::from_raw_os_error(98), Syscall::Listen)
+            .at(SocketAddr::from(([127, 0, 0, 1], 8080)));
+        assert_eq!(error.to_string(), "listen EADDRINUSE: address already in use 127.0.0.1:8080");
+        assert_eq!(error.code().name(), "EADDRINUSE");
+    }
+
+    #[test]
+    fn a_wrong_argument_says_what_would_do() {
+        let error = "70000".parse::<crate::Endpoint>().expect_err("a port has 16 bits");
+        assert_eq!(error.to_string(), "bad port in '70000': a port is a number from 0 to 65535");
+        assert_eq!(error.code(), Code::InvalidArgument);
+    }
+}
