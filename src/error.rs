@@ -34,6 +34,11 @@ impl Error {
         Error { detail: Some(detail.into()), ..Error::new(Code::InvalidArgument) }
     }
 
+    /// An output limit was passed. `detail` has the figures.
+    pub(crate) fn limit(detail: impl Into<Box<str>>) -> Self {
+        Error { detail: Some(detail.into()), ..Error::new(Code::OutputLimit) }
+    }
+
     pub(crate) fn system(error: &io::Error, syscall: Syscall) -> Self {
         Error { syscall: Some(syscall), ..Error::from_io(error) }
     }
@@ -135,6 +140,8 @@ pub enum Code {
     EndedByOtherParty,
     /// A write that `destroy` cut off.
     Canceled,
+    /// The other side did not read, and an output limit ended the connection.
+    OutputLimit,
     /// The id is of something that is gone.
     Gone,
     /// An error with no number, of a kind that Node does not have.
@@ -154,6 +161,7 @@ impl Code {
             Code::ClosedBeforeConnection => "ERR_SOCKET_CLOSED_BEFORE_CONNECTION",
             Code::EndedByOtherParty => "EPIPE",
             Code::Canceled => "ECANCELED",
+            Code::OutputLimit => "ERR_OUTPUT_LIMIT",
             Code::Other => "UNKNOWN",
         }
     }
@@ -169,6 +177,7 @@ impl Code {
             Code::ClosedBeforeConnection => "socket closed before the connection was established",
             Code::EndedByOtherParty => "this socket has been ended by the other party",
             Code::Canceled => "operation canceled",
+            Code::OutputLimit => "output limit passed",
             Code::Gone => "nothing of this id exists any more",
         }
     }

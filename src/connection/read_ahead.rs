@@ -1,0 +1,58 @@
+//! What was read from the kernel and not delivered yet: a queue of chunks.
+//!
+//! A connection reads ahead only while nobody takes its data, up to its high-water mark, and owns memory only then.
+
+use std::collections::VecDeque;
+
+/// Chunks that wait for `resume`.
+#[derive(Debug, Default)]
+pub(crate) struct ReadAhead {
+    /// Boxed, because nearly every connection has none nearly always.
+    chunks: Option<Box<VecDeque<Vec<u8>>>>,
+    /// Always the sum of the chunks' lengths.
+    length: usize,
+}
+
+impl ReadAhead {
+    pub fn push(&mut self, chunk: &[u8]) {
+        self.length += chunk.len();
+        self.chunks.get_or_insert_default().push_back(chunk.to_vec());
+    }
+
+    pub fn pop(&mut self) -> Option<Vec<u8>> {
+        let chunks = self.chunks.as_mut()?;
+        let chunk = chunks.pop_front()?;
+        if chunks.is_empty() {
+            self.chunks = None;
+        }
+        self.length -= chunk.len();
+        Some(chunk)
+    }
+
+    pub fn clear(&mut self) {
+        *self = ReadAhead::default();
+    }
+
+    #[inline]
+    pub fn length(&self) -> usize {
+        self.length
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn chunks_come_back_as_they_went_in() {
+        let mut ahead = ReadAhead::default();
+        ahead.push(b"one");
+        ahead.push(b"two!");
+        assert_eq!(ahead.length(), 7);
+        assert_eq!(ahead.pop().as_deref(), Some(&b"one"[..]));
+        assert_eq!(ahead.pop().as_deref(), Some(&b"two!"[..]));
+        assert_eq!(ahead.pop(), None);
+        assert_eq!(ahead.length(), 0);
+        assert!(ahead.chunks.is_none(), "it owns no memory when it is empty");
+    }
+}

@@ -1,0 +1,400 @@
+//! The bytes that a connection still owes the kernel, in order.
+//!
+//! It is storage only: what may be written and when, `mod.rs` decides; the net empties it with `write_vectored`.
+//!
+//! ```text
+//!   front                                                       back
+//!   [ owned: 3 writes, one buffer ][ shared: segment 4, 128..960 ][ owned ]
+//!     ^ sent up to here                 ^ a range of messages that other queues hold as well
+//! ```
+//!
+//! A write that has to wait is copied, behind the one before it if that is owned too, so that a thousand small writes
+//! are one buffer and one system call. A broadcast is not copied: it lies once in a [`Segment`], and every receiver's
+//! queue holds a range of that. Ranges that touch are one range. The borders of the messages inside are known to the
+//! segment, because an output limit drops whole messages only.
+
+use std::collections::VecDeque;
+use std::io::IoSlice;
+
+use slab::Slab;
+
+/// Queued output of one connection.
+#[derive(Debug, Default)]
+pub(crate) struct WriteQueue {
+    pieces: VecDeque<Piece>,
+    /// Always the sum of the pieces' unsent bytes.
+    unsent: usize,
+}
+
+#[derive(Debug)]
+enum Piece {
+    /// One write, or several that were merged; `sent` bytes of it are gone.
+    Owned { bytes: Vec<u8>, sent: usize },
+    /// Messages of a segment; the queue counts among its holders.
+    Shared { segment: u32, start: u32, end: u32 },
+}
+
+/// Whether a write may be merged with the one before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Borders {
+    /// Nobody will ask where one write ends and the next begins.
+    Merge,
+    /// Each write stays a message of its own, which an output limit may drop.
+    Keep,
+}
+
+/// Above this size a buffer is not appended to: growing it would copy what is already there.
+const MERGE_UP_TO: usize = 64 * 1024;
+
+impl WriteQueue {
+    /// Appends a copy of a write.
+    pub fn push(&mut self, bytes: &[u8], borders: Borders) {
+        if bytes.is_empty() {
+            return;
+        }
+        self.unsent += bytes.len();
+        if borders == Borders::Merge
+            && let Some(Piece::Owned { bytes: last, .. }) = self.pieces.back_mut()
+            && last.len() + bytes.len() <= MERGE_UP_TO
+        {
+            last.extend_from_slice(bytes);
+            return;
+        }
+        self.pieces.push_back(Piece::Owned { bytes: bytes.to_vec(), sent: 0 });
+    }
+
+    /// Appends a message that lies at `start..end` in a segment.
+    #[inline]
+    pub fn push_shared(&mut self, segment: u32, start: u32, end: u32, segments: &mut Segments) {
+        self.unsent += (end - start) as usize;
+        if let Some(Piece::Shared { segment: last, end: last_end, .. }) = self.pieces.back_mut()
+            && *last == segment
+            && *last_end == start
+        {
+            *last_end = end;
+            return;
+        }
+        segments.hold(segment);
+        self.pieces.push_back(Piece::Shared { segment, start, end });
+    }
+
+    /// Fills `slices` with what is to be sent next, `most` bytes at most, and says how many it filled.
+    pub fn gather<'a>(&'a self, most: usize, segments: &'a Segments, slices: &mut [IoSlice<'a>]) -> usize {
+        let (mut left, mut count) = (most, 0);
+        for (piece, slice) in self.pieces.iter().zip(slices) {
+            let bytes = match piece {
+                Piece::Owned { bytes, sent } => &bytes[*sent..],
+                Piece::Shared { segment, start, end } => segments.bytes(*segment, *start, *end),
+            };
+            let bytes = &bytes[..bytes.len().min(left)];
+            *slice = IoSlice::new(bytes);
+            count += 1;
+            left -= bytes.len();
+            if left == 0 {
+                break;
+            }
+        }
+        count
+    }
+
+    /// Takes `count` bytes off the front: the kernel has them.
+    pub fn sent(&mut self, mut count: usize, segments: &mut Segments) {
+        debug_assert!(count <= self.unsent, "more was sent than there was");
+        self.unsent -= count;
+        while let Some(piece) = self.pieces.front_mut() {
+            let left = piece.unsent();
+            if count < left {
+                match piece {
+                    Piece::Owned { sent, .. } => *sent += count,
+                    Piece::Shared { start, .. } => *start += count as u32,
+                }
+                return;
+            }
+            count -= left;
+            if let Some(Piece::Shared { segment, .. }) = self.pieces.pop_front() {
+                segments.release(segment);
+            }
+        }
+        // An empty queue owns no memory: most connections have nothing queued nearly always.
+        self.pieces = VecDeque::new();
+    }
+
+    /// Throws everything away.
+    pub fn clear(&mut self, segments: &mut Segments) {
+        self.sent(self.unsent, segments);
+    }
+
+    /// Drops the oldest whole message behind the first `keep` unsent bytes, and says how long it was. What is partly
+    /// sent is not whole: cutting it would break the stream.
+    pub fn drop_oldest(&mut self, keep: usize, segments: &mut Segments) -> Option<usize> {
+        let mut before = 0;
+        for at in 0..self.pieces.len() {
+            let piece = &mut self.pieces[at];
+            let left = piece.unsent();
+            match piece {
+                Piece::Owned { sent: 0, .. } if before >= keep => {
+                    self.pieces.remove(at);
+                    self.unsent -= left;
+                    return Some(left);
+                }
+                Piece::Shared { segment, start, end } => {
+                    let (segment, first, last) = (*segment, *start, *end);
+                    let from = first + (keep.saturating_sub(before)).min(left) as u32;
+                    if let Some((message, next)) = segments.whole_message(segment, from, last) {
+                        self.cut(at, segment, (first, message), (next, last), segments);
+                        self.unsent -= (next - message) as usize;
+                        return Some((next - message) as usize);
+                    }
+                }
+                Piece::Owned { .. } => {}
+            }
+            before += left;
+        }
+        None
+    }
+
+    /// Replaces the shared piece at `at` by the two parts that are left of it.
+    fn cut(&mut self, at: usize, segment: u32, head: (u32, u32), tail: (u32, u32), segments: &mut Segments) {
+        self.pieces.remove(at);
+        let mut at = at;
+        for (start, end) in [head, tail] {
+            if start < end {
+                segments.hold(segment);
+                self.pieces.insert(at, Piece::Shared { segment, start, end });
+                at += 1;
+            }
+        }
+        segments.release(segment);
+    }
+
+    /// Bytes that the kernel has not taken yet.
+    #[inline]
+    pub fn unsent(&self) -> usize {
+        self.unsent
+    }
+}
+
+impl Piece {
+    fn unsent(&self) -> usize {
+        match self {
+            Piece::Owned { bytes, sent } => bytes.len() - sent,
+            Piece::Shared { start, end, .. } => (end - start) as usize,
+        }
+    }
+}
+
+/// The messages of one turn's broadcasts, end to end, each of them once.
+#[derive(Debug, Default)]
+struct Segment {
+    bytes: Vec<u8>,
+    /// Where each message ends.
+    ends: Vec<u32>,
+    /// How many pieces of queues refer to it.
+    holders: u32,
+}
+
+/// All segments that some queue still refers to, and the one that is being filled.
+#[derive(Debug, Default)]
+pub(crate) struct Segments {
+    slab: Slab<Segment>,
+    current: Option<u32>,
+}
+
+/// A segment is closed at this size, so that one slow receiver holds back little of what the others have sent already.
+const SEGMENT_SIZE: usize = 256 * 1024;
+
+impl Segments {
+    /// Appends a message to the segment that is being filled: which segment, and where the message lies.
+    pub fn append(&mut self, message: &[u8]) -> (u32, u32, u32) {
+        let key = match self.current {
+            Some(key) if self.slab[key as usize].bytes.len() + message.len() <= SEGMENT_SIZE => key,
+            _ => {
+                self.seal();
+                let key = self.slab.insert(Segment::default()) as u32;
+                self.current = Some(key);
+                key
+            }
+        };
+        let segment = &mut self.slab[key as usize];
+        let start = segment.bytes.len() as u32;
+        segment.bytes.extend_from_slice(message);
+        let end = segment.bytes.len() as u32;
+        segment.ends.push(end);
+        (key, start, end)
+    }
+
+    /// Ends the segment that is being filled: what comes next goes into another, unless nobody holds this one and it can
+    /// be filled from the beginning. The net calls it when a flush is over.
+    pub fn seal(&mut self) {
+        if let Some(key) = self.current {
+            let segment = &mut self.slab[key as usize];
+            if segment.holders == 0 && segment.bytes.capacity() <= SEGMENT_SIZE {
+                segment.bytes.clear();
+                segment.ends.clear();
+            } else {
+                self.current = None;
+                if segment.holders == 0 {
+                    self.slab.remove(key as usize);
+                }
+            }
+        }
+    }
+
+    fn hold(&mut self, key: u32) {
+        self.slab[key as usize].holders += 1;
+    }
+
+    fn release(&mut self, key: u32) {
+        let segment = &mut self.slab[key as usize];
+        segment.holders -= 1;
+        if segment.holders == 0 && self.current != Some(key) {
+            self.slab.remove(key as usize);
+        }
+    }
+
+    fn bytes(&self, key: u32, start: u32, end: u32) -> &[u8] {
+        &self.slab[key as usize].bytes[start as usize..end as usize]
+    }
+
+    /// The first message that lies wholly in `from..to`.
+    fn whole_message(&self, key: u32, from: u32, to: u32) -> Option<(u32, u32)> {
+        let ends = &self.slab[key as usize].ends;
+        let first = ends.partition_point(|end| *end <= from);
+        // The message that ends at `ends[first]` begins where the one before it ends. If that is before `from`, it is
+        // partly sent, and the next one is the first that is whole.
+        let begins = if first == 0 { 0 } else { ends[first - 1] };
+        let (start, end) = if begins >= from {
+            (begins, *ends.get(first)?)
+        } else {
+            (*ends.get(first)?, *ends.get(first + 1)?)
+        };
+        (end <= to).then_some((start, end))
+    }
+
+    /// Bytes held by all segments together.
+    pub fn memory(&self) -> usize {
+        self.slab.iter().map(|(_, segment)| segment.bytes.capacity()).sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn contents(queue: &WriteQueue, segments: &Segments) -> Vec<u8> {
+        let mut slices = [IoSlice::new(&[]); 64];
+        let count = queue.gather(usize::MAX, segments, &mut slices);
+        slices[..count].iter().flat_map(|slice| slice.to_vec()).collect()
+    }
+
+    fn broadcast(queue: &mut WriteQueue, segments: &mut Segments, message: &[u8]) {
+        let (segment, start, end) = segments.append(message);
+        queue.push_shared(segment, start, end, segments);
+    }
+
+    #[test]
+    fn small_writes_become_one_buffer() {
+        let (mut queue, segments) = (WriteQueue::default(), Segments::default());
+        queue.push(b"a", Borders::Merge);
+        queue.push(b"bc", Borders::Merge);
+        assert_eq!(queue.pieces.len(), 1);
+        assert_eq!(contents(&queue, &segments), b"abc");
+    }
+
+    #[test]
+    fn ranges_that_touch_are_one() {
+        let (mut everybody, mut segments) = (WriteQueue::default(), Segments::default());
+        let mut speaker = WriteQueue::default();
+        for message in [b"one;", b"two;", b"six;"] {
+            let (segment, start, end) = segments.append(message);
+            everybody.push_shared(segment, start, end, &mut segments);
+            if message != b"two;" {
+                speaker.push_shared(segment, start, end, &mut segments);
+            }
+        }
+        assert_eq!(everybody.pieces.len(), 1);
+        assert_eq!(contents(&speaker, &segments), b"one;six;");
+    }
+
+    #[test]
+    fn a_segment_lives_as_long_as_somebody_holds_it() {
+        let (mut slow, mut segments) = (WriteQueue::default(), Segments::default());
+        let mut fast = WriteQueue::default();
+        let (segment, start, end) = segments.append(b"hello");
+        slow.push_shared(segment, start, end, &mut segments);
+        fast.push_shared(segment, start, end, &mut segments);
+        fast.sent(5, &mut segments);
+        slow.sent(2, &mut segments);
+        segments.seal();
+        broadcast(&mut fast, &mut segments, b" world");
+        assert_eq!(contents(&slow, &segments), b"llo");
+        assert_eq!(contents(&fast, &segments), b" world");
+        slow.clear(&mut segments);
+        fast.clear(&mut segments);
+        segments.seal();
+        assert!(segments.slab.len() <= 1, "only the one that is being filled is left");
+    }
+
+    #[test]
+    fn only_whole_messages_are_dropped() {
+        let (mut queue, mut segments) = (WriteQueue::default(), Segments::default());
+        for message in [&b"one;"[..], b"two;", b"three;"] {
+            broadcast(&mut queue, &mut segments, message);
+        }
+        queue.sent(2, &mut segments);
+        assert_eq!(queue.drop_oldest(0, &mut segments), Some(4), "`one;` is partly sent and stays");
+        assert_eq!(contents(&queue, &segments), b"e;three;");
+        queue.push(b"own", Borders::Keep);
+        assert_eq!(queue.drop_oldest(0, &mut segments), Some(6));
+        assert_eq!(queue.drop_oldest(0, &mut segments), Some(3));
+        assert_eq!(queue.drop_oldest(0, &mut segments), None);
+        assert_eq!(contents(&queue, &segments), b"e;");
+        assert_eq!(queue.unsent(), 2);
+    }
+
+    #[test]
+    fn what_must_stay_is_not_dropped() {
+        let (mut queue, mut segments) = (WriteQueue::default(), Segments::default());
+        for message in [&b"one;"[..], b"two;", b"three;"] {
+            broadcast(&mut queue, &mut segments, message);
+        }
+        assert_eq!(queue.drop_oldest(6, &mut segments), Some(6), "`two;` begins before byte 6");
+        assert_eq!(contents(&queue, &segments), b"one;two;");
+    }
+
+    /// Any sequence of operations against a plain vector of messages.
+    #[test]
+    fn it_behaves_as_a_plain_queue() {
+        let mut seed = 0x9e37_79b9_7f4a_7c15_u64;
+        let mut random = |below: usize| {
+            seed ^= seed << 13;
+            seed ^= seed >> 7;
+            seed ^= seed << 17;
+            (seed % below as u64) as usize
+        };
+        let (mut queue, mut segments, mut model) = (WriteQueue::default(), Segments::default(), Vec::<u8>::new());
+        for step in 0..20_000 {
+            let message: Vec<u8> = (0..random(40)).map(|n| (step + n) as u8).collect();
+            match random(4) {
+                0 => {
+                    queue.push(&message, if random(2) == 0 { Borders::Merge } else { Borders::Keep });
+                    model.extend_from_slice(&message);
+                }
+                1 => {
+                    broadcast(&mut queue, &mut segments, &message);
+                    model.extend_from_slice(&message);
+                }
+                2 => {
+                    let count = random(model.len() + 1);
+                    queue.sent(count, &mut segments);
+                    model.drain(..count);
+                }
+                _ => segments.seal(),
+            }
+            assert_eq!(queue.unsent(), model.len());
+            if model.len() < 60 {
+                assert_eq!(contents(&queue, &segments), model, "step {step}");
+            }
+        }
+    }
+}

@@ -1,0 +1,541 @@
+//! The event loop: takes each event of the net and runs the closure that waits for it.
+//!
+//! It decides nothing about sockets; that is the net's. It keeps handlers, lends them the application's state and the
+//! net side by side, and puts them back when they return.
+//!
+//! A handler is out of its place while it runs, so it may replace or remove itself: what it has set meanwhile stays.
+//! Handlers are never called from inside a user's call: whatever a call causes comes as an event of its own, later.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::time::Duration;
+
+use slab::Slab;
+
+use crate::endpoint::ToEndpoint;
+use crate::error::Error;
+use crate::id::{ServerId, SocketId, TimerId};
+use crate::kernel::Kernel;
+use crate::kernel::mio::MioKernel;
+use crate::net::{Event, Net, ServerOptions, SocketOptions};
+use crate::server::{Server, ServerHooks};
+use crate::socket::{Socket, SocketHooks};
+
+/// A single-threaded event loop with the application's state `S`.
+///
+/// ```
+/// use tidegate::EventLoop;
+///
+/// // An echo server that counts its bytes, and stops with its first client.
+/// let mut echo = EventLoop::with_state(0)?;
+/// let server = echo.listen("127.0.0.1:0", |socket| {
+///     socket.on_data(|socket, chunk| {
+///         *socket.state += chunk.len();
+///         socket.write(chunk);
+///     });
+///     socket.on_close(|socket, _closed| socket.event_loop().close_all());
+/// })?;
+/// let address = echo.net.server_address(server).expect("it listens");
+/// echo.connect(address, |client| {
+///     client.write(b"hello");
+///     client.on_data(|client, _| client.end());
+/// })?;
+/// echo.run()?;
+/// assert_eq!(echo.state, 5);
+/// # Ok::<(), tidegate::Error>(())
+/// ```
+pub struct EventLoop<S = ()> {
+    /// The application's own.
+    pub state: S,
+    /// The engine: its commands and questions are there for everybody.
+    pub net: Net,
+    hooks: Hooks<S>,
+}
+
+impl EventLoop<()> {
+    /// A loop without state, on the machine's kernel.
+    ///
+    /// # Errors
+    /// Out of descriptors or memory.
+    pub fn new() -> Result<Self, Error> {
+        EventLoop::with_state(())
+    }
+}
+
+impl<S> EventLoop<S> {
+    /// A loop on the machine's kernel.
+    ///
+    /// # Errors
+    /// Out of descriptors or memory.
+    pub fn with_state(state: S) -> Result<Self, Error> {
+        Ok(EventLoop::on(MioKernel::new()?, state))
+    }
+
+    /// A loop on a kernel of your choice.
+    pub fn on(kernel: impl Kernel + 'static, state: S) -> Self {
+        EventLoop { state, net: Net::new(Box::new(kernel)), hooks: Hooks::new() }
+    }
+
+    /// The view on this loop that handlers have too.
+    pub fn event_loop(&mut self) -> Loop<'_, S> {
+        Loop { state: &mut self.state, net: &mut self.net, hooks: &mut self.hooks }
+    }
+
+    /// Runs until nothing is left that is referenced and active, or until [`Loop::stop`].
+    ///
+    /// # Errors
+    /// The system's, of waiting for events.
+    pub fn run(&mut self) -> Result<(), Error> {
+        self.hooks.stopped = false;
+        while !self.hooks.stopped && self.net.is_alive() {
+            self.turn(None)?;
+        }
+        Ok(())
+    }
+
+    /// One turn: waits for events, for no longer than `max_wait`, and runs the handlers of all that came. Without a
+    /// bound it waits until there is an event or a timer. In another loop: wait for [`Net::poll_fd`] to be readable or
+    /// for [`Net::next_deadline`], then turn with a `max_wait` of zero.
+    ///
+    /// # Errors
+    /// The system's, of waiting for events.
+    pub fn turn(&mut self, max_wait: Option<Duration>) -> Result<(), Error> {
+        while let Some(event) = self.net.next_event(max_wait)? {
+            self.event_loop().dispatch(event);
+        }
+        Ok(())
+    }
+
+    /// See [`Loop::listen`].
+    ///
+    /// # Errors
+    /// Those of [`Loop::listen`].
+    pub fn listen(
+        &mut self,
+        on: impl ToEndpoint,
+        connection: impl FnMut(&mut Socket<'_, S>) + 'static,
+    ) -> Result<ServerId, Error> {
+        self.event_loop().listen(on, connection)
+    }
+
+    /// See [`Loop::listen_with`].
+    ///
+    /// # Errors
+    /// Those of [`Loop::listen`].
+    pub fn listen_with(
+        &mut self,
+        options: ServerOptions,
+        on: impl ToEndpoint,
+        connection: impl FnMut(&mut Socket<'_, S>) + 'static,
+    ) -> Result<ServerId, Error> {
+        self.event_loop().listen_with(options, on, connection)
+    }
+
+    /// See [`Loop::connect`].
+    ///
+    /// # Errors
+    /// Those of [`Loop::connect`].
+    pub fn connect(
+        &mut self,
+        to: impl ToEndpoint,
+        setup: impl FnOnce(&mut Socket<'_, S>),
+    ) -> Result<SocketId, Error> {
+        self.event_loop().connect(to, setup)
+    }
+
+    /// See [`Loop::new_socket`].
+    ///
+    /// # Errors
+    /// Those of [`Loop::new_socket`].
+    pub fn new_socket(
+        &mut self,
+        options: SocketOptions,
+        setup: impl FnOnce(&mut Socket<'_, S>),
+    ) -> Result<SocketId, Error> {
+        self.event_loop().new_socket(options, setup)
+    }
+
+    /// See [`Loop::after`].
+    pub fn after(&mut self, delay: Duration, handler: impl FnOnce(&mut Loop<'_, S>) + 'static) -> TimerId {
+        self.event_loop().after(delay, handler)
+    }
+
+    /// See [`Loop::every`].
+    pub fn every(&mut self, period: Duration, handler: impl FnMut(&mut Loop<'_, S>) + 'static) -> TimerId {
+        self.event_loop().every(period, handler)
+    }
+
+    /// See [`Loop::on_signal`].
+    ///
+    /// # Errors
+    /// Those of [`Loop::on_signal`].
+    pub fn on_signal(&mut self, signal: i32, handler: impl FnMut(&mut Loop<'_, S>) + 'static) -> Result<(), Error> {
+        self.event_loop().on_signal(signal, handler)
+    }
+
+    /// See [`Loop::socket`].
+    pub fn socket(&mut self, id: SocketId) -> Option<Socket<'_, S>> {
+        self.hooks.socket(&mut self.state, &mut self.net, id)
+    }
+
+    /// See [`Loop::server`].
+    pub fn server(&mut self, id: ServerId) -> Option<Server<'_, S>> {
+        self.hooks.server(&mut self.state, &mut self.net, id)
+    }
+}
+
+impl<S: fmt::Debug> fmt::Debug for EventLoop<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EventLoop").field("state", &self.state).field("sockets", &self.net.sockets()).finish()
+    }
+}
+
+/// A loop, as a handler sees it.
+///
+/// `state` and `net` are fields side by side, so that both can be used in one expression.
+pub struct Loop<'a, S> {
+    /// The application's own.
+    pub state: &'a mut S,
+    /// The engine: its commands and questions are there for everybody.
+    pub net: &'a mut Net,
+    pub(crate) hooks: &'a mut Hooks<S>,
+}
+
+impl<S> Loop<'_, S> {
+    /// A server with Node's defaults that listens; `connection` runs for each connection that it accepts.
+    ///
+    /// ```
+    /// # use tidegate::EventLoop;
+    /// # let mut event_loop = EventLoop::new()?;
+    /// let server = event_loop.listen("127.0.0.1:0", |socket| {
+    ///     socket.write(b"hello\n");
+    ///     socket.end();
+    /// })?;
+    /// assert_ne!(event_loop.net.server_address(server).expect("it listens").port(), 0);
+    /// # Ok::<(), tidegate::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Text that is no address, and what the system says, with the address. No `error` event follows.
+    pub fn listen(
+        &mut self,
+        on: impl ToEndpoint,
+        connection: impl FnMut(&mut Socket<'_, S>) + 'static,
+    ) -> Result<ServerId, Error> {
+        self.listen_with(ServerOptions::default(), on, connection)
+    }
+
+    /// As [`Loop::listen`], with options.
+    ///
+    /// # Errors
+    /// Those of [`Loop::listen`], and an option out of its bounds.
+    pub fn listen_with(
+        &mut self,
+        options: ServerOptions,
+        on: impl ToEndpoint,
+        connection: impl FnMut(&mut Socket<'_, S>) + 'static,
+    ) -> Result<ServerId, Error> {
+        let id = self.new_server(options, connection)?;
+        match self.net.listen(id, on) {
+            Ok(()) => Ok(id),
+            Err(error) => {
+                self.net.remove_server(id);
+                self.hooks.servers.remove(&id);
+                Err(error)
+            }
+        }
+    }
+
+    /// A server that does not listen yet: see [`Server::listen`].
+    ///
+    /// # Errors
+    /// An option out of its bounds.
+    #[doc(alias = "createServer")]
+    pub fn new_server(
+        &mut self,
+        options: ServerOptions,
+        connection: impl FnMut(&mut Socket<'_, S>) + 'static,
+    ) -> Result<ServerId, Error> {
+        let id = self.net.new_server(options)?;
+        self.hooks.servers.insert(id, ServerHooks::new(connection));
+        Ok(id)
+    }
+
+    /// A socket that connects. `setup` runs at once, to hang handlers on it and perhaps write: what is written waits for
+    /// the connection.
+    ///
+    /// # Errors
+    /// Text that is no address. What goes wrong on the way is an `error` event of the socket.
+    pub fn connect(
+        &mut self,
+        to: impl ToEndpoint,
+        setup: impl FnOnce(&mut Socket<'_, S>),
+    ) -> Result<SocketId, Error> {
+        self.connect_with(SocketOptions::default(), to, setup)
+    }
+
+    /// As [`Loop::connect`], with options.
+    ///
+    /// # Errors
+    /// Those of [`Loop::connect`], and an option out of its bounds.
+    pub fn connect_with(
+        &mut self,
+        options: SocketOptions,
+        to: impl ToEndpoint,
+        setup: impl FnOnce(&mut Socket<'_, S>),
+    ) -> Result<SocketId, Error> {
+        let to = to.to_endpoint()?;
+        let id = self.net.new_socket(options)?;
+        self.net.connect(id, to)?;
+        self.set_up(id, setup);
+        Ok(id)
+    }
+
+    /// A socket that is not connected yet: see [`Socket::connect`].
+    ///
+    /// # Errors
+    /// An option out of its bounds.
+    pub fn new_socket(
+        &mut self,
+        options: SocketOptions,
+        setup: impl FnOnce(&mut Socket<'_, S>),
+    ) -> Result<SocketId, Error> {
+        let id = self.net.new_socket(options)?;
+        self.set_up(id, setup);
+        Ok(id)
+    }
+
+    fn set_up(&mut self, id: SocketId, setup: impl FnOnce(&mut Socket<'_, S>)) {
+        self.hooks.add_socket(id);
+        if let Some(mut socket) = self.socket(id) {
+            setup(&mut socket);
+        }
+    }
+
+    /// Runs `handler` once, after `delay`: at least 1 ms, at most 2^31 - 1 ms, never early.
+    #[doc(alias = "setTimeout")]
+    pub fn after(&mut self, delay: Duration, handler: impl FnOnce(&mut Loop<'_, S>) + 'static) -> TimerId {
+        let id = self.net.after(delay);
+        self.hooks.timers.insert(id, TimerHook::Once(Box::new(handler)));
+        id
+    }
+
+    /// Runs `handler` again and again, until it is cancelled.
+    #[doc(alias = "setInterval")]
+    pub fn every(&mut self, period: Duration, handler: impl FnMut(&mut Loop<'_, S>) + 'static) -> TimerId {
+        let id = self.net.every(period);
+        self.hooks.timers.insert(id, TimerHook::Every(Box::new(handler)));
+        id
+    }
+
+    /// Takes a timer back. False if it is gone already.
+    #[doc(alias = "clearTimeout")]
+    #[doc(alias = "clearInterval")]
+    pub fn cancel(&mut self, timer: TimerId) -> bool {
+        self.hooks.timers.remove(&timer);
+        self.net.cancel(timer)
+    }
+
+    /// Runs `handler` after the current one, before anything else comes in.
+    #[doc(alias = "nextTick")]
+    pub fn next_tick(&mut self, handler: impl FnOnce(&mut Loop<'_, S>) + 'static) {
+        let number = self.hooks.ticks.insert(Box::new(handler)) as u64;
+        self.net.next_tick(number);
+    }
+
+    /// Runs `handler` for each signal of this number, instead of what it would do by default. A second call replaces
+    /// the handler. Signals do not keep the loop running.
+    ///
+    /// # Errors
+    /// A signal that cannot be caught; a build without the feature `signals`.
+    pub fn on_signal(&mut self, signal: i32, handler: impl FnMut(&mut Loop<'_, S>) + 'static) -> Result<(), Error> {
+        self.net.watch_signal(signal)?;
+        self.hooks.signals.insert(signal, Some(Box::new(handler)));
+        Ok(())
+    }
+
+    /// A view on a socket, if it is still there.
+    pub fn socket(&mut self, id: SocketId) -> Option<Socket<'_, S>> {
+        self.hooks.socket(self.state, self.net, id)
+    }
+
+    /// A view on a server, if it is still there.
+    pub fn server(&mut self, id: ServerId) -> Option<Server<'_, S>> {
+        self.hooks.server(self.state, self.net, id)
+    }
+
+    /// Has [`EventLoop::run`] return when this turn is over. What is open stays open.
+    pub fn stop(&mut self) {
+        self.hooks.stopped = true;
+    }
+
+    /// Closes all servers and destroys all sockets. With no timer left, the loop comes to its end.
+    pub fn close_all(&mut self) {
+        self.net.close_all();
+    }
+
+    // ---- dispatch ---------------------------------------------------------------------------------------------------
+
+    fn dispatch(&mut self, event: Event) {
+        match event {
+            Event::Data { socket, chunk } => {
+                self.with_socket(socket, |socket| socket.tell_data(&chunk));
+                self.net.recycle(chunk);
+            }
+            Event::Connection { server, socket } => self.connection(server, socket),
+            Event::Connect(id) => self.with_socket(id, |it| it.tell_connect()),
+            Event::End(id) => self.with_socket(id, |it| it.tell_end()),
+            Event::Drain(id) => self.with_socket(id, |it| it.tell_drain()),
+            Event::Finish(id) => self.with_socket(id, |it| it.tell_finish()),
+            Event::Timeout(id) => self.with_socket(id, |it| it.tell_timeout()),
+            Event::Error { socket, error } => self.with_socket(socket, |socket| socket.tell_error(&error)),
+            Event::Close { socket, closed } => {
+                self.with_socket(socket, |socket| socket.tell_close(closed));
+                if self.net.is_destroyed(socket) {
+                    for timer in self.hooks.remove_socket(socket) {
+                        self.cancel(timer);
+                    }
+                }
+            }
+            Event::Callback { socket, callback, outcome } => {
+                if let Some(callback) = self.hooks.callbacks.try_remove(callback as usize) {
+                    self.hooks.add_socket(socket);
+                    self.with_socket(socket, |socket| callback(socket, outcome));
+                }
+            }
+            Event::Listening(id) => self.with_server(id, |it| it.tell_listening()),
+            Event::Drop { server, dropped } => self.with_server(server, |server| server.tell_drop(dropped)),
+            Event::ServerError { server, error } => self.with_server(server, |server| server.tell_error(&error)),
+            Event::ServerClose(id) => self.with_server(id, |it| it.tell_close()),
+            Event::Timer(id) => self.timer(id),
+            Event::Tick(number) => {
+                if let Some(handler) = self.hooks.ticks.try_remove(number as usize) {
+                    handler(self);
+                }
+            }
+            Event::Signal(signal) => self.signal(signal),
+        }
+    }
+
+    #[inline]
+    fn with_socket(&mut self, id: SocketId, tell: impl FnOnce(&mut Socket<'_, S>)) {
+        if let Some(mut socket) = self.socket(id) {
+            tell(&mut socket);
+        }
+    }
+
+    fn with_server(&mut self, id: ServerId, tell: impl FnOnce(&mut Server<'_, S>)) {
+        if let Some(mut server) = self.server(id) {
+            tell(&mut server);
+        }
+    }
+
+    fn connection(&mut self, server: ServerId, id: SocketId) {
+        self.hooks.add_socket(id);
+        let handler = self.hooks.servers.get_mut(&server).and_then(|hooks| hooks.connection.take());
+        let Some(mut handler) = handler else { return };
+        self.with_socket(id, |socket| handler(socket));
+        if let Some(hooks) = self.hooks.servers.get_mut(&server) {
+            hooks.connection.get_or_insert(handler);
+        }
+    }
+
+    fn timer(&mut self, id: TimerId) {
+        match self.hooks.timers.remove(&id) {
+            Some(TimerHook::Once(handler)) => handler(self),
+            Some(TimerHook::Every(mut handler)) => {
+                handler(self);
+                if self.net.timer_exists(id) {
+                    self.hooks.timers.insert(id, TimerHook::Every(handler));
+                }
+            }
+            None => {}
+        }
+    }
+
+    fn signal(&mut self, signal: i32) {
+        let Some(mut handler) = self.hooks.signals.get_mut(&signal).and_then(Option::take) else { return };
+        handler(self);
+        if let Some(place) = self.hooks.signals.get_mut(&signal) {
+            place.get_or_insert(handler);
+        }
+    }
+}
+
+impl<S> fmt::Debug for Loop<'_, S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Loop").field("sockets", &self.net.sockets()).finish_non_exhaustive()
+    }
+}
+
+type LoopHandler<S> = Box<dyn FnMut(&mut Loop<'_, S>)>;
+type OnceHandler<S> = Box<dyn FnOnce(&mut Loop<'_, S>)>;
+type WriteCallback<S> = Box<dyn FnOnce(&mut Socket<'_, S>, Result<(), Error>)>;
+
+/// All handlers of a loop. The net knows nothing of them.
+pub(crate) struct Hooks<S> {
+    /// By slot, since each event looks here.
+    sockets: Vec<Option<(u32, SocketHooks<S>)>>,
+    pub servers: HashMap<ServerId, ServerHooks<S>>,
+    timers: HashMap<TimerId, TimerHook<S>>,
+    ticks: Slab<OnceHandler<S>>,
+    pub callbacks: Slab<WriteCallback<S>>,
+    signals: HashMap<i32, Option<LoopHandler<S>>>,
+    stopped: bool,
+}
+
+enum TimerHook<S> {
+    Once(OnceHandler<S>),
+    Every(LoopHandler<S>),
+}
+
+impl<S> Hooks<S> {
+    fn new() -> Self {
+        Hooks {
+            sockets: Vec::new(),
+            servers: HashMap::new(),
+            timers: HashMap::new(),
+            ticks: Slab::new(),
+            callbacks: Slab::new(),
+            signals: HashMap::new(),
+            stopped: false,
+        }
+    }
+
+    fn add_socket(&mut self, id: SocketId) {
+        let slot = id.slot as usize;
+        if self.sockets.len() <= slot {
+            self.sockets.resize_with(slot + 1, || None);
+        }
+        if !matches!(&self.sockets[slot], Some((generation, _)) if *generation == id.generation) {
+            self.sockets[slot] = Some((id.generation, SocketHooks::default()));
+        }
+    }
+
+    /// The timers of the socket are given back: nobody waits for them any more.
+    fn remove_socket(&mut self, id: SocketId) -> Vec<TimerId> {
+        match self.sockets.get_mut(id.slot as usize) {
+            Some(place @ Some(_)) if place.as_ref().is_some_and(|(generation, _)| *generation == id.generation) => {
+                place.take().map(|(_, hooks)| hooks.timers).unwrap_or_default()
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    #[inline]
+    pub fn of_socket(&mut self, id: SocketId) -> Option<&mut SocketHooks<S>> {
+        match self.sockets.get_mut(id.slot as usize) {
+            Some(Some((generation, hooks))) if *generation == id.generation => Some(hooks),
+            _ => None,
+        }
+    }
+
+    #[inline]
+    fn socket<'a>(&'a mut self, state: &'a mut S, net: &'a mut Net, id: SocketId) -> Option<Socket<'a, S>> {
+        net.exists(id).then_some(Socket { state, net, hooks: self, id })
+    }
+
+    fn server<'a>(&'a mut self, state: &'a mut S, net: &'a mut Net, id: ServerId) -> Option<Server<'a, S>> {
+        self.servers.contains_key(&id).then_some(Server { state, net, hooks: self, id })
+    }
+}

@@ -1,0 +1,198 @@
+//! The door to the operating system, and the whole list of what must be behind it.
+//!
+//! Nothing outside this folder makes a system call that touches a socket, a clock or a signal. So the same loop runs on
+//! the machine's kernel (`mio.rs`) and on any other that keeps this contract, a simulated one for example, and every
+//! failure can be made to happen. The only caller is the net (`net/`).
+//!
+//! All operations return at once. Those that cannot go on say so with [`ErrorKind::WouldBlock`], after which a
+//! readiness for that handle will come out of [`Kernel::wait`] when they can. Readiness is told once (edges, not
+//! levels): who does not use it must remember it.
+//!
+//! [`ErrorKind::WouldBlock`]: std::io::ErrorKind::WouldBlock
+
+use std::fmt;
+use std::io::{self, IoSlice};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use crate::id::{ServerId, SocketId};
+
+pub(crate) mod mio;
+
+/// What the loop needs from an operating system. See the [module](self).
+pub trait Kernel: fmt::Debug {
+    /// The time since the kernel was made. It never goes back.
+    fn now(&self) -> Duration;
+
+    /// By how much the clock may move while the events of one `wait` are handled without the loop looking at it again.
+    /// The loop adds it to what it counts from, so that no timer is early. Zero for a clock that stands still meanwhile.
+    fn clock_slack(&self) -> Duration;
+
+    /// Sleeps until something is ready or `deadline` has come (never, if none), and appends what is ready. A deadline
+    /// in the past only looks. It may return early with nothing.
+    ///
+    /// # Errors
+    /// Those of `epoll_wait(2)` but EINTR, which is an early return.
+    fn wait(&mut self, deadline: Option<Duration>, ready: &mut Vec<Ready>) -> io::Result<()>;
+
+    /// A socket that listens on `address`, with `backlog` connections waiting at most, and with the options that
+    /// accepted sockets are to inherit.
+    ///
+    /// # Errors
+    /// Those of `socket(2)`, `bind(2)` and `listen(2)`.
+    fn listen(&mut self, address: SocketAddr, backlog: u32, inherit: &Inherit) -> io::Result<Handle>;
+
+    /// Takes one connection that waits.
+    ///
+    /// # Errors
+    /// Those of `accept4(2)`.
+    fn accept(&mut self, listener: Handle) -> io::Result<(Handle, SocketAddr)>;
+
+    /// Takes one connection that waits and closes it, with the descriptor that is kept for the time when there is no
+    /// other: a client that is turned away knows, one that waits does not. False if none waits.
+    ///
+    /// # Errors
+    /// Those of `accept4(2)`; out of descriptors where there was none to keep.
+    fn shed(&mut self, listener: Handle) -> io::Result<bool>;
+
+    /// A socket that has begun to connect to `address`. How it ends, [`Kernel::connected`] tells after the first
+    /// readiness.
+    ///
+    /// # Errors
+    /// Those of `socket(2)` and `connect(2)` but EINPROGRESS.
+    fn connect(&mut self, address: SocketAddr) -> io::Result<Handle>;
+
+    /// Whether a connect has come to its end: true when connected, false while it goes on.
+    ///
+    /// # Errors
+    /// That of the connect, if it failed.
+    fn connected(&mut self, socket: Handle) -> io::Result<bool>;
+
+    /// Asks for the readiness of a handle, in both directions, to be told under `token`. Once in a handle's life.
+    ///
+    /// # Errors
+    /// Those of `epoll_ctl(2)`: out of memory or of watches.
+    fn register(&mut self, handle: Handle, token: Token) -> io::Result<()>;
+
+    /// Reads what is there into `buffer`; 0 is the peer's end.
+    ///
+    /// # Errors
+    /// Those of `read(2)`.
+    fn read(&mut self, socket: Handle, buffer: &mut [u8]) -> io::Result<usize>;
+
+    /// Writes as much of one slice as fits.
+    ///
+    /// # Errors
+    /// Those of `write(2)`.
+    fn write(&mut self, socket: Handle, bytes: &[u8]) -> io::Result<usize>;
+
+    /// Writes as much of the slices as fits, in order. At most [`MOST_SLICES`] are looked at.
+    ///
+    /// # Errors
+    /// Those of `writev(2)`.
+    fn write_vectored(&mut self, socket: Handle, slices: &[IoSlice<'_>]) -> io::Result<usize>;
+
+    /// Ends the writing side, after all that was written.
+    ///
+    /// # Errors
+    /// Those of `shutdown(2)`.
+    fn shutdown(&mut self, socket: Handle) -> io::Result<()>;
+
+    /// Closes. What was written still goes out, unless there is input that nobody read: then the kernel resets the
+    /// connection (RFC 2525, section 2.17).
+    fn close(&mut self, handle: Handle);
+
+    /// Closes with a reset: what was written and has not gone out is thrown away.
+    fn reset(&mut self, socket: Handle);
+
+    /// Sets an option of a connection.
+    ///
+    /// # Errors
+    /// Those of `setsockopt(2)`.
+    fn set_option(&mut self, socket: Handle, option: SocketOption) -> io::Result<()>;
+
+    /// The address of the handle's own end.
+    ///
+    /// # Errors
+    /// Those of `getsockname(2)`.
+    fn local_address(&self, handle: Handle) -> io::Result<SocketAddr>;
+
+    /// Asks for a signal to come out of [`Kernel::wait`] instead of taking its default effect.
+    ///
+    /// # Errors
+    /// A signal that cannot be caught; a kernel without signals.
+    fn watch_signal(&mut self, signal: i32) -> io::Result<()>;
+
+    /// A descriptor that is readable when `wait` would return something, for a loop inside another loop.
+    fn poll_fd(&self) -> Option<i32>;
+}
+
+/// The most slices that one `write_vectored` takes: IOV_MAX of Linux.
+pub const MOST_SLICES: usize = 1024;
+
+/// A kernel's name for one of its sockets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Handle(pub u32);
+
+/// The loop's name for whom a readiness is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Token {
+    /// A listening socket.
+    Server(ServerId),
+    /// A connection.
+    Socket(SocketId),
+}
+
+/// One thing that `wait` found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ready {
+    /// A handle is ready.
+    Io {
+        /// The token that it was registered under.
+        token: Token,
+        /// For what.
+        readiness: Readiness,
+    },
+    /// A signal came.
+    Signal(i32),
+}
+
+/// For what a handle is ready. Each is a hint: the operation itself tells.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Readiness {
+    /// There is something to read or to accept, an end or an error among it.
+    pub readable: bool,
+    /// There is room to write, or a connect has come to its end.
+    pub writable: bool,
+    /// The peer's end stands behind what is to be read.
+    pub ended: bool,
+    /// Both directions are over (EPOLLHUP) or broken (EPOLLERR): reading and writing will tell which.
+    pub hung_up: bool,
+}
+
+/// What accepted sockets have from their listener. Linux lets a listener hand these down, which saves a system call
+/// each for every connection.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Inherit {
+    /// TCP_NODELAY.
+    pub no_delay: bool,
+    /// Keep-alive, and the idle time before the first probe.
+    pub keep_alive: Option<KeepAlive>,
+}
+
+/// Keep-alive probes: `initial_delay` of silence before the first, then one a second; the tenth without an answer is
+/// the end. A delay of zero leaves the system's own times (two hours on Linux).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct KeepAlive {
+    /// Whole seconds; a fraction is cut off, as in Node.
+    pub initial_delay: Duration,
+}
+
+/// An option of one connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SocketOption {
+    /// TCP_NODELAY: small writes go out at once.
+    NoDelay(bool),
+    /// SO_KEEPALIVE with its times, or off.
+    KeepAlive(Option<KeepAlive>),
+}

@@ -1,0 +1,362 @@
+//! Servers: listening, accepting, closing.
+//!
+//! What an accept can fail with is a table, [`verdict`]: a client that is gone already is no reason to stop; a machine
+//! that is out of descriptors or memory is a reason to wait; anything else is told, and the server listens on.
+
+use std::io::{self, ErrorKind};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use super::event::{Dropped, Event};
+use super::limits::Limits;
+use super::link::Link;
+use super::options::ServerOptions;
+use super::ticks::Deferred;
+use super::turn::Step;
+use super::{Alarm, Net};
+use crate::connection::{CloseReason, Connection};
+use crate::endpoint::ToEndpoint;
+use crate::error::{Code, Error, Syscall};
+use crate::id::{ServerId, SocketId};
+use crate::kernel::{Handle, Token};
+
+/// The first pause of a server that cannot accept; each further one is twice as long, up to the longest.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(10);
+const LONGEST_PAUSE: Duration = Duration::from_millis(500);
+
+/// One server of the net.
+#[derive(Debug)]
+pub(super) struct Server {
+    /// While it listens.
+    handle: Option<Handle>,
+    address: Option<SocketAddr>,
+    options: ServerOptions,
+    /// Sockets accepted and not yet destroyed.
+    connections: usize,
+    referenced: bool,
+    /// On the accepting list.
+    listed: bool,
+    /// While it waits for descriptors or memory: how long, next time.
+    pause: Option<Duration>,
+}
+
+impl Server {
+    pub fn is_listening(&self) -> bool {
+        self.handle.is_some()
+    }
+
+    pub fn keeps_alive(&self) -> bool {
+        self.referenced && self.is_listening()
+    }
+}
+
+/// What to do about an accept that failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Verdict {
+    /// Nobody waits.
+    Nobody,
+    /// It was that connection's own affair: take the next.
+    Next,
+    /// There is no descriptor: turn away who waits, so that they know.
+    Shed,
+    /// There is no memory: try again in a while.
+    Pause,
+    /// Tell it, and try again in a while.
+    Report,
+}
+
+impl Net {
+    /// A server that does not listen yet.
+    ///
+    /// # Errors
+    /// An option out of its bounds.
+    pub fn new_server(&mut self, options: ServerOptions) -> Result<ServerId, Error> {
+        options.check()?;
+        Ok(self.servers.insert_with(|_| Server {
+            handle: None,
+            address: None,
+            options,
+            connections: 0,
+            referenced: true,
+            listed: false,
+            pause: None,
+        }))
+    }
+
+    /// Listens, from now on. `listening` follows on a tick.
+    ///
+    /// # Errors
+    /// Text that is no address; a server that listens already; the system's, with the address.
+    pub fn listen(&mut self, id: ServerId, on: impl ToEndpoint) -> Result<(), Error> {
+        let on = on.to_endpoint()?.to_listen_on();
+        let server = self.servers.get(id).ok_or_else(|| Error::new(Code::Gone))?;
+        if server.is_listening() {
+            return Err(Error::invalid("the server listens already: close it first, or make another"));
+        }
+        let (backlog, inherit) = (server.options.backlog, server.options.inherit());
+        let mut listen = |address| {
+            let handle = self.kernel.listen(address, backlog, &inherit)?;
+            let told = self
+                .kernel
+                .register(handle, Token::Server(id))
+                .and_then(|()| self.kernel.local_address(handle));
+            told.map(|address| (handle, address)).inspect_err(|_| self.kernel.close(handle))
+        };
+        let system = |error: io::Error, address| Error::system(&error, Syscall::Listen).at(address);
+        let (handle, address) = listen(on.first).or_else(|error| match on.second {
+            // As in Node: a port that is taken is no reason to try another family, a missing family is.
+            Some(second) if error.kind() != ErrorKind::AddrInUse => {
+                listen(second).map_err(|error| system(error, second))
+            }
+            _ => Err(system(error, on.first)),
+        })?;
+        if let Some(server) = self.servers.get_mut(id) {
+            server.handle = Some(handle);
+            server.address = Some(address);
+            server.pause = None;
+        }
+        self.deferred.push_back(Deferred::Listening(id));
+        Ok(())
+    }
+
+    /// Stops listening; the connections stay. `ServerClose` follows when the last of them has gone; on a tick, if there
+    /// is none. Every call while it neither listens nor has connections gives another, as in Node.
+    pub fn close_server(&mut self, id: ServerId) {
+        let Some(server) = self.servers.get_mut(id) else { return };
+        server.address = None;
+        if let Some(handle) = server.handle.take() {
+            self.kernel.close(handle);
+            self.descriptor_was_freed();
+        }
+        self.tell_close_if_drained(id);
+    }
+
+    /// Forgets a server that neither listens nor has connections. Its id becomes stale.
+    pub fn remove_server(&mut self, id: ServerId) {
+        if self.servers.get(id).is_some_and(|server| !server.is_listening() && server.connections == 0) {
+            self.servers.remove(id);
+        }
+    }
+
+    pub(crate) fn server_exists(&self, id: ServerId) -> bool {
+        self.servers.contains(id)
+    }
+
+    /// The address that it listens on, with the real port.
+    #[doc(alias = "address")]
+    pub fn server_address(&self, id: ServerId) -> Option<SocketAddr> {
+        self.servers.get(id)?.address
+    }
+
+    /// Whether it listens.
+    #[doc(alias = "listening")]
+    pub fn is_listening(&self, id: ServerId) -> bool {
+        self.servers.get(id).is_some_and(Server::is_listening)
+    }
+
+    /// How many of its sockets are not destroyed.
+    #[doc(alias = "getConnections")]
+    pub fn connections(&self, id: ServerId) -> usize {
+        self.servers.get(id).map_or(0, |server| server.connections)
+    }
+
+    /// The most connections at a time. It can be changed while running; those that are there stay.
+    #[doc(alias = "maxConnections")]
+    pub fn set_max_connections(&mut self, id: ServerId, most: Option<usize>) {
+        if let Some(server) = self.servers.get_mut(id) {
+            server.options.max_connections = most;
+        }
+    }
+
+    /// Whether the server keeps the loop running while it listens.
+    pub fn set_server_ref(&mut self, id: ServerId, on: bool) {
+        if let Some(server) = self.servers.get_mut(id) {
+            server.referenced = on;
+        }
+    }
+
+    // ---- inside -----------------------------------------------------------------------------------------------------
+
+    pub(super) fn make_accepting(&mut self, id: ServerId) {
+        if let Some(server) = self.servers.get_mut(id)
+            && !server.listed
+        {
+            server.listed = true;
+            self.accepting.push_back(id);
+        }
+    }
+
+    /// One signal, or one connection of the servers that have some.
+    pub(super) fn accept_one(&mut self) -> Step {
+        if let Some(signal) = self.signals.pop_front() {
+            return Step::Event(Event::Signal(signal));
+        }
+        let Some(&id) = self.accepting.front() else { return Step::Over };
+        if self.accepts_left == 0 {
+            return Step::Over;
+        }
+        self.accepts_left -= 1;
+        let Some(handle) = self.servers.get(id).and_then(|server| server.handle) else {
+            self.nobody_waits(id);
+            return Step::Worked;
+        };
+        match self.kernel.accept(handle) {
+            Ok((socket, remote)) => self.take(id, socket, remote).map_or(Step::Worked, Step::Event),
+            Err(error) => self.accept_failed(id, handle, &error).map_or(Step::Worked, Step::Event),
+        }
+    }
+
+    /// A new connection, in Node's order: the limit, then the socket, then the event.
+    fn take(&mut self, id: ServerId, handle: Handle, remote: SocketAddr) -> Option<Event> {
+        let server = self.servers.get_mut(id)?;
+        server.pause = None;
+        if server.options.max_connections.is_some_and(|most| server.connections >= most) {
+            let local = self.kernel.local_address(handle).ok();
+            self.kernel.close(handle);
+            self.counters.dropped += 1;
+            return Some(Event::Drop { server: id, dropped: Dropped { local, remote } });
+        }
+        let options = &server.options;
+        let connection = Connection::accepted(
+            options.high_water_mark as u32,
+            options.allow_half_open,
+            options.pause_on_connect,
+        );
+        let link = Link {
+            handle: Some(handle),
+            server: Some(id),
+            remote: Some(remote),
+            no_delay: options.no_delay,
+            keep_alive: options.keep_alive,
+            limits: Limits::new(options.output_limits),
+            ..Link::new(connection)
+        };
+        let socket = self.sockets.insert_with(|_| link);
+        if let Err(error) = self.kernel.register(handle, Token::Socket(socket)) {
+            // The system has no watch left for it. It is refused; the others and the server go on.
+            self.kernel.close(handle);
+            self.sockets.remove(socket);
+            let error = Error::system(&error, Syscall::Register).at(remote);
+            return Some(Event::ServerError { server: id, error });
+        }
+        server.connections += 1;
+        self.counters.accepted += 1;
+        Some(Event::Connection { server: id, socket })
+    }
+
+    fn accept_failed(&mut self, id: ServerId, handle: Handle, error: &io::Error) -> Option<Event> {
+        match verdict(error) {
+            Verdict::Nobody => self.nobody_waits(id),
+            Verdict::Next => {}
+            Verdict::Shed => match self.kernel.shed(handle) {
+                Ok(true) => self.counters.shed += 1,
+                Ok(false) => self.nobody_waits(id),
+                Err(_) => self.pause_accepting(id),
+            },
+            Verdict::Pause => self.pause_accepting(id),
+            Verdict::Report => {
+                self.pause_accepting(id);
+                return Some(Event::ServerError { server: id, error: Error::system(error, Syscall::Accept) });
+            }
+        }
+        None
+    }
+
+    /// Off the accepting list: the kernel will tell when somebody comes.
+    fn nobody_waits(&mut self, id: ServerId) {
+        self.accepting.retain(|listed| *listed != id);
+        if let Some(server) = self.servers.get_mut(id) {
+            server.listed = false;
+        }
+    }
+
+    /// Off the accepting list for a while: no edge will tell when it works again.
+    fn pause_accepting(&mut self, id: ServerId) {
+        self.nobody_waits(id);
+        let Some(server) = self.servers.get_mut(id) else { return };
+        let pause = server.pause.unwrap_or(SHORTEST_PAUSE);
+        server.pause = Some((pause * 2).min(LONGEST_PAUSE));
+        log::debug!("accepting again in {pause:?}");
+        let due = self.timers.after(self.counted_from, pause);
+        self.timers.push(due, Alarm::Accept(id));
+    }
+
+    pub(super) fn retry_accept(&mut self, id: ServerId) {
+        if self.servers.get(id).is_some_and(|server| server.is_listening() && server.pause.is_some()) {
+            self.make_accepting(id);
+        }
+    }
+
+    /// Servers that wait for a descriptor need not wait any longer.
+    pub(super) fn descriptor_was_freed(&mut self) {
+        // Hardly ever is there a server that waits, and there are few servers.
+        let waiting: Vec<ServerId> =
+            self.servers.iter().filter(|(_, server)| server.pause.is_some()).map(|(id, _)| id).collect();
+        for id in waiting {
+            self.retry_accept(id);
+        }
+    }
+
+    /// One of its sockets was destroyed: that counts at once, though the socket's own `close` comes later.
+    pub(super) fn connection_was_destroyed(&mut self, id: ServerId) {
+        if let Some(server) = self.servers.get_mut(id) {
+            server.connections = server.connections.saturating_sub(1);
+            self.tell_close_if_drained(id);
+        }
+    }
+
+    fn tell_close_if_drained(&mut self, id: ServerId) {
+        if self.servers.get(id).is_some_and(|server| !server.is_listening() && server.connections == 0) {
+            self.deferred.push_back(Deferred::ServerClose(id));
+        }
+    }
+
+    /// Closes all servers and destroys all sockets.
+    pub fn close_all(&mut self) {
+        let servers: Vec<ServerId> = self.servers.iter().map(|(id, _)| id).collect();
+        for id in servers {
+            self.close_server(id);
+        }
+        let sockets: Vec<SocketId> = self.sockets.iter().map(|(id, _)| id).collect();
+        for id in sockets {
+            self.destroy_because(id, CloseReason::Shutdown);
+        }
+    }
+}
+
+/// The table. accept(2) on Linux passes on errors of the new connection's network, which are no error of the server.
+fn verdict(error: &io::Error) -> Verdict {
+    match Error::system(error, Syscall::Accept).code().name() {
+        _ if error.kind() == ErrorKind::WouldBlock => Verdict::Nobody,
+        "EINTR" | "ECONNABORTED" | "EPROTO" | "EPERM" | "ENETDOWN" | "ENETUNREACH" | "EHOSTDOWN" | "EHOSTUNREACH"
+        | "ENOPROTOOPT" | "EOPNOTSUPP" | "ETIMEDOUT" => Verdict::Next,
+        "EMFILE" | "ENFILE" => Verdict::Shed,
+        "ENOBUFS" | "ENOMEM" => Verdict::Pause,
+        _ => Verdict::Report,
+    }
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+    use rustix::io::Errno;
+
+    #[test]
+    fn each_error_of_accept_has_its_verdict() {
+        for (errno, expected) in [
+            (Errno::AGAIN, Verdict::Nobody),
+            (Errno::INTR, Verdict::Next),
+            (Errno::CONNABORTED, Verdict::Next),
+            (Errno::PROTO, Verdict::Next),
+            (Errno::PERM, Verdict::Next),
+            (Errno::NETDOWN, Verdict::Next),
+            (Errno::MFILE, Verdict::Shed),
+            (Errno::NFILE, Verdict::Shed),
+            (Errno::NOBUFS, Verdict::Pause),
+            (Errno::NOMEM, Verdict::Pause),
+            (Errno::INVAL, Verdict::Report),
+        ] {
+            assert_eq!(verdict(&errno.into()), expected, "{errno:?}");
+        }
+    }
+}

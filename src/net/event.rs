@@ -1,0 +1,131 @@
+//! What comes out of a net.
+//!
+//! Each event is for one socket, server, timer or signal, by id. They come one at a time: between two of them the user
+//! may do anything, to any socket, and what that causes comes later, never inside.
+
+use std::net::SocketAddr;
+use std::ops::Deref;
+
+use crate::connection::{CallbackId, CloseReason};
+use crate::error::Error;
+use crate::id::{ServerId, SocketId, TimerId};
+
+/// One thing that happened. Node's names, Node's order.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Event {
+    /// A server listens.
+    Listening(ServerId),
+    /// A server accepted a connection.
+    Connection {
+        /// Which server.
+        server: ServerId,
+        /// The new socket.
+        socket: SocketId,
+    },
+    /// A server had as many connections as it may: this one was closed at once.
+    Drop {
+        /// Which server.
+        server: ServerId,
+        /// Who it was.
+        dropped: Dropped,
+    },
+    /// Accepting failed for a reason that is not the client's. The server listens on.
+    ServerError {
+        /// Which server.
+        server: ServerId,
+        /// What happened.
+        error: Error,
+    },
+    /// A server neither listens nor has connections.
+    ServerClose(ServerId),
+    /// A socket is connected.
+    Connect(SocketId),
+    /// Bytes came. Give the chunk back with [`Net::recycle`](super::Net::recycle).
+    Data {
+        /// Which socket.
+        socket: SocketId,
+        /// The bytes.
+        chunk: Chunk,
+    },
+    /// The other side has ended, and all that it sent before was delivered.
+    End(SocketId),
+    /// All writes were taken, after one of them had returned false.
+    Drain(SocketId),
+    /// `end` was called, and all writes and the end were taken.
+    Finish(SocketId),
+    /// Nothing moved for the time of `set_timeout`.
+    Timeout(SocketId),
+    /// The connection broke, or could not be made. `Close` follows.
+    Error {
+        /// Which socket.
+        socket: SocketId,
+        /// Why.
+        error: Error,
+    },
+    /// It is over: once for each connection, and last.
+    Close {
+        /// Which socket.
+        socket: SocketId,
+        /// How it ended.
+        closed: Closed,
+    },
+    /// The callback of a write or an `end` is due.
+    Callback {
+        /// Which socket.
+        socket: SocketId,
+        /// The number that was given with the write.
+        callback: CallbackId,
+        /// Whether the kernel took the bytes.
+        outcome: Result<(), Error>,
+    },
+    /// A timer is due.
+    Timer(TimerId),
+    /// What [`Net::next_tick`](super::Net::next_tick) was given.
+    Tick(u64),
+    /// A signal came.
+    Signal(i32),
+}
+
+/// The bytes of one `data` event: up to 64 KiB.
+///
+/// It carries the net's one read buffer out to the handler, so that no byte is copied and the net is free for calls
+/// meanwhile. A chunk that is not given back costs the net a new buffer.
+#[derive(Debug, Default)]
+pub struct Chunk {
+    pub(super) buffer: Vec<u8>,
+    pub(super) length: usize,
+}
+
+impl Deref for Chunk {
+    type Target = [u8];
+
+    #[inline]
+    fn deref(&self) -> &[u8] {
+        &self.buffer[..self.length]
+    }
+}
+
+impl From<Vec<u8>> for Chunk {
+    fn from(buffer: Vec<u8>) -> Self {
+        Chunk { length: buffer.len(), buffer }
+    }
+}
+
+/// How a connection ended, in its `close` event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Closed {
+    /// Whether it was destroyed by an error; then `error` came before.
+    pub had_error: bool,
+    /// Why.
+    pub reason: CloseReason,
+}
+
+/// A connection that a server did not take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Dropped {
+    /// The server's end.
+    pub local: Option<SocketAddr>,
+    /// The client's end.
+    pub remote: SocketAddr,
+}

@@ -1,0 +1,225 @@
+//! Output limits: what is done about a connection whose other side does not read.
+//!
+//! ```text
+//!   unsent bytes      hard ┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄  above: the policy acts at once
+//!                     soft ┄┄┄┄┄╱▔▔▔▔▔▔▔▔╲┄┄┄┄┄┄┄┄  above for the grace period: the policy acts
+//!                          ____╱          ╲_______
+//!                              clock runs  clock stops
+//! ```
+//!
+//! They judge what the kernel has refused: after a write's attempt, after a flush. So a message of any size goes out to
+//! a reader that keeps up. The clock has its own timer, since a silent room gives no other occasion; and it stops the
+//! moment that the queue falls below, since a reader that has caught up must not be punished later.
+
+use super::link::Link;
+use super::options::{OutputLimits, OutputPolicy};
+use super::{Alarm, Net};
+use crate::connection::{Borders, CloseReason};
+use crate::error::{Code, Error};
+use crate::id::SocketId;
+use crate::timers::Due;
+
+/// The limits of one connection, and where it stands.
+#[derive(Debug)]
+pub(super) struct Limits {
+    options: OutputLimits,
+    /// Above the soft limit since a while: when the grace period ends.
+    grace: Option<Due>,
+    /// Senders that are not read from because of this receiver.
+    holding: Vec<SocketId>,
+}
+
+impl Limits {
+    pub fn new(options: OutputLimits) -> Option<Box<Limits>> {
+        (!options.is_off()).then(|| Box::new(Limits { options, grace: None, holding: Vec::new() }))
+    }
+
+    fn drops(&self) -> bool {
+        matches!(self.options.policy, OutputPolicy::DropNewest | OutputPolicy::DropOldest)
+    }
+}
+
+impl Link {
+    /// Writes are kept apart where one may be dropped.
+    pub fn borders(&self) -> Borders {
+        match &self.limits {
+            Some(limits) if limits.drops() => Borders::Keep,
+            _ => Borders::Merge,
+        }
+    }
+
+    fn is_above_soft(&self) -> bool {
+        self.limits
+            .as_ref()
+            .and_then(|limits| limits.options.soft)
+            .is_some_and(|soft| self.connection.queue.unsent() > soft.bytes)
+    }
+}
+
+impl Net {
+    /// Sets the output limits of a connection. What is queued already is judged at the next write.
+    ///
+    /// # Errors
+    /// A soft limit above the hard one, or without time.
+    pub fn set_output_limits(&mut self, id: SocketId, options: OutputLimits) -> Result<(), Error> {
+        options.check()?;
+        self.release_senders(id);
+        if let Some(link) = self.sockets.get_mut(id) {
+            link.limits = Limits::new(options);
+        }
+        Ok(())
+    }
+
+    /// Whether a write of `length` bytes may be queued. Only the policy that drops the newest says no.
+    pub(super) fn limits_admit(&mut self, id: SocketId, length: usize) -> bool {
+        let Some(link) = self.sockets.get_mut(id) else { return false };
+        let Some(limits) = &link.limits else { return true };
+        let OutputLimits { hard: Some(hard), policy: OutputPolicy::DropNewest, .. } = limits.options else {
+            return true;
+        };
+        if link.connection.queue.unsent() + length <= hard {
+            return true;
+        }
+        self.counters.messages_dropped += 1;
+        false
+    }
+
+    /// Judges a connection by its unsent bytes.
+    #[inline]
+    pub(super) fn judge(&mut self, id: SocketId) {
+        if self.sockets.get(id).is_some_and(|link| link.limits.is_some()) {
+            self.judge_limited(id);
+        }
+    }
+
+    fn judge_limited(&mut self, id: SocketId) {
+        let Some(link) = self.sockets.get_mut(id) else { return };
+        let Some(limits) = &mut link.limits else { return };
+        let options = limits.options;
+        let unsent = link.connection.queue.unsent();
+        if let Some(hard) = options.hard
+            && unsent > hard
+        {
+            match options.policy {
+                OutputPolicy::Disconnect | OutputPolicy::PauseSenders => return self.limited(id, "hard", hard),
+                OutputPolicy::DropNewest => {}
+                OutputPolicy::DropOldest => self.drop_oldest_above(id, hard),
+            }
+        }
+        self.run_grace(id);
+    }
+
+    /// Starts or stops the grace period's clock.
+    fn run_grace(&mut self, id: SocketId) {
+        let Some(link) = self.sockets.get_mut(id) else { return };
+        let above = link.is_above_soft();
+        let Some(limits) = &mut link.limits else { return };
+        let Some(soft) = limits.options.soft.filter(|_| !limits.drops()) else { return };
+        match (above, limits.grace) {
+            (true, None) => {
+                let due = self.timers.after(self.counted_from, soft.grace);
+                limits.grace = Some(due);
+                self.timers.push(due, Alarm::Grace(id));
+            }
+            (false, Some(_)) => {
+                limits.grace = None;
+                let sockets = &self.sockets;
+                self.timers.forget_one(|due, alarm| match alarm {
+                    Alarm::Grace(id) => {
+                        let limits = sockets.get(id).and_then(|link| link.limits.as_ref());
+                        limits.is_some_and(|limits| limits.grace == Some(due))
+                    }
+                    _ => true,
+                });
+            }
+            _ => {}
+        }
+        if !above {
+            self.release_senders(id);
+        }
+    }
+
+    /// The grace period of a connection has ended, if this entry is the one that counts.
+    pub(super) fn expire_grace(&mut self, id: SocketId, entry: Due) {
+        let Some(link) = self.sockets.get_mut(id) else { return };
+        let Some(limits) = &mut link.limits else { return };
+        if limits.grace != Some(entry) {
+            self.timers.dropped_stale();
+            return;
+        }
+        limits.grace = None;
+        if let Some(soft) = limits.options.soft
+            && link.is_above_soft()
+        {
+            self.limited(id, "soft", soft.bytes);
+        }
+    }
+
+    /// The queue of a connection has become shorter.
+    #[inline]
+    pub(super) fn relieve(&mut self, id: SocketId) {
+        if self.sockets.get(id).is_some_and(|link| link.limits.is_some()) {
+            self.run_grace(id);
+        }
+    }
+
+    /// Judges a receiver in the middle of a turn's broadcasts. One whose queue has passed the soft limit is flushed at
+    /// once and judged then; what it still has not read holds up the sender, where there is one.
+    pub(super) fn judge_broadcast(&mut self, id: SocketId, sender: Option<SocketId>) {
+        let Some(link) = self.sockets.get(id) else { return };
+        let unsent = link.connection.queue.unsent();
+        let Some(limits) = &link.limits else { return };
+        let bound = limits.options.soft.map(|soft| soft.bytes).or(limits.options.hard);
+        if bound.is_none_or(|bound| unsent <= bound) {
+            return;
+        }
+        self.dispatch_waiting(id);
+        self.judge(id);
+        if let Some(sender) = sender
+            && self.sockets.get(id).is_some_and(Link::is_above_soft)
+        {
+            self.hold_sender(id, sender);
+        }
+    }
+
+    fn hold_sender(&mut self, receiver: SocketId, sender: SocketId) {
+        let Some(limits) = self.sockets.get_mut(receiver).and_then(|link| link.limits.as_mut()) else { return };
+        if limits.holding.contains(&sender) {
+            return;
+        }
+        limits.holding.push(sender);
+        if let Some(link) = self.sockets.get_mut(sender) {
+            link.held_by += 1;
+        }
+    }
+
+    /// The senders that this receiver held up are read from again, unless another holds them too.
+    pub(super) fn release_senders(&mut self, receiver: SocketId) {
+        let Some(limits) = self.sockets.get_mut(receiver).and_then(|link| link.limits.as_mut()) else { return };
+        for sender in std::mem::take(&mut limits.holding) {
+            if let Some(link) = self.sockets.get_mut(sender) {
+                link.held_by = link.held_by.saturating_sub(1);
+                self.list_if_readable(sender);
+            }
+        }
+    }
+
+    fn drop_oldest_above(&mut self, id: SocketId, hard: usize) {
+        let Some(link) = self.sockets.get_mut(id) else { return };
+        let keep = link.connection.unsent_in_flight();
+        while link.connection.queue.unsent() > hard {
+            let Some(length) = link.connection.queue.drop_oldest(keep, &mut self.segments) else { return };
+            link.connection.dropped(length);
+            self.counters.messages_dropped += 1;
+        }
+    }
+
+    fn limited(&mut self, id: SocketId, which: &str, bound: usize) {
+        let Some(link) = self.sockets.get(id) else { return };
+        let unsent = link.connection.queue.unsent();
+        self.counters.limited += 1;
+        let error = Error::limit(format!("the other side does not read: {unsent} bytes unsent, {which} limit {bound}"));
+        debug_assert_eq!(error.code(), Code::OutputLimit);
+        self.destroy_as(id, Some(error), Some(CloseReason::OutputLimit));
+    }
+}

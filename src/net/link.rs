@@ -1,0 +1,140 @@
+//! A connection with what the engine knows of it: its descriptor, its latches, its place in the lists.
+
+use std::net::SocketAddr;
+
+use super::options::SocketOptions;
+use super::{limits::Limits, pipe::Piping};
+use crate::connection::{Connection, Stage};
+use crate::endpoint::Candidates;
+use crate::id::ServerId;
+use crate::kernel::{Handle, KeepAlive, Readiness};
+
+/// One socket of the net.
+#[derive(Debug)]
+pub(super) struct Link {
+    pub connection: Connection,
+    /// From connect(2) or accept(2) until destroyed.
+    pub handle: Option<Handle>,
+    pub server: Option<ServerId>,
+    pub remote: Option<SocketAddr>,
+    /// What the kernel has told and nobody has used yet: edges are told once, so they are kept here.
+    pub latches: Readiness,
+
+    /// On the ready list.
+    pub listed: bool,
+    /// On the flush list.
+    pub to_be_flushed: bool,
+    /// shutdown(2) is to be done.
+    pub shutdown_wanted: bool,
+    /// The user has a handler for data; a pipe is another consumer.
+    pub listener: bool,
+    pub referenced: bool,
+    pub destroy_on_finish: bool,
+    pub reset_when_connected: bool,
+    /// Closes with a reset.
+    pub reset: bool,
+    pub no_delay: bool,
+    pub keep_alive: Option<KeepAlive>,
+    /// How many receivers hold this sender up.
+    pub held_by: u32,
+    /// Where a connect goes.
+    pub connecting_to: Option<Box<Candidates>>,
+    pub piping: Option<Box<Piping>>,
+    pub limits: Option<Box<Limits>>,
+}
+
+impl Link {
+    pub fn unconnected(connection: Connection, options: &SocketOptions) -> Self {
+        Link {
+            no_delay: options.no_delay,
+            keep_alive: options.keep_alive,
+            limits: Limits::new(options.output_limits),
+            ..Link::new(connection)
+        }
+    }
+
+    pub fn new(connection: Connection) -> Self {
+        Link {
+            connection,
+            handle: None,
+            server: None,
+            remote: None,
+            latches: Readiness::default(),
+            listed: false,
+            to_be_flushed: false,
+            shutdown_wanted: false,
+            listener: false,
+            referenced: true,
+            destroy_on_finish: false,
+            reset_when_connected: false,
+            reset: false,
+            no_delay: false,
+            keep_alive: None,
+            held_by: 0,
+            connecting_to: None,
+            piping: None,
+            limits: None,
+        }
+    }
+
+    /// Forgets what the last connection left.
+    pub fn begin_connect(&mut self, to: Candidates) {
+        self.connecting_to = Some(Box::new(to));
+        self.remote = None;
+        self.server = None;
+        self.latches = Readiness::default();
+        self.shutdown_wanted = false;
+        self.destroy_on_finish = false;
+        self.reset_when_connected = false;
+        self.reset = false;
+    }
+
+    /// Remembers what the kernel has told.
+    #[inline]
+    pub fn latch(&mut self, found: Readiness) {
+        self.latches.readable |= found.readable | found.hung_up;
+        self.latches.writable |= found.writable | found.hung_up;
+        self.latches.ended |= found.ended;
+        self.latches.hung_up |= found.hung_up;
+    }
+
+    /// Whether there is something to do now.
+    #[inline]
+    pub fn has_work(&self) -> bool {
+        self.wants_to_read() || self.wants_to_write() || (self.latches.writable && self.is_connecting())
+    }
+
+    #[inline]
+    pub fn wants_to_read(&self) -> bool {
+        self.latches.readable && self.connection.is_armed() && self.held_by == 0
+    }
+
+    #[inline]
+    pub fn wants_to_write(&self) -> bool {
+        self.latches.writable && self.connection.is_in_flight()
+    }
+
+    pub fn is_connecting(&self) -> bool {
+        self.connection.stage() == Stage::Connecting
+    }
+
+    pub fn handle_if_connected(&self) -> Option<Handle> {
+        self.handle.filter(|_| self.connection.stage() == Stage::Connected)
+    }
+
+    pub fn is_piped(&self) -> bool {
+        self.piping.as_ref().is_some_and(|piping| piping.has_destinations())
+    }
+
+    /// Referenced and active: connecting, reading, or with a write or an end under way (libuv's rule).
+    pub fn keeps_alive(&self) -> bool {
+        self.referenced
+            && match self.connection.stage() {
+                Stage::Connecting => true,
+                Stage::Connected => {
+                    self.connection.is_armed() || self.connection.is_in_flight() || self.shutdown_wanted
+                }
+                Stage::Fresh | Stage::Destroyed { .. } | Stage::Closed => false,
+            }
+    }
+}

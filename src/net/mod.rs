@@ -1,0 +1,666 @@
+//! The engine: it owns the kernel's side of all connections, carries out what they ask, and returns events.
+//!
+//! It calls nobody. A user of the net alone pulls events and matches; the event loop (`event_loop.rs`) does just that
+//! and runs closures. Everything is by id, every call is legal at any time, and one that comes too late does nothing.
+//!
+//! | file | what is in it |
+//! | --- | --- |
+//! | `turn.rs` | waiting, and the phases of a turn: read it first |
+//! | `ticks.rs` | what happens between two pieces of work |
+//! | `serve.rs` | a socket that is ready: connect, read, write |
+//! | `output.rs` | writing: at once, queued, flushed |
+//! | `accept.rs` | servers |
+//! | `broadcast.rs`, `limits.rs` | one message to many, and what is done about those who do not read |
+//! | `pipe.rs` | one socket into another |
+//! | `link.rs` | a connection with its descriptor and its latches |
+
+mod accept;
+mod broadcast;
+mod event;
+mod limits;
+mod link;
+mod options;
+mod output;
+mod pipe;
+mod serve;
+mod ticks;
+mod turn;
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+pub use event::{Chunk, Closed, Dropped, Event};
+pub use options::{DEFAULT_HIGH_WATER_MARK, OutputLimits, OutputPolicy, ServerOptions, SocketOptions, SoftLimit};
+
+use crate::arena::Arena;
+use crate::connection::{CloseReason, Connection, ReadyState, Segments, Stage};
+use crate::endpoint::ToEndpoint;
+use crate::error::{Code, Error, Syscall};
+use crate::id::{ServerId, SocketId, TimerId};
+use crate::kernel::{KeepAlive, Kernel, Ready, SocketOption};
+use crate::timers::{Due, Timers};
+use accept::Server;
+use link::Link;
+use serve::Serving;
+use ticks::{Deferred, Later, Then};
+use turn::Phase;
+
+/// One read takes so many bytes at most; Node's and libuv's figure, and the best for one core (`docs/benchmarks.md`).
+const READ_BUFFER: usize = 64 * 1024;
+
+/// All sockets, servers and timers of a loop. See the [module](self).
+#[derive(Debug)]
+pub struct Net {
+    kernel: Box<dyn Kernel>,
+    sockets: Arena<SocketId, Link>,
+    servers: Arena<ServerId, Server>,
+    timers: Timers<Alarm>,
+    user_timers: Arena<TimerId, UserTimer>,
+    /// How many user timers keep the loop running.
+    referenced_timers: usize,
+
+    phase: Phase,
+    /// What happens before the next piece of work of any phase.
+    deferred: VecDeque<Deferred>,
+    /// What is left to do of the tick or the piece of work whose event was handed out last.
+    then: Option<(SocketId, Then)>,
+    /// The kernel's answer of this turn; empty outside `wait`.
+    found: Vec<Ready>,
+    signals: VecDeque<i32>,
+    /// Servers with connections waiting.
+    accepting: VecDeque<ServerId>,
+    /// How many may still be accepted in this turn.
+    accepts_left: u32,
+    /// Sockets with something to do, first come first served.
+    ready: VecDeque<SocketId>,
+    /// How many of them belong to this round; those that come meanwhile wait for the next.
+    ready_left: usize,
+    serving: Option<Serving>,
+    /// Sockets with a broadcast to send or a writing side to end.
+    flushing: VecDeque<SocketId>,
+    flushes_left: usize,
+    /// Sockets whose `close` is owed. Last in, first out, as in libuv.
+    closing: Vec<SocketId>,
+    /// Those of them whose turn has come.
+    closing_now: Vec<SocketId>,
+
+    /// The one read buffer, lent out with each chunk. Empty while it is out.
+    buffer: Vec<u8>,
+    segments: Segments,
+    /// The clock as the last wait left it.
+    now: Duration,
+    /// What delays are counted from: `now`, and the slack by which the real clock may be ahead of it.
+    counted_from: Duration,
+    /// A socket that was seen to keep the loop running, so that not all are asked each turn.
+    witness: Option<SocketId>,
+    counters: Counters,
+}
+
+/// What a net has counted since it was made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Counters {
+    /// Turns.
+    pub turns: u64,
+    /// Connections accepted.
+    pub accepted: u64,
+    /// Connections closed at once, because their server had as many as it may.
+    pub dropped: u64,
+    /// Connections closed at once, because there was no descriptor for them.
+    pub shed: u64,
+    /// Messages that output limits dropped.
+    pub messages_dropped: u64,
+    /// Connections that output limits ended.
+    pub limited: u64,
+    /// Errors of connections and servers that no handler listened to.
+    pub errors_unheard: u64,
+}
+
+/// What an entry of the timers stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Alarm {
+    /// A socket's idle clock.
+    Idle(SocketId),
+    /// A socket above its soft output limit.
+    Grace(SocketId),
+    /// A write that the kernel had no memory for: no edge tells when it has.
+    Retry(SocketId),
+    /// A server that could not accept.
+    Accept(ServerId),
+    User(TimerId),
+}
+
+#[derive(Debug)]
+struct UserTimer {
+    due: Due,
+    /// For a timer that comes again.
+    every: Option<Duration>,
+    referenced: bool,
+}
+
+impl Net {
+    /// A net on a kernel.
+    pub fn new(kernel: Box<dyn Kernel>) -> Self {
+        let now = kernel.now();
+        let counted_from = now + kernel.clock_slack();
+        Net {
+            kernel,
+            sockets: Arena::new(),
+            servers: Arena::new(),
+            timers: Timers::new(),
+            user_timers: Arena::new(),
+            referenced_timers: 0,
+            phase: Phase::Flush,
+            deferred: VecDeque::new(),
+            then: None,
+            found: Vec::new(),
+            signals: VecDeque::new(),
+            accepting: VecDeque::new(),
+            accepts_left: 0,
+            ready: VecDeque::new(),
+            ready_left: 0,
+            serving: None,
+            flushing: VecDeque::new(),
+            flushes_left: 0,
+            closing: Vec::new(),
+            closing_now: Vec::new(),
+            buffer: Vec::new(),
+            segments: Segments::default(),
+            now,
+            counted_from,
+            witness: None,
+            counters: Counters::default(),
+        }
+    }
+
+    // ---- sockets: commands ----------------------------------------------------------------------------------------
+
+    /// A socket that is not connected yet.
+    ///
+    /// # Errors
+    /// An option out of its bounds.
+    pub fn new_socket(&mut self, options: SocketOptions) -> Result<SocketId, Error> {
+        options.check()?;
+        let connection = Connection::new(options.high_water_mark as u32, options.allow_half_open);
+        Ok(self.sockets.insert_with(|_| Link::unconnected(connection, &options)))
+    }
+
+    /// Connects a socket that is fresh or closed. What goes wrong on the way is an event.
+    ///
+    /// # Errors
+    /// Text that is no address; a socket that is connecting, connected or closing.
+    #[doc(alias = "createConnection")]
+    pub fn connect(&mut self, id: SocketId, to: impl ToEndpoint) -> Result<(), Error> {
+        let to = to.to_endpoint()?.to_connect_to();
+        let (link, mut later) = self.link(id).ok_or_else(|| Error::new(Code::Gone))?;
+        link.connection.connect(&mut later)?;
+        link.begin_connect(to);
+        self.touch(id);
+        Ok(())
+    }
+
+    /// Stops the `data` events. Reading goes on until read-ahead is full: the mark - 1 + 64 KiB at most.
+    pub fn pause(&mut self, id: SocketId) {
+        if let Some(link) = self.sockets.get_mut(id) {
+            link.connection.pause();
+        }
+    }
+
+    /// Lets `data` events come, from the next tick on, those that were kept first.
+    pub fn resume(&mut self, id: SocketId) {
+        if let Some((link, mut later)) = self.link(id) {
+            link.connection.resume(&mut later);
+        }
+    }
+
+    /// Says that somebody takes the data of this socket, or that nobody does any more. As adding a `data` handler does
+    /// in Node, it lets the data flow unless the socket was paused; removing it does not pause.
+    pub fn listen_for_data(&mut self, id: SocketId, listening: bool) {
+        if let Some((link, mut later)) = self.link(id) {
+            link.listener = listening;
+            let anybody = listening || link.is_piped();
+            if listening || !anybody {
+                link.connection.set_listening(anybody, &mut later);
+            }
+        }
+    }
+
+    /// Ends a connection at once. Unsent bytes are thrown away; `close` follows.
+    pub fn destroy(&mut self, id: SocketId) {
+        self.destroy_as(id, None, Some(CloseReason::DestroyedHere));
+    }
+
+    /// As [`Net::destroy`], with the reason that `close` is to give.
+    pub fn destroy_because(&mut self, id: SocketId, reason: CloseReason) {
+        self.destroy_as(id, None, Some(reason));
+    }
+
+    /// As [`Net::destroy`], with an error that is told first.
+    pub fn destroy_with(&mut self, id: SocketId, error: Error) {
+        self.destroy_as(id, Some(error), Some(CloseReason::DestroyedHere));
+    }
+
+    /// Ends, and destroys when all is written: it does not wait for the other side's end.
+    pub fn destroy_soon(&mut self, id: SocketId) {
+        let Some(link) = self.sockets.get_mut(id) else { return };
+        if link.connection.is_finished() {
+            self.destroy(id);
+        } else {
+            link.destroy_on_finish = true;
+            if link.connection.is_writable() {
+                self.end(id, None);
+            }
+        }
+    }
+
+    /// Closes with a reset (RST). While connecting it waits for the connection; a socket that never was connected gets
+    /// an error.
+    #[doc(alias = "resetAndDestroy")]
+    pub fn reset(&mut self, id: SocketId) {
+        let Some(link) = self.sockets.get_mut(id) else { return };
+        match link.connection.stage() {
+            Stage::Connecting => link.reset_when_connected = true,
+            Stage::Connected => {
+                link.reset = true;
+                self.destroy(id);
+            }
+            Stage::Fresh => self.destroy_with(id, Error::new(Code::SocketClosed)),
+            Stage::Destroyed { .. } | Stage::Closed => {}
+        }
+    }
+
+    /// Sets Node's idle clock: `timeout` is told when nothing moved for so long, once for each idle period. `None` or
+    /// zero turns it off. It does nothing else to the socket, and does not keep the loop running.
+    ///
+    /// As in Node, a write in flight that moves holds it off, and one that stalls altogether is told after twice the
+    /// time. Resolution 1 ms, at most 2^31 - 1 ms.
+    pub fn set_timeout(&mut self, id: SocketId, period: Option<Duration>) {
+        let Some(link) = self.sockets.get_mut(id) else { return };
+        if link.connection.is_destroyed() {
+            return;
+        }
+        let period = period.filter(|period| !period.is_zero());
+        if let Some(due) = link.connection.idle.set(period, self.counted_from, &mut self.timers) {
+            self.timers.push(due, Alarm::Idle(id));
+        }
+        // An entry that a shorter period has overtaken, or that stands for a clock that is off.
+        let sockets = &self.sockets;
+        self.timers.forget_one(|due, alarm| match alarm {
+            Alarm::Idle(id) => sockets.get(id).is_some_and(|link| link.connection.idle.is_live(due)),
+            _ => true,
+        });
+    }
+
+    /// TCP_NODELAY. Before the connection it is remembered; the same value again makes no system call.
+    pub fn set_no_delay(&mut self, id: SocketId, on: bool) {
+        let Some(link) = self.sockets.get_mut(id) else { return };
+        if link.no_delay != on {
+            link.no_delay = on;
+            if let Some(handle) = link.handle_if_connected() {
+                set_option(&mut *self.kernel, handle, SocketOption::NoDelay(on));
+            }
+        }
+    }
+
+    /// Keep-alive probes, or `None` to turn them off. Before the connection it is remembered; the same value again makes
+    /// no system call.
+    pub fn set_keep_alive(&mut self, id: SocketId, keep_alive: Option<KeepAlive>) {
+        let Some(link) = self.sockets.get_mut(id) else { return };
+        if link.keep_alive != keep_alive {
+            link.keep_alive = keep_alive;
+            if let Some(handle) = link.handle_if_connected() {
+                set_option(&mut *self.kernel, handle, SocketOption::KeepAlive(keep_alive));
+            }
+        }
+    }
+
+    /// Whether the socket keeps the loop running while it is active.
+    #[doc(alias = "ref")]
+    #[doc(alias = "unref")]
+    pub fn set_ref(&mut self, id: SocketId, on: bool) {
+        if let Some(link) = self.sockets.get_mut(id) {
+            link.referenced = on;
+        }
+    }
+
+    // ---- sockets: questions ---------------------------------------------------------------------------------------
+
+    /// Whether the id still names a socket.
+    pub fn exists(&self, id: SocketId) -> bool {
+        self.sockets.contains(id)
+    }
+
+    /// Bytes of all writes that are not completed; one in flight counts whole. 0 for a socket that is gone.
+    #[doc(alias = "bufferSize")]
+    #[doc(alias = "writableLength")]
+    pub fn buffer_size(&self, id: SocketId) -> usize {
+        self.ask(id, Connection::length)
+    }
+
+    /// Bytes that the kernel has not taken yet.
+    pub fn unsent(&self, id: SocketId) -> usize {
+        self.ask(id, |connection| connection.queue.unsent())
+    }
+
+    /// Bytes that were read and not delivered yet.
+    #[doc(alias = "readableLength")]
+    pub fn read_ahead(&self, id: SocketId) -> usize {
+        self.ask(id, Connection::read_ahead)
+    }
+
+    /// Bytes taken from the kernel, delivered or not.
+    #[doc(alias = "bytesRead")]
+    pub fn bytes_read(&self, id: SocketId) -> u64 {
+        self.ask(id, Connection::bytes_read)
+    }
+
+    /// Bytes of all writes, sent or not.
+    #[doc(alias = "bytesWritten")]
+    pub fn bytes_written(&self, id: SocketId) -> u64 {
+        self.ask(id, Connection::bytes_written)
+    }
+
+    /// Which directions are open. [`ReadyState::Closed`] for a socket that is gone.
+    #[doc(alias = "readyState")]
+    pub fn ready_state(&self, id: SocketId) -> ReadyState {
+        self.sockets.get(id).map_or(ReadyState::Closed, |link| link.connection.ready_state())
+    }
+
+    /// Whether it is connecting.
+    #[doc(alias = "connecting")]
+    pub fn is_connecting(&self, id: SocketId) -> bool {
+        self.ask(id, |connection| connection.stage() == Stage::Connecting)
+    }
+
+    /// Whether it is not connected: fresh, connecting or closed.
+    #[doc(alias = "pending")]
+    pub fn is_pending(&self, id: SocketId) -> bool {
+        self.sockets.get(id).is_none_or(|link| link.connection.stage() != Stage::Connected)
+    }
+
+    /// Whether it is destroyed; true also for a socket that is gone.
+    #[doc(alias = "destroyed")]
+    pub fn is_destroyed(&self, id: SocketId) -> bool {
+        self.sockets.get(id).is_none_or(|link| link.connection.is_destroyed())
+    }
+
+    /// Whether `pause` was called and `resume` was not.
+    #[doc(alias = "isPaused")]
+    pub fn is_paused(&self, id: SocketId) -> bool {
+        self.ask(id, Connection::is_paused)
+    }
+
+    /// Whether `data` or `end` can still come.
+    #[doc(alias = "readable")]
+    pub fn is_readable(&self, id: SocketId) -> bool {
+        self.ask(id, Connection::is_readable)
+    }
+
+    /// Whether `write` is allowed.
+    #[doc(alias = "writable")]
+    pub fn is_writable(&self, id: SocketId) -> bool {
+        self.ask(id, Connection::is_writable)
+    }
+
+    /// Whether `drain` is owed.
+    #[doc(alias = "writableNeedDrain")]
+    pub fn needs_drain(&self, id: SocketId) -> bool {
+        self.ask(id, Connection::needs_drain)
+    }
+
+    /// The mark, in bytes.
+    #[doc(alias = "writableHighWaterMark")]
+    #[doc(alias = "readableHighWaterMark")]
+    pub fn high_water_mark(&self, id: SocketId) -> usize {
+        self.ask(id, Connection::high_water_mark)
+    }
+
+    /// What `set_timeout` was given last.
+    pub fn timeout(&self, id: SocketId) -> Option<Duration> {
+        self.sockets.get(id)?.connection.idle.period()
+    }
+
+    /// This side's address, while connected.
+    #[doc(alias = "localAddress")]
+    pub fn local_address(&self, id: SocketId) -> Option<SocketAddr> {
+        let handle = self.sockets.get(id)?.handle_if_connected()?;
+        self.kernel.local_address(handle).ok()
+    }
+
+    /// The other side's address, from the connection on. It is kept after the close.
+    #[doc(alias = "remoteAddress")]
+    pub fn remote_address(&self, id: SocketId) -> Option<SocketAddr> {
+        self.sockets.get(id)?.remote
+    }
+
+    /// The server that accepted it.
+    pub fn server_of(&self, id: SocketId) -> Option<ServerId> {
+        self.sockets.get(id)?.server
+    }
+
+    /// How many sockets there are, in any state.
+    pub fn sockets(&self) -> usize {
+        self.sockets.len()
+    }
+
+    // ---- timers ---------------------------------------------------------------------------------------------------
+
+    /// A timer that is due once, after `delay`: at least 1 ms, at most 2^31 - 1 ms, never early.
+    #[doc(alias = "setTimeout")]
+    pub fn after(&mut self, delay: Duration) -> TimerId {
+        self.add_timer(delay, None)
+    }
+
+    /// A timer that is due again and again, `period` after it was due before. Periods that were missed are not made up
+    /// for.
+    #[doc(alias = "setInterval")]
+    pub fn every(&mut self, period: Duration) -> TimerId {
+        self.add_timer(period, Some(period))
+    }
+
+    fn add_timer(&mut self, delay: Duration, every: Option<Duration>) -> TimerId {
+        // A handler may have taken long, and a loop may not have turned yet.
+        let due = self.timers.after(self.counted_from.max(self.kernel.now()), delay);
+        let id = self.user_timers.insert_with(|_| UserTimer { due, every, referenced: true });
+        self.timers.push(due, Alarm::User(id));
+        self.referenced_timers += 1;
+        id
+    }
+
+    /// Takes a timer back. False if it is gone already.
+    #[doc(alias = "clearTimeout")]
+    pub fn cancel(&mut self, id: TimerId) -> bool {
+        let Some(timer) = self.user_timers.remove(id) else { return false };
+        self.referenced_timers -= usize::from(timer.referenced);
+        let timers = &self.user_timers;
+        self.timers.forget_one(|_, alarm| match alarm {
+            Alarm::User(id) => timers.contains(id),
+            _ => true,
+        });
+        true
+    }
+
+    /// Whether the timer keeps the loop running.
+    pub fn set_timer_ref(&mut self, id: TimerId, on: bool) {
+        if let Some(timer) = self.user_timers.get_mut(id)
+            && timer.referenced != on
+        {
+            timer.referenced = on;
+            self.referenced_timers = if on { self.referenced_timers + 1 } else { self.referenced_timers - 1 };
+        }
+    }
+
+    pub(crate) fn timer_exists(&self, id: TimerId) -> bool {
+        self.user_timers.contains(id)
+    }
+
+    /// Has [`Event::Tick`] with this number come before the next piece of work.
+    #[doc(alias = "nextTick")]
+    pub fn next_tick(&mut self, number: u64) {
+        self.deferred.push_back(Deferred::User(number));
+    }
+
+    // ---- the loop -------------------------------------------------------------------------------------------------
+
+    /// Asks for a signal as an event.
+    ///
+    /// # Errors
+    /// A signal that cannot be caught; a build without the feature `signals`.
+    pub fn watch_signal(&mut self, signal: i32) -> Result<(), Error> {
+        self.kernel.watch_signal(signal).map_err(Error::from)
+    }
+
+    /// Whether anything is left that keeps the loop running: what is referenced *and* active, that is, listening,
+    /// connecting, reading or writing; a timer; work that is due.
+    pub fn is_alive(&mut self) -> bool {
+        if self.referenced_timers > 0 || self.has_work() {
+            return true;
+        }
+        if self.servers.iter().any(|(_, server)| server.keeps_alive()) {
+            return true;
+        }
+        // Each turn asks the one that was seen last, and looks for another only when that is over.
+        let from = match self.witness {
+            Some(id) if self.sockets.get(id).is_some_and(Link::keeps_alive) => return true,
+            Some(id) => id.slot,
+            None => 0,
+        };
+        self.witness = self.sockets.find_from(from, Link::keeps_alive);
+        self.witness.is_some()
+    }
+
+    /// The time on the loop's clock, as the last wait left it.
+    pub fn now(&self) -> Duration {
+        self.now
+    }
+
+    /// When the next turn has something to do even if nothing comes, on the clock of [`Net::now`]. The present if there
+    /// is work already; `None` if only an event can bring some.
+    pub fn next_deadline(&self) -> Option<Duration> {
+        if self.has_work() { Some(self.now) } else { self.timers.next() }
+    }
+
+    /// A descriptor that becomes readable when a turn has something to do, for a loop inside another loop.
+    pub fn poll_fd(&self) -> Option<i32> {
+        self.kernel.poll_fd()
+    }
+
+    /// What was counted so far.
+    pub fn counters(&self) -> Counters {
+        self.counters
+    }
+
+    /// Takes the buffer of a `data` event back.
+    #[inline]
+    pub fn recycle(&mut self, chunk: Chunk) {
+        if chunk.buffer.len() == READ_BUFFER {
+            self.buffer = chunk.buffer;
+        }
+    }
+
+    /// An error came that nobody listened to. In Node that ends the process; here it ended its connection, and is told.
+    pub(crate) fn count_unheard(&mut self, error: &Error) {
+        self.counters.errors_unheard += 1;
+        log::debug!("{error}");
+    }
+
+    // ---- inside ---------------------------------------------------------------------------------------------------
+
+    /// A socket, and where its ticks go.
+    #[inline]
+    fn link(&mut self, id: SocketId) -> Option<(&mut Link, Later<'_>)> {
+        let link = self.sockets.get_mut(id)?;
+        Some((link, Later { id, queue: &mut self.deferred }))
+    }
+
+    fn ask<T: Default>(&self, id: SocketId, question: impl FnOnce(&Connection) -> T) -> T {
+        self.sockets.get(id).map_or_else(T::default, |link| question(&link.connection))
+    }
+
+    /// Something moved on a socket: its idle period begins again.
+    #[inline]
+    fn touch(&mut self, id: SocketId) {
+        if let Some(link) = self.sockets.get_mut(id)
+            && let Some(due) = link.connection.idle.activity(self.counted_from, &mut self.timers)
+        {
+            self.timers.push(due, Alarm::Idle(id));
+        }
+    }
+
+    /// Closes the descriptor now, and owes the `close`. Both halves being over gives no reason of its own.
+    fn destroy_as(&mut self, id: SocketId, error: Option<Error>, reason: Option<CloseReason>) {
+        let Some((link, mut later)) = self.link(id) else { return };
+        let stage = link.connection.stage();
+        if !link.connection.destroy(error, reason, &mut later) {
+            return;
+        }
+        let (handle, reset, server) = (link.handle.take(), link.reset, link.server);
+        self.discard_output(id);
+        if let Some(handle) = handle {
+            if reset { self.kernel.reset(handle) } else { self.kernel.close(handle) }
+            self.descriptor_was_freed();
+        }
+        if stage != Stage::Fresh {
+            self.closing.push(id);
+        }
+        self.release_senders(id);
+        if let Some(server) = server {
+            self.connection_was_destroyed(server);
+        }
+    }
+
+    /// Destroys it for an error of a system call.
+    fn broke(&mut self, id: SocketId, error: Error) {
+        let reason = reason_of(&error);
+        self.destroy_as(id, Some(error), Some(reason));
+    }
+
+    /// Puts a socket on the ready list, once.
+    #[inline]
+    fn make_ready(&mut self, id: SocketId) {
+        if let Some(link) = self.sockets.get_mut(id)
+            && !link.listed
+        {
+            link.listed = true;
+            self.ready.push_back(id);
+        }
+    }
+
+    /// Puts a socket on the flush list, once.
+    #[inline]
+    fn flush_later(&mut self, id: SocketId) {
+        if let Some(link) = self.sockets.get_mut(id)
+            && !link.to_be_flushed
+        {
+            link.to_be_flushed = true;
+            self.flushing.push_back(id);
+        }
+    }
+
+    /// A connection may have begun to read: what the kernel has for it was told before, and is not told again.
+    #[inline]
+    fn list_if_readable(&mut self, id: SocketId) {
+        if self.sockets.get(id).is_some_and(Link::wants_to_read) {
+            self.make_ready(id);
+        }
+    }
+}
+
+/// What a connection died of.
+fn reason_of(error: &Error) -> CloseReason {
+    match (error.code().name(), error.syscall()) {
+        (_, Some(Syscall::Connect | Syscall::Bind)) => CloseReason::ConnectFailed,
+        ("ECONNRESET" | "EPIPE" | "ECONNABORTED", _) => CloseReason::PeerReset,
+        ("ETIMEDOUT", _) => CloseReason::Timeout,
+        _ => CloseReason::Error,
+    }
+}
+
+/// Sets an option, and lets it be where the system will not: a peer that is gone already makes it fail, and that peer's
+/// connection tells so itself. Node ignores it too.
+fn set_option(kernel: &mut dyn Kernel, handle: crate::kernel::Handle, option: SocketOption) {
+    if let Err(error) = kernel.set_option(handle, option) {
+        log::debug!("{option:?} was not set: {error}");
+    }
+}

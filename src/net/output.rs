@@ -1,0 +1,325 @@
+//! Writing: at once where the kernel takes it, queued where it does not, flushed once a turn where it can wait.
+//!
+//! ```text
+//!   write, uncork ──▶ writev(2) at once ──all taken──▶ completed
+//!                         │ the rest
+//!                         ▼
+//!   broadcast ─────▶   queue  ──▶ writable edge (serve.rs), flush (here) ──▶ writev(2) ──▶ completed ──▶ drain
+//! ```
+
+use std::io::{ErrorKind, IoSlice};
+use std::time::Duration;
+
+use super::link::Link;
+use super::ticks::Tail;
+use super::turn::Step;
+use super::{Alarm, Net};
+use crate::connection::{Admission, CallbackId, CloseReason, Segments};
+use crate::error::{Error, Syscall};
+use crate::id::SocketId;
+use crate::kernel::Kernel;
+
+/// Slices given to the kernel at once. More would only make the stack frame larger: small writes are merged.
+const SLICES_AT_ONCE: usize = 64;
+
+/// A write that found no memory is tried again after this time: no edge tells when there is some.
+const RETRY_AFTER: Duration = Duration::from_millis(10);
+
+/// How far a queue was emptied.
+#[derive(Debug)]
+pub(super) enum Emptied {
+    /// To the end.
+    All,
+    /// The kernel is full; a writable edge will come.
+    Blocked,
+    /// The kernel has no memory, or was interrupted; no edge will come.
+    TryAgain,
+    Failed(Error),
+}
+
+impl Net {
+    /// Writes: at once, or behind what is queued already. True while the buffer is under the high-water mark after the
+    /// attempt; if false, `drain` will tell when it is empty.
+    ///
+    /// After `end` it destroys the socket with an error, as in Node; after `destroy` it does nothing.
+    #[inline]
+    pub fn write(&mut self, id: SocketId, bytes: &[u8]) -> bool {
+        self.write_as(id, bytes, None, Judged::Yes)
+    }
+
+    /// As [`Net::write`]; [`Event::Callback`](super::Event::Callback) with this number tells when the kernel has taken
+    /// all of it, or that it never will.
+    pub fn write_with(&mut self, id: SocketId, bytes: &[u8], callback: CallbackId) -> bool {
+        self.write_as(id, bytes, Some(callback), Judged::Yes)
+    }
+
+    pub(super) fn write_as(
+        &mut self,
+        id: SocketId,
+        bytes: &[u8],
+        callback: Option<CallbackId>,
+        judged: Judged,
+    ) -> bool {
+        let Some((link, mut later)) = self.link(id) else { return false };
+        match link.connection.write(bytes.len(), callback, &mut later) {
+            Admission::Now => self.write_now(id, bytes),
+            Admission::Queue => {
+                if judged == Judged::Yes && !self.limits_admit(id, bytes.len()) {
+                    return false;
+                }
+                if let Some(link) = self.sockets.get_mut(id) {
+                    let borders = link.borders();
+                    link.connection.queue.push(bytes, borders);
+                }
+                self.dispatch_waiting(id);
+            }
+            Admission::Refused => return false,
+            Admission::Destroy(code) => {
+                self.destroy_as(id, Some(Error::new(code)), Some(CloseReason::Error));
+                return false;
+            }
+        }
+        if judged == Judged::Yes {
+            self.judge(id);
+        }
+        self.sockets.get_mut(id).is_some_and(|link| link.connection.write_returns())
+    }
+
+    /// The usual write: one attempt with the bytes as they are, and only the rest is copied.
+    #[inline]
+    fn write_now(&mut self, id: SocketId, bytes: &[u8]) {
+        let Some(link) = self.sockets.get_mut(id) else { return };
+        let Some(handle) = link.handle else { return };
+        let wrote = match bytes {
+            [] => Ok(0),
+            _ => self.kernel.write(handle, bytes),
+        };
+        let sent = *wrote.as_ref().unwrap_or(&0);
+        if sent < bytes.len() {
+            let borders = link.borders();
+            link.connection.queue.push(&bytes[sent..], borders);
+        }
+        let emptied = match wrote {
+            Ok(sent) if sent == bytes.len() => Emptied::All,
+            Ok(_) => Emptied::Blocked,
+            Err(error) => verdict(error),
+        };
+        self.first_attempt(id, sent, emptied);
+    }
+
+    /// The first attempt at a unit that lies in the queue.
+    pub(super) fn dispatch(&mut self, id: SocketId) {
+        let Some(link) = self.sockets.get_mut(id) else { return };
+        let (sent, emptied) = empty(link, &mut *self.kernel, &mut self.segments);
+        self.first_attempt(id, sent, emptied);
+    }
+
+    /// What waits goes out, unless something is in flight or it is corked.
+    pub(super) fn dispatch_waiting(&mut self, id: SocketId) {
+        let Some(link) = self.sockets.get_mut(id) else { return };
+        if link.connection.next_unit() {
+            self.dispatch(id);
+        }
+    }
+
+    #[inline]
+    fn first_attempt(&mut self, id: SocketId, sent: usize, emptied: Emptied) {
+        self.touch(id);
+        let Some((link, mut later)) = self.link(id) else { return };
+        match emptied {
+            Emptied::Failed(error) => {
+                link.connection.failed_at_once(error, &mut later);
+                self.discard_output(id);
+            }
+            Emptied::All => {
+                link.connection.dispatched(sent, &mut later);
+            }
+            Emptied::Blocked => {
+                link.latches.writable = false;
+                link.connection.dispatched(sent, &mut later);
+            }
+            Emptied::TryAgain => {
+                link.connection.dispatched(sent, &mut later);
+                self.retry_write_later(id);
+            }
+        }
+    }
+
+    /// Ends the writing side: after all that was written, and any cork is pulled. `finish` tells when the kernel has
+    /// taken it. Reading goes on.
+    pub fn end(&mut self, id: SocketId, callback: Option<CallbackId>) {
+        let Some(link) = self.sockets.get_mut(id) else { return };
+        link.connection.uncork_for_end();
+        self.dispatch_waiting(id);
+        if let Some((link, mut later)) = self.link(id) {
+            link.connection.end(callback, &mut later);
+        }
+        self.finish_if_done(id);
+    }
+
+    /// Holds writes back until as many [`Net::uncork`]s; then they go out as one. [`Net::end`] pulls all corks.
+    pub fn cork(&mut self, id: SocketId) {
+        if let Some(link) = self.sockets.get_mut(id) {
+            link.connection.cork();
+        }
+    }
+
+    /// One cork less; with the last, all that was held goes out at once, gathered.
+    pub fn uncork(&mut self, id: SocketId) {
+        if let Some(link) = self.sockets.get_mut(id) {
+            link.connection.uncork();
+            self.dispatch_waiting(id);
+            self.judge(id);
+        }
+    }
+
+    /// The kernel has room again: the unit in flight goes on.
+    pub(super) fn go_on_writing(&mut self, id: SocketId) -> Step {
+        let Some(link) = self.sockets.get_mut(id) else { return Step::Worked };
+        let (sent, emptied) = empty(link, &mut *self.kernel, &mut self.segments);
+        let event = match emptied {
+            Emptied::Failed(error) => {
+                let callbacks = link.connection.failed(error);
+                link.connection.queue.clear(&mut self.segments);
+                self.callbacks(id, callbacks, Tail::Destroy)
+            }
+            Emptied::All | Emptied::Blocked | Emptied::TryAgain => {
+                if matches!(emptied, Emptied::Blocked) {
+                    link.latches.writable = false;
+                }
+                let again = matches!(emptied, Emptied::TryAgain);
+                let event = self.advance(id, sent);
+                if again {
+                    self.retry_write_later(id);
+                }
+                event
+            }
+        };
+        self.relieve(id);
+        event.map_or(Step::Worked, Step::Event)
+    }
+
+    /// The unit in flight went on by what was sent; if that ends it, the next one has begun with the same call.
+    fn advance(&mut self, id: SocketId, sent: usize) -> Option<crate::Event> {
+        let link = self.sockets.get_mut(id)?;
+        if !link.connection.progressed(sent) {
+            return None;
+        }
+        let callbacks = link.connection.completed();
+        self.touch(id);
+        self.dispatch_waiting(id);
+        self.after_write(id, callbacks)
+    }
+
+    /// One connection of the flush list: a broadcast is sent, a writing side ended.
+    pub(super) fn flush_one(&mut self) -> Step {
+        if self.flushes_left == 0 {
+            if self.flushing.is_empty() {
+                self.segments.seal();
+            }
+            return Step::Over;
+        }
+        self.flushes_left -= 1;
+        let Some(id) = self.flushing.pop_front() else { return Step::Over };
+        if let Some(link) = self.sockets.get_mut(id) {
+            link.to_be_flushed = false;
+            self.dispatch_waiting(id);
+            self.judge(id);
+            self.shutdown_if_wanted(id);
+        }
+        Step::Worked
+    }
+
+    /// shutdown(2), once all is written.
+    pub(super) fn shutdown_if_wanted(&mut self, id: SocketId) {
+        let Some(link) = self.sockets.get_mut(id) else { return };
+        if !link.shutdown_wanted || !link.connection.awaits_shutdown() {
+            return;
+        }
+        link.shutdown_wanted = false;
+        if let Some(handle) = link.handle
+            && let Err(error) = self.kernel.shutdown(handle)
+        {
+            // Only a connection that is broken already fails here, and reading or closing it will tell. Node ignores it.
+            log::debug!("shutdown: {error}");
+        }
+        if let Some((link, mut later)) = self.link(id) {
+            link.connection.shut(&mut later);
+        }
+    }
+
+    /// What is queued will never be sent.
+    pub(super) fn discard_output(&mut self, id: SocketId) {
+        if let Some(link) = self.sockets.get_mut(id) {
+            link.connection.queue.clear(&mut self.segments);
+        }
+    }
+
+    fn retry_write_later(&mut self, id: SocketId) {
+        let due = self.timers.after(self.counted_from, RETRY_AFTER);
+        self.timers.push(due, Alarm::Retry(id));
+    }
+
+    pub(super) fn retry_write(&mut self, id: SocketId) {
+        if let Some(link) = self.sockets.get_mut(id) {
+            link.latches.writable = true;
+            if link.wants_to_write() {
+                self.make_ready(id);
+            }
+        }
+    }
+}
+
+/// Whether the output limits count what is written. They do not for pipes, whose source is paused instead.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Judged {
+    Yes,
+    No,
+}
+
+/// Writes from the queue as much of the unit in flight as the kernel takes.
+fn empty(link: &mut Link, kernel: &mut dyn Kernel, segments: &mut Segments) -> (usize, Emptied) {
+    let Some(handle) = link.handle else { return (0, Emptied::Blocked) };
+    let mut total = 0;
+    let unit = link.connection.unsent_in_flight();
+    while total < unit {
+        let mut slices = [IoSlice::new(&[]); SLICES_AT_ONCE];
+        let count = link.connection.queue.gather(unit - total, segments, &mut slices);
+        let offered: usize = slices[..count].iter().map(|slice| slice.len()).sum();
+        let wrote = match &slices[..count] {
+            [one] => kernel.write(handle, one),
+            many => kernel.write_vectored(handle, many),
+        };
+        match wrote {
+            Ok(sent) => {
+                link.connection.queue.sent(sent, segments);
+                total += sent;
+                if sent < offered {
+                    return (total, Emptied::Blocked);
+                }
+            }
+            Err(error) => return (total, verdict(error)),
+        }
+    }
+    (total, Emptied::All)
+}
+
+fn verdict(error: std::io::Error) -> Emptied {
+    match error.kind() {
+        ErrorKind::WouldBlock => Emptied::Blocked,
+        ErrorKind::Interrupted | ErrorKind::OutOfMemory => Emptied::TryAgain,
+        _ if is_no_buffers(&error) => Emptied::TryAgain,
+        _ => Emptied::Failed(Error::system(&error, Syscall::Write)),
+    }
+}
+
+/// ENOBUFS, for which std has no kind.
+#[cfg(unix)]
+pub(super) fn is_no_buffers(error: &std::io::Error) -> bool {
+    error.raw_os_error() == Some(rustix::io::Errno::NOBUFS.raw_os_error())
+}
+
+#[cfg(not(unix))]
+pub(super) fn is_no_buffers(_error: &std::io::Error) -> bool {
+    false
+}

@@ -1,0 +1,223 @@
+//! One socket into another: what is read here is written there, and whoever is slow slows the source.
+//!
+//! ```text
+//!   from ── data ──▶ write ──▶ to        write returned false: from is paused, until
+//!    ▲                          │        the slowest of its destinations has drained
+//!    └───────── drain ──────────┘
+//! ```
+//!
+//! The rules are Node's to the letter, `readable.pipe` and `unpipe`: what flows and what stays paused after an `unpipe`,
+//! who is ended and who is not, what a pause of the user's does to a pipe. A destination that finishes, breaks or
+//! closes is let go, and the source is not destroyed; a source that breaks does not end its destinations.
+
+use super::Net;
+use super::output::Judged;
+use super::ticks::Deferred;
+use crate::error::{Code, Error};
+use crate::id::SocketId;
+
+/// What a socket has to do with pipes. Few have anything, so it is kept apart.
+#[derive(Debug, Default)]
+pub(super) struct Piping {
+    destinations: Vec<Pipe>,
+    /// Destinations whose `write` returned false since the last chunk: the source waits for their `drain`.
+    awaiting: Vec<SocketId>,
+    /// Whether there were several destinations since it last waited for a single one. Node keeps a set then, and an
+    /// empty set is something to wait for where nothing is not.
+    several: bool,
+    /// Who pipes into this socket, once for each pipe.
+    sources: Vec<SocketId>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Pipe {
+    to: SocketId,
+    /// Whether the source's end ends the destination.
+    end: bool,
+    /// It has waited once: from then on each `drain` of the destination lets the source flow.
+    hears_drain: bool,
+}
+
+impl Piping {
+    pub fn has_destinations(&self) -> bool {
+        !self.destinations.is_empty()
+    }
+
+    fn position(&self, to: SocketId) -> Option<usize> {
+        self.destinations.iter().position(|pipe| pipe.to == to)
+    }
+}
+
+impl Net {
+    /// Pipes a socket into another, or into itself, which is an echo. With `end`, the destination is ended when the
+    /// source ends.
+    ///
+    /// Into a socket that is destroyed or gone, nothing flows: as in Node, the source is paused at its first chunk.
+    ///
+    /// # Errors
+    /// A source that is gone.
+    pub fn pipe(&mut self, from: SocketId, to: SocketId, end: bool) -> Result<(), Error> {
+        let (link, mut later) = self.link(from).ok_or_else(|| Error::new(Code::Gone))?;
+        let piping = link.piping.get_or_insert_default();
+        piping.several |= piping.destinations.len() == 1;
+        piping.destinations.push(Pipe { to, end, hears_drain: false });
+        link.connection.set_listening(true, &mut later);
+        let ended = link.connection.end_was_told();
+        if let Some(link) = self.sockets.get_mut(to) {
+            link.piping.get_or_insert_default().sources.push(from);
+        }
+        if ended {
+            self.deferred.push_back(Deferred::PipeEnd(from, to));
+        }
+        if self.needs_drain(to) {
+            self.await_drain(from, to);
+        } else {
+            self.resume(from);
+        }
+        Ok(())
+    }
+
+    /// Takes a pipe away, the oldest one to this destination. With the last, the source is paused.
+    pub fn unpipe(&mut self, from: SocketId, to: SocketId) {
+        let Some(link) = self.sockets.get_mut(from) else { return };
+        let Some(piping) = &mut link.piping else { return };
+        let Some(at) = piping.position(to) else { return };
+        let pipe = piping.destinations.remove(at);
+        let last = piping.destinations.is_empty();
+        let waits = piping.several || !piping.awaiting.is_empty();
+        if last {
+            link.connection.pause();
+        }
+        let listener = link.listener;
+        if let Some((link, mut later)) = self.link(from)
+            && last
+            && !listener
+        {
+            link.connection.set_listening(false, &mut later);
+        }
+        if let Some(piping) = self.sockets.get_mut(to).and_then(|link| link.piping.as_mut())
+            && let Some(at) = piping.sources.iter().position(|source| *source == from)
+        {
+            piping.sources.remove(at);
+        }
+        if pipe.hears_drain && waits {
+            self.drained(from, to);
+        }
+    }
+
+    /// Takes all pipes of a source away, and pauses it.
+    pub fn unpipe_all(&mut self, from: SocketId) {
+        for pipe in self.pipes_of(from) {
+            self.unpipe(from, pipe.to);
+        }
+    }
+
+    /// Where a socket is piped to.
+    pub fn piped_to(&self, from: SocketId) -> Vec<SocketId> {
+        self.pipes_of(from).into_iter().map(|pipe| pipe.to).collect()
+    }
+
+    // ---- inside -----------------------------------------------------------------------------------------------------
+
+    /// A chunk of a source goes into all its destinations.
+    pub(super) fn pipe_chunk(&mut self, from: SocketId, chunk: &[u8]) {
+        let Some(piping) = self.sockets.get_mut(from).and_then(|link| link.piping.as_mut()) else { return };
+        piping.awaiting.clear();
+        if let [pipe] = piping.destinations[..] {
+            // The usual case, without a copy of the list.
+            return self.pipe_chunk_into(from, pipe.to, chunk);
+        }
+        for pipe in piping.destinations.clone() {
+            self.pipe_chunk_into(from, pipe.to, chunk);
+        }
+    }
+
+    fn pipe_chunk_into(&mut self, from: SocketId, to: SocketId, chunk: &[u8]) {
+        if !self.write_as(to, chunk, None, Judged::No) {
+            self.await_drain(from, to);
+        }
+    }
+
+    /// The source waits for a destination to drain.
+    fn await_drain(&mut self, from: SocketId, to: SocketId) {
+        let Some(link) = self.sockets.get_mut(from) else { return };
+        let Some(piping) = &mut link.piping else { return };
+        let Some(at) = piping.position(to) else { return };
+        piping.destinations[at].hears_drain = true;
+        if piping.destinations.len() == 1 {
+            piping.awaiting = vec![to];
+            piping.several = false;
+        } else if !piping.awaiting.contains(&to) {
+            piping.awaiting.push(to);
+        }
+        link.connection.pause();
+    }
+
+    /// A destination has drained: its sources flow again, those that wait for nobody else.
+    pub(super) fn drained_pipes(&mut self, to: SocketId) {
+        for from in self.sources_of(to) {
+            let piping = self.sockets.get(from).and_then(|link| link.piping.as_ref());
+            if piping.is_some_and(|piping| piping.destinations.iter().any(|pipe| pipe.to == to && pipe.hears_drain)) {
+                self.drained(from, to);
+            }
+        }
+    }
+
+    fn drained(&mut self, from: SocketId, to: SocketId) {
+        let Some((link, mut later)) = self.link(from) else { return };
+        let Some(piping) = &mut link.piping else { return };
+        piping.awaiting.retain(|waiting| *waiting != to);
+        if piping.awaiting.is_empty() && link.connection.is_listening() {
+            link.connection.resume(&mut later);
+        }
+    }
+
+    /// A source has ended: so do the destinations whose pipes say so; the other pipes are taken away.
+    pub(super) fn end_pipes(&mut self, from: SocketId) {
+        for pipe in self.pipes_of(from) {
+            self.end_pipe(from, pipe);
+        }
+    }
+
+    /// As [`Net::end_pipes`], for one pipe that was made after the end.
+    pub(super) fn pipe_ended(&mut self, from: SocketId, to: SocketId) {
+        if let Some(pipe) = self.pipes_of(from).into_iter().find(|pipe| pipe.to == to) {
+            self.end_pipe(from, pipe);
+        }
+    }
+
+    fn end_pipe(&mut self, from: SocketId, pipe: Pipe) {
+        if pipe.end {
+            self.end(pipe.to, None);
+        } else {
+            self.unpipe(from, pipe.to);
+        }
+    }
+
+    /// A destination has finished, broken or closed: nobody pipes into it any more.
+    pub(super) fn release_pipes_into(&mut self, to: SocketId) {
+        for from in self.sources_of(to) {
+            self.unpipe(from, to);
+        }
+    }
+
+    /// A source is gone for good.
+    pub(super) fn remove_from_pipes(&mut self, from: SocketId) {
+        self.release_pipes_into(from);
+        for pipe in self.pipes_of(from) {
+            if let Some(piping) = self.sockets.get_mut(pipe.to).and_then(|link| link.piping.as_mut()) {
+                piping.sources.retain(|source| *source != from);
+            }
+        }
+    }
+
+    fn pipes_of(&self, from: SocketId) -> Vec<Pipe> {
+        let piping = self.sockets.get(from).and_then(|link| link.piping.as_ref());
+        piping.map_or_else(Vec::new, |piping| piping.destinations.clone())
+    }
+
+    fn sources_of(&self, to: SocketId) -> Vec<SocketId> {
+        let piping = self.sockets.get(to).and_then(|link| link.piping.as_ref());
+        piping.map_or_else(Vec::new, |piping| piping.sources.clone())
+    }
+}

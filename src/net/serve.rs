@@ -1,0 +1,246 @@
+//! A socket that is ready: its connect comes to an end, it is read from, its queue goes on.
+//!
+//! One socket is served at a time, in steps, and between two steps the deferred work runs: what a handler does about a
+//! chunk takes effect before the next chunk is read. The order of the steps is libuv's `uv__stream_io`.
+
+use std::io::ErrorKind;
+
+use super::event::{Chunk, Event};
+use super::ticks::Then;
+use super::turn::Step;
+use super::{Net, READ_BUFFER};
+use crate::connection::{Received, Stage};
+use crate::error::{Error, Syscall};
+use crate::id::SocketId;
+use crate::kernel::{SocketOption, Token};
+
+/// Bytes read from one connection in one turn: one that sends as fast as it can holds the others up for no longer than
+/// four full reads. What is over is read in the next turn.
+const READ_BUDGET: usize = 4 * READ_BUFFER;
+
+/// The socket whose turn it is.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Serving {
+    id: SocketId,
+    next: Next,
+    budget: usize,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Next {
+    Read,
+    Write,
+    Shutdown,
+}
+
+impl Net {
+    /// One step of the socket whose turn it is, or the next socket.
+    #[inline]
+    pub(super) fn serve_one(&mut self) -> Step {
+        let serving = match self.serving {
+            Some(serving) => serving,
+            None => match self.next_ready() {
+                Some(id) => Serving { id, next: Next::Read, budget: READ_BUDGET },
+                None => return Step::Over,
+            },
+        };
+        match serving.next {
+            Next::Read => self.serve_read(serving),
+            Next::Write => {
+                self.serving = Some(Serving { next: Next::Shutdown, ..serving });
+                match self.sockets.get(serving.id) {
+                    Some(link) if link.wants_to_write() => self.go_on_writing(serving.id),
+                    _ => Step::Worked,
+                }
+            }
+            Next::Shutdown => {
+                // libuv shuts down right behind the write that it waited for, and not in the next flush.
+                self.shutdown_if_wanted(serving.id);
+                self.served(serving.id);
+                Step::Worked
+            }
+        }
+    }
+
+    fn next_ready(&mut self) -> Option<SocketId> {
+        if self.ready_left == 0 {
+            return None;
+        }
+        self.ready_left -= 1;
+        let id = self.ready.pop_front()?;
+        if let Some(link) = self.sockets.get_mut(id) {
+            link.listed = false;
+        }
+        Some(id)
+    }
+
+    /// Its turn is over; if there is more to do, it stands in line again.
+    #[inline]
+    fn served(&mut self, id: SocketId) {
+        self.serving = None;
+        if self.sockets.get(id).is_some_and(|link| link.has_work()) {
+            self.make_ready(id);
+        }
+    }
+
+    #[inline]
+    fn serve_read(&mut self, serving: Serving) -> Step {
+        let id = serving.id;
+        let Some(link) = self.sockets.get_mut(id) else {
+            self.serving = None;
+            return Step::Worked;
+        };
+        if link.connection.stage() == Stage::Connecting {
+            self.serving = None;
+            return self.finish_connect(id).map_or(Step::Worked, Step::Event);
+        }
+        if !link.wants_to_read() {
+            // Most sockets that are ready are so for reading only: then this was all.
+            if link.connection.is_in_flight() || link.shutdown_wanted {
+                self.serving = Some(Serving { next: Next::Write, ..serving });
+            } else {
+                self.served(id);
+            }
+            return Step::Worked;
+        }
+        self.read(serving)
+    }
+
+    /// One read, and what becomes of it.
+    fn read(&mut self, serving: Serving) -> Step {
+        let id = serving.id;
+        if self.buffer.len() != READ_BUFFER {
+            self.buffer = vec![0; READ_BUFFER];
+        }
+        let Some(link) = self.sockets.get_mut(id) else { return Step::Worked };
+        let Some(handle) = link.handle else { return Step::Worked };
+        let length = match self.kernel.read(handle, &mut self.buffer) {
+            Ok(0) => {
+                link.latches.readable = false;
+                self.serving = Some(Serving { next: Next::Write, ..serving });
+                self.reached_end(id);
+                return Step::Worked;
+            }
+            Ok(length) => length,
+            Err(error) => {
+                self.serving = Some(Serving { next: Next::Write, ..serving });
+                match error.kind() {
+                    ErrorKind::WouldBlock => link.latches.readable = false,
+                    // It stays ready, for the next turn.
+                    ErrorKind::Interrupted => {}
+                    _ => self.broke(id, Error::system(&error, Syscall::Read)),
+                }
+                return Step::Worked;
+            }
+        };
+        let full = length == READ_BUFFER;
+        let budget = serving.budget.saturating_sub(length);
+        let next = if full && budget > 0 { Next::Read } else { Next::Write };
+        if !full && !link.latches.ended {
+            // A short read has emptied the socket, and the next byte will be a new edge: no read is needed to find out.
+            // Where the peer's end was told, it stands behind these bytes and there will be no other edge.
+            link.latches.readable = false;
+        }
+        let in_flight = link.connection.is_in_flight() || link.shutdown_wanted || full || link.latches.readable;
+        let received = link.connection.received(&self.buffer[..length]);
+        let (piped, heard) = (link.is_piped(), link.listener);
+        self.serving = Some(Serving { next, budget, ..serving });
+        if !in_flight {
+            // Nothing else can be due for it now: it need not come by again.
+            self.serving = None;
+        }
+        self.touch(id);
+        if received == Received::Done {
+            return Step::Worked;
+        }
+        let mut chunk = Chunk { buffer: std::mem::take(&mut self.buffer), length };
+        if piped {
+            self.pipe_chunk(id, &chunk);
+        }
+        if heard {
+            return Step::Event(Event::Data { socket: id, chunk });
+        }
+        self.buffer = std::mem::take(&mut chunk.buffer);
+        Step::Worked
+    }
+
+    fn reached_end(&mut self, id: SocketId) {
+        self.touch(id);
+        if let Some((link, mut later)) = self.link(id) {
+            link.connection.reached_end(&mut later);
+        }
+    }
+
+    // ---- connecting -------------------------------------------------------------------------------------------------
+
+    /// connect(2), one tick after `connect`.
+    pub(super) fn start_connect(&mut self, id: SocketId) {
+        let Some(link) = self.sockets.get_mut(id) else { return };
+        if !link.is_connecting() {
+            return;
+        }
+        let Some(address) = link.connecting_to.as_ref().map(|to| to.first) else { return };
+        let begun = self.kernel.connect(address).and_then(|handle| {
+            let registered = self.kernel.register(handle, Token::Socket(id));
+            if registered.is_err() {
+                self.kernel.close(handle);
+            }
+            registered.map(|()| handle)
+        });
+        match begun {
+            Ok(handle) => {
+                if let Some(link) = self.sockets.get_mut(id) {
+                    link.handle = Some(handle);
+                }
+            }
+            Err(error) => self.connect_failed(id, &error),
+        }
+    }
+
+    /// The connect has come to its end, or was only said to have.
+    fn finish_connect(&mut self, id: SocketId) -> Option<Event> {
+        let link = self.sockets.get_mut(id)?;
+        let handle = link.handle?;
+        link.latches.writable = false;
+        match self.kernel.connected(handle) {
+            Ok(false) => None,
+            Ok(true) => {
+                link.connection.connected();
+                link.remote = link.connecting_to.take().map(|to| to.first);
+                for option in [
+                    link.no_delay.then_some(SocketOption::NoDelay(true)),
+                    link.keep_alive.map(|keep_alive| SocketOption::KeepAlive(Some(keep_alive))),
+                ]
+                .into_iter()
+                .flatten()
+                {
+                    super::set_option(&mut *self.kernel, handle, option);
+                }
+                self.touch(id);
+                self.then = Some((id, Then::AfterConnect));
+                Some(Event::Connect(id))
+            }
+            Err(error) => {
+                self.connect_failed(id, &error);
+                None
+            }
+        }
+    }
+
+    /// Tries the next address, or gives up.
+    fn connect_failed(&mut self, id: SocketId, error: &std::io::Error) {
+        let Some(link) = self.sockets.get_mut(id) else { return };
+        let Some(mut to) = link.connecting_to.take() else { return };
+        if let Some(second) = to.second.take() {
+            if let Some(handle) = link.handle.take() {
+                self.kernel.close(handle);
+            }
+            to.first = second;
+            link.connecting_to = Some(to);
+            self.start_connect(id);
+        } else {
+            let error = Error::system(error, Syscall::Connect).at(to.first);
+            self.broke(id, error);
+        }
+    }
+}

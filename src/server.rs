@@ -1,0 +1,186 @@
+//! A view on one server, and the handlers that it fills.
+//!
+//! The view is borrowed for a moment; what is kept is the [`ServerId`]. It decides nothing: the commands are the net's.
+
+use std::fmt;
+use std::net::SocketAddr;
+
+use crate::endpoint::ToEndpoint;
+use crate::error::Error;
+use crate::event_loop::{Hooks, Loop};
+use crate::id::ServerId;
+use crate::net::{Dropped, Net};
+use crate::socket::Socket;
+
+/// A server, as a handler sees it. Node's `net.Server`.
+pub struct Server<'a, S> {
+    /// The application's own.
+    pub state: &'a mut S,
+    /// The engine: its commands and questions are there for everybody.
+    pub net: &'a mut Net,
+    pub(crate) hooks: &'a mut Hooks<S>,
+    pub(crate) id: ServerId,
+}
+
+impl<S> Server<'_, S> {
+    /// Its name.
+    pub fn id(&self) -> ServerId {
+        self.id
+    }
+
+    /// The loop that it lives on.
+    pub fn event_loop(&mut self) -> Loop<'_, S> {
+        Loop { state: self.state, net: self.net, hooks: self.hooks }
+    }
+
+    /// Listens, from now on; also again, after `close`. `listening` follows on a tick.
+    ///
+    /// # Errors
+    /// Text that is no address; a server that listens already; the system's, with the address.
+    pub fn listen(&mut self, on: impl ToEndpoint) -> Result<(), Error> {
+        self.net.listen(self.id, on)
+    }
+
+    /// Stops listening; the connections stay. `close` follows when the last of them has gone.
+    pub fn close(&mut self) {
+        self.net.close_server(self.id);
+    }
+
+    /// The address that it listens on, with the real port.
+    pub fn address(&self) -> Option<SocketAddr> {
+        self.net.server_address(self.id)
+    }
+
+    /// Whether it listens.
+    #[doc(alias = "listening")]
+    pub fn is_listening(&self) -> bool {
+        self.net.is_listening(self.id)
+    }
+
+    /// How many of its sockets are not destroyed.
+    pub fn connections(&self) -> usize {
+        self.net.connections(self.id)
+    }
+
+    /// Counts the connections now and tells the number on a tick, as Node does. [`Server::connections`] answers at once.
+    #[doc(alias = "getConnections")]
+    pub fn get_connections(&mut self, told: impl FnOnce(&mut Loop<'_, S>, usize) + 'static) {
+        let connections = self.connections();
+        self.event_loop().next_tick(move |event_loop| told(event_loop, connections));
+    }
+
+    /// The most connections at a time. It can be changed while running; those that are there stay.
+    #[doc(alias = "maxConnections")]
+    pub fn set_max_connections(&mut self, most: Option<usize>) {
+        self.net.set_max_connections(self.id, most);
+    }
+
+    /// Whether it keeps the loop running while it listens.
+    #[doc(alias = "ref")]
+    #[doc(alias = "unref")]
+    pub fn set_ref(&mut self, on: bool) {
+        self.net.set_server_ref(self.id, on);
+    }
+
+    /// Runs for each connection that it accepts, in place of the one that it was made with.
+    pub fn on_connection(&mut self, handler: impl FnMut(&mut Socket<'_, S>) + 'static) {
+        if let Some(hooks) = self.hooks.servers.get_mut(&self.id) {
+            hooks.connection = Some(Box::new(handler));
+        }
+    }
+
+    /// It listens.
+    pub fn on_listening(&mut self, handler: impl FnMut(&mut Server<'_, S>) + 'static) {
+        if let Some(hooks) = self.hooks.servers.get_mut(&self.id) {
+            hooks.listening = Some(Box::new(handler));
+        }
+    }
+
+    /// It had as many connections as it may, and closed one as it came.
+    pub fn on_drop(&mut self, handler: impl FnMut(&mut Server<'_, S>, Dropped) + 'static) {
+        if let Some(hooks) = self.hooks.servers.get_mut(&self.id) {
+            hooks.drop = Some(Box::new(handler));
+        }
+    }
+
+    /// Accepting failed for a reason that is not the client's. It listens on.
+    pub fn on_error(&mut self, handler: impl FnMut(&mut Server<'_, S>, &Error) + 'static) {
+        if let Some(hooks) = self.hooks.servers.get_mut(&self.id) {
+            hooks.error = Some(Box::new(handler));
+        }
+    }
+
+    /// It neither listens nor has connections. It comes before the last socket's own `close`, as in Node.
+    pub fn on_close(&mut self, handler: impl FnMut(&mut Server<'_, S>) + 'static) {
+        if let Some(hooks) = self.hooks.servers.get_mut(&self.id) {
+            hooks.close = Some(Box::new(handler));
+        }
+    }
+
+    /// Forgets the server and its handlers, if it neither listens nor has connections.
+    pub fn remove(self) {
+        self.net.remove_server(self.id);
+        if !self.net.server_exists(self.id) {
+            self.hooks.servers.remove(&self.id);
+        }
+    }
+
+    // ---- dispatch ---------------------------------------------------------------------------------------------------
+
+    pub(crate) fn tell_listening(&mut self) {
+        self.tell(|hooks| &mut hooks.listening, |handler, server| handler(server));
+    }
+
+    pub(crate) fn tell_drop(&mut self, dropped: Dropped) {
+        self.tell(|hooks| &mut hooks.drop, |handler, server| handler(server, dropped));
+    }
+
+    pub(crate) fn tell_error(&mut self, error: &Error) {
+        if self.hooks.servers.get(&self.id).is_some_and(|hooks| hooks.error.is_none()) {
+            self.net.count_unheard(error);
+        }
+        self.tell(|hooks| &mut hooks.error, |handler, server| handler(server, error));
+    }
+
+    pub(crate) fn tell_close(&mut self) {
+        self.tell(|hooks| &mut hooks.close, |handler, server| handler(server));
+    }
+
+    /// Takes a handler out, runs it, and puts it back unless it was replaced meanwhile.
+    fn tell<H>(
+        &mut self,
+        place: impl Fn(&mut ServerHooks<S>) -> &mut Option<H>,
+        run: impl FnOnce(&mut H, &mut Server<'_, S>),
+    ) {
+        let Some(mut handler) = self.hooks.servers.get_mut(&self.id).and_then(|hooks| place(hooks).take()) else {
+            return;
+        };
+        run(&mut handler, self);
+        if let Some(hooks) = self.hooks.servers.get_mut(&self.id) {
+            place(hooks).get_or_insert(handler);
+        }
+    }
+}
+
+impl<S> fmt::Debug for Server<'_, S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Server").field("id", &self.id).field("address", &self.address()).finish_non_exhaustive()
+    }
+}
+
+type Handler<S> = Box<dyn FnMut(&mut Server<'_, S>)>;
+
+/// The handlers of one server.
+pub(crate) struct ServerHooks<S> {
+    pub connection: Option<Box<dyn FnMut(&mut Socket<'_, S>)>>,
+    listening: Option<Handler<S>>,
+    drop: Option<Box<dyn FnMut(&mut Server<'_, S>, Dropped)>>,
+    error: Option<Box<dyn FnMut(&mut Server<'_, S>, &Error)>>,
+    close: Option<Handler<S>>,
+}
+
+impl<S> ServerHooks<S> {
+    pub fn new(connection: impl FnMut(&mut Socket<'_, S>) + 'static) -> Self {
+        ServerHooks { connection: Some(Box::new(connection)), listening: None, drop: None, error: None, close: None }
+    }
+}

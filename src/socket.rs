@@ -1,0 +1,522 @@
+//! A view on one socket, and the handlers that it fills.
+//!
+//! The view is borrowed for a moment; what is kept is the [`SocketId`]. It decides nothing: the commands are the net's.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use crate::connection::{CloseReason, ReadyState};
+use crate::endpoint::ToEndpoint;
+use crate::error::Error;
+use crate::event_loop::{Hooks, Loop};
+use crate::id::{ServerId, SocketId, TimerId};
+use crate::kernel::KeepAlive;
+use crate::net::{Closed, Net, OutputLimits};
+use crate::text::Utf8Decoder;
+
+/// A connection, as a handler sees it. Node's `net.Socket`.
+///
+/// Each event has one handler; setting another replaces it. All calls are legal at any time.
+pub struct Socket<'a, S> {
+    /// The application's own.
+    pub state: &'a mut S,
+    /// The engine: its commands and questions are there for everybody.
+    pub net: &'a mut Net,
+    pub(crate) hooks: &'a mut Hooks<S>,
+    pub(crate) id: SocketId,
+}
+
+impl<S> Socket<'_, S> {
+    /// Its name, to keep and to find it by.
+    pub fn id(&self) -> SocketId {
+        self.id
+    }
+
+    /// The loop that it lives on.
+    pub fn event_loop(&mut self) -> Loop<'_, S> {
+        Loop { state: self.state, net: self.net, hooks: self.hooks }
+    }
+
+    /// The server that accepted it.
+    pub fn server(&self) -> Option<ServerId> {
+        self.net.server_of(self.id)
+    }
+
+    // ---- commands -----------------------------------------------------------------------------------------------------
+
+    /// Connects, for the first time or, inside `on_close`, again: id and handlers are kept, the counters start anew.
+    ///
+    /// # Errors
+    /// Text that is no address; a socket that is connecting, connected or closing. What goes wrong on the way is an
+    /// `error` event.
+    pub fn connect(&mut self, to: impl ToEndpoint) -> Result<(), Error> {
+        self.net.connect(self.id, to)
+    }
+
+    /// Writes: at once, or behind what is queued already. True while the buffer is under the high-water mark after the
+    /// attempt; if false, `drain` will tell when it is empty. What is written is never lost for a false: it is queued.
+    ///
+    /// ```
+    /// # use tidegate::EventLoop;
+    /// # let mut event_loop = EventLoop::new()?;
+    /// event_loop.listen("127.0.0.1:0", |socket| {
+    ///     if !socket.write(&[b'x'; 100_000]) {
+    ///         socket.on_drain(|socket| socket.end());
+    ///     }
+    /// })?;
+    /// # Ok::<(), tidegate::Error>(())
+    /// ```
+    #[inline]
+    pub fn write(&mut self, bytes: impl AsRef<[u8]>) -> bool {
+        self.net.write(self.id, bytes.as_ref())
+    }
+
+    /// As [`Socket::write`]; `written` runs when the kernel has taken all of it, which is not when the other side has
+    /// it, or with the error that it never will.
+    pub fn write_then(
+        &mut self,
+        bytes: impl AsRef<[u8]>,
+        written: impl FnOnce(&mut Socket<'_, S>, Result<(), Error>) + 'static,
+    ) -> bool {
+        let callback = self.hooks.callbacks.insert(Box::new(written)) as u64;
+        self.net.write_with(self.id, bytes.as_ref(), callback)
+    }
+
+    /// Ends the writing side, after all that was written; reading goes on. `finish` tells when it is done.
+    pub fn end(&mut self) {
+        self.net.end(self.id, None);
+    }
+
+    /// Writes, then ends.
+    pub fn end_with(&mut self, bytes: impl AsRef<[u8]>) {
+        self.write(bytes);
+        self.end();
+    }
+
+    /// Ends; `ended` runs just before `finish`, or with the error that there is none.
+    pub fn end_then(&mut self, ended: impl FnOnce(&mut Socket<'_, S>, Result<(), Error>) + 'static) {
+        let callback = self.hooks.callbacks.insert(Box::new(ended)) as u64;
+        self.net.end(self.id, Some(callback));
+    }
+
+    /// Ends the connection at once; unsent bytes are thrown away. `close` follows.
+    pub fn destroy(&mut self) {
+        self.net.destroy(self.id);
+    }
+
+    /// As [`Socket::destroy`], with the reason that `close` is to give.
+    pub fn destroy_because(&mut self, reason: CloseReason) {
+        self.net.destroy_because(self.id, reason);
+    }
+
+    /// As [`Socket::destroy`], with an error that is told first.
+    pub fn destroy_with(&mut self, error: Error) {
+        self.net.destroy_with(self.id, error);
+    }
+
+    /// Ends, and destroys when all is written, without waiting for the other side's end.
+    #[doc(alias = "destroySoon")]
+    pub fn destroy_soon(&mut self) {
+        self.net.destroy_soon(self.id);
+    }
+
+    /// Closes with a reset (RST). While connecting it waits for the connection.
+    #[doc(alias = "resetAndDestroy")]
+    pub fn reset(&mut self) {
+        self.net.reset(self.id);
+    }
+
+    /// Stops the `data` events. Reading goes on until read-ahead is full; none at all if it pauses before the first read.
+    pub fn pause(&mut self) {
+        self.net.pause(self.id);
+    }
+
+    /// Lets `data` events come, from the next tick on.
+    pub fn resume(&mut self) {
+        self.net.resume(self.id);
+    }
+
+    /// Holds writes back until as many [`Socket::uncork`]s; then they go out as one.
+    pub fn cork(&mut self) {
+        self.net.cork(self.id);
+    }
+
+    /// One cork less; with the last, all that was held goes out at once.
+    pub fn uncork(&mut self) {
+        self.net.uncork(self.id);
+    }
+
+    /// Pipes this socket into another, or into itself, which is an echo; its end ends the other.
+    ///
+    /// # Errors
+    /// An id of a socket that is gone.
+    pub fn pipe(&mut self, to: SocketId) -> Result<(), Error> {
+        self.net.pipe(self.id, to, true)
+    }
+
+    /// As [`Socket::pipe`], but the other stays open at the end of this one: Node's `{ end: false }`.
+    ///
+    /// # Errors
+    /// An id of a socket that is gone.
+    pub fn pipe_without_end(&mut self, to: SocketId) -> Result<(), Error> {
+        self.net.pipe(self.id, to, false)
+    }
+
+    /// Takes a pipe away. With the last, this socket is paused.
+    pub fn unpipe(&mut self, to: SocketId) {
+        self.net.unpipe(self.id, to);
+    }
+
+    /// Sets the idle clock: `timeout` is told when nothing moved for so long. `None` turns it off.
+    #[doc(alias = "setTimeout")]
+    pub fn set_timeout(&mut self, period: Option<Duration>) {
+        self.net.set_timeout(self.id, period);
+    }
+
+    /// TCP_NODELAY: small writes go out at once.
+    #[doc(alias = "setNoDelay")]
+    pub fn set_no_delay(&mut self, on: bool) {
+        self.net.set_no_delay(self.id, on);
+    }
+
+    /// Keep-alive probes, or `None` to turn them off.
+    #[doc(alias = "setKeepAlive")]
+    pub fn set_keep_alive(&mut self, keep_alive: Option<KeepAlive>) {
+        self.net.set_keep_alive(self.id, keep_alive);
+    }
+
+    /// Sets the output limits.
+    ///
+    /// # Errors
+    /// A soft limit above the hard one, or without time.
+    pub fn set_output_limits(&mut self, limits: OutputLimits) -> Result<(), Error> {
+        self.net.set_output_limits(self.id, limits)
+    }
+
+    /// Whether it keeps the loop running while it is active.
+    #[doc(alias = "ref")]
+    #[doc(alias = "unref")]
+    pub fn set_ref(&mut self, on: bool) {
+        self.net.set_ref(self.id, on);
+    }
+
+    /// Runs `handler` once, after `delay`, unless the socket closes before.
+    pub fn after(&mut self, delay: Duration, handler: impl FnOnce(&mut Socket<'_, S>) + 'static) -> TimerId {
+        let id = self.id;
+        let timer = self.event_loop().after(delay, move |event_loop| {
+            if let Some(mut socket) = event_loop.socket(id) {
+                handler(&mut socket);
+            }
+        });
+        if let Some(hooks) = self.hooks.of_socket(id) {
+            hooks.timers.retain(|timer| self.net.timer_exists(*timer));
+            hooks.timers.push(timer);
+        }
+        timer
+    }
+
+    // ---- questions ----------------------------------------------------------------------------------------------------
+
+    /// Bytes of all writes that are not completed; one in flight counts whole.
+    #[doc(alias = "bufferSize")]
+    #[doc(alias = "writableLength")]
+    pub fn buffer_size(&self) -> usize {
+        self.net.buffer_size(self.id)
+    }
+
+    /// Bytes taken from the kernel, delivered or not.
+    #[doc(alias = "bytesRead")]
+    pub fn bytes_read(&self) -> u64 {
+        self.net.bytes_read(self.id)
+    }
+
+    /// Bytes of all writes, sent or not.
+    #[doc(alias = "bytesWritten")]
+    pub fn bytes_written(&self) -> u64 {
+        self.net.bytes_written(self.id)
+    }
+
+    /// Which directions are open.
+    #[doc(alias = "readyState")]
+    pub fn ready_state(&self) -> ReadyState {
+        self.net.ready_state(self.id)
+    }
+
+    /// Whether it is connecting.
+    #[doc(alias = "connecting")]
+    pub fn is_connecting(&self) -> bool {
+        self.net.is_connecting(self.id)
+    }
+
+    /// Whether it is destroyed.
+    #[doc(alias = "destroyed")]
+    pub fn is_destroyed(&self) -> bool {
+        self.net.is_destroyed(self.id)
+    }
+
+    /// Whether `pause` was called and `resume` was not.
+    #[doc(alias = "isPaused")]
+    pub fn is_paused(&self) -> bool {
+        self.net.is_paused(self.id)
+    }
+
+    /// Whether `write` is allowed.
+    #[doc(alias = "writable")]
+    pub fn is_writable(&self) -> bool {
+        self.net.is_writable(self.id)
+    }
+
+    /// Whether `data` or `end` can still come.
+    #[doc(alias = "readable")]
+    pub fn is_readable(&self) -> bool {
+        self.net.is_readable(self.id)
+    }
+
+    /// This side's address, while connected.
+    #[doc(alias = "localAddress")]
+    pub fn local_address(&self) -> Option<SocketAddr> {
+        self.net.local_address(self.id)
+    }
+
+    /// The other side's address, from the connection on. It is kept after the close.
+    #[doc(alias = "remoteAddress")]
+    pub fn remote_address(&self) -> Option<SocketAddr> {
+        self.net.remote_address(self.id)
+    }
+
+    /// What `set_timeout` was given last.
+    pub fn timeout(&self) -> Option<Duration> {
+        self.net.timeout(self.id)
+    }
+
+    // ---- events -------------------------------------------------------------------------------------------------------
+
+    /// Bytes came, up to 64 KiB. A handler for data lets them flow, unless the socket was paused.
+    pub fn on_data(&mut self, handler: impl FnMut(&mut Socket<'_, S>, &[u8]) + 'static) {
+        self.set(|hooks| hooks.data.set(Box::new(handler)));
+        self.net.listen_for_data(self.id, true);
+    }
+
+    /// Takes the handler for data away. Data that flows without one is lost, as in Node: pause first.
+    pub fn off_data(&mut self) {
+        let mut text = false;
+        self.set(|hooks| {
+            hooks.data.remove();
+            text = hooks.text.is_some();
+        });
+        self.net.listen_for_data(self.id, text);
+    }
+
+    /// Text came: the bytes as UTF-8, right also where a character is split between chunks; what is no UTF-8 becomes
+    /// U+FFFD.
+    #[doc(alias = "setEncoding")]
+    pub fn on_text(&mut self, handler: impl FnMut(&mut Socket<'_, S>, &str) + 'static) {
+        self.set(|hooks| {
+            hooks.text.set(Box::new(handler));
+            hooks.decoder.get_or_insert_default();
+        });
+        self.net.listen_for_data(self.id, true);
+    }
+
+    /// It is connected.
+    pub fn on_connect(&mut self, handler: impl FnMut(&mut Socket<'_, S>) + 'static) {
+        self.set(|hooks| hooks.connect.set(Box::new(handler)));
+    }
+
+    /// The other side has ended, and all that it sent before was delivered. Unless half-open is allowed, this side
+    /// ends on the next tick; a write in this handler still goes out.
+    pub fn on_end(&mut self, handler: impl FnMut(&mut Socket<'_, S>) + 'static) {
+        self.set(|hooks| hooks.end.set(Box::new(handler)));
+    }
+
+    /// All writes were taken, after one of them had returned false.
+    pub fn on_drain(&mut self, handler: impl FnMut(&mut Socket<'_, S>) + 'static) {
+        self.set(|hooks| hooks.drain.set(Box::new(handler)));
+    }
+
+    /// `end` was called, and all writes and the end were taken.
+    pub fn on_finish(&mut self, handler: impl FnMut(&mut Socket<'_, S>) + 'static) {
+        self.set(|hooks| hooks.finish.set(Box::new(handler)));
+    }
+
+    /// Nothing moved for the time of `set_timeout`. Nothing else happens: close it here, if that is what it is for.
+    pub fn on_timeout(&mut self, handler: impl FnMut(&mut Socket<'_, S>) + 'static) {
+        self.set(|hooks| hooks.timeout.set(Box::new(handler)));
+    }
+
+    /// The connection broke, or could not be made; `close` follows. Without a handler the error is counted and logged.
+    pub fn on_error(&mut self, handler: impl FnMut(&mut Socket<'_, S>, &Error) + 'static) {
+        self.set(|hooks| hooks.error.set(Box::new(handler)));
+    }
+
+    /// It is over: once for each connection, and last. The id becomes stale when this handler returns without a new
+    /// [`Socket::connect`].
+    pub fn on_close(&mut self, handler: impl FnMut(&mut Socket<'_, S>, Closed) + 'static) {
+        self.set(|hooks| hooks.close.set(Box::new(handler)));
+    }
+
+    fn set(&mut self, set: impl FnOnce(&mut SocketHooks<S>)) {
+        if let Some(hooks) = self.hooks.of_socket(self.id) {
+            set(hooks);
+        }
+    }
+
+    // ---- dispatch -----------------------------------------------------------------------------------------------------
+
+    #[inline]
+    pub(crate) fn tell_data(&mut self, chunk: &[u8]) {
+        self.tell(|hooks| &mut hooks.data, |handler, socket| handler(socket, chunk));
+        self.tell_text(|decoder| decoder.decode(chunk).into());
+    }
+
+    /// The decoder is out of its place while the handler runs, as the handler is.
+    #[inline]
+    fn tell_text<'t>(&mut self, decode: impl FnOnce(&mut Utf8Decoder) -> std::borrow::Cow<'t, str>) {
+        let Some(mut decoder) = self.hooks.of_socket(self.id).and_then(|hooks| hooks.decoder.take()) else { return };
+        let text = decode(&mut decoder);
+        if !text.is_empty() {
+            self.tell(|hooks| &mut hooks.text, |handler, socket| handler(socket, &text));
+        }
+        self.set(|hooks| {
+            hooks.decoder.get_or_insert(decoder);
+        });
+    }
+
+    pub(crate) fn tell_end(&mut self) {
+        self.tell_text(|decoder| decoder.finish().into());
+        self.tell(|hooks| &mut hooks.end, |handler, socket| handler(socket));
+    }
+
+    pub(crate) fn tell_connect(&mut self) {
+        self.tell(|hooks| &mut hooks.connect, |handler, socket| handler(socket));
+    }
+
+    pub(crate) fn tell_drain(&mut self) {
+        self.tell(|hooks| &mut hooks.drain, |handler, socket| handler(socket));
+    }
+
+    pub(crate) fn tell_finish(&mut self) {
+        self.tell(|hooks| &mut hooks.finish, |handler, socket| handler(socket));
+    }
+
+    pub(crate) fn tell_timeout(&mut self) {
+        self.tell(|hooks| &mut hooks.timeout, |handler, socket| handler(socket));
+    }
+
+    pub(crate) fn tell_error(&mut self, error: &Error) {
+        if !self.tell(|hooks| &mut hooks.error, |handler, socket| handler(socket, error)) {
+            self.net.count_unheard(error);
+        }
+    }
+
+    pub(crate) fn tell_close(&mut self, closed: Closed) {
+        self.tell(|hooks| &mut hooks.close, |handler, socket| handler(socket, closed));
+    }
+
+    /// Takes a handler out, runs it, and puts it back unless it was replaced or removed meanwhile. False if there is
+    /// none.
+    #[inline]
+    fn tell<H>(
+        &mut self,
+        place: impl Fn(&mut SocketHooks<S>) -> &mut Place<H>,
+        run: impl FnOnce(&mut H, &mut Socket<'_, S>),
+    ) -> bool {
+        let Some(mut handler) = self.hooks.of_socket(self.id).and_then(|hooks| place(hooks).take()) else {
+            return false;
+        };
+        run(&mut handler, self);
+        if let Some(hooks) = self.hooks.of_socket(self.id) {
+            place(hooks).put_back(handler);
+        }
+        true
+    }
+}
+
+impl<S> fmt::Debug for Socket<'_, S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Socket").field("id", &self.id).field("state", &self.ready_state()).finish_non_exhaustive()
+    }
+}
+
+/// Where a handler lives. While it runs it is out; setting or removing it meanwhile beats the put-back.
+#[derive(Debug)]
+enum Place<H> {
+    Empty,
+    Out,
+    Here(H),
+}
+
+impl<H> Place<H> {
+    fn set(&mut self, handler: H) {
+        *self = Place::Here(handler);
+    }
+
+    fn remove(&mut self) {
+        *self = Place::Empty;
+    }
+
+    #[inline]
+    fn take(&mut self) -> Option<H> {
+        if !matches!(self, Place::Here(_)) {
+            return None;
+        }
+        match std::mem::replace(self, Place::Out) {
+            Place::Here(handler) => Some(handler),
+            Place::Empty | Place::Out => None,
+        }
+    }
+
+    #[inline]
+    fn put_back(&mut self, handler: H) {
+        if matches!(self, Place::Out) {
+            *self = Place::Here(handler);
+        }
+    }
+
+    fn is_some(&self) -> bool {
+        !matches!(self, Place::Empty)
+    }
+}
+
+impl<H> Default for Place<H> {
+    fn default() -> Self {
+        Place::Empty
+    }
+}
+
+type Handler<S> = Box<dyn FnMut(&mut Socket<'_, S>)>;
+
+/// The handlers of one socket.
+pub(crate) struct SocketHooks<S> {
+    connect: Place<Handler<S>>,
+    data: Place<Box<dyn FnMut(&mut Socket<'_, S>, &[u8])>>,
+    text: Place<Box<dyn FnMut(&mut Socket<'_, S>, &str)>>,
+    decoder: Option<Box<Utf8Decoder>>,
+    end: Place<Handler<S>>,
+    drain: Place<Handler<S>>,
+    finish: Place<Handler<S>>,
+    timeout: Place<Handler<S>>,
+    error: Place<Box<dyn FnMut(&mut Socket<'_, S>, &Error)>>,
+    close: Place<Box<dyn FnMut(&mut Socket<'_, S>, Closed)>>,
+    /// To be cancelled when it closes.
+    pub timers: Vec<TimerId>,
+}
+
+impl<S> Default for SocketHooks<S> {
+    fn default() -> Self {
+        SocketHooks {
+            connect: Place::Empty,
+            data: Place::Empty,
+            text: Place::Empty,
+            decoder: None,
+            end: Place::Empty,
+            drain: Place::Empty,
+            finish: Place::Empty,
+            timeout: Place::Empty,
+            error: Place::Empty,
+            close: Place::Empty,
+            timers: Vec::new(),
+        }
+    }
+}
