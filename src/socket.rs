@@ -90,8 +90,7 @@ impl<S> Socket<'_, S> {
 
     /// Writes, then ends.
     pub fn end_with(&mut self, bytes: impl AsRef<[u8]>) {
-        self.write(bytes);
-        self.end();
+        self.net.end_with(self.id, bytes.as_ref(), None);
     }
 
     /// Ends; `ended` runs just before `finish`, or with the error that there is none.

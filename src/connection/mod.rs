@@ -171,6 +171,8 @@ pub(crate) enum Tick {
     Refused(u32),
     /// `close` of a socket that never had a descriptor.
     Close,
+    /// A reset that waited for the connection.
+    Reset,
 }
 
 /// Where a [`Tick`] goes.
@@ -213,6 +215,13 @@ pub(crate) enum Admission {
     Refused,
     /// As refused, and the connection is to be destroyed with this error.
     Destroy(Code),
+}
+
+/// Whether a write is the last one, given to `end`. Node words its error otherwise.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Last {
+    No,
+    Yes,
 }
 
 /// What to do with a chunk that was read.
@@ -348,9 +357,16 @@ impl Connection {
     }
 
     /// A write of `length` bytes. The net does what the answer says, then asks [`Connection::write_returns`].
-    pub fn write(&mut self, length: usize, callback: Option<CallbackId>, ticks: &mut impl Ticks) -> Admission {
+    pub fn write(
+        &mut self,
+        length: usize,
+        last: Last,
+        callback: Option<CallbackId>,
+        ticks: &mut impl Ticks,
+    ) -> Admission {
         if self.writing != Writing::Open {
-            let ended_by_peer = self.reading == Reading::EndTold && !self.allow_half_open;
+            let followed_peer = self.reading == Reading::EndTold && !self.allow_half_open;
+            let ended_by_peer = followed_peer && last == Last::No;
             let code = if ended_by_peer { Code::EndedByOtherParty } else { Code::WriteAfterEnd };
             self.refuse(callback, code, ticks);
             return if self.is_destroyed() { Admission::Refused } else { Admission::Destroy(code) };
@@ -479,11 +495,7 @@ impl Connection {
             };
         }
         let start = match self.unit {
-            Unit::Parked(length) => {
-                self.parked = 0;
-                self.unit = Unit::InFlight { length, unsent: length };
-                Start::Dispatch
-            }
+            Unit::Parked(_) => Start::Dispatch,
             _ if self.writing == Writing::ShuttingDown => Start::Shutdown,
             _ => Start::Nothing,
         };
@@ -492,6 +504,16 @@ impl Connection {
             self.arm();
         }
         start
+    }
+
+    /// The write that waited for the connection goes out.
+    pub fn begin_parked(&mut self) {
+        if let Unit::Parked(length) = self.unit {
+            self.parked = 0;
+            self.unit = Unit::InFlight { length, unsent: length };
+            self.dispatched += length as u64;
+            self.idle.write_in_flight(length);
+        }
     }
 
     /// Told by [`Tick::Error`] and [`Tick::Seal`]: nothing is read any more.

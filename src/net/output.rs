@@ -14,7 +14,7 @@ use super::link::Link;
 use super::ticks::Tail;
 use super::turn::Step;
 use super::{Alarm, Net};
-use crate::connection::{Admission, CallbackId, CloseReason, Segments};
+use crate::connection::{Admission, CallbackId, CloseReason, Last, Segments};
 use crate::error::{Error, Syscall};
 use crate::id::SocketId;
 use crate::kernel::Kernel;
@@ -44,13 +44,13 @@ impl Net {
     /// After `end` it destroys the socket with an error, as in Node; after `destroy` it does nothing.
     #[inline]
     pub fn write(&mut self, id: SocketId, bytes: &[u8]) -> bool {
-        self.write_as(id, bytes, None, Judged::Yes)
+        self.write_as(id, bytes, None, Write::USER)
     }
 
     /// As [`Net::write`]; [`Event::Callback`](super::Event::Callback) with this number tells when the kernel has taken
     /// all of it, or that it never will.
     pub fn write_with(&mut self, id: SocketId, bytes: &[u8], callback: CallbackId) -> bool {
-        self.write_as(id, bytes, Some(callback), Judged::Yes)
+        self.write_as(id, bytes, Some(callback), Write::USER)
     }
 
     pub(super) fn write_as(
@@ -58,13 +58,13 @@ impl Net {
         id: SocketId,
         bytes: &[u8],
         callback: Option<CallbackId>,
-        judged: Judged,
+        Write { judged, last }: Write,
     ) -> bool {
         let Some((link, mut later)) = self.link(id) else { return false };
-        match link.connection.write(bytes.len(), callback, &mut later) {
+        match link.connection.write(bytes.len(), last, callback, &mut later) {
             Admission::Now => self.write_now(id, bytes),
             Admission::Queue => {
-                if judged == Judged::Yes && !self.limits_admit(id, bytes.len()) {
+                if judged && !self.limits_admit(id, bytes.len()) {
                     return false;
                 }
                 if let Some(link) = self.sockets.get_mut(id) {
@@ -79,7 +79,7 @@ impl Net {
                 return false;
             }
         }
-        if judged == Judged::Yes {
+        if judged {
             self.judge(id);
         }
         self.sockets.get_mut(id).is_some_and(|link| link.connection.write_returns())
@@ -107,8 +107,20 @@ impl Net {
         self.first_attempt(id, sent, emptied);
     }
 
+    /// The first attempt at the write that waited for the connection. What follows a completion follows at once, and
+    /// not on a tick: for the user the write was made long ago.
+    pub(super) fn dispatch_parked(&mut self, id: SocketId) -> Option<crate::Event> {
+        self.touch(id);
+        let link = self.sockets.get_mut(id)?;
+        link.connection.begin_parked();
+        match self.go_on_writing(id) {
+            Step::Event(event) => Some(event),
+            Step::Worked | Step::Over => None,
+        }
+    }
+
     /// The first attempt at a unit that lies in the queue.
-    pub(super) fn dispatch(&mut self, id: SocketId) {
+    fn dispatch(&mut self, id: SocketId) {
         let Some(link) = self.sockets.get_mut(id) else { return };
         let (sent, emptied) = empty(link, &mut *self.kernel, &mut self.segments);
         self.first_attempt(id, sent, emptied);
@@ -155,6 +167,15 @@ impl Net {
             link.connection.end(callback, &mut later);
         }
         self.finish_if_done(id);
+    }
+
+    /// Writes, then ends. What is true of [`Net::write`] after `end` is true of this.
+    pub fn end_with(&mut self, id: SocketId, bytes: &[u8], callback: Option<CallbackId>) {
+        let may_end = self.sockets.get(id).is_some_and(|link| link.connection.is_writable());
+        self.write_as(id, bytes, None, Write::LAST);
+        if may_end {
+            self.end(id, callback);
+        }
     }
 
     /// Holds writes back until as many [`Net::uncork`]s; then they go out as one. [`Net::end`] pulls all corks.
@@ -270,11 +291,18 @@ impl Net {
     }
 }
 
-/// Whether the output limits count what is written. They do not for pipes, whose source is paused instead.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Judged {
-    Yes,
-    No,
+/// On whose account a write is.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Write {
+    /// Whether the output limits count it. They do not for pipes, whose source is paused instead.
+    judged: bool,
+    last: Last,
+}
+
+impl Write {
+    pub const USER: Write = Write { judged: true, last: Last::No };
+    pub const LAST: Write = Write { judged: true, last: Last::Yes };
+    pub const PIPE: Write = Write { judged: false, last: Last::No };
 }
 
 /// Writes from the queue as much of the unit in flight as the kernel takes.

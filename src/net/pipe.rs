@@ -11,7 +11,7 @@
 //! closes is let go, and the source is not destroyed; a source that breaks does not end its destinations.
 
 use super::Net;
-use super::output::Judged;
+use super::output::Write;
 use super::ticks::Deferred;
 use crate::error::{Code, Error};
 use crate::id::SocketId;
@@ -133,7 +133,7 @@ impl Net {
     }
 
     fn pipe_chunk_into(&mut self, from: SocketId, to: SocketId, chunk: &[u8]) {
-        if !self.write_as(to, chunk, None, Judged::No) {
+        if !self.write_as(to, chunk, None, Write::PIPE) {
             self.await_drain(from, to);
         }
     }

@@ -53,8 +53,6 @@ pub(super) enum Then {
     AfterFinish,
     /// `close` was told: what is left of it goes, unless it connects again.
     AfterClose,
-    /// The last callbacks ran after `close`.
-    Forget,
 }
 
 /// What follows the callbacks of a write or an end.
@@ -148,6 +146,10 @@ impl Net {
             }
             Tick::Refused(callbacks) => self.callbacks(id, callbacks, Tail::Nothing),
             Tick::Close => self.close(id),
+            Tick::Reset => {
+                self.reset(id);
+                None
+            }
         }
     }
 
@@ -169,10 +171,6 @@ impl Net {
                 None
             }
             Then::AfterClose => self.after_close(id),
-            Then::Forget => {
-                self.forget_if_closed(id);
-                None
-            }
         }
     }
 
@@ -205,21 +203,23 @@ impl Net {
     fn after_connect(&mut self, id: SocketId) -> Option<Event> {
         let link = self.sockets.get_mut(id)?;
         let start = link.connection.start();
-        let reset = link.reset_when_connected;
-        match start {
-            Start::Nothing => {}
-            Start::Dispatch => self.dispatch(id),
-            Start::Shutdown => self.shutdown_later(id),
-            Start::FailParked => {
-                let callbacks = self.sockets.get_mut(id)?.connection.fail_parked(Code::SocketClosed);
-                return self.callbacks(id, callbacks, Tail::Nothing);
-            }
+        if link.reset_when_connected {
+            // Behind the events of what waited, and before anything else.
+            self.deferred.push_front(Deferred::Socket(id, Tick::Reset));
         }
         self.list_if_readable(id);
-        if reset {
-            self.reset(id);
+        match start {
+            Start::Nothing => None,
+            Start::Dispatch => self.dispatch_parked(id),
+            Start::Shutdown => {
+                self.shutdown_later(id);
+                None
+            }
+            Start::FailParked => {
+                let callbacks = self.sockets.get_mut(id)?.connection.fail_parked(Code::SocketClosed);
+                self.callbacks(id, callbacks, Tail::Nothing)
+            }
         }
-        None
     }
 
     /// `drain` if it is owed, so many callbacks, and what an `end` waits for.

@@ -323,12 +323,8 @@ fn act_on_socket(on: &mut On<'_>, play: usize, name: &str, verb: &str, argument:
             let returned = on.net.write(id, &bytes());
             log(on, play, name, json!(["write", returned]));
         }
-        "end" => {
-            if argument > 0 {
-                on.net.write(id, &bytes());
-            }
-            on.net.end(id, None);
-        }
+        "end" if argument > 0 => on.net.end_with(id, &bytes(), None),
+        "end" => on.net.end(id, None),
         "destroy" => on.net.destroy(id),
         "destroySoon" => on.net.destroy_soon(id),
         "reset" => on.net.reset(id),
