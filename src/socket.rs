@@ -126,6 +126,14 @@ impl<S> Socket<'_, S> {
         self.net.reset(self.id);
     }
 
+    /// Runs `caught_up` when a read has found nothing more, or the end: all that the other side had sent until then was
+    /// delivered. For a graceful stop: what it has said is heard, what it says later is not waited for. A pause is
+    /// respected. If the socket is destroyed first, it runs with an error.
+    pub fn catch_up(&mut self, caught_up: impl FnOnce(&mut Socket<'_, S>, Result<(), Error>) + 'static) {
+        let callback = self.hooks.callbacks.insert(Box::new(caught_up)) as u64;
+        self.net.catch_up(self.id, callback);
+    }
+
     /// Stops the `data` events. Reading goes on until read-ahead is full; none at all if it pauses before the first read.
     pub fn pause(&mut self) {
         self.net.pause(self.id);

@@ -167,8 +167,8 @@ pub(crate) enum Tick {
     Seal,
     /// Queued writes fail: the connection was destroyed.
     FailWaiting,
-    /// So many callbacks that were refused at once.
-    Refused(u32),
+    /// So many callbacks that are due by themselves.
+    Callbacks(u32),
     /// `close` of a socket that never had a descriptor.
     Close,
     /// A reset that waited for the connection.
@@ -767,6 +767,12 @@ impl Connection {
         (callbacks.ready.len() - before) as u32
     }
 
+    /// A callback is due on the next tick.
+    pub fn callback_due(&mut self, callback: CallbackId, outcome: Result<(), Error>, ticks: &mut impl Ticks) {
+        self.callbacks.get_or_insert_default().ready.push_back((callback, outcome));
+        ticks.defer(Tick::Callbacks(1));
+    }
+
     /// Takes the next callback whose turn has come.
     pub fn take_callback(&mut self) -> Option<(CallbackId, Result<(), Error>)> {
         let callbacks = self.callbacks.as_mut()?;
@@ -820,6 +826,11 @@ impl Connection {
         self.listening
     }
 
+    /// Whether the peer's end was read.
+    pub fn has_ended(&self) -> bool {
+        self.reading != Reading::Open
+    }
+
     pub fn end_was_told(&self) -> bool {
         self.reading == Reading::EndTold
     }
@@ -836,6 +847,11 @@ impl Connection {
     #[inline]
     pub fn is_in_flight(&self) -> bool {
         matches!(self.unit, Unit::InFlight { .. })
+    }
+
+    /// Whether a write waits for the connection.
+    pub fn is_parked(&self) -> bool {
+        matches!(self.unit, Unit::Parked(_))
     }
 
     /// What is left of the write in flight.
@@ -966,8 +982,7 @@ impl Connection {
 
     fn refuse(&mut self, callback: Option<CallbackId>, code: Code, ticks: &mut impl Ticks) {
         if let Some(callback) = callback {
-            self.callbacks.get_or_insert_default().ready.push_back((callback, Err(Error::new(code))));
-            ticks.defer(Tick::Refused(1));
+            self.callback_due(callback, Err(Error::new(code)), ticks);
         }
     }
 

@@ -182,25 +182,19 @@ impl Net {
             && !server.listed
         {
             server.listed = true;
-            self.accepting.push_back(id);
+            self.ready.push_back(Token::Server(id));
         }
     }
 
-    /// One signal, or one connection of the servers that have some.
-    pub(super) fn accept_one(&mut self) -> Step {
-        if let Some(signal) = self.signals.pop_front() {
-            return Step::Event(Event::Signal(signal));
-        }
-        let Some(&id) = self.accepting.front() else { return Step::Over };
-        if self.accepts_left == 0 {
-            return Step::Over;
-        }
-        self.accepts_left -= 1;
-        let Some(handle) = self.servers.get(id).and_then(|server| server.handle) else {
-            self.nobody_waits(id);
-            return Step::Worked;
-        };
-        match self.kernel.accept(handle) {
+    /// One connection of a server that has some. It stands in line again at once: its edge was told, and there may be
+    /// more.
+    pub(super) fn accept_one(&mut self, id: ServerId) -> Step {
+        let Some(server) = self.servers.get_mut(id) else { return Step::Worked };
+        server.listed = false;
+        let Some(handle) = server.handle else { return Step::Worked };
+        let accepted = self.kernel.accept(handle);
+        self.make_accepting(id);
+        match accepted {
             Ok((socket, remote)) => self.take(id, socket, remote).map_or(Step::Worked, Step::Event),
             Err(error) => self.accept_failed(id, handle, &error).map_or(Step::Worked, Step::Event),
         }
@@ -241,6 +235,7 @@ impl Net {
         }
         server.connections += 1;
         self.counters.accepted += 1;
+        self.watch(socket);
         Some(Event::Connection { server: id, socket })
     }
 
@@ -264,7 +259,7 @@ impl Net {
 
     /// Off the accepting list: the kernel will tell when somebody comes.
     fn nobody_waits(&mut self, id: ServerId) {
-        self.accepting.retain(|listed| *listed != id);
+        self.ready.retain(|token| *token != Token::Server(id));
         if let Some(server) = self.servers.get_mut(id) {
             server.listed = false;
         }

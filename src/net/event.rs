@@ -70,7 +70,7 @@ pub enum Event {
         /// How it ended.
         closed: Closed,
     },
-    /// The callback of a write or an `end` is due.
+    /// The callback of a write, an `end` or a `catch_up` is due.
     Callback {
         /// Which socket.
         socket: SocketId,
@@ -119,6 +119,8 @@ pub struct Closed {
     pub had_error: bool,
     /// Why.
     pub reason: CloseReason,
+    /// Bytes that were written and that the kernel never got: they were thrown away.
+    pub unsent: usize,
 }
 
 /// A connection that a server did not take.

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use super::options::SocketOptions;
 use super::{limits::Limits, pipe::Piping};
-use crate::connection::{Connection, Stage};
+use crate::connection::{CallbackId, Connection, Stage};
 use crate::endpoint::Candidates;
 use crate::id::ServerId;
 use crate::kernel::{Handle, KeepAlive, Readiness};
@@ -30,17 +30,28 @@ pub(super) struct Link {
     pub listener: bool,
     pub referenced: bool,
     pub destroy_on_finish: bool,
-    pub reset_when_connected: bool,
+    pub reset_when_connected: Option<ResetPlace>,
     /// Closes with a reset.
     pub reset: bool,
     pub no_delay: bool,
     pub keep_alive: Option<KeepAlive>,
     /// How many receivers hold this sender up.
     pub held_by: u32,
+    /// The callback of `catch_up`, until a read has found nothing.
+    pub catching_up: Option<Box<CallbackId>>,
+    /// Bytes that were queued when it was destroyed.
+    pub thrown_away: usize,
     /// Where a connect goes.
     pub connecting_to: Option<Box<Candidates>>,
     pub piping: Option<Box<Piping>>,
     pub limits: Option<Box<Limits>>,
+}
+
+/// When a reset that waits for the connection has its turn, once there is one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ResetPlace {
+    BeforeTheWrite,
+    BehindTheWrite,
 }
 
 impl Link {
@@ -66,11 +77,13 @@ impl Link {
             listener: false,
             referenced: true,
             destroy_on_finish: false,
-            reset_when_connected: false,
+            reset_when_connected: None,
             reset: false,
             no_delay: false,
             keep_alive: None,
             held_by: 0,
+            catching_up: None,
+            thrown_away: 0,
             connecting_to: None,
             piping: None,
             limits: None,
@@ -85,8 +98,9 @@ impl Link {
         self.latches = Readiness::default();
         self.shutdown_wanted = false;
         self.destroy_on_finish = false;
-        self.reset_when_connected = false;
+        self.reset_when_connected = None;
         self.reset = false;
+        self.thrown_away = 0;
     }
 
     /// Remembers what the kernel has told.

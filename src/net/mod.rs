@@ -34,14 +34,14 @@ pub use event::{Chunk, Closed, Dropped, Event};
 pub use options::{DEFAULT_HIGH_WATER_MARK, OutputLimits, OutputPolicy, ServerOptions, SocketOptions, SoftLimit};
 
 use crate::arena::Arena;
-use crate::connection::{CloseReason, Connection, ReadyState, Segments, Stage};
+use crate::connection::{CallbackId, CloseReason, Connection, ReadyState, Segments, Stage};
 use crate::endpoint::ToEndpoint;
 use crate::error::{Code, Error, Syscall};
 use crate::id::{ServerId, SocketId, TimerId};
-use crate::kernel::{KeepAlive, Kernel, Ready, SocketOption};
+use crate::kernel::{KeepAlive, Kernel, Ready, SocketOption, Token};
 use crate::timers::{Due, Timers};
 use accept::Server;
-use link::Link;
+use link::{Link, ResetPlace};
 use serve::Serving;
 use ticks::{Deferred, Later, Then};
 use turn::Phase;
@@ -68,12 +68,14 @@ pub struct Net {
     /// The kernel's answer of this turn; empty outside `wait`.
     found: Vec<Ready>,
     signals: VecDeque<i32>,
-    /// Servers with connections waiting.
-    accepting: VecDeque<ServerId>,
-    /// How many may still be accepted in this turn.
+    /// Sockets and servers with something to do, in the order in which they are served.
+    ready: VecDeque<Token>,
+    /// Sockets that have connected since the last wait.
+    just_connected: Vec<SocketId>,
+    /// Sockets that have begun to be watched since the last wait.
+    just_watched: Vec<SocketId>,
+    /// How many connections may still be accepted in this turn.
     accepts_left: u32,
-    /// Sockets with something to do, first come first served.
-    ready: VecDeque<SocketId>,
     /// How many of them belong to this round; those that come meanwhile wait for the next.
     ready_left: usize,
     serving: Option<Serving>,
@@ -156,9 +158,10 @@ impl Net {
             then: None,
             found: Vec::new(),
             signals: VecDeque::new(),
-            accepting: VecDeque::new(),
-            accepts_left: 0,
             ready: VecDeque::new(),
+            just_connected: Vec::new(),
+            just_watched: Vec::new(),
+            accepts_left: 0,
             ready_left: 0,
             serving: None,
             flushing: VecDeque::new(),
@@ -214,6 +217,32 @@ impl Net {
         }
     }
 
+    /// Has [`Event::Callback`] with this number come when a read has found nothing more, or the end: all that the other
+    /// side had sent until then was delivered. With a graceful stop in mind: what it has said is heard, and what it says
+    /// later is not waited for. A pause is respected: it does not come before `resume`. If the socket is destroyed
+    /// first, it comes with an error.
+    pub fn catch_up(&mut self, id: SocketId, callback: CallbackId) {
+        let Some((link, mut later)) = self.link(id) else { return };
+        if link.connection.is_destroyed() {
+            link.connection.callback_due(callback, Err(Error::new(Code::Destroyed)), &mut later);
+        } else if link.connection.has_ended() {
+            link.connection.callback_due(callback, Ok(()), &mut later);
+        } else {
+            link.catching_up = Some(Box::new(callback));
+            link.latches.readable = true;
+            self.list_if_readable(id);
+        }
+    }
+
+    /// A read has found nothing more.
+    fn caught_up(&mut self, id: SocketId) {
+        if let Some((link, mut later)) = self.link(id)
+            && let Some(callback) = link.catching_up.take()
+        {
+            link.connection.callback_due(*callback, Ok(()), &mut later);
+        }
+    }
+
     /// Says that somebody takes the data of this socket, or that nobody does any more. As adding a `data` handler does
     /// in Node, it lets the data flow unless the socket was paused; removing it does not pause.
     pub fn listen_for_data(&mut self, id: SocketId, listening: bool) {
@@ -260,7 +289,13 @@ impl Net {
     pub fn reset(&mut self, id: SocketId) {
         let Some(link) = self.sockets.get_mut(id) else { return };
         match link.connection.stage() {
-            Stage::Connecting => link.reset_when_connected = true,
+            Stage::Connecting => {
+                let place = match link.connection.is_parked() {
+                    true => ResetPlace::BehindTheWrite,
+                    false => ResetPlace::BeforeTheWrite,
+                };
+                link.reset_when_connected.get_or_insert(place);
+            }
             Stage::Connected => {
                 link.reset = true;
                 self.destroy(id);
@@ -595,7 +630,12 @@ impl Net {
         if !link.connection.destroy(error, reason, &mut later) {
             return;
         }
+        link.thrown_away = link.connection.queue.unsent();
         let (handle, reset, server) = (link.handle.take(), link.reset, link.server);
+        if let Some(callback) = link.catching_up.take() {
+            let error = Err(Error::new(Code::Destroyed));
+            link.connection.callback_due(*callback, error, &mut later);
+        }
         self.discard_output(id);
         if let Some(handle) = handle {
             if reset { self.kernel.reset(handle) } else { self.kernel.close(handle) }
@@ -623,7 +663,18 @@ impl Net {
             && !link.listed
         {
             link.listed = true;
-            self.ready.push_back(id);
+            self.ready.push_back(Token::Socket(id));
+        }
+    }
+
+    /// A socket begins to be watched. libuv tells epoll so just before it waits, so its readiness comes behind that of
+    /// all who were ready by then: it stands last in the next round.
+    fn watch(&mut self, id: SocketId) {
+        if let Some(link) = self.sockets.get_mut(id)
+            && !link.listed
+        {
+            link.listed = true;
+            self.just_watched.push(id);
         }
     }
 
@@ -642,7 +693,7 @@ impl Net {
     #[inline]
     fn list_if_readable(&mut self, id: SocketId) {
         if self.sockets.get(id).is_some_and(Link::wants_to_read) {
-            self.make_ready(id);
+            self.watch(id);
         }
     }
 }

@@ -37,10 +37,14 @@ impl Net {
     /// One step of the socket whose turn it is, or the next socket.
     #[inline]
     pub(super) fn serve_one(&mut self) -> Step {
+        if let Some(signal) = self.signals.pop_front() {
+            return Step::Event(Event::Signal(signal));
+        }
         let serving = match self.serving {
             Some(serving) => serving,
             None => match self.next_ready() {
-                Some(id) => Serving { id, next: Next::Read, budget: READ_BUDGET },
+                Some(Token::Socket(id)) => Serving { id, next: Next::Read, budget: READ_BUDGET },
+                Some(Token::Server(id)) => return self.accept_one(id),
                 None => return Step::Over,
             },
         };
@@ -62,16 +66,19 @@ impl Net {
         }
     }
 
-    fn next_ready(&mut self) -> Option<SocketId> {
+    #[inline]
+    fn next_ready(&mut self) -> Option<Token> {
         if self.ready_left == 0 {
             return None;
         }
         self.ready_left -= 1;
-        let id = self.ready.pop_front()?;
-        if let Some(link) = self.sockets.get_mut(id) {
+        let token = self.ready.pop_front()?;
+        if let Token::Socket(id) = token
+            && let Some(link) = self.sockets.get_mut(id)
+        {
             link.listed = false;
         }
-        Some(id)
+        Some(token)
     }
 
     /// Its turn is over; if there is more to do, it stands in line again.
@@ -119,13 +126,17 @@ impl Net {
                 link.latches.readable = false;
                 self.serving = Some(Serving { next: Next::Write, ..serving });
                 self.reached_end(id);
+                self.caught_up(id);
                 return Step::Worked;
             }
             Ok(length) => length,
             Err(error) => {
                 self.serving = Some(Serving { next: Next::Write, ..serving });
                 match error.kind() {
-                    ErrorKind::WouldBlock => link.latches.readable = false,
+                    ErrorKind::WouldBlock => {
+                        link.latches.readable = false;
+                        self.caught_up(id);
+                    }
                     // It stays ready, for the next turn.
                     ErrorKind::Interrupted => {}
                     _ => self.broke(id, Error::system(&error, Syscall::Read)),
@@ -136,9 +147,10 @@ impl Net {
         let full = length == READ_BUFFER;
         let budget = serving.budget.saturating_sub(length);
         let next = if full && budget > 0 { Next::Read } else { Next::Write };
-        if !full && !link.latches.ended {
+        if !full && !link.latches.ended && link.catching_up.is_none() {
             // A short read has emptied the socket, and the next byte will be a new edge: no read is needed to find out.
-            // Where the peer's end was told, it stands behind these bytes and there will be no other edge.
+            // Where the peer's end was told, it stands behind these bytes and there will be no other edge; and who is to
+            // catch up wants to see a read that finds nothing.
             link.latches.readable = false;
         }
         let in_flight = link.connection.is_in_flight() || link.shutdown_wanted || full || link.latches.readable;
@@ -192,6 +204,7 @@ impl Net {
                 if let Some(link) = self.sockets.get_mut(id) {
                     link.handle = Some(handle);
                 }
+                self.watch(id);
             }
             Err(error) => self.connect_failed(id, &error),
         }
@@ -216,6 +229,8 @@ impl Net {
                 {
                     super::set_option(&mut *self.kernel, handle, option);
                 }
+                link.listed = true;
+                self.just_connected.push(id);
                 self.touch(id);
                 self.then = Some((id, Then::AfterConnect));
                 Some(Event::Connect(id))

@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 
 use super::Net;
 use super::event::{Chunk, Closed, Event};
+use super::link::ResetPlace;
 use crate::connection::{AfterEnd, CloseReason, Finish, Stage, Start, Tick, Ticks};
 use crate::error::{Code, Error};
 use crate::id::{ServerId, SocketId};
@@ -144,7 +145,7 @@ impl Net {
                 let callbacks = connection.fail_waiting();
                 self.callbacks(id, callbacks, Tail::Nothing)
             }
-            Tick::Refused(callbacks) => self.callbacks(id, callbacks, Tail::Nothing),
+            Tick::Callbacks(callbacks) => self.callbacks(id, callbacks, Tail::Nothing),
             Tick::Close => self.close(id),
             Tick::Reset => {
                 self.reset(id);
@@ -201,12 +202,12 @@ impl Net {
     }
 
     fn after_connect(&mut self, id: SocketId) -> Option<Event> {
-        let link = self.sockets.get_mut(id)?;
-        let start = link.connection.start();
-        if link.reset_when_connected {
-            // Behind the events of what waited, and before anything else.
-            self.deferred.push_front(Deferred::Socket(id, Tick::Reset));
+        match self.sockets.get(id)?.reset_when_connected {
+            None => {}
+            Some(ResetPlace::BeforeTheWrite) => self.reset(id),
+            Some(ResetPlace::BehindTheWrite) => self.deferred.push_front(Deferred::Socket(id, Tick::Reset)),
         }
+        let start = self.sockets.get_mut(id)?.connection.start();
         self.list_if_readable(id);
         match start {
             Start::Nothing => None,
@@ -284,9 +285,11 @@ impl Net {
     }
 
     fn tell_close(&mut self, id: SocketId) -> Option<Event> {
-        let (had_error, reason) = self.sockets.get_mut(id)?.connection.close();
+        let link = self.sockets.get_mut(id)?;
+        let (had_error, reason) = link.connection.close();
+        let unsent = link.thrown_away;
         self.then = Some((id, Then::AfterClose));
-        Some(Event::Close { socket: id, closed: Closed { had_error, reason } })
+        Some(Event::Close { socket: id, closed: Closed { had_error, reason, unsent } })
     }
 
     fn after_close(&mut self, id: SocketId) -> Option<Event> {

@@ -1,11 +1,11 @@
 //! One turn of the loop.
 //!
 //! ```text
-//!         ┌─────────────────────────────────────────────────────────────────────────┐
-//!         ▼                                                                         │
-//!   Flush ─▶ Wait ─▶ Connections ─▶ Reads ─▶ FlushAgain ─▶ Closes ─▶ Timeouts ──────┘
-//!     ▲        ▲          ▲           ▲          ▲            ▲          ▲
-//!     └────────┴──────────┴───────────┴──────────┴────────────┴──────────┘
+//!        ┌───────────────────────────────────────────────────────────────────────┐
+//!        ▼                                                                       │
+//!      Flush ─────▶ Wait ─────▶ Serve ─────▶ FlushAgain ─────▶ Closes ─────▶ Timeouts
+//!        ▲            ▲            ▲              ▲               ▲              ▲
+//!        └────────────┴────────────┴──────────────┴───────────────┴──────────────┘
 //!          before every single piece of work of any phase: what is deferred (ticks.rs)
 //! ```
 //!
@@ -20,7 +20,9 @@ use super::event::Event;
 use super::{Alarm, Net};
 use crate::connection::Expiry;
 use crate::error::{Error, Syscall};
+use crate::id::{SocketId, TimerId};
 use crate::kernel::{Ready, Token};
+use crate::timers::Due;
 
 /// Connections accepted in one turn: more would let a flood of them starve those that are there.
 const ACCEPTS_PER_TURN: u32 = 64;
@@ -32,8 +34,7 @@ const FLUSHES_AT_ONCE: usize = 512;
 pub(super) enum Phase {
     Flush,
     Wait,
-    Connections,
-    Reads,
+    Serve,
     FlushAgain,
     Closes,
     Timeouts,
@@ -62,10 +63,9 @@ impl Net {
             }
             let (step, next) = match self.phase {
                 Phase::Flush => (self.flush_one(), Phase::Wait), // broadcasts and ends of the user's own making
-                Phase::Wait => (self.wait(max_wait)?, Phase::Connections), // the only place that sleeps
-                Phase::Connections => (self.accept_one(), Phase::Reads), // and signals
-                Phase::Reads => (self.serve_one(), Phase::FlushAgain), // connects, reads, writes
-                Phase::FlushAgain => (self.flush_one(), Phase::Closes), // what the reads gave rise to
+                Phase::Wait => (self.wait(max_wait)?, Phase::Serve), // the only place that sleeps
+                Phase::Serve => (self.serve_one(), Phase::FlushAgain), // signals, accepts, connects, reads, writes
+                Phase::FlushAgain => (self.flush_one(), Phase::Closes), // what they gave rise to
                 Phase::Closes => (self.close_one(), Phase::Timeouts), // each connection's last event
                 Phase::Timeouts => (self.expire_one(), Phase::Flush), // idle clocks and timers
             };
@@ -87,8 +87,10 @@ impl Net {
     fn enter(&mut self, phase: Phase) {
         match phase {
             Phase::Flush | Phase::FlushAgain => self.flushes_left = self.flushing.len().min(FLUSHES_AT_ONCE),
-            Phase::Connections => self.accepts_left = ACCEPTS_PER_TURN,
-            Phase::Reads => self.ready_left = self.ready.len(),
+            Phase::Serve => {
+                self.ready_left = self.ready.len();
+                self.accepts_left = ACCEPTS_PER_TURN;
+            }
             Phase::Closes => {
                 debug_assert!(self.closing_now.is_empty(), "the last round of closes came to its end");
                 std::mem::swap(&mut self.closing, &mut self.closing_now);
@@ -111,28 +113,58 @@ impl Net {
         let waited = self.kernel.wait(deadline, &mut found);
         self.now = self.kernel.now();
         self.counted_from = self.now + self.kernel.clock_slack();
-        for ready in found.drain(..) {
-            self.latch(ready);
-        }
+        self.line_up(&mut found);
         self.found = found;
         waited.map_err(|error| Error::system(&error, Syscall::Wait))?;
         Ok(Step::Over)
     }
 
+    /// Latches what the kernel has told, and puts all that has something to do in line, in the order in which epoll
+    /// would tell it to libuv, which is level-triggered and asks for a socket's readiness only just before it waits:
+    ///
+    /// 1. what was ready in the last turn and is still,
+    /// 2. what has connected in the last turn: it stood in line for that,
+    /// 3. what the kernel tells,
+    /// 4. what began to be watched since the last wait: accepted, connecting, resumed.
+    fn line_up(&mut self, found: &mut Vec<Ready>) {
+        let mut connected = std::mem::take(&mut self.just_connected);
+        if connected.is_empty() {
+            found.drain(..).for_each(|ready| self.latch(ready, true));
+        } else {
+            found.iter().for_each(|ready| self.latch(*ready, false));
+            connected.drain(..).for_each(|id| self.list_if_work(id));
+            found.drain(..).for_each(|ready| self.latch(ready, true));
+        }
+        self.just_connected = connected;
+        let mut watched = std::mem::take(&mut self.just_watched);
+        watched.drain(..).for_each(|id| self.list_if_work(id));
+        self.just_watched = watched;
+    }
+
+    fn list_if_work(&mut self, id: SocketId) {
+        if let Some(link) = self.sockets.get_mut(id) {
+            link.listed = link.has_work();
+            if link.listed {
+                self.ready.push_back(Token::Socket(id));
+            }
+        }
+    }
+
     #[inline]
-    fn latch(&mut self, ready: Ready) {
+    fn latch(&mut self, ready: Ready, list: bool) {
         match ready {
             Ready::Io { token: Token::Socket(id), readiness } => {
                 if let Some(link) = self.sockets.get_mut(id) {
                     link.latch(readiness);
-                    if link.has_work() && !link.listed {
+                    if list && !link.listed && link.has_work() {
                         link.listed = true;
-                        self.ready.push_back(id);
+                        self.ready.push_back(Token::Socket(id));
                     }
                 }
             }
-            Ready::Io { token: Token::Server(id), .. } => self.make_accepting(id),
-            Ready::Signal(signal) => self.signals.push_back(signal),
+            Ready::Io { token: Token::Server(id), .. } if list => self.make_accepting(id),
+            Ready::Signal(signal) if list => self.signals.push_back(signal),
+            Ready::Io { token: Token::Server(_), .. } | Ready::Signal(_) => {}
         }
     }
 
@@ -141,7 +173,7 @@ impl Net {
         !(self.deferred.is_empty()
             && self.then.is_none()
             && self.ready.is_empty()
-            && self.accepting.is_empty()
+            && self.just_watched.is_empty()
             && self.flushing.is_empty()
             && self.closing.is_empty()
             && self.signals.is_empty())
@@ -177,7 +209,7 @@ impl Net {
         event.map_or(Step::Worked, Step::Event)
     }
 
-    fn expire_idle(&mut self, id: crate::id::SocketId, entry: crate::timers::Due) -> Option<Event> {
+    fn expire_idle(&mut self, id: SocketId, entry: Due) -> Option<Event> {
         let expiry = match self.sockets.get_mut(id) {
             Some(link) => {
                 let unsent = link.connection.unsent_in_flight();
@@ -198,7 +230,7 @@ impl Net {
         }
     }
 
-    fn expire_user(&mut self, id: crate::id::TimerId, entry: crate::timers::Due) -> Option<Event> {
+    fn expire_user(&mut self, id: TimerId, entry: Due) -> Option<Event> {
         let Some(timer) = self.user_timers.get_mut(id) else {
             self.timers.dropped_stale();
             return None;
