@@ -186,17 +186,32 @@ impl Net {
         }
     }
 
-    /// One connection of a server that has some. It stands in line again at once: its edge was told, and there may be
-    /// more.
+    /// One connection of a server that has some.
     pub(super) fn accept_one(&mut self, id: ServerId) -> Step {
         let Some(server) = self.servers.get_mut(id) else { return Step::Worked };
         server.listed = false;
         let Some(handle) = server.handle else { return Step::Worked };
-        let accepted = self.kernel.accept(handle);
-        self.make_accepting(id);
-        match accepted {
-            Ok((socket, remote)) => self.take(id, socket, remote).map_or(Step::Worked, Step::Event),
-            Err(error) => self.accept_failed(id, handle, &error).map_or(Step::Worked, Step::Event),
+        let event = match self.kernel.accept(handle) {
+            Ok((socket, remote)) => {
+                self.accept_again(id);
+                self.take(id, socket, remote)
+            }
+            Err(error) => self.accept_failed(id, handle, &error),
+        };
+        event.map_or(Step::Worked, Step::Event)
+    }
+
+    /// There may be more, and no edge will tell: the server is served next, or in the next turn when this one has
+    /// accepted enough.
+    fn accept_again(&mut self, id: ServerId) {
+        let Some(server) = self.servers.get_mut(id) else { return };
+        server.listed = true;
+        if self.accepts_left > 0 {
+            self.accepts_left -= 1;
+            self.ready.push_front(Token::Server(id));
+            self.ready_left += 1;
+        } else {
+            self.ready.push_back(Token::Server(id));
         }
     }
 
@@ -241,11 +256,14 @@ impl Net {
 
     fn accept_failed(&mut self, id: ServerId, handle: Handle, error: &io::Error) -> Option<Event> {
         match verdict(error) {
-            Verdict::Nobody => self.nobody_waits(id),
-            Verdict::Next => {}
+            Verdict::Nobody => {}
+            Verdict::Next => self.accept_again(id),
             Verdict::Shed => match self.kernel.shed(handle) {
-                Ok(true) => self.counters.shed += 1,
-                Ok(false) => self.nobody_waits(id),
+                Ok(true) => {
+                    self.counters.shed += 1;
+                    self.accept_again(id);
+                }
+                Ok(false) => {}
                 Err(_) => self.pause_accepting(id),
             },
             Verdict::Pause => self.pause_accepting(id),
@@ -257,17 +275,8 @@ impl Net {
         None
     }
 
-    /// Off the accepting list: the kernel will tell when somebody comes.
-    fn nobody_waits(&mut self, id: ServerId) {
-        self.ready.retain(|token| *token != Token::Server(id));
-        if let Some(server) = self.servers.get_mut(id) {
-            server.listed = false;
-        }
-    }
-
-    /// Off the accepting list for a while: no edge will tell when it works again.
+    /// It does not accept for a while: no edge will tell when it works again.
     fn pause_accepting(&mut self, id: ServerId) {
-        self.nobody_waits(id);
         let Some(server) = self.servers.get_mut(id) else { return };
         let pause = server.pause.unwrap_or(SHORTEST_PAUSE);
         server.pause = Some((pause * 2).min(LONGEST_PAUSE));
