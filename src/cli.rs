@@ -14,7 +14,7 @@ use std::time::Duration;
 use clap::error::ErrorKind;
 use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand};
 use log::LevelFilter;
-use tidegate::Endpoint;
+use tidegate::{Endpoint, OutputLimits, OutputPolicy, SoftLimit};
 
 /// The command of this process. `--help`, `--version` and wrong usage print their text and exit.
 pub fn parse() -> Command {
@@ -56,14 +56,6 @@ pub struct Common {
     /// Zero waits for nothing.
     pub drain_timeout: Duration,
     pub verbosity: LevelFilter,
-}
-
-/// The bounds on what waits to be sent on one connection, in bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct OutputLimits {
-    pub hard: Option<usize>,
-    /// At most the hard limit, and how long a connection may stay over it.
-    pub soft: Option<(usize, Duration)>,
 }
 
 /// How fast one peer may talk.
@@ -318,7 +310,8 @@ impl TypedCommon {
             (Some(OrNone(soft)), _) => soft,
             (None, hard) => Some(hard.map_or(OUTPUT_SOFT, |hard| hard.min(OUTPUT_SOFT))),
         };
-        Ok(OutputLimits { hard, soft: soft.map(|soft| (soft, self.output_grace)) })
+        let soft = soft.map(|bytes| SoftLimit { bytes, grace: self.output_grace });
+        Ok(OutputLimits { hard, soft, policy: OutputPolicy::Disconnect })
     }
 
     fn verbosity(&self) -> LevelFilter {
@@ -514,7 +507,7 @@ mod tests {
         assert_eq!(common.max_connections, None);
         assert_eq!(common.idle_timeout, None);
         assert_eq!(common.limits.hard, Some(1024 * 1024));
-        assert_eq!(common.limits.soft, Some((256 * 1024, Duration::from_secs(10))));
+        assert_eq!(common.limits.soft, Some(SoftLimit { bytes: 256 * 1024, grace: Duration::from_secs(10) }));
         assert_eq!(common.drain_timeout, Duration::from_secs(10));
         assert_eq!(common.verbosity, LevelFilter::Info);
         assert!(!echo);
@@ -620,8 +613,8 @@ mod tests {
     #[test]
     fn the_soft_limit_is_not_above_the_hard_one() {
         let limits = |flags: &[&str]| {
-            let OutputLimits { hard, soft } = common(flags).limits;
-            (hard, soft.map(|(bytes, _)| bytes))
+            let OutputLimits { hard, soft, .. } = common(flags).limits;
+            (hard, soft.map(|soft| soft.bytes))
         };
         assert_eq!(limits(&["--output-hard", "none", "--output-soft", "none"]), (None, None));
         assert_eq!(limits(&["--output-hard", "none"]), (None, Some(OUTPUT_SOFT)));
@@ -630,7 +623,7 @@ mod tests {
         assert_eq!(limits(&["--output-hard", "64K", "--output-soft", "64K"]), (Some(65536), Some(65536)));
         assert_eq!(
             common(&["--output-soft", "4K", "--output-grace", "1s500ms"]).limits.soft,
-            Some((4096, Duration::from_millis(1500)))
+            Some(SoftLimit { bytes: 4096, grace: Duration::from_millis(1500) })
         );
         assert_eq!(
             wrong(&["--output-soft", "2M"]),

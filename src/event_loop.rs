@@ -135,11 +135,7 @@ impl<S> EventLoop<S> {
     ///
     /// # Errors
     /// Those of [`Loop::connect`].
-    pub fn connect(
-        &mut self,
-        to: impl ToEndpoint,
-        setup: impl FnOnce(&mut Socket<'_, S>),
-    ) -> Result<SocketId, Error> {
+    pub fn connect(&mut self, to: impl ToEndpoint, setup: impl FnOnce(&mut Socket<'_, S>)) -> Result<SocketId, Error> {
         self.event_loop().connect(to, setup)
     }
 
@@ -266,11 +262,7 @@ impl<S> Loop<'_, S> {
     ///
     /// # Errors
     /// Text that is no address. What goes wrong on the way is an `error` event of the socket.
-    pub fn connect(
-        &mut self,
-        to: impl ToEndpoint,
-        setup: impl FnOnce(&mut Socket<'_, S>),
-    ) -> Result<SocketId, Error> {
+    pub fn connect(&mut self, to: impl ToEndpoint, setup: impl FnOnce(&mut Socket<'_, S>)) -> Result<SocketId, Error> {
         self.connect_with(SocketOptions::default(), to, setup)
     }
 

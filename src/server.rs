@@ -168,14 +168,17 @@ impl<S> fmt::Debug for Server<'_, S> {
     }
 }
 
+type ConnectionHandler<S> = Box<dyn FnMut(&mut Socket<'_, S>)>;
 type Handler<S> = Box<dyn FnMut(&mut Server<'_, S>)>;
+type DropHandler<S> = Box<dyn FnMut(&mut Server<'_, S>, Dropped)>;
+type ErrorHandler<S> = Box<dyn FnMut(&mut Server<'_, S>, &Error)>;
 
 /// The handlers of one server.
 pub(crate) struct ServerHooks<S> {
-    pub connection: Option<Box<dyn FnMut(&mut Socket<'_, S>)>>,
+    pub connection: Option<ConnectionHandler<S>>,
     listening: Option<Handler<S>>,
-    drop: Option<Box<dyn FnMut(&mut Server<'_, S>, Dropped)>>,
-    error: Option<Box<dyn FnMut(&mut Server<'_, S>, &Error)>>,
+    drop: Option<DropHandler<S>>,
+    error: Option<ErrorHandler<S>>,
     close: Option<Handler<S>>,
 }
 

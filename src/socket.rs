@@ -374,7 +374,7 @@ impl<S> Socket<'_, S> {
     #[inline]
     pub(crate) fn tell_data(&mut self, chunk: &[u8]) {
         self.tell(|hooks| &mut hooks.data, |handler, socket| handler(socket, chunk));
-        self.tell_text(|decoder| decoder.decode(chunk).into());
+        self.tell_text(|decoder| decoder.decode(chunk));
     }
 
     /// The decoder is out of its place while the handler runs, as the handler is.
@@ -486,26 +486,24 @@ impl<H> Place<H> {
     }
 }
 
-impl<H> Default for Place<H> {
-    fn default() -> Self {
-        Place::Empty
-    }
-}
-
 type Handler<S> = Box<dyn FnMut(&mut Socket<'_, S>)>;
+type DataHandler<S> = Box<dyn FnMut(&mut Socket<'_, S>, &[u8])>;
+type TextHandler<S> = Box<dyn FnMut(&mut Socket<'_, S>, &str)>;
+type ErrorHandler<S> = Box<dyn FnMut(&mut Socket<'_, S>, &Error)>;
+type CloseHandler<S> = Box<dyn FnMut(&mut Socket<'_, S>, Closed)>;
 
 /// The handlers of one socket.
 pub(crate) struct SocketHooks<S> {
     connect: Place<Handler<S>>,
-    data: Place<Box<dyn FnMut(&mut Socket<'_, S>, &[u8])>>,
-    text: Place<Box<dyn FnMut(&mut Socket<'_, S>, &str)>>,
+    data: Place<DataHandler<S>>,
+    text: Place<TextHandler<S>>,
     decoder: Option<Box<Utf8Decoder>>,
     end: Place<Handler<S>>,
     drain: Place<Handler<S>>,
     finish: Place<Handler<S>>,
     timeout: Place<Handler<S>>,
-    error: Place<Box<dyn FnMut(&mut Socket<'_, S>, &Error)>>,
-    close: Place<Box<dyn FnMut(&mut Socket<'_, S>, Closed)>>,
+    error: Place<ErrorHandler<S>>,
+    close: Place<CloseHandler<S>>,
     /// To be cancelled when it closes.
     pub timers: Vec<TimerId>,
 }

@@ -86,7 +86,10 @@ pub(crate) enum Stage {
     Connecting,
     Connected,
     /// `close` is owed. From `sealed` on no `data` and no `end` is told any more.
-    Destroyed { sealed: bool, failed: bool },
+    Destroyed {
+        sealed: bool,
+        failed: bool,
+    },
     /// `close` was told.
     Closed,
 }
@@ -122,7 +125,10 @@ enum Unit {
     /// It waits for the connection.
     Parked(usize),
     /// The kernel has refused a part of it; `unsent` is that part, `length` the whole.
-    InFlight { length: usize, unsent: usize },
+    InFlight {
+        length: usize,
+        unsent: usize,
+    },
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -721,8 +727,7 @@ impl Connection {
     /// A write is over: whether `drain` is to be told. The callbacks follow it.
     pub fn after_write(&mut self) -> bool {
         self.after_write_scheduled = false;
-        let drain =
-            self.drain_owed && self.writing == Writing::Open && !self.is_destroyed() && self.length() == 0;
+        let drain = self.drain_owed && self.writing == Writing::Open && !self.is_destroyed() && self.length() == 0;
         if drain {
             self.drain_owed = false;
         }
@@ -815,11 +820,6 @@ impl Connection {
 
     pub fn is_paused(&self) -> bool {
         self.flow == Flow::Paused
-    }
-
-    /// Whether a consumer takes the data as it comes.
-    pub fn is_flowing(&self) -> bool {
-        self.flow == Flow::Flowing
     }
 
     pub fn is_listening(&self) -> bool {

@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 /// Chunks that wait for `resume`.
 #[derive(Debug, Default)]
 pub(crate) struct ReadAhead {
-    /// Boxed, because nearly every connection has none nearly always.
+    #[expect(clippy::box_collection, reason = "nearly every connection has none: a pointer is a quarter of a queue")]
     chunks: Option<Box<VecDeque<Vec<u8>>>>,
     /// Always the sum of the chunks' lengths.
     length: usize,

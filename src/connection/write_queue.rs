@@ -263,17 +263,9 @@ impl Segments {
         // The message that ends at `ends[first]` begins where the one before it ends. If that is before `from`, it is
         // partly sent, and the next one is the first that is whole.
         let begins = if first == 0 { 0 } else { ends[first - 1] };
-        let (start, end) = if begins >= from {
-            (begins, *ends.get(first)?)
-        } else {
-            (*ends.get(first)?, *ends.get(first + 1)?)
-        };
+        let (start, end) =
+            if begins >= from { (begins, *ends.get(first)?) } else { (*ends.get(first)?, *ends.get(first + 1)?) };
         (end <= to).then_some((start, end))
-    }
-
-    /// Bytes held by all segments together.
-    pub fn memory(&self) -> usize {
-        self.slab.iter().map(|(_, segment)| segment.bytes.capacity()).sum()
     }
 }
 

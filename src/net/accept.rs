@@ -96,10 +96,7 @@ impl Net {
         let (backlog, inherit) = (server.options.backlog, server.options.inherit());
         let mut listen = |address| {
             let handle = self.kernel.listen(address, backlog, &inherit)?;
-            let told = self
-                .kernel
-                .register(handle, Token::Server(id))
-                .and_then(|()| self.kernel.local_address(handle));
+            let told = self.kernel.register(handle, Token::Server(id)).and_then(|()| self.kernel.local_address(handle));
             told.map(|address| (handle, address)).inspect_err(|_| self.kernel.close(handle))
         };
         let system = |error: io::Error, address| Error::system(&error, Syscall::Listen).at(address);
@@ -226,11 +223,8 @@ impl Net {
             return Some(Event::Drop { server: id, dropped: Dropped { local, remote } });
         }
         let options = &server.options;
-        let connection = Connection::accepted(
-            options.high_water_mark as u32,
-            options.allow_half_open,
-            options.pause_on_connect,
-        );
+        let connection =
+            Connection::accepted(options.high_water_mark as u32, options.allow_half_open, options.pause_on_connect);
         let link = Link {
             handle: Some(handle),
             server: Some(id),
@@ -315,12 +309,18 @@ impl Net {
         }
     }
 
-    /// Closes all servers and destroys all sockets.
-    pub fn close_all(&mut self) {
-        let servers: Vec<ServerId> = self.servers.iter().map(|(id, _)| id).collect();
+    /// Stops listening everywhere; the connections stay.
+    pub fn close_servers(&mut self) {
+        let listening = self.servers.iter().filter(|(_, server)| server.is_listening());
+        let servers: Vec<ServerId> = listening.map(|(id, _)| id).collect();
         for id in servers {
             self.close_server(id);
         }
+    }
+
+    /// Stops listening everywhere and destroys all sockets.
+    pub fn close_all(&mut self) {
+        self.close_servers();
         let sockets: Vec<SocketId> = self.sockets.iter().map(|(id, _)| id).collect();
         for id in sockets {
             self.destroy_because(id, CloseReason::Shutdown);

@@ -438,6 +438,12 @@ impl Net {
         self.ask(id, Connection::is_writable)
     }
 
+    /// Whether `finish` was told.
+    #[doc(alias = "writableFinished")]
+    pub fn is_finished(&self, id: SocketId) -> bool {
+        self.ask(id, Connection::is_finished)
+    }
+
     /// Whether `drain` is owed.
     #[doc(alias = "writableNeedDrain")]
     pub fn needs_drain(&self, id: SocketId) -> bool {
@@ -638,7 +644,11 @@ impl Net {
         }
         self.discard_output(id);
         if let Some(handle) = handle {
-            if reset { self.kernel.reset(handle) } else { self.kernel.close(handle) }
+            if reset {
+                self.kernel.reset(handle)
+            } else {
+                self.kernel.close(handle)
+            }
             self.descriptor_was_freed();
         }
         if stage != Stage::Fresh {

@@ -82,7 +82,9 @@ impl Net {
             } else {
                 match self.deferred.pop_front()? {
                     Deferred::Socket(id, tick) => self.tick(id, tick),
-                    Deferred::Listening(id) => self.servers.get(id).filter(|s| s.is_listening()).map(|_| Event::Listening(id)),
+                    Deferred::Listening(id) => {
+                        self.servers.get(id).filter(|s| s.is_listening()).map(|_| Event::Listening(id))
+                    }
                     Deferred::ServerClose(id) => self.servers.contains(id).then_some(Event::ServerClose(id)),
                     Deferred::PipeEnd(from, to) => {
                         self.pipe_ended(from, to);
@@ -331,4 +333,3 @@ impl Ticks for Vec<Tick> {
         self.push(tick);
     }
 }
-

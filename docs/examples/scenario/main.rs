@@ -33,10 +33,7 @@ fn run() -> Result<ExitCode, Box<dyn std::error::Error>> {
             one => entries.push(one),
         }
     }
-    let scenarios: Vec<Value> = entries
-        .iter()
-        .map(|entry| entry.get("scenario").unwrap_or(entry).clone())
-        .collect();
+    let scenarios: Vec<Value> = entries.iter().map(|entry| entry.get("scenario").unwrap_or(entry).clone()).collect();
     let played = player::play(&scenarios, || EventLoop::with_state(player::Stage::default()))?;
     let lines: Vec<String> = played
         .iter()
@@ -44,7 +41,8 @@ fn run() -> Result<ExitCode, Box<dyn std::error::Error>> {
         .collect();
     println!("[\n{}\n]", lines.join(",\n"));
 
-    let expected: Vec<_> = entries.iter().zip(&played).filter_map(|(entry, one)| Some((entry.get("trace")?, one))).collect();
+    let expected: Vec<_> =
+        entries.iter().zip(&played).filter_map(|(entry, one)| Some((entry.get("trace")?, one))).collect();
     let mut equal = 0;
     for (trace, one) in &expected {
         if **trace == one.trace {

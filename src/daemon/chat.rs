@@ -1,0 +1,475 @@
+//! `tidegate chat`: a room that people join with `nc`.
+//!
+//! A line that a guest types goes to everybody else as `name: line`; a line of the server's own begins with `* `, which
+//! no guest can forge. This file is the room: who is in it, what they may be called, what they may say. Comings and
+//! goings are in `announcements.rs`, the pace of one guest in `flood.rs`.
+//!
+//! Nothing that a peer sends reaches another terminal before `sanitize` has seen it as one whole line. A guest costs
+//! memory only while half a line or a flood of his is held: at most 4 KiB and one chunk.
+
+mod announcements;
+mod flood;
+
+use std::collections::{BTreeMap, HashMap};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use tidegate::{CloseReason, Closed, EventLoop, Line, Lines, Loop, ServerOptions, Socket, SocketId, sanitize};
+
+use super::stopping::{self, Role, Stopping, end_and_discard};
+use super::{CannotStart, listen, peer_of};
+use crate::cli::{ChatOptions, Flood};
+use announcements::Announcements;
+use flood::Bucket;
+
+/// The longest line, its end not counted.
+const LONGEST_LINE: usize = 4096;
+
+/// The longest name.
+const LONGEST_NAME: usize = 32;
+
+/// With this many lines over the bound, a guest has to go.
+const TOO_MANY_TOO_LONG: u32 = 3;
+
+const HELP: &[u8] = b"* /nick NAME: be called NAME (letters, digits, _ and -, at most 32)\n\
+    * /who: who is online\n\
+    * /quit: leave\n\
+    * anything else is said to everybody\n";
+
+/// The room: the state of the loop.
+struct Room {
+    guests: HashMap<SocketId, Guest>,
+    /// Who is in the room, by number, which is the order of arrival.
+    online: BTreeMap<u64, SocketId>,
+    /// Every name that is in use, in lower case.
+    names: HashMap<String, SocketId>,
+    /// Guests' numbers are never used again.
+    next_number: u64,
+    announcements: Announcements,
+    /// A line is built here, so that saying something costs no allocation.
+    said: String,
+    options: Options,
+    stopping: Stopping,
+}
+
+struct Options {
+    echo: bool,
+    flood: Flood,
+    idle_timeout: Option<Duration>,
+    max_connections: usize,
+}
+
+/// One guest, from the connection to its close.
+struct Guest {
+    number: u64,
+    name: String,
+    lines: Lines,
+    /// What was read and not heard yet: the guest is paused for talking too fast.
+    held: Vec<u8>,
+    bucket: Option<Bucket>,
+    too_long: u32,
+    presence: Presence,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Presence {
+    Here,
+    /// The other side has ended; what is held is still to be heard.
+    Leaving,
+    /// Out of the room; the connection is coming to its end.
+    Gone,
+}
+
+/// Runs the room until it is stopped.
+pub fn run(options: &ChatOptions, max_connections: usize) -> Result<ExitCode, CannotStart> {
+    let common = &options.common;
+    let mut room = EventLoop::with_state(Room {
+        guests: HashMap::new(),
+        online: BTreeMap::new(),
+        names: HashMap::new(),
+        next_number: 1,
+        announcements: Announcements::default(),
+        said: String::new(),
+        options: Options {
+            echo: options.echo,
+            flood: options.flood,
+            idle_timeout: common.idle_timeout,
+            max_connections,
+        },
+        stopping: Stopping::new(common.drain_timeout),
+    })?;
+    let server = ServerOptions {
+        // A guest who has ended is heard out first.
+        allow_half_open: true,
+        no_delay: true,
+        max_connections: Some(max_connections),
+        output_limits: common.limits,
+        ..ServerOptions::default()
+    };
+    listen(&mut room, common, &server, arrive)?;
+    Ok(stopping::run(&mut room)?)
+}
+
+// ---- coming and going ---------------------------------------------------------------------------------------------------
+
+fn arrive(socket: &mut Socket<'_, Room>) {
+    let (id, peer) = (socket.id(), peer_of(socket));
+    let room = &mut *socket.state;
+    if room.guests.len() >= room.options.max_connections {
+        return socket.destroy();
+    }
+    let bucket = room.options.flood.limit_for(peer.ip()).map(|limit| Bucket::new(limit, socket.net.now()));
+    let name = room.admit(id, bucket);
+    log::debug!("{peer} is {name}");
+    let timeout = room.options.idle_timeout;
+    let welcome = format!("* you are {name}; {} online\n", room.online.len());
+    socket.write(welcome);
+    announcements::joined(socket, &name);
+
+    socket.on_data(|socket, chunk| {
+        hear(socket, chunk);
+    });
+    socket.on_end(|socket| {
+        if let Some(guest) = socket.state.guest(socket.id()) {
+            guest.presence = guest.presence.after_end();
+        }
+        hear_held(socket);
+    });
+    socket.set_timeout(timeout);
+    socket.on_timeout(|socket| {
+        socket.write("* you said nothing for too long\n");
+        dismiss(socket);
+    });
+    socket.on_error(move |_, error| log::debug!("{peer}: {error}"));
+    socket.on_close(move |socket, closed| {
+        log::debug!("{peer} closed: {}", reason(closed));
+        socket.state.stopping.closed(closed);
+        leave(socket);
+        let id = socket.id();
+        socket.state.guests.remove(&id);
+    });
+}
+
+/// Out of the room, if still in it; the others are told. The connection lives on until its close.
+fn leave(socket: &mut Socket<'_, Room>) {
+    let id = socket.id();
+    if let Some(name) = socket.state.remove(id) {
+        announcements::left(socket, &name);
+    }
+}
+
+/// Out of the room, and the connection comes to a proper end.
+fn dismiss(socket: &mut Socket<'_, Room>) {
+    leave(socket);
+    end_and_discard(socket);
+}
+
+fn reason(closed: Closed) -> String {
+    let words = match closed.reason {
+        CloseReason::OutputLimit => "it did not read: the output limit was passed",
+        CloseReason::PeerEnded => "it ended",
+        CloseReason::PeerReset => "it reset the connection",
+        CloseReason::EndedHere => "ended here",
+        CloseReason::Timeout => "nothing came for too long",
+        CloseReason::Shutdown => "the server stopped",
+        _ => return format!("{:?}", closed.reason),
+    };
+    words.to_owned()
+}
+
+// ---- hearing ------------------------------------------------------------------------------------------------------------
+
+/// Takes what a guest has sent, line by line, as far as the flood limit lets it.
+fn hear(socket: &mut Socket<'_, Room>, chunk: &[u8]) {
+    let id = socket.id();
+    let Some(guest) = socket.state.guest(id) else { return };
+    if guest.presence == Presence::Gone {
+        return;
+    }
+    if !guest.held.is_empty() {
+        // He is paused, and this was on its way.
+        guest.held.extend_from_slice(chunk);
+        return;
+    }
+    // Out of its place while lines are heard, so that the room is free meanwhile.
+    let mut lines = std::mem::replace(&mut guest.lines, Lines::at_most(LONGEST_LINE));
+    let mut pushed = lines.push(chunk);
+    let mut wait = None;
+    loop {
+        wait = wait.or(may_speak_in(socket));
+        if wait.is_some() {
+            break;
+        }
+        let Some(line) = pushed.next() else { break };
+        spend(socket);
+        hear_line(socket, &line);
+    }
+    let rest = pushed.rest();
+    if let Some(guest) = socket.state.guest(id) {
+        guest.lines = lines;
+        if let Some(wait) = wait
+            && guest.presence != Presence::Gone
+        {
+            guest.held = rest.to_vec();
+            hold(socket, wait);
+        }
+    }
+}
+
+/// How long a guest who talks too fast has to wait; none at all while the server stops, since what was said is heard.
+fn may_speak_in(socket: &mut Socket<'_, Room>) -> Option<Duration> {
+    let (id, now) = (socket.id(), socket.net.now());
+    if socket.state.stopping.has_begun() {
+        return None;
+    }
+    socket.state.guest(id)?.bucket.as_mut()?.wait(now)
+}
+
+fn spend(socket: &mut Socket<'_, Room>) {
+    let id = socket.id();
+    if let Some(bucket) = socket.state.guest(id).and_then(|guest| guest.bucket.as_mut()) {
+        bucket.spend();
+    }
+}
+
+/// The flooder waits; the room does not.
+fn hold(socket: &mut Socket<'_, Room>, wait: Duration) {
+    socket.pause();
+    socket.after(wait, |socket| {
+        hear_held(socket);
+    });
+}
+
+/// Goes on with what was held, and with the connection when nothing is.
+fn hear_held(socket: &mut Socket<'_, Room>) {
+    let id = socket.id();
+    let Some(guest) = socket.state.guest(id) else { return };
+    let held = std::mem::take(&mut guest.held);
+    if !held.is_empty() {
+        hear(socket, &held);
+    }
+    let Some(guest) = socket.state.guest(id) else { return };
+    if !guest.held.is_empty() {
+        return;
+    }
+    match guest.presence {
+        Presence::Here => socket.resume(),
+        Presence::Leaving => {
+            // An unfinished last line counts.
+            let last = guest.lines.finish();
+            if let Some(line) = last {
+                hear_line(socket, &line);
+            }
+            dismiss(socket);
+        }
+        Presence::Gone => {}
+    }
+}
+
+fn hear_line(socket: &mut Socket<'_, Room>, line: &Line<'_>) {
+    let id = socket.id();
+    if socket.state.guest(id).is_none_or(|guest| guest.presence == Presence::Gone) {
+        return;
+    }
+    if line.is_too_long() {
+        return too_long(socket);
+    }
+    let said = sanitize(line.bytes());
+    match said.strip_prefix('/') {
+        _ if said.is_empty() => {}
+        Some(command) => obey(socket, command),
+        None => say(socket, &said),
+    }
+}
+
+fn too_long(socket: &mut Socket<'_, Room>) {
+    let id = socket.id();
+    socket.write("* line too long\n");
+    let Some(guest) = socket.state.guest(id) else { return };
+    guest.too_long += 1;
+    if guest.too_long == TOO_MANY_TOO_LONG {
+        dismiss(socket);
+    }
+}
+
+fn say(socket: &mut Socket<'_, Room>, said: &str) {
+    let (me, room) = (socket.id(), &mut *socket.state);
+    let Some(guest) = room.guests.get(&me) else { return };
+    room.said.clear();
+    room.said.extend([guest.name.as_str(), ": ", said, "\n"]);
+    let echo = room.options.echo;
+    let others = room.online.values().copied().filter(|id| echo || *id != me);
+    socket.net.broadcast(others, &room.said);
+}
+
+// ---- commands -----------------------------------------------------------------------------------------------------------
+
+fn obey(socket: &mut Socket<'_, Room>, command: &str) {
+    let (verb, argument) = command.split_once(' ').unwrap_or((command, ""));
+    match verb {
+        "nick" => nick(socket, argument.trim()),
+        "who" => who(socket),
+        "quit" => dismiss(socket),
+        "help" => {
+            socket.write(HELP);
+        }
+        _ => {
+            socket.write(format!("* unknown command: /{verb}; try /help\n"));
+        }
+    }
+}
+
+fn nick(socket: &mut Socket<'_, Room>, wanted: &str) {
+    let me = socket.id();
+    match socket.state.rename(me, wanted) {
+        Renamed::From(old) => {
+            let told = format!("* {old} is now {wanted}\n");
+            socket.net.broadcast(socket.state.online.values().copied(), told);
+        }
+        Renamed::Same => {
+            socket.write(format!("* you are {wanted}\n"));
+        }
+        Renamed::Taken => {
+            socket.write(format!("* name taken: {wanted}\n"));
+        }
+        Renamed::NotAllowed => {
+            socket.write(format!("* name not allowed: {wanted}\n"));
+        }
+    }
+}
+
+fn who(socket: &mut Socket<'_, Room>) {
+    let room = &*socket.state;
+    let names: Vec<&str> =
+        room.online.values().filter_map(|id| room.guests.get(id)).map(|guest| guest.name.as_str()).collect();
+    let told = format!("* {} online: {}\n", names.len(), names.join(", "));
+    socket.write(told);
+}
+
+/// What became of a wish for another name.
+#[derive(Debug, PartialEq, Eq)]
+enum Renamed {
+    From(String),
+    Same,
+    Taken,
+    NotAllowed,
+}
+
+impl Room {
+    fn guest(&mut self, id: SocketId) -> Option<&mut Guest> {
+        self.guests.get_mut(&id)
+    }
+
+    /// A new guest, with the next number for a name.
+    fn admit(&mut self, id: SocketId, bucket: Option<Bucket>) -> String {
+        let number = self.next_number;
+        self.next_number += 1;
+        let name = format!("guest{number}");
+        self.names.insert(name.clone(), id);
+        self.online.insert(number, id);
+        let guest = Guest {
+            number,
+            name: name.clone(),
+            lines: Lines::at_most(LONGEST_LINE),
+            held: Vec::new(),
+            bucket,
+            too_long: 0,
+            presence: Presence::Here,
+        };
+        self.guests.insert(id, guest);
+        name
+    }
+
+    /// Out of the room: the name that the guest had, if still in it.
+    fn remove(&mut self, id: SocketId) -> Option<String> {
+        let guest = self.guests.get_mut(&id).filter(|guest| guest.presence != Presence::Gone)?;
+        guest.presence = Presence::Gone;
+        guest.held = Vec::new();
+        let (number, name) = (guest.number, guest.name.clone());
+        self.online.remove(&number);
+        self.names.remove(&name.to_lowercase());
+        Some(name)
+    }
+
+    fn rename(&mut self, id: SocketId, wanted: &str) -> Renamed {
+        let Some(guest) = self.guests.get_mut(&id) else { return Renamed::NotAllowed };
+        if guest.name == wanted {
+            return Renamed::Same;
+        }
+        let key = wanted.to_lowercase();
+        match self.names.get(&key) {
+            Some(owner) if *owner != id => return Renamed::Taken,
+            _ if !is_allowed(wanted, guest.number) => return Renamed::NotAllowed,
+            _ => {}
+        }
+        self.names.remove(&guest.name.to_lowercase());
+        self.names.insert(key, id);
+        Renamed::From(std::mem::replace(&mut guest.name, wanted.to_owned()))
+    }
+}
+
+impl Presence {
+    fn after_end(self) -> Self {
+        match self {
+            Presence::Here => Presence::Leaving,
+            other => other,
+        }
+    }
+}
+
+/// Whether the guest with this number may be called so. `guestN` is kept for whom the room calls so.
+fn is_allowed(name: &str, number: u64) -> bool {
+    let well_formed = (1..=LONGEST_NAME).contains(&name.len())
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-');
+    let lower = name.to_ascii_lowercase();
+    let kept = lower
+        .strip_prefix("guest")
+        .is_some_and(|digits| !digits.is_empty() && digits.bytes().all(|digit| digit.is_ascii_digit()));
+    well_formed && (!kept || lower == format!("guest{number}"))
+}
+
+impl Role for Room {
+    const TALK_TO_EACH_OTHER: bool = true;
+
+    fn stopping(&mut self) -> &mut Stopping {
+        &mut self.stopping
+    }
+
+    fn sockets(&self) -> Vec<SocketId> {
+        self.guests.keys().copied().collect()
+    }
+
+    fn farewell(on: &mut Loop<'_, Self>) {
+        on.net.broadcast(on.state.online.values().copied(), "* the server is shutting down\n");
+        // Whoever is paused for talking too fast is heard now: what was said is served.
+        for id in on.state.sockets() {
+            if let Some(mut socket) = on.socket(id) {
+                hear_held(&mut socket);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_short_and_plain() {
+        for good in ["a", "Anna_3-x", "guest", "guestX", "xguest1", &"n".repeat(32)] {
+            assert!(is_allowed(good, 7), "{good}");
+        }
+        for bad in ["", "a b", "ä", "a\u{202e}", "x!", &"n".repeat(33)] {
+            assert!(!is_allowed(bad, 7), "{bad}");
+        }
+    }
+
+    #[test]
+    fn the_rooms_own_names_are_kept() {
+        assert!(is_allowed("guest7", 7));
+        assert!(is_allowed("GUEST7", 7));
+        for kept in ["guest8", "Guest70", "guest07", "guest0"] {
+            assert!(!is_allowed(kept, 7), "{kept}");
+        }
+    }
+}

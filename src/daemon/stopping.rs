@@ -1,0 +1,171 @@
+//! The end of a daemon: SIGINT and SIGTERM.
+//!
+//! ```text
+//!   signal ──▶ listeners close, the role says so
+//!          ──▶ each connection is read until a read finds nothing: what was said is served
+//!          ──▶ when all have caught up: each queue is flushed, then its side is ended
+//!          ──▶ what comes now is thrown away; closed at the peer's end, or after a second of silence
+//!   drain timeout ──▶ what is left is destroyed
+//!   second signal ──▶ exit at once
+//! ```
+//!
+//! All catch up before any is ended, because what the last one says may be for the first one's ears. Reading to the end
+//! before closing matters: a close with unread input makes the kernel throw away output that it had accepted.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use tidegate::{CloseReason, Closed, Error, EventLoop, Loop, Socket, SocketId};
+
+/// How long those who talk to each other wait for the last of them to catch up: one that never stops must not keep the
+/// others from a proper end.
+const CATCHING_UP: Duration = Duration::from_secs(1);
+
+/// How long an ended connection may stay silent before it is closed.
+const SILENCE: Duration = Duration::from_secs(1);
+
+const SIGINT: i32 = 2;
+const SIGTERM: i32 = 15;
+
+/// What a role is, to be stopped.
+pub trait Role: 'static {
+    /// Whether what one connection says is for the others too: then none is ended before all have caught up.
+    const TALK_TO_EACH_OTHER: bool;
+
+    fn stopping(&mut self) -> &mut Stopping;
+
+    /// The sockets that are open.
+    fn sockets(&self) -> Vec<SocketId>;
+
+    /// The first signal came: the last chance to say something to everybody.
+    fn farewell(on: &mut Loop<'_, Self>)
+    where
+        Self: Sized;
+}
+
+/// How far the stop has come.
+#[derive(Debug, Default)]
+pub struct Stopping {
+    stage: Stage,
+    drain_timeout: Duration,
+    /// Connections that have not caught up.
+    behind: usize,
+    /// What was thrown away since the signal: bytes, and connections that they were for.
+    bytes_lost: usize,
+    connections_lost: usize,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Stage {
+    #[default]
+    Running,
+    CatchingUp,
+    Ending,
+}
+
+impl Stopping {
+    pub fn new(drain_timeout: Duration) -> Self {
+        Stopping { drain_timeout, ..Stopping::default() }
+    }
+
+    pub fn has_begun(&self) -> bool {
+        self.stage != Stage::Running
+    }
+
+    /// A connection has closed.
+    pub fn closed(&mut self, closed: Closed) {
+        if self.has_begun() && closed.unsent > 0 {
+            self.bytes_lost += closed.unsent;
+            self.connections_lost += 1;
+        }
+    }
+
+    fn exit_code(&self) -> ExitCode {
+        if self.connections_lost == 0 {
+            return ExitCode::SUCCESS;
+        }
+        log::error!("stopped with {} bytes unsent on {} connections", self.bytes_lost, self.connections_lost);
+        ExitCode::FAILURE
+    }
+}
+
+/// Runs a role until it was stopped.
+pub fn run<R: Role>(event_loop: &mut EventLoop<R>) -> Result<ExitCode, Error> {
+    for signal in [SIGINT, SIGTERM] {
+        event_loop.on_signal(signal, move |on| stop(on, signal))?;
+    }
+    event_loop.run()?;
+    Ok(event_loop.state.stopping().exit_code())
+}
+
+fn stop<R: Role>(on: &mut Loop<'_, R>, signal: i32) {
+    if on.state.stopping().has_begun() {
+        // What a shell expects of a process that a signal has ended.
+        log::warn!("stopped at once by a second signal");
+        log::logger().flush();
+        std::process::exit(128 + signal);
+    }
+    let timeout = on.state.stopping().drain_timeout;
+    on.net.close_servers();
+    let sockets = on.state.sockets();
+    log::info!("stopping: {} connections have {timeout:?} to drain", sockets.len());
+    on.state.stopping().stage = Stage::CatchingUp;
+    on.state.stopping().behind = sockets.len();
+    R::farewell(on);
+    for id in &sockets {
+        if let Some(mut socket) = on.socket(*id) {
+            socket.catch_up(|socket, _| caught_up(socket));
+        }
+    }
+    if R::TALK_TO_EACH_OTHER {
+        let enough = on.after(CATCHING_UP.min(timeout / 2), end_all);
+        on.net.set_timer_ref(enough, false);
+    }
+    let deadline = on.after(timeout, destroy_all);
+    on.net.set_timer_ref(deadline, false);
+}
+
+fn caught_up<R: Role>(socket: &mut Socket<'_, R>) {
+    let stopping = socket.state.stopping();
+    stopping.behind -= 1;
+    if !R::TALK_TO_EACH_OTHER {
+        end_and_discard(socket);
+    } else if stopping.behind == 0 {
+        end_all(&mut socket.event_loop());
+    }
+}
+
+fn end_all<R: Role>(on: &mut Loop<'_, R>) {
+    if on.state.stopping().stage == Stage::Ending {
+        return;
+    }
+    on.state.stopping().stage = Stage::Ending;
+    for id in on.state.sockets() {
+        if let Some(mut socket) = on.socket(id) {
+            end_and_discard(&mut socket);
+        }
+    }
+}
+
+/// Ends this side and throws away what still comes, until the other side's end or a second of silence.
+pub fn end_and_discard<S>(socket: &mut Socket<'_, S>) {
+    for to in socket.net.piped_to(socket.id()) {
+        socket.unpipe(to);
+    }
+    socket.on_data(|_, _| {});
+    socket.on_end(|_| {});
+    socket.resume();
+    // Not before all is sent: a slow reader is not a silent one.
+    let finished = socket.net.is_finished(socket.id());
+    socket.set_timeout(finished.then_some(SILENCE));
+    socket.on_finish(|socket| socket.set_timeout(Some(SILENCE)));
+    socket.on_timeout(|socket| socket.destroy_because(CloseReason::Timeout));
+    socket.end();
+}
+
+fn destroy_all<R: Role>(on: &mut Loop<'_, R>) {
+    on.state.stopping().stage = Stage::Ending;
+    for id in on.state.sockets() {
+        on.net.destroy_because(id, CloseReason::Shutdown);
+    }
+}
