@@ -92,6 +92,8 @@ pub struct Net {
     segments: Segments,
     /// The clock as the last wait left it.
     now: Duration,
+    /// Clocks that run out up to here belong to the round of timeouts.
+    expiring: Duration,
     /// What delays are counted from: `now`, and the slack by which the real clock may be ahead of it.
     counted_from: Duration,
     /// A socket that was seen to keep the loop running, so that not all are asked each turn.
@@ -171,6 +173,7 @@ impl Net {
             buffer: Vec::new(),
             segments: Segments::default(),
             now,
+            expiring: now,
             counted_from,
             witness: None,
             counters: Counters::default(),

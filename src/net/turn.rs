@@ -76,6 +76,7 @@ impl Net {
                     let was = self.phase;
                     self.enter(next);
                     if was == Phase::Timeouts {
+                        self.counters.turns += 1;
                         return Ok(None);
                     }
                 }
@@ -95,7 +96,9 @@ impl Net {
                 debug_assert!(self.closing_now.is_empty(), "the last round of closes came to its end");
                 std::mem::swap(&mut self.closing, &mut self.closing_now);
             }
-            Phase::Timeouts => self.counters.turns += 1,
+            // Only those of the earliest millisecond: a loop that is late catches up in order, and between a timer and
+            // a later one what came in meanwhile has its turn, as it would have had in time.
+            Phase::Timeouts => self.expiring = self.timers.next().map_or(self.now, |next| next.min(self.now)),
             Phase::Wait => {}
         }
         self.phase = phase;
@@ -189,7 +192,7 @@ impl Net {
 
     /// One clock that has run out.
     fn expire_one(&mut self) -> Step {
-        let Some((entry, alarm)) = self.timers.pop(self.now) else { return Step::Over };
+        let Some((entry, alarm)) = self.timers.pop(self.expiring) else { return Step::Over };
         let event = match alarm {
             Alarm::Idle(id) => self.expire_idle(id, entry),
             Alarm::Grace(id) => {
