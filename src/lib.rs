@@ -27,3 +27,8 @@ pub use net::{
 pub use server::Server;
 pub use socket::Socket;
 pub use text::{Escaped, Utf8Decoder, sanitize};
+
+/// The README's examples compile.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

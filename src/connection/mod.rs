@@ -660,20 +660,22 @@ impl Connection {
 
     /// The first attempt at a unit failed. Its callbacks and the destroy follow on a tick.
     pub fn failed_at_once(&mut self, error: Error, ticks: &mut impl Ticks) {
+        if let Unit::InFlight { length, .. } = self.unit {
+            self.dispatched += length as u64;
+        }
         let callbacks = self.unit_failed_itself(error);
         ticks.defer(Tick::WriteFailed(callbacks));
     }
 
-    /// A later attempt took `sent` bytes of the unit in flight. True when that was the last of it; then the next unit
-    /// goes out, then [`Connection::after_write`].
-    pub fn progressed(&mut self, sent: usize) -> bool {
-        let Unit::InFlight { length, unsent } = self.unit else { return false };
-        let unsent = unsent.saturating_sub(sent);
-        self.unit = Unit::InFlight { length, unsent };
-        unsent == 0
+    /// A later attempt took `sent` bytes of the unit in flight. It is over when [`Connection::completed`] says so.
+    pub fn progressed(&mut self, sent: usize) {
+        if let Unit::InFlight { unsent, .. } = &mut self.unit {
+            *unsent = unsent.saturating_sub(sent);
+        }
     }
 
-    /// The unit in flight is over. Says how many callbacks are ready.
+    /// The unit in flight is over; the next one goes out, then [`Connection::after_write`]. Says how many callbacks are
+    /// ready.
     pub fn completed(&mut self) -> u32 {
         self.unit = Unit::None;
         self.idle.write_completed();

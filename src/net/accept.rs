@@ -24,6 +24,9 @@ use crate::kernel::{Handle, Token};
 const SHORTEST_PAUSE: Duration = Duration::from_millis(10);
 const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 
+/// The most connections accepted in one turn: a flood of them must not starve those that are there.
+const LONGEST_BURST: u32 = 64;
+
 /// One server of the net.
 #[derive(Debug)]
 pub(super) struct Server {
@@ -34,8 +37,11 @@ pub(super) struct Server {
     /// Sockets accepted and not yet destroyed.
     connections: usize,
     referenced: bool,
-    /// On the accepting list.
+    /// On the ready list.
     listed: bool,
+    /// How many connections may be accepted in a turn, and in this one. At least 1 while listed.
+    burst: u32,
+    burst_left: u32,
     /// While it waits for descriptors or memory: how long, next time.
     pause: Option<Duration>,
 }
@@ -79,6 +85,8 @@ impl Net {
             connections: 0,
             referenced: true,
             listed: false,
+            burst: 1,
+            burst_left: 1,
             pause: None,
         }))
     }
@@ -179,6 +187,8 @@ impl Net {
             && !server.listed
         {
             server.listed = true;
+            server.burst = 1;
+            server.burst_left = 1;
             self.ready.push_back(Token::Server(id));
         }
     }
@@ -198,16 +208,18 @@ impl Net {
         event.map_or(Step::Worked, Step::Event)
     }
 
-    /// There may be more, and no edge will tell: the server is served next, or in the next turn when this one has
-    /// accepted enough.
+    /// There may be more, and no edge will tell. libuv accepts one in a turn; so does this, but where more and more wait
+    /// it accepts twice as many in each turn.
     fn accept_again(&mut self, id: ServerId) {
         let Some(server) = self.servers.get_mut(id) else { return };
         server.listed = true;
-        if self.accepts_left > 0 {
-            self.accepts_left -= 1;
+        server.burst_left -= 1;
+        if server.burst_left > 0 {
             self.ready.push_front(Token::Server(id));
             self.ready_left += 1;
         } else {
+            server.burst = (server.burst * 2).min(LONGEST_BURST);
+            server.burst_left = server.burst;
             self.ready.push_back(Token::Server(id));
         }
     }

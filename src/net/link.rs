@@ -6,6 +6,7 @@ use super::options::SocketOptions;
 use super::{limits::Limits, pipe::Piping};
 use crate::connection::{CallbackId, Connection, Stage};
 use crate::endpoint::Candidates;
+use crate::error::Error;
 use crate::id::ServerId;
 use crate::kernel::{Handle, KeepAlive, Readiness};
 
@@ -24,6 +25,8 @@ pub(super) struct Link {
     pub listed: bool,
     /// On the flush list.
     pub to_be_flushed: bool,
+    /// How the write in flight has ended, to be told in the next flush.
+    pub outcome: Option<Box<Result<(), Error>>>,
     /// shutdown(2) is to be done.
     pub shutdown_wanted: bool,
     /// The user has a handler for data; a pipe is another consumer.
@@ -73,6 +76,7 @@ impl Link {
             latches: Readiness::default(),
             listed: false,
             to_be_flushed: false,
+            outcome: None,
             shutdown_wanted: false,
             listener: false,
             referenced: true,
@@ -96,6 +100,7 @@ impl Link {
         self.remote = None;
         self.server = None;
         self.latches = Readiness::default();
+        self.outcome = None;
         self.shutdown_wanted = false;
         self.destroy_on_finish = false;
         self.reset_when_connected = None;
@@ -125,7 +130,7 @@ impl Link {
 
     #[inline]
     pub fn wants_to_write(&self) -> bool {
-        self.latches.writable && self.connection.is_in_flight()
+        self.latches.writable && self.connection.unsent_in_flight() > 0
     }
 
     pub fn is_connecting(&self) -> bool {

@@ -74,8 +74,6 @@ pub struct Net {
     just_connected: Vec<SocketId>,
     /// Sockets that have begun to be watched since the last wait.
     just_watched: Vec<SocketId>,
-    /// How many connections may still be accepted in this turn.
-    accepts_left: u32,
     /// How many of them belong to this round; those that come meanwhile wait for the next.
     ready_left: usize,
     serving: Option<Serving>,
@@ -163,7 +161,6 @@ impl Net {
             ready: VecDeque::new(),
             just_connected: Vec::new(),
             just_watched: Vec::new(),
-            accepts_left: 0,
             ready_left: 0,
             serving: None,
             flushing: VecDeque::new(),

@@ -10,6 +10,7 @@
 use std::io::{ErrorKind, IoSlice};
 use std::time::Duration;
 
+use super::event::Event;
 use super::link::Link;
 use super::ticks::Tail;
 use super::turn::Step;
@@ -109,7 +110,7 @@ impl Net {
 
     /// The first attempt at the write that waited for the connection. What follows a completion follows at once, and
     /// not on a tick: for the user the write was made long ago.
-    pub(super) fn dispatch_parked(&mut self, id: SocketId) -> Option<crate::Event> {
+    pub(super) fn dispatch_parked(&mut self, id: SocketId) -> Option<Event> {
         self.touch(id);
         let link = self.sockets.get_mut(id)?;
         link.connection.begin_parked();
@@ -149,12 +150,30 @@ impl Net {
             Emptied::Blocked => {
                 link.latches.writable = false;
                 link.connection.dispatched(sent, &mut later);
+                if sent > 0 {
+                    self.second_attempt(id);
+                }
             }
             Emptied::TryAgain => {
                 link.connection.dispatched(sent, &mut later);
                 self.retry_write_later(id);
             }
         }
+    }
+
+    /// A write that was taken in part is tried once more at once, as in libuv: a peer that is gone shows now, and not
+    /// behind what can still be read. The outcome is told in the next flush.
+    fn second_attempt(&mut self, id: SocketId) {
+        let Some(link) = self.sockets.get_mut(id) else { return };
+        let (sent, emptied) = empty(link, &mut *self.kernel, &mut self.segments);
+        link.connection.progressed(sent);
+        match emptied {
+            Emptied::All => link.outcome = Some(Box::new(Ok(()))),
+            Emptied::Failed(error) => link.outcome = Some(Box::new(Err(error))),
+            Emptied::Blocked => return,
+            Emptied::TryAgain => return self.retry_write_later(id),
+        }
+        self.flush_later(id);
     }
 
     /// Ends the writing side: after all that was written, and any cork is pulled. `finish` tells when the kernel has
@@ -199,32 +218,33 @@ impl Net {
         let Some(link) = self.sockets.get_mut(id) else { return Step::Worked };
         let (sent, emptied) = empty(link, &mut *self.kernel, &mut self.segments);
         let event = match emptied {
-            Emptied::Failed(error) => {
-                let callbacks = link.connection.failed(error);
-                link.connection.queue.clear(&mut self.segments);
-                self.callbacks(id, callbacks, Tail::Destroy)
+            Emptied::Failed(error) => self.unit_is_over(id, Err(error)),
+            Emptied::All => {
+                link.connection.progressed(sent);
+                self.unit_is_over(id, Ok(()))
             }
-            Emptied::All | Emptied::Blocked | Emptied::TryAgain => {
-                if matches!(emptied, Emptied::Blocked) {
-                    link.latches.writable = false;
-                }
-                let again = matches!(emptied, Emptied::TryAgain);
-                let event = self.advance(id, sent);
-                if again {
-                    self.retry_write_later(id);
-                }
-                event
+            Emptied::Blocked => {
+                link.latches.writable = false;
+                link.connection.progressed(sent);
+                None
+            }
+            Emptied::TryAgain => {
+                link.connection.progressed(sent);
+                self.retry_write_later(id);
+                None
             }
         };
         self.relieve(id);
         event.map_or(Step::Worked, Step::Event)
     }
 
-    /// The unit in flight went on by what was sent; if that ends it, the next one has begun with the same call.
-    fn advance(&mut self, id: SocketId, sent: usize) -> Option<crate::Event> {
+    /// The write in flight has come to its end; the next one begins.
+    fn unit_is_over(&mut self, id: SocketId, outcome: Result<(), Error>) -> Option<Event> {
         let link = self.sockets.get_mut(id)?;
-        if !link.connection.progressed(sent) {
-            return None;
+        if let Err(error) = outcome {
+            let callbacks = link.connection.failed(error);
+            link.connection.queue.clear(&mut self.segments);
+            return self.callbacks(id, callbacks, Tail::Destroy);
         }
         let callbacks = link.connection.completed();
         self.touch(id);
@@ -242,12 +262,18 @@ impl Net {
         }
         self.flushes_left -= 1;
         let Some(id) = self.flushing.pop_front() else { return Step::Over };
-        if let Some(link) = self.sockets.get_mut(id) {
-            link.to_be_flushed = false;
-            self.dispatch_waiting(id);
-            self.judge(id);
-            self.shutdown_if_wanted(id);
+        let Some(link) = self.sockets.get_mut(id) else { return Step::Worked };
+        link.to_be_flushed = false;
+        if let Some(outcome) = link.outcome.take() {
+            // Its end, if it has one to send, goes right behind.
+            link.to_be_flushed = true;
+            self.flushing.push_front(id);
+            self.flushes_left += 1;
+            return self.unit_is_over(id, *outcome).map_or(Step::Worked, Step::Event);
         }
+        self.dispatch_waiting(id);
+        self.judge(id);
+        self.shutdown_if_wanted(id);
         Step::Worked
     }
 

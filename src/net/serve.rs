@@ -50,15 +50,18 @@ impl Net {
         };
         match serving.next {
             Next::Read => self.serve_read(serving),
-            Next::Write => {
-                self.serving = Some(Serving { next: Next::Shutdown, ..serving });
-                match self.sockets.get(serving.id) {
-                    Some(link) if link.wants_to_write() => self.go_on_writing(serving.id),
-                    _ => Step::Worked,
+            Next::Write => match self.sockets.get(serving.id) {
+                Some(link) if link.wants_to_write() => {
+                    self.serving = Some(Serving { next: Next::Shutdown, ..serving });
+                    self.go_on_writing(serving.id)
                 }
-            }
+                _ => {
+                    self.served(serving.id);
+                    Step::Worked
+                }
+            },
             Next::Shutdown => {
-                // libuv shuts down right behind the write that it waited for, and not in the next flush.
+                // libuv shuts down right behind a write that it was waiting to write, and not in the next flush.
                 self.shutdown_if_wanted(serving.id);
                 self.served(serving.id);
                 Step::Worked
@@ -103,7 +106,7 @@ impl Net {
         }
         if !link.wants_to_read() {
             // Most sockets that are ready are so for reading only: then this was all.
-            if link.connection.is_in_flight() || link.shutdown_wanted {
+            if link.wants_to_write() {
                 self.serving = Some(Serving { next: Next::Write, ..serving });
             } else {
                 self.served(id);
@@ -153,11 +156,11 @@ impl Net {
             // catch up wants to see a read that finds nothing.
             link.latches.readable = false;
         }
-        let in_flight = link.connection.is_in_flight() || link.shutdown_wanted || full || link.latches.readable;
+        let more = link.connection.is_in_flight() || full || link.latches.readable;
         let received = link.connection.received(&self.buffer[..length]);
         let (piped, heard) = (link.is_piped(), link.listener);
         self.serving = Some(Serving { next, budget, ..serving });
-        if !in_flight {
+        if !more {
             // Nothing else can be due for it now: it need not come by again.
             self.serving = None;
         }

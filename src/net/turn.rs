@@ -24,9 +24,6 @@ use crate::id::{SocketId, TimerId};
 use crate::kernel::{Ready, Token};
 use crate::timers::Due;
 
-/// Connections accepted in one turn: more would let a flood of them starve those that are there.
-const ACCEPTS_PER_TURN: u32 = 64;
-
 /// Connections flushed at one go: a broadcast to all of 15,000 is cut into pieces of some 2 ms.
 const FLUSHES_AT_ONCE: usize = 512;
 
@@ -88,10 +85,7 @@ impl Net {
     fn enter(&mut self, phase: Phase) {
         match phase {
             Phase::Flush | Phase::FlushAgain => self.flushes_left = self.flushing.len().min(FLUSHES_AT_ONCE),
-            Phase::Serve => {
-                self.ready_left = self.ready.len();
-                self.accepts_left = ACCEPTS_PER_TURN;
-            }
+            Phase::Serve => self.ready_left = self.ready.len(),
             Phase::Closes => {
                 debug_assert!(self.closing_now.is_empty(), "the last round of closes came to its end");
                 std::mem::swap(&mut self.closing, &mut self.closing_now);
