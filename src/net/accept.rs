@@ -24,8 +24,8 @@ use crate::kernel::{Handle, Token};
 const SHORTEST_PAUSE: Duration = Duration::from_millis(10);
 const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 
-/// The most connections accepted in one turn: a flood of them must not starve those that are there.
-const LONGEST_BURST: u32 = 64;
+/// The most connections accepted in one turn, as a power of two: a flood of them must not starve those that are there.
+const LONGEST_BURST: u32 = 6;
 
 /// One server of the net.
 #[derive(Debug)]
@@ -39,8 +39,9 @@ pub(super) struct Server {
     referenced: bool,
     /// On the ready list.
     listed: bool,
-    /// How many connections may be accepted in a turn, and in this one. At least 1 while listed.
-    burst: u32,
+    /// In how many turns on end there were connections to accept.
+    turns: u32,
+    /// How many may be accepted in this turn. At least 1 while listed.
     burst_left: u32,
     /// While it waits for descriptors or memory: how long, next time.
     pause: Option<Duration>,
@@ -85,7 +86,7 @@ impl Net {
             connections: 0,
             referenced: true,
             listed: false,
-            burst: 1,
+            turns: 0,
             burst_left: 1,
             pause: None,
         }))
@@ -187,7 +188,7 @@ impl Net {
             && !server.listed
         {
             server.listed = true;
-            server.burst = 1;
+            server.turns = 0;
             server.burst_left = 1;
             self.ready.push_back(Token::Server(id));
         }
@@ -208,8 +209,8 @@ impl Net {
         event.map_or(Step::Worked, Step::Event)
     }
 
-    /// There may be more, and no edge will tell. libuv accepts one in a turn; so does this, but where more and more wait
-    /// it accepts twice as many in each turn.
+    /// There may be more, and no edge will tell. libuv accepts one in a turn; so does this, but where connections wait
+    /// for turns on end, it accepts twice as many in every second turn.
     fn accept_again(&mut self, id: ServerId) {
         let Some(server) = self.servers.get_mut(id) else { return };
         server.listed = true;
@@ -218,8 +219,8 @@ impl Net {
             self.ready.push_front(Token::Server(id));
             self.ready_left += 1;
         } else {
-            server.burst = (server.burst * 2).min(LONGEST_BURST);
-            server.burst_left = server.burst;
+            server.turns += 1;
+            server.burst_left = 1 << (server.turns / 2).min(LONGEST_BURST);
             self.ready.push_back(Token::Server(id));
         }
     }

@@ -88,6 +88,7 @@ pub struct Net {
     /// The one read buffer, lent out with each chunk. Empty while it is out.
     buffer: Vec<u8>,
     segments: Segments,
+    next_pipe: u64,
     /// The clock as the last wait left it.
     now: Duration,
     /// Clocks that run out up to here belong to the round of timeouts.
@@ -169,6 +170,7 @@ impl Net {
             closing_now: Vec::new(),
             buffer: Vec::new(),
             segments: Segments::default(),
+            next_pipe: 0,
             now,
             expiring: now,
             counted_from,

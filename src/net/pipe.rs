@@ -32,6 +32,8 @@ pub(super) struct Piping {
 #[derive(Clone, Copy, Debug)]
 struct Pipe {
     to: SocketId,
+    /// Pipes are numbered as they are made. One that is made in the handler of an event does not hear that event.
+    number: u64,
     /// Whether the source's end ends the destination.
     end: bool,
     /// It has waited once: from then on each `drain` of the destination lets the source flow.
@@ -57,15 +59,17 @@ impl Net {
     /// # Errors
     /// A source that is gone.
     pub fn pipe(&mut self, from: SocketId, to: SocketId, end: bool) -> Result<(), Error> {
+        let number = self.next_pipe;
         let (link, mut later) = self.link(from).ok_or_else(|| Error::new(Code::Gone))?;
         let piping = link.piping.get_or_insert_default();
         piping.several |= piping.destinations.len() == 1;
-        piping.destinations.push(Pipe { to, end, hears_drain: false });
+        piping.destinations.push(Pipe { to, number, end, hears_drain: false });
         link.connection.set_listening(true, &mut later);
         let ended = link.connection.end_was_told();
         if let Some(link) = self.sockets.get_mut(to) {
             link.piping.get_or_insert_default().sources.push(from);
         }
+        self.next_pipe += 1;
         if ended {
             self.deferred.push_back(Deferred::PipeEnd(from, to));
         }
@@ -172,9 +176,10 @@ impl Net {
         }
     }
 
-    /// A source has ended: so do the destinations whose pipes say so; the other pipes are taken away.
-    pub(super) fn end_pipes(&mut self, from: SocketId) {
-        for pipe in self.pipes_of(from) {
+    /// A source has ended: so do the destinations whose pipes say so; the other pipes are taken away. Those that were
+    /// made since `before` did not hear it.
+    pub(super) fn end_pipes(&mut self, from: SocketId, before: u64) {
+        for pipe in self.pipes_of(from).into_iter().filter(|pipe| pipe.number < before) {
             self.end_pipe(from, pipe);
         }
     }
@@ -194,16 +199,19 @@ impl Net {
         }
     }
 
-    /// A destination has finished, broken or closed: nobody pipes into it any more.
-    pub(super) fn release_pipes_into(&mut self, to: SocketId) {
+    /// A destination has finished, broken or closed: nobody pipes into it any more. Pipes that were made since `before`
+    /// did not hear it.
+    pub(super) fn release_pipes_into(&mut self, to: SocketId, before: u64) {
         for from in self.sources_of(to) {
-            self.unpipe(from, to);
+            if self.pipes_of(from).iter().any(|pipe| pipe.to == to && pipe.number < before) {
+                self.unpipe(from, to);
+            }
         }
     }
 
     /// A source is gone for good.
     pub(super) fn remove_from_pipes(&mut self, from: SocketId) {
-        self.release_pipes_into(from);
+        self.release_pipes_into(from, self.next_pipe);
         for pipe in self.pipes_of(from) {
             if let Some(piping) = self.sockets.get_mut(pipe.to).and_then(|link| link.piping.as_mut()) {
                 piping.sources.retain(|source| *source != from);

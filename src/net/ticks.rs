@@ -37,13 +37,14 @@ impl Ticks for Later<'_> {
     }
 }
 
-/// What is left to do when the handler of an event has run.
+/// What is left to do when the handler of an event has run. A number bounds the pipes that hear the event: those that
+/// were there before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Then {
     /// More kept chunks may flow.
     Flow,
     /// `end` was told: pipes end, half-open ends.
-    AfterEnd,
+    AfterEnd(u64),
     /// `connect` was told: what waited for the connection goes out.
     AfterConnect,
     /// `drain` was told: pipes flow again; then the callbacks.
@@ -51,9 +52,9 @@ pub(super) enum Then {
     /// So many callbacks are due, and then this.
     Callbacks(u32, Tail),
     /// `finish` was told: pipes let go, and with the end told it is over.
-    AfterFinish,
+    AfterFinish(u64),
     /// `close` was told: what is left of it goes, unless it connects again.
-    AfterClose,
+    AfterClose(u64),
 }
 
 /// What follows the callbacks of a write or an end.
@@ -115,7 +116,7 @@ impl Net {
                 if !connection.tell_end() {
                     return None;
                 }
-                self.then = Some((id, Then::AfterEnd));
+                self.then = Some((id, Then::AfterEnd(self.next_pipe)));
                 Some(Event::End(id))
             }
             Tick::EndWriting => {
@@ -136,7 +137,7 @@ impl Net {
             Tick::Error => {
                 connection.seal();
                 let error = connection.error().cloned().unwrap_or_else(|| Error::new(Code::Other));
-                self.release_pipes_into(id);
+                self.release_pipes_into(id, self.next_pipe);
                 Some(Event::Error { socket: id, error })
             }
             Tick::Seal => {
@@ -159,8 +160,8 @@ impl Net {
     fn go_on(&mut self, id: SocketId, then: Then) -> Option<Event> {
         match then {
             Then::Flow => self.flow(id),
-            Then::AfterEnd => {
-                self.after_end(id);
+            Then::AfterEnd(before) => {
+                self.after_end(id, before);
                 None
             }
             Then::AfterConnect => self.after_connect(id),
@@ -169,11 +170,11 @@ impl Net {
                 self.callbacks(id, callbacks, Tail::AfterWrite)
             }
             Then::Callbacks(callbacks, tail) => self.callbacks(id, callbacks, tail),
-            Then::AfterFinish => {
-                self.after_finish(id);
+            Then::AfterFinish(before) => {
+                self.after_finish(id, before);
                 None
             }
-            Then::AfterClose => self.after_close(id),
+            Then::AfterClose(before) => self.after_close(id, before),
         }
     }
 
@@ -195,8 +196,8 @@ impl Net {
         }
     }
 
-    fn after_end(&mut self, id: SocketId) {
-        self.end_pipes(id);
+    fn after_end(&mut self, id: SocketId, before: u64) {
+        self.end_pipes(id, before);
         let Some((link, mut later)) = self.link(id) else { return };
         if link.connection.after_end(&mut later) == AfterEnd::Destroy {
             self.destroy_as(id, None, None);
@@ -258,7 +259,7 @@ impl Net {
                 None
             }
             Tail::Finish => {
-                self.then = Some((id, Then::AfterFinish));
+                self.then = Some((id, Then::AfterFinish(self.next_pipe)));
                 Some(Event::Finish(id))
             }
             Tail::Close => self.tell_close(id),
@@ -269,12 +270,12 @@ impl Net {
         }
     }
 
-    fn after_finish(&mut self, id: SocketId) {
+    fn after_finish(&mut self, id: SocketId, before: u64) {
         let Some(link) = self.sockets.get(id) else { return };
         if link.destroy_on_finish {
             self.destroy_as(id, None, Some(CloseReason::DestroyedHere));
         }
-        self.release_pipes_into(id);
+        self.release_pipes_into(id, before);
         if self.sockets.get(id).is_some_and(|link| link.connection.end_was_told()) {
             self.destroy_as(id, None, None);
         }
@@ -290,12 +291,12 @@ impl Net {
         let link = self.sockets.get_mut(id)?;
         let (had_error, reason) = link.connection.close();
         let unsent = link.thrown_away;
-        self.then = Some((id, Then::AfterClose));
+        self.then = Some((id, Then::AfterClose(self.next_pipe)));
         Some(Event::Close { socket: id, closed: Closed { had_error, reason, unsent } })
     }
 
-    fn after_close(&mut self, id: SocketId) -> Option<Event> {
-        self.release_pipes_into(id);
+    fn after_close(&mut self, id: SocketId, before: u64) -> Option<Event> {
+        self.release_pipes_into(id, before);
         let callbacks = self.sockets.get_mut(id)?.connection.fail_parked(Code::ClosedBeforeConnection);
         self.callbacks(id, callbacks, Tail::Forget)
     }
