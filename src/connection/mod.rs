@@ -407,6 +407,32 @@ impl Connection {
         }
     }
 
+    /// Whether a write goes to the kernel now, with nothing before it.
+    #[inline]
+    pub fn writes_at_once(&self) -> bool {
+        self.stage == Stage::Connected
+            && self.writing == Writing::Open
+            && self.unit == Unit::None
+            && self.waiting.writes == 0
+            && self.corked == 0
+            && self.error.is_none()
+    }
+
+    /// A write of [`Connection::writes_at_once`] was taken whole.
+    #[inline]
+    pub fn wrote_at_once(&mut self, length: usize, ticks: &mut impl Ticks) {
+        self.dispatched += length as u64;
+        if self.drain_owed && !self.after_write_scheduled {
+            self.after_write_scheduled = true;
+            ticks.defer(Tick::AfterWrite(0));
+        }
+    }
+
+    /// A write of [`Connection::writes_at_once`] was not taken whole.
+    pub fn begin_unit(&mut self, length: usize) {
+        self.unit = Unit::InFlight { length, unsent: length };
+    }
+
     /// What `write` returns: whether the buffer is under its mark. If not, `drain` is owed.
     pub fn write_returns(&mut self) -> bool {
         let room = self.has_room();

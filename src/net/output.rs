@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use super::event::Event;
 use super::link::Link;
-use super::ticks::Tail;
+use super::ticks::{Later, Tail};
 use super::turn::Step;
 use super::{Alarm, Net};
 use crate::connection::{Admission, CallbackId, CloseReason, Last, Segments};
@@ -61,17 +61,19 @@ impl Net {
         callback: Option<CallbackId>,
         Write { judged, last }: Write,
     ) -> bool {
+        let Some(link) = self.sockets.get_mut(id) else { return false };
+        if callback.is_none() && link.connection.writes_at_once() {
+            return self.write_now(id, bytes, judged);
+        }
+        if judged && link.limits.is_some() && !self.limits_admit(id, bytes.len()) {
+            return false;
+        }
         let Some((link, mut later)) = self.link(id) else { return false };
         match link.connection.write(bytes.len(), last, callback, &mut later) {
-            Admission::Now => self.write_now(id, bytes),
+            Admission::Now => self.first_write(id, bytes, Attempt::default()),
             Admission::Queue => {
-                if judged && !self.limits_admit(id, bytes.len()) {
-                    return false;
-                }
-                if let Some(link) = self.sockets.get_mut(id) {
-                    let borders = link.borders();
-                    link.connection.queue.push(bytes, borders);
-                }
+                let borders = link.borders();
+                link.connection.queue.push(bytes, borders);
                 self.dispatch_waiting(id);
             }
             Admission::Refused => return false,
@@ -86,14 +88,36 @@ impl Net {
         self.sockets.get_mut(id).is_some_and(|link| link.connection.write_returns())
     }
 
-    /// The usual write: one attempt with the bytes as they are, and only the rest is copied.
+    /// The usual write: the kernel takes all of it, and nothing is left to be done.
     #[inline]
-    fn write_now(&mut self, id: SocketId, bytes: &[u8]) {
+    fn write_now(&mut self, id: SocketId, bytes: &[u8], judged: bool) -> bool {
+        let Some(link) = self.sockets.get_mut(id) else { return false };
+        let attempt = match link.handle {
+            Some(handle) if !bytes.is_empty() => Attempt(Some(self.kernel.write(handle, bytes))),
+            _ => Attempt(Some(Ok(0))),
+        };
+        if matches!(attempt.0, Some(Ok(sent)) if sent == bytes.len()) {
+            link.connection.wrote_at_once(bytes.len(), &mut Later { id, queue: &mut self.deferred });
+            if let Some(due) = link.connection.idle.activity(self.counted_from, &mut self.timers) {
+                self.timers.push(due, Alarm::Idle(id));
+            }
+            return true;
+        }
+        link.connection.begin_unit(bytes.len());
+        self.first_write(id, bytes, attempt);
+        if judged {
+            self.judge(id);
+        }
+        self.sockets.get_mut(id).is_some_and(|link| link.connection.write_returns())
+    }
+
+    /// The first attempt at a write, made already or to be made; only what the kernel does not take is copied.
+    fn first_write(&mut self, id: SocketId, bytes: &[u8], attempt: Attempt) {
         let Some(link) = self.sockets.get_mut(id) else { return };
-        let Some(handle) = link.handle else { return };
-        let wrote = match bytes {
-            [] => Ok(0),
-            _ => self.kernel.write(handle, bytes),
+        let wrote = match (attempt.0, link.handle) {
+            (Some(wrote), _) => wrote,
+            (None, Some(handle)) if !bytes.is_empty() => self.kernel.write(handle, bytes),
+            (None, _) => Ok(0),
         };
         let sent = *wrote.as_ref().unwrap_or(&0);
         if sent < bytes.len() {
@@ -330,6 +354,10 @@ impl Write {
     pub const LAST: Write = Write { judged: true, last: Last::Yes };
     pub const PIPE: Write = Write { judged: false, last: Last::No };
 }
+
+/// What the kernel said to the first attempt at a write, if it was made.
+#[derive(Debug, Default)]
+struct Attempt(Option<std::io::Result<usize>>);
 
 /// Writes from the queue as much of the unit in flight as the kernel takes.
 fn empty(link: &mut Link, kernel: &mut dyn Kernel, segments: &mut Segments) -> (usize, Emptied) {

@@ -8,8 +8,8 @@ use std::io::ErrorKind;
 use super::event::{Chunk, Event};
 use super::ticks::Then;
 use super::turn::Step;
-use super::{Net, READ_BUFFER};
-use crate::connection::{Received, Stage};
+use super::{Alarm, Net, READ_BUFFER};
+use crate::connection::Received;
 use crate::error::{Error, Syscall};
 use crate::id::SocketId;
 use crate::kernel::{SocketOption, Token};
@@ -93,6 +93,7 @@ impl Net {
         }
     }
 
+    /// Its connect comes to an end, or it is read from; what is to be written has its turn behind that.
     #[inline]
     fn serve_read(&mut self, serving: Serving) -> Step {
         let id = serving.id;
@@ -100,20 +101,15 @@ impl Net {
             self.serving = None;
             return Step::Worked;
         };
-        if link.connection.stage() == Stage::Connecting {
+        if link.wants_to_read() {
+            return self.read(serving);
+        }
+        if link.is_connecting() {
             self.serving = None;
             return self.finish_connect(id).map_or(Step::Worked, Step::Event);
         }
-        if !link.wants_to_read() {
-            // Most sockets that are ready are so for reading only: then this was all.
-            if link.wants_to_write() {
-                self.serving = Some(Serving { next: Next::Write, ..serving });
-            } else {
-                self.served(id);
-            }
-            return Step::Worked;
-        }
-        self.read(serving)
+        self.serving = Some(Serving { next: Next::Write, ..serving });
+        Step::Worked
     }
 
     /// One read, and what becomes of it.
@@ -125,58 +121,61 @@ impl Net {
         let Some(link) = self.sockets.get_mut(id) else { return Step::Worked };
         let Some(handle) = link.handle else { return Step::Worked };
         let length = match self.kernel.read(handle, &mut self.buffer) {
-            Ok(0) => {
-                link.latches.readable = false;
+            Ok(length) if length > 0 => length,
+            nothing => {
                 self.serving = Some(Serving { next: Next::Write, ..serving });
-                self.reached_end(id);
-                self.caught_up(id);
-                return Step::Worked;
-            }
-            Ok(length) => length,
-            Err(error) => {
-                self.serving = Some(Serving { next: Next::Write, ..serving });
-                match error.kind() {
-                    ErrorKind::WouldBlock => {
-                        link.latches.readable = false;
-                        self.caught_up(id);
-                    }
-                    // It stays ready, for the next turn.
-                    ErrorKind::Interrupted => {}
-                    _ => self.broke(id, Error::system(&error, Syscall::Read)),
-                }
+                self.read_nothing(id, nothing.err());
                 return Step::Worked;
             }
         };
         let full = length == READ_BUFFER;
-        let budget = serving.budget.saturating_sub(length);
-        let next = if full && budget > 0 { Next::Read } else { Next::Write };
         if !full && !link.latches.ended && link.catching_up.is_none() {
             // A short read has emptied the socket, and the next byte will be a new edge: no read is needed to find out.
             // Where the peer's end was told, it stands behind these bytes and there will be no other edge; and who is to
             // catch up wants to see a read that finds nothing.
             link.latches.readable = false;
         }
-        let more = link.connection.is_in_flight() || full || link.latches.readable;
+        let budget = serving.budget.saturating_sub(length);
+        let next = if full && budget > 0 { Next::Read } else { Next::Write };
+        // Most sockets that are ready are so for reading, and one read was all.
+        let more = link.latches.readable || link.connection.is_in_flight();
+        self.serving = more.then_some(Serving { next, budget, ..serving });
+        if let Some(due) = link.connection.idle.activity(self.counted_from, &mut self.timers) {
+            self.timers.push(due, Alarm::Idle(id));
+        }
         let received = link.connection.received(&self.buffer[..length]);
         let (piped, heard) = (link.is_piped(), link.listener);
-        self.serving = Some(Serving { next, budget, ..serving });
-        if !more {
-            // Nothing else can be due for it now: it need not come by again.
-            self.serving = None;
-        }
-        self.touch(id);
         if received == Received::Done {
             return Step::Worked;
         }
-        let mut chunk = Chunk { buffer: std::mem::take(&mut self.buffer), length };
+        let chunk = Chunk { buffer: std::mem::take(&mut self.buffer), length };
         if piped {
             self.pipe_chunk(id, &chunk);
         }
         if heard {
             return Step::Event(Event::Data { socket: id, chunk });
         }
-        self.buffer = std::mem::take(&mut chunk.buffer);
+        self.buffer = chunk.buffer;
         Step::Worked
+    }
+
+    /// A read found the peer's end, nothing, or an error.
+    fn read_nothing(&mut self, id: SocketId, error: Option<std::io::Error>) {
+        let Some(link) = self.sockets.get_mut(id) else { return };
+        let Some(error) = error else {
+            link.latches.readable = false;
+            self.reached_end(id);
+            return self.caught_up(id);
+        };
+        match error.kind() {
+            ErrorKind::WouldBlock => {
+                link.latches.readable = false;
+                self.caught_up(id);
+            }
+            // It stays ready, for the next turn.
+            ErrorKind::Interrupted => {}
+            _ => self.broke(id, Error::system(&error, Syscall::Read)),
+        }
     }
 
     fn reached_end(&mut self, id: SocketId) {
