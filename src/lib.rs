@@ -1,4 +1,47 @@
-//! Skeleton.
+//! Node's `net` in Rust: a single-threaded event loop on mio that owns a slab of connections.
+//!
+//! A **connection** is a pure state machine: it is told what happened and asked what to do next; it knows no socket and
+//! no clock. The **net** is the engine: it owns the kernel's side, carries out what connections ask, and *returns* events
+//! one at a time; it never calls anyone. The **event loop** takes each event and runs the closure that waits for it,
+//! with the net and the application's own state lent side by side.
+//!
+//! It never starts a thread, contains no `unsafe`, resolves no names, and bounds whatever a peer could make grow.
+//!
+//! ```no_run
+//! use tidegate::EventLoop;
+//!
+//! let mut echo = EventLoop::new()?;
+//! echo.listen("127.0.0.1:7000", |socket| {
+//!     let itself = socket.id();
+//!     socket.pipe(itself).expect("the socket is there");
+//! })?;
+//! echo.run()?;
+//! # Ok::<(), tidegate::Error>(())
+//! ```
+//!
+//! # Three ways in
+//!
+//! - [`EventLoop`] with closures: [`EventLoop::listen`], [`Socket::on_data`], [`Socket::write`]. Most users need no more.
+//! - [`Net`] alone: pull [`Event`]s with [`Net::next_event`] and match. For those who want no closures.
+//! - [`EventLoop::turn`] inside another loop: see there.
+//!
+//! # The house
+//!
+//! Folders are floors, and imports point down only.
+//!
+//! ```text
+//!  binary   main.rs  cli.rs  daemon/                               the public API only
+//!  loop     event_loop.rs  socket.rs  server.rs                    closures; generic in S, the application's state
+//!  engine   net/                                                   events out, commands in; calls nobody
+//!  kernel   kernel/                                                the only door to the operating system
+//!  logic    connection/  lines.rs  text.rs  timers.rs  arena.rs    no I/O and no clock
+//!  names    id.rs  error.rs  endpoint.rs                           ids, errors, addresses
+//! ```
+//!
+//! To read it, go from the heart outwards: `net/turn.rs` (a turn of the loop, as a table of contents),
+//! `connection/mod.rs` (the diagram on top is what the code does), `net/serve.rs` and `net/output.rs` (a byte in, a byte
+//! out), `net/ticks.rs` (what happens between), `kernel/mod.rs` (what an operating system has to offer), and then
+//! `event_loop.rs` (how your closure gets called).
 
 mod arena;
 mod connection;
@@ -8,13 +51,13 @@ mod event_loop;
 mod id;
 pub mod kernel;
 mod lines;
-pub mod net;
+mod net;
 mod server;
 mod socket;
 mod text;
 mod timers;
 
-pub use connection::{CloseReason, ReadyState};
+pub use connection::{CallbackId, CloseReason, ReadyState};
 pub use endpoint::{Endpoint, ToEndpoint};
 pub use error::{Code, Error, Syscall};
 pub use event_loop::{EventLoop, Loop};

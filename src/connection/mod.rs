@@ -148,7 +148,7 @@ struct Callbacks {
 }
 
 /// Names a callback of a write or an `end`; whoever gave the callback knows what it stands for.
-pub(crate) type CallbackId = u64;
+pub type CallbackId = u64;
 
 /// Something that happens after the current call and before the loop's next piece of work: Node's `nextTick`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -511,7 +511,7 @@ impl Connection {
 
     // ---- what happened: connecting and closing --------------------------------------------------------------------
 
-    /// The connection is there; `connect` is told next, then [`Connection::start_reading`].
+    /// The connection is there; `connect` is told next, then [`Connection::start`].
     pub fn connected(&mut self) {
         self.set_stage(Stage::Connected);
     }

@@ -31,7 +31,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 pub use event::{Chunk, Closed, Dropped, Event};
-pub use options::{DEFAULT_HIGH_WATER_MARK, OutputLimits, OutputPolicy, ServerOptions, SocketOptions, SoftLimit};
+pub use options::{OutputLimits, OutputPolicy, ServerOptions, SocketOptions, SoftLimit};
 
 use crate::arena::Arena;
 use crate::connection::{CallbackId, CloseReason, Connection, ReadyState, Segments, Stage};
@@ -49,7 +49,38 @@ use turn::Phase;
 /// One read takes so many bytes at most; Node's and libuv's figure, and the best for one core (`docs/benchmarks.md`).
 const READ_BUFFER: usize = 64 * 1024;
 
-/// All sockets, servers and timers of a loop. See the [module](self).
+/// The engine: all sockets, servers and timers of a loop.
+///
+/// It owns the kernel's side, carries out what connections ask, and returns events one at a time; it calls nobody. All
+/// commands and questions are by id and legal at any time: one that comes too late does nothing. [`crate::EventLoop`]
+/// runs closures on it; it can be used alone as well:
+///
+/// ```
+/// use tidegate::{Event, EventLoop};
+///
+/// // An echo without closures.
+/// let mut net = EventLoop::new()?.net;
+/// let server = net.new_server(Default::default())?;
+/// net.listen(server, "127.0.0.1:0")?;
+/// let client = net.new_socket(Default::default())?;
+/// net.connect(client, net.server_address(server).expect("it listens"))?;
+/// net.write(client, b"hello");
+/// net.listen_for_data(client, true);
+/// let mut heard = Vec::new();
+/// while heard != b"hello" {
+///     while let Some(event) = net.next_event(None)? {
+///         match event {
+///             Event::Connection { socket, .. } => net.pipe(socket, socket, true)?,
+///             Event::Data { chunk, .. } => {
+///                 heard.extend_from_slice(&chunk);
+///                 net.recycle(chunk);
+///             }
+///             _ => {}
+///         }
+///     }
+/// }
+/// # Ok::<(), tidegate::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct Net {
     kernel: Box<dyn Kernel>,

@@ -6,7 +6,7 @@ use crate::error::Error;
 use crate::kernel::{Inherit, KeepAlive};
 
 /// Node's default mark: 64 KiB.
-pub const DEFAULT_HIGH_WATER_MARK: u32 = 64 * 1024;
+const DEFAULT_HIGH_WATER_MARK: u32 = 64 * 1024;
 
 /// The largest mark: 1 GiB, as in Node.
 const LARGEST_MARK: usize = 1 << 30;

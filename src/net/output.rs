@@ -48,7 +48,7 @@ impl Net {
         self.write_as(id, bytes, None, Write::USER)
     }
 
-    /// As [`Net::write`]; [`Event::Callback`](super::Event::Callback) with this number tells when the kernel has taken
+    /// As [`Net::write`]; [`Event::Callback`] with this number tells when the kernel has taken
     /// all of it, or that it never will.
     pub fn write_with(&mut self, id: SocketId, bytes: &[u8], callback: CallbackId) -> bool {
         self.write_as(id, bytes, Some(callback), Write::USER)
