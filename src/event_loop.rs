@@ -328,6 +328,13 @@ impl<S> Loop<'_, S> {
         self.net.cancel(timer)
     }
 
+    /// Whether a timer keeps the loop running.
+    #[doc(alias = "ref")]
+    #[doc(alias = "unref")]
+    pub fn set_ref(&mut self, timer: TimerId, on: bool) {
+        self.net.set_timer_ref(timer, on);
+    }
+
     /// Runs `handler` after the current one, before anything else comes in.
     #[doc(alias = "nextTick")]
     pub fn next_tick(&mut self, handler: impl FnOnce(&mut Loop<'_, S>) + 'static) {

@@ -68,7 +68,7 @@ pub use net::{
     Chunk, Closed, Counters, Dropped, Event, Net, OutputLimits, OutputPolicy, ServerOptions, SocketOptions, SoftLimit,
 };
 pub use server::Server;
-pub use socket::Socket;
+pub use socket::{Encoding, Socket};
 pub use text::{Escaped, Utf8Decoder, sanitize};
 
 /// The README's examples compile.

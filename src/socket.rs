@@ -315,9 +315,15 @@ impl<S> Socket<'_, S> {
         self.net.listen_for_data(self.id, text);
     }
 
-    /// Text came: the bytes as UTF-8, right also where a character is split between chunks; what is no UTF-8 becomes
-    /// U+FFFD.
+    /// In which encoding `on_text` reads the bytes. It begins anew: half a character that was held is forgotten.
     #[doc(alias = "setEncoding")]
+    pub fn set_encoding(&mut self, encoding: Encoding) {
+        let Encoding::Utf8 = encoding;
+        self.set(|hooks| hooks.decoder = Some(Box::default()));
+    }
+
+    /// Text came: the bytes in the encoding of [`Socket::set_encoding`], UTF-8 if none was set, right also where a
+    /// character is split between chunks; what is no UTF-8 becomes U+FFFD.
     pub fn on_text(&mut self, handler: impl FnMut(&mut Socket<'_, S>, &str) + 'static) {
         self.set(|hooks| {
             hooks.text.set(Box::new(handler));
@@ -484,6 +490,15 @@ impl<H> Place<H> {
     fn is_some(&self) -> bool {
         !matches!(self, Place::Empty)
     }
+}
+
+/// How bytes are read as text.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Encoding {
+    /// UTF-8.
+    #[default]
+    Utf8,
 }
 
 type Handler<S> = Box<dyn FnMut(&mut Socket<'_, S>)>;
