@@ -38,7 +38,5 @@ fn sanitize_hostile(bencher: Bencher) {
 fn decode_utf8(bencher: Bencher) {
     let text = "tide gate ".repeat(6000).into_bytes();
     let mut decoder = Utf8Decoder::new();
-    bencher
-        .counter(divan::counter::BytesCount::of_slice(&text))
-        .bench_local(|| decoder.decode(black_box(&text)).len());
+    bencher.counter(divan::counter::BytesCount::of_slice(&text)).bench_local(|| decoder.decode(black_box(&text)).len());
 }

@@ -180,6 +180,17 @@ impl<S> EventLoop<S> {
     }
 }
 
+#[cfg(unix)]
+impl<S> crate::kernel::sim::Turning for EventLoop<S> {
+    fn turn_now(&mut self) -> Result<(), Error> {
+        self.turn(Some(Duration::ZERO))
+    }
+
+    fn next_deadline(&self) -> Option<Duration> {
+        self.net.next_deadline()
+    }
+}
+
 impl<S: fmt::Debug> fmt::Debug for EventLoop<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("EventLoop").field("state", &self.state).field("sockets", &self.net.sockets()).finish()

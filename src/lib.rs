@@ -63,6 +63,8 @@ pub use error::{Code, Error, Syscall};
 pub use event_loop::{EventLoop, Loop};
 pub use id::{ServerId, SocketId, TimerId};
 pub use kernel::KeepAlive;
+#[cfg(unix)]
+pub use kernel::sim;
 pub use lines::{Line, Lines, Pushed};
 pub use net::{
     Chunk, Closed, Counters, Dropped, Event, Net, OutputLimits, OutputPolicy, ServerOptions, SocketOptions, SoftLimit,

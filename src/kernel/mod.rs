@@ -18,6 +18,8 @@ use std::time::Duration;
 use crate::id::{ServerId, SocketId};
 
 pub(crate) mod mio;
+#[cfg(unix)]
+pub mod sim;
 
 /// What the loop needs from an operating system. See the [module](self).
 pub trait Kernel: fmt::Debug {

@@ -1,4 +1,5 @@
-//! Plays scenarios on this library and prints the traces as JSON: `scenario FILE...`.
+//! Plays scenarios on this library and prints the traces as JSON: `scenario [--sim] FILE...`. With `--sim` it plays on a
+//! simulated network, where time costs nothing.
 //!
 //! A file holds a scenario, a list of them, or a corpus of `{scenario, trace}`. With a corpus it also says on stderr how
 //! many traces are equal, prints those that are not, and exits with 1 if there are any.
@@ -9,6 +10,7 @@ use std::process::ExitCode;
 
 use serde_json::{Value, json};
 use tidegate::EventLoop;
+use tidegate::sim::Sim;
 
 fn main() -> ExitCode {
     match run() {
@@ -21,9 +23,13 @@ fn main() -> ExitCode {
 }
 
 fn run() -> Result<ExitCode, Box<dyn std::error::Error>> {
-    let files: Vec<String> = std::env::args().skip(1).collect();
+    let mut files: Vec<String> = std::env::args().skip(1).collect();
+    let simulated = files.first().is_some_and(|first| first == "--sim");
+    if simulated {
+        files.remove(0);
+    }
     if files.is_empty() {
-        return Err("usage: scenario FILE...".into());
+        return Err("usage: scenario [--sim] FILE...".into());
     }
     let mut entries = Vec::new();
     for file in &files {
@@ -34,7 +40,10 @@ fn run() -> Result<ExitCode, Box<dyn std::error::Error>> {
         }
     }
     let scenarios: Vec<Value> = entries.iter().map(|entry| entry.get("scenario").unwrap_or(entry).clone()).collect();
-    let played = player::play(&scenarios, || EventLoop::with_state(player::Stage::default()))?;
+    let played = player::play(&scenarios, || match simulated {
+        true => Ok(EventLoop::on(Sim::new(0).kernel(), player::Stage::default())),
+        false => EventLoop::with_state(player::Stage::default()),
+    })?;
     let lines: Vec<String> = played
         .iter()
         .map(|one| json!({ "name": one.name, "trace": one.trace, "unfired": one.unfired }).to_string())
