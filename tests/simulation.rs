@@ -6,6 +6,8 @@
 //!
 //! A failing run names its seed. `SEED=n cargo test --test simulation` plays that seed alone; `SEEDS=n` plays so many.
 
+#![allow(clippy::expect_used, reason = "a test fails by panicking")]
+
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 

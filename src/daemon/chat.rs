@@ -106,6 +106,7 @@ pub fn run(options: &ChatOptions, max_connections: usize) -> Result<ExitCode, Ca
         output_limits: common.limits,
         ..ServerOptions::default()
     };
+    stopping::at_signals(&mut room)?;
     listen(&mut room, common, &server, arrive)?;
     Ok(stopping::run(&mut room)?)
 }

@@ -30,6 +30,7 @@ pub fn run(options: &EchoOptions, max_connections: usize) -> Result<ExitCode, Ca
         ..ServerOptions::default()
     };
     let idle_timeout = common.idle_timeout;
+    stopping::at_signals(&mut echo)?;
     listen(&mut echo, common, &server, move |socket| {
         if !socket.state.take(socket.id()) {
             return socket.destroy();

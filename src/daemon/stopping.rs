@@ -89,11 +89,17 @@ impl Stopping {
     }
 }
 
-/// Runs a role until it was stopped.
-pub fn run<R: Role>(event_loop: &mut EventLoop<R>) -> Result<ExitCode, Error> {
+/// A signal stops the role from now on. To be called before anybody is told that it listens: who reads that may send
+/// one at once.
+pub fn at_signals<R: Role>(event_loop: &mut EventLoop<R>) -> Result<(), Error> {
     for signal in [SIGINT, SIGTERM] {
         event_loop.on_signal(signal, move |on| stop(on, signal))?;
     }
+    Ok(())
+}
+
+/// Runs a role until it was stopped.
+pub fn run<R: Role>(event_loop: &mut EventLoop<R>) -> Result<ExitCode, Error> {
     event_loop.run()?;
     Ok(event_loop.state.stopping().exit_code())
 }
