@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use slab::Slab;
 
+use crate::connection::CallbackId;
 use crate::endpoint::ToEndpoint;
 use crate::error::Error;
 use crate::id::{ServerId, SocketId, TimerId};
@@ -349,7 +350,7 @@ impl<S> Loop<'_, S> {
     /// Runs `handler` after the current one, before anything else comes in.
     #[doc(alias = "nextTick")]
     pub fn next_tick(&mut self, handler: impl FnOnce(&mut Loop<'_, S>) + 'static) {
-        let number = self.hooks.ticks.insert(Box::new(handler)) as u64;
+        let number = self.hooks.ticks.insert(Box::new(handler)) as u64 | OF_THE_LOOP;
         self.net.next_tick(number);
     }
 
@@ -400,16 +401,18 @@ impl<S> Loop<'_, S> {
             Event::Timeout(id) => self.with_socket(id, |it| it.tell_timeout()),
             Event::Error { socket, error } => self.with_socket(socket, |socket| socket.tell_error(&error)),
             Event::Close { socket, closed } => {
+                for timer in self.hooks.take_timers(socket) {
+                    self.cancel(timer);
+                }
                 self.with_socket(socket, |socket| socket.tell_close(closed));
-                if self.net.is_destroyed(socket) {
+                if self.net.is_over(socket) {
                     for timer in self.hooks.remove_socket(socket) {
                         self.cancel(timer);
                     }
                 }
             }
             Event::Callback { socket, callback, outcome } => {
-                if let Some(callback) = self.hooks.callbacks.try_remove(callback as usize) {
-                    self.hooks.add_socket(socket);
+                if let Some(callback) = self.hooks.take_callback(callback) {
                     self.with_socket(socket, |socket| callback(socket, outcome));
                 }
             }
@@ -419,7 +422,9 @@ impl<S> Loop<'_, S> {
             Event::ServerClose(id) => self.with_server(id, |it| it.tell_close()),
             Event::Timer(id) => self.timer(id),
             Event::Tick(number) => {
-                if let Some(handler) = self.hooks.ticks.try_remove(number as usize) {
+                if number & OF_THE_LOOP != 0
+                    && let Some(handler) = self.hooks.ticks.try_remove((number & !OF_THE_LOOP) as usize)
+                {
                     handler(self);
                 }
             }
@@ -482,6 +487,9 @@ type LoopHandler<S> = Box<dyn FnMut(&mut Loop<'_, S>)>;
 type OnceHandler<S> = Box<dyn FnOnce(&mut Loop<'_, S>)>;
 type WriteCallback<S> = Box<dyn FnOnce(&mut Socket<'_, S>, Result<(), Error>)>;
 
+/// Set in the numbers of the loop's own callbacks and ticks, so that those which a user gives to the net are told from them.
+const OF_THE_LOOP: CallbackId = 1 << 63;
+
 /// All handlers of a loop. The net knows nothing of them.
 pub(crate) struct Hooks<S> {
     /// By slot, since each event looks here.
@@ -489,7 +497,7 @@ pub(crate) struct Hooks<S> {
     pub servers: HashMap<ServerId, ServerHooks<S>>,
     timers: HashMap<TimerId, TimerHook<S>>,
     ticks: Slab<OnceHandler<S>>,
-    pub callbacks: Slab<WriteCallback<S>>,
+    callbacks: Slab<WriteCallback<S>>,
     signals: HashMap<i32, Option<LoopHandler<S>>>,
     stopped: bool,
 }
@@ -510,6 +518,24 @@ impl<S> Hooks<S> {
             signals: HashMap::new(),
             stopped: false,
         }
+    }
+
+    /// Keeps the callback of a write, and names it.
+    pub fn add_callback(&mut self, callback: WriteCallback<S>) -> CallbackId {
+        self.callbacks.insert(callback) as u64 | OF_THE_LOOP
+    }
+
+    fn take_callback(&mut self, callback: CallbackId) -> Option<WriteCallback<S>> {
+        let key = callback & !OF_THE_LOOP;
+        if key == callback {
+            return None;
+        }
+        self.callbacks.try_remove(key as usize)
+    }
+
+    /// The timers of a connection that has come to its end.
+    fn take_timers(&mut self, id: SocketId) -> Vec<TimerId> {
+        self.of_socket(id).map(|hooks| std::mem::take(&mut hooks.timers)).unwrap_or_default()
     }
 
     fn add_socket(&mut self, id: SocketId) {

@@ -79,7 +79,7 @@ impl<S> Socket<'_, S> {
         bytes: impl AsRef<[u8]>,
         written: impl FnOnce(&mut Socket<'_, S>, Result<(), Error>) + 'static,
     ) -> bool {
-        let callback = self.hooks.callbacks.insert(Box::new(written)) as u64;
+        let callback = self.hooks.add_callback(Box::new(written));
         self.net.write_with(self.id, bytes.as_ref(), callback)
     }
 
@@ -95,7 +95,7 @@ impl<S> Socket<'_, S> {
 
     /// Ends; `ended` runs just before `finish`, or with the error that there is none.
     pub fn end_then(&mut self, ended: impl FnOnce(&mut Socket<'_, S>, Result<(), Error>) + 'static) {
-        let callback = self.hooks.callbacks.insert(Box::new(ended)) as u64;
+        let callback = self.hooks.add_callback(Box::new(ended));
         self.net.end(self.id, Some(callback));
     }
 
@@ -130,7 +130,7 @@ impl<S> Socket<'_, S> {
     /// delivered. For a graceful stop: what it has said is heard, what it says later is not waited for. A pause is
     /// respected. If the socket is destroyed first, it runs with an error.
     pub fn catch_up(&mut self, caught_up: impl FnOnce(&mut Socket<'_, S>, Result<(), Error>) + 'static) {
-        let callback = self.hooks.callbacks.insert(Box::new(caught_up)) as u64;
+        let callback = self.hooks.add_callback(Box::new(caught_up));
         self.net.catch_up(self.id, callback);
     }
 
@@ -188,9 +188,12 @@ impl<S> Socket<'_, S> {
     }
 
     /// Keep-alive probes, or `None` to turn them off.
+    ///
+    /// # Errors
+    /// An initial delay of more than 32,767 s.
     #[doc(alias = "setKeepAlive")]
-    pub fn set_keep_alive(&mut self, keep_alive: Option<KeepAlive>) {
-        self.net.set_keep_alive(self.id, keep_alive);
+    pub fn set_keep_alive(&mut self, keep_alive: Option<KeepAlive>) -> Result<(), Error> {
+        self.net.set_keep_alive(self.id, keep_alive)
     }
 
     /// Sets the output limits.
@@ -319,7 +322,7 @@ impl<S> Socket<'_, S> {
     #[doc(alias = "setEncoding")]
     pub fn set_encoding(&mut self, encoding: Encoding) {
         let Encoding::Utf8 = encoding;
-        self.set(|hooks| hooks.decoder = Some(Box::default()));
+        self.set(|hooks| hooks.decoder.set(Box::default()));
     }
 
     /// Text came: the bytes in the encoding of [`Socket::set_encoding`], UTF-8 if none was set, right also where a
@@ -327,7 +330,9 @@ impl<S> Socket<'_, S> {
     pub fn on_text(&mut self, handler: impl FnMut(&mut Socket<'_, S>, &str) + 'static) {
         self.set(|hooks| {
             hooks.text.set(Box::new(handler));
-            hooks.decoder.get_or_insert_default();
+            if !hooks.decoder.is_some() {
+                hooks.decoder.set(Box::default());
+            }
         });
         self.net.listen_for_data(self.id, true);
     }
@@ -391,9 +396,7 @@ impl<S> Socket<'_, S> {
         if !text.is_empty() {
             self.tell(|hooks| &mut hooks.text, |handler, socket| handler(socket, &text));
         }
-        self.set(|hooks| {
-            hooks.decoder.get_or_insert(decoder);
-        });
+        self.set(|hooks| hooks.decoder.put_back(decoder));
     }
 
     pub(crate) fn tell_end(&mut self) {
@@ -424,6 +427,12 @@ impl<S> Socket<'_, S> {
     }
 
     pub(crate) fn tell_close(&mut self, closed: Closed) {
+        // Half a character of this connection is not the next one's.
+        self.set(|hooks| {
+            if hooks.decoder.is_some() {
+                hooks.decoder.set(Box::default());
+            }
+        });
         self.tell(|hooks| &mut hooks.close, |handler, socket| handler(socket, closed));
     }
 
@@ -512,7 +521,7 @@ pub(crate) struct SocketHooks<S> {
     connect: Place<Handler<S>>,
     data: Place<DataHandler<S>>,
     text: Place<TextHandler<S>>,
-    decoder: Option<Box<Utf8Decoder>>,
+    decoder: Place<Box<Utf8Decoder>>,
     end: Place<Handler<S>>,
     drain: Place<Handler<S>>,
     finish: Place<Handler<S>>,
@@ -529,7 +538,7 @@ impl<S> Default for SocketHooks<S> {
             connect: Place::Empty,
             data: Place::Empty,
             text: Place::Empty,
-            decoder: None,
+            decoder: Place::Empty,
             end: Place::Empty,
             drain: Place::Empty,
             finish: Place::Empty,

@@ -22,6 +22,8 @@ use crate::timers::{Due, Timers};
 pub(crate) struct Idle {
     /// None: off.
     period: Option<Duration>,
+    /// The connection was destroyed: nothing but a new period starts it again.
+    stopped: bool,
     /// When it expires. None: off, or fired since the last activity.
     due: Option<Due>,
     /// The entry in the timers that stands for this clock; others are stale.
@@ -51,6 +53,7 @@ impl Idle {
         timers: &mut Timers<K>,
     ) -> Option<Due> {
         self.period = period;
+        self.stopped = false;
         self.due = None;
         self.activity(now, timers)
     }
@@ -58,7 +61,7 @@ impl Idle {
     /// Something moved: the period begins again. The entry to put into the timers, if it needs one.
     #[inline]
     pub fn activity<K: Ord + Copy>(&mut self, now: Duration, timers: &mut Timers<K>) -> Option<Due> {
-        let period = self.period?;
+        let period = self.period.filter(|_| !self.stopped)?;
         let due = timers.after(now, period);
         self.due = Some(due);
         match self.entry {
@@ -110,6 +113,7 @@ impl Idle {
     /// Stops for good: the connection is destroyed. The period stays readable, as in Node.
     pub fn stop(&mut self) {
         self.due = None;
+        self.stopped = true;
         self.stalled_at = 0;
     }
 

@@ -133,6 +133,8 @@ enum Unit {
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Waiting {
+    /// The number of the oldest of them; writes that waited are numbered as they come.
+    first: u64,
     writes: u32,
     bytes: usize,
 }
@@ -141,7 +143,8 @@ struct Waiting {
 #[derive(Debug, Default)]
 struct Callbacks {
     unit: Vec<CallbackId>,
-    waiting: Vec<CallbackId>,
+    /// With the numbers of their writes.
+    waiting: Vec<(u64, CallbackId)>,
     end: Vec<CallbackId>,
     /// Those whose turn has come, with their outcome.
     ready: VecDeque<(CallbackId, Result<(), Error>)>,
@@ -254,6 +257,13 @@ pub enum ReadyState {
     Closed,
 }
 
+impl Waiting {
+    /// None of them waits any more.
+    fn clear(&mut self) {
+        *self = Waiting { first: self.first + u64::from(self.writes), ..Waiting::default() };
+    }
+}
+
 impl ReadyState {
     /// Node's word for it: `"open"`, `"readOnly"`.
     pub fn name(self) -> &'static str {
@@ -320,6 +330,10 @@ impl Connection {
             }
         }
         if self.stage == Stage::Closed {
+            let left = self.fail_all(Code::ClosedBeforeConnection);
+            if left > 0 {
+                ticks.defer(Tick::Callbacks(left));
+            }
             self.unit = Unit::None;
             self.waiting = Waiting::default();
             self.parked = 0;
@@ -384,9 +398,12 @@ impl Connection {
         // What a broadcast left for the flush goes first.
         let behind_others = self.unit != Unit::None || self.waiting.writes > 0;
         if behind_others || self.error.is_some() || self.corked > 0 {
+            let number = self.waiting.first + u64::from(self.waiting.writes);
             self.waiting.writes += 1;
             self.waiting.bytes += length;
-            self.keep_callback(callback, |callbacks| &mut callbacks.waiting);
+            if let Some(callback) = callback {
+                self.callbacks.get_or_insert_default().waiting.push((number, callback));
+            }
             return Admission::Queue;
         }
         self.keep_callback(callback, |callbacks| &mut callbacks.unit);
@@ -469,17 +486,18 @@ impl Connection {
 
     /// No more will be written. The net looks what [`Connection::finish_if_done`] says.
     pub fn end(&mut self, callback: Option<CallbackId>, ticks: &mut impl Ticks) {
+        if self.is_destroyed() && self.writing != Writing::Finished {
+            return self.refuse(callback, Code::Destroyed, ticks);
+        }
         if self.writing == Writing::Open && self.error.is_none() {
             self.writing = Writing::Ending;
-            if self.reading == Reading::Open && !self.is_destroyed() {
+            if self.reading == Reading::Open {
                 self.reason = CloseReason::EndedHere;
             }
         } else if let Some(callback) = callback
-            && (self.writing == Writing::Finished || self.is_destroyed())
+            && self.writing == Writing::Finished
         {
-            let code = if self.writing == Writing::Finished { Code::AlreadyFinished } else { Code::Destroyed };
-            self.refuse(Some(callback), code, ticks);
-            return;
+            return self.refuse(Some(callback), Code::AlreadyFinished, ticks);
         }
         self.keep_callback(callback, |callbacks| &mut callbacks.end);
     }
@@ -719,14 +737,14 @@ impl Connection {
         if self.unit != Unit::None {
             return 0;
         }
-        self.waiting = Waiting::default();
+        self.waiting.clear();
         let outcome = |otherwise| match &self.error {
             Some(error) => (**error).clone(),
             None => Error::new(otherwise),
         };
         let outcome = outcome(Code::Destroyed);
         let Some(callbacks) = self.callbacks.as_mut() else { return 0 };
-        let failed = callbacks.waiting.drain(..).chain(callbacks.end.drain(..));
+        let failed = callbacks.waiting.drain(..).map(|(_, callback)| callback).chain(callbacks.end.drain(..));
         let before = callbacks.ready.len();
         callbacks.ready.extend(failed.map(|callback| (callback, Err(outcome.clone()))));
         (callbacks.ready.len() - before) as u32
@@ -744,10 +762,10 @@ impl Connection {
             return false;
         }
         let length = self.waiting.bytes;
-        self.waiting = Waiting::default();
+        self.waiting.clear();
         self.unit = Unit::InFlight { length, unsent: length };
         if let Some(callbacks) = &mut self.callbacks {
-            callbacks.unit.append(&mut callbacks.waiting);
+            callbacks.unit.extend(callbacks.waiting.drain(..).map(|(_, callback)| callback));
         }
         true
     }
@@ -806,6 +824,21 @@ impl Connection {
         ticks.defer(Tick::Callbacks(1));
     }
 
+    /// All callbacks that no outcome has come for get this one. Says how many.
+    fn fail_all(&mut self, code: Code) -> u32 {
+        let Some(callbacks) = self.callbacks.as_mut() else { return 0 };
+        let waiting = callbacks.waiting.drain(..).map(|(_, callback)| callback);
+        let all = callbacks.unit.drain(..).chain(waiting).chain(callbacks.end.drain(..));
+        let before = callbacks.ready.len();
+        callbacks.ready.extend(all.map(|callback| (callback, Err(Error::new(code)))));
+        (callbacks.ready.len() - before) as u32
+    }
+
+    /// Whether the outcome of a callback is still to be told.
+    pub fn has_callbacks_due(&self) -> bool {
+        self.callbacks.as_ref().is_some_and(|callbacks| !callbacks.ready.is_empty())
+    }
+
     /// Takes the next callback whose turn has come.
     pub fn take_callback(&mut self) -> Option<(CallbackId, Result<(), Error>)> {
         let callbacks = self.callbacks.as_mut()?;
@@ -820,8 +853,16 @@ impl Connection {
         next
     }
 
-    /// A message of the queue was dropped by an output limit: it was never written.
-    pub fn dropped(&mut self, length: usize) {
+    /// The oldest message that waits was dropped by an output limit: it was never written.
+    pub fn dropped(&mut self, length: usize, ticks: &mut impl Ticks) {
+        let number = self.waiting.first;
+        self.waiting.first += 1;
+        if let Some(callbacks) = &mut self.callbacks
+            && callbacks.waiting.first().is_some_and(|(of, _)| *of == number)
+        {
+            let (_, callback) = callbacks.waiting.remove(0);
+            self.callback_due(callback, Err(Error::new(Code::OutputLimit)), ticks);
+        }
         self.waiting.bytes = self.waiting.bytes.saturating_sub(length);
         self.waiting.writes = self.waiting.writes.saturating_sub(1).max(u32::from(self.waiting.bytes > 0));
     }
@@ -1048,3 +1089,6 @@ pub(crate) enum Finish {
     NotYet,
     Shutdown,
 }
+
+#[cfg(test)]
+mod tests;

@@ -13,6 +13,7 @@
 
 use super::link::Link;
 use super::options::{OutputLimits, OutputPolicy};
+use super::ticks::Later;
 use super::{Alarm, Net};
 use crate::connection::{Borders, CloseReason};
 use crate::error::{Code, Error};
@@ -32,6 +33,11 @@ pub(super) struct Limits {
 impl Limits {
     pub fn new(options: OutputLimits) -> Option<Box<Limits>> {
         (!options.is_off()).then(|| Box::new(Limits { options, grace: None, holding: Vec::new() }))
+    }
+
+    /// Another connection begins.
+    pub fn begin_anew(&mut self) {
+        self.grace = None;
     }
 
     fn drops(&self) -> bool {
@@ -77,7 +83,13 @@ impl Net {
         let OutputLimits { hard: Some(hard), policy: OutputPolicy::DropNewest, .. } = limits.options else {
             return true;
         };
-        if link.connection.queue.unsent() + length <= hard {
+        let fits = |link: &Link| link.connection.writes_at_once() || link.connection.queue.unsent() + length <= hard;
+        if fits(link) || !link.connection.is_writable() {
+            return true;
+        }
+        // What only waits for the flush has not been refused by anybody: it goes out, and then there is room perhaps.
+        self.dispatch_waiting(id);
+        if self.sockets.get(id).is_some_and(fits) {
             return true;
         }
         self.counters.messages_dropped += 1;
@@ -206,10 +218,11 @@ impl Net {
 
     fn drop_oldest_above(&mut self, id: SocketId, hard: usize) {
         let Some(link) = self.sockets.get_mut(id) else { return };
+        let mut later = Later { id, queue: &mut self.deferred };
         let keep = link.connection.unsent_in_flight();
         while link.connection.queue.unsent() > hard {
             let Some(length) = link.connection.queue.drop_oldest(keep, &mut self.segments) else { return };
-            link.connection.dropped(length);
+            link.connection.dropped(length, &mut later);
             self.counters.messages_dropped += 1;
         }
     }

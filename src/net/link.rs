@@ -40,8 +40,9 @@ pub(super) struct Link {
     pub keep_alive: Option<KeepAlive>,
     /// How many receivers hold this sender up.
     pub held_by: u32,
-    /// The callback of `catch_up`, until a read has found nothing.
-    pub catching_up: Option<Box<CallbackId>>,
+    /// The callbacks of `catch_up`, until a read has found nothing.
+    #[expect(clippy::box_collection, reason = "nearly every connection has none: a pointer is a third of a list")]
+    pub catching_up: Option<Box<Vec<CallbackId>>>,
     /// Bytes that were queued when it was destroyed.
     pub thrown_away: usize,
     /// Where a connect goes.
@@ -106,6 +107,9 @@ impl Link {
         self.reset_when_connected = None;
         self.reset = false;
         self.thrown_away = 0;
+        if let Some(limits) = &mut self.limits {
+            limits.begin_anew();
+        }
     }
 
     /// Remembers what the kernel has told.

@@ -258,21 +258,34 @@ impl Net {
         let Some((link, mut later)) = self.link(id) else { return };
         if link.connection.is_destroyed() {
             link.connection.callback_due(callback, Err(Error::new(Code::Destroyed)), &mut later);
-        } else if link.connection.has_ended() {
-            link.connection.callback_due(callback, Ok(()), &mut later);
         } else {
-            link.catching_up = Some(Box::new(callback));
-            link.latches.readable = true;
+            link.catching_up.get_or_insert_default().push(callback);
+            self.look_for_more(id);
             self.list_if_readable(id);
         }
     }
 
-    /// A read has found nothing more.
+    /// A read has found nothing more. What was read and not delivered is still to come.
     fn caught_up(&mut self, id: SocketId) {
-        if let Some((link, mut later)) = self.link(id)
-            && let Some(callback) = link.catching_up.take()
-        {
-            link.connection.callback_due(*callback, Ok(()), &mut later);
+        let Some((link, mut later)) = self.link(id) else { return };
+        if link.connection.read_ahead() > 0 {
+            return;
+        }
+        for callback in *link.catching_up.take().unwrap_or_default() {
+            link.connection.callback_due(callback, Ok(()), &mut later);
+        }
+    }
+
+    /// Who is to catch up has nothing left that was read: the next read tells whether there is more.
+    fn look_for_more(&mut self, id: SocketId) {
+        let Some(link) = self.sockets.get_mut(id) else { return };
+        if link.catching_up.is_none() {
+            return;
+        }
+        if link.connection.has_ended() {
+            self.caught_up(id);
+        } else if link.connection.stage() == Stage::Connected {
+            link.latches.readable = true;
         }
     }
 
@@ -373,14 +386,19 @@ impl Net {
 
     /// Keep-alive probes, or `None` to turn them off. Before the connection it is remembered; the same value again makes
     /// no system call.
-    pub fn set_keep_alive(&mut self, id: SocketId, keep_alive: Option<KeepAlive>) {
-        let Some(link) = self.sockets.get_mut(id) else { return };
+    ///
+    /// # Errors
+    /// An initial delay of more than 32,767 s.
+    pub fn set_keep_alive(&mut self, id: SocketId, keep_alive: Option<KeepAlive>) -> Result<(), Error> {
+        options::check_keep_alive(keep_alive)?;
+        let Some(link) = self.sockets.get_mut(id) else { return Ok(()) };
         if link.keep_alive != keep_alive {
             link.keep_alive = keep_alive;
             if let Some(handle) = link.handle_if_connected() {
                 set_option(&mut *self.kernel, handle, SocketOption::KeepAlive(keep_alive));
             }
         }
+        Ok(())
     }
 
     /// Whether the socket keeps the loop running while it is active.
@@ -393,6 +411,11 @@ impl Net {
     }
 
     // ---- sockets: questions ---------------------------------------------------------------------------------------
+
+    /// Whether it is over for good: `close` was told, and it does not connect again.
+    pub(crate) fn is_over(&self, id: SocketId) -> bool {
+        self.sockets.get(id).is_none_or(|link| link.connection.stage() == Stage::Closed)
+    }
 
     /// Whether the id still names a socket.
     pub fn exists(&self, id: SocketId) -> bool {
@@ -671,9 +694,8 @@ impl Net {
         }
         link.thrown_away = link.connection.queue.unsent();
         let (handle, reset, server) = (link.handle.take(), link.reset, link.server);
-        if let Some(callback) = link.catching_up.take() {
-            let error = Err(Error::new(Code::Destroyed));
-            link.connection.callback_due(*callback, error, &mut later);
+        for callback in *link.catching_up.take().unwrap_or_default() {
+            link.connection.callback_due(callback, Err(Error::new(Code::Destroyed)), &mut later);
         }
         self.discard_output(id);
         if let Some(handle) = handle {

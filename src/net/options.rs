@@ -185,7 +185,7 @@ fn check_mark(mark: usize) -> Result<(), Error> {
     Ok(())
 }
 
-fn check_keep_alive(keep_alive: Option<KeepAlive>) -> Result<(), Error> {
+pub(super) fn check_keep_alive(keep_alive: Option<KeepAlive>) -> Result<(), Error> {
     /// Linux takes no more (tcp(7), TCP_KEEPIDLE).
     const LONGEST: u64 = 32767;
     match keep_alive {

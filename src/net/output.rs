@@ -16,7 +16,7 @@ use super::ticks::{Later, Tail};
 use super::turn::Step;
 use super::{Alarm, Net};
 use crate::connection::{Admission, CallbackId, CloseReason, Last, Segments};
-use crate::error::{Error, Syscall};
+use crate::error::{Code, Error, Syscall};
 use crate::id::SocketId;
 use crate::kernel::Kernel;
 
@@ -66,6 +66,11 @@ impl Net {
             return self.write_now(id, bytes, judged);
         }
         if judged && link.limits.is_some() && !self.limits_admit(id, bytes.len()) {
+            if let Some((link, mut later)) = self.link(id)
+                && let Some(callback) = callback
+            {
+                link.connection.callback_due(callback, Err(Error::new(Code::OutputLimit)), &mut later);
+            }
             return false;
         }
         let Some((link, mut later)) = self.link(id) else { return false };
@@ -297,6 +302,7 @@ impl Net {
         }
         self.dispatch_waiting(id);
         self.judge(id);
+        self.finish_if_done(id);
         self.shutdown_if_wanted(id);
         Step::Worked
     }

@@ -17,6 +17,8 @@ use crate::id::{ServerId, SocketId};
 #[derive(Debug)]
 pub(super) enum Deferred {
     Socket(SocketId, Tick),
+    /// A closed socket is forgotten, when its last callbacks have run.
+    Forget(SocketId),
     Listening(ServerId),
     ServerClose(ServerId),
     /// A pipe was made from a socket whose end was told already.
@@ -85,6 +87,10 @@ impl Net {
                     Deferred::Socket(id, tick) => self.tick(id, tick),
                     Deferred::Listening(id) => {
                         self.servers.get(id).filter(|s| s.is_listening()).map(|_| Event::Listening(id))
+                    }
+                    Deferred::Forget(id) => {
+                        self.forget_if_closed(id);
+                        None
                     }
                     Deferred::ServerClose(id) => self.servers.contains(id).then_some(Event::ServerClose(id)),
                     Deferred::PipeEnd(from, to) => {
@@ -184,6 +190,9 @@ impl Net {
             let (link, mut later) = self.link(id)?;
             let chunk = link.connection.flow(&mut later);
             let (piped, heard) = (link.is_piped(), link.listener);
+            if chunk.is_none() {
+                self.look_for_more(id);
+            }
             self.list_if_readable(id);
             let chunk = chunk?;
             if piped {
@@ -210,10 +219,17 @@ impl Net {
             Some(ResetPlace::BeforeTheWrite) => self.reset(id),
             Some(ResetPlace::BehindTheWrite) => self.deferred.push_front(Deferred::Socket(id, Tick::Reset)),
         }
-        let start = self.sockets.get_mut(id)?.connection.start();
+        let link = self.sockets.get_mut(id)?;
+        let start = link.connection.start();
+        link.latches.readable |= link.catching_up.is_some();
         self.list_if_readable(id);
         match start {
-            Start::Nothing => None,
+            Start::Nothing => {
+                // A broadcast may have waited.
+                self.dispatch_waiting(id);
+                self.finish_if_done(id);
+                None
+            }
             Start::Dispatch => self.dispatch_parked(id),
             Start::Shutdown => {
                 self.shutdown_later(id);
@@ -297,13 +313,21 @@ impl Net {
 
     fn after_close(&mut self, id: SocketId, before: u64) -> Option<Event> {
         self.release_pipes_into(id, before);
-        let callbacks = self.sockets.get_mut(id)?.connection.fail_parked(Code::ClosedBeforeConnection);
+        let connection = &mut self.sockets.get_mut(id)?.connection;
+        if connection.stage() != Stage::Closed {
+            // It connects again, and what is parked is the new connection's.
+            return None;
+        }
+        let callbacks = connection.fail_parked(Code::ClosedBeforeConnection);
         self.callbacks(id, callbacks, Tail::Forget)
     }
 
     /// The id becomes stale, unless the socket connects again.
     fn forget_if_closed(&mut self, id: SocketId) {
-        if self.sockets.get(id).is_some_and(|link| link.connection.stage() == Stage::Closed) {
+        let Some(link) = self.sockets.get(id) else { return };
+        if link.connection.has_callbacks_due() {
+            self.deferred.push_back(Deferred::Forget(id));
+        } else if link.connection.stage() == Stage::Closed {
             self.remove_from_pipes(id);
             self.sockets.remove(id);
         }

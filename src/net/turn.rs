@@ -100,7 +100,9 @@ impl Net {
 
     /// Sleeps if there is nothing to do, and latches what the kernel tells.
     fn wait(&mut self, max_wait: Option<Duration>) -> Result<Step, Error> {
-        let deadline = if self.has_work() || max_wait == Some(Duration::ZERO) {
+        // Nothing that is alive will ever wake a loop that has nothing alive.
+        let nothing_to_wait_for = max_wait.is_none() && !self.is_alive();
+        let deadline = if self.has_work() || nothing_to_wait_for || max_wait == Some(Duration::ZERO) {
             Some(Duration::ZERO)
         } else {
             let max_wait = max_wait.map(|wait| self.kernel.now().saturating_add(wait));
