@@ -89,7 +89,9 @@ impl FromStr for Endpoint {
             return Ok(Endpoint::Ip(address));
         }
         if text.parse::<Ipv6Addr>().is_ok() {
-            return Err(Error::invalid(format!("no port in '{text}': write an IPv6 address in brackets, [{text}]:PORT")));
+            return Err(Error::invalid(format!(
+                "no port in '{text}': write an IPv6 address in brackets, [{text}]:PORT"
+            )));
         }
         let (host, port) = text.rsplit_once(':').unwrap_or(("", text));
         let port = match port.parse::<u16>() {
