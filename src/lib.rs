@@ -77,3 +77,8 @@ pub use text::{Escaped, Utf8Decoder, sanitize};
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;
+
+/// So do those for users of Node.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/node.md")]
+struct ForUsersOfNode;
