@@ -26,7 +26,9 @@
 
 mod idle;
 mod read_ahead;
+mod reading;
 mod write_queue;
+mod writing;
 
 use std::collections::VecDeque;
 
@@ -317,8 +319,6 @@ impl Connection {
         }
     }
 
-    // ---- commands -----------------------------------------------------------------------------------------------
-
     /// Begins to connect, for the first time or again. What the user has set stays; what the last connection left goes.
     pub fn connect(&mut self, ticks: &mut impl Ticks) -> Result<(), Error> {
         match self.stage {
@@ -351,157 +351,6 @@ impl Connection {
         Ok(())
     }
 
-    /// A handler for data came or went. The first one makes it flow, unless the user has paused.
-    pub fn set_listening(&mut self, listening: bool, ticks: &mut impl Ticks) {
-        self.listening = listening;
-        if listening && self.flow != Flow::Paused {
-            self.resume(ticks);
-        }
-    }
-
-    pub fn pause(&mut self) {
-        if !self.is_destroyed() {
-            self.flow = Flow::Paused;
-        }
-    }
-
-    pub fn resume(&mut self, ticks: &mut impl Ticks) {
-        if self.is_destroyed() || self.flow == Flow::Flowing {
-            return;
-        }
-        self.flow = Flow::Flowing;
-        if !self.resume_scheduled {
-            self.resume_scheduled = true;
-            ticks.defer(Tick::Resume);
-        }
-    }
-
-    /// A write of `length` bytes. The net does what the answer says, then asks [`Connection::write_returns`].
-    pub fn write(
-        &mut self,
-        length: usize,
-        last: Last,
-        callback: Option<CallbackId>,
-        ticks: &mut impl Ticks,
-    ) -> Admission {
-        if self.writing != Writing::Open {
-            let followed_peer = self.reading == Reading::EndTold && !self.allow_half_open;
-            let ended_by_peer = followed_peer && last == Last::No;
-            let code = if ended_by_peer { Code::EndedByOtherParty } else { Code::WriteAfterEnd };
-            self.refuse(callback, code, ticks);
-            return if self.is_destroyed() { Admission::Refused } else { Admission::Destroy(code) };
-        }
-        if self.is_destroyed() {
-            self.refuse(callback, Code::Destroyed, ticks);
-            return Admission::Refused;
-        }
-        // What a broadcast left for the flush goes first.
-        let behind_others = self.unit != Unit::None || self.waiting.writes > 0;
-        if behind_others || self.error.is_some() || self.corked > 0 {
-            let number = self.waiting.first + u64::from(self.waiting.writes);
-            self.waiting.writes += 1;
-            self.waiting.bytes += length;
-            if let Some(callback) = callback {
-                self.callbacks.get_or_insert_default().waiting.push((number, callback));
-            }
-            return Admission::Queue;
-        }
-        self.keep_callback(callback, |callbacks| &mut callbacks.unit);
-        match self.stage {
-            Stage::Connecting => {
-                self.unit = Unit::Parked(length);
-                self.parked = length;
-                Admission::Queue
-            }
-            Stage::Connected => {
-                self.unit = Unit::InFlight { length, unsent: length };
-                Admission::Now
-            }
-            _ => {
-                self.failed_at_once(Error::new(Code::SocketClosed), ticks);
-                Admission::Refused
-            }
-        }
-    }
-
-    /// Whether a write goes to the kernel now, with nothing before it.
-    #[inline]
-    pub fn writes_at_once(&self) -> bool {
-        self.stage == Stage::Connected
-            && self.writing == Writing::Open
-            && self.unit == Unit::None
-            && self.waiting.writes == 0
-            && self.corked == 0
-            && self.error.is_none()
-    }
-
-    /// A write of [`Connection::writes_at_once`] was taken whole.
-    #[inline]
-    pub fn wrote_at_once(&mut self, length: usize, ticks: &mut impl Ticks) {
-        self.dispatched += length as u64;
-        if self.drain_owed && !self.after_write_scheduled {
-            self.after_write_scheduled = true;
-            ticks.defer(Tick::AfterWrite(0));
-        }
-    }
-
-    /// A write of [`Connection::writes_at_once`] was not taken whole.
-    pub fn begin_unit(&mut self, length: usize) {
-        self.unit = Unit::InFlight { length, unsent: length };
-    }
-
-    /// What `write` returns: whether the buffer is under its mark. If not, `drain` is owed.
-    pub fn write_returns(&mut self) -> bool {
-        let room = self.has_room();
-        self.drain_owed |= !room;
-        room && !self.is_destroyed() && self.error.is_none()
-    }
-
-    /// A message of a broadcast: as a write that waits for the flush. False if this connection cannot be written to;
-    /// then nothing has changed, and it is nobody's mistake.
-    #[inline]
-    pub fn admit_message(&mut self, length: usize) -> bool {
-        if !self.is_writable() || self.stage == Stage::Fresh {
-            return false;
-        }
-        self.waiting.writes += 1;
-        self.waiting.bytes += length;
-        self.drain_owed |= !self.has_room();
-        true
-    }
-
-    pub fn cork(&mut self) {
-        self.corked += 1;
-    }
-
-    /// One cork less. The net looks whether [`Connection::next_unit`] has something.
-    pub fn uncork(&mut self) {
-        self.corked = self.corked.saturating_sub(1);
-    }
-
-    /// Fully uncorks, as `end` does. To be called before [`Connection::end`].
-    pub fn uncork_for_end(&mut self) {
-        self.corked = 0;
-    }
-
-    /// No more will be written. The net looks what [`Connection::finish_if_done`] says.
-    pub fn end(&mut self, callback: Option<CallbackId>, ticks: &mut impl Ticks) {
-        if self.is_destroyed() && self.writing != Writing::Finished {
-            return self.refuse(callback, Code::Destroyed, ticks);
-        }
-        if self.writing == Writing::Open && self.error.is_none() {
-            self.writing = Writing::Ending;
-            if self.reading == Reading::Open {
-                self.reason = CloseReason::EndedHere;
-            }
-        } else if let Some(callback) = callback
-            && self.writing == Writing::Finished
-        {
-            return self.refuse(Some(callback), Code::AlreadyFinished, ticks);
-        }
-        self.keep_callback(callback, |callbacks| &mut callbacks.end);
-    }
-
     /// Ends it at once. False if it was over already. The net closes the descriptor and owes the `close`.
     /// Without a reason, it is that both halves are over.
     pub fn destroy(&mut self, error: Option<Error>, reason: Option<CloseReason>, ticks: &mut impl Ticks) -> bool {
@@ -526,8 +375,6 @@ impl Connection {
         }
         true
     }
-
-    // ---- what happened: connecting and closing --------------------------------------------------------------------
 
     /// The connection is there; `connect` is told next, then [`Connection::start`].
     pub fn connected(&mut self) {
@@ -556,29 +403,10 @@ impl Connection {
         start
     }
 
-    /// The write that waited for the connection goes out.
-    pub fn begin_parked(&mut self) {
-        if let Unit::Parked(length) = self.unit {
-            self.parked = 0;
-            self.unit = Unit::InFlight { length, unsent: length };
-            self.dispatched += length as u64;
-            self.idle.write_in_flight(length);
-        }
-    }
-
     /// Told by [`Tick::Error`] and [`Tick::Seal`]: nothing is read any more.
     pub fn seal(&mut self) {
         if let Stage::Destroyed { failed, .. } = self.stage {
             self.set_stage(Stage::Destroyed { sealed: true, failed });
-        }
-    }
-
-    /// The last thing before `close`: the write in flight fails, and what waits behind it. Says how many callbacks are
-    /// ready.
-    pub fn cancel_in_flight(&mut self) -> u32 {
-        match self.unit {
-            Unit::InFlight { .. } => self.unit_failed(Error::new(Code::Canceled)),
-            _ => 0,
         }
     }
 
@@ -588,286 +416,6 @@ impl Connection {
         self.set_stage(Stage::Closed);
         (failed, self.reason)
     }
-
-    /// `close` was told: a write that still waits for the connection fails. Says how many callbacks are ready.
-    pub fn fail_parked(&mut self, code: Code) -> u32 {
-        match self.unit {
-            Unit::Parked(_) => self.unit_failed(Error::new(code)),
-            _ => 0,
-        }
-    }
-
-    // ---- what happened: reading -----------------------------------------------------------------------------------
-
-    /// `chunk` was read.
-    #[inline]
-    pub fn received(&mut self, chunk: &[u8]) -> Received {
-        self.bytes_read += chunk.len() as u64;
-        if self.error.is_some() {
-            // A failed write will destroy it in a moment. Node throws the bytes away too.
-            self.armed = false;
-            return Received::Done;
-        }
-        match self.flow {
-            Flow::Flowing if self.listening => Received::Deliver,
-            Flow::Flowing => Received::Done,
-            Flow::Initial | Flow::Paused => {
-                self.read_ahead.push(chunk);
-                self.armed = self.below_read_mark();
-                Received::Done
-            }
-        }
-    }
-
-    /// The peer's end was read. `end` follows when all is delivered, even if nobody listens and the user has paused.
-    pub fn reached_end(&mut self, ticks: &mut impl Ticks) {
-        self.armed = false;
-        if self.reading == Reading::Open {
-            self.reading = Reading::EndSeen;
-            if self.read_ahead.length() == 0 {
-                ticks.defer(Tick::End);
-            }
-        }
-    }
-
-    /// [`Tick::Resume`]: reading begins again, and what was kept flows: see [`Connection::flow`].
-    pub fn resume_now(&mut self) {
-        self.arm_below_mark();
-        self.resume_scheduled = false;
-    }
-
-    /// The next kept chunk, if it flows. None ends the flow.
-    pub fn flow(&mut self, ticks: &mut impl Ticks) -> Option<Vec<u8>> {
-        loop {
-            if self.flow != Flow::Flowing {
-                return None;
-            }
-            let before = self.read_ahead.length();
-            let Some(chunk) = self.read_ahead.pop() else {
-                self.arm_below_mark();
-                return None;
-            };
-            if before - chunk.len() < self.high_water_mark as usize {
-                self.arm();
-            }
-            if self.reading == Reading::EndSeen && self.read_ahead.length() == 0 {
-                ticks.defer(Tick::End);
-            }
-            if self.listening && !self.is_sealed() {
-                return Some(chunk);
-            }
-        }
-    }
-
-    /// [`Tick::End`]: whether `end` is to be told.
-    pub fn tell_end(&mut self) -> bool {
-        let tell = self.reading == Reading::EndSeen
-            && self.read_ahead.length() == 0
-            && self.error.is_none()
-            && !self.is_sealed();
-        if tell {
-            self.reading = Reading::EndTold;
-        }
-        tell
-    }
-
-    /// `end` was told. What follows from it.
-    pub fn after_end(&mut self, ticks: &mut impl Ticks) -> AfterEnd {
-        if self.is_writable() && !self.allow_half_open {
-            ticks.defer(Tick::EndWriting);
-        } else if self.writing == Writing::Finished {
-            return AfterEnd::Destroy;
-        }
-        AfterEnd::Nothing
-    }
-
-    // ---- what happened: writing -----------------------------------------------------------------------------------
-
-    /// The first attempt at a unit: `sent` bytes of it were taken. True if that was all of it.
-    #[inline]
-    pub fn dispatched(&mut self, sent: usize, ticks: &mut impl Ticks) -> bool {
-        let Unit::InFlight { length, .. } = self.unit else { return false };
-        self.dispatched += length as u64;
-        if sent < length {
-            self.unit = Unit::InFlight { length, unsent: length - sent };
-            self.idle.write_in_flight(length);
-            return false;
-        }
-        self.unit = Unit::None;
-        let callbacks = self.unit_callbacks_ready();
-        if callbacks > 0 || (self.drain_owed && self.length() == 0 && !self.after_write_scheduled) {
-            self.after_write_scheduled = true;
-            ticks.defer(Tick::AfterWrite(callbacks));
-        }
-        true
-    }
-
-    /// The first attempt at a unit failed. Its callbacks and the destroy follow on a tick.
-    pub fn failed_at_once(&mut self, error: Error, ticks: &mut impl Ticks) {
-        if let Unit::InFlight { length, .. } = self.unit {
-            self.dispatched += length as u64;
-        }
-        let callbacks = self.unit_failed_itself(error);
-        ticks.defer(Tick::WriteFailed(callbacks));
-    }
-
-    /// A later attempt took `sent` bytes of the unit in flight. It is over when [`Connection::completed`] says so.
-    pub fn progressed(&mut self, sent: usize) {
-        if let Unit::InFlight { unsent, .. } = &mut self.unit {
-            *unsent = unsent.saturating_sub(sent);
-        }
-    }
-
-    /// The unit in flight is over; the next one goes out, then [`Connection::after_write`]. Says how many callbacks are
-    /// ready.
-    pub fn completed(&mut self) -> u32 {
-        self.unit = Unit::None;
-        self.idle.write_completed();
-        self.unit_callbacks_ready()
-    }
-
-    /// A later attempt failed. Says how many callbacks are ready; the destroy follows behind them.
-    pub fn failed(&mut self, error: Error) -> u32 {
-        self.idle.write_completed();
-        self.unit_failed(error)
-    }
-
-    /// [`Tick::WriteFailed`]: what waits behind the failed write fails too. Says how many callbacks are ready.
-    pub fn fail_waiting(&mut self) -> u32 {
-        if self.unit != Unit::None {
-            return 0;
-        }
-        self.waiting.clear();
-        let outcome = |otherwise| match &self.error {
-            Some(error) => (**error).clone(),
-            None => Error::new(otherwise),
-        };
-        let outcome = outcome(Code::Destroyed);
-        let Some(callbacks) = self.callbacks.as_mut() else { return 0 };
-        let failed = callbacks.waiting.drain(..).map(|(_, callback)| callback).chain(callbacks.end.drain(..));
-        let before = callbacks.ready.len();
-        callbacks.ready.extend(failed.map(|callback| (callback, Err(outcome.clone()))));
-        (callbacks.ready.len() - before) as u32
-    }
-
-    /// All that waits becomes the next unit, if there is no other and nothing holds it back. Says whether
-    /// there is one now.
-    pub fn next_unit(&mut self) -> bool {
-        if self.waiting.writes == 0
-            || self.unit != Unit::None
-            || self.corked > 0
-            || self.stage != Stage::Connected
-            || self.error.is_some()
-        {
-            return false;
-        }
-        let length = self.waiting.bytes;
-        self.waiting.clear();
-        self.unit = Unit::InFlight { length, unsent: length };
-        if let Some(callbacks) = &mut self.callbacks {
-            callbacks.unit.extend(callbacks.waiting.drain(..).map(|(_, callback)| callback));
-        }
-        true
-    }
-
-    /// A write is over: whether `drain` is to be told. The callbacks follow it.
-    pub fn after_write(&mut self) -> bool {
-        self.after_write_scheduled = false;
-        let drain = self.drain_owed && self.writing == Writing::Open && !self.is_destroyed() && self.length() == 0;
-        if drain {
-            self.drain_owed = false;
-        }
-        drain
-    }
-
-    /// Whether all is written that `end` waits for: then it says how to shut down.
-    pub fn finish_if_done(&mut self, ticks: &mut impl Ticks) -> Finish {
-        let done = self.writing == Writing::Ending
-            && !self.is_destroyed()
-            && self.error.is_none()
-            && self.unit == Unit::None
-            && self.waiting.writes == 0;
-        if !done {
-            return Finish::NotYet;
-        }
-        self.set_writing(Writing::ShuttingDown);
-        match self.stage {
-            Stage::Connected => Finish::Shutdown,
-            Stage::Connecting => Finish::NotYet,
-            _ => {
-                self.shut(ticks);
-                Finish::NotYet
-            }
-        }
-    }
-
-    /// shutdown(2) was done: `finish` follows on a tick.
-    pub fn shut(&mut self, ticks: &mut impl Ticks) {
-        if self.writing == Writing::ShuttingDown && !self.is_destroyed() && self.error.is_none() {
-            self.set_writing(Writing::Shut);
-            ticks.defer(Tick::Finish);
-        }
-    }
-
-    /// [`Tick::Finish`]: the callbacks of `end` are ready, so many; `finish` follows.
-    pub fn finished(&mut self) -> u32 {
-        self.set_writing(Writing::Finished);
-        let Some(callbacks) = self.callbacks.as_mut() else { return 0 };
-        let before = callbacks.ready.len();
-        callbacks.ready.extend(callbacks.end.drain(..).map(|callback| (callback, Ok(()))));
-        (callbacks.ready.len() - before) as u32
-    }
-
-    /// A callback is due on the next tick.
-    pub fn callback_due(&mut self, callback: CallbackId, outcome: Result<(), Error>, ticks: &mut impl Ticks) {
-        self.callbacks.get_or_insert_default().ready.push_back((callback, outcome));
-        ticks.defer(Tick::Callbacks(1));
-    }
-
-    /// All callbacks that no outcome has come for get this one. Says how many.
-    fn fail_all(&mut self, code: Code) -> u32 {
-        let Some(callbacks) = self.callbacks.as_mut() else { return 0 };
-        let waiting = callbacks.waiting.drain(..).map(|(_, callback)| callback);
-        let all = callbacks.unit.drain(..).chain(waiting).chain(callbacks.end.drain(..));
-        let before = callbacks.ready.len();
-        callbacks.ready.extend(all.map(|callback| (callback, Err(Error::new(code)))));
-        (callbacks.ready.len() - before) as u32
-    }
-
-    /// Whether the outcome of a callback is still to be told.
-    pub fn has_callbacks_due(&self) -> bool {
-        self.callbacks.as_ref().is_some_and(|callbacks| !callbacks.ready.is_empty())
-    }
-
-    /// Takes the next callback whose turn has come.
-    pub fn take_callback(&mut self) -> Option<(CallbackId, Result<(), Error>)> {
-        let callbacks = self.callbacks.as_mut()?;
-        let next = callbacks.ready.pop_front();
-        if callbacks.ready.is_empty()
-            && callbacks.unit.is_empty()
-            && callbacks.waiting.is_empty()
-            && callbacks.end.is_empty()
-        {
-            self.callbacks = None;
-        }
-        next
-    }
-
-    /// The oldest message that waits was dropped by an output limit: it was never written.
-    pub fn dropped(&mut self, length: usize, ticks: &mut impl Ticks) {
-        let number = self.waiting.first;
-        self.waiting.first += 1;
-        if let Some(callbacks) = &mut self.callbacks
-            && callbacks.waiting.first().is_some_and(|(of, _)| *of == number)
-        {
-            let (_, callback) = callbacks.waiting.remove(0);
-            self.callback_due(callback, Err(Error::new(Code::OutputLimit)), ticks);
-        }
-        self.waiting.bytes = self.waiting.bytes.saturating_sub(length);
-        self.waiting.writes = self.waiting.writes.saturating_sub(1).max(u32::from(self.waiting.bytes > 0));
-    }
-
-    // ---- questions ------------------------------------------------------------------------------------------------
 
     pub fn stage(&self) -> Stage {
         self.stage
@@ -881,71 +429,6 @@ impl Connection {
         matches!(self.stage, Stage::Destroyed { sealed: true, .. } | Stage::Closed)
     }
 
-    /// Whether the kernel is to be read from.
-    #[inline]
-    pub fn is_armed(&self) -> bool {
-        self.armed
-    }
-
-    pub fn is_paused(&self) -> bool {
-        self.flow == Flow::Paused
-    }
-
-    pub fn is_listening(&self) -> bool {
-        self.listening
-    }
-
-    /// Whether the peer's end was read.
-    pub fn has_ended(&self) -> bool {
-        self.reading != Reading::Open
-    }
-
-    pub fn end_was_told(&self) -> bool {
-        self.reading == Reading::EndTold
-    }
-
-    pub fn is_finished(&self) -> bool {
-        self.writing == Writing::Finished
-    }
-
-    pub fn awaits_shutdown(&self) -> bool {
-        self.writing == Writing::ShuttingDown && self.stage == Stage::Connected
-    }
-
-    /// Whether the kernel holds up a write.
-    #[inline]
-    pub fn is_in_flight(&self) -> bool {
-        matches!(self.unit, Unit::InFlight { .. })
-    }
-
-    /// Whether a write waits for the connection.
-    pub fn is_parked(&self) -> bool {
-        matches!(self.unit, Unit::Parked(_))
-    }
-
-    /// What is left of the write in flight.
-    pub fn unsent_in_flight(&self) -> usize {
-        match self.unit {
-            Unit::InFlight { unsent, .. } => unsent,
-            _ => 0,
-        }
-    }
-
-    /// Node's `readable`: `data` or `end` can still come.
-    pub fn is_readable(&self) -> bool {
-        !self.is_destroyed() && self.reading != Reading::EndTold
-    }
-
-    /// Node's `writable`: `write` is allowed.
-    #[inline]
-    pub fn is_writable(&self) -> bool {
-        self.writing == Writing::Open && !self.is_destroyed() && self.error.is_none()
-    }
-
-    pub fn needs_drain(&self) -> bool {
-        self.drain_owed && self.writing == Writing::Open && !self.is_destroyed()
-    }
-
     pub fn ready_state(&self) -> ReadyState {
         match (self.stage, self.is_readable(), self.is_writable()) {
             (Stage::Connecting, ..) => ReadyState::Opening,
@@ -956,113 +439,17 @@ impl Connection {
         }
     }
 
-    /// Node's `bufferSize` and `writableLength`: bytes of all writes that are not completed; one in flight counts whole.
-    #[inline]
-    pub fn length(&self) -> usize {
-        let unit = match self.unit {
-            Unit::None => 0,
-            Unit::Parked(length) | Unit::InFlight { length, .. } => length,
-        };
-        unit + self.waiting.bytes
-    }
-
-    #[inline]
-    fn has_room(&self) -> bool {
-        let length = self.length();
-        length == 0 || length < self.high_water_mark as usize
-    }
-
     pub fn high_water_mark(&self) -> usize {
         self.high_water_mark as usize
-    }
-
-    pub fn read_ahead(&self) -> usize {
-        self.read_ahead.length()
-    }
-
-    pub fn bytes_read(&self) -> u64 {
-        self.bytes_read
-    }
-
-    /// Bytes of all writes so far, sent or not, of this connection.
-    pub fn bytes_written(&self) -> u64 {
-        self.dispatched + (self.waiting.bytes + self.parked) as u64
     }
 
     pub fn error(&self) -> Option<&Error> {
         self.error.as_deref()
     }
 
-    // ---- inside -----------------------------------------------------------------------------------------------------
-
     fn set_stage(&mut self, stage: Stage) {
         log::trace!("{:?} => {stage:?}", self.stage);
         self.stage = stage;
-    }
-
-    fn set_writing(&mut self, writing: Writing) {
-        log::trace!("writing: {:?} => {writing:?}", self.writing);
-        self.writing = writing;
-    }
-
-    fn below_read_mark(&self) -> bool {
-        let length = self.read_ahead.length();
-        length == 0 || length < self.high_water_mark as usize
-    }
-
-    fn arm_below_mark(&mut self) {
-        if self.below_read_mark() {
-            self.arm();
-        }
-    }
-
-    /// Reads from the kernel from now on, or from the connection on.
-    fn arm(&mut self) {
-        if self.reading != Reading::Open || self.is_destroyed() || self.error.is_some() {
-            return;
-        }
-        match self.stage {
-            Stage::Connected => self.armed = true,
-            _ => self.read_when_connected = true,
-        }
-    }
-
-    /// The unit fails, and all that waits behind it. Says how many callbacks are ready.
-    fn unit_failed(&mut self, error: Error) -> u32 {
-        self.unit_failed_itself(error) + self.fail_waiting()
-    }
-
-    fn unit_failed_itself(&mut self, error: Error) -> u32 {
-        self.unit = Unit::None;
-        self.error.get_or_insert_with(|| Box::new(error.clone()));
-        let Some(callbacks) = self.callbacks.as_mut() else { return 0 };
-        let count = callbacks.unit.len() as u32;
-        callbacks.ready.extend(callbacks.unit.drain(..).map(|callback| (callback, Err(error.clone()))));
-        count
-    }
-
-    #[inline]
-    fn unit_callbacks_ready(&mut self) -> u32 {
-        let Some(callbacks) = self.callbacks.as_mut() else { return 0 };
-        let count = callbacks.unit.len() as u32;
-        callbacks.ready.extend(callbacks.unit.drain(..).map(|callback| (callback, Ok(()))));
-        count
-    }
-
-    fn refuse(&mut self, callback: Option<CallbackId>, code: Code, ticks: &mut impl Ticks) {
-        if let Some(callback) = callback {
-            self.callback_due(callback, Err(Error::new(code)), ticks);
-        }
-    }
-
-    fn keep_callback(
-        &mut self,
-        callback: Option<CallbackId>,
-        place: impl FnOnce(&mut Callbacks) -> &mut Vec<CallbackId>,
-    ) {
-        if let Some(callback) = callback {
-            place(self.callbacks.get_or_insert_default()).push(callback);
-        }
     }
 }
 

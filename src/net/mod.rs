@@ -12,29 +12,31 @@
 //! | `accept.rs` | servers |
 //! | `broadcast.rs`, `limits.rs` | one message to many, and what is done about those who do not read |
 //! | `pipe.rs` | one socket into another |
+//! | `clock.rs`, `questions.rs` | timers; what can be asked of a socket |
 //! | `link.rs` | a connection with its descriptor and its latches |
 
 mod accept;
 mod broadcast;
+mod clock;
 mod event;
 mod limits;
 mod link;
 mod options;
 mod output;
 mod pipe;
+mod questions;
 mod serve;
 mod ticks;
 mod turn;
 
 use std::collections::VecDeque;
-use std::net::SocketAddr;
 use std::time::Duration;
 
 pub use event::{Chunk, Closed, Dropped, Event};
 pub use options::{OutputLimits, OutputPolicy, ServerOptions, SocketOptions, SoftLimit};
 
 use crate::arena::Arena;
-use crate::connection::{CallbackId, CloseReason, Connection, ReadyState, Segments, Stage};
+use crate::connection::{CallbackId, CloseReason, Connection, Segments, Stage};
 use crate::endpoint::ToEndpoint;
 use crate::error::{Code, Error, Syscall};
 use crate::id::{ServerId, SocketId, TimerId};
@@ -210,7 +212,7 @@ impl Net {
         }
     }
 
-    // ---- sockets: commands ----------------------------------------------------------------------------------------
+    // ---- sockets: commands -----------------------------------------------------------------------------------------------
 
     /// A socket that is not connected yet.
     ///
@@ -410,195 +412,7 @@ impl Net {
         }
     }
 
-    // ---- sockets: questions ---------------------------------------------------------------------------------------
-
-    /// Whether it is over for good: `close` was told, and it does not connect again.
-    pub(crate) fn is_over(&self, id: SocketId) -> bool {
-        self.sockets.get(id).is_none_or(|link| link.connection.stage() == Stage::Closed)
-    }
-
-    /// Whether the id still names a socket.
-    pub fn exists(&self, id: SocketId) -> bool {
-        self.sockets.contains(id)
-    }
-
-    /// Bytes of all writes that are not completed; one in flight counts whole. 0 for a socket that is gone.
-    #[doc(alias = "bufferSize")]
-    #[doc(alias = "writableLength")]
-    pub fn buffer_size(&self, id: SocketId) -> usize {
-        self.ask(id, Connection::length)
-    }
-
-    /// Bytes that the kernel has not taken yet.
-    pub fn unsent(&self, id: SocketId) -> usize {
-        self.ask(id, |connection| connection.queue.unsent())
-    }
-
-    /// Bytes that were read and not delivered yet.
-    #[doc(alias = "readableLength")]
-    pub fn read_ahead(&self, id: SocketId) -> usize {
-        self.ask(id, Connection::read_ahead)
-    }
-
-    /// Bytes taken from the kernel, delivered or not.
-    #[doc(alias = "bytesRead")]
-    pub fn bytes_read(&self, id: SocketId) -> u64 {
-        self.ask(id, Connection::bytes_read)
-    }
-
-    /// Bytes of all writes, sent or not.
-    #[doc(alias = "bytesWritten")]
-    pub fn bytes_written(&self, id: SocketId) -> u64 {
-        self.ask(id, Connection::bytes_written)
-    }
-
-    /// Which directions are open. [`ReadyState::Closed`] for a socket that is gone.
-    #[doc(alias = "readyState")]
-    pub fn ready_state(&self, id: SocketId) -> ReadyState {
-        self.sockets.get(id).map_or(ReadyState::Closed, |link| link.connection.ready_state())
-    }
-
-    /// Whether it is connecting.
-    #[doc(alias = "connecting")]
-    pub fn is_connecting(&self, id: SocketId) -> bool {
-        self.ask(id, |connection| connection.stage() == Stage::Connecting)
-    }
-
-    /// Whether it is not connected: fresh, connecting or closed.
-    #[doc(alias = "pending")]
-    pub fn is_pending(&self, id: SocketId) -> bool {
-        self.sockets.get(id).is_none_or(|link| link.connection.stage() != Stage::Connected)
-    }
-
-    /// Whether it is destroyed; true also for a socket that is gone.
-    #[doc(alias = "destroyed")]
-    pub fn is_destroyed(&self, id: SocketId) -> bool {
-        self.sockets.get(id).is_none_or(|link| link.connection.is_destroyed())
-    }
-
-    /// Whether `pause` was called and `resume` was not.
-    #[doc(alias = "isPaused")]
-    pub fn is_paused(&self, id: SocketId) -> bool {
-        self.ask(id, Connection::is_paused)
-    }
-
-    /// Whether `data` or `end` can still come.
-    #[doc(alias = "readable")]
-    pub fn is_readable(&self, id: SocketId) -> bool {
-        self.ask(id, Connection::is_readable)
-    }
-
-    /// Whether `write` is allowed.
-    #[doc(alias = "writable")]
-    pub fn is_writable(&self, id: SocketId) -> bool {
-        self.ask(id, Connection::is_writable)
-    }
-
-    /// Whether `finish` was told.
-    #[doc(alias = "writableFinished")]
-    pub fn is_finished(&self, id: SocketId) -> bool {
-        self.ask(id, Connection::is_finished)
-    }
-
-    /// Whether `drain` is owed.
-    #[doc(alias = "writableNeedDrain")]
-    pub fn needs_drain(&self, id: SocketId) -> bool {
-        self.ask(id, Connection::needs_drain)
-    }
-
-    /// The mark, in bytes.
-    #[doc(alias = "writableHighWaterMark")]
-    #[doc(alias = "readableHighWaterMark")]
-    pub fn high_water_mark(&self, id: SocketId) -> usize {
-        self.ask(id, Connection::high_water_mark)
-    }
-
-    /// What `set_timeout` was given last.
-    pub fn timeout(&self, id: SocketId) -> Option<Duration> {
-        self.sockets.get(id)?.connection.idle.period()
-    }
-
-    /// This side's address, while connected.
-    #[doc(alias = "localAddress")]
-    pub fn local_address(&self, id: SocketId) -> Option<SocketAddr> {
-        let handle = self.sockets.get(id)?.handle_if_connected()?;
-        self.kernel.local_address(handle).ok()
-    }
-
-    /// The other side's address, from the connection on. It is kept after the close.
-    #[doc(alias = "remoteAddress")]
-    pub fn remote_address(&self, id: SocketId) -> Option<SocketAddr> {
-        self.sockets.get(id)?.remote
-    }
-
-    /// The server that accepted it.
-    pub fn server_of(&self, id: SocketId) -> Option<ServerId> {
-        self.sockets.get(id)?.server
-    }
-
-    /// How many sockets there are, in any state.
-    pub fn sockets(&self) -> usize {
-        self.sockets.len()
-    }
-
-    // ---- timers ---------------------------------------------------------------------------------------------------
-
-    /// A timer that is due once, after `delay`: at least 1 ms, at most 2^31 - 1 ms, never early.
-    #[doc(alias = "setTimeout")]
-    pub fn after(&mut self, delay: Duration) -> TimerId {
-        self.add_timer(delay, None)
-    }
-
-    /// A timer that is due again and again, `period` after it was due before. Periods that were missed are not made up
-    /// for.
-    #[doc(alias = "setInterval")]
-    pub fn every(&mut self, period: Duration) -> TimerId {
-        self.add_timer(period, Some(period))
-    }
-
-    fn add_timer(&mut self, delay: Duration, every: Option<Duration>) -> TimerId {
-        // A handler may have taken long, and a loop may not have turned yet.
-        let due = self.timers.after(self.counted_from.max(self.kernel.now()), delay);
-        let id = self.user_timers.insert_with(|_| UserTimer { due, every, referenced: true });
-        self.timers.push(due, Alarm::User(id));
-        self.referenced_timers += 1;
-        id
-    }
-
-    /// Takes a timer back. False if it is gone already.
-    #[doc(alias = "clearTimeout")]
-    pub fn cancel(&mut self, id: TimerId) -> bool {
-        let Some(timer) = self.user_timers.remove(id) else { return false };
-        self.referenced_timers -= usize::from(timer.referenced);
-        let timers = &self.user_timers;
-        self.timers.forget_one(|_, alarm| match alarm {
-            Alarm::User(id) => timers.contains(id),
-            _ => true,
-        });
-        true
-    }
-
-    /// Whether the timer keeps the loop running.
-    pub fn set_timer_ref(&mut self, id: TimerId, on: bool) {
-        if let Some(timer) = self.user_timers.get_mut(id)
-            && timer.referenced != on
-        {
-            timer.referenced = on;
-            self.referenced_timers = if on { self.referenced_timers + 1 } else { self.referenced_timers - 1 };
-        }
-    }
-
-    pub(crate) fn timer_exists(&self, id: TimerId) -> bool {
-        self.user_timers.contains(id)
-    }
-
-    /// Has [`Event::Tick`] with this number come before the next piece of work.
-    #[doc(alias = "nextTick")]
-    pub fn next_tick(&mut self, number: u64) {
-        self.deferred.push_back(Deferred::User(number));
-    }
-
-    // ---- the loop -------------------------------------------------------------------------------------------------
+    // ---- the loop --------------------------------------------------------------------------------------------------------
 
     /// Asks for a signal as an event.
     ///
@@ -662,7 +476,7 @@ impl Net {
         log::debug!("{error}");
     }
 
-    // ---- inside ---------------------------------------------------------------------------------------------------
+    // ---- inside ----------------------------------------------------------------------------------------------------------
 
     /// A socket, and where its ticks go.
     #[inline]

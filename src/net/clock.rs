@@ -1,0 +1,64 @@
+//! The user's timers, and work for the next tick.
+
+use std::time::Duration;
+
+use super::ticks::Deferred;
+use super::{Alarm, Net, UserTimer};
+use crate::id::TimerId;
+
+impl Net {
+    /// A timer that is due once, after `delay`: at least 1 ms, at most 2^31 - 1 ms, never early.
+    #[doc(alias = "setTimeout")]
+    pub fn after(&mut self, delay: Duration) -> TimerId {
+        self.add_timer(delay, None)
+    }
+
+    /// A timer that is due again and again, `period` after it was due before. Periods that were missed are not made up
+    /// for.
+    #[doc(alias = "setInterval")]
+    pub fn every(&mut self, period: Duration) -> TimerId {
+        self.add_timer(period, Some(period))
+    }
+
+    fn add_timer(&mut self, delay: Duration, every: Option<Duration>) -> TimerId {
+        // A handler may have taken long, and a loop may not have turned yet.
+        let due = self.timers.after(self.counted_from.max(self.kernel.now()), delay);
+        let id = self.user_timers.insert_with(|_| UserTimer { due, every, referenced: true });
+        self.timers.push(due, Alarm::User(id));
+        self.referenced_timers += 1;
+        id
+    }
+
+    /// Takes a timer back. False if it is gone already.
+    #[doc(alias = "clearTimeout")]
+    pub fn cancel(&mut self, id: TimerId) -> bool {
+        let Some(timer) = self.user_timers.remove(id) else { return false };
+        self.referenced_timers -= usize::from(timer.referenced);
+        let timers = &self.user_timers;
+        self.timers.forget_one(|_, alarm| match alarm {
+            Alarm::User(id) => timers.contains(id),
+            _ => true,
+        });
+        true
+    }
+
+    /// Whether the timer keeps the loop running.
+    pub fn set_timer_ref(&mut self, id: TimerId, on: bool) {
+        if let Some(timer) = self.user_timers.get_mut(id)
+            && timer.referenced != on
+        {
+            timer.referenced = on;
+            self.referenced_timers = if on { self.referenced_timers + 1 } else { self.referenced_timers - 1 };
+        }
+    }
+
+    pub(crate) fn timer_exists(&self, id: TimerId) -> bool {
+        self.user_timers.contains(id)
+    }
+
+    /// Has [`Event::Tick`](super::Event::Tick) with this number come before the next piece of work.
+    #[doc(alias = "nextTick")]
+    pub fn next_tick(&mut self, number: u64) {
+        self.deferred.push_back(Deferred::User(number));
+    }
+}

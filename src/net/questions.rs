@@ -1,0 +1,139 @@
+//! What can be asked of a socket. Nothing changes here, and a socket that is gone has an answer too.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use super::Net;
+use crate::connection::{Connection, ReadyState, Stage};
+use crate::id::{ServerId, SocketId};
+
+impl Net {
+    /// Whether it is over for good: `close` was told, and it does not connect again.
+    pub(crate) fn is_over(&self, id: SocketId) -> bool {
+        self.sockets.get(id).is_none_or(|link| link.connection.stage() == Stage::Closed)
+    }
+
+    /// Whether the id still names a socket.
+    pub fn exists(&self, id: SocketId) -> bool {
+        self.sockets.contains(id)
+    }
+
+    /// Bytes of all writes that are not completed; one in flight counts whole. 0 for a socket that is gone.
+    #[doc(alias = "bufferSize")]
+    #[doc(alias = "writableLength")]
+    pub fn buffer_size(&self, id: SocketId) -> usize {
+        self.ask(id, Connection::length)
+    }
+
+    /// Bytes that the kernel has not taken yet.
+    pub fn unsent(&self, id: SocketId) -> usize {
+        self.ask(id, |connection| connection.queue.unsent())
+    }
+
+    /// Bytes that were read and not delivered yet.
+    #[doc(alias = "readableLength")]
+    pub fn read_ahead(&self, id: SocketId) -> usize {
+        self.ask(id, Connection::read_ahead)
+    }
+
+    /// Bytes taken from the kernel, delivered or not.
+    #[doc(alias = "bytesRead")]
+    pub fn bytes_read(&self, id: SocketId) -> u64 {
+        self.ask(id, Connection::bytes_read)
+    }
+
+    /// Bytes of all writes, sent or not.
+    #[doc(alias = "bytesWritten")]
+    pub fn bytes_written(&self, id: SocketId) -> u64 {
+        self.ask(id, Connection::bytes_written)
+    }
+
+    /// Which directions are open. [`ReadyState::Closed`] for a socket that is gone.
+    #[doc(alias = "readyState")]
+    pub fn ready_state(&self, id: SocketId) -> ReadyState {
+        self.sockets.get(id).map_or(ReadyState::Closed, |link| link.connection.ready_state())
+    }
+
+    /// Whether it is connecting.
+    #[doc(alias = "connecting")]
+    pub fn is_connecting(&self, id: SocketId) -> bool {
+        self.ask(id, |connection| connection.stage() == Stage::Connecting)
+    }
+
+    /// Whether it is not connected: fresh, connecting or closed.
+    #[doc(alias = "pending")]
+    pub fn is_pending(&self, id: SocketId) -> bool {
+        self.sockets.get(id).is_none_or(|link| link.connection.stage() != Stage::Connected)
+    }
+
+    /// Whether it is destroyed; true also for a socket that is gone.
+    #[doc(alias = "destroyed")]
+    pub fn is_destroyed(&self, id: SocketId) -> bool {
+        self.sockets.get(id).is_none_or(|link| link.connection.is_destroyed())
+    }
+
+    /// Whether `pause` was called and `resume` was not.
+    #[doc(alias = "isPaused")]
+    pub fn is_paused(&self, id: SocketId) -> bool {
+        self.ask(id, Connection::is_paused)
+    }
+
+    /// Whether `data` or `end` can still come.
+    #[doc(alias = "readable")]
+    pub fn is_readable(&self, id: SocketId) -> bool {
+        self.ask(id, Connection::is_readable)
+    }
+
+    /// Whether `write` is allowed.
+    #[doc(alias = "writable")]
+    pub fn is_writable(&self, id: SocketId) -> bool {
+        self.ask(id, Connection::is_writable)
+    }
+
+    /// Whether `finish` was told.
+    #[doc(alias = "writableFinished")]
+    pub fn is_finished(&self, id: SocketId) -> bool {
+        self.ask(id, Connection::is_finished)
+    }
+
+    /// Whether `drain` is owed.
+    #[doc(alias = "writableNeedDrain")]
+    pub fn needs_drain(&self, id: SocketId) -> bool {
+        self.ask(id, Connection::needs_drain)
+    }
+
+    /// The mark, in bytes.
+    #[doc(alias = "writableHighWaterMark")]
+    #[doc(alias = "readableHighWaterMark")]
+    pub fn high_water_mark(&self, id: SocketId) -> usize {
+        self.ask(id, Connection::high_water_mark)
+    }
+
+    /// What `set_timeout` was given last.
+    pub fn timeout(&self, id: SocketId) -> Option<Duration> {
+        self.sockets.get(id)?.connection.idle.period()
+    }
+
+    /// This side's address, while connected.
+    #[doc(alias = "localAddress")]
+    pub fn local_address(&self, id: SocketId) -> Option<SocketAddr> {
+        let handle = self.sockets.get(id)?.handle_if_connected()?;
+        self.kernel.local_address(handle).ok()
+    }
+
+    /// The other side's address, from the connection on. It is kept after the close.
+    #[doc(alias = "remoteAddress")]
+    pub fn remote_address(&self, id: SocketId) -> Option<SocketAddr> {
+        self.sockets.get(id)?.remote
+    }
+
+    /// The server that accepted it.
+    pub fn server_of(&self, id: SocketId) -> Option<ServerId> {
+        self.sockets.get(id)?.server
+    }
+
+    /// How many sockets there are, in any state.
+    pub fn sockets(&self) -> usize {
+        self.sockets.len()
+    }
+}
