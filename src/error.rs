@@ -125,20 +125,28 @@ pub enum Code {
     /// An error number of the operating system, such as `ECONNRESET`.
     Os(i32),
     /// An argument is out of its range; the message says which and what would do.
+    #[doc(alias = "ERR_INVALID_ARG_VALUE")]
     InvalidArgument,
     /// `write` after `end`.
+    #[doc(alias = "ERR_STREAM_WRITE_AFTER_END")]
     WriteAfterEnd,
     /// `write` or `end` after `destroy`.
+    #[doc(alias = "ERR_STREAM_DESTROYED")]
     Destroyed,
     /// `end` after `finish`.
+    #[doc(alias = "ERR_STREAM_ALREADY_FINISHED")]
     AlreadyFinished,
     /// A call on a socket that is not connected.
+    #[doc(alias = "ERR_SOCKET_CLOSED")]
     SocketClosed,
     /// A write that waited for a connection that never came.
+    #[doc(alias = "ERR_SOCKET_CLOSED_BEFORE_CONNECTION")]
     ClosedBeforeConnection,
     /// `write` after the other side's end, without half-open.
+    #[doc(alias = "EPIPE")]
     EndedByOtherParty,
     /// A write that `destroy` cut off.
+    #[doc(alias = "ECANCELED")]
     Canceled,
     /// The other side did not read, and an output limit ended the connection.
     OutputLimit,

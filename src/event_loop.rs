@@ -45,6 +45,7 @@ use crate::socket::{Socket, SocketHooks};
 /// assert_eq!(echo.state, 5);
 /// # Ok::<(), tidegate::Error>(())
 /// ```
+#[doc(alias = "net")]
 pub struct EventLoop<S = ()> {
     /// The application's own.
     pub state: S,

@@ -273,24 +273,30 @@ impl<S> Socket<'_, S> {
 
     /// Whether `write` is allowed.
     #[doc(alias = "writable")]
+    #[doc(alias = "writableEnded")]
     pub fn is_writable(&self) -> bool {
         self.net.is_writable(self.id)
     }
 
     /// Whether `data` or `end` can still come.
     #[doc(alias = "readable")]
+    #[doc(alias = "readableEnded")]
     pub fn is_readable(&self) -> bool {
         self.net.is_readable(self.id)
     }
 
     /// This side's address, while connected.
     #[doc(alias = "localAddress")]
+    #[doc(alias = "localPort")]
+    #[doc(alias = "localFamily")]
     pub fn local_address(&self) -> Option<SocketAddr> {
         self.net.local_address(self.id)
     }
 
     /// The other side's address, from the connection on. It is kept after the close.
     #[doc(alias = "remoteAddress")]
+    #[doc(alias = "remotePort")]
+    #[doc(alias = "remoteFamily")]
     pub fn remote_address(&self) -> Option<SocketAddr> {
         self.net.remote_address(self.id)
     }
@@ -338,6 +344,7 @@ impl<S> Socket<'_, S> {
     }
 
     /// It is connected.
+    #[doc(alias = "ready")]
     pub fn on_connect(&mut self, handler: impl FnMut(&mut Socket<'_, S>) + 'static) {
         self.set(|hooks| hooks.connect.set(Box::new(handler)));
     }

@@ -187,6 +187,7 @@ pub struct Inherit {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct KeepAlive {
     /// Whole seconds; a fraction is cut off, as in Node.
+    #[doc(alias = "keepAliveInitialDelay")]
     pub initial_delay: Duration,
 }
 

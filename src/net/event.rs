@@ -116,6 +116,7 @@ impl From<Vec<u8>> for Chunk {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Closed {
     /// Whether it was destroyed by an error; then `error` came before.
+    #[doc(alias = "hadError")]
     pub had_error: bool,
     /// Why.
     pub reason: CloseReason,

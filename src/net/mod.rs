@@ -319,6 +319,7 @@ impl Net {
     }
 
     /// Ends, and destroys when all is written: it does not wait for the other side's end.
+    #[doc(alias = "destroySoon")]
     pub fn destroy_soon(&mut self, id: SocketId) {
         let Some(link) = self.sockets.get_mut(id) else { return };
         if link.connection.is_finished() {
@@ -358,6 +359,7 @@ impl Net {
     ///
     /// As in Node, a write in flight that moves holds it off, and one that stalls altogether is told after twice the
     /// time. Resolution 1 ms, at most 2^31 - 1 ms.
+    #[doc(alias = "setTimeout")]
     pub fn set_timeout(&mut self, id: SocketId, period: Option<Duration>) {
         let Some(link) = self.sockets.get_mut(id) else { return };
         if link.connection.is_destroyed() {
@@ -376,6 +378,7 @@ impl Net {
     }
 
     /// TCP_NODELAY. Before the connection it is remembered; the same value again makes no system call.
+    #[doc(alias = "setNoDelay")]
     pub fn set_no_delay(&mut self, id: SocketId, on: bool) {
         let Some(link) = self.sockets.get_mut(id) else { return };
         if link.no_delay != on {
@@ -391,6 +394,7 @@ impl Net {
     ///
     /// # Errors
     /// An initial delay of more than 32,767 s.
+    #[doc(alias = "setKeepAlive")]
     pub fn set_keep_alive(&mut self, id: SocketId, keep_alive: Option<KeepAlive>) -> Result<(), Error> {
         options::check_keep_alive(keep_alive)?;
         let Some(link) = self.sockets.get_mut(id) else { return Ok(()) };

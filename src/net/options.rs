@@ -22,18 +22,24 @@ const LARGEST_MARK: usize = 1 << 30;
 #[derive(Clone, Debug)]
 pub struct ServerOptions {
     /// Whether accepted sockets stay writable when the other side has ended. Off: they end in their turn.
+    #[doc(alias = "allowHalfOpen")]
     pub allow_half_open: bool,
     /// Whether accepted sockets begin paused: nothing at all is read from them until `resume`.
+    #[doc(alias = "pauseOnConnect")]
     pub pause_on_connect: bool,
     /// TCP_NODELAY for accepted sockets: small writes go out at once. Off, as in Node.
+    #[doc(alias = "noDelay")]
     pub no_delay: bool,
     /// Keep-alive probes for accepted sockets. Off by default.
+    #[doc(alias = "keepAlive")]
     pub keep_alive: Option<KeepAlive>,
     /// The mark of accepted sockets, in bytes, for both directions: `write` returns false at it, and read-ahead stops.
     /// Default 64 KiB, at most 1 GiB.
+    #[doc(alias = "highWaterMark")]
     pub high_water_mark: usize,
     /// The most connections at a time; more are closed as they come, with a `drop` event. Default: no limit; 0 takes
     /// none.
+    #[doc(alias = "maxConnections")]
     pub max_connections: Option<usize>,
     /// How many connections may wait to be accepted. Default 511; the system may allow fewer.
     pub backlog: u32,
@@ -75,12 +81,16 @@ impl ServerOptions {
 #[derive(Clone, Debug)]
 pub struct SocketOptions {
     /// Whether it stays writable when the other side has ended. Off: it ends in its turn.
+    #[doc(alias = "allowHalfOpen")]
     pub allow_half_open: bool,
     /// TCP_NODELAY: small writes go out at once. Off, as in Node.
+    #[doc(alias = "noDelay")]
     pub no_delay: bool,
     /// Keep-alive probes. Off by default.
+    #[doc(alias = "keepAlive")]
     pub keep_alive: Option<KeepAlive>,
     /// The mark for both directions, in bytes. Default 64 KiB, at most 1 GiB.
+    #[doc(alias = "highWaterMark")]
     pub high_water_mark: usize,
     /// Output limits. Off by default.
     pub output_limits: OutputLimits,

@@ -116,6 +116,8 @@ impl Net {
 
     /// This side's address, while connected.
     #[doc(alias = "localAddress")]
+    #[doc(alias = "localPort")]
+    #[doc(alias = "localFamily")]
     pub fn local_address(&self, id: SocketId) -> Option<SocketAddr> {
         let handle = self.sockets.get(id)?.handle_if_connected()?;
         self.kernel.local_address(handle).ok()
@@ -123,6 +125,8 @@ impl Net {
 
     /// The other side's address, from the connection on. It is kept after the close.
     #[doc(alias = "remoteAddress")]
+    #[doc(alias = "remotePort")]
+    #[doc(alias = "remoteFamily")]
     pub fn remote_address(&self, id: SocketId) -> Option<SocketAddr> {
         self.sockets.get(id)?.remote
     }
