@@ -65,19 +65,21 @@ impl Endpoint {
 }
 
 /// One or two addresses to try in turn.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Candidates {
     pub first: SocketAddr,
     pub second: Option<SocketAddr>,
+    /// How the one before `first` has failed. If all do, this is what is told: it was the likeliest.
+    pub failed: Option<Error>,
 }
 
 impl Candidates {
     fn one(first: SocketAddr) -> Self {
-        Candidates { first, second: None }
+        Candidates { first, second: None, failed: None }
     }
 
     fn two(first: SocketAddr, second: SocketAddr) -> Self {
-        Candidates { first, second: Some(second) }
+        Candidates { first, second: Some(second), failed: None }
     }
 }
 
@@ -87,6 +89,9 @@ impl FromStr for Endpoint {
     fn from_str(text: &str) -> Result<Self, Error> {
         if let Ok(address) = text.parse::<SocketAddr>() {
             return Ok(Endpoint::Ip(address));
+        }
+        if text.parse::<Ipv4Addr>().is_ok() {
+            return Err(Error::invalid(format!("no port in '{text}': write {text}:PORT")));
         }
         if text.parse::<Ipv6Addr>().is_ok() {
             return Err(Error::invalid(format!(

@@ -71,7 +71,7 @@ impl Error {
 }
 
 impl fmt::Display for Error {
-    /// `listen EADDRINUSE: address already in use 127.0.0.1:8080`, as Node words it.
+    /// The call, the code, the system's words and the address: `listen EADDRINUSE: address already in use 127.0.0.1:8080`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(syscall) = self.syscall {
             write!(f, "{syscall} ")?;
@@ -148,6 +148,9 @@ pub enum Code {
     /// A write that `destroy` cut off.
     #[doc(alias = "ECANCELED")]
     Canceled,
+    /// `listen` on a server that listens.
+    #[doc(alias = "ERR_SERVER_ALREADY_LISTEN")]
+    AlreadyListening,
     /// The other side did not read, and an output limit ended the connection.
     OutputLimit,
     /// The id is of something that is gone.
@@ -169,6 +172,7 @@ impl Code {
             Code::ClosedBeforeConnection => "ERR_SOCKET_CLOSED_BEFORE_CONNECTION",
             Code::EndedByOtherParty => "EPIPE",
             Code::Canceled => "ECANCELED",
+            Code::AlreadyListening => "ERR_SERVER_ALREADY_LISTEN",
             Code::OutputLimit => "ERR_OUTPUT_LIMIT",
             Code::Other => "UNKNOWN",
         }
@@ -185,6 +189,7 @@ impl Code {
             Code::ClosedBeforeConnection => "socket closed before the connection was established",
             Code::EndedByOtherParty => "this socket has been ended by the other party",
             Code::Canceled => "operation canceled",
+            Code::AlreadyListening => "the server listens already: close it first, or make another",
             Code::OutputLimit => "output limit passed",
             Code::Gone => "nothing of this id exists any more",
         }

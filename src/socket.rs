@@ -157,7 +157,7 @@ impl<S> Socket<'_, S> {
     /// Pipes this socket into another, or into itself, which is an echo; its end ends the other.
     ///
     /// # Errors
-    /// An id of a socket that is gone.
+    /// This socket is gone. Into one that is gone nothing flows: this one is paused at its first chunk.
     pub fn pipe(&mut self, to: SocketId) -> Result<(), Error> {
         self.net.pipe(self.id, to, true)
     }
@@ -165,7 +165,7 @@ impl<S> Socket<'_, S> {
     /// As [`Socket::pipe`], but the other stays open at the end of this one: Node's `{ end: false }`.
     ///
     /// # Errors
-    /// An id of a socket that is gone.
+    /// This socket is gone.
     pub fn pipe_without_end(&mut self, to: SocketId) -> Result<(), Error> {
         self.net.pipe(self.id, to, false)
     }

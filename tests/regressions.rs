@@ -351,3 +351,41 @@ fn an_idle_clock_does_not_start_again_with_the_next_connection() {
     world.turn_for(ms(60));
     assert_eq!(world.state.of("C"), ["connect", "close(false)", "connect"]);
 }
+
+#[test]
+fn an_end_with_data_after_the_end_answers_its_callback() {
+    let mut world = World::new();
+    world.pair(quiet, |socket, heard| {
+        if let Heard::Connect = heard {
+            socket.end();
+            let id = socket.id();
+            socket.net.end_with(id, b"x", Some(7));
+        }
+    });
+    let mut told = false;
+    for _ in 0..50 {
+        while let Some(event) = world.net.next_event(Some(ms(1))).unwrap() {
+            told |= matches!(event, Event::Callback { callback: 7, outcome: Err(_), .. });
+            if let Event::Connect(id) = event {
+                world.net.end(id, None);
+                world.net.end_with(id, b"x", Some(7));
+            }
+        }
+    }
+    assert!(told);
+}
+
+#[test]
+fn localhost_tells_the_error_of_its_first_address() {
+    let mut world = World::new();
+    world
+        .connect("localhost:1", |socket| {
+            socket.on_error(|socket, error| {
+                let address = error.address().map(|address| address.to_string()).unwrap_or_default();
+                socket.state.note("C", address);
+            });
+        })
+        .unwrap();
+    world.until(|world| !world.state.of("C").is_empty());
+    assert_eq!(world.state.of("C"), ["127.0.0.1:1"]);
+}

@@ -100,7 +100,7 @@ impl Net {
         let on = on.to_endpoint()?.to_listen_on();
         let server = self.servers.get(id).ok_or_else(|| Error::new(Code::Gone))?;
         if server.is_listening() {
-            return Err(Error::invalid("the server listens already: close it first, or make another"));
+            return Err(Error::new(Code::AlreadyListening));
         }
         let (backlog, inherit) = (server.options.backlog, server.options.inherit());
         let mut listen = |address| {

@@ -13,7 +13,7 @@ impl Net {
         self.add_timer(delay, None)
     }
 
-    /// A timer that is due again and again, `period` after it was due before. Periods that were missed are not made up
+    /// A timer that is due again and again, `period` after the turn that it fired in. Periods that were missed are not made up
     /// for.
     #[doc(alias = "setInterval")]
     pub fn every(&mut self, period: Duration) -> TimerId {

@@ -32,6 +32,8 @@ pub(super) struct Link {
     /// The user has a handler for data; a pipe is another consumer.
     pub listener: bool,
     pub referenced: bool,
+    /// `on_close` has returned without a connect: there will be no other.
+    pub leaving: bool,
     pub destroy_on_finish: bool,
     pub reset_when_connected: Option<ResetPlace>,
     /// Closes with a reset.
@@ -81,6 +83,7 @@ impl Link {
             shutdown_wanted: false,
             listener: false,
             referenced: true,
+            leaving: false,
             destroy_on_finish: false,
             reset_when_connected: None,
             reset: false,

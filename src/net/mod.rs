@@ -227,11 +227,15 @@ impl Net {
     /// Connects a socket that is fresh or closed. What goes wrong on the way is an event.
     ///
     /// # Errors
-    /// Text that is no address; a socket that is connecting, connected or closing.
+    /// Text that is no address; a socket that is connecting, connected, closing, or gone: after `on_close` has returned
+    /// there is no connecting again.
     #[doc(alias = "createConnection")]
     pub fn connect(&mut self, id: SocketId, to: impl ToEndpoint) -> Result<(), Error> {
         let to = to.to_endpoint()?.to_connect_to();
         let (link, mut later) = self.link(id).ok_or_else(|| Error::new(Code::Gone))?;
+        if link.leaving {
+            return Err(Error::new(Code::Gone));
+        }
         link.connection.connect(&mut later)?;
         link.begin_connect(to);
         self.touch(id);

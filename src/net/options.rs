@@ -8,7 +8,7 @@ use crate::kernel::{Inherit, KeepAlive};
 /// Node's default mark: 64 KiB.
 const DEFAULT_HIGH_WATER_MARK: u32 = 64 * 1024;
 
-/// The largest mark: 1 GiB, as in Node.
+/// The largest mark: 1 GiB. Node takes more, and no connection has use for it.
 const LARGEST_MARK: usize = 1 << 30;
 
 /// What a server is made with. The defaults are Node's.

@@ -219,10 +219,11 @@ impl Net {
 
     /// Writes, then ends. What is true of [`Net::write`] after `end` is true of this.
     pub fn end_with(&mut self, id: SocketId, bytes: &[u8], callback: Option<CallbackId>) {
-        let may_end = self.sockets.get(id).is_some_and(|link| link.connection.is_writable());
-        self.write_as(id, bytes, None, Write::LAST);
-        if may_end {
+        if self.sockets.get(id).is_some_and(|link| link.connection.is_writable()) {
+            self.write_as(id, bytes, None, Write::LAST);
             self.end(id, callback);
+        } else {
+            self.write_as(id, bytes, callback, Write::LAST);
         }
     }
 

@@ -252,12 +252,13 @@ impl Net {
             if let Some(handle) = link.handle.take() {
                 self.kernel.close(handle);
             }
+            to.failed = Some(Error::system(error, Syscall::Connect).at(to.first));
             to.first = second;
             link.connecting_to = Some(to);
             self.start_connect(id);
         } else {
             let error = Error::system(error, Syscall::Connect).at(to.first);
-            self.broke(id, error);
+            self.broke(id, to.failed.take().unwrap_or(error));
         }
     }
 }

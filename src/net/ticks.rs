@@ -313,12 +313,13 @@ impl Net {
 
     fn after_close(&mut self, id: SocketId, before: u64) -> Option<Event> {
         self.release_pipes_into(id, before);
-        let connection = &mut self.sockets.get_mut(id)?.connection;
-        if connection.stage() != Stage::Closed {
+        let link = self.sockets.get_mut(id)?;
+        if link.connection.stage() != Stage::Closed {
             // It connects again, and what is parked is the new connection's.
             return None;
         }
-        let callbacks = connection.fail_parked(Code::ClosedBeforeConnection);
+        link.leaving = true;
+        let callbacks = link.connection.fail_parked(Code::ClosedBeforeConnection);
         self.callbacks(id, callbacks, Tail::Forget)
     }
 
