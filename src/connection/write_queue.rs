@@ -210,9 +210,14 @@ impl Segments {
             Some(key) if self.slab[key as usize].bytes.len() + message.len() <= SEGMENT_SIZE => key,
             _ => {
                 self.seal();
-                let key = self.slab.insert(Segment::default()) as u32;
-                self.current = Some(key);
-                key
+                match self.current {
+                    Some(key) => key,
+                    None => {
+                        let key = self.slab.insert(Segment::default()) as u32;
+                        self.current = Some(key);
+                        key
+                    }
+                }
             }
         };
         let segment = &mut self.slab[key as usize];

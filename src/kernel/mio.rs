@@ -21,6 +21,12 @@ const EVENTS_AT_ONCE: usize = 1024;
 /// How long the handling of one turn's events usually takes at most. See [`Kernel::clock_slack`].
 const CLOCK_SLACK: Duration = Duration::from_micros(500);
 
+/// What is asked of a connection: both directions, and on Linux urgent data, at which a read stops short.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+const STREAM_INTEREST: Interest = Interest::READABLE.add(Interest::WRITABLE).add(Interest::PRIORITY);
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+const STREAM_INTEREST: Interest = Interest::READABLE.add(Interest::WRITABLE);
+
 /// mio's token for the signals; a slab never gets there.
 #[cfg(feature = "signals")]
 const SIGNALS: mio::Token = mio::Token(usize::MAX);
@@ -138,7 +144,8 @@ impl Kernel for MioKernel {
             let readiness = Readiness {
                 readable: event.is_readable(),
                 writable: event.is_writable(),
-                ended: event.is_read_closed(),
+                // At urgent data a read stops short with more behind it, as it does before an end.
+                ended: event.is_read_closed() || event.is_priority(),
                 hung_up: event.is_error() || (event.is_read_closed() && event.is_write_closed()),
             };
             ready.push(Ready::Io { token: entry.token, readiness });
@@ -211,7 +218,7 @@ impl Kernel for MioKernel {
         let key = mio::Token(handle.0 as usize);
         match &mut entry.source {
             Source::Listener(listener) => registry.register(listener, key, Interest::READABLE),
-            Source::Stream(stream) => registry.register(stream, key, Interest::READABLE | Interest::WRITABLE),
+            Source::Stream(stream) => registry.register(stream, key, STREAM_INTEREST),
         }
     }
 

@@ -120,7 +120,8 @@ pub struct Closed {
     pub had_error: bool,
     /// Why.
     pub reason: CloseReason,
-    /// Bytes that were written and that the kernel never got: they were thrown away.
+    /// Bytes that were queued, and thrown away because the kernel never took them. A write that fails at its first
+    /// attempt was never queued: its error tells.
     pub unsent: usize,
 }
 

@@ -188,7 +188,10 @@ impl Net {
         self.dispatch_waiting(id);
         self.judge(id);
         if let Some(sender) = sender
-            && self.sockets.get(id).is_some_and(Link::is_above_soft)
+            && self
+                .sockets
+                .get(id)
+                .is_some_and(|link| link.is_above_soft() && link.limits.as_ref().is_some_and(|l| !l.drops()))
         {
             self.hold_sender(id, sender);
         }

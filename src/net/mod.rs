@@ -370,7 +370,8 @@ impl Net {
             return;
         }
         let period = period.filter(|period| !period.is_zero());
-        if let Some(due) = link.connection.idle.set(period, self.counted_from, &mut self.timers) {
+        if let Some(due) = link.connection.idle.set(period, self.counted_from.max(self.kernel.now()), &mut self.timers)
+        {
             self.timers.push(due, Alarm::Idle(id));
         }
         // An entry that a shorter period has overtaken, or that stands for a clock that is off.
@@ -514,7 +515,6 @@ impl Net {
         if !link.connection.destroy(error, reason, &mut later) {
             return;
         }
-        link.thrown_away = link.connection.queue.unsent();
         let (handle, reset, server) = (link.handle.take(), link.reset, link.server);
         for callback in *link.catching_up.take().unwrap_or_default() {
             link.connection.callback_due(callback, Err(Error::new(Code::Destroyed)), &mut later);

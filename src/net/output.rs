@@ -170,8 +170,9 @@ impl Net {
         let Some((link, mut later)) = self.link(id) else { return };
         match emptied {
             Emptied::Failed(error) => {
+                // Nothing was queued for the peer that is gone: these bytes are the failed write itself.
                 link.connection.failed_at_once(error, &mut later);
-                self.discard_output(id);
+                self.clear_output(id);
             }
             Emptied::All => {
                 link.connection.dispatched(sent, &mut later);
@@ -273,7 +274,7 @@ impl Net {
         let link = self.sockets.get_mut(id)?;
         if let Err(error) = outcome {
             let callbacks = link.connection.failed(error);
-            link.connection.queue.clear(&mut self.segments);
+            self.discard_output(id);
             return self.callbacks(id, callbacks, Tail::Destroy);
         }
         let callbacks = link.connection.completed();
@@ -326,14 +327,24 @@ impl Net {
         }
     }
 
-    /// What is queued will never be sent.
+    /// What is queued will never be sent, and is counted as thrown away.
     pub(super) fn discard_output(&mut self, id: SocketId) {
+        if let Some(link) = self.sockets.get_mut(id) {
+            link.thrown_away += link.connection.queue.unsent();
+        }
+        self.clear_output(id);
+    }
+
+    fn clear_output(&mut self, id: SocketId) {
         if let Some(link) = self.sockets.get_mut(id) {
             link.connection.queue.clear(&mut self.segments);
         }
     }
 
     fn retry_write_later(&mut self, id: SocketId) {
+        if let Some(link) = self.sockets.get_mut(id) {
+            link.latches.writable = false;
+        }
         let due = self.timers.after(self.counted_from, RETRY_AFTER);
         self.timers.push(due, Alarm::Retry(id));
     }

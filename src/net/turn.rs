@@ -173,6 +173,7 @@ impl Net {
             && self.then.is_none()
             && self.ready.is_empty()
             && self.just_watched.is_empty()
+            && !self.just_connected.iter().any(|id| self.sockets.get(*id).is_some_and(super::link::Link::has_work))
             && self.flushing.is_empty()
             && self.closing.is_empty()
             && self.signals.is_empty())
