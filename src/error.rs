@@ -244,6 +244,11 @@ impl fmt::Display for Syscall {
 fn os_name(number: i32) -> &'static str {
     use rustix::io::Errno;
 
+    // Linux alone has this one: accept(2) passes it on from the new connection's network.
+    #[cfg(target_os = "linux")]
+    if number == Errno::NONET.raw_os_error() {
+        return "ENONET";
+    }
     macro_rules! table {
         ($($errno:ident $name:literal,)*) => {
             match Errno::from_raw_os_error(number) {

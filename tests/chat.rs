@@ -9,11 +9,12 @@
 
 mod support;
 
+use std::io::Write;
 use std::net::{TcpListener, UdpSocket};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use support::{Client, Daemon, Random, a_quiet_moment, program_after};
+use support::{Client, Daemon, PATIENCE, Random, a_quiet_moment, program_after};
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Coming and going
@@ -1374,4 +1375,20 @@ fn a_silent_room_is_asleep() {
     let before = awakenings();
     thread::sleep(Duration::from_secs(2)); // the silence of which the specification speaks
     assert_eq!(awakenings(), before, "it woke up while nothing happened");
+}
+
+/// Who has to go and does not stop sending is let go of in the end, and not read for ever.
+#[test]
+fn a_dismissed_guest_who_goes_on_sending_is_closed_all_the_same() {
+    let room = Daemon::chat(&["--drain-timeout", "1s"]);
+    let [mut anna, bob] = room.guests();
+    let mut sending = bob.handle();
+    sending.write_all(b"/quit\n").unwrap();
+    anna.hears("* guest2 left; 1 online");
+    let deadline = Instant::now() + PATIENCE;
+    // Five times a second is no silence.
+    while sending.write_all(b"and another thing\n").is_ok() {
+        assert!(Instant::now() < deadline, "it is still read");
+        thread::sleep(Duration::from_millis(200));
+    }
 }

@@ -3,8 +3,11 @@
 #[path = "support/loops.rs"]
 mod loops;
 use loops::*;
+use std::cell::Cell;
 use std::io::Write;
-use std::net::{Shutdown, TcpStream};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::time::{Duration, Instant};
+use tidegate::sim::{Sim, Weather};
 use tidegate::*;
 
 fn room(output_limits: OutputLimits) -> (World, SocketId, TcpStream) {
@@ -388,4 +391,164 @@ fn localhost_tells_the_error_of_its_first_address() {
         .unwrap();
     world.until(|world| !world.state.of("C").is_empty());
     assert_eq!(world.state.of("C"), ["127.0.0.1:1"]);
+}
+
+/// The connect and the first bytes were told by one readiness, and the loop slept on the bytes.
+#[test]
+fn what_comes_together_with_the_connection_is_heard_at_once() {
+    let peer = TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut world = World::new();
+    world.client("C", peer.local_addr().unwrap(), quiet);
+    world.event_loop().next_tick(move |on| {
+        // connect(2) is out. Before the loop looks again, the peer has answered and talked.
+        let (mut stream, _) = peer.accept().unwrap();
+        stream.write_all(b"220 hello").unwrap();
+        on.after(ms(3000), move |_| drop(stream));
+    });
+    world.until_saw("C", "connect");
+    if world.state.data("C").is_empty() {
+        assert_eq!(world.net.next_deadline(), Some(world.net.now()), "it would sleep on what it was told");
+    }
+    world.until(|world| world.state.data("C") == b"220 hello");
+}
+
+/// A write that found no buffers was tried in every turn, and no turn slept.
+#[test]
+fn a_kernel_without_buffers_is_asked_again_after_a_while_and_not_without_end() {
+    let sim = Sim::new(1);
+    let mut event_loop = EventLoop::on(sim.kernel(), ());
+    event_loop.listen("10.0.0.1:7", |socket| socket.on_data(|_, _| {})).unwrap();
+    let client = event_loop.connect("10.0.0.1:7", |_| {}).unwrap();
+    while event_loop.net.is_connecting(client) {
+        event_loop.turn(Some(ms(1))).unwrap();
+    }
+    sim.set_weather(Weather { no_buffers: 1000, ..Weather::default() });
+    event_loop.net.write(client, b"x");
+    let (turns, until) = (event_loop.net.counters().turns, sim.now() + ms(200));
+    while sim.now() < until {
+        event_loop.turn(Some(ms(50))).unwrap();
+    }
+    let turns = event_loop.net.counters().turns - turns;
+    assert!(turns <= 50, "{turns} turns in 200 ms");
+    sim.set_weather(Weather::default());
+    event_loop.turn(Some(ms(50))).unwrap();
+    event_loop.turn(Some(ms(50))).unwrap();
+    assert_eq!(event_loop.net.unsent(client), 0);
+}
+
+/// recv(2) stops at the urgent mark with more behind it: a short read that does not mean empty.
+#[cfg(target_os = "linux")]
+#[test]
+fn what_stands_behind_urgent_data_is_read() {
+    let mut world = World::new();
+    let mut raw = world.raw_pair(ServerOptions::default(), quiet);
+    world.until_saw("server", "connection");
+    raw.write_all(b"abc").unwrap();
+    socket2::SockRef::from(&raw).send_out_of_band(b"!").unwrap();
+    raw.write_all(b"def").unwrap();
+    world.until(|world| world.state.data("S") == b"abcdef");
+}
+
+/// It was counted from the last wait, which a handler may have left far behind.
+#[test]
+fn an_idle_clock_that_is_set_late_in_a_turn_is_not_early() {
+    let mut world = World::new();
+    let (_, address) = world.serve(ServerOptions::default(), |_| {});
+    let began = Cell::new(None);
+    world.client("C", address, move |socket, heard| match heard {
+        Heard::Connect => {
+            let busy = Instant::now();
+            while busy.elapsed() < ms(80) {}
+            socket.set_timeout(Some(ms(40)));
+            began.set(Some(Instant::now()));
+        }
+        Heard::Timeout => {
+            let waited = began.get().map(|began: Instant| began.elapsed());
+            assert!(waited >= Some(ms(40)), "{waited:?}");
+        }
+        _ => {}
+    });
+    world.until_saw("C", "timeout");
+}
+
+/// The policy that drops has no use for a soft limit, but a sender was held for it, for ever.
+#[test]
+fn a_receiver_whose_messages_are_dropped_holds_nobody_up() {
+    let soft = SoftLimit { bytes: 1000, grace: ms(100_000) };
+    let limits = OutputLimits { hard: Some(100_000), soft: Some(soft), policy: OutputPolicy::DropOldest };
+    let sim = Sim::with(1, Weather { buffer: 10_000, ..Weather::default() });
+    let mut event_loop = EventLoop::on(sim.kernel(), (Vec::new(), 0));
+    event_loop
+        .listen_with(ServerOptions { output_limits: limits, ..ServerOptions::default() }, "10.0.0.1:7", |socket| {
+            let id = socket.id();
+            socket.state.0.push(id);
+            socket.on_data(move |socket, chunk| {
+                socket.state.1 += chunk.len();
+                let others = socket.state.0.iter().copied().filter(|other| *other != id);
+                socket.net.broadcast_from(id, others, [b'x'; 5000]);
+            });
+        })
+        .unwrap();
+    event_loop.connect("10.0.0.1:7", |deaf| deaf.pause()).unwrap();
+    let speaker = event_loop.connect("10.0.0.1:7", |_| {}).unwrap();
+    for _ in 0..200 {
+        event_loop.net.write(speaker, b"0123456789");
+        event_loop.turn(Some(ms(1))).unwrap();
+    }
+    for _ in 0..10 {
+        event_loop.turn(Some(ms(1))).unwrap();
+    }
+    assert_eq!(event_loop.state.1, 2000, "all that the speaker has said");
+}
+
+/// The queue was cleared before it was counted.
+#[test]
+fn bytes_that_a_failing_write_throws_away_are_counted() {
+    let mut world = World::new();
+    let options = ServerOptions { pause_on_connect: true, ..ServerOptions::default() };
+    let raw = world.raw_pair(options, quiet);
+    world.until_saw("server", "connection");
+    let id = world.id("S");
+    world.net.write(id, &pattern(FLOOD));
+    let unsent = world.net.unsent(id);
+    assert!(unsent > 0);
+    socket2::SockRef::from(&raw).set_linger(Some(Duration::ZERO)).unwrap();
+    drop(raw);
+    world.until_closed(&["S"]);
+    assert_eq!(world.state.closed("S").unsent, unsent);
+}
+
+/// A queue of which the kernel has taken a part was judged whatever had put it there.
+#[test]
+fn what_a_pipe_carries_is_not_judged_either_when_a_part_of_it_is_taken() {
+    let soft = SoftLimit { bytes: 1000, grace: ms(100) };
+    let limits = OutputLimits { hard: Some(50_000), soft: Some(soft), ..OutputLimits::default() };
+    let sim = Sim::with(1, Weather { buffer: 10_000, ..Weather::default() });
+    let mut event_loop = EventLoop::on(sim.kernel(), None);
+    event_loop
+        .listen_with(ServerOptions { output_limits: limits, ..ServerOptions::default() }, "10.0.0.1:7", |socket| {
+            let id = socket.id();
+            socket.pipe(id).unwrap();
+            socket.on_close(|socket, closed| *socket.state = Some(closed));
+        })
+        .unwrap();
+    let options = SocketOptions { high_water_mark: 1, ..SocketOptions::default() };
+    let client = event_loop
+        .event_loop()
+        .connect_with(options, "10.0.0.1:7", |client| {
+            client.pause();
+            client.write(vec![b'x'; 60_000]);
+        })
+        .unwrap();
+    for _ in 0..100 {
+        event_loop.turn(Some(ms(1))).unwrap();
+    }
+    // It reads a little, and stops.
+    let mut view = event_loop.socket(client).unwrap();
+    view.on_data(|client, _| client.pause());
+    view.resume();
+    for _ in 0..500 {
+        event_loop.turn(Some(ms(1))).unwrap();
+    }
+    assert_eq!(event_loop.state, None);
 }

@@ -333,6 +333,15 @@ mod tests {
     }
 
     #[test]
+    fn what_nobody_holds_is_used_again() {
+        let mut segments = Segments::default();
+        for _ in 0..100 {
+            segments.append(&[b'x'; 200_000]);
+        }
+        assert_eq!(segments.slab.len(), 1);
+    }
+
+    #[test]
     fn only_whole_messages_are_dropped() {
         let (mut queue, mut segments) = (WriteQueue::default(), Segments::default());
         for message in [&b"one;"[..], b"two;", b"three;"] {

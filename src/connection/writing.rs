@@ -94,6 +94,11 @@ impl Connection {
         room && !self.is_destroyed() && self.error.is_none()
     }
 
+    /// A write was refused though nothing is wrong: `drain` will tell when there is room.
+    pub fn owe_drain(&mut self) {
+        self.drain_owed = true;
+    }
+
     /// A message of a broadcast: as a write that waits for the flush. False if this connection cannot be written to;
     /// then nothing has changed, and it is nobody's mistake.
     #[inline]

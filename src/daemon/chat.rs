@@ -159,10 +159,13 @@ fn leave(socket: &mut Socket<'_, Room>) {
     }
 }
 
-/// Out of the room, and the connection comes to a proper end.
+/// Out of the room, and the connection comes to a proper end: one that does not read, or does not stop sending, to a
+/// sudden one after a while.
 fn dismiss(socket: &mut Socket<'_, Room>) {
     leave(socket);
     end_and_discard(socket);
+    let patience = socket.state.stopping.patience();
+    socket.after(patience, |socket| socket.destroy_because(CloseReason::Timeout));
 }
 
 fn reason(closed: Closed) -> String {

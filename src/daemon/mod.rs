@@ -10,6 +10,7 @@ mod stopping;
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
 
 use tidegate::{Code, Endpoint, Error, EventLoop, ServerOptions, Socket};
 
@@ -48,10 +49,32 @@ fn listen<S: 'static>(
         }
         if let Some(mut server) = event_loop.server(server) {
             server.on_error(|_, error| ::log::warn!("{error}"));
-            server.on_drop(|_, dropped| ::log::warn!("too many connections: {} was turned away", dropped.remote));
+            let mut turned_away = TurnedAway::default();
+            server.on_drop(move |server, dropped| turned_away.log(server.net.now(), dropped.remote));
         }
     }
     Ok(())
+}
+
+/// Says who was turned away, no more than once a second: a flood of connections must not become a flood of log lines.
+#[derive(Default)]
+struct TurnedAway {
+    said: Option<Duration>,
+    silent: u64,
+}
+
+impl TurnedAway {
+    fn log(&mut self, now: Duration, peer: SocketAddr) {
+        if self.said.is_some_and(|said| now < said + Duration::from_secs(1)) {
+            self.silent += 1;
+            return;
+        }
+        self.said = Some(now);
+        match std::mem::take(&mut self.silent) {
+            0 => ::log::warn!("too many connections: {peer} was turned away"),
+            others => ::log::warn!("too many connections: {peer} was turned away, and {others} others before it"),
+        }
+    }
 }
 
 fn cannot_listen(endpoint: &Endpoint, error: &Error) -> CannotStart {

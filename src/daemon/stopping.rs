@@ -68,6 +68,11 @@ impl Stopping {
         Stopping { drain_timeout, ..Stopping::default() }
     }
 
+    /// How long a connection may take to come to its end, once that was asked of it; at least a second of silence.
+    pub fn patience(&self) -> Duration {
+        self.drain_timeout.max(SILENCE)
+    }
+
     pub fn has_begun(&self) -> bool {
         self.stage != Stage::Running
     }

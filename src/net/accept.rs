@@ -19,6 +19,7 @@ use crate::endpoint::ToEndpoint;
 use crate::error::{Code, Error, Syscall};
 use crate::id::{ServerId, SocketId};
 use crate::kernel::{Handle, Token};
+use crate::timers::Due;
 
 /// The first pause of a server that cannot accept; each further one is twice as long, up to the longest.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(10);
@@ -43,13 +44,28 @@ pub(super) struct Server {
     turns: u32,
     /// How many may be accepted in this turn. At least 1 while listed.
     burst_left: u32,
-    /// While it waits for descriptors or memory: how long, next time.
-    pause: Option<Duration>,
+    /// While it waits for descriptors or memory.
+    pause: Option<Pause>,
+    /// It turns connections away for want of descriptors, and has told so.
+    shedding: bool,
+}
+
+/// A server that could not accept.
+#[derive(Clone, Copy, Debug)]
+struct Pause {
+    until: Due,
+    /// How long the next one will be, if this one was not enough.
+    next: Duration,
 }
 
 impl Server {
     pub fn is_listening(&self) -> bool {
         self.handle.is_some()
+    }
+
+    /// Whether this entry of the timers is the end of its pause.
+    pub fn pauses_until(&self, entry: Due) -> bool {
+        self.pause.is_some_and(|pause| pause.until == entry)
     }
 
     pub fn keeps_alive(&self) -> bool {
@@ -89,6 +105,7 @@ impl Net {
             turns: 0,
             burst_left: 1,
             pause: None,
+            shedding: false,
         }))
     }
 
@@ -130,8 +147,10 @@ impl Net {
     pub fn close_server(&mut self, id: ServerId) {
         let Some(server) = self.servers.get_mut(id) else { return };
         server.address = None;
+        server.shedding = false;
         if let Some(handle) = server.handle.take() {
             self.kernel.close(handle);
+            self.recovered(id);
             self.descriptor_was_freed();
         }
         self.tell_close_if_drained(id);
@@ -227,8 +246,9 @@ impl Net {
 
     /// A new connection, in Node's order: the limit, then the socket, then the event.
     fn take(&mut self, id: ServerId, handle: Handle, remote: SocketAddr) -> Option<Event> {
+        self.recovered(id);
         let server = self.servers.get_mut(id)?;
-        server.pause = None;
+        server.shedding = false;
         if server.options.max_connections.is_some_and(|most| server.connections >= most) {
             let local = self.kernel.local_address(handle).ok();
             self.kernel.close(handle);
@@ -263,14 +283,19 @@ impl Net {
 
     fn accept_failed(&mut self, id: ServerId, handle: Handle, error: &io::Error) -> Option<Event> {
         match verdict(error) {
-            Verdict::Nobody => {}
+            Verdict::Nobody => self.recovered(id),
             Verdict::Next => self.accept_again(id),
             Verdict::Shed => match self.kernel.shed(handle) {
                 Ok(true) => {
                     self.counters.shed += 1;
                     self.accept_again(id);
+                    // Once, and not again before a connection could be taken.
+                    let server = self.servers.get_mut(id)?;
+                    if !std::mem::replace(&mut server.shedding, true) {
+                        return Some(Event::ServerError { server: id, error: Error::system(error, Syscall::Accept) });
+                    }
                 }
-                Ok(false) => {}
+                Ok(false) => self.recovered(id),
                 Err(_) => self.pause_accepting(id),
             },
             Verdict::Pause => self.pause_accepting(id),
@@ -285,16 +310,30 @@ impl Net {
     /// It does not accept for a while: no edge will tell when it works again.
     fn pause_accepting(&mut self, id: ServerId) {
         let Some(server) = self.servers.get_mut(id) else { return };
-        let pause = server.pause.unwrap_or(SHORTEST_PAUSE);
-        server.pause = Some((pause * 2).min(LONGEST_PAUSE));
-        log::debug!("accepting again in {pause:?}");
-        let due = self.timers.after(self.counted_from, pause);
-        self.timers.push(due, Alarm::Accept(id));
+        let length = server.pause.map_or(SHORTEST_PAUSE, |pause| pause.next);
+        log::debug!("accepting again in {length:?}");
+        let until = self.timers.after(self.counted_from, length);
+        self.timers.push(until, Alarm::Accept(id));
+        if server.pause.replace(Pause { until, next: (length * 2).min(LONGEST_PAUSE) }).is_some() {
+            self.forget_alarm();
+        }
     }
 
-    pub(super) fn retry_accept(&mut self, id: ServerId) {
-        if self.servers.get(id).is_some_and(|server| server.is_listening() && server.pause.is_some()) {
+    /// Whatever kept it from accepting is over.
+    fn recovered(&mut self, id: ServerId) {
+        if let Some(server) = self.servers.get_mut(id)
+            && server.pause.take().is_some()
+        {
+            self.forget_alarm();
+        }
+    }
+
+    /// A pause has ended, if this entry is the one that counts.
+    pub(super) fn end_pause(&mut self, id: ServerId, entry: Due) {
+        if self.servers.get(id).is_some_and(|server| server.pauses_until(entry)) {
             self.make_accepting(id);
+        } else {
+            self.timers.dropped_stale();
         }
     }
 
@@ -304,7 +343,7 @@ impl Net {
         let waiting: Vec<ServerId> =
             self.servers.iter().filter(|(_, server)| server.pause.is_some()).map(|(id, _)| id).collect();
         for id in waiting {
-            self.retry_accept(id);
+            self.make_accepting(id);
         }
     }
 
@@ -346,7 +385,7 @@ fn verdict(error: &io::Error) -> Verdict {
     match Error::system(error, Syscall::Accept).code().name() {
         _ if error.kind() == ErrorKind::WouldBlock => Verdict::Nobody,
         "EINTR" | "ECONNABORTED" | "EPROTO" | "EPERM" | "ENETDOWN" | "ENETUNREACH" | "EHOSTDOWN" | "EHOSTUNREACH"
-        | "ENOPROTOOPT" | "EOPNOTSUPP" | "ETIMEDOUT" => Verdict::Next,
+        | "ENONET" | "ENOPROTOOPT" | "EOPNOTSUPP" | "ETIMEDOUT" => Verdict::Next,
         "EMFILE" | "ENFILE" => Verdict::Shed,
         "ENOBUFS" | "ENOMEM" => Verdict::Pause,
         _ => Verdict::Report,

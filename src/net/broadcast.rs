@@ -9,6 +9,9 @@ use super::Net;
 use crate::connection::Stage;
 use crate::id::SocketId;
 
+/// A message above this size is written to each receiver by itself: places in a segment are 32 bits.
+const LARGEST_SHARED: usize = 1 << 30;
+
 impl Net {
     /// Sends a message to many. It goes out in the next flush, at the latest when the turn's reads are done; in each
     /// connection it keeps its place among the other writes. Who cannot be written to is left out.
@@ -31,6 +34,12 @@ impl Net {
 
     fn broadcast_as(&mut self, sender: Option<SocketId>, to: impl IntoIterator<Item = SocketId>, message: &[u8]) {
         if message.is_empty() {
+            return;
+        }
+        if message.len() > LARGEST_SHARED {
+            to.into_iter().for_each(|id| {
+                self.write(id, message);
+            });
             return;
         }
         let (segment, start, end) = self.segments.append(message);

@@ -21,8 +21,7 @@ impl Net {
     }
 
     fn add_timer(&mut self, delay: Duration, every: Option<Duration>) -> TimerId {
-        // A handler may have taken long, and a loop may not have turned yet.
-        let due = self.timers.after(self.counted_from.max(self.kernel.now()), delay);
+        let due = self.timers.after(self.time_of_call(), delay);
         let id = self.user_timers.insert_with(|_| UserTimer { due, every, referenced: true });
         self.timers.push(due, Alarm::User(id));
         self.referenced_timers += 1;
@@ -34,12 +33,26 @@ impl Net {
     pub fn cancel(&mut self, id: TimerId) -> bool {
         let Some(timer) = self.user_timers.remove(id) else { return false };
         self.referenced_timers -= usize::from(timer.referenced);
-        let timers = &self.user_timers;
-        self.timers.forget_one(|_, alarm| match alarm {
-            Alarm::User(id) => timers.contains(id),
-            _ => true,
-        });
+        self.forget_alarm();
         true
+    }
+
+    /// What a delay that is set by a call counts from. A handler may have taken long, and a loop may not have turned
+    /// yet: the clock of the last wait alone would make the delay too short.
+    pub(super) fn time_of_call(&self) -> Duration {
+        self.counted_from.max(self.kernel.now())
+    }
+
+    /// An entry of the timers stands for nothing any more.
+    pub(super) fn forget_alarm(&mut self) {
+        let (sockets, servers, timers) = (&self.sockets, &self.servers, &self.user_timers);
+        self.timers.forget_one(|due, alarm| match alarm {
+            Alarm::Idle(id) => sockets.get(id).is_some_and(|link| link.connection.idle.is_live(due)),
+            Alarm::Grace(id) => sockets.get(id).is_some_and(|link| link.waits_for_grace(due)),
+            Alarm::Retry(id) => sockets.contains(id),
+            Alarm::Accept(id) => servers.get(id).is_some_and(|server| server.pauses_until(due)),
+            Alarm::User(id) => timers.contains(id),
+        });
     }
 
     /// Whether the timer keeps the loop running.

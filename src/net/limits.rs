@@ -54,6 +54,16 @@ impl Link {
         }
     }
 
+    /// Whether this entry of the timers is the end of its grace period.
+    pub fn waits_for_grace(&self, entry: Due) -> bool {
+        self.limits.as_ref().is_some_and(|limits| limits.grace == Some(entry))
+    }
+
+    /// Whether who sends to it has to wait. Where messages are dropped instead, nobody has.
+    fn holds_senders(&self) -> bool {
+        self.is_above_soft() && self.limits.as_ref().is_some_and(|limits| !limits.drops())
+    }
+
     fn is_above_soft(&self) -> bool {
         self.limits
             .as_ref()
@@ -93,6 +103,9 @@ impl Net {
             return true;
         }
         self.counters.messages_dropped += 1;
+        if let Some(link) = self.sockets.get_mut(id) {
+            link.connection.owe_drain();
+        }
         false
     }
 
@@ -123,31 +136,17 @@ impl Net {
 
     /// Starts or stops the grace period's clock.
     fn run_grace(&mut self, id: SocketId) {
+        let now = self.time_of_call();
         let Some(link) = self.sockets.get_mut(id) else { return };
-        let above = link.is_above_soft();
+        if !link.is_above_soft() {
+            return self.relieve_limited(id);
+        }
         let Some(limits) = &mut link.limits else { return };
         let Some(soft) = limits.options.soft.filter(|_| !limits.drops()) else { return };
-        match (above, limits.grace) {
-            (true, None) => {
-                let due = self.timers.after(self.counted_from, soft.grace);
-                limits.grace = Some(due);
-                self.timers.push(due, Alarm::Grace(id));
-            }
-            (false, Some(_)) => {
-                limits.grace = None;
-                let sockets = &self.sockets;
-                self.timers.forget_one(|due, alarm| match alarm {
-                    Alarm::Grace(id) => {
-                        let limits = sockets.get(id).and_then(|link| link.limits.as_ref());
-                        limits.is_some_and(|limits| limits.grace == Some(due))
-                    }
-                    _ => true,
-                });
-            }
-            _ => {}
-        }
-        if !above {
-            self.release_senders(id);
+        if limits.grace.is_none() {
+            let due = self.timers.after(now, soft.grace);
+            limits.grace = Some(due);
+            self.timers.push(due, Alarm::Grace(id));
         }
     }
 
@@ -171,8 +170,22 @@ impl Net {
     #[inline]
     pub(super) fn relieve(&mut self, id: SocketId) {
         if self.sockets.get(id).is_some_and(|link| link.limits.is_some()) {
-            self.run_grace(id);
+            self.relieve_limited(id);
         }
+    }
+
+    /// It can only stop the clock: what made the queue shorter is no reason to start it, and what a pipe has put there
+    /// is not judged at all.
+    fn relieve_limited(&mut self, id: SocketId) {
+        let Some(link) = self.sockets.get_mut(id) else { return };
+        if link.is_above_soft() {
+            return;
+        }
+        let stopped = link.limits.as_mut().is_some_and(|limits| limits.grace.take().is_some());
+        if stopped {
+            self.forget_alarm();
+        }
+        self.release_senders(id);
     }
 
     /// Judges a receiver in the middle of a turn's broadcasts. One whose queue has passed the soft limit is flushed at
@@ -188,10 +201,7 @@ impl Net {
         self.dispatch_waiting(id);
         self.judge(id);
         if let Some(sender) = sender
-            && self
-                .sockets
-                .get(id)
-                .is_some_and(|link| link.is_above_soft() && link.limits.as_ref().is_some_and(|l| !l.drops()))
+            && self.sockets.get(id).is_some_and(Link::holds_senders)
         {
             self.hold_sender(id, sender);
         }

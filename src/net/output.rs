@@ -157,11 +157,13 @@ impl Net {
     }
 
     /// What waits goes out, unless something is in flight or it is corked.
-    pub(super) fn dispatch_waiting(&mut self, id: SocketId) {
-        let Some(link) = self.sockets.get_mut(id) else { return };
-        if link.connection.next_unit() {
+    /// Says whether anything did.
+    pub(super) fn dispatch_waiting(&mut self, id: SocketId) -> bool {
+        let begins = self.sockets.get_mut(id).is_some_and(|link| link.connection.next_unit());
+        if begins {
             self.dispatch(id);
         }
+        begins
     }
 
     #[inline]
@@ -239,8 +241,9 @@ impl Net {
     pub fn uncork(&mut self, id: SocketId) {
         if let Some(link) = self.sockets.get_mut(id) {
             link.connection.uncork();
-            self.dispatch_waiting(id);
-            self.judge(id);
+            if self.dispatch_waiting(id) {
+                self.judge(id);
+            }
         }
     }
 
@@ -302,8 +305,9 @@ impl Net {
             self.flushes_left += 1;
             return self.unit_is_over(id, *outcome).map_or(Step::Worked, Step::Event);
         }
-        self.dispatch_waiting(id);
-        self.judge(id);
+        if self.dispatch_waiting(id) {
+            self.judge(id);
+        }
         self.finish_if_done(id);
         self.shutdown_if_wanted(id);
         Step::Worked
@@ -386,6 +390,10 @@ fn empty(link: &mut Link, kernel: &mut dyn Kernel, segments: &mut Segments) -> (
         let mut slices = [IoSlice::new(&[]); SLICES_AT_ONCE];
         let count = link.connection.queue.gather(unit - total, segments, &mut slices);
         let offered: usize = slices[..count].iter().map(|slice| slice.len()).sum();
+        if offered == 0 {
+            debug_assert!(false, "a unit counts {unit} bytes, and the queue has only {total}");
+            break;
+        }
         let wrote = match &slices[..count] {
             [one] => kernel.write(handle, one),
             many => kernel.write_vectored(handle, many),

@@ -12,7 +12,7 @@ use super::{Alarm, Net, READ_BUFFER};
 use crate::connection::Received;
 use crate::error::{Error, Syscall};
 use crate::id::SocketId;
-use crate::kernel::{SocketOption, Token};
+use crate::kernel::{Readiness, SocketOption, Token};
 
 /// Bytes read from one connection in one turn: one that sends as fast as it can holds the others up for no longer than
 /// four full reads. What is over is read in the next turn.
@@ -193,6 +193,8 @@ impl Net {
         if !link.is_connecting() {
             return;
         }
+        // A first address that has failed leaves latches that are not the second one's.
+        link.latches = Readiness::default();
         let Some(address) = link.connecting_to.as_ref().map(|to| to.first) else { return };
         let begun = self.kernel.connect(address).and_then(|handle| {
             let registered = self.kernel.register(handle, Token::Socket(id));

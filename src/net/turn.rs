@@ -201,7 +201,7 @@ impl Net {
                 None
             }
             Alarm::Accept(id) => {
-                self.retry_accept(id);
+                self.end_pause(id, entry);
                 None
             }
             Alarm::User(id) => self.expire_user(id, entry),
