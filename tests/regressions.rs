@@ -552,3 +552,26 @@ fn what_a_pipe_carries_is_not_judged_either_when_a_part_of_it_is_taken() {
     }
     assert_eq!(event_loop.state, None);
 }
+
+/// The write that waits for the connection was dropped, and still counted.
+#[test]
+fn what_waits_for_the_connection_is_not_dropped_as_the_oldest() {
+    let limits = OutputLimits { hard: Some(100_000), policy: OutputPolicy::DropOldest, ..OutputLimits::default() };
+    let sim = Sim::new(1);
+    let mut event_loop = EventLoop::on(sim.kernel(), Vec::new());
+    event_loop
+        .listen("10.0.0.1:7", |socket| socket.on_data(|socket, bytes| socket.state.extend_from_slice(bytes)))
+        .unwrap();
+    let options = SocketOptions { output_limits: limits, ..SocketOptions::default() };
+    event_loop
+        .event_loop()
+        .connect_with(options, "10.0.0.1:7", |client| {
+            client.write(vec![b'x'; 300_000]);
+            client.write(b"dropped");
+        })
+        .unwrap();
+    for _ in 0..100 {
+        event_loop.turn(Some(ms(1))).unwrap();
+    }
+    assert_eq!(event_loop.state, vec![b'x'; 300_000]);
+}

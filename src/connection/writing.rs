@@ -382,6 +382,14 @@ impl Connection {
         }
     }
 
+    /// What is left of the write in flight, or of the one that waits for the connection.
+    pub fn unsent_in_unit(&self) -> usize {
+        match self.unit {
+            Unit::None => 0,
+            Unit::Parked(unsent) | Unit::InFlight { unsent, .. } => unsent,
+        }
+    }
+
     /// Node's `writable`: `write` is allowed.
     #[inline]
     pub fn is_writable(&self) -> bool {

@@ -232,7 +232,8 @@ impl Net {
     fn drop_oldest_above(&mut self, id: SocketId, hard: usize) {
         let Some(link) = self.sockets.get_mut(id) else { return };
         let mut later = Later { id, queue: &mut self.deferred };
-        let keep = link.connection.unsent_in_flight();
+        // What is on its way stays, also when it waits for the connection: it is counted as a write already.
+        let keep = link.connection.unsent_in_unit();
         while link.connection.queue.unsent() > hard {
             let Some(length) = link.connection.queue.drop_oldest(keep, &mut self.segments) else { return };
             link.connection.dropped(length, &mut later);
