@@ -21,7 +21,7 @@ fn log_gives_the_reason(room: &Daemon, client: &Client, name: &str) {
     });
 }
 
-/// The room of the issue: 200 guests. The first never reads. The second says 12 MB and more, a batch at a time; after
+/// A room of 200 guests. The first never reads. The second says 12 MB and more, a batch at a time; after
 /// each batch all others have heard all of it, so none of *them* is ever far behind.
 #[test]
 fn one_stuck_reader_among_200_delays_nobody() {
