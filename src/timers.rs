@@ -70,6 +70,18 @@ impl<K: Ord + Copy> Timers<K> {
         self.heap.peek().map(|Reverse((due, _))| due.time())
     }
 
+    /// As [`Timers::next`], after the entries before it that stand for nothing were dropped.
+    pub fn next_live(&mut self, is_live: impl Fn(Due, K) -> bool) -> Option<Duration> {
+        while self.stale > 0
+            && let Some(Reverse((due, what))) = self.heap.peek()
+            && !is_live(*due, *what)
+        {
+            self.heap.pop();
+            self.stale -= 1;
+        }
+        self.next()
+    }
+
     /// Says that an entry of the heap stands for nothing any more. `is_live` says of each whether it still does, when
     /// it is time to drop the others.
     pub fn forget_one(&mut self, is_live: impl Fn(Due, K) -> bool) {
@@ -114,6 +126,19 @@ mod tests {
         timers.push(due, ());
         assert_eq!(timers.pop(Duration::from_micros(110_999)), None);
         assert!(timers.pop(ms(111)).is_some());
+    }
+
+    #[test]
+    fn a_timer_that_was_cancelled_wakes_nobody() {
+        let mut timers = Timers::new();
+        for (delay, what) in [(10, 'a'), (20, 'b'), (30, 'c')] {
+            let due = timers.after(ms(0), ms(delay));
+            timers.push(due, what);
+        }
+        timers.forget_one(|_, what| what == 'c');
+        timers.forget_one(|_, what| what == 'c');
+        assert_eq!(timers.next(), Some(ms(10)));
+        assert_eq!(timers.next_live(|_, what| what == 'c'), Some(ms(30)));
     }
 
     #[test]

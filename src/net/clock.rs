@@ -2,9 +2,13 @@
 
 use std::time::Duration;
 
+use super::accept::Server;
+use super::link::Link;
 use super::ticks::Deferred;
 use super::{Alarm, Net, UserTimer};
-use crate::id::TimerId;
+use crate::arena::Arena;
+use crate::id::{ServerId, SocketId, TimerId};
+use crate::timers::Due;
 
 impl Net {
     /// A timer that is due once, after `delay`: at least 1 ms, at most 2^31 - 1 ms, never early.
@@ -46,13 +50,13 @@ impl Net {
     /// An entry of the timers stands for nothing any more.
     pub(super) fn forget_alarm(&mut self) {
         let (sockets, servers, timers) = (&self.sockets, &self.servers, &self.user_timers);
-        self.timers.forget_one(|due, alarm| match alarm {
-            Alarm::Idle(id) => sockets.get(id).is_some_and(|link| link.connection.idle.is_live(due)),
-            Alarm::Grace(id) => sockets.get(id).is_some_and(|link| link.waits_for_grace(due)),
-            Alarm::Retry(id) => sockets.contains(id),
-            Alarm::Accept(id) => servers.get(id).is_some_and(|server| server.pauses_until(due)),
-            Alarm::User(id) => timers.contains(id),
-        });
+        self.timers.forget_one(|due, alarm| is_live(sockets, servers, timers, due, alarm));
+    }
+
+    /// When the earliest entry that stands for something is due: what was cancelled must not wake a loop that sleeps.
+    pub(super) fn next_alarm(&mut self) -> Option<Duration> {
+        let (sockets, servers, timers) = (&self.sockets, &self.servers, &self.user_timers);
+        self.timers.next_live(|due, alarm| is_live(sockets, servers, timers, due, alarm))
     }
 
     /// Whether the timer keeps the loop running.
@@ -73,5 +77,22 @@ impl Net {
     #[doc(alias = "nextTick")]
     pub fn next_tick(&mut self, number: u64) {
         self.deferred.push_back(Deferred::User(number));
+    }
+}
+
+/// Whether an entry of the timers still stands for something.
+fn is_live(
+    sockets: &Arena<SocketId, Link>,
+    servers: &Arena<ServerId, Server>,
+    timers: &Arena<TimerId, UserTimer>,
+    due: Due,
+    alarm: Alarm,
+) -> bool {
+    match alarm {
+        Alarm::Idle(id) => sockets.get(id).is_some_and(|link| link.connection.idle.is_live(due)),
+        Alarm::Grace(id) => sockets.get(id).is_some_and(|link| link.waits_for_grace(due)),
+        Alarm::Retry(id) => sockets.get(id).is_some_and(|link| link.handle.is_some()),
+        Alarm::Accept(id) => servers.get(id).is_some_and(|server| server.pauses_until(due)),
+        Alarm::User(id) => timers.contains(id),
     }
 }

@@ -106,7 +106,7 @@ impl Net {
             Some(Duration::ZERO)
         } else {
             let max_wait = max_wait.map(|wait| self.kernel.now().saturating_add(wait));
-            [max_wait, self.timers.next()].into_iter().flatten().min()
+            [max_wait, self.next_alarm()].into_iter().flatten().min()
         };
         let mut found = std::mem::take(&mut self.found);
         let waited = self.kernel.wait(deadline, &mut found);
