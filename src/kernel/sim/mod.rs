@@ -26,28 +26,103 @@
 //! ```
 //!
 //! What it models is TCP as Linux shows it to a program: bounded buffers, FIN, RST and which error the next call gives,
-//! readiness as edges in the order in which they arose. It does not model packets, windows or retransmission.
+//! Nagle's rule, keep-alive and the other ways in which a system loses patience, readiness as edges in the order in
+//! which they arose. It does not model packets, windows or congestion.
 //!
 //! ```text
 //!   write ──▶ [ on the way: a delay, or a partition ] ──▶ inbox of the other end ──▶ read
 //!             └────────────── both count against the buffer's bound ───────────┘
 //! ```
+//!
+//! A partition in the middle of a conversation, and what a server does about it:
+//!
+//! ```
+//! use std::collections::HashMap;
+//! use std::time::Duration;
+//! use tidegate::sim::Sim;
+//! use tidegate::{EventLoop, SocketId};
+//!
+//! // The server under test: a room that forgets whoever it has not heard for a minute. (An idle timeout would not do:
+//! // as in Node, what the room writes to a guest counts as activity.)
+//! let sim = Sim::new(7);
+//! let mut room = EventLoop::on(sim.kernel(), HashMap::<SocketId, Duration>::new());
+//! room.listen("10.0.0.1:7000", |guest| {
+//!     let id = guest.id();
+//!     guest.state.insert(id, guest.net.now());
+//!     guest.on_data(move |guest, line| {
+//!         guest.state.insert(id, guest.net.now());
+//!         let everybody: Vec<_> = guest.state.keys().copied().collect();
+//!         guest.net.broadcast(everybody, line);
+//!     });
+//!     guest.on_close(move |guest, _| {
+//!         guest.state.remove(&id);
+//!     });
+//! })?;
+//! room.every(Duration::from_secs(5), |on| {
+//!     let now = on.net.now();
+//!     for (id, heard) in &*on.state {
+//!         if now > *heard + Duration::from_secs(60) {
+//!             on.net.destroy(*id);
+//!         }
+//!     }
+//! });
+//!
+//! // Two guests, each on a machine of its own; each speaks every 20 s.
+//! let guest = || {
+//!     let mut guest = EventLoop::on(sim.kernel(), String::new());
+//!     let id = guest.connect("10.0.0.1:7000", |me| me.on_text(|me, text| me.state.push_str(text)))?;
+//!     guest.every(Duration::from_secs(20), move |on| {
+//!         on.net.write(id, b"still here\n");
+//!     });
+//!     Ok::<_, tidegate::Error>(guest)
+//! };
+//! let (mut anna, mut bert) = (guest()?, guest()?);
+//! sim.run(&mut [&mut room, &mut anna, &mut bert], Duration::from_secs(30))?;
+//! assert_eq!(room.state.len(), 2);
+//!
+//! // Bert's network goes away for two minutes. The room forgets him, and goes on with Anna.
+//! let bert_is_at = "10.1.0.3".parse().unwrap();
+//! sim.partition(bert_is_at, true);
+//! sim.run(&mut [&mut room, &mut anna, &mut bert], Duration::from_secs(150))?;
+//! assert_eq!(room.state.len(), 1);
+//! let heard = bert.state.len();
+//!
+//! // It comes back: he finds out at once that the room has not waited for him.
+//! sim.partition(bert_is_at, false);
+//! sim.run(&mut [&mut room, &mut anna, &mut bert], Duration::from_secs(151))?;
+//! assert_eq!(bert.net.sockets(), 0);
+//! assert!(heard < anna.state.len());
+//! # Ok::<(), tidegate::Error>(())
+//! ```
+//!
+//! A failing run is found again by its seed. [`Sim::keep_trace`] writes down every call and everything that arrives,
+//! and [`Sim::fingerprint`] tells whether two runs were the same.
 
+mod fault;
+mod wire;
 mod world;
 
 use std::cell::RefCell;
-use std::collections::VecDeque;
 use std::fmt;
 use std::io::{self, IoSlice};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::{Handle, Inherit, Kernel, Readiness, Ready, SocketOption, Token};
-use world::{End, Kind, Machine, World, errno, os, would_block};
+use rustix::io::Errno;
+
+pub use fault::{Call, Fault, Short};
+
+use super::{Handle, Inherit, Kernel, Ready, SocketOption, Token};
+use fault::{Fate, os};
+use world::{Machine, Stream, World, at};
 
 /// What a connection holds on its way in one direction: what Linux's loopback does.
 const LOOPBACK_BUFFER: usize = 3_900_000;
+
+/// What it holds after a first write of 4 to 16 KiB: such a segment fills the receiver's pages well, and Linux widens the
+/// window (tcp_grow_window). Measured as 4,007,936 to 4,036,608; after any other, 3.88 to 3.96 MB.
+const WIDENED_BUFFER: usize = 4_016_128;
 
 /// How a simulated network behaves. The defaults are those of a loopback: no delay, nothing random, and each turn of a
 /// loop takes 10 us.
@@ -61,6 +136,8 @@ pub struct Weather {
     pub delay: Duration,
     /// Of a thousand reads and writes, so many are short.
     pub short: u32,
+    /// Of a thousand edges, so many are told one wait later than they could be.
+    pub late: u32,
     /// Of a thousand waits, so many tell a readiness that is none.
     pub spurious: u32,
     /// Of a thousand reads and writes, so many are interrupted.
@@ -69,7 +146,9 @@ pub struct Weather {
     pub resets: u32,
     /// Of a thousand writes, so many find no buffer space, which no edge ends.
     pub no_buffers: u32,
-    /// The most descriptors.
+    /// Of a thousand calls of any kind, so many fail with one of the errors that they can give ([`Call::errors`]).
+    pub faults: u32,
+    /// The most descriptors of a machine.
     pub descriptors: usize,
 }
 
@@ -80,11 +159,23 @@ impl Default for Weather {
             buffer: LOOPBACK_BUFFER,
             delay: Duration::ZERO,
             short: 0,
+            late: 0,
             spurious: 0,
             interrupted: 0,
             resets: 0,
             no_buffers: 0,
+            faults: 0,
             descriptors: 20_000,
+        }
+    }
+}
+
+impl Weather {
+    /// What is held on the way to a receiver.
+    fn buffer_of(&self, receiver: &Stream) -> usize {
+        match self.buffer {
+            LOOPBACK_BUFFER if receiver.widened => WIDENED_BUFFER,
+            buffer => buffer,
         }
     }
 }
@@ -125,27 +216,73 @@ impl Sim {
     }
 
     /// Cuts the network between this address and all others, or heals it: what is sent meanwhile arrives afterwards.
+    /// Nobody waits for ever: a connect ends after 127 s, a write that nobody acknowledges breaks its connection after
+    /// 15 minutes, keep-alive after its times, each with `ETIMEDOUT`.
+    ///
+    /// The loops' own addresses, for what they connect, are 10.1.0.1 for the first kernel, 10.1.0.2 for the second, and
+    /// so on; a server's is the one that it listens on.
     pub fn partition(&self, address: IpAddr, cut: bool) {
         let mut world = self.world.borrow_mut();
-        if cut {
-            world.cut.push(address);
-        } else {
-            world.cut.retain(|other| *other != address);
-            world.deliver_what_waited();
-        }
+        if cut { world.cut_off(address) } else { world.heal(address) }
     }
 
-    /// Has the call with this number, counted from 0 over all loops, fail with this error number.
-    pub fn fail_call(&self, number: u64, errno: i32) {
-        self.world.borrow_mut().failures.insert(number, errno);
+    /// The machine with this address loses power: its connections are gone, and nobody is told. Who writes to one is
+    /// answered with a reset, unless there is a partition too. Its own loop hears nothing any more; drop it.
+    pub fn lose_power(&self, address: IpAddr) {
+        self.world.borrow_mut().lose_power(address);
+    }
+
+    /// Plans what comes of the call with this number, counted from 0 over all loops.
+    pub fn fail_call(&self, number: u64, fault: Fault) {
+        self.world.borrow_mut().record.planned.insert(number, fault);
     }
 
     /// How many calls there were that can fail.
     pub fn calls(&self) -> u64 {
-        self.world.borrow().calls
+        self.world.borrow().record.next
     }
 
-    /// How many descriptors are open on all machines together.
+    /// From now on, writes down which call each was; [`Sim::called`] tells. So a test fails each of them in turn.
+    pub fn keep_calls(&self) {
+        self.world.borrow_mut().record.calls = Some(Vec::new());
+    }
+
+    /// The calls since [`Sim::keep_calls`], in order.
+    pub fn called(&self) -> Vec<Call> {
+        self.world.borrow().record.calls.clone().unwrap_or_default()
+    }
+
+    /// Keeps the last `lines` lines of a trace: every call with its answer, and all that arrives. 0 keeps none.
+    pub fn keep_trace(&self, lines: usize) {
+        self.world.borrow_mut().record.keep_lines(lines);
+    }
+
+    /// Adds a line of a test's own to the trace.
+    pub fn note(&self, what: impl fmt::Display) {
+        let mut world = self.world.borrow_mut();
+        let now = world.now;
+        world.record.line(|| format!("{} {what}", at(now)));
+    }
+
+    /// The trace as text, the oldest line first.
+    pub fn trace(&self) -> String {
+        self.world.borrow().record.text()
+    }
+
+    /// A number made of every call, its answer and all that has arrived. Two runs that have the same were the same.
+    pub fn fingerprint(&self) -> u64 {
+        self.world.borrow().record.fingerprint
+    }
+
+    /// Looks at the network's own books.
+    ///
+    /// # Errors
+    /// What does not add up: then the simulator is wrong, not who runs on it.
+    pub fn check(&self) -> Result<(), String> {
+        self.world.borrow().check()
+    }
+
+    /// How many descriptors are open on all machines together; a connection that waits to be accepted counts.
     pub fn descriptors(&self) -> usize {
         self.world.borrow().ends.len()
     }
@@ -220,6 +357,30 @@ impl fmt::Debug for SimKernel {
     }
 }
 
+impl SimKernel {
+    fn call(
+        &self,
+        call: Call,
+        handle: Option<Handle>,
+        carry_out: impl FnOnce(&mut World, Fate) -> io::Result<usize>,
+    ) -> io::Result<usize> {
+        let end = handle.map_or(usize::MAX, |handle| handle.0 as usize);
+        self.world.borrow_mut().call(call, end, carry_out)
+    }
+}
+
+/// Its process has ended: the system closes what it has left open.
+impl Drop for SimKernel {
+    fn drop(&mut self) {
+        let mut world = self.world.borrow_mut();
+        let left: Vec<usize> =
+            world.ends.iter().filter(|(_, end)| end.machine == self.machine).map(|(end, _)| end).collect();
+        for end in left {
+            world.close(end, false);
+        }
+    }
+}
+
 impl Kernel for SimKernel {
     fn now(&self) -> Duration {
         self.world.borrow().now
@@ -241,117 +402,59 @@ impl Kernel for SimKernel {
             };
             world.advance(next);
         }
-        let (spurious, ends) = (world.weather.spurious, world.ends.capacity() as u64);
-        if world.happens(spurious) {
-            let end = world.random(ends) as usize;
-            if world.ends.get(end).is_some_and(|found| found.machine == self.machine) {
-                world.edge(end);
-            }
-        }
-        let machine = &mut world.machines[self.machine];
-        ready.extend(machine.signals.drain(..).map(Ready::Signal));
-        let edges = std::mem::take(&mut machine.edges);
-        for end in edges {
-            let readiness = world.readiness(end);
-            if let Some(found) = world.ends.get_mut(end) {
-                found.has_edge = false;
-                if let Some(token) = found.token {
-                    ready.push(Ready::Io { token, readiness });
-                }
-            }
-        }
+        world.tell(self.machine, ready);
         Ok(())
     }
 
-    fn listen(&mut self, address: SocketAddr, backlog: u32, _inherit: &Inherit) -> io::Result<Handle> {
-        let mut world = self.world.borrow_mut();
-        world.call()?;
-        world.has_descriptor(self.machine)?;
-        let port = if address.port() == 0 { world.free_port() } else { address.port() };
-        let address = SocketAddr::new(address.ip(), port);
-        if world.listeners.contains_key(&address) {
-            return Err(os(errno::ADDRINUSE));
-        }
-        let kind = Kind::Listener { waiting: VecDeque::new(), backlog: backlog as usize };
-        let end = world.open(self.machine, address, kind);
-        world.listeners.insert(address, end);
+    fn listen(&mut self, address: SocketAddr, backlog: u32, inherit: &Inherit) -> io::Result<Handle> {
+        let (machine, inherit) = (self.machine, *inherit);
+        let end = self.call(Call::Listen, None, |world, _| world.listen(machine, address, backlog, inherit))?;
         Ok(Handle(end as u32))
     }
 
     fn accept(&mut self, listener: Handle) -> io::Result<(Handle, SocketAddr)> {
-        let mut world = self.world.borrow_mut();
-        world.call()?;
-        let bound = world.weather.descriptors;
-        let open = world.ends.iter().filter(|(_, end)| end.machine == self.machine && end.token.is_some()).count();
-        let Some(End { kind: Kind::Listener { waiting, .. }, .. }) = world.ends.get_mut(listener.0 as usize) else {
-            return Err(os(errno::BADF));
-        };
-        if waiting.is_empty() {
-            return Err(would_block());
-        }
-        if open >= bound {
-            return Err(os(errno::MFILE));
-        }
-        let Some(end) = waiting.pop_front() else { return Err(would_block()) };
-        let remote = world.stream(end).and_then(|stream| stream.remote);
-        Ok((Handle(end as u32), remote.unwrap_or(SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), 0))))
+        let mut from = None;
+        let end = self.call(Call::Accept, Some(listener), |world, _| {
+            let (end, remote) = world.accept(listener.0 as usize)?;
+            from = Some(remote);
+            Ok(end)
+        })?;
+        from.map(|from| (Handle(end as u32), from)).ok_or_else(|| os(Errno::BADF))
     }
 
     fn shed(&mut self, listener: Handle) -> io::Result<bool> {
-        let mut world = self.world.borrow_mut();
-        let Some(End { kind: Kind::Listener { waiting, .. }, .. }) = world.ends.get_mut(listener.0 as usize) else {
-            return Err(os(errno::BADF));
-        };
-        let Some(end) = waiting.pop_front() else { return Ok(false) };
-        world.close(end, false);
-        Ok(true)
+        self.world.borrow_mut().shed(listener.0 as usize)
     }
 
     fn connect(&mut self, address: SocketAddr) -> io::Result<Handle> {
-        let mut world = self.world.borrow_mut();
-        world.call()?;
-        world.has_descriptor(self.machine)?;
-        Ok(Handle(world.connect(self.machine, address) as u32))
+        let machine = self.machine;
+        let end = self.call(Call::Connect, None, |world, _| world.connect(machine, address))?;
+        Ok(Handle(end as u32))
     }
 
     fn connected(&mut self, socket: Handle) -> io::Result<bool> {
-        let mut world = self.world.borrow_mut();
-        world.call()?;
-        let Some(stream) = world.stream_mut(socket.0 as usize) else { return Err(os(errno::BADF)) };
-        match (stream.connected, stream.error.take()) {
-            (_, Some(errno)) => Err(os(errno)),
-            (Some(Err(errno)), _) => Err(os(errno)),
-            (Some(Ok(())), _) => Ok(true),
-            (None, _) => Ok(false),
-        }
+        self.call(Call::Connected, Some(socket), |world, _| world.connected(socket.0 as usize).map(usize::from))
+            .map(|connected| connected != 0)
     }
 
     fn register(&mut self, handle: Handle, token: Token) -> io::Result<()> {
-        let mut world = self.world.borrow_mut();
-        world.call()?;
-        let end = handle.0 as usize;
-        let Some(found) = world.ends.get_mut(end) else { return Err(os(errno::BADF)) };
-        found.token = Some(token);
-        if world.readiness(end) != Readiness::default() {
-            world.edge(end);
-        }
-        Ok(())
+        self.call(Call::Register, Some(handle), |world, _| world.register(handle.0 as usize, token).map(|()| 0)).map(drop)
     }
 
     fn read(&mut self, socket: Handle, buffer: &mut [u8]) -> io::Result<usize> {
-        self.world.borrow_mut().read(socket.0 as usize, buffer)
+        self.call(Call::Read, Some(socket), |world, fate| world.read(socket.0 as usize, buffer, fate))
     }
 
     fn write(&mut self, socket: Handle, bytes: &[u8]) -> io::Result<usize> {
-        self.world.borrow_mut().write(socket.0 as usize, &[IoSlice::new(bytes)])
+        self.write_vectored(socket, &[IoSlice::new(bytes)])
     }
 
     fn write_vectored(&mut self, socket: Handle, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        self.world.borrow_mut().write(socket.0 as usize, slices)
+        self.call(Call::Write, Some(socket), |world, fate| world.write(socket.0 as usize, slices, fate))
     }
 
     fn shutdown(&mut self, socket: Handle) -> io::Result<()> {
-        self.world.borrow_mut().shutdown(socket.0 as usize)
+        self.call(Call::Shutdown, Some(socket), |world, _| world.shutdown(socket.0 as usize).map(|()| 0)).map(drop)
     }
 
     fn close(&mut self, handle: Handle) {
@@ -362,14 +465,15 @@ impl Kernel for SimKernel {
         self.world.borrow_mut().close(socket.0 as usize, true);
     }
 
-    fn set_option(&mut self, socket: Handle, _option: SocketOption) -> io::Result<()> {
-        let mut world = self.world.borrow_mut();
-        world.call()?;
-        world.ends.get(socket.0 as usize).map(|_| ()).ok_or_else(|| os(errno::BADF))
+    fn set_option(&mut self, socket: Handle, option: SocketOption) -> io::Result<()> {
+        self.call(Call::SetOption, Some(socket), |world, _| {
+            world.set_option(socket.0 as usize, option).map(|()| 0)
+        })
+        .map(drop)
     }
 
     fn local_address(&self, handle: Handle) -> io::Result<SocketAddr> {
-        self.world.borrow().ends.get(handle.0 as usize).map(|end| end.local).ok_or_else(|| os(errno::BADF))
+        self.world.borrow().ends.get(handle.0 as usize).map(|end| end.local).ok_or_else(|| os(Errno::BADF))
     }
 
     fn watch_signal(&mut self, signal: i32) -> io::Result<()> {

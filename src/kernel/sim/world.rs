@@ -1,255 +1,518 @@
 //! The simulated network itself: its ends, what is on its way between them, and its clock.
 //!
-//! It knows no loop: it is told which call is made on which end, and keeps for each machine the edges that its loop has
-//! not been told. What a call answers is what Linux's TCP answers, named where it is not obvious.
+//! It knows no loop: it keeps for each machine the edges that its loop has not been told. What a call does is in
+//! `wire.rs`; what is here happens by itself, when its time has come.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::io::{self, IoSlice};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
+use rustix::io::Errno;
 use slab::Slab;
 
 use super::Weather;
-use crate::kernel::{Readiness, Token};
+use super::fault::Record;
+use crate::kernel::{Inherit, KeepAlive, Readiness, Ready, Token};
 
 /// The first port that the system gives away.
 const FIRST_FREE_PORT: u16 = 32768;
 
+/// How long Linux tries to connect to nobody: six retries, each after twice the time (tcp_syn_retries).
+const CONNECT_PATIENCE: Duration = Duration::from_secs(127);
+
+/// How long Linux sends again what nobody acknowledges (tcp_retries2 of 15).
+const WRITE_PATIENCE: Duration = Duration::from_millis(924_600);
+
+/// The first probe of an idle connection, where the program has not said (tcp_keepalive_time).
+const SYSTEM_KEEP_ALIVE: Duration = Duration::from_secs(7200);
+
+/// Ten probes, one a second.
+const PROBES: Duration = Duration::from_secs(10);
+
 /// All that there is.
 pub(super) struct World {
-    pub(super) now: Duration,
-    pub(super) seed: u64,
-    pub(super) weather: Weather,
-    pub(super) machines: Vec<Machine>,
-    pub(super) ends: Slab<End>,
-    pub(super) listeners: HashMap<SocketAddr, usize>,
-    pub(super) next_port: u16,
-    /// What is on its way, by the time of its arrival.
-    pub(super) on_the_way: BTreeMap<(Duration, u64), (u64, Arrival)>,
-    pub(super) next_arrival: u64,
-    pub(super) next_serial: u64,
-    pub(super) cut: Vec<IpAddr>,
-    pub(super) failures: HashMap<u64, i32>,
-    pub(super) calls: u64,
+    pub now: Duration,
+    pub seed: u64,
+    pub weather: Weather,
+    pub machines: Vec<Machine>,
+    pub ends: Slab<End>,
+    pub listeners: HashMap<SocketAddr, usize>,
+    next_port: u16,
+    /// What is on its way, by the time of its arrival, then by its number.
+    on_the_way: BTreeMap<(Duration, u64), Arrival>,
+    /// What stands before a partition, by its number.
+    held: BTreeMap<u64, Arrival>,
+    next_number: u64,
+    next_serial: u64,
+    cut: Vec<IpAddr>,
+    pub record: Record,
 }
 
 /// What belongs to one loop.
 #[derive(Default)]
 pub(super) struct Machine {
     /// Handles with an edge that was not told yet, in the order of the edges.
-    pub(super) edges: VecDeque<usize>,
-    pub(super) watched: Vec<i32>,
-    pub(super) signals: VecDeque<i32>,
+    pub edges: VecDeque<usize>,
+    pub watched: Vec<i32>,
+    pub signals: VecDeque<i32>,
+    pub descriptors: usize,
 }
 
-/// One descriptor.
+/// One descriptor, or a connection that waits to be accepted.
 pub(super) struct End {
     /// No two have the same, ever: what is on its way to one that has closed must not reach the next in its slot.
-    pub(super) serial: u64,
-    pub(super) machine: usize,
-    pub(super) token: Option<Token>,
-    pub(super) has_edge: bool,
-    pub(super) local: SocketAddr,
-    pub(super) kind: Kind,
+    pub serial: u64,
+    pub machine: usize,
+    pub token: Option<Token>,
+    pub has_edge: bool,
+    pub has_descriptor: bool,
+    pub local: SocketAddr,
+    pub kind: Kind,
 }
 
 pub(super) enum Kind {
-    Listener { waiting: VecDeque<usize>, backlog: usize },
+    Listener { waiting: VecDeque<usize>, backlog: usize, inherit: Inherit },
     Stream(Stream),
 }
 
 #[derive(Default)]
 pub(super) struct Stream {
-    pub(super) remote: Option<SocketAddr>,
-    /// The other end's descriptor, while it is open.
-    pub(super) peer: Option<usize>,
-    pub(super) connected: Option<Result<(), i32>>,
-    pub(super) inbox: VecDeque<u8>,
+    pub remote: Option<SocketAddr>,
+    /// The other end, while it is open.
+    pub peer: Option<usize>,
+    pub connected: Option<Result<(), Errno>>,
+    pub inbox: VecDeque<u8>,
     /// Bytes on their way here.
-    pub(super) coming: usize,
+    pub coming: usize,
+    /// Bytes that were ever read here, and taken from writes here.
+    pub bytes_read: u64,
+    pub bytes_taken: u64,
+    /// The first that came has widened the window.
+    pub widened: bool,
     /// The peer's end has come.
-    pub(super) ended: bool,
+    pub ended: bool,
     /// What the next call is told, once.
-    pub(super) error: Option<i32>,
-    pub(super) broken: bool,
-    pub(super) shut: bool,
+    pub error: Option<Errno>,
+    pub broken: bool,
+    pub shut: bool,
     /// A write was refused: the next room is an edge.
-    pub(super) wants_room: bool,
-    pub(super) last_arrival: Duration,
+    pub wants_room: bool,
+    pub no_delay: bool,
+    pub keep_alive: Option<KeepAlive>,
+    /// When what was written last is acknowledged: until then a small write waits (Nagle's rule).
+    pub acknowledged: Duration,
+    /// Since when nobody acknowledges what was sent from here: a partition holds it up.
+    pub unheard_since: Option<Duration>,
+    /// Since when nobody answers the probes of keep-alive.
+    pub probing_since: Option<Duration>,
+    /// What arrives here keeps its order.
+    pub last_arrival: Duration,
+    /// Its machine has lost power: nobody will ever hear of it again.
+    pub dead: bool,
 }
 
-pub(super) enum Arrival {
-    Bytes(usize, Vec<u8>),
-    Fin(usize),
-    Reset(usize),
-    Connected(usize),
-    Refused(usize, i32),
+/// Something on its way to an end.
+pub(super) struct Arrival {
+    pub to: usize,
+    serial: u64,
+    pub what: What,
 }
 
-pub(super) mod errno {
-    use rustix::io::Errno;
-
-    pub const CONNRESET: i32 = Errno::CONNRESET.raw_os_error();
-    pub const PIPE: i32 = Errno::PIPE.raw_os_error();
-    pub const CONNREFUSED: i32 = Errno::CONNREFUSED.raw_os_error();
-    pub const NOBUFS: i32 = Errno::NOBUFS.raw_os_error();
-    pub const INTR: i32 = Errno::INTR.raw_os_error();
-    pub const MFILE: i32 = Errno::MFILE.raw_os_error();
-    pub const ADDRINUSE: i32 = Errno::ADDRINUSE.raw_os_error();
-    pub const NOTCONN: i32 = Errno::NOTCONN.raw_os_error();
-    pub const BADF: i32 = Errno::BADF.raw_os_error();
-}
-
-pub(super) fn os(errno: i32) -> io::Error {
-    io::Error::from_raw_os_error(errno)
-}
-
-pub(super) fn would_block() -> io::Error {
-    io::ErrorKind::WouldBlock.into()
+#[derive(Debug)]
+pub(super) enum What {
+    /// The connect of this end, seen by whom it connects to.
+    Syn {
+        attempt: u32,
+    },
+    Connected,
+    Refused(Errno),
+    Bytes(Vec<u8>),
+    Fin,
+    Reset,
+    /// Its system may have lost patience with a peer that it has not heard of. It comes from nowhere, and no partition
+    /// holds it up.
+    Patience,
 }
 
 impl World {
-    pub(super) fn new(seed: u64, weather: Weather) -> Self {
+    pub fn new(seed: u64, weather: Weather) -> Self {
         World {
             now: Duration::ZERO,
             // A generator of this kind must not begin at zero.
-            seed: seed ^ 0x9e37_79b9_7f4a_7c15,
+            seed: (seed ^ 0x9e37_79b9_7f4a_7c15).max(1),
             weather,
             machines: Vec::new(),
             ends: Slab::new(),
             listeners: HashMap::new(),
             next_port: FIRST_FREE_PORT,
             on_the_way: BTreeMap::new(),
-            next_arrival: 0,
+            held: BTreeMap::new(),
+            next_number: 0,
             next_serial: 0,
             cut: Vec::new(),
-            failures: HashMap::new(),
-            calls: 0,
+            record: Record::default(),
         }
     }
 
     /// xorshift64: enough for weather.
-    pub(super) fn random(&mut self, bound: u64) -> u64 {
+    pub fn random(&mut self, bound: u64) -> u64 {
         self.seed ^= self.seed << 13;
         self.seed ^= self.seed >> 7;
         self.seed ^= self.seed << 17;
         self.seed % bound.max(1)
     }
 
-    pub(super) fn happens(&mut self, of_a_thousand: u32) -> bool {
+    /// Draws. What never happens draws nothing, so that a calm network gives a test all the numbers.
+    pub fn happens(&mut self, of_a_thousand: u32) -> bool {
         of_a_thousand > 0 && self.random(1000) < u64::from(of_a_thousand)
     }
 
-    /// Counts a call, and fails it if a test has said so.
-    pub(super) fn call(&mut self) -> io::Result<()> {
-        let number = self.calls;
-        self.calls += 1;
-        match self.failures.remove(&number) {
-            Some(errno) => Err(os(errno)),
-            None => Ok(()),
+    // ---- ends -----------------------------------------------------------------------------------------------------------
+
+    pub fn open(&mut self, machine: usize, local: SocketAddr, kind: Kind) -> usize {
+        let serial = self.next_serial;
+        self.next_serial += 1;
+        self.ends.insert(End { serial, machine, token: None, has_edge: false, has_descriptor: false, local, kind })
+    }
+
+    pub fn stream(&self, end: usize) -> Option<&Stream> {
+        match self.ends.get(end) {
+            Some(End { kind: Kind::Stream(stream), .. }) => Some(stream),
+            _ => None,
         }
     }
 
-    // ---- time ---------------------------------------------------------------------------------------------------------
+    pub fn stream_mut(&mut self, end: usize) -> Option<&mut Stream> {
+        match self.ends.get_mut(end) {
+            Some(End { kind: Kind::Stream(stream), .. }) => Some(stream),
+            _ => None,
+        }
+    }
 
-    pub(super) fn next_arrival(&self) -> Option<Duration> {
+    pub fn free_port(&mut self) -> u16 {
+        let port = self.next_port;
+        self.next_port = self.next_port.checked_add(1).unwrap_or(FIRST_FREE_PORT);
+        port
+    }
+
+    /// An end as a person reads it in a trace.
+    pub fn name(&self, end: usize) -> String {
+        let Some(found) = self.ends.get(end) else { return format!("(closed {end})") };
+        match &found.kind {
+            Kind::Listener { .. } => found.local.to_string(),
+            Kind::Stream(stream) => match stream.remote {
+                Some(remote) => format!("{} - {remote}", found.local),
+                None => found.local.to_string(),
+            },
+        }
+    }
+
+    pub fn name_if_traced(&self, end: usize) -> String {
+        if self.record.keeps_lines() { self.name(end) } else { String::new() }
+    }
+
+    // ---- time -----------------------------------------------------------------------------------------------------------
+
+    pub fn next_arrival(&self) -> Option<Duration> {
         self.on_the_way.keys().next().map(|(time, _)| *time)
     }
 
     /// Moves the clock, and lets everything arrive that is due.
-    pub(super) fn advance(&mut self, to: Duration) {
+    pub fn advance(&mut self, to: Duration) {
         self.now = self.now.max(to);
         while let Some(entry) = self.on_the_way.first_entry()
             && entry.key().0 <= self.now
         {
-            let (serial, arrival) = entry.remove();
-            self.arrive(serial, arrival);
+            let ((_, number), arrival) = entry.remove_entry();
+            self.arrive(number, arrival);
         }
     }
 
-    /// Sends something to an end. It keeps its place behind what was sent there before.
-    pub(super) fn send(&mut self, to: usize, arrival: Arrival) {
+    /// Sends something to an end. It keeps its place behind what was sent there before. True if it is there already.
+    pub fn send(&mut self, to: usize, what: What) -> bool {
+        self.send_no_sooner(to, what, Duration::ZERO)
+    }
+
+    /// As [`World::send`], to arrive at `earliest` at the earliest.
+    pub fn send_no_sooner(&mut self, to: usize, what: What, earliest: Duration) -> bool {
         let longest = self.weather.delay.as_micros() as u64;
         let delay = Duration::from_micros(if longest == 0 { 0 } else { self.random(longest + 1) });
-        let Some(serial) = self.ends.get(to).map(|end| end.serial) else { return };
-        let Some(stream) = self.stream(to) else { return };
-        let time = (self.now + delay).max(stream.last_arrival);
-        let delayed = time > self.now || stream.coming > 0;
-        if let Some(stream) = self.stream_mut(to) {
-            stream.last_arrival = time;
-        }
-        if delayed || self.is_cut(to) {
-            self.on_the_way.insert((time, self.next_arrival), (serial, arrival));
-            self.next_arrival += 1;
-        } else {
-            self.arrive(serial, arrival);
-        }
-    }
-
-    pub(super) fn is_cut(&self, end: usize) -> bool {
-        let Some(found) = self.ends.get(end) else { return false };
-        let remote = self.stream(end).and_then(|stream| stream.remote);
-        self.cut.iter().any(|ip| (found.local.ip() == *ip) != remote.is_some_and(|remote| remote.ip() == *ip))
-    }
-
-    /// A partition has healed: what stood before it arrives now.
-    pub(super) fn deliver_what_waited(&mut self) {
         let now = self.now;
+        let Some(serial) = self.ends.get(to).map(|end| end.serial) else { return true };
+        let cut = self.is_cut(to);
+        let Some(stream) = self.stream_mut(to) else { return true };
+        let time = (now + delay).max(stream.last_arrival).max(earliest);
+        let waits = time > now || stream.coming > 0 || cut;
+        stream.last_arrival = time;
+        if let What::Bytes(bytes) = &what {
+            stream.coming += bytes.len();
+        }
+        let number = self.next_number;
+        self.next_number += 1;
+        let arrival = Arrival { to, serial, what };
+        if waits {
+            self.on_the_way.insert((time, number), arrival);
+        } else {
+            self.arrive(number, arrival);
+        }
+        !waits
+    }
+
+    /// Whether bytes that are sent to an end now would be there at once.
+    pub fn is_near(&self, to: usize) -> bool {
+        self.weather.delay.is_zero()
+            && !self.is_cut(to)
+            && self.stream(to).is_some_and(|stream| stream.coming == 0 && stream.last_arrival <= self.now)
+    }
+
+    /// A large write takes with it the small one that waited for an acknowledgement.
+    pub fn hurry(&mut self, to: usize) {
+        let Some(serial) = self.ends.get(to).map(|end| end.serial) else { return };
+        let now = self.now;
+        let waiting: Vec<_> = (self.on_the_way.range((now, 0)..))
+            .filter(|(_, arrival)| arrival.to == to && arrival.serial == serial)
+            .filter(|(_, arrival)| matches!(arrival.what, What::Bytes(_) | What::Fin | What::Reset))
+            .map(|(key, _)| *key)
+            .collect();
+        for (time, number) in waiting {
+            if let Some(arrival) = self.on_the_way.remove(&(time, number)) {
+                self.on_the_way.insert((now, number), arrival);
+            }
+        }
+        if let Some(stream) = self.stream_mut(to) {
+            stream.last_arrival = now;
+        }
         self.advance(now);
     }
 
-    pub(super) fn arrive(&mut self, serial: u64, arrival: Arrival) {
-        let to = match &arrival {
-            Arrival::Bytes(to, _)
-            | Arrival::Fin(to)
-            | Arrival::Reset(to)
-            | Arrival::Connected(to)
-            | Arrival::Refused(to, _) => *to,
-        };
-        if self.ends.get(to).is_none_or(|end| end.serial != serial) {
+    fn later(&mut self, to: usize, time: Duration, what: What) {
+        let Some(serial) = self.ends.get(to).map(|end| end.serial) else { return };
+        self.on_the_way.insert((time, self.next_number), Arrival { to, serial, what });
+        self.next_number += 1;
+    }
+
+    fn arrive(&mut self, number: u64, arrival: Arrival) {
+        let (to, now) = (arrival.to, self.now);
+        if self.ends.get(to).is_none_or(|end| end.serial != arrival.serial) {
             return;
         }
-        if self.is_cut(to) {
-            // It waits until the partition has healed, which is looked at every millisecond of the network's time.
-            let time = self.now + Duration::from_millis(1);
-            self.on_the_way.insert((time, self.next_arrival), (serial, arrival));
-            self.next_arrival += 1;
-            return;
+        if !matches!(arrival.what, What::Patience) && self.is_cut(to) {
+            return self.hold(number, arrival);
         }
+        self.record.mix([now.as_nanos() as u64, to as u64, arrival.what.code()]);
+        let name = self.name_if_traced(to);
+        self.record.line(|| format!("{} {name} <- {}", at(now), arrival.what.name()));
         let Some(stream) = self.stream_mut(to) else { return };
-        match arrival {
-            Arrival::Bytes(_, bytes) => {
+        match arrival.what {
+            What::Syn { attempt } => return self.meet(to, attempt),
+            What::Connected => stream.connected = Some(Ok(())),
+            What::Refused(errno) => stream.connected = Some(Err(errno)),
+            What::Bytes(bytes) => {
                 stream.coming = stream.coming.saturating_sub(bytes.len());
                 if stream.broken {
                     return;
                 }
                 stream.inbox.extend(bytes);
             }
-            Arrival::Fin(_) => stream.ended = true,
-            Arrival::Reset(_) => stream.reset(),
-            Arrival::Connected(_) => stream.connected = Some(Ok(())),
-            Arrival::Refused(_, errno) => stream.connected = Some(Err(errno)),
+            What::Fin => stream.ended = true,
+            What::Reset => stream.reset(),
+            What::Patience => {
+                if !self.has_lost_patience(to) {
+                    return;
+                }
+                let Some(stream) = self.stream_mut(to) else { return };
+                if stream.connected.is_none() {
+                    stream.connected = Some(Err(Errno::TIMEDOUT));
+                } else {
+                    stream.broken = true;
+                    stream.error = Some(Errno::TIMEDOUT);
+                }
+            }
         }
         self.edge(to);
     }
 
-    // ---- readiness ----------------------------------------------------------------------------------------------------
+    /// A connect has come to the address that it is for: there it waits to be accepted.
+    fn meet(&mut self, client: usize, attempt: u32) {
+        let Some(local) = self.ends.get(client).map(|end| end.local) else { return };
+        let Some(remote) = self.stream(client).and_then(|stream| stream.remote) else { return };
+        let Some(listener) = self.listener_for(remote) else {
+            self.send(client, What::Refused(Errno::CONNREFUSED));
+            return;
+        };
+        let End { kind: Kind::Listener { waiting, backlog, inherit }, machine, .. } = &self.ends[listener] else {
+            return;
+        };
+        if waiting.len() > *backlog {
+            // As Linux does: it says nothing, and the other side tries again after 1, 2, 4 s and so on.
+            let again = self.now + Duration::from_secs(1 << attempt.min(6));
+            return self.later(client, again, What::Syn { attempt: attempt + 1 });
+        }
+        let there = Stream {
+            remote: Some(local),
+            peer: Some(client),
+            connected: Some(Ok(())),
+            no_delay: inherit.no_delay,
+            keep_alive: inherit.keep_alive,
+            ..Stream::default()
+        };
+        let server = self.open(*machine, remote, Kind::Stream(there));
+        if let Some(stream) = self.stream_mut(client) {
+            stream.peer = Some(server);
+        }
+        if let Kind::Listener { waiting, .. } = &mut self.ends[listener].kind {
+            waiting.push_back(server);
+        }
+        self.edge(listener);
+        self.send(client, What::Connected);
+    }
 
-    pub(super) fn has_edges(&self) -> bool {
+    fn listener_for(&self, address: SocketAddr) -> Option<usize> {
+        let every = |ip: IpAddr| self.listeners.get(&SocketAddr::new(ip, address.port()));
+        self.listeners
+            .get(&address)
+            .or_else(|| every(Ipv6Addr::UNSPECIFIED.into()))
+            .or_else(|| every(Ipv4Addr::UNSPECIFIED.into()))
+            .copied()
+    }
+
+    // ---- partitions -------------------------------------------------------------------------------------------------------
+
+    fn is_cut(&self, end: usize) -> bool {
+        if self.cut.is_empty() {
+            return false;
+        }
+        let Some(found) = self.ends.get(end) else { return false };
+        let remote = self.stream(end).and_then(|stream| stream.remote);
+        self.cut.iter().any(|ip| (found.local.ip() == *ip) != remote.is_some_and(|remote| remote.ip() == *ip))
+    }
+
+    /// Between this address and all others nothing arrives any more.
+    pub fn cut_off(&mut self, address: IpAddr) {
+        self.record.line(|| format!("{} {address} is cut off", at(self.now)));
+        self.cut.push(address);
+        let probing: Vec<usize> = (self.ends.iter().map(|(end, _)| end))
+            .filter(|end| self.stream(*end).is_some_and(|stream| stream.keep_alive.is_some()) && self.is_cut(*end))
+            .collect();
+        for end in probing {
+            self.probe(end);
+        }
+    }
+
+    /// It is one of them again: what stood before the partition arrives now, in order.
+    pub fn heal(&mut self, address: IpAddr) {
+        self.record.line(|| format!("{} {address} is back", at(self.now)));
+        self.cut.retain(|other| *other != address);
+        let now = self.now;
+        for (number, arrival) in std::mem::take(&mut self.held) {
+            self.on_the_way.insert((now, number), arrival);
+        }
+        for (_, end) in &mut self.ends {
+            if let Kind::Stream(stream) = &mut end.kind {
+                stream.unheard_since = None;
+                stream.probing_since = None;
+            }
+        }
+        self.advance(now);
+    }
+
+    /// A partition holds something up. Its sender will not wait for ever.
+    fn hold(&mut self, number: u64, arrival: Arrival) {
+        let to = arrival.to;
+        let connecting = matches!(arrival.what, What::Syn { .. } | What::Connected);
+        self.held.insert(number, arrival);
+        let sender = if connecting { to } else { self.stream(to).and_then(|stream| stream.peer).unwrap_or(to) };
+        let now = self.now;
+        if let Some(stream) = self.stream_mut(sender)
+            && stream.unheard_since.is_none()
+        {
+            stream.unheard_since = Some(now);
+            let patience = if connecting { CONNECT_PATIENCE } else { WRITE_PATIENCE };
+            self.later(sender, now + patience, What::Patience);
+        }
+    }
+
+    /// Keep-alive, where it is on, notices that the other side is not to be heard any more.
+    pub fn probe(&mut self, end: usize) {
+        let now = self.now;
+        if !self.is_cut(end) {
+            return;
+        }
+        let Some(stream) = self.stream_mut(end) else { return };
+        let Some(keep_alive) = stream.keep_alive else { return };
+        stream.probing_since = Some(now);
+        self.later(end, now + patience_of(keep_alive), What::Patience);
+    }
+
+    fn has_lost_patience(&self, end: usize) -> bool {
+        let Some(stream) = self.stream(end).filter(|stream| !stream.broken) else { return false };
+        let (since, patience) = match (stream.unheard_since, stream.keep_alive) {
+            (Some(since), _) if stream.connected.is_none() => (Some(since), CONNECT_PATIENCE),
+            // What waits for an acknowledgement is a probe of its own: there are no others (tcp_keepalive_timer).
+            (Some(since), _) => (Some(since), WRITE_PATIENCE),
+            (None, Some(keep_alive)) => (stream.probing_since, patience_of(keep_alive)),
+            (None, None) => return false,
+        };
+        since.is_some_and(|since| self.now >= since + patience)
+    }
+
+    /// A machine loses power: its connections are gone, and nobody is told.
+    pub fn lose_power(&mut self, address: IpAddr) {
+        self.record.line(|| format!("{} {address} has lost power", at(self.now)));
+        let gone: Vec<usize> =
+            self.ends.iter().filter(|(_, end)| end.local.ip() == address).map(|(end, _)| end).collect();
+        for end in gone {
+            let Some(stream) = self.stream_mut(end) else { continue };
+            stream.dead = true;
+            if let Some(peer) = stream.peer.take().and_then(|peer| self.stream_mut(peer)) {
+                peer.peer = None;
+            }
+        }
+    }
+
+    // ---- readiness --------------------------------------------------------------------------------------------------------
+
+    pub fn has_edges(&self) -> bool {
         self.machines.iter().any(|machine| !machine.edges.is_empty() || !machine.signals.is_empty())
     }
 
     /// Something has changed at an end: its loop will be told, once, in order.
-    pub(super) fn edge(&mut self, end: usize) {
+    pub fn edge(&mut self, end: usize) {
         let Some(found) = self.ends.get_mut(end) else { return };
-        if found.token.is_some() && !found.has_edge {
+        let dead = matches!(&found.kind, Kind::Stream(Stream { dead: true, .. }));
+        if found.token.is_some() && !found.has_edge && !dead {
             found.has_edge = true;
             self.machines[found.machine].edges.push_back(end);
         }
     }
 
-    pub(super) fn readiness(&self, end: usize) -> Readiness {
+    /// Tells a machine what is ready, each edge once.
+    pub fn tell(&mut self, machine: usize, ready: &mut Vec<Ready>) {
+        let spurious = self.weather.spurious;
+        if self.happens(spurious) {
+            let end = self.random(self.ends.capacity() as u64) as usize;
+            if self.ends.get(end).is_some_and(|found| found.machine == machine) {
+                self.edge(end);
+            }
+        }
+        ready.extend(self.machines[machine].signals.drain(..).map(Ready::Signal));
+        let late = self.weather.late;
+        for end in std::mem::take(&mut self.machines[machine].edges) {
+            if self.happens(late) {
+                self.machines[machine].edges.push_back(end);
+                continue;
+            }
+            let readiness = self.readiness(end);
+            if let Some(found) = self.ends.get_mut(end) {
+                found.has_edge = false;
+                if let Some(token) = found.token {
+                    ready.push(Ready::Io { token, readiness });
+                }
+            }
+        }
+    }
+
+    pub fn readiness(&self, end: usize) -> Readiness {
         let Some(found) = self.ends.get(end) else { return Readiness::default() };
         match &found.kind {
             Kind::Listener { waiting, .. } => Readiness { readable: !waiting.is_empty(), ..Readiness::default() },
@@ -266,255 +529,85 @@ impl World {
     }
 
     /// How much may be sent from here.
-    pub(super) fn room(&self, stream: &Stream) -> usize {
+    pub fn room(&self, stream: &Stream) -> usize {
         match stream.peer.and_then(|peer| self.stream(peer)) {
-            Some(peer) => self.weather.buffer.saturating_sub(peer.inbox.len() + peer.coming),
+            Some(peer) => self.weather.buffer_of(peer).saturating_sub(peer.inbox.len() + peer.coming),
             None => self.weather.buffer,
         }
     }
 
-    pub(super) fn stream(&self, end: usize) -> Option<&Stream> {
-        match self.ends.get(end) {
-            Some(End { kind: Kind::Stream(stream), .. }) => Some(stream),
-            _ => None,
+    // ---- its own promises -------------------------------------------------------------------------------------------------
+
+    /// What is wrong with the books: bytes that were taken from a writer and are neither read, nor there, nor coming.
+    pub fn check(&self) -> Result<(), String> {
+        for (end, found) in &self.ends {
+            let listed = self.machines[found.machine].edges.iter().filter(|other| **other == end).count();
+            if listed != usize::from(found.has_edge) {
+                return Err(format!("{}: {listed} edges", self.name(end)));
+            }
+            let Kind::Stream(stream) = &found.kind else { continue };
+            let Some(peer) = stream.peer.and_then(|peer| self.stream(peer)).filter(|peer| !peer.broken) else { continue };
+            let there = peer.bytes_read + (peer.inbox.len() + peer.coming) as u64;
+            if stream.bytes_taken != there {
+                return Err(format!("{}: {} bytes taken, {there} there", self.name(end), stream.bytes_taken));
+            }
         }
-    }
-
-    pub(super) fn stream_mut(&mut self, end: usize) -> Option<&mut Stream> {
-        match self.ends.get_mut(end) {
-            Some(End { kind: Kind::Stream(stream), .. }) => Some(stream),
-            _ => None,
-        }
-    }
-
-    // ---- calls ----------------------------------------------------------------------------------------------------------
-
-    pub(super) fn open(&mut self, machine: usize, local: SocketAddr, kind: Kind) -> usize {
-        let serial = self.next_serial;
-        self.next_serial += 1;
-        self.ends.insert(End { serial, machine, token: None, has_edge: false, local, kind })
-    }
-
-    pub(super) fn has_descriptor(&self, machine: usize) -> io::Result<()> {
-        let open = self.ends.iter().filter(|(_, end)| end.machine == machine).count();
-        if self.weather.descriptors < usize::MAX && open >= self.weather.descriptors {
-            return Err(os(errno::MFILE));
+        let descriptors: usize = self.machines.iter().map(|machine| machine.descriptors).sum();
+        let open = self.ends.iter().filter(|(_, end)| end.has_descriptor).count();
+        if descriptors != open {
+            return Err(format!("{descriptors} descriptors counted, {open} there"));
         }
         Ok(())
-    }
-
-    pub(super) fn free_port(&mut self) -> u16 {
-        let port = self.next_port;
-        self.next_port = self.next_port.checked_add(1).unwrap_or(FIRST_FREE_PORT);
-        port
-    }
-
-    pub(super) fn listener_for(&self, address: SocketAddr) -> Option<usize> {
-        let every = |ip: IpAddr| self.listeners.get(&SocketAddr::new(ip, address.port()));
-        self.listeners
-            .get(&address)
-            .or_else(|| every(Ipv6Addr::UNSPECIFIED.into()))
-            .or_else(|| every(Ipv4Addr::UNSPECIFIED.into()))
-            .copied()
-    }
-
-    pub(super) fn connect(&mut self, machine: usize, address: SocketAddr) -> usize {
-        let ip = if address.ip().is_loopback() { address.ip() } else { machine_address(machine, address.ip()) };
-        let local = SocketAddr::new(ip, self.free_port());
-        let stream = Stream { remote: Some(address), ..Stream::default() };
-        let client = self.open(machine, local, Kind::Stream(stream));
-        let waits = self.listener_for(address).filter(|listener| match &self.ends[*listener].kind {
-            Kind::Listener { waiting, backlog } => waiting.len() <= *backlog,
-            Kind::Stream(_) => false,
-        });
-        let Some(listener) = waits else {
-            self.send(client, Arrival::Refused(client, errno::CONNREFUSED));
-            return client;
-        };
-        let there = Stream { remote: Some(local), peer: Some(client), connected: Some(Ok(())), ..Stream::default() };
-        let server = self.open(self.ends[listener].machine, address, Kind::Stream(there));
-        if let Some(stream) = self.stream_mut(client) {
-            stream.peer = Some(server);
-        }
-        if let Kind::Listener { waiting, .. } = &mut self.ends[listener].kind {
-            waiting.push_back(server);
-        }
-        self.edge(listener);
-        self.send(client, Arrival::Connected(client));
-        client
-    }
-
-    pub(super) fn read(&mut self, end: usize, buffer: &mut [u8]) -> io::Result<usize> {
-        self.call()?;
-        if self.happens(self.weather.interrupted) {
-            return Err(os(errno::INTR));
-        }
-        if self.happens(self.weather.resets) {
-            self.break_connection(end);
-        }
-        let short = self.happens(self.weather.short);
-        let most = if short { 1 + self.random(buffer.len() as u64) as usize } else { buffer.len() };
-        let bound = self.weather.buffer;
-        let Some(stream) = self.stream_mut(end) else { return Err(os(errno::BADF)) };
-        if stream.inbox.is_empty() {
-            // Behind a FIN there is nothing but the end, whatever came later (tcp_recvmsg in Linux).
-            return match stream.error {
-                _ if stream.ended => Ok(0),
-                Some(errno) => {
-                    stream.error = None;
-                    Err(os(errno))
-                }
-                None if stream.broken => Ok(0),
-                None => Err(would_block()),
-            };
-        }
-        let count = most.min(buffer.len()).min(stream.inbox.len());
-        let (front, back) = stream.inbox.as_slices();
-        let first = count.min(front.len());
-        buffer[..first].copy_from_slice(&front[..first]);
-        buffer[first..count].copy_from_slice(&back[..count - first]);
-        stream.inbox.drain(..count);
-        let more = !stream.inbox.is_empty();
-        let peer = stream.peer;
-        if short && more {
-            // A real kernel is never short with more behind; a simulated one tells so with an edge.
-            self.edge(end);
-        }
-        if let Some(peer) = peer {
-            self.tell_room(peer, bound);
-        }
-        Ok(count)
-    }
-
-    /// A writer that was refused is told when a third of the buffer is free, as in Linux.
-    pub(super) fn tell_room(&mut self, end: usize, bound: usize) {
-        let Some(stream) = self.stream(end) else { return };
-        if stream.wants_room && self.room(stream) * 3 >= bound {
-            if let Some(stream) = self.stream_mut(end) {
-                stream.wants_room = false;
-            }
-            self.edge(end);
-        }
-    }
-
-    pub(super) fn write(&mut self, end: usize, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        self.call()?;
-        if self.happens(self.weather.interrupted) {
-            return Err(os(errno::INTR));
-        }
-        if self.happens(self.weather.no_buffers) {
-            return Err(os(errno::NOBUFS));
-        }
-        if self.happens(self.weather.resets) {
-            self.break_connection(end);
-        }
-        let offered: usize = slices.iter().map(|slice| slice.len()).sum();
-        let short = self.happens(self.weather.short);
-        let most = if short { 1 + self.random(offered as u64) as usize } else { offered };
-        let Some(stream) = self.stream_mut(end) else { return Err(os(errno::BADF)) };
-        if stream.broken || stream.shut {
-            return Err(os(stream.error.take().unwrap_or(errno::PIPE)));
-        }
-        let peer = stream.peer;
-        let room = self.stream(end).map_or(0, |stream| self.room(stream));
-        let count = most.min(offered).min(room);
-        if count < offered
-            && let Some(stream) = self.stream_mut(end)
-        {
-            stream.wants_room = true;
-        }
-        if count == 0 && offered > 0 {
-            return Err(would_block());
-        }
-        if count < offered && room > count {
-            // Cut short by the weather, not by the buffer: the room that is there is an edge of its own.
-            self.edge(end);
-        }
-        let Some(peer) = peer.filter(|peer| self.stream(*peer).is_some()) else {
-            // The other side is gone: these bytes are lost, and the answer to them is a reset.
-            self.send(end, Arrival::Reset(end));
-            return Ok(count);
-        };
-        let mut bytes = Vec::with_capacity(count);
-        for slice in slices {
-            bytes.extend_from_slice(&slice[..slice.len().min(count - bytes.len())]);
-        }
-        self.send_bytes(peer, bytes);
-        Ok(count)
-    }
-
-    pub(super) fn send_bytes(&mut self, to: usize, bytes: Vec<u8>) {
-        let length = bytes.len();
-        let before = self.on_the_way.len();
-        self.send(to, Arrival::Bytes(to, bytes));
-        if self.on_the_way.len() > before
-            && let Some(stream) = self.stream_mut(to)
-        {
-            stream.coming += length;
-        }
-    }
-
-    pub(super) fn shutdown(&mut self, end: usize) -> io::Result<()> {
-        self.call()?;
-        let Some(stream) = self.stream_mut(end) else { return Err(os(errno::BADF)) };
-        if stream.broken {
-            return Err(os(errno::NOTCONN));
-        }
-        stream.shut = true;
-        if let Some(peer) = stream.peer {
-            self.send(peer, Arrival::Fin(peer));
-        }
-        Ok(())
-    }
-
-    pub(super) fn close(&mut self, end: usize, reset: bool) {
-        let Some(closed) = self.ends.try_remove(end) else { return };
-        self.machines[closed.machine].edges.retain(|other| *other != end);
-        match closed.kind {
-            Kind::Listener { waiting, .. } => {
-                self.listeners.retain(|_, listener| *listener != end);
-                for server in waiting {
-                    self.close(server, true);
-                }
-            }
-            Kind::Stream(stream) => {
-                let Some(peer) = stream.peer else { return };
-                if let Some(stream) = self.stream_mut(peer) {
-                    stream.peer = None;
-                }
-                if reset || !stream.inbox.is_empty() || stream.coming > 0 {
-                    self.send(peer, Arrival::Reset(peer));
-                } else if !stream.shut {
-                    self.send(peer, Arrival::Fin(peer));
-                }
-                let bound = self.weather.buffer;
-                self.tell_room(peer, bound);
-            }
-        }
-    }
-
-    /// The network resets a connection, on both sides.
-    pub(super) fn break_connection(&mut self, end: usize) {
-        let peer = self.stream(end).and_then(|stream| stream.peer);
-        for end in [Some(end), peer].into_iter().flatten() {
-            if let Some(stream) = self.stream_mut(end) {
-                stream.reset();
-            }
-            self.edge(end);
-        }
     }
 }
 
 impl Stream {
     /// A RST has come (tcp_reset in Linux): what was received can still be read, then the error is told once.
-    pub(super) fn reset(&mut self) {
+    pub fn reset(&mut self) {
         if self.broken {
             return;
         }
-        self.error = Some(if self.ended { errno::PIPE } else { errno::CONNRESET });
+        self.error = Some(if self.ended { Errno::PIPE } else { Errno::CONNRESET });
         self.broken = true;
         self.peer = None;
     }
+}
+
+impl What {
+    fn name(&self) -> String {
+        match self {
+            What::Syn { attempt: 0 } => "SYN".to_owned(),
+            What::Syn { attempt } => format!("SYN (again, {attempt})"),
+            What::Connected => "SYN ACK".to_owned(),
+            What::Refused(errno) => format!("refusal ({errno})"),
+            What::Bytes(bytes) => format!("{} bytes", bytes.len()),
+            What::Fin => "FIN".to_owned(),
+            What::Reset => "RST".to_owned(),
+            What::Patience => "(nothing for too long, perhaps)".to_owned(),
+        }
+    }
+
+    fn code(&self) -> u64 {
+        match self {
+            What::Syn { .. } => 1,
+            What::Connected => 2,
+            What::Refused(_) => 3,
+            What::Bytes(bytes) => 8 + bytes.len() as u64,
+            What::Fin => 4,
+            What::Reset => 5,
+            What::Patience => 6,
+        }
+    }
+}
+
+/// How long keep-alive waits for a peer that says nothing.
+fn patience_of(KeepAlive { initial_delay }: KeepAlive) -> Duration {
+    PROBES + if initial_delay.is_zero() { SYSTEM_KEEP_ALIVE } else { initial_delay }
+}
+
+/// A time in a trace.
+pub(super) fn at(time: Duration) -> String {
+    format!("{:>12.3} ms", time.as_secs_f64() * 1000.0)
 }
 
 /// Each machine has an address in each family, for the connections that it makes.

@@ -1,0 +1,400 @@
+//! What each call on a simulated descriptor does.
+//!
+//! What it answers is what Linux's TCP answers, named where it is not obvious.
+
+use std::io::{self, IoSlice};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use rustix::io::Errno;
+
+use super::fault::{Call, Fate, Fault, os, would_block};
+use super::world::{End, Kind, Stream, What, World, at, machine_address};
+use crate::kernel::{Inherit, Readiness, SocketOption, Token};
+
+/// The largest segment on loopback (its MTU of 65,536, less the headers).
+const SEGMENT: usize = 65_483;
+
+/// A first write above half of the first window, and below one segment, is acknowledged late: the window that the
+/// receiver could tell is no larger than the one that it has told already.
+const HALF_WINDOW: usize = 32_768;
+
+/// A first write of this size widens the receiver's window.
+const WIDENING: RangeInclusive<usize> = 4000..=16_384;
+
+/// How long Linux puts off an acknowledgement (TCP_DELACK_MIN).
+const LATE_ACKNOWLEDGEMENT: Duration = Duration::from_millis(40);
+
+impl World {
+    /// Makes a call: it is counted, fails if that is planned or the weather's, and is written down.
+    pub fn call(
+        &mut self,
+        call: Call,
+        end: usize,
+        carry_out: impl FnOnce(&mut World, Fate) -> io::Result<usize>,
+    ) -> io::Result<usize> {
+        let number = self.record.next;
+        self.record.next += 1;
+        if let Some(calls) = &mut self.record.calls {
+            calls.push(call);
+        }
+        let name = self.name_if_traced(end);
+        let outcome = match self.fate(call, number) {
+            Ok(fate) => carry_out(self, fate),
+            Err(errno) => Err(io::Error::from_raw_os_error(errno)),
+        };
+        let code = match &outcome {
+            Ok(count) => *count as u64,
+            Err(error) => u64::MAX - error.raw_os_error().unwrap_or(0) as u64,
+        };
+        self.record.mix([self.now.as_nanos() as u64, call as u64, end as u64, code]);
+        self.record.line(|| {
+            let answer = match &outcome {
+                Ok(count) => count.to_string(),
+                Err(error) => error.to_string(),
+            };
+            format!("{} {name} {call:?} = {answer}", at(self.now))
+        });
+        outcome
+    }
+
+    /// What is planned for a call, or what the weather does with it.
+    fn fate(&mut self, call: Call, number: u64) -> Result<Fate, i32> {
+        match self.record.planned.remove(&number) {
+            Some(Fault::Error(errno)) => return Err(errno),
+            Some(Fault::Short(short)) => return Ok(Fate::Short(short)),
+            None => {}
+        }
+        let faults = self.weather.faults;
+        if self.happens(faults) {
+            let errors = call.errors();
+            return Err(errors[self.random(errors.len() as u64) as usize]);
+        }
+        if !matches!(call, Call::Read | Call::Write) {
+            return Ok(Fate::Normal);
+        }
+        if self.happens(self.weather.interrupted) {
+            return Err(Errno::INTR.raw_os_error());
+        }
+        if call == Call::Write && self.happens(self.weather.no_buffers) {
+            return Err(Errno::NOBUFS.raw_os_error());
+        }
+        let short = self.weather.short;
+        Ok(if self.happens(short) { Fate::ShortAtRandom } else { Fate::Normal })
+    }
+
+    /// How many of `possible` bytes a read or a write moves.
+    fn share(&mut self, fate: Fate, possible: usize) -> usize {
+        match fate {
+            Fate::Normal => possible,
+            Fate::Short(short) => short.of(possible),
+            Fate::ShortAtRandom if possible > 1 => 1 + self.random(possible as u64 - 1) as usize,
+            Fate::ShortAtRandom => possible,
+        }
+    }
+
+    // ---- servers ----------------------------------------------------------------------------------------------------------
+
+    pub fn listen(
+        &mut self,
+        machine: usize,
+        address: SocketAddr,
+        backlog: u32,
+        inherit: Inherit,
+    ) -> io::Result<usize> {
+        self.take_descriptor(machine)?;
+        let port = if address.port() == 0 { self.free_port() } else { address.port() };
+        let address = SocketAddr::new(address.ip(), port);
+        if self.listeners.contains_key(&address) {
+            return Err(os(Errno::ADDRINUSE));
+        }
+        let kind = Kind::Listener { waiting: Default::default(), backlog: backlog as usize, inherit };
+        let end = self.open(machine, address, kind);
+        self.give_descriptor(end);
+        self.listeners.insert(address, end);
+        Ok(end)
+    }
+
+    pub fn accept(&mut self, listener: usize) -> io::Result<(usize, SocketAddr)> {
+        let Some(End { kind: Kind::Listener { waiting, .. }, machine, .. }) = self.ends.get(listener) else {
+            return Err(os(Errno::BADF));
+        };
+        let Some(end) = waiting.front().copied() else { return Err(would_block()) };
+        self.take_descriptor(*machine)?;
+        if let Some(End { kind: Kind::Listener { waiting, .. }, .. }) = self.ends.get_mut(listener) {
+            waiting.pop_front();
+        }
+        self.give_descriptor(end);
+        let remote = self.stream(end).and_then(|stream| stream.remote);
+        Ok((end, remote.unwrap_or(SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), 0))))
+    }
+
+    /// One that waits is closed without having had a descriptor of the loop's.
+    pub fn shed(&mut self, listener: usize) -> io::Result<bool> {
+        let Some(End { kind: Kind::Listener { waiting, .. }, .. }) = self.ends.get_mut(listener) else {
+            return Err(os(Errno::BADF));
+        };
+        let Some(end) = waiting.pop_front() else { return Ok(false) };
+        self.close(end, false);
+        Ok(true)
+    }
+
+    fn take_descriptor(&self, machine: usize) -> io::Result<()> {
+        match self.machines[machine].descriptors >= self.weather.descriptors {
+            true => Err(os(Errno::MFILE)),
+            false => Ok(()),
+        }
+    }
+
+    fn give_descriptor(&mut self, end: usize) {
+        if let Some(end) = self.ends.get_mut(end)
+            && !end.has_descriptor
+        {
+            end.has_descriptor = true;
+            self.machines[end.machine].descriptors += 1;
+        }
+    }
+
+    // ---- connections --------------------------------------------------------------------------------------------------------
+
+    pub fn connect(&mut self, machine: usize, address: SocketAddr) -> io::Result<usize> {
+        self.take_descriptor(machine)?;
+        let ip: IpAddr = match address.ip() {
+            ip if ip.is_loopback() => ip,
+            ip => machine_address(machine, ip),
+        };
+        let local = SocketAddr::new(ip, self.free_port());
+        let stream = Stream { remote: Some(address), ..Stream::default() };
+        let client = self.open(machine, local, Kind::Stream(stream));
+        self.give_descriptor(client);
+        self.send(client, What::Syn { attempt: 0 });
+        Ok(client)
+    }
+
+    pub fn connected(&mut self, end: usize) -> io::Result<bool> {
+        let Some(stream) = self.stream_mut(end) else { return Err(os(Errno::BADF)) };
+        match (stream.connected, stream.error.take()) {
+            (_, Some(errno)) | (Some(Err(errno)), _) => Err(os(errno)),
+            (Some(Ok(())), _) => Ok(true),
+            (None, _) => Ok(false),
+        }
+    }
+
+    pub fn register(&mut self, end: usize, token: Token) -> io::Result<()> {
+        let Some(found) = self.ends.get_mut(end) else { return Err(os(Errno::BADF)) };
+        found.token = Some(token);
+        if self.readiness(end) != Readiness::default() {
+            self.edge(end);
+        }
+        Ok(())
+    }
+
+    pub fn set_option(&mut self, end: usize, option: SocketOption) -> io::Result<()> {
+        let Some(stream) = self.stream_mut(end) else { return Err(os(Errno::BADF)) };
+        match option {
+            SocketOption::NoDelay(on) => stream.no_delay = on,
+            SocketOption::KeepAlive(keep_alive) => {
+                stream.keep_alive = keep_alive;
+                self.probe(end);
+            }
+        }
+        Ok(())
+    }
+
+    pub fn read(&mut self, end: usize, buffer: &mut [u8], fate: Fate) -> io::Result<usize> {
+        if self.happens(self.weather.resets) {
+            self.break_connection(end);
+        }
+        let Some(stream) = self.stream_mut(end) else { return Err(os(Errno::BADF)) };
+        if stream.dead {
+            return Err(would_block());
+        }
+        if stream.inbox.is_empty() {
+            // Behind a FIN there is nothing but the end, whatever came later (tcp_recvmsg in Linux).
+            return match stream.error {
+                _ if stream.ended => Ok(0),
+                Some(errno) => {
+                    stream.error = None;
+                    Err(os(errno))
+                }
+                None if stream.broken => Ok(0),
+                None => Err(would_block()),
+            };
+        }
+        let possible = buffer.len().min(stream.inbox.len());
+        let count = self.share(fate, possible);
+        let Some(stream) = self.stream_mut(end) else { return Err(os(Errno::BADF)) };
+        let (front, back) = stream.inbox.as_slices();
+        let first = count.min(front.len());
+        buffer[..first].copy_from_slice(&front[..first]);
+        buffer[first..count].copy_from_slice(&back[..count - first]);
+        stream.inbox.drain(..count);
+        stream.bytes_read += count as u64;
+        let peer = stream.peer;
+        if count < possible {
+            // A real kernel is never short with more behind; a simulated one tells so with an edge.
+            self.edge(end);
+        }
+        if let Some(peer) = peer {
+            self.tell_room(peer);
+        }
+        Ok(count)
+    }
+
+    /// A writer that was refused is told when a third of the buffer is free, as in Linux.
+    fn tell_room(&mut self, end: usize) {
+        let bound = self.weather.buffer;
+        let Some(stream) = self.stream(end) else { return };
+        if stream.wants_room && self.room(stream) * 3 >= bound {
+            if let Some(stream) = self.stream_mut(end) {
+                stream.wants_room = false;
+            }
+            self.edge(end);
+        }
+    }
+
+    pub fn write(&mut self, end: usize, slices: &[IoSlice<'_>], fate: Fate) -> io::Result<usize> {
+        if self.happens(self.weather.resets) {
+            self.break_connection(end);
+        }
+        let Some(stream) = self.stream_mut(end) else { return Err(os(Errno::BADF)) };
+        if stream.broken || stream.shut {
+            return Err(os(stream.error.take().unwrap_or(Errno::PIPE)));
+        }
+        let dead = stream.dead;
+        let peer = stream.peer;
+        let offered: usize = slices.iter().map(|slice| slice.len()).sum();
+        let room = self.stream(end).map_or(0, |stream| self.room(stream));
+        let possible = offered.min(room);
+        let count = self.share(fate, possible);
+        if count < offered
+            && let Some(stream) = self.stream_mut(end)
+        {
+            stream.wants_room = true;
+        }
+        if count == 0 && offered > 0 {
+            return Err(would_block());
+        }
+        if count < possible {
+            // Cut short by the weather, not by the buffer: the room that is there is an edge of its own.
+            self.edge(end);
+        }
+        if let Some(stream) = self.stream_mut(end) {
+            stream.bytes_taken += count as u64;
+        }
+        match peer.filter(|peer| self.stream(*peer).is_some()) {
+            Some(peer) => self.carry(end, peer, slices, count),
+            None if dead => {}
+            // The other side is gone: these bytes are lost, and the answer to them is a reset.
+            None => {
+                self.send(end, What::Reset);
+            }
+        }
+        Ok(count)
+    }
+
+    /// Brings `count` bytes of the slices to the other end, or on their way there.
+    fn carry(&mut self, from: usize, to: usize, slices: &[IoSlice<'_>], count: usize) {
+        let parts = slices.iter().scan(count, |left, slice| {
+            let part = &slice[..slice.len().min(*left)];
+            *left -= part.len();
+            Some(part)
+        });
+        let first = self.stream(from).is_some_and(|stream| stream.bytes_taken == count as u64);
+        if first && let Some(stream) = self.stream_mut(to) {
+            stream.widened = WIDENING.contains(&count);
+        }
+        let waits_until = self.nagle(from, count);
+        if waits_until.is_none() && self.is_near(to) {
+            if let Some(stream) = self.stream_mut(to) {
+                parts.for_each(|part| stream.inbox.extend(part));
+            }
+            return self.edge(to);
+        }
+        let bytes = parts.flatten().copied().collect();
+        self.send_no_sooner(to, What::Bytes(bytes), waits_until.unwrap_or_default());
+        if waits_until.is_none() && count >= SEGMENT && self.weather.delay.is_zero() {
+            self.hurry(to);
+        }
+    }
+
+    /// Until when a write waits: a small one stays behind an earlier small one that is not acknowledged (RFC 896, as
+    /// Minshall has it). Nearly all are acknowledged at once.
+    fn nagle(&mut self, from: usize, count: usize) -> Option<Duration> {
+        let now = self.now;
+        let stream = self.stream_mut(from)?;
+        if stream.no_delay || count >= SEGMENT {
+            return None;
+        }
+        let first = stream.bytes_taken == count as u64;
+        if first && count >= HALF_WINDOW {
+            stream.acknowledged = now + LATE_ACKNOWLEDGEMENT;
+            return None;
+        }
+        (stream.acknowledged > now).then_some(stream.acknowledged)
+    }
+
+    pub fn shutdown(&mut self, end: usize) -> io::Result<()> {
+        let Some(stream) = self.stream_mut(end) else { return Err(os(Errno::BADF)) };
+        if stream.broken {
+            return Err(os(Errno::NOTCONN));
+        }
+        stream.shut = true;
+        if let Some(peer) = stream.peer {
+            self.send_end(peer);
+        }
+        Ok(())
+    }
+
+    /// An end takes with it the small write that waited for an acknowledgement (tcp_send_fin).
+    fn send_end(&mut self, to: usize) {
+        self.send(to, What::Fin);
+        if self.weather.delay.is_zero() {
+            self.hurry(to);
+        }
+    }
+
+    pub fn close(&mut self, end: usize, reset: bool) {
+        let name = self.name_if_traced(end);
+        self.record.line(|| format!("{} {name} {}", at(self.now), if reset { "Reset" } else { "Close" }));
+        self.record.mix([self.now.as_nanos() as u64, 99, end as u64, u64::from(reset)]);
+        let Some(closed) = self.ends.try_remove(end) else { return };
+        let machine = &mut self.machines[closed.machine];
+        machine.descriptors -= usize::from(closed.has_descriptor);
+        if closed.has_edge {
+            machine.edges.retain(|other| *other != end);
+        }
+        match closed.kind {
+            Kind::Listener { waiting, .. } => {
+                self.listeners.retain(|_, listener| *listener != end);
+                for server in waiting {
+                    self.close(server, true);
+                }
+            }
+            Kind::Stream(stream) => {
+                let Some(peer) = stream.peer else { return };
+                if let Some(stream) = self.stream_mut(peer) {
+                    stream.peer = None;
+                }
+                if reset || stream.broken || !stream.inbox.is_empty() || stream.coming > 0 {
+                    self.send(peer, What::Reset);
+                } else if !stream.shut {
+                    self.send_end(peer);
+                }
+                self.tell_room(peer);
+            }
+        }
+    }
+
+    /// The network resets a connection, on both sides.
+    fn break_connection(&mut self, end: usize) {
+        let peer = self.stream(end).and_then(|stream| stream.peer);
+        for end in [Some(end), peer].into_iter().flatten() {
+            if let Some(stream) = self.stream_mut(end) {
+                stream.reset();
+            }
+            self.edge(end);
+        }
+    }
+}
