@@ -70,6 +70,15 @@ impl<K: Ord + Copy> Timers<K> {
         self.heap.peek().map(|Reverse((due, _))| due.time())
     }
 
+    /// All entries, in no order.
+    pub fn iter(&self) -> impl Iterator<Item = (Due, K)> {
+        self.heap.iter().map(|Reverse(entry)| *entry)
+    }
+
+    pub fn len(&self) -> usize {
+        self.heap.len()
+    }
+
     /// As [`Timers::next`], after the entries before it that stand for nothing were dropped.
     pub fn next_live(&mut self, is_live: impl Fn(Due, K) -> bool) -> Option<Duration> {
         while self.stale > 0

@@ -121,6 +121,11 @@ impl Idle {
         self.period
     }
 
+    /// Whether a timeout will come if nothing moves.
+    pub fn is_running(&self) -> bool {
+        self.due.is_some()
+    }
+
     /// Whether the entry is the one that stands for this clock.
     pub fn is_live(&self, entry: Due) -> bool {
         self.entry == Some(entry)

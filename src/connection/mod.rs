@@ -25,6 +25,7 @@
 //! Node's, and the traces in `tests/conformance` know it.
 
 mod idle;
+mod invariants;
 mod read_ahead;
 mod reading;
 mod write_queue;

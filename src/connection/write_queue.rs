@@ -13,7 +13,7 @@
 //! queue holds a range of that. Ranges that touch are one range. The borders of the messages inside are known to the
 //! segment, because an output limit drops whole messages only.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::io::IoSlice;
 
 use slab::Slab;
@@ -167,6 +167,23 @@ impl WriteQueue {
         segments.release(segment);
     }
 
+    /// The segments that it holds ranges of, one for each range.
+    pub fn segments(&self) -> impl Iterator<Item = u32> {
+        self.pieces.iter().filter_map(|piece| match piece {
+            Piece::Shared { segment, .. } => Some(*segment),
+            Piece::Owned { .. } => None,
+        })
+    }
+
+    /// Whether it counts right.
+    pub fn check(&self) -> Result<(), String> {
+        let there: usize = self.pieces.iter().map(Piece::unsent).sum();
+        match there == self.unsent && self.pieces.iter().all(|piece| piece.unsent() > 0) {
+            true => Ok(()),
+            false => Err(format!("{there} bytes are queued, {} are counted", self.unsent)),
+        }
+    }
+
     /// Bytes that the kernel has not taken yet.
     #[inline]
     pub fn unsent(&self) -> usize {
@@ -242,6 +259,23 @@ impl Segments {
                     self.slab.remove(key as usize);
                 }
             }
+        }
+    }
+
+    /// Whether each segment has the holders that it counts, of which there is at least one or it is being filled.
+    pub fn check(&self, holders: &BTreeMap<u32, u32>) -> Result<(), String> {
+        for (key, segment) in &self.slab {
+            let there = holders.get(&(key as u32)).copied().unwrap_or(0);
+            if segment.holders != there {
+                return Err(format!("segment {key}: {there} ranges are held, {} are counted", segment.holders));
+            }
+            if there == 0 && self.current != Some(key as u32) {
+                return Err(format!("segment {key}: nobody holds it, and it is there"));
+            }
+        }
+        match holders.keys().find(|key| !self.slab.contains(**key as usize)) {
+            Some(key) => Err(format!("segment {key} is held, and is not there")),
+            None => Ok(()),
         }
     }
 

@@ -68,6 +68,17 @@ impl Server {
         self.pause.is_some_and(|pause| pause.until == entry)
     }
 
+    /// Whether it counts its connections right, and stands on the ready list as often as it says.
+    pub fn check(&self, connections: usize, listed: usize) -> Result<(), String> {
+        if self.connections != connections {
+            return Err(format!("{connections} connections are there, {} are counted", self.connections));
+        }
+        match listed == usize::from(self.listed) {
+            true => Ok(()),
+            false => Err(format!("it is on the ready list {listed} times")),
+        }
+    }
+
     pub fn keeps_alive(&self) -> bool {
         self.referenced && self.is_listening()
     }

@@ -53,6 +53,11 @@ impl Net {
         self.timers.forget_one(|due, alarm| is_live(sockets, servers, timers, due, alarm));
     }
 
+    /// Whether an entry of the timers stands for something.
+    pub(super) fn is_live(&self, due: Due, alarm: Alarm) -> bool {
+        is_live(&self.sockets, &self.servers, &self.user_timers, due, alarm)
+    }
+
     /// When the earliest entry that stands for something is due: what was cancelled must not wake a loop that sleeps.
     pub(super) fn next_alarm(&mut self) -> Option<Duration> {
         let (sockets, servers, timers) = (&self.sockets, &self.servers, &self.user_timers);

@@ -59,6 +59,16 @@ impl Link {
         self.limits.as_ref().is_some_and(|limits| limits.grace == Some(entry))
     }
 
+    /// Whether its grace period runs.
+    pub fn is_in_grace(&self) -> bool {
+        self.limits.as_ref().is_some_and(|limits| limits.grace.is_some())
+    }
+
+    /// Those that are not read from because of it.
+    pub fn held_senders(&self) -> &[SocketId] {
+        self.limits.as_ref().map_or(&[], |limits| &limits.holding)
+    }
+
     /// Whether who sends to it has to wait. Where messages are dropped instead, nobody has.
     fn holds_senders(&self) -> bool {
         self.is_above_soft() && self.limits.as_ref().is_some_and(|limits| !limits.drops())

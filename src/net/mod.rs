@@ -13,12 +13,14 @@
 //! | `broadcast.rs`, `limits.rs` | one message to many, and what is done about those who do not read |
 //! | `pipe.rs` | one socket into another |
 //! | `clock.rs`, `questions.rs` | timers; what can be asked of a socket |
+//! | `invariants.rs` | what is true between two turns |
 //! | `link.rs` | a connection with its descriptor and its latches |
 
 mod accept;
 mod broadcast;
 mod clock;
 mod event;
+mod invariants;
 mod limits;
 mod link;
 mod options;

@@ -51,6 +51,23 @@ impl Piping {
 }
 
 impl Net {
+    /// Both ends of each pipe know of it.
+    pub(super) fn check_pipes(&self) -> Result<(), String> {
+        for (from, link) in self.sockets.iter() {
+            let Some(piping) = &link.piping else { continue };
+            for Pipe { to, .. } in &piping.destinations {
+                let Some(destination) = self.sockets.get(*to) else { continue };
+                let there = piping.destinations.iter().filter(|pipe| pipe.to == *to).count();
+                let sources = destination.piping.iter().flat_map(|piping| &piping.sources);
+                let here = sources.filter(|source| **source == from).count();
+                if here != there {
+                    return Err(format!("{from:?} has {there} pipes into {to:?}, which knows of {here}"));
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Pipes a socket into another, or into itself, which is an echo. With `end`, the destination is ended when the
     /// source ends.
     ///

@@ -74,6 +74,7 @@ impl Net {
                     self.enter(next);
                     if was == Phase::Timeouts {
                         self.counters.turns += 1;
+                        self.check_turn();
                         return Ok(None);
                     }
                 }
@@ -190,6 +191,7 @@ impl Net {
     /// One clock that has run out.
     fn expire_one(&mut self) -> Step {
         let Some((entry, alarm)) = self.timers.pop(self.expiring) else { return Step::Over };
+        debug_assert!(entry.time() <= self.kernel.now(), "a timer is never early");
         let event = match alarm {
             Alarm::Idle(id) => self.expire_idle(id, entry),
             Alarm::Grace(id) => {

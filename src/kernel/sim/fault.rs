@@ -54,9 +54,7 @@ impl Call {
                     ]
                 }
             }
-            Call::Connect => {
-                const { &[number(Errno::NETUNREACH), number(Errno::ADDRNOTAVAIL), number(Errno::MFILE)] }
-            }
+            Call::Connect => const { &[number(Errno::NETUNREACH), number(Errno::ADDRNOTAVAIL), number(Errno::MFILE)] },
             Call::Connected => {
                 const {
                     &[

@@ -438,7 +438,8 @@ impl Kernel for SimKernel {
     }
 
     fn register(&mut self, handle: Handle, token: Token) -> io::Result<()> {
-        self.call(Call::Register, Some(handle), |world, _| world.register(handle.0 as usize, token).map(|()| 0)).map(drop)
+        self.call(Call::Register, Some(handle), |world, _| world.register(handle.0 as usize, token).map(|()| 0))
+            .map(drop)
     }
 
     fn read(&mut self, socket: Handle, buffer: &mut [u8]) -> io::Result<usize> {
@@ -466,10 +467,8 @@ impl Kernel for SimKernel {
     }
 
     fn set_option(&mut self, socket: Handle, option: SocketOption) -> io::Result<()> {
-        self.call(Call::SetOption, Some(socket), |world, _| {
-            world.set_option(socket.0 as usize, option).map(|()| 0)
-        })
-        .map(drop)
+        self.call(Call::SetOption, Some(socket), |world, _| world.set_option(socket.0 as usize, option).map(|()| 0))
+            .map(drop)
     }
 
     fn local_address(&self, handle: Handle) -> io::Result<SocketAddr> {

@@ -96,13 +96,7 @@ impl World {
 
     // ---- servers ----------------------------------------------------------------------------------------------------------
 
-    pub fn listen(
-        &mut self,
-        machine: usize,
-        address: SocketAddr,
-        backlog: u32,
-        inherit: Inherit,
-    ) -> io::Result<usize> {
+    pub fn listen(&mut self, machine: usize, address: SocketAddr, backlog: u32, inherit: Inherit) -> io::Result<usize> {
         self.take_descriptor(machine)?;
         let port = if address.port() == 0 { self.free_port() } else { address.port() };
         let address = SocketAddr::new(address.ip(), port);

@@ -546,7 +546,9 @@ impl World {
                 return Err(format!("{}: {listed} edges", self.name(end)));
             }
             let Kind::Stream(stream) = &found.kind else { continue };
-            let Some(peer) = stream.peer.and_then(|peer| self.stream(peer)).filter(|peer| !peer.broken) else { continue };
+            let Some(peer) = stream.peer.and_then(|peer| self.stream(peer)).filter(|peer| !peer.broken) else {
+                continue;
+            };
             let there = peer.bytes_read + (peer.inbox.len() + peer.coming) as u64;
             if stream.bytes_taken != there {
                 return Err(format!("{}: {} bytes taken, {there} there", self.name(end), stream.bytes_taken));
