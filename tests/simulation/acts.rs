@@ -1,0 +1,193 @@
+//! The random calls: everything that a program can do with sockets, servers, timers and the network, in any order.
+
+use std::time::Duration;
+
+use tidegate::sim::Weather;
+use tidegate::{OutputLimits, OutputPolicy, ServerOptions, SocketId, SocketOptions, SoftLimit};
+
+use crate::party::{LONGEST_WRITE, On, owe, paid, watch, write};
+
+/// At most so many sockets are open on a side that connects.
+const MOST_OPEN: u64 = 16;
+
+/// SIGUSR1, of which nothing comes but an event.
+pub const SIGNAL: i32 = 10;
+
+/// Some random calls.
+pub fn act(on: &mut On<'_>) {
+    for _ in 0..on.state.random(5) {
+        if on.state.quiet {
+            return;
+        }
+        act_once(on);
+    }
+}
+
+fn act_once(on: &mut On<'_>) {
+    let open = on.state.open.len() as u64;
+    if open == 0 || (open < MOST_OPEN && on.state.random(8) == 0) {
+        return connect(on);
+    }
+    let id = on.state.open[on.state.random(open) as usize];
+    let other = on.state.open[on.state.random(open) as usize];
+    match on.state.random(if on.state.mixed { 48 } else { 40 }) {
+        0..=13 => write_some(on, id),
+        14 => owe(on, id, |socket| socket.end_then(|socket, _| paid(socket))),
+        15 => on.net.end(id, None),
+        16 if on.state.random(3) == 0 => on.net.destroy(id),
+        17 if on.state.random(3) == 0 => on.net.reset(id),
+        18 => on.net.destroy_soon(id),
+        19 | 20 => on.net.pause(id),
+        21..=24 => on.net.resume(id),
+        25 => on.net.cork(id),
+        26 | 27 => on.net.uncork(id),
+        28 => set_timeout(on, id),
+        29 => on.next_tick(act),
+        30 | 31 => set_timer(on),
+        32 => on.net.set_no_delay(id, on.state.random(2) == 0),
+        33 => on.net.set_ref(id, on.state.random(2) == 0),
+        34 => owe(on, id, |socket| socket.catch_up(|socket, _| paid(socket))),
+        35 if on.state.random(20) == 0 => partition(on),
+        36 if on.state.random(10) == 0 => close_server(on),
+        37 => listen(on),
+        38 if on.state.random(4) == 0 => on.state.sim.raise(SIGNAL),
+        39 if on.state.random(4) == 0 => {
+            let weather = weather(&on.state.sim);
+            on.state.sim.set_weather(weather);
+        }
+        40 | 41 => pipe(on, id, other),
+        42 => on.net.unpipe(id, other),
+        43 => on.net.broadcast(on.state.open.iter().copied(), "to all of you"),
+        44 | 45 => {
+            let long = vec![b'b'; on.state.one_of(&[10, 1000, 30_000])];
+            on.net.broadcast_from(id, on.state.open.iter().copied(), long);
+        }
+        46 => limit(on, id),
+        _ => {}
+    }
+}
+
+fn connect(on: &mut On<'_>) {
+    let options = SocketOptions {
+        allow_half_open: on.state.random(2) == 0,
+        high_water_mark: on.state.one_of(&[0, 1, 1000, 65536]),
+        no_delay: on.state.random(2) == 0,
+        ..SocketOptions::default()
+    };
+    let to = on.state.one_of(&on.state.neighbours);
+    let made = on.connect_with(options, to, watch);
+    assert!(made.is_ok(), "the address and the options are good: {made:?}");
+}
+
+fn write_some(on: &mut On<'_>, id: SocketId) {
+    let length = match on.state.random(40) {
+        0 => on.state.one_of(&[70_000, LONGEST_WRITE]),
+        1..=4 => 0,
+        5..=12 => 5000,
+        _ => 1 + on.state.random(300) as usize,
+    };
+    write(on, id, length);
+}
+
+fn set_timeout(on: &mut On<'_>, id: SocketId) {
+    let period = Duration::from_millis(on.state.random(50));
+    on.net.set_timeout(id, Some(period));
+    let now = on.state.sim.now();
+    if let Some(seen) = on.state.seen.get_mut(&id) {
+        seen.clock = Some((now, period));
+    }
+}
+
+/// A timer that acts, and is not early; sometimes one that is cancelled and never comes.
+fn set_timer(on: &mut On<'_>) {
+    let due = on.state.sim.now() + Duration::from_millis(on.state.random(20));
+    let delay = due - on.state.sim.now();
+    let cancelled = on.state.random(4) == 0;
+    let timer = on.after(delay, move |on| {
+        let now = on.state.sim.now();
+        if now < due || cancelled {
+            on.state.problems.push(format!("{now:?}: a timer for {due:?}, cancelled: {cancelled}"));
+        }
+        act(on);
+    });
+    if cancelled {
+        on.cancel(timer);
+    }
+}
+
+/// Cuts this side off for a while.
+fn partition(on: &mut On<'_>) {
+    let ip = on.state.address.ip();
+    on.state.sim.partition(ip, true);
+    let sim = on.state.sim.clone();
+    on.after(Duration::from_millis(on.state.random(60)), move |_| sim.partition(ip, false));
+}
+
+fn close_server(on: &mut On<'_>) {
+    if let Some(server) = on.state.server {
+        on.net.close_server(server);
+    }
+}
+
+/// Listens, unless it does already.
+pub fn listen(on: &mut On<'_>) {
+    if let Some(id) = on.state.server {
+        if on.net.is_listening(id) {
+            return on.net.set_max_connections(id, on.state.one_of(&[None, None, Some(6)]));
+        }
+        on.net.remove_server(id);
+    }
+    let options = ServerOptions {
+        allow_half_open: on.state.random(2) == 0,
+        pause_on_connect: on.state.random(4) == 0,
+        high_water_mark: on.state.one_of(&[0, 1, 1000, 65536]),
+        no_delay: on.state.random(2) == 0,
+        backlog: on.state.one_of(&[1, 511]),
+        ..ServerOptions::default()
+    };
+    // It may fail for want of descriptors; then somebody will try again.
+    on.state.server = on
+        .listen_with(options, on.state.address, |socket| {
+            watch(socket);
+            act(&mut socket.event_loop());
+        })
+        .ok();
+}
+
+fn pipe(on: &mut On<'_>, from: SocketId, to: SocketId) {
+    let piped = on.net.pipe(from, to, on.state.random(2) == 0);
+    assert!(piped.is_ok(), "an open socket can be piped");
+}
+
+fn limit(on: &mut On<'_>, id: SocketId) {
+    let policy = on.state.one_of(&[
+        OutputPolicy::Disconnect,
+        OutputPolicy::DropNewest,
+        OutputPolicy::DropOldest,
+        OutputPolicy::PauseSenders,
+    ]);
+    if matches!(policy, OutputPolicy::DropNewest | OutputPolicy::DropOldest) {
+        on.state.drops.insert(id);
+    }
+    let soft = SoftLimit { bytes: 50_000, grace: Duration::from_millis(20) };
+    let set = on.net.set_output_limits(id, OutputLimits { hard: Some(200_000), soft: Some(soft), policy });
+    assert!(set.is_ok(), "the limits are in order");
+}
+
+/// Any weather.
+pub fn weather(sim: &tidegate::sim::Sim) -> Weather {
+    let one_of = |choices: &[u32]| choices[sim.random(choices.len() as u64) as usize];
+    Weather {
+        buffer: one_of(&[1, 4096, 10_000, 100_000, 3_900_000]) as usize,
+        delay: Duration::from_micros(u64::from(one_of(&[0, 100, 5000]))),
+        short: one_of(&[0, 100, 500]),
+        late: one_of(&[0, 100]),
+        spurious: one_of(&[0, 200]),
+        interrupted: one_of(&[0, 20]),
+        resets: one_of(&[0, 0, 1]),
+        no_buffers: one_of(&[0, 20]),
+        faults: one_of(&[0, 0, 0, 2, 10]),
+        descriptors: one_of(&[20_000, 20_000, 14]) as usize,
+        ..Weather::default()
+    }
+}
