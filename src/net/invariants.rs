@@ -134,6 +134,8 @@ fn check_link(link: &Link, ready: u32, flushing: u32, closing: u32, held: u32) -
             "its descriptor does not go with its stage",
         ),
         (held == link.held_by, "the number of receivers that hold it up"),
+        (link.held_senders().is_empty() || link.holds_senders(), "it holds senders up that it has no reason to"),
+        (!link.is_in_grace() || link.is_above_soft(), "it is below its soft limit, and its grace period runs"),
     ];
     match promises.iter().find(|(kept, _)| !kept) {
         Some((_, what)) => Err((*what).to_owned()),

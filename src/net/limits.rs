@@ -70,11 +70,11 @@ impl Link {
     }
 
     /// Whether who sends to it has to wait. Where messages are dropped instead, nobody has.
-    fn holds_senders(&self) -> bool {
+    pub fn holds_senders(&self) -> bool {
         self.is_above_soft() && self.limits.as_ref().is_some_and(|limits| !limits.drops())
     }
 
-    fn is_above_soft(&self) -> bool {
+    pub fn is_above_soft(&self) -> bool {
         self.limits
             .as_ref()
             .and_then(|limits| limits.options.soft)

@@ -535,7 +535,7 @@ impl Net {
         if stage != Stage::Fresh {
             self.closing.push(id);
         }
-        self.release_senders(id);
+        self.relieve(id);
         self.forget_alarm();
         if let Some(server) = server {
             self.connection_was_destroyed(server);

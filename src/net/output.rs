@@ -154,6 +154,7 @@ impl Net {
         let Some(link) = self.sockets.get_mut(id) else { return };
         let (sent, emptied) = empty(link, &mut *self.kernel, &mut self.segments);
         self.first_attempt(id, sent, emptied);
+        self.relieve(id);
     }
 
     /// What waits goes out, unless something is in flight or it is corked.
@@ -202,10 +203,13 @@ impl Net {
         match emptied {
             Emptied::All => link.outcome = Some(Box::new(Ok(()))),
             Emptied::Failed(error) => link.outcome = Some(Box::new(Err(error))),
-            Emptied::Blocked => return,
-            Emptied::TryAgain => return self.retry_write_later(id),
+            Emptied::Blocked => {}
+            Emptied::TryAgain => self.retry_write_later(id),
         }
-        self.flush_later(id);
+        if self.sockets.get(id).is_some_and(|link| link.outcome.is_some()) {
+            self.flush_later(id);
+        }
+        self.relieve(id);
     }
 
     /// Ends the writing side: after all that was written, and any cork is pulled. `finish` tells when the kernel has

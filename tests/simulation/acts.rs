@@ -39,8 +39,8 @@ fn act_once(on: &mut On<'_>) {
         18 => on.net.destroy_soon(id),
         19 | 20 => on.net.pause(id),
         21..=24 => on.net.resume(id),
-        25 => on.net.cork(id),
-        26 | 27 => on.net.uncork(id),
+        25 => cork(on, id),
+        26 | 27 => uncork(on, id),
         28 => set_timeout(on, id),
         29 => on.next_tick(act),
         30 | 31 => set_timer(on),
@@ -87,6 +87,20 @@ fn write_some(on: &mut On<'_>, id: SocketId) {
         _ => 1 + on.state.random(300) as usize,
     };
     write(on, id, length);
+}
+
+fn cork(on: &mut On<'_>, id: SocketId) {
+    on.net.cork(id);
+    if let Some(seen) = on.state.seen.get_mut(&id) {
+        seen.corks += 1;
+    }
+}
+
+fn uncork(on: &mut On<'_>, id: SocketId) {
+    on.net.uncork(id);
+    if let Some(seen) = on.state.seen.get_mut(&id) {
+        seen.corks = seen.corks.saturating_sub(1);
+    }
 }
 
 fn set_timeout(on: &mut On<'_>, id: SocketId) {

@@ -18,13 +18,14 @@
 mod acts;
 mod party;
 
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use tidegate::EventLoop;
 use tidegate::sim::{Sim, Turning, Weather};
-use tidegate::{EventLoop, Loop};
 
 use acts::{SIGNAL, act, listen, weather};
 use party::{Ledger, Party, settle_accounts};
@@ -69,10 +70,6 @@ fn play_on(sim: &Sim, turns: u64) -> Outcome {
     }
     let closes = parties.iter().map(|party| party.state.closes).sum();
     let turns = turns_of(&parties);
-    drop(parties);
-    if sim.descriptors() != 0 {
-        problems.push(format!("{} descriptors are left", sim.descriptors()));
-    }
     Outcome { problems, turns, closes, calls: sim.calls(), fingerprint: sim.fingerprint(), ended: sim.now() }
 }
 
@@ -114,40 +111,85 @@ fn look(parties: &mut [EventLoop<Party>], problems: &mut Vec<String>) {
     }
 }
 
-/// The weather turns calm, everybody reads and ends: everything has to come to its end.
+/// The weather turns calm: all that was written arrives, then all is ended, and everything has to come to its end.
 fn part(sim: &Sim, parties: &mut [EventLoop<Party>], problems: &mut Vec<String>) {
     sim.set_weather(Weather { buffer: 100_000, ..Weather::default() });
     for party in parties.iter_mut() {
         sim.partition(party.state.address.ip(), false);
         party.state.quiet = true;
-        party.every(Duration::from_millis(20), wind_down);
+        Party::let_go(&mut party.event_loop());
+        party.every(Duration::from_millis(20), Party::resume_all);
     }
-    let end = sim.now() + Duration::from_secs(2000);
-    while parties.iter().any(|party| party.net.sockets() > 0) && sim.now() < end {
-        turn(sim, parties, Duration::from_millis(20));
+    // Two echoes that are each other's would go on for ever.
+    if !parties[0].state.mixed {
+        let half_a_second = Duration::from_millis(500);
+        run_until(sim, parties, sim.now() + half_a_second, |_| false);
+        let before = streams(parties);
+        run_until(sim, parties, sim.now() + half_a_second, |_| false);
+        look(parties, problems);
+        compare_streams(&before, &streams(parties), problems);
     }
+
+    for party in parties.iter_mut() {
+        party.every(Duration::from_millis(20), Party::end_all);
+    }
+    // A connect that found no place may be tried again after a minute. Nothing takes longer.
+    let nobody = |parties: &[EventLoop<Party>]| parties.iter().all(|party| party.net.sockets() == 0);
+    run_until(sim, parties, sim.now() + Duration::from_secs(200), nobody);
     look(parties, problems);
     for party in parties.iter_mut() {
+        problems.extend(party.net.check().err());
+        for id in &party.state.open {
+            let (state, buffered) = (party.net.ready_state(*id).name(), party.net.buffer_size(*id));
+            problems.push(format!("{id:?} has not come to its end: {state}, {buffered} bytes buffered"));
+        }
         party.event_loop().close_all();
     }
-    for _ in 0..20 {
-        turn(sim, parties, Duration::from_millis(20));
-    }
+    run_until(sim, parties, sim.now() + Duration::from_secs(1), |_| false);
     for party in parties.iter_mut() {
         party.state.settle();
-        problems.extend(party.net.check().err());
         if party.net.sockets() != 0 {
             problems.push(format!("{} sockets are left", party.net.sockets()));
         }
     }
     look(parties, problems);
     problems.extend(sim.check().err());
+    if sim.descriptors() != 0 {
+        problems.push(format!("{} descriptors are left", sim.descriptors()));
+    }
 }
 
-fn wind_down(on: &mut Loop<'_, Party>) {
-    for id in on.state.open.clone() {
-        on.net.resume(id);
-        on.net.end(id, None);
+fn run_until(sim: &Sim, parties: &mut [EventLoop<Party>], end: Duration, enough: impl Fn(&[EventLoop<Party>]) -> bool) {
+    while sim.now() < end && !enough(parties) {
+        turn(sim, parties, Duration::from_millis(20));
+    }
+}
+
+/// What each side of each open connection has written and heard.
+type Streams = HashMap<(SocketAddr, SocketAddr), Vec<(u64, u64)>>;
+
+fn streams(parties: &[EventLoop<Party>]) -> Streams {
+    let mut streams = Streams::new();
+    for party in parties {
+        for id in &party.state.open {
+            if let Some((connection, written, received)) = party.state.seen[id].stream() {
+                streams.entry(connection).or_default().push((written, received));
+            }
+        }
+    }
+    streams
+}
+
+/// Between two sockets that were connected a while ago and say nothing, all that one has written is heard by the other.
+fn compare_streams(before: &Streams, now: &Streams, problems: &mut Vec<String>) {
+    for (connection, sides) in now {
+        let settled = before.get(connection).is_some_and(|sides| sides.len() == 2);
+        if let [one, other] = sides.as_slice()
+            && settled
+            && (one.0, one.1) != (other.1, other.0)
+        {
+            problems.push(format!("{connection:?} is idle, and (written, received) are {one:?} and {other:?}"));
+        }
     }
 }
 

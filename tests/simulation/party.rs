@@ -64,10 +64,20 @@ pub struct Seen {
     pub pending_bytes: usize,
     pub next_write: u64,
     last_completed: Option<u64>,
+    pub corks: u32,
     /// Callbacks of `end` and `catch_up` that are owed.
     pub owed: u32,
-    /// Since when its idle clock may have run, and for how long it is set.
+    /// When something has moved last, as far as it is known here, since its idle clock was set; and for how long it is set.
     pub clock: Option<(Duration, Duration)>,
+}
+
+impl Seen {
+    /// The connection, by the addresses of the side that made it, what was written here and what was heard.
+    pub fn stream(&self) -> Option<((SocketAddr, SocketAddr), u64, u64)> {
+        let (local, remote) = (self.local?, self.remote?);
+        let connection = if self.accepted { (remote, local) } else { (local, remote) };
+        Some((connection, self.written, self.received))
+    }
 }
 
 impl Party {
@@ -138,6 +148,22 @@ impl Party {
                 on.state.problem(id, format!("buffer_size is {buffered}, writes of {pending} bytes are not completed"));
             }
         }
+    }
+
+    /// Nothing is held back any more by this side.
+    pub fn let_go(on: &mut On<'_>) {
+        for id in on.state.open.clone() {
+            let corks = on.state.seen.get_mut(&id).map_or(0, |seen| std::mem::take(&mut seen.corks));
+            (0..corks).for_each(|_| on.net.uncork(id));
+        }
+    }
+
+    pub fn resume_all(on: &mut On<'_>) {
+        on.state.open.clone().into_iter().for_each(|id| on.net.resume(id));
+    }
+
+    pub fn end_all(on: &mut On<'_>) {
+        on.state.open.clone().into_iter().for_each(|id| on.net.end(id, None));
     }
 
     /// At the very end: every callback was called, every socket closed.
@@ -274,11 +300,10 @@ fn left(socket: &mut View<'_>, closed: Closed) {
         in_order: matches!(closed.reason, CloseReason::PeerEnded | CloseReason::EndedHere) && !closed.had_error,
     };
     let agree = closed.had_error == (seen.errors > 0);
-    if let (Some(local), Some(remote)) = (seen.local, seen.remote) {
-        let connection = if seen.accepted { (remote, local) } else { (local, remote) };
-        if !socket.state.mixed {
-            socket.state.ledger.borrow_mut().entry(connection).or_default().push(account);
-        }
+    if let Some((connection, ..)) = seen.stream()
+        && !socket.state.mixed
+    {
+        socket.state.ledger.borrow_mut().entry(connection).or_default().push(account);
     }
     if !agree {
         socket.state.problem(id, "close and error do not agree");
@@ -299,9 +324,17 @@ pub fn write(on: &mut On<'_>, id: SocketId, length: usize) {
     seen.pending.push_back((number, length));
     seen.pending_bytes += length;
     let before = socket.bytes_written();
+    let idle = socket.buffer_size() == 0;
     socket.state.sim.note(format!("{id:?} writes {length}"));
     socket.write_then(bytes_at(from, length), move |socket, outcome| socket.state.completed(id, number, &outcome));
     let counted = socket.bytes_written() == before + length as u64 || socket.state.drops.contains(&id);
+    let at_once = idle && length > 0 && socket.buffer_size() == 0 && !socket.is_destroyed();
+    if at_once
+        && let now = socket.state.sim.now()
+        && let Some(Seen { clock: Some((since, _)), .. }) = socket.state.seen.get_mut(&id)
+    {
+        *since = now;
+    }
     if writable && !socket.is_destroyed() && !counted {
         socket.state.problem(id, "bytes_written does not count a write");
     }

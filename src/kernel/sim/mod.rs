@@ -212,7 +212,9 @@ impl Sim {
 
     /// Changes the weather from now on.
     pub fn set_weather(&self, weather: Weather) {
-        self.world.borrow_mut().weather = weather;
+        let mut world = self.world.borrow_mut();
+        world.weather = weather;
+        world.tell_of_room();
     }
 
     /// Cuts the network between this address and all others, or heals it: what is sent meanwhile arrives afterwards.
@@ -301,7 +303,8 @@ impl Sim {
     /// # Errors
     /// Those of [`EventLoop::turn`](crate::EventLoop::turn).
     pub fn run(&self, loops: &mut [&mut dyn Turning], until: Duration) -> Result<(), crate::Error> {
-        loop {
+        // Two that never stop talking do not stop the clock, so that this comes to its end.
+        while self.now() < until {
             let mut next: Option<Duration> = None;
             for event_loop in loops.iter_mut() {
                 event_loop.turn_now()?;
@@ -319,6 +322,7 @@ impl Sim {
             }
             self.world.borrow_mut().advance(next);
         }
+        Ok(())
     }
 
     /// A number below `bound` from the network's seed, for a test's own decisions.

@@ -248,6 +248,12 @@ impl World {
         }
     }
 
+    /// Buffers may have become larger.
+    pub fn tell_of_room(&mut self) {
+        let ends: Vec<usize> = self.ends.iter().map(|(end, _)| end).collect();
+        ends.into_iter().for_each(|end| self.tell_room(end));
+    }
+
     pub fn write(&mut self, end: usize, slices: &[IoSlice<'_>], fate: Fate) -> io::Result<usize> {
         if self.happens(self.weather.resets) {
             self.break_connection(end);

@@ -17,7 +17,8 @@ use crate::kernel::{Inherit, KeepAlive, Readiness, Ready, Token};
 /// The first port that the system gives away.
 const FIRST_FREE_PORT: u16 = 32768;
 
-/// How long Linux tries to connect to nobody: six retries, each after twice the time (tcp_syn_retries).
+/// How often Linux tries again to connect, each time after twice the time (tcp_syn_retries); and how long that takes.
+const CONNECT_RETRIES: u32 = 6;
 const CONNECT_PATIENCE: Duration = Duration::from_secs(127);
 
 /// How long Linux sends again what nobody acknowledges (tcp_retries2 of 15).
@@ -344,8 +345,12 @@ impl World {
             return;
         };
         if waiting.len() > *backlog {
-            // As Linux does: it says nothing, and the other side tries again after 1, 2, 4 s and so on.
-            let again = self.now + Duration::from_secs(1 << attempt.min(6));
+            // As Linux does: it says nothing, and the other side tries again after 1, 2, 4 s and so on, six times.
+            if attempt > CONNECT_RETRIES {
+                self.send(client, What::Refused(Errno::TIMEDOUT));
+                return;
+            }
+            let again = self.now + Duration::from_secs(1 << attempt);
             return self.later(client, again, What::Syn { attempt: attempt + 1 });
         }
         let there = Stream {
@@ -503,6 +508,12 @@ impl World {
                 continue;
             }
             let readiness = self.readiness(end);
+            let name = self.name_if_traced(end);
+            self.record.line(|| format!("{} {name} {}", at(self.now), readiness.words()));
+            if let Some(stream) = self.stream_mut(end) {
+                // As poll does in Linux: who is told that there is no room is told when there is.
+                stream.wants_room |= !readiness.writable;
+            }
             if let Some(found) = self.ends.get_mut(end) {
                 found.has_edge = false;
                 if let Some(token) = found.token {
@@ -560,6 +571,20 @@ impl World {
             return Err(format!("{descriptors} descriptors counted, {open} there"));
         }
         Ok(())
+    }
+}
+
+impl Readiness {
+    /// As a person reads it in a trace.
+    fn words(self) -> String {
+        let words = [
+            (self.readable, " readable"),
+            (self.writable, " writable"),
+            (self.ended, " ended"),
+            (self.hung_up, " hung up"),
+        ];
+        let words: String = words.iter().filter(|(is, _)| *is).map(|(_, word)| *word).collect();
+        format!("is{}", if words.is_empty() { " not ready" } else { &words })
     }
 }
 
