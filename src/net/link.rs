@@ -29,6 +29,8 @@ pub(super) struct Link {
     pub outcome: Option<Box<Result<(), Error>>>,
     /// shutdown(2) is to be done.
     pub shutdown_wanted: bool,
+    /// Why shutdown(2) has failed, until a read has told what is wrong with the connection.
+    pub unshut: Option<Box<Error>>,
     /// The user has a handler for data; a pipe is another consumer.
     pub listener: bool,
     pub referenced: bool,
@@ -81,6 +83,7 @@ impl Link {
             to_be_flushed: false,
             outcome: None,
             shutdown_wanted: false,
+            unshut: None,
             listener: false,
             referenced: true,
             leaving: false,
@@ -106,6 +109,7 @@ impl Link {
         self.latches = Readiness::default();
         self.outcome = None;
         self.shutdown_wanted = false;
+        self.unshut = None;
         self.destroy_on_finish = false;
         self.reset_when_connected = None;
         self.reset = false;
@@ -138,6 +142,12 @@ impl Link {
     #[inline]
     pub fn wants_to_write(&self) -> bool {
         self.latches.writable && self.connection.unsent_in_flight() > 0
+    }
+
+    /// Whether a read that finds nothing would mean something: to who is to catch up, and where shutdown(2) has failed.
+    #[inline]
+    pub fn looks_for_nothing(&self) -> bool {
+        self.catching_up.is_some() || self.unshut.is_some()
     }
 
     pub fn is_connecting(&self) -> bool {

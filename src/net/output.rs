@@ -327,8 +327,11 @@ impl Net {
         if let Some(handle) = link.handle
             && let Err(error) = self.kernel.shutdown(handle)
         {
-            // Only a connection that is broken already fails here, and reading or closing it will tell. Node ignores it.
-            log::debug!("shutdown: {error}");
+            // Only a connection that is broken already fails here, and the next read will say of what. Should it say
+            // that nothing is wrong, this is the error: who cannot tell its end must not wait for the other's.
+            link.unshut = Some(Box::new(Error::system(&error, Syscall::Shutdown)));
+            link.latches.readable = true;
+            self.list_if_readable(id);
         }
         if let Some((link, mut later)) = self.link(id) {
             link.connection.shut(&mut later);

@@ -129,10 +129,9 @@ impl Net {
             }
         };
         let full = length == READ_BUFFER;
-        if !full && !link.latches.ended && link.catching_up.is_none() {
+        if !full && !link.latches.ended && !link.looks_for_nothing() {
             // A short read has emptied the socket, and the next byte will be a new edge: no read is needed to find out.
-            // Where the peer's end was told, it stands behind these bytes and there will be no other edge; and who is to
-            // catch up wants to see a read that finds nothing.
+            // Where the peer's end was told, it stands behind these bytes and there will be no other edge.
             link.latches.readable = false;
         }
         let budget = serving.budget.saturating_sub(length);
@@ -170,7 +169,10 @@ impl Net {
         match error.kind() {
             ErrorKind::WouldBlock => {
                 link.latches.readable = false;
-                self.caught_up(id);
+                match link.unshut.take() {
+                    Some(error) => self.broke(id, *error),
+                    None => self.caught_up(id),
+                }
             }
             // It stays ready, for the next turn.
             ErrorKind::Interrupted => {}

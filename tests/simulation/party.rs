@@ -227,7 +227,7 @@ pub fn watch(socket: &mut View<'_>) {
         (seen.local, seen.remote) = (local, remote);
         act(&mut socket.event_loop());
     });
-    socket.on_data(move |socket, chunk| heard(socket, chunk));
+    socket.on_data(heard);
     socket.on_end(move |socket| {
         let seen = socket.state.told(id, "end");
         if std::mem::replace(&mut seen.ended, true) {
@@ -265,7 +265,7 @@ pub fn watch(socket: &mut View<'_>) {
             socket.state.problem(id, "error twice");
         }
     });
-    socket.on_close(move |socket, closed| left(socket, closed));
+    socket.on_close(left);
 }
 
 fn heard(socket: &mut View<'_>, chunk: &[u8]) {
