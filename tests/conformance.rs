@@ -11,11 +11,21 @@ use tidegate::EventLoop;
 
 #[test]
 fn every_scenario_gives_nodes_trace() {
+    compare(|| EventLoop::with_state(player::Stage::default()));
+}
+
+/// On the simulated network too, where time costs nothing.
+#[test]
+#[cfg(unix)]
+fn every_scenario_gives_nodes_trace_on_the_simulated_network() {
+    compare(|| Ok(EventLoop::on(tidegate::sim::Sim::new(0).kernel(), player::Stage::default())));
+}
+
+fn compare(make_loop: impl Fn() -> Result<EventLoop<player::Stage>, tidegate::Error>) {
     let corpus: Vec<Value> =
         serde_json::from_str(include_str!("conformance/corpus.json")).expect("the corpus is a list of JSON objects");
     let scenarios: Vec<Value> = corpus.iter().map(|entry| entry["scenario"].clone()).collect();
-    let played = player::play(&scenarios, || EventLoop::with_state(player::Stage::default()))
-        .expect("a loop can be made and can listen on loopback");
+    let played = player::play(&scenarios, make_loop).expect("a loop can be made and can listen on loopback");
     let mut differing = Vec::new();
     for (entry, one) in corpus.iter().zip(&played) {
         if entry["trace"] != one.trace {

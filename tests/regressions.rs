@@ -575,3 +575,40 @@ fn what_waits_for_the_connection_is_not_dropped_as_the_oldest() {
     }
     assert_eq!(event_loop.state, vec![b'x'; 300_000]);
 }
+
+/// The queue had become shorter by an `end`, and nobody let the sender go.
+#[test]
+fn who_was_held_up_by_a_corked_receiver_is_read_from_when_it_ends() {
+    let soft = SoftLimit { bytes: 1000, grace: ms(60_000) };
+    let limits = OutputLimits { soft: Some(soft), policy: OutputPolicy::PauseSenders, ..OutputLimits::default() };
+    let sim = Sim::new(1);
+    let mut event_loop = EventLoop::on(sim.kernel(), (Vec::new(), 0));
+    event_loop
+        .listen_with(ServerOptions { allow_half_open: true, ..ServerOptions::default() }, "10.0.0.1:7", |socket| {
+            let id = socket.id();
+            socket.state.0.push(id);
+            socket.on_data(|socket, bytes| socket.state.1 += bytes.len());
+        })
+        .unwrap();
+    let options = SocketOptions { allow_half_open: true, ..SocketOptions::default() };
+    let mut speaker = None;
+    for _ in 0..2 {
+        speaker = Some(event_loop.event_loop().connect_with(options.clone(), "10.0.0.1:7", |_| {}).unwrap());
+    }
+    let turn = |event_loop: &mut EventLoop<(Vec<SocketId>, usize)>| {
+        for _ in 0..20 {
+            event_loop.turn(Some(ms(1))).unwrap();
+        }
+    };
+    turn(&mut event_loop);
+    let [receiver, sender] = event_loop.state.0[..] else { unreachable!() };
+    event_loop.net.set_output_limits(receiver, limits).unwrap();
+    event_loop.net.cork(receiver);
+    event_loop.net.broadcast_from(sender, [receiver], [b'x'; 5000]);
+    event_loop.net.write(speaker.unwrap(), b"hello?");
+    turn(&mut event_loop);
+    assert_eq!(event_loop.state.1, 0, "the sender is held up");
+    event_loop.net.end(receiver, None);
+    turn(&mut event_loop);
+    assert_eq!(event_loop.state.1, 6);
+}
