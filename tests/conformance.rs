@@ -3,6 +3,8 @@
 //! The corpus is `tests/conformance/corpus.json`; what a scenario is, and how the traces were made, `docs/conformance.md`
 //! tells. The player is that of the example `scenario`.
 
+#![allow(clippy::expect_used, reason = "a test fails by panicking")]
+
 #[path = "../docs/examples/scenario/player.rs"]
 mod player;
 
