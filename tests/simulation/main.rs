@@ -36,6 +36,9 @@ const TURNS: u64 = 5000;
 /// One seed in so many is played twice.
 const TWICE: u64 = 100;
 
+/// A long run says how far it is every so many seeds.
+const PROGRESS: u64 = 10_000;
+
 /// Lines of the trace that a failing seed prints.
 const TRACE: usize = 400;
 
@@ -197,6 +200,9 @@ fn compare_streams(before: &Streams, now: &Streams, problems: &mut Vec<String>) 
 fn play_all(seeds: std::ops::Range<u64>, turns: u64) -> Result<(u64, u64), String> {
     let (mut played, mut calls) = (0, 0);
     for seed in seeds {
+        if seed.is_multiple_of(PROGRESS) {
+            println!("seed {seed}");
+        }
         let outcome = catch_unwind(AssertUnwindSafe(|| play(seed, turns)));
         let fault = match &outcome {
             Err(_) => Some("it panicked".to_owned()),

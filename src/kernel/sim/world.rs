@@ -315,7 +315,8 @@ impl World {
                 }
                 stream.inbox.extend(bytes);
             }
-            What::Fin => stream.ended = true,
+            // Behind a reset comes nothing that is heard.
+            What::Fin => stream.ended |= !stream.broken,
             What::Reset => stream.reset(),
             What::Patience => {
                 if !self.has_lost_patience(to) {
