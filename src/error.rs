@@ -47,6 +47,17 @@ impl Error {
         Error { address: Some(address), ..self }
     }
 
+    /// As [`Error::system`], for a file: `open ENOENT: no such file or directory 'greeting.txt'`.
+    pub(crate) fn of_file(error: &io::Error, syscall: Syscall, name: impl fmt::Debug) -> Self {
+        let error = Error::system(error, syscall);
+        let words = match (error.code, &error.detail) {
+            (Code::Os(number), _) => format!("{}: {}", error.code.name(), describe(number)),
+            (_, Some(detail)) => detail.to_string(),
+            (code, None) => code.meaning().to_owned(),
+        };
+        Error { detail: Some(format!("{words} {name:?}").into()), ..error }
+    }
+
     fn from_io(error: &io::Error) -> Self {
         match error.raw_os_error() {
             Some(number) => Error::new(Code::Os(number)),
@@ -208,6 +219,8 @@ pub enum Syscall {
     Connect,
     /// `socket(2)`, `bind(2)` and `listen(2)` of a server.
     Listen,
+    /// `open(2)`, and what else it takes to have a file.
+    Open,
     /// `epoll_ctl(2)` or `kevent(2)`.
     Register,
     /// `read(2)`.
@@ -229,6 +242,7 @@ impl fmt::Display for Syscall {
             Syscall::Bind => "bind",
             Syscall::Connect => "connect",
             Syscall::Listen => "listen",
+            Syscall::Open => "open",
             Syscall::Register => "register",
             Syscall::Read => "read",
             Syscall::SetOption => "setsockopt",

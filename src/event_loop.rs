@@ -8,6 +8,9 @@
 
 use std::collections::HashMap;
 use std::fmt;
+#[cfg(unix)]
+use std::os::fd::OwnedFd;
+use std::path::Path;
 use std::time::Duration;
 
 use slab::Slab;
@@ -16,9 +19,9 @@ use crate::connection::CallbackId;
 use crate::endpoint::ToEndpoint;
 use crate::error::Error;
 use crate::id::{ServerId, SocketId, TimerId};
-use crate::kernel::Kernel;
 use crate::kernel::mio::MioKernel;
-use crate::net::{Event, Net, ServerOptions, SocketOptions};
+use crate::kernel::{Kernel, Standard};
+use crate::net::{Event, FileOptions, Net, ServerOptions, SocketOptions};
 use crate::server::{Server, ServerHooks};
 use crate::socket::{Socket, SocketHooks};
 
@@ -151,6 +154,41 @@ impl<S> EventLoop<S> {
         setup: impl FnOnce(&mut Socket<'_, S>),
     ) -> Result<SocketId, Error> {
         self.event_loop().new_socket(options, setup)
+    }
+
+    /// See [`Loop::open`].
+    ///
+    /// # Errors
+    /// Those of [`Loop::open`].
+    pub fn open(
+        &mut self,
+        path: impl AsRef<Path>,
+        options: FileOptions,
+        setup: impl FnOnce(&mut Socket<'_, S>),
+    ) -> Result<SocketId, Error> {
+        self.event_loop().open(path, options, setup)
+    }
+
+    /// See [`Loop::standard`].
+    ///
+    /// # Errors
+    /// Those of [`Loop::standard`].
+    pub fn standard(&mut self, stream: Standard, setup: impl FnOnce(&mut Socket<'_, S>)) -> Result<SocketId, Error> {
+        self.event_loop().standard(stream, setup)
+    }
+
+    /// See [`Loop::adopt`].
+    ///
+    /// # Errors
+    /// Those of [`Loop::adopt`].
+    #[cfg(unix)]
+    pub fn adopt(
+        &mut self,
+        descriptor: impl Into<OwnedFd>,
+        options: FileOptions,
+        setup: impl FnOnce(&mut Socket<'_, S>),
+    ) -> Result<SocketId, Error> {
+        self.event_loop().adopt(descriptor, options, setup)
     }
 
     /// See [`Loop::after`].
@@ -306,6 +344,69 @@ impl<S> Loop<'_, S> {
         setup: impl FnOnce(&mut Socket<'_, S>),
     ) -> Result<SocketId, Error> {
         let id = self.net.new_socket(options)?;
+        self.set_up(id, setup);
+        Ok(id)
+    }
+
+    /// A file, a FIFO or a device: a socket with one half, to hang handlers on, to write to and to pipe.
+    ///
+    /// ```
+    /// # use tidegate::{EventLoop, FileOptions};
+    /// # let directory = std::env::temp_dir().join(format!("tidegate-open-{}", std::process::id()));
+    /// # std::fs::create_dir_all(&directory).expect("a directory can be made");
+    /// # let log = directory.join("log");
+    /// let mut event_loop = EventLoop::with_state(String::new())?;
+    /// event_loop.open(&log, FileOptions::append(), |file| file.end_with("hello"))?;
+    /// event_loop.run()?;
+    /// event_loop.open(&log, FileOptions::read(), |file| file.on_text(|file, text| file.state.push_str(text)))?;
+    /// event_loop.run()?;
+    /// assert_eq!(event_loop.state, "hello");
+    /// # std::fs::remove_dir_all(&directory).expect("it can be removed");
+    /// # Ok::<(), tidegate::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Those of [`Net::open`].
+    #[doc(alias = "createReadStream")]
+    #[doc(alias = "createWriteStream")]
+    pub fn open(
+        &mut self,
+        path: impl AsRef<Path>,
+        options: FileOptions,
+        setup: impl FnOnce(&mut Socket<'_, S>),
+    ) -> Result<SocketId, Error> {
+        let id = self.net.open(path, options)?;
+        self.set_up(id, setup);
+        Ok(id)
+    }
+
+    /// A stream that the process was started with. What is written to it after `end` is an error as for any other, but
+    /// the process's own descriptor stays open.
+    ///
+    /// # Errors
+    /// Those of [`Net::standard`].
+    #[doc(alias = "stdin")]
+    #[doc(alias = "stdout")]
+    #[doc(alias = "stderr")]
+    pub fn standard(&mut self, stream: Standard, setup: impl FnOnce(&mut Socket<'_, S>)) -> Result<SocketId, Error> {
+        let id = self.net.standard(stream)?;
+        self.set_up(id, setup);
+        Ok(id)
+    }
+
+    /// A pipe, a terminal or a file that was opened elsewhere: the output of a child process, an end of
+    /// [`std::io::pipe`].
+    ///
+    /// # Errors
+    /// Those of [`Net::adopt`].
+    #[cfg(unix)]
+    pub fn adopt(
+        &mut self,
+        descriptor: impl Into<OwnedFd>,
+        options: FileOptions,
+        setup: impl FnOnce(&mut Socket<'_, S>),
+    ) -> Result<SocketId, Error> {
+        let id = self.net.adopt(descriptor, options)?;
         self.set_up(id, setup);
         Ok(id)
     }

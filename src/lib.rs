@@ -62,12 +62,13 @@ pub use endpoint::{Endpoint, ToEndpoint};
 pub use error::{Code, Error, Syscall};
 pub use event_loop::{EventLoop, Loop};
 pub use id::{ServerId, SocketId, TimerId};
-pub use kernel::KeepAlive;
 #[cfg(unix)]
 pub use kernel::sim;
+pub use kernel::{Access, KeepAlive, Standard};
 pub use lines::{Line, Lines, Pushed};
 pub use net::{
-    Chunk, Closed, Counters, Dropped, Event, Net, OutputLimits, OutputPolicy, ServerOptions, SocketOptions, SoftLimit,
+    Chunk, Closed, Counters, Dropped, Event, FileOptions, Net, OutputLimits, OutputPolicy, ServerOptions,
+    SocketOptions, SoftLimit,
 };
 pub use server::Server;
 pub use socket::{Encoding, Socket};

@@ -320,6 +320,21 @@ impl Connection {
         }
     }
 
+    /// A file that is read: it has nothing to write, and nothing is read before somebody takes it.
+    pub fn reading_file(high_water_mark: u32) -> Self {
+        Connection { stage: Stage::Connected, writing: Writing::Finished, ..Connection::new(high_water_mark, true) }
+    }
+
+    /// A file that is written: its end was told already.
+    pub fn writing_file(high_water_mark: u32) -> Self {
+        Connection {
+            stage: Stage::Connected,
+            reading: Reading::EndTold,
+            reason: CloseReason::EndedHere,
+            ..Connection::new(high_water_mark, true)
+        }
+    }
+
     /// Begins to connect, for the first time or again. What the user has set stays; what the last connection left goes.
     pub fn connect(&mut self, ticks: &mut impl Ticks) -> Result<(), Error> {
         match self.stage {

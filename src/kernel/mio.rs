@@ -6,14 +6,22 @@
 use std::fmt;
 use std::io::{self, IoSlice, Read, Write};
 use std::net::{Shutdown, SocketAddr};
+#[cfg(unix)]
+use std::os::fd::OwnedFd;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use mio::net::{TcpListener, TcpStream};
+#[cfg(unix)]
+use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll};
 use slab::Slab;
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 
-use super::{Handle, Inherit, KeepAlive, Kernel, MOST_SLICES, Readiness, Ready, SocketOption, Token};
+#[cfg(unix)]
+use super::Standard;
+use super::descriptor::Descriptor;
+use super::{Access, Handle, Inherit, KeepAlive, Kernel, MOST_SLICES, Readiness, Ready, SocketOption, Token, Watch};
 
 /// Events taken from the system at once. More wait there for the next turn.
 const EVENTS_AT_ONCE: usize = 1024;
@@ -63,6 +71,7 @@ struct Entry {
 enum Source {
     Listener(TcpListener),
     Stream(TcpStream),
+    File(Descriptor),
 }
 
 /// The token of a handle that is not registered yet; nothing comes out of `wait` for it.
@@ -101,6 +110,13 @@ impl MioKernel {
     fn stream(&mut self, handle: Handle) -> io::Result<&mut TcpStream> {
         match self.handles.get_mut(handle.0 as usize) {
             Some(Entry { source: Source::Stream(stream), .. }) => Ok(stream),
+            _ => Err(io::ErrorKind::NotFound.into()),
+        }
+    }
+
+    fn file(&mut self, handle: Handle) -> io::Result<&mut Descriptor> {
+        match self.handles.get_mut(handle.0 as usize) {
+            Some(Entry { source: Source::File(file), .. }) => Ok(file),
             _ => Err(io::ErrorKind::NotFound.into()),
         }
     }
@@ -219,21 +235,32 @@ impl Kernel for MioKernel {
         match &mut entry.source {
             Source::Listener(listener) => registry.register(listener, key, Interest::READABLE),
             Source::Stream(stream) => registry.register(stream, key, STREAM_INTEREST),
+            Source::File(_) => Err(io::ErrorKind::InvalidInput.into()),
         }
     }
 
     #[inline]
     fn read(&mut self, socket: Handle, buffer: &mut [u8]) -> io::Result<usize> {
-        self.stream(socket)?.read(buffer)
+        match self.handles.get_mut(socket.0 as usize) {
+            Some(Entry { source: Source::Stream(stream), .. }) => stream.read(buffer),
+            _ => self.file(socket)?.read(buffer),
+        }
     }
 
     #[inline]
     fn write(&mut self, socket: Handle, bytes: &[u8]) -> io::Result<usize> {
-        self.stream(socket)?.write(bytes)
+        match self.handles.get_mut(socket.0 as usize) {
+            Some(Entry { source: Source::Stream(stream), .. }) => stream.write(bytes),
+            _ => self.file(socket)?.write(bytes),
+        }
     }
 
     fn write_vectored(&mut self, socket: Handle, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        self.stream(socket)?.write_vectored(&slices[..slices.len().min(MOST_SLICES)])
+        let slices = &slices[..slices.len().min(MOST_SLICES)];
+        match self.handles.get_mut(socket.0 as usize) {
+            Some(Entry { source: Source::Stream(stream), .. }) => stream.write_vectored(slices),
+            _ => self.file(socket)?.write_vectored(slices),
+        }
     }
 
     fn shutdown(&mut self, socket: Handle) -> io::Result<()> {
@@ -241,8 +268,16 @@ impl Kernel for MioKernel {
     }
 
     fn close(&mut self, handle: Handle) {
-        // Dropping closes, and closing takes the descriptor out of the poll.
-        drop(self.handles.try_remove(handle.0 as usize));
+        // Dropping closes, and closing takes the descriptor out of the poll, unless another shares its description.
+        let closed = self.handles.try_remove(handle.0 as usize);
+        #[cfg(unix)]
+        if let Some(Entry { source: Source::File(file), .. }) = &closed
+            && file.watched
+            && let Err(error) = self.poll.registry().deregister(&mut SourceFd(&file.fd()))
+        {
+            log::debug!("a file could not be taken out of the poll: {error}");
+        }
+        drop(closed);
     }
 
     fn reset(&mut self, socket: Handle) {
@@ -267,7 +302,7 @@ impl Kernel for MioKernel {
         match self.handles.get(handle.0 as usize) {
             Some(Entry { source: Source::Listener(listener), .. }) => listener.local_addr(),
             Some(Entry { source: Source::Stream(stream), .. }) => stream.local_addr(),
-            None => Err(io::ErrorKind::NotFound.into()),
+            Some(Entry { source: Source::File(_), .. }) | None => Err(io::ErrorKind::NotFound.into()),
         }
     }
 
@@ -298,6 +333,50 @@ impl Kernel for MioKernel {
     #[cfg(not(unix))]
     fn poll_fd(&self) -> Option<i32> {
         None
+    }
+
+    fn open(&mut self, path: &Path, access: Access) -> io::Result<Handle> {
+        let file = Descriptor::open(path, access)?;
+        Ok(self.keep(Source::File(file)))
+    }
+
+    #[cfg(unix)]
+    fn standard(&mut self, stream: Standard) -> io::Result<Handle> {
+        let file = Descriptor::standard(stream)?;
+        Ok(self.keep(Source::File(file)))
+    }
+
+    #[cfg(unix)]
+    fn adopt(&mut self, descriptor: OwnedFd, access: Access) -> io::Result<Handle> {
+        let file = Descriptor::adopt(descriptor, access)?;
+        Ok(self.keep(Source::File(file)))
+    }
+
+    #[cfg(unix)]
+    fn watch_file(&mut self, handle: Handle, token: Token) -> io::Result<Watch> {
+        let Some(Entry { source: Source::File(file), token: place }) = self.handles.get_mut(handle.0 as usize) else {
+            return Err(io::ErrorKind::NotFound.into());
+        };
+        *place = token;
+        if !file.could_wait() {
+            return Ok(Watch::AlwaysReady);
+        }
+        let interest = if file.reads() { Interest::READABLE } else { Interest::WRITABLE };
+        let key = mio::Token(handle.0 as usize);
+        match self.poll.registry().register(&mut SourceFd(&file.fd()), key, interest) {
+            Ok(()) => {
+                file.watched = true;
+                Ok(Watch::Edges)
+            }
+            // epoll's word for what is always ready (epoll_ctl(2)).
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(Watch::AlwaysReady),
+            Err(error) => Err(error),
+        }
+    }
+
+    #[cfg(not(unix))]
+    fn watch_file(&mut self, _handle: Handle, _token: Token) -> io::Result<Watch> {
+        Ok(Watch::AlwaysReady)
     }
 }
 

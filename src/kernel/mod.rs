@@ -13,10 +13,14 @@
 use std::fmt;
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
+#[cfg(unix)]
+use std::os::fd::OwnedFd;
+use std::path::Path;
 use std::time::Duration;
 
 use crate::id::{ServerId, SocketId};
 
+mod descriptor;
 pub(crate) mod mio;
 #[cfg(unix)]
 pub mod sim;
@@ -127,12 +131,52 @@ pub trait Kernel: fmt::Debug {
 
     /// A descriptor that is readable when `wait` would return something, for a loop inside another loop.
     fn poll_fd(&self) -> Option<i32>;
+
+    // ---- files: `read`, `write`, `write_vectored` and `close` are for these handles too ---------------------------------
+
+    /// Opens a file, a FIFO or a device. It does not wait for the other end of a FIFO.
+    ///
+    /// # Errors
+    /// Those of `open(2)`; a kernel without files.
+    fn open(&mut self, path: &Path, access: Access) -> io::Result<Handle> {
+        let _ = (path, access);
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    /// One of the streams that the process was started with.
+    ///
+    /// # Errors
+    /// One that is closed; out of descriptors; a kernel without files.
+    fn standard(&mut self, stream: Standard) -> io::Result<Handle> {
+        let _ = stream;
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    /// A descriptor that was opened elsewhere: a file, a pipe, a terminal. Others may share it, and do not notice.
+    ///
+    /// # Errors
+    /// Those of `fstat(2)`; a kernel without descriptors.
+    #[cfg(unix)]
+    fn adopt(&mut self, descriptor: OwnedFd, access: Access) -> io::Result<Handle> {
+        let _ = (descriptor, access);
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    /// Asks for the readiness of a file to be told under `token`, in the direction of its access, and says whether
+    /// there is any to be told.
+    ///
+    /// # Errors
+    /// Those of `epoll_ctl(2)` but EPERM, which says that the file is always ready; a kernel without files.
+    fn watch_file(&mut self, handle: Handle, token: Token) -> io::Result<Watch> {
+        let _ = (handle, token);
+        Err(io::ErrorKind::Unsupported.into())
+    }
 }
 
 /// The most slices that one `write_vectored` takes: IOV_MAX of Linux.
 pub const MOST_SLICES: usize = 1024;
 
-/// A kernel's name for one of its sockets.
+/// A kernel's name for one of its sockets or files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Handle(pub u32);
 
@@ -198,4 +242,46 @@ pub enum SocketOption {
     NoDelay(bool),
     /// SO_KEEPALIVE with its times, or off.
     KeepAlive(Option<KeepAlive>),
+}
+
+/// What a file is opened for. The letters are Node's flags.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Access {
+    /// `r`: to be read. It must exist.
+    Read,
+    /// `w`: to be written from the beginning. It is made, or cut to nothing.
+    Write,
+    /// `a`: to be written at its end, wherever that is at each write. It is made if it is not there.
+    Append,
+    /// `wx`: to be made and written. It must not exist.
+    CreateNew,
+}
+
+impl Access {
+    pub(crate) fn is_read(self) -> bool {
+        self == Access::Read
+    }
+}
+
+/// The streams that a process is started with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Standard {
+    /// Descriptor 0, to be read.
+    #[doc(alias = "stdin")]
+    Input,
+    /// Descriptor 1.
+    #[doc(alias = "stdout")]
+    Output,
+    /// Descriptor 2.
+    #[doc(alias = "stderr")]
+    Error,
+}
+
+/// How the loop learns that a file can go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Watch {
+    /// Readiness comes out of [`Kernel::wait`]: a pipe, a terminal.
+    Edges,
+    /// No call on it says [`WouldBlock`](io::ErrorKind::WouldBlock): a regular file, `/dev/null`.
+    AlwaysReady,
 }

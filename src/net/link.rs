@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use super::options::SocketOptions;
-use super::{limits::Limits, pipe::Piping};
+use super::{file::FileEnd, limits::Limits, pipe::Piping};
 use crate::connection::{CallbackId, Connection, Stage};
 use crate::endpoint::Candidates;
 use crate::error::Error;
@@ -52,6 +52,8 @@ pub(super) struct Link {
     /// Where a connect goes.
     pub connecting_to: Option<Box<Candidates>>,
     pub piping: Option<Box<Piping>>,
+    /// It is no socket but a file.
+    pub file: Option<Box<FileEnd>>,
     pub limits: Option<Box<Limits>>,
 }
 
@@ -97,6 +99,7 @@ impl Link {
             thrown_away: 0,
             connecting_to: None,
             piping: None,
+            file: None,
             limits: None,
         }
     }
@@ -145,9 +148,10 @@ impl Link {
     }
 
     /// Whether a read that finds nothing would mean something: to who is to catch up, and where shutdown(2) has failed.
+    /// And of a file, where a short one means nothing.
     #[inline]
     pub fn looks_for_nothing(&self) -> bool {
-        self.catching_up.is_some() || self.unshut.is_some()
+        self.catching_up.is_some() || self.unshut.is_some() || self.file.is_some()
     }
 
     pub fn is_connecting(&self) -> bool {

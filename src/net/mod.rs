@@ -11,7 +11,8 @@
 //! | `output.rs` | writing: at once, queued, flushed |
 //! | `accept.rs` | servers |
 //! | `broadcast.rs`, `limits.rs` | one message to many, and what is done about those who do not read |
-//! | `pipe.rs` | one socket into another |
+//! | `pipe.rs` | one socket or file into another |
+//! | `file.rs` | files, pipes of the system's and terminals: connections with one half |
 //! | `clock.rs`, `questions.rs` | timers; what can be asked of a socket |
 //! | `invariants.rs` | what is true between two turns |
 //! | `link.rs` | a connection with its descriptor and its latches |
@@ -20,6 +21,7 @@ mod accept;
 mod broadcast;
 mod clock;
 mod event;
+mod file;
 mod invariants;
 mod limits;
 mod link;
@@ -35,6 +37,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 pub use event::{Chunk, Closed, Dropped, Event};
+pub use file::FileOptions;
 pub use options::{OutputLimits, OutputPolicy, ServerOptions, SocketOptions, SoftLimit};
 
 use crate::arena::Arena;
@@ -237,6 +240,9 @@ impl Net {
         let (link, mut later) = self.link(id).ok_or_else(|| Error::new(Code::Gone))?;
         if link.leaving {
             return Err(Error::new(Code::Gone));
+        }
+        if link.file.is_some() {
+            return Err(Error::invalid("a file cannot be connected: make a socket"));
         }
         link.connection.connect(&mut later)?;
         link.begin_connect(to);

@@ -6,7 +6,7 @@ use crate::error::Error;
 use crate::kernel::{Inherit, KeepAlive};
 
 /// Node's default mark: 64 KiB.
-const DEFAULT_HIGH_WATER_MARK: u32 = 64 * 1024;
+pub(super) const DEFAULT_HIGH_WATER_MARK: u32 = 64 * 1024;
 
 /// The largest mark: 1 GiB. Node takes more, and no connection has use for it.
 const LARGEST_MARK: usize = 1 << 30;
@@ -188,7 +188,7 @@ impl OutputLimits {
     }
 }
 
-fn check_mark(mark: usize) -> Result<(), Error> {
+pub(super) fn check_mark(mark: usize) -> Result<(), Error> {
     if mark > LARGEST_MARK {
         return Err(Error::invalid(format!("high-water mark {mark}: it is at most {LARGEST_MARK} bytes (1 GiB)")));
     }

@@ -21,7 +21,7 @@ use crate::id::SocketId;
 use crate::kernel::Kernel;
 
 /// Slices given to the kernel at once. More would only make the stack frame larger: small writes are merged.
-const SLICES_AT_ONCE: usize = 64;
+pub(super) const SLICES_AT_ONCE: usize = 64;
 
 /// A write that found no memory is tried again after this time: no edge tells when there is some.
 const RETRY_AFTER: Duration = Duration::from_millis(10);
@@ -35,6 +35,8 @@ pub(super) enum Emptied {
     Blocked,
     /// The kernel has no memory, or was interrupted; no edge will come.
     TryAgain,
+    /// As far as the file may go in one turn; its next turn is the next one.
+    Piece,
     Failed(Error),
 }
 
@@ -62,7 +64,7 @@ impl Net {
         Write { judged, last }: Write,
     ) -> bool {
         let Some(link) = self.sockets.get_mut(id) else { return false };
-        if callback.is_none() && link.connection.writes_at_once() {
+        if callback.is_none() && link.connection.writes_at_once() && link.file.is_none() {
             return self.write_now(id, bytes, judged);
         }
         if judged && link.limits.is_some() && !self.limits_admit(id, bytes.len()) {
@@ -75,6 +77,11 @@ impl Net {
         }
         let Some((link, mut later)) = self.link(id) else { return false };
         match link.connection.write(bytes.len(), last, callback, &mut later) {
+            Admission::Now if link.file.is_some() => {
+                let borders = link.borders();
+                link.connection.queue.push(bytes, borders);
+                self.write_in_its_turn(id);
+            }
             Admission::Now => self.first_write(id, bytes, Attempt::default()),
             Admission::Queue => {
                 let borders = link.borders();
@@ -152,6 +159,9 @@ impl Net {
     /// The first attempt at a unit that lies in the queue.
     fn dispatch(&mut self, id: SocketId) {
         let Some(link) = self.sockets.get_mut(id) else { return };
+        if link.file.is_some() {
+            return self.write_in_its_turn(id);
+        }
         let (sent, emptied) = empty(link, &mut *self.kernel, &mut self.segments);
         self.first_attempt(id, sent, emptied);
         self.relieve(id);
@@ -191,6 +201,9 @@ impl Net {
                 link.connection.dispatched(sent, &mut later);
                 self.retry_write_later(id);
             }
+            Emptied::Piece => {
+                link.connection.dispatched(sent, &mut later);
+            }
         }
     }
 
@@ -203,7 +216,7 @@ impl Net {
         match emptied {
             Emptied::All => link.outcome = Some(Box::new(Ok(()))),
             Emptied::Failed(error) => link.outcome = Some(Box::new(Err(error))),
-            Emptied::Blocked => {}
+            Emptied::Blocked | Emptied::Piece => {}
             Emptied::TryAgain => self.retry_write_later(id),
         }
         if self.sockets.get(id).is_some_and(|link| link.outcome.is_some()) {
@@ -271,6 +284,10 @@ impl Net {
                 self.retry_write_later(id);
                 None
             }
+            Emptied::Piece => {
+                link.connection.progressed(sent);
+                None
+            }
         };
         self.relieve(id);
         event.map_or(Step::Worked, Step::Event)
@@ -324,7 +341,7 @@ impl Net {
             return;
         }
         link.shutdown_wanted = false;
-        if let Some(handle) = link.handle
+        if let Some(handle) = link.handle.filter(|_| link.file.is_none())
             && let Err(error) = self.kernel.shutdown(handle)
         {
             // Only a connection that is broken already fails here, and the next read will say of what. Should it say
@@ -391,6 +408,9 @@ struct Attempt(Option<std::io::Result<usize>>);
 /// Writes from the queue as much of the unit in flight as the kernel takes.
 fn empty(link: &mut Link, kernel: &mut dyn Kernel, segments: &mut Segments) -> (usize, Emptied) {
     let Some(handle) = link.handle else { return (0, Emptied::Blocked) };
+    if link.file.is_some() {
+        return super::file::write_piece(link, handle, kernel, segments);
+    }
     let mut total = 0;
     let unit = link.connection.unsent_in_flight();
     while total < unit {
@@ -419,7 +439,7 @@ fn empty(link: &mut Link, kernel: &mut dyn Kernel, segments: &mut Segments) -> (
     (total, Emptied::All)
 }
 
-fn verdict(error: std::io::Error) -> Emptied {
+pub(super) fn verdict(error: std::io::Error) -> Emptied {
     match error.kind() {
         ErrorKind::WouldBlock => Emptied::Blocked,
         ErrorKind::Interrupted | ErrorKind::OutOfMemory => Emptied::TryAgain,

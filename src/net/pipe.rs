@@ -1,4 +1,4 @@
-//! One socket into another: what is read here is written there, and whoever is slow slows the source.
+//! One socket or file into another: what is read here is written there, and whoever is slow slows the source.
 //!
 //! ```text
 //!   from ── data ──▶ write ──▶ to        write returned false: from is paused, until
@@ -73,9 +73,13 @@ impl Net {
     ///
     /// Into a socket that is destroyed or gone, nothing flows: as in Node, the source is paused at its first chunk.
     ///
+    /// Standard output and standard error are not ended, as in Node: the process has them to its end.
+    ///
     /// # Errors
-    /// A source that is gone.
+    /// A source that is gone, or is a file that is written; a destination that is a file that is read.
     pub fn pipe(&mut self, from: SocketId, to: SocketId, end: bool) -> Result<(), Error> {
+        self.check_pipe(from, to)?;
+        let end = end && !self.is_standard(to);
         let number = self.next_pipe;
         let (link, mut later) = self.link(from).ok_or_else(|| Error::new(Code::Gone))?;
         let piping = link.piping.get_or_insert_default();

@@ -42,10 +42,13 @@ impl Net {
         self.ask(id, Connection::bytes_read)
     }
 
-    /// Bytes of all writes, sent or not.
+    /// Bytes of all writes, sent or not. Of a file: what the kernel has taken.
     #[doc(alias = "bytesWritten")]
     pub fn bytes_written(&self, id: SocketId) -> u64 {
-        self.ask(id, Connection::bytes_written)
+        match self.sockets.get(id).and_then(|link| link.file.as_ref()) {
+            Some(file) => file.written(),
+            None => self.ask(id, Connection::bytes_written),
+        }
     }
 
     /// Which directions are open. [`ReadyState::Closed`] for a socket that is gone.
@@ -136,7 +139,7 @@ impl Net {
         self.sockets.get(id)?.server
     }
 
-    /// How many sockets there are, in any state.
+    /// How many sockets and files there are, in any state.
     pub fn sockets(&self) -> usize {
         self.sockets.len()
     }

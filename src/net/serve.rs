@@ -120,7 +120,8 @@ impl Net {
         }
         let Some(link) = self.sockets.get_mut(id) else { return Step::Worked };
         let Some(handle) = link.handle else { return Step::Worked };
-        let length = match self.kernel.read(handle, &mut self.buffer) {
+        let most = link.file.as_ref().map_or(READ_BUFFER, |file| file.piece());
+        let length = match self.kernel.read(handle, &mut self.buffer[..most]) {
             Ok(length) if length > 0 => length,
             nothing => {
                 self.serving = Some(Serving { next: Next::Write, ..serving });
@@ -128,7 +129,8 @@ impl Net {
                 return Step::Worked;
             }
         };
-        let full = length == READ_BUFFER;
+        // A file has one read in a turn: see `file.rs`.
+        let full = length == READ_BUFFER && link.file.is_none();
         if !full && !link.latches.ended && !link.looks_for_nothing() {
             // A short read has emptied the socket, and the next byte will be a new edge: no read is needed to find out.
             // Where the peer's end was told, it stands behind these bytes and there will be no other edge.

@@ -28,6 +28,12 @@ pub enum Call {
     Shutdown,
     /// setsockopt(2).
     SetOption,
+    /// open(2).
+    Open,
+    /// read(2) of a file.
+    ReadFile,
+    /// write(2) and writev(2) of a file.
+    WriteFile,
 }
 
 impl Call {
@@ -90,6 +96,13 @@ impl Call {
             }
             Call::Shutdown => const { &[number(Errno::NOTCONN)] },
             Call::SetOption => const { &[number(Errno::INVAL)] },
+            Call::Open => {
+                const { &[number(Errno::ACCESS), number(Errno::MFILE), number(Errno::ROFS), number(Errno::IO)] }
+            }
+            Call::ReadFile => const { &[number(Errno::IO)] },
+            Call::WriteFile => {
+                const { &[number(Errno::NOSPC), number(Errno::DQUOT), number(Errno::FBIG), number(Errno::IO)] }
+            }
         }
     }
 }

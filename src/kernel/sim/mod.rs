@@ -99,6 +99,7 @@
 //! and [`Sim::fingerprint`] tells whether two runs were the same.
 
 mod fault;
+mod files;
 mod wire;
 mod world;
 
@@ -106,14 +107,16 @@ use std::cell::RefCell;
 use std::fmt;
 use std::io::{self, IoSlice};
 use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
 
 use rustix::io::Errno;
 
 pub use fault::{Call, Fault, Short};
+pub use files::Disk;
 
-use super::{Handle, Inherit, Kernel, Ready, SocketOption, Token};
+use super::{Access, Handle, Inherit, Kernel, Ready, SocketOption, Standard, Token, Watch};
 use fault::{Fate, os};
 use world::{Machine, Stream, World, at};
 
@@ -286,7 +289,8 @@ impl Sim {
 
     /// How many descriptors are open on all machines together; a connection that waits to be accepted counts.
     pub fn descriptors(&self) -> usize {
-        self.world.borrow().ends.len()
+        let world = self.world.borrow();
+        world.ends.len() + world.files.descriptors()
     }
 
     /// A signal for all loops that watch it.
@@ -382,6 +386,7 @@ impl Drop for SimKernel {
         for end in left {
             world.close(end, false);
         }
+        world.close_files_of(self.machine);
     }
 }
 
@@ -447,6 +452,9 @@ impl Kernel for SimKernel {
     }
 
     fn read(&mut self, socket: Handle, buffer: &mut [u8]) -> io::Result<usize> {
+        if files::is_file(socket) {
+            return self.call(Call::ReadFile, Some(socket), |world, fate| world.read_file(socket, buffer, fate));
+        }
         self.call(Call::Read, Some(socket), |world, fate| world.read(socket.0 as usize, buffer, fate))
     }
 
@@ -455,6 +463,9 @@ impl Kernel for SimKernel {
     }
 
     fn write_vectored(&mut self, socket: Handle, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        if files::is_file(socket) {
+            return self.call(Call::WriteFile, Some(socket), |world, fate| world.write_file(socket, slices, fate));
+        }
         self.call(Call::Write, Some(socket), |world, fate| world.write(socket.0 as usize, slices, fate))
     }
 
@@ -463,11 +474,17 @@ impl Kernel for SimKernel {
     }
 
     fn close(&mut self, handle: Handle) {
-        self.world.borrow_mut().close(handle.0 as usize, false);
+        match files::is_file(handle) {
+            true => self.world.borrow_mut().close_file(handle),
+            false => self.world.borrow_mut().close(handle.0 as usize, false),
+        }
     }
 
     fn reset(&mut self, socket: Handle) {
-        self.world.borrow_mut().close(socket.0 as usize, true);
+        match files::is_file(socket) {
+            true => self.world.borrow_mut().close_file(socket),
+            false => self.world.borrow_mut().close(socket.0 as usize, true),
+        }
     }
 
     fn set_option(&mut self, socket: Handle, option: SocketOption) -> io::Result<()> {
@@ -486,5 +503,19 @@ impl Kernel for SimKernel {
 
     fn poll_fd(&self) -> Option<i32> {
         None
+    }
+
+    fn open(&mut self, path: &Path, access: Access) -> io::Result<Handle> {
+        let machine = self.machine;
+        self.call(Call::Open, None, |world, _| world.open_file(machine, path, access)).map(files::handle)
+    }
+
+    fn standard(&mut self, stream: Standard) -> io::Result<Handle> {
+        let (path, access) = files::standard(stream);
+        self.open(Path::new(path), access)
+    }
+
+    fn watch_file(&mut self, _handle: Handle, _token: Token) -> io::Result<Watch> {
+        Ok(Watch::AlwaysReady)
     }
 }

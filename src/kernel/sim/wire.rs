@@ -85,7 +85,7 @@ impl World {
     }
 
     /// How many of `possible` bytes a read or a write moves.
-    fn share(&mut self, fate: Fate, possible: usize) -> usize {
+    pub fn share(&mut self, fate: Fate, possible: usize) -> usize {
         match fate {
             Fate::Normal => possible,
             Fate::Short(short) => short.of(possible),
@@ -134,7 +134,7 @@ impl World {
         Ok(true)
     }
 
-    fn take_descriptor(&self, machine: usize) -> io::Result<()> {
+    pub fn take_descriptor(&self, machine: usize) -> io::Result<()> {
         match self.machines[machine].descriptors >= self.weather.descriptors {
             true => Err(os(Errno::MFILE)),
             false => Ok(()),

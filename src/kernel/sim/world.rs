@@ -12,6 +12,7 @@ use slab::Slab;
 
 use super::Weather;
 use super::fault::Record;
+use super::files::Files;
 use crate::kernel::{Inherit, KeepAlive, Readiness, Ready, Token};
 
 /// The first port that the system gives away.
@@ -47,6 +48,7 @@ pub(super) struct World {
     next_serial: u64,
     cut: Vec<IpAddr>,
     pub record: Record,
+    pub files: Files,
 }
 
 /// What belongs to one loop.
@@ -152,6 +154,7 @@ impl World {
             next_serial: 0,
             cut: Vec::new(),
             record: Record::default(),
+            files: Files::default(),
         }
     }
 
@@ -567,7 +570,7 @@ impl World {
             }
         }
         let descriptors: usize = self.machines.iter().map(|machine| machine.descriptors).sum();
-        let open = self.ends.iter().filter(|(_, end)| end.has_descriptor).count();
+        let open = self.ends.iter().filter(|(_, end)| end.has_descriptor).count() + self.files.descriptors();
         if descriptors != open {
             return Err(format!("{descriptors} descriptors counted, {open} there"));
         }
