@@ -11,10 +11,14 @@ use std::collections::HashMap;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::ops::{Deref, DerefMut};
+use std::path::Path;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use tidegate::{Closed, Error, EventLoop, ServerId, ServerOptions, Socket, SocketId, SocketOptions, ToEndpoint};
+use tidegate::sim::Sim;
+use tidegate::{
+    Closed, Error, EventLoop, FileOptions, ServerId, ServerOptions, Socket, SocketId, SocketOptions, ToEndpoint,
+};
 
 /// After so long a test has failed.
 const DEADLINE: Duration = Duration::from_secs(10);
@@ -175,6 +179,11 @@ impl World {
         World(EventLoop::with_state(Log::new()).unwrap())
     }
 
+    /// On a simulated kernel.
+    pub fn on(sim: &Sim) -> Self {
+        World(EventLoop::on(sim.kernel(), Log::new()))
+    }
+
     // ---- actors -----------------------------------------------------------------------------------------------------
 
     /// A server called `server` on 127.0.0.1. `accepted` runs for each connection.
@@ -229,6 +238,16 @@ impl World {
         hear: impl Fn(&mut View<'_>, Heard<'_>) + 'static,
     ) -> SocketId {
         self.event_loop().connect_with(options, to, |socket| watch(socket, name, hear)).unwrap()
+    }
+
+    /// A watched file. It flows only if it is resumed or piped.
+    pub fn file(&mut self, name: &str, path: impl AsRef<Path>, options: FileOptions) -> SocketId {
+        self.event_loop()
+            .open(path, options, |file| {
+                file.pause();
+                watch(file, name, quiet);
+            })
+            .unwrap()
     }
 
     /// A server whose sockets are called S, and a client C that connects to it.
