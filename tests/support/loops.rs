@@ -94,6 +94,11 @@ impl Log {
         *self.ids.get(actor).unwrap_or_else(|| panic!("nobody is called {actor}; so far: {:#?}", self.all()))
     }
 
+    /// Whether there ever was an actor of this name.
+    pub fn knows(&self, actor: &str) -> bool {
+        self.ids.contains_key(actor)
+    }
+
     /// The events of one actor. Chunks of data that follow each other are one.
     pub fn of(&self, actor: &str) -> Vec<String> {
         self.entries.iter().filter(|(of, _)| of == actor).map(|(_, what)| what.to_string()).collect()
