@@ -1,0 +1,55 @@
+//! `process.stdin.pipe(socket).pipe(process.stdout)`: a netcat.
+//!
+//! ```sh
+//! cargo run --release --example netcat -- 127.0.0.1:8080
+//! ```
+//!
+//! talks to a server by hand. It also moves files, in any size and in bounded memory; here a gigabyte goes out and comes
+//! back, while `tidegate echo` serves others:
+//!
+//! ```sh
+//! head -c 1G /dev/urandom > sent
+//! cargo run --release -- echo --listen 127.0.0.1:7000 &
+//! cargo run --release --example netcat -- 127.0.0.1:7000 < sent > received
+//! cmp sent received
+//! ```
+
+use tidegate::{Error, EventLoop, SocketOptions, Standard};
+
+/// Connects standard input and standard output with a server, until both sides have said all.
+pub fn netcat(to: &str) -> Result<(), Error> {
+    let mut event_loop = EventLoop::with_state(None)?;
+    let output = event_loop.standard(Standard::Output, |output| {
+        output.on_error(|output, error| *output.state = Some(error.clone()));
+        output.on_close(|output, _| output.event_loop().close_all());
+    })?;
+    // Half-open: what the server still has to say is heard when standard input has ended.
+    let options = SocketOptions { allow_half_open: true, ..SocketOptions::default() };
+    let mut piped = Ok(());
+    let socket = event_loop.event_loop().connect_with(options, to, |socket| {
+        piped = socket.pipe(output);
+        socket.on_error(|socket, error| *socket.state = Some(error.clone()));
+        // Nobody hears what is typed any more.
+        socket.on_close(|socket, closed| {
+            if closed.had_error {
+                socket.event_loop().close_all();
+            }
+        });
+    })?;
+    piped?;
+    let input = event_loop.standard(Standard::Input, |_| {})?;
+    event_loop.net.pipe(input, socket, true)?;
+    event_loop.run()?;
+    event_loop.state.map_or(Ok(()), Err)
+}
+
+#[allow(dead_code, reason = "a test has a main function of its own")]
+fn main() -> Result<(), Error> {
+    match std::env::args().nth(1) {
+        Some(to) => netcat(&to),
+        None => {
+            eprintln!("usage: netcat ADDRESS:PORT");
+            std::process::exit(2);
+        }
+    }
+}
