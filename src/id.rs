@@ -36,8 +36,8 @@ macro_rules! id {
 }
 
 id! {
-    /// Names one socket of a loop, from `new_socket`, `connect` or its acceptance until `on_close` has returned without
-    /// a new `connect`.
+    /// Names one socket or file of a loop, from `new_socket`, `connect`, `open` or its acceptance until `on_close` has
+    /// returned without a new `connect`.
     SocketId
 }
 id! {

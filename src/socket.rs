@@ -17,6 +17,9 @@ use crate::text::Utf8Decoder;
 
 /// A connection, as a handler sees it. Node's `net.Socket`.
 ///
+/// Or a file, which is a socket with one half: see [`Loop::open`]. What is about addresses, connecting and TCP's options
+/// does nothing for a file.
+///
 /// Each event has one handler; setting another replaces it. All calls are legal at any time.
 pub struct Socket<'a, S> {
     /// The application's own.
@@ -154,10 +157,11 @@ impl<S> Socket<'_, S> {
         self.net.uncork(self.id);
     }
 
-    /// Pipes this socket into another, or into itself, which is an echo; its end ends the other.
+    /// Pipes this socket into another or into a file, or into itself, which is an echo; its end ends the other, unless
+    /// that is standard output.
     ///
     /// # Errors
-    /// This socket is gone. Into one that is gone nothing flows: this one is paused at its first chunk.
+    /// This socket is gone; a file of the other direction. Into one that is gone nothing flows: this one is paused at its first chunk.
     pub fn pipe(&mut self, to: SocketId) -> Result<(), Error> {
         self.net.pipe(self.id, to, true)
     }
@@ -241,7 +245,7 @@ impl<S> Socket<'_, S> {
         self.net.bytes_read(self.id)
     }
 
-    /// Bytes of all writes, sent or not.
+    /// Bytes of all writes, sent or not. Of a file: what the kernel has taken.
     #[doc(alias = "bytesWritten")]
     pub fn bytes_written(&self) -> u64 {
         self.net.bytes_written(self.id)

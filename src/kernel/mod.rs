@@ -1,6 +1,6 @@
 //! The door to the operating system, and the whole list of what must be behind it.
 //!
-//! Nothing outside this folder makes a system call that touches a socket, a clock or a signal. So the same loop runs on
+//! Nothing outside this folder makes a system call that touches a socket, a file, a clock or a signal. So the same loop runs on
 //! the machine's kernel (`mio.rs`) and on any other that keeps this contract, a simulated one for example, and every
 //! failure can be made to happen. The only caller is the net (`net/`).
 //!
