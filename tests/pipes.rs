@@ -10,6 +10,7 @@ use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 
 use loops::{FLOOD, World, ms, pattern, quiet, watch};
 use tidegate::ServerOptions;
+use tidegate::sim::{Call, Sim};
 
 /// Sockets with names, paused and without a data handler, each with a plain socket at its other end.
 struct Bench {
@@ -365,4 +366,36 @@ fn two_sockets_piped_into_each_other_are_a_proxy() {
     assert_eq!(bench.world.read_raw(&a, usize::MAX), b"answer");
     bench.world.until_closed(&["a", "b"]);
     assert_eq!((bench.world.state.closed("a").unsent, bench.world.state.closed("b").unsent), (0, 0));
+}
+
+#[test]
+fn a_pipe_that_moves_much_reads_more_at_once_and_less_again() {
+    let sim = Sim::new(1);
+    let mut world = World::on(&sim);
+    world.serve_on("10.0.0.1:7", ServerOptions::default(), |socket| {
+        let itself = socket.id();
+        watch(socket, "S", quiet);
+        socket.off_data();
+        socket.pipe(itself).unwrap();
+    });
+    world.client("C", "10.0.0.1:7", quiet);
+    sim.keep_calls();
+    world.until_saw("C", "connect");
+    let reads = |world: &mut World, bytes: &[u8]| {
+        let (heard, before) = (world.state.data("C").len(), sim.called().len());
+        world.of("C").write(bytes);
+        world.until(|world| world.state.data("C").len() == heard + bytes.len());
+        sim.called()[before..].iter().filter(|call| **call == Call::Read).count()
+    };
+    let bytes = pattern(3_000_000);
+    let narrow = bytes.len().div_ceil(65536);
+    let first = reads(&mut world, &bytes);
+    // The client's own reads are narrow: it hears them.
+    assert!(first - narrow <= narrow / 2, "{first} reads, {narrow} of them the client's");
+    for _ in 0..20 {
+        reads(&mut world, b"little");
+    }
+    assert!(world.state.data("C").starts_with(&bytes));
+    assert_eq!(world.of("S").bytes_read(), 3_000_120);
+    assert_eq!(world.of("S").bytes_written(), 3_000_120);
 }

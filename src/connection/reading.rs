@@ -126,6 +126,11 @@ impl Connection {
         self.flow == Flow::Paused
     }
 
+    /// Whether what is read goes to somebody at once, and nothing is kept of it.
+    pub fn is_flowing(&self) -> bool {
+        self.flow == Flow::Flowing && self.listening && self.read_ahead.length() == 0
+    }
+
     pub fn is_listening(&self) -> bool {
         self.listening
     }

@@ -53,7 +53,8 @@ use serve::Serving;
 use ticks::{Deferred, Later, Then};
 use turn::Phase;
 
-/// One read takes so many bytes at most; Node's and libuv's figure, and the best for one core (`docs/benchmarks.md`).
+/// One read takes so many bytes at most; Node's and libuv's figure, and the best for one core (`docs/benchmarks.md`). Only
+/// from one socket into another a read may take more: see `pipe.rs`.
 const READ_BUFFER: usize = 64 * 1024;
 
 /// The engine: all sockets, servers and timers of a loop.
@@ -125,6 +126,8 @@ pub struct Net {
 
     /// The one read buffer, lent out with each chunk. Empty while it is out.
     buffer: Vec<u8>,
+    /// A read of more than [`READ_BUFFER`] was made since the loop slept.
+    read_wide: bool,
     segments: Segments,
     next_pipe: u64,
     /// The clock as the last wait left it.
@@ -207,6 +210,7 @@ impl Net {
             closing: Vec::new(),
             closing_now: Vec::new(),
             buffer: Vec::new(),
+            read_wide: false,
             segments: Segments::default(),
             next_pipe: 0,
             now,
@@ -478,7 +482,7 @@ impl Net {
     /// Takes the buffer of a `data` event back.
     #[inline]
     pub fn recycle(&mut self, chunk: Chunk) {
-        if chunk.buffer.len() == READ_BUFFER {
+        if chunk.buffer.len() >= READ_BUFFER && chunk.buffer.len() >= self.buffer.len() {
             self.buffer = chunk.buffer;
         }
     }

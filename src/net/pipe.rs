@@ -10,9 +10,9 @@
 //! who is ended and who is not, what a pause of the user's does to a pipe. A destination that finishes, breaks or
 //! closes is let go, and the source is not destroyed; a source that breaks does not end its destinations.
 
-use super::Net;
 use super::output::Write;
 use super::ticks::Deferred;
+use super::{Net, READ_BUFFER};
 use crate::error::{Code, Error};
 use crate::id::SocketId;
 
@@ -27,7 +27,12 @@ pub(super) struct Piping {
     several: bool,
     /// Who pipes into this socket, once for each pipe.
     sources: Vec<SocketId>,
+    /// How often the read buffer is doubled for this source.
+    doubled: u32,
 }
+
+/// The read buffer is doubled so often at most, to 1 MiB: fewer calls for who moves much.
+const MOST_DOUBLED: u32 = 4;
 
 #[derive(Clone, Copy, Debug)]
 struct Pipe {
@@ -43,6 +48,15 @@ struct Pipe {
 impl Piping {
     pub fn has_destinations(&self) -> bool {
         !self.destinations.is_empty()
+    }
+
+    /// A read of at most `most` bytes has given `length`: the next may be larger, or is to be smaller.
+    pub fn adapt(&mut self, length: usize, most: usize) {
+        if length == most && most == READ_BUFFER << self.doubled {
+            self.doubled = (self.doubled + 1).min(MOST_DOUBLED);
+        } else if length < most / 4 {
+            self.doubled = self.doubled.saturating_sub(1);
+        }
     }
 
     fn position(&self, to: SocketId) -> Option<usize> {
@@ -143,6 +157,32 @@ impl Net {
     }
 
     // ---- inside -----------------------------------------------------------------------------------------------------
+
+    /// The most bytes that are read from a socket or a file at once: the read buffer, the piece of a file. From a socket
+    /// that flows into one other and that nobody else hears it is more while its reads come back full: such a chunk is
+    /// never kept, and never seen.
+    #[inline]
+    pub(super) fn most_in_one_read(&self, id: SocketId) -> usize {
+        let Some(link) = self.sockets.get(id) else { return READ_BUFFER };
+        match (&link.file, &link.piping) {
+            (Some(file), _) => file.piece(),
+            (None, Some(piping)) if piping.doubled > 0 && !link.listener && link.connection.is_flowing() => {
+                match piping.destinations[..] {
+                    [Pipe { to, .. }] if !self.is_file(to) => READ_BUFFER << piping.doubled,
+                    _ => READ_BUFFER,
+                }
+            }
+            _ => READ_BUFFER,
+        }
+    }
+
+    /// The loop is about to sleep: a large buffer that nobody has used since it last did is given back.
+    pub(super) fn give_back_the_wide_buffer(&mut self) {
+        if self.buffer.len() > READ_BUFFER && !self.read_wide {
+            self.buffer = Vec::new();
+        }
+        self.read_wide = false;
+    }
 
     /// A chunk of a source goes into all its destinations.
     pub(super) fn pipe_chunk(&mut self, from: SocketId, chunk: &[u8]) {
@@ -248,5 +288,26 @@ impl Net {
     fn sources_of(&self, to: SocketId) -> Vec<SocketId> {
         let piping = self.sockets.get(to).and_then(|link| link.piping.as_ref());
         piping.map_or_else(Vec::new, |piping| piping.sources.clone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_read_buffer_grows_while_it_is_filled_and_shrinks_again() {
+        let mut piping = Piping::default();
+        let mut most = Vec::new();
+        for filled in [1, 1, 1, 1, 1, 2, 8, 8, 8, 8, 8, 1] {
+            let size = READ_BUFFER << piping.doubled;
+            most.push(size / READ_BUFFER);
+            piping.adapt(size / filled, size);
+        }
+        assert_eq!(most, [1, 2, 4, 8, 16, 16, 16, 8, 4, 2, 1, 1]);
+        assert_eq!(piping.doubled, 1);
+        // A read that was narrow for another reason, a pause for example, says nothing of the wide ones.
+        piping.adapt(READ_BUFFER, READ_BUFFER);
+        assert_eq!(piping.doubled, 1);
     }
 }

@@ -14,16 +14,17 @@ use crate::error::{Error, Syscall};
 use crate::id::SocketId;
 use crate::kernel::{Readiness, SocketOption, Token};
 
-/// Bytes read from one connection in one turn: one that sends as fast as it can holds the others up for no longer than
-/// four full reads. What is over is read in the next turn.
-const READ_BUDGET: usize = 4 * READ_BUFFER;
+/// Full reads from one connection in one turn: one that sends as fast as it can holds the others up for no longer. What
+/// is over is read in the next turn.
+const READS_IN_A_TURN: u32 = 4;
 
 /// The socket whose turn it is.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Serving {
     id: SocketId,
     next: Next,
-    budget: usize,
+    /// How many more reads it may have.
+    reads_left: u32,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,7 +44,7 @@ impl Net {
         let serving = match self.serving {
             Some(serving) => serving,
             None => match self.next_ready() {
-                Some(Token::Socket(id)) => Serving { id, next: Next::Read, budget: READ_BUDGET },
+                Some(Token::Socket(id)) => Serving { id, next: Next::Read, reads_left: READS_IN_A_TURN },
                 Some(Token::Server(id)) => return self.accept_one(id),
                 None => return Step::Over,
             },
@@ -115,12 +116,13 @@ impl Net {
     /// One read, and what becomes of it.
     fn read(&mut self, serving: Serving) -> Step {
         let id = serving.id;
-        if self.buffer.len() != READ_BUFFER {
-            self.buffer = vec![0; READ_BUFFER];
+        let most = self.most_in_one_read(id);
+        if self.buffer.len() < most.max(READ_BUFFER) {
+            self.buffer = vec![0; most.max(READ_BUFFER)];
         }
+        self.read_wide |= most > READ_BUFFER;
         let Some(link) = self.sockets.get_mut(id) else { return Step::Worked };
         let Some(handle) = link.handle else { return Step::Worked };
-        let most = link.file.as_ref().map_or(READ_BUFFER, |file| file.piece());
         let length = match self.kernel.read(handle, &mut self.buffer[..most]) {
             Ok(length) if length > 0 => length,
             nothing => {
@@ -130,17 +132,20 @@ impl Net {
             }
         };
         // A file has one read in a turn: see `file.rs`.
-        let full = length == READ_BUFFER && link.file.is_none();
+        let full = length == most && link.file.is_none();
+        if let Some(piping) = &mut link.piping {
+            piping.adapt(length, most);
+        }
         if !full && !link.latches.ended && !link.looks_for_nothing() {
             // A short read has emptied the socket, and the next byte will be a new edge: no read is needed to find out.
             // Where the peer's end was told, it stands behind these bytes and there will be no other edge.
             link.latches.readable = false;
         }
-        let budget = serving.budget.saturating_sub(length);
-        let next = if full && budget > 0 { Next::Read } else { Next::Write };
+        let reads_left = serving.reads_left - 1;
+        let next = if full && reads_left > 0 { Next::Read } else { Next::Write };
         // Most sockets that are ready are so for reading, and one read was all.
         let more = link.latches.readable || link.connection.is_in_flight();
-        self.serving = more.then_some(Serving { next, budget, ..serving });
+        self.serving = more.then_some(Serving { next, reads_left, ..serving });
         if let Some(due) = link.connection.idle.activity(self.counted_from, &mut self.timers) {
             self.timers.push(due, Alarm::Idle(id));
         }

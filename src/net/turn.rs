@@ -109,6 +109,9 @@ impl Net {
             let max_wait = max_wait.map(|wait| self.kernel.now().saturating_add(wait));
             [max_wait, self.next_alarm()].into_iter().flatten().min()
         };
+        if deadline != Some(Duration::ZERO) {
+            self.give_back_the_wide_buffer();
+        }
         let mut found = std::mem::take(&mut self.found);
         let waited = self.kernel.wait(deadline, &mut found);
         self.now = self.kernel.now();
