@@ -63,6 +63,8 @@ impl Idle {
     pub fn activity<K: Ord + Copy>(&mut self, now: Duration, timers: &mut Timers<K>) -> Option<Due> {
         let period = self.period.filter(|_| !self.stopped)?;
         let due = timers.after(now, period);
+        // Activity counts from the beginning of its turn. A period that was set later in the turn begins there.
+        let due = self.due.map_or(due, |before| before.max(due));
         self.due = Some(due);
         match self.entry {
             Some(entry) if entry <= due => None,
@@ -195,6 +197,14 @@ mod tests {
         clock.activity(6);
         clock.activity(9);
         assert_eq!(clock.timeouts(0, 100, |_| 0), [19]);
+    }
+
+    #[test]
+    fn activity_of_an_earlier_time_does_not_make_it_early() {
+        let mut clock = Clock::default();
+        clock.set(5, 10);
+        clock.activity(3);
+        assert_eq!(clock.timeouts(0, 100, |_| 0), [15]);
     }
 
     #[test]

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use tidegate::sim::Weather;
-use tidegate::{OutputLimits, OutputPolicy, ServerOptions, SocketId, SocketOptions, SoftLimit};
+use tidegate::sim::{Disk, Sim, Weather};
+use tidegate::{Access, FileOptions, OutputLimits, OutputPolicy, ServerOptions, SocketId, SocketOptions, SoftLimit};
 
 use crate::party::{LONGEST_WRITE, On, owe, paid, watch, write};
 
@@ -30,7 +30,7 @@ fn act_once(on: &mut On<'_>) {
     }
     let id = on.state.open[on.state.random(open) as usize];
     let other = on.state.open[on.state.random(open) as usize];
-    match on.state.random(if on.state.mixed { 48 } else { 40 }) {
+    match on.state.random(if on.state.mixed { 49 } else { 40 }) {
         0..=13 => write_some(on, id),
         14 => owe(on, id, |socket| socket.end_then(|socket, _| paid(socket))),
         15 => on.net.end(id, None),
@@ -54,6 +54,8 @@ fn act_once(on: &mut On<'_>) {
         39 if on.state.random(4) == 0 => {
             let weather = weather(&on.state.sim);
             on.state.sim.set_weather(weather);
+            let disk = disk(&on.state.sim);
+            on.state.sim.set_disk(disk);
         }
         40 | 41 => pipe(on, id, other),
         42 => on.net.unpipe(id, other),
@@ -63,6 +65,7 @@ fn act_once(on: &mut On<'_>) {
             on.net.broadcast_from(id, on.state.open.iter().copied(), long);
         }
         46 => limit(on, id),
+        47 => open_file(on),
         _ => {}
     }
 }
@@ -169,8 +172,21 @@ pub fn listen(on: &mut On<'_>) {
 }
 
 fn pipe(on: &mut On<'_>, from: SocketId, to: SocketId) {
+    let with_a_file = on.net.is_file(from) || on.net.is_file(to);
     let piped = on.net.pipe(from, to, on.state.random(2) == 0);
-    assert!(piped.is_ok(), "an open socket can be piped");
+    assert!(piped.is_ok() || with_a_file, "an open socket can be piped");
+}
+
+/// A file, which from then on is one of the sockets and meets what they meet.
+fn open_file(on: &mut On<'_>) {
+    let access = on.state.one_of(&[Access::Read, Access::Write, Access::Append]);
+    let path = if access == Access::Read { "source" } else { "sink" };
+    let options = FileOptions { access, high_water_mark: on.state.one_of(&[1, 1000, 65536]) };
+    // It may fail for want of descriptors.
+    let opened = on.open(path, options, watch);
+    if let (Ok(file), Some(other)) = (opened, on.state.open.first().copied()) {
+        if access == Access::Read { pipe(on, file, other) } else { pipe(on, other, file) }
+    }
 }
 
 fn limit(on: &mut On<'_>, id: SocketId) {
@@ -188,8 +204,21 @@ fn limit(on: &mut On<'_>, id: SocketId) {
     assert!(set.is_ok(), "the limits are in order");
 }
 
+/// Any disk, with a file to read on it.
+pub fn disk(sim: &Sim) -> Disk {
+    let one_of = |choices: &[u64]| choices[sim.random(choices.len() as u64) as usize];
+    sim.put_file("source", vec![b's'; one_of(&[0, 10, 5000, 200_000]) as usize]);
+    sim.damage_file("source", [None, None, Some(3000)][sim.random(3) as usize]);
+    Disk {
+        size: one_of(&[u64::MAX, 300_000]),
+        quota: one_of(&[u64::MAX, u64::MAX, 250_000]),
+        slow: Duration::from_micros(one_of(&[0, 0, 100])),
+        short: one_of(&[0, 200]) as u32,
+    }
+}
+
 /// Any weather.
-pub fn weather(sim: &tidegate::sim::Sim) -> Weather {
+pub fn weather(sim: &Sim) -> Weather {
     let one_of = |choices: &[u32]| choices[sim.random(choices.len() as u64) as usize];
     Weather {
         buffer: one_of(&[1, 4096, 10_000, 100_000, 3_900_000]) as usize,

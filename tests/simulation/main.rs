@@ -25,9 +25,9 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use tidegate::EventLoop;
-use tidegate::sim::{Sim, Turning, Weather};
+use tidegate::sim::{Disk, Sim, Turning, Weather};
 
-use acts::{SIGNAL, act, listen, weather};
+use acts::{SIGNAL, act, disk, listen, weather};
 use party::{Ledger, Party, settle_accounts};
 
 const SEEDS: u64 = 2000;
@@ -60,6 +60,7 @@ fn play(seed: u64, turns: u64) -> Outcome {
 /// Plays one seed, from the first connection until nothing is left.
 fn play_on(sim: &Sim, turns: u64) -> Outcome {
     sim.set_weather(weather(sim));
+    sim.set_disk(disk(sim));
     let ledger = Ledger::default();
     let mut parties = gather(sim, &ledger);
     let mut problems = Vec::new();
@@ -117,6 +118,7 @@ fn look(parties: &mut [EventLoop<Party>], problems: &mut Vec<String>) {
 /// The weather turns calm: all that was written arrives, then all is ended, and everything has to come to its end.
 fn part(sim: &Sim, parties: &mut [EventLoop<Party>], problems: &mut Vec<String>) {
     sim.set_weather(Weather { buffer: 100_000, ..Weather::default() });
+    sim.set_disk(Disk::default());
     for party in parties.iter_mut() {
         sim.partition(party.state.address.ip(), false);
         party.state.quiet = true;

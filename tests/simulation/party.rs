@@ -327,13 +327,17 @@ pub fn write(on: &mut On<'_>, id: SocketId, length: usize) {
     let idle = socket.buffer_size() == 0;
     socket.state.sim.note(format!("{id:?} writes {length}"));
     socket.write_then(bytes_at(from, length), move |socket, outcome| socket.state.completed(id, number, &outcome));
-    let counted = socket.bytes_written() == before + length as u64 || socket.state.drops.contains(&id);
-    let at_once = idle && length > 0 && socket.buffer_size() == 0 && !socket.is_destroyed();
+    // Of a file it counts what the disk has.
+    let may_drop = socket.state.drops.contains(&id) || socket.net.is_file(id);
+    let written = socket.bytes_written() == before + length as u64;
+    let counted = written || may_drop;
+    let at_once = idle && written && length > 0 && socket.buffer_size() == 0 && !socket.is_destroyed();
     if at_once
-        && let now = socket.state.sim.now()
+        // Activity counts from the beginning of its turn.
+        && let now = socket.net.now()
         && let Some(Seen { clock: Some((since, _)), .. }) = socket.state.seen.get_mut(&id)
     {
-        *since = now;
+        *since = now.max(*since);
     }
     if writable && !socket.is_destroyed() && !counted {
         socket.state.problem(id, "bytes_written does not count a write");

@@ -157,8 +157,9 @@ impl World {
         let Some(Open { content, position, .. }) = self.files.open.get(key(handle)) else {
             return Err(os(Errno::BADF));
         };
-        let (content, position) = (*content, *position);
-        let found = &self.files.contents[content];
+        let found = &self.files.contents[*content];
+        // Somebody may have cut it shorter meanwhile.
+        let (content, position) = (*content, (*position).min(found.bytes.len()));
         let left = found.bytes.len().saturating_sub(position);
         let possible = buffer.len().min(left).min(found.sound(position));
         if possible == 0 && left > 0 {
@@ -166,7 +167,7 @@ impl World {
         }
         let count = self.most(fate, possible);
         buffer[..count].copy_from_slice(&self.files.contents[content].bytes[position..position + count]);
-        self.files.open[key(handle)].position += count;
+        self.files.open[key(handle)].position = position + count;
         Ok(count)
     }
 
