@@ -354,6 +354,7 @@ fn callbacks_of_end_run_before_finish_and_after_it_they_get_an_error() {
     );
 }
 
+// covers: end-without-connect
 #[test]
 fn a_socket_that_never_connected_finishes_its_end_at_once() {
     let mut world = World::new();
@@ -1136,6 +1137,7 @@ fn a_reset_while_connecting_waits_for_the_connection() {
     assert_eq!(world.state.of("C"), ["connect", "cb ok", "close(false)"]);
 }
 
+// covers: connect-reset
 #[test]
 fn a_reset_of_a_socket_that_never_connected_is_err_socket_closed() {
     let mut world = World::new();

@@ -250,6 +250,7 @@ fn a_byte_at_a_time() {
     assert_eq!(world.state.number("chunks"), 5);
 }
 
+// covers: end-close
 #[test]
 fn an_empty_file_only_ends() {
     let folder = Folder::new();

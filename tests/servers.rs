@@ -30,6 +30,7 @@ fn listening_is_deferred_and_comes_before_any_connection_while_the_address_is_th
     assert_eq!(world.net.server_address(server), Some(address));
 }
 
+// covers: bind-twice
 #[test]
 fn a_server_that_cannot_listen_is_an_err_with_the_address_and_no_event() {
     let mut world = World::new();

@@ -631,9 +631,13 @@ impl What {
     }
 }
 
-/// How long keep-alive waits for a peer that says nothing.
+/// How long keep-alive waits for a peer that says nothing. Its delay is in whole seconds; of 0 the system's own is left.
 fn patience_of(KeepAlive { initial_delay }: KeepAlive) -> Duration {
-    PROBES + if initial_delay.is_zero() { SYSTEM_KEEP_ALIVE } else { initial_delay }
+    PROBES
+        + match initial_delay.as_secs() {
+            0 => SYSTEM_KEEP_ALIVE,
+            seconds => Duration::from_secs(seconds),
+        }
 }
 
 /// A time in a trace.
