@@ -3,11 +3,12 @@
 #[path = "support/loops.rs"]
 mod loops;
 use loops::*;
+use rustix::io::Errno;
 use std::cell::Cell;
 use std::io::Write;
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::time::{Duration, Instant};
-use tidegate::sim::{Sim, Weather};
+use tidegate::sim::{Fault, Sim, Weather};
 use tidegate::*;
 
 fn room(output_limits: OutputLimits) -> (World, SocketId, TcpStream) {
@@ -611,4 +612,30 @@ fn who_was_held_up_by_a_corked_receiver_is_read_from_when_it_ends() {
     event_loop.net.end(receiver, None);
     turn(&mut event_loop);
     assert_eq!(event_loop.state.1, 6);
+}
+
+/// An accept that fails because of its client is tried again at once. Where each of them fails, and nobody leaves the
+/// queue, no turn slept.
+#[test]
+fn a_server_that_may_not_accept_says_so_once_and_tries_again_after_a_while() {
+    for errno in [Errno::PERM, Errno::NOMEM, Errno::ACCESS] {
+        let sim = Sim::new(1);
+        let mut server = EventLoop::on(sim.kernel(), Vec::new());
+        let id = server.listen("10.0.0.1:7", |_| {}).unwrap();
+        server.server(id).unwrap().on_error(|server, error| server.state.push(error.code().name()));
+        let mut client = EventLoop::on(sim.kernel(), ());
+        let socket = client.connect("10.0.0.1:7", |_| {}).unwrap();
+        while client.net.is_connecting(socket) {
+            client.turn(Some(ms(1))).unwrap();
+        }
+        let (first, began) = (sim.calls(), sim.now());
+        (first..first + 200).for_each(|call| sim.fail_call(call, Fault::Error(errno.raw_os_error())));
+        while server.net.counters().accepted == 0 {
+            server.turn(None).unwrap();
+        }
+        assert!(sim.calls() >= first + 200);
+        let waited = sim.now() - began;
+        assert!(waited >= ms(10 + 20 + 40), "{errno:?}: 200 attempts in {waited:?}");
+        assert_eq!(server.state, [Code::Os(errno.raw_os_error()).name()], "once");
+    }
 }
