@@ -639,3 +639,26 @@ fn a_server_that_may_not_accept_says_so_once_and_tries_again_after_a_while() {
         assert_eq!(server.state, [Code::Os(errno.raw_os_error()).name()], "once");
     }
 }
+
+/// The clocks of a destroyed connection were counted as stale before they were, and two as one: when the stale ones were
+/// dropped before its `close`, they stayed for the rest of their periods.
+#[test]
+fn clocks_of_connections_that_are_gone_are_dropped() {
+    let mut event_loop = EventLoop::on(Sim::new(1).kernel(), ());
+    event_loop.listen("10.0.0.1:7", |_| {}).unwrap();
+    let hour = Duration::from_secs(3600);
+    let soft = Some(SoftLimit { bytes: 1, grace: hour });
+    let limited = SocketOptions { output_limits: OutputLimits { soft, ..Default::default() }, ..Default::default() };
+    let clients =
+        (0..200).map(|_| event_loop.event_loop().connect_with(limited.clone(), "10.0.0.1:7", |_| {}).unwrap());
+    let clients: Vec<SocketId> = clients.collect();
+    for client in &clients {
+        event_loop.net.set_timeout(*client, Some(hour));
+        event_loop.net.write(*client, b"two");
+    }
+    clients.iter().for_each(|client| event_loop.net.destroy(*client));
+    while event_loop.net.sockets() > 0 {
+        event_loop.turn(Some(ms(1))).unwrap();
+    }
+    event_loop.net.check().unwrap();
+}

@@ -327,8 +327,9 @@ pub fn write(on: &mut On<'_>, id: SocketId, length: usize) {
     let idle = socket.buffer_size() == 0;
     socket.state.sim.note(format!("{id:?} writes {length}"));
     socket.write_then(bytes_at(from, length), move |socket, outcome| socket.state.completed(id, number, &outcome));
-    let counted = socket.bytes_written() == before + length as u64 || socket.state.drops.contains(&id);
-    let at_once = idle && length > 0 && socket.buffer_size() == 0 && !socket.is_destroyed();
+    let was_taken = socket.bytes_written() == before + length as u64;
+    let counted = was_taken || socket.state.drops.contains(&id);
+    let at_once = idle && length > 0 && was_taken && socket.buffer_size() == 0 && !socket.is_destroyed();
     if at_once
         && let now = socket.state.sim.now()
         && let Some(Seen { clock: Some((since, _)), .. }) = socket.state.seen.get_mut(&id)
