@@ -560,6 +560,11 @@ impl Client {
         self.stream.try_clone().unwrap()
     }
 
+    /// The connection, for a test that goes on by other means.
+    pub fn into_stream(self) -> TcpStream {
+        self.stream
+    }
+
     // Hearing lines.
 
     /// Waits for the next line, which must be this one.
