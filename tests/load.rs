@@ -25,7 +25,7 @@ use support::{Client, Daemon, PATIENCE, Random, Signal, Stderr, program_after, s
 // Out of descriptors
 // ---------------------------------------------------------------------------------------------------------------------
 
-/// For ten seconds there is no descriptor left, and a hundred clients a second keep coming: they are turned away, who
+/// For ten seconds there is no descriptor left, and some hundred clients a second keep coming: they are turned away, who
 /// is there is served, and it costs next to nothing. Who comes when a slot is free is served at once.
 #[test]
 fn out_of_descriptors_for_ten_seconds() {
