@@ -151,7 +151,7 @@ fn slow_writers_are_in_nobodys_way() {
             anna.says("/what?");
             while !anna.hears_line().contains("unknown command") {}
             answers.push(asked.elapsed());
-            if answers.len() % 16 == 0 {
+            if answers.len().is_multiple_of(16) {
                 let line = format!("line {}", answers.len());
                 anna.says(&line);
                 while bert.hears_line() != format!("guest1: {line}") {}

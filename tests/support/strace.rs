@@ -151,7 +151,7 @@ impl Drop for Injected {
 #[derive(Debug)]
 pub struct Call {
     pub name: String,
-    arguments: String,
+    pub arguments: String,
     result: i64,
     injected: bool,
 }
