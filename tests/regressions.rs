@@ -3,11 +3,12 @@
 #[path = "support/loops.rs"]
 mod loops;
 use loops::*;
+use rustix::io::Errno;
 use std::cell::Cell;
 use std::io::Write;
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::time::{Duration, Instant};
-use tidegate::sim::{Sim, Weather};
+use tidegate::sim::{Fault, Sim, Weather};
 use tidegate::*;
 
 fn room(output_limits: OutputLimits) -> (World, SocketId, TcpStream) {
@@ -611,4 +612,55 @@ fn who_was_held_up_by_a_corked_receiver_is_read_from_when_it_ends() {
     event_loop.net.end(receiver, None);
     turn(&mut event_loop);
     assert_eq!(event_loop.state.1, 6);
+}
+
+/// An accept that fails because of its client is tried again at once. Where each of them fails, and nobody leaves the
+/// queue, no turn slept.
+#[test]
+fn a_server_that_may_not_accept_says_so_once_and_tries_again_after_a_while() {
+    for errno in [Errno::PERM, Errno::NOMEM, Errno::ACCESS] {
+        let sim = Sim::new(1);
+        let mut server = EventLoop::on(sim.kernel(), Vec::new());
+        let happened = |what, on: &mut Loop<'_, Vec<_>>| on.state.push((what, on.net.now()));
+        let id = server.listen("10.0.0.1:7", move |socket| happened("connection", &mut socket.event_loop())).unwrap();
+        let told = move |server: &mut Server<'_, Vec<_>>, error: &Error| {
+            happened(error.code().name(), &mut server.event_loop());
+        };
+        server.server(id).unwrap().on_error(told);
+        let mut client = EventLoop::on(sim.kernel(), ());
+        let socket = client.connect("10.0.0.1:7", |_| {}).unwrap();
+        while client.net.is_connecting(socket) {
+            client.turn(Some(ms(1))).unwrap();
+        }
+        let first = sim.calls();
+        (first..first + 200).for_each(|call| sim.fail_call(call, Fault::Error(errno.raw_os_error())));
+        sim.run(&mut [&mut server, &mut client], Duration::from_secs(200)).unwrap();
+        let (what, when): (Vec<_>, Vec<_>) = server.state.iter().copied().unzip();
+        assert_eq!(what, [Code::Os(errno.raw_os_error()).name(), "connection"], "told once");
+        let waited = when[1] - when[0];
+        assert!(waited >= ms(20 + 40), "{errno:?}: 200 attempts in {waited:?}");
+    }
+}
+
+/// The clocks of a destroyed connection were counted as stale before they were, and two as one: when the stale ones were
+/// dropped before its `close`, they stayed for the rest of their periods.
+#[test]
+fn clocks_of_connections_that_are_gone_are_dropped() {
+    let mut event_loop = EventLoop::on(Sim::new(1).kernel(), ());
+    event_loop.listen("10.0.0.1:7", |_| {}).unwrap();
+    let hour = Duration::from_secs(3600);
+    let soft = Some(SoftLimit { bytes: 1, grace: hour });
+    let limited = SocketOptions { output_limits: OutputLimits { soft, ..Default::default() }, ..Default::default() };
+    let clients =
+        (0..200).map(|_| event_loop.event_loop().connect_with(limited.clone(), "10.0.0.1:7", |_| {}).unwrap());
+    let clients: Vec<SocketId> = clients.collect();
+    for client in &clients {
+        event_loop.net.set_timeout(*client, Some(hour));
+        event_loop.net.write(*client, b"two");
+    }
+    clients.iter().for_each(|client| event_loop.net.destroy(*client));
+    while event_loop.net.sockets() > 0 {
+        event_loop.turn(Some(ms(1))).unwrap();
+    }
+    event_loop.net.check().unwrap();
 }

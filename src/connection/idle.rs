@@ -115,6 +115,7 @@ impl Idle {
     /// Stops for good: the connection is destroyed. The period stays readable, as in Node.
     pub fn stop(&mut self) {
         self.due = None;
+        self.entry = None;
         self.stopped = true;
         self.stalled_at = 0;
     }
@@ -126,6 +127,11 @@ impl Idle {
     /// Whether a timeout will come if nothing moves.
     pub fn is_running(&self) -> bool {
         self.due.is_some()
+    }
+
+    /// Whether an entry of the timers stands for this clock.
+    pub fn has_entry(&self) -> bool {
+        self.entry.is_some()
     }
 
     /// Whether the entry is the one that stands for this clock.

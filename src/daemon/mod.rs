@@ -48,31 +48,34 @@ fn listen<S: 'static>(
             ::log::info!("listening on {address}");
         }
         if let Some(mut server) = event_loop.server(server) {
-            server.on_error(|_, error| ::log::warn!("{error}"));
-            let mut turned_away = TurnedAway::default();
-            server.on_drop(move |server, dropped| turned_away.log(server.net.now(), dropped.remote));
+            let (mut errors, mut turned_away) = (Seldom::default(), Seldom::default());
+            server.on_error(move |server, error| errors.warn(server.net.now(), error));
+            server.on_drop(move |server, dropped| {
+                let who = format_args!("too many connections: {} was turned away", dropped.remote);
+                turned_away.warn(server.net.now(), &who);
+            });
         }
     }
     Ok(())
 }
 
-/// Says who was turned away, no more than once a second: a flood of connections must not become a flood of log lines.
+/// Says a thing no more than once a second: a flood of connections must not become a flood of log lines.
 #[derive(Default)]
-struct TurnedAway {
+struct Seldom {
     said: Option<Duration>,
-    silent: u64,
+    unsaid: u64,
 }
 
-impl TurnedAway {
-    fn log(&mut self, now: Duration, peer: SocketAddr) {
+impl Seldom {
+    fn warn(&mut self, now: Duration, what: &dyn fmt::Display) {
         if self.said.is_some_and(|said| now < said + Duration::from_secs(1)) {
-            self.silent += 1;
+            self.unsaid += 1;
             return;
         }
         self.said = Some(now);
-        match std::mem::take(&mut self.silent) {
-            0 => ::log::warn!("too many connections: {peer} was turned away"),
-            others => ::log::warn!("too many connections: {peer} was turned away, and {others} others before it"),
+        match std::mem::take(&mut self.unsaid) {
+            0 => ::log::warn!("{what}"),
+            others => ::log::warn!("{what}, and {others} others before it"),
         }
     }
 }

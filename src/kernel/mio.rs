@@ -193,6 +193,10 @@ impl Kernel for MioKernel {
 
     fn accept(&mut self, listener: Handle) -> io::Result<(Handle, SocketAddr)> {
         let (stream, peer) = self.listener(listener)?.accept()?;
+        if self.spare.is_none() {
+            // Somebody else was faster when it was to be opened again.
+            self.spare = self.poll.registry().try_clone().ok();
+        }
         Ok((self.keep(Source::Stream(stream)), peer))
     }
 

@@ -1,7 +1,8 @@
 //! Servers: listening, accepting, closing.
 //!
 //! What an accept can fail with is a table, [`verdict`]: a client that is gone already is no reason to stop; a machine
-//! that is out of descriptors or memory is a reason to wait; anything else is told, and the server listens on.
+//! that is out of descriptors turns clients away; anything else is a reason to wait. What keeps a server from accepting
+//! is told once, until it can again, and it listens on.
 
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
@@ -28,6 +29,10 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 /// The most connections accepted in one turn, as a power of two: a flood of them must not starve those that are there.
 const LONGEST_BURST: u32 = 6;
 
+/// So many clients that are lost on end are more than bad luck: a seccomp filter or a security module that forbids
+/// accepting says EPERM each time, and takes nobody from the queue.
+const LOST_ON_END: u32 = 64;
+
 /// One server of the net.
 #[derive(Debug)]
 pub(super) struct Server {
@@ -44,16 +49,19 @@ pub(super) struct Server {
     turns: u32,
     /// How many may be accepted in this turn. At least 1 while listed.
     burst_left: u32,
-    /// While it waits for descriptors or memory.
+    /// Since an accept has shown that it is no use to try again at once.
     pause: Option<Pause>,
-    /// It turns connections away for want of descriptors, and has told so.
-    shedding: bool,
+    /// How many accepts on end have failed for what is their client's own affair.
+    lost: u32,
+    /// It cannot take connections, and has told so.
+    has_told: bool,
 }
 
 /// A server that could not accept.
 #[derive(Clone, Copy, Debug)]
 struct Pause {
-    until: Due,
+    /// None while it tries again.
+    until: Option<Due>,
     /// How long the next one will be, if this one was not enough.
     next: Duration,
 }
@@ -65,7 +73,7 @@ impl Server {
 
     /// Whether this entry of the timers is the end of its pause.
     pub fn pauses_until(&self, entry: Due) -> bool {
-        self.pause.is_some_and(|pause| pause.until == entry)
+        self.pause.is_some_and(|pause| pause.until == Some(entry))
     }
 
     /// Whether it counts its connections right, and stands on the ready list as often as it says.
@@ -93,10 +101,8 @@ enum Verdict {
     Next,
     /// There is no descriptor: turn away who waits, so that they know.
     Shed,
-    /// There is no memory: try again in a while.
+    /// There is no memory, or worse: try again in a while.
     Pause,
-    /// Tell it, and try again in a while.
-    Report,
 }
 
 impl Net {
@@ -116,7 +122,8 @@ impl Net {
             turns: 0,
             burst_left: 1,
             pause: None,
-            shedding: false,
+            lost: 0,
+            has_told: false,
         }))
     }
 
@@ -147,7 +154,6 @@ impl Net {
         if let Some(server) = self.servers.get_mut(id) {
             server.handle = Some(handle);
             server.address = Some(address);
-            server.pause = None;
         }
         self.deferred.push_back(Deferred::Listening(id));
         Ok(())
@@ -158,7 +164,7 @@ impl Net {
     pub fn close_server(&mut self, id: ServerId) {
         let Some(server) = self.servers.get_mut(id) else { return };
         server.address = None;
-        server.shedding = false;
+        server.has_told = false;
         if let Some(handle) = server.handle.take() {
             self.kernel.close(handle);
             self.recovered(id);
@@ -259,7 +265,7 @@ impl Net {
     fn take(&mut self, id: ServerId, handle: Handle, remote: SocketAddr) -> Option<Event> {
         self.recovered(id);
         let server = self.servers.get_mut(id)?;
-        server.shedding = false;
+        server.has_told = false;
         if server.options.max_connections.is_some_and(|most| server.connections >= most) {
             let local = self.kernel.local_address(handle).ok();
             self.kernel.close(handle);
@@ -294,28 +300,41 @@ impl Net {
 
     fn accept_failed(&mut self, id: ServerId, handle: Handle, error: &io::Error) -> Option<Event> {
         match verdict(error) {
-            Verdict::Nobody => self.recovered(id),
-            Verdict::Next => self.accept_again(id),
+            Verdict::Nobody => {
+                self.recovered(id);
+                return None;
+            }
+            Verdict::Next => {
+                let server = self.servers.get_mut(id)?;
+                server.lost += 1;
+                if server.lost < LOST_ON_END {
+                    self.accept_again(id);
+                    return None;
+                }
+                server.lost = 0;
+                self.pause_accepting(id);
+            }
             Verdict::Shed => match self.kernel.shed(handle) {
                 Ok(true) => {
                     self.counters.shed += 1;
                     self.accept_again(id);
-                    // Once, and not again before a connection could be taken.
-                    let server = self.servers.get_mut(id)?;
-                    if !std::mem::replace(&mut server.shedding, true) {
-                        return Some(Event::ServerError { server: id, error: Error::system(error, Syscall::Accept) });
-                    }
                 }
-                Ok(false) => self.recovered(id),
+                Ok(false) => {
+                    self.recovered(id);
+                    return None;
+                }
                 Err(_) => self.pause_accepting(id),
             },
             Verdict::Pause => self.pause_accepting(id),
-            Verdict::Report => {
-                self.pause_accepting(id);
-                return Some(Event::ServerError { server: id, error: Error::system(error, Syscall::Accept) });
-            }
         }
-        None
+        self.tell_trouble(id, error)
+    }
+
+    /// Says that connections cannot be taken: once, and not again before one could be.
+    fn tell_trouble(&mut self, id: ServerId, error: &io::Error) -> Option<Event> {
+        let server = self.servers.get_mut(id)?;
+        let is_news = !std::mem::replace(&mut server.has_told, true);
+        is_news.then(|| Event::ServerError { server: id, error: Error::system(error, Syscall::Accept) })
     }
 
     /// It does not accept for a while: no edge will tell when it works again.
@@ -325,26 +344,32 @@ impl Net {
         log::debug!("accepting again in {length:?}");
         let until = self.timers.after(self.counted_from, length);
         self.timers.push(until, Alarm::Accept(id));
-        if server.pause.replace(Pause { until, next: (length * 2).min(LONGEST_PAUSE) }).is_some() {
-            self.forget_alarm();
-        }
+        let before = server.pause.replace(Pause { until: Some(until), next: (length * 2).min(LONGEST_PAUSE) });
+        self.forget_pause(before);
     }
 
     /// Whatever kept it from accepting is over.
     fn recovered(&mut self, id: ServerId) {
-        if let Some(server) = self.servers.get_mut(id)
-            && server.pause.take().is_some()
-        {
+        let Some(server) = self.servers.get_mut(id) else { return };
+        server.lost = 0;
+        let before = server.pause.take();
+        self.forget_pause(before);
+    }
+
+    fn forget_pause(&mut self, pause: Option<Pause>) {
+        if pause.is_some_and(|pause| pause.until.is_some()) {
             self.forget_alarm();
         }
     }
 
     /// A pause has ended, if this entry is the one that counts.
     pub(super) fn end_pause(&mut self, id: ServerId, entry: Due) {
-        if self.servers.get(id).is_some_and(|server| server.pauses_until(entry)) {
-            self.make_accepting(id);
-        } else {
-            self.timers.dropped_stale();
+        match self.servers.get_mut(id).and_then(|server| server.pause.as_mut()) {
+            Some(pause) if pause.until == Some(entry) => {
+                pause.until = None;
+                self.make_accepting(id);
+            }
+            _ => self.timers.dropped_stale(),
         }
     }
 
@@ -398,8 +423,7 @@ fn verdict(error: &io::Error) -> Verdict {
         "EINTR" | "ECONNABORTED" | "EPROTO" | "EPERM" | "ENETDOWN" | "ENETUNREACH" | "EHOSTDOWN" | "EHOSTUNREACH"
         | "ENONET" | "ENOPROTOOPT" | "EOPNOTSUPP" | "ETIMEDOUT" => Verdict::Next,
         "EMFILE" | "ENFILE" => Verdict::Shed,
-        "ENOBUFS" | "ENOMEM" => Verdict::Pause,
-        _ => Verdict::Report,
+        _ => Verdict::Pause,
     }
 }
 
@@ -421,7 +445,7 @@ mod tests {
             (Errno::NFILE, Verdict::Shed),
             (Errno::NOBUFS, Verdict::Pause),
             (Errno::NOMEM, Verdict::Pause),
-            (Errno::INVAL, Verdict::Report),
+            (Errno::INVAL, Verdict::Pause),
         ] {
             assert_eq!(verdict(&errno.into()), expected, "{errno:?}");
         }

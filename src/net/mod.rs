@@ -525,7 +525,7 @@ impl Net {
     /// Closes the descriptor now, and owes the `close`. Both halves being over gives no reason of its own.
     fn destroy_as(&mut self, id: SocketId, error: Option<Error>, reason: Option<CloseReason>) {
         let Some((link, mut later)) = self.link(id) else { return };
-        let stage = link.connection.stage();
+        let (stage, had_idle_entry) = (link.connection.stage(), link.connection.idle.has_entry());
         if !link.connection.destroy(error, reason, &mut later) {
             return;
         }
@@ -546,7 +546,9 @@ impl Net {
             self.closing.push(id);
         }
         self.relieve(id);
-        self.forget_alarm();
+        if had_idle_entry {
+            self.forget_alarm();
+        }
         if let Some(server) = server {
             self.connection_was_destroyed(server);
         }

@@ -162,6 +162,10 @@ impl Daemon {
         self.child.id()
     }
 
+    pub fn is_running(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(None))
+    }
+
     /// The first address it listens on.
     pub fn address(&self) -> SocketAddr {
         self.addresses[0]
@@ -290,6 +294,18 @@ impl Daemon {
         self.status("VmHWM") * 1024
     }
 
+    /// How many descriptors it has open.
+    #[cfg(target_os = "linux")]
+    pub fn descriptors(&self) -> usize {
+        fs::read_dir(format!("/proc/{}/fd", self.pid())).unwrap().count()
+    }
+
+    /// The CPU time that it has used, of its own and the kernel's for it.
+    #[cfg(target_os = "linux")]
+    pub fn cpu_time(&self) -> Duration {
+        cpu_time(self.pid())
+    }
+
     /// The memory that it holds, in bytes.
     #[cfg(target_os = "linux")]
     #[track_caller]
@@ -309,6 +325,15 @@ impl Drop for Daemon {
             eprintln!("--- the log of process {}:\n{}---", self.pid(), self.log.whole());
         }
     }
+}
+
+/// The CPU time that a process has used, of its own and the kernel's for it, in steps of 10 ms.
+#[cfg(target_os = "linux")]
+pub fn cpu_time(pid: u32) -> Duration {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    let (_, fields) = stat.rsplit_once(')').unwrap(); // behind the name of the program
+    let ticks = fields.split_whitespace().skip(11).take(2).map(|field| field.parse::<u64>().unwrap());
+    Duration::from_millis(10 * ticks.sum::<u64>()) // USER_HZ is 100 (proc(5))
 }
 
 /// The program under test, without arguments.
@@ -533,6 +558,11 @@ impl Client {
     /// A second handle of the connection, to send on another thread.
     pub fn handle(&self) -> TcpStream {
         self.stream.try_clone().unwrap()
+    }
+
+    /// The connection, for a test that goes on by other means.
+    pub fn into_stream(self) -> TcpStream {
+        self.stream
     }
 
     // Hearing lines.
