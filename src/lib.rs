@@ -52,6 +52,8 @@ mod id;
 pub mod kernel;
 mod lines;
 mod net;
+#[cfg(any(test, fuzzing))]
+pub mod properties;
 mod server;
 mod socket;
 mod text;

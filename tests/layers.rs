@@ -23,6 +23,7 @@ const FLOORS: &[(&str, u32)] = &[
     ("event_loop", 4),
     ("socket", 4),
     ("server", 4),
+    ("properties", 2),
     ("main", 5),
     ("cli", 5),
     ("daemon", 5),

@@ -24,6 +24,9 @@
 //! A connection destroys itself when reading is at EndTold and writing at Finished. Where a rule looks odd it is
 //! Node's, and the traces in `tests/conformance` know it.
 
+#[cfg(any(test, fuzzing))]
+#[cfg_attr(fuzzing, allow(dead_code, reason = "the fuzz targets use a part of it"))]
+pub(crate) mod driver;
 mod idle;
 mod invariants;
 mod read_ahead;

@@ -401,40 +401,4 @@ mod tests {
         assert_eq!(queue.drop_oldest(6, &mut segments), Some(6), "`two;` begins before byte 6");
         assert_eq!(contents(&queue, &segments), b"one;two;");
     }
-
-    /// Any sequence of operations against a plain vector of messages.
-    #[test]
-    fn it_behaves_as_a_plain_queue() {
-        let mut seed = 0x9e37_79b9_7f4a_7c15_u64;
-        let mut random = |below: usize| {
-            seed ^= seed << 13;
-            seed ^= seed >> 7;
-            seed ^= seed << 17;
-            (seed % below as u64) as usize
-        };
-        let (mut queue, mut segments, mut model) = (WriteQueue::default(), Segments::default(), Vec::<u8>::new());
-        for step in 0..20_000 {
-            let message: Vec<u8> = (0..random(40)).map(|n| (step + n) as u8).collect();
-            match random(4) {
-                0 => {
-                    queue.push(&message, if random(2) == 0 { Borders::Merge } else { Borders::Keep });
-                    model.extend_from_slice(&message);
-                }
-                1 => {
-                    broadcast(&mut queue, &mut segments, &message);
-                    model.extend_from_slice(&message);
-                }
-                2 => {
-                    let count = random(model.len() + 1);
-                    queue.sent(count, &mut segments);
-                    model.drain(..count);
-                }
-                _ => segments.seal(),
-            }
-            assert_eq!(queue.unsent(), model.len());
-            if model.len() < 60 {
-                assert_eq!(contents(&queue, &segments), model, "step {step}");
-            }
-        }
-    }
 }

@@ -351,11 +351,3 @@ impl Net {
         }
     }
 }
-
-/// A connection in a test, whose ticks are only collected.
-#[cfg(test)]
-impl Ticks for Vec<Tick> {
-    fn defer(&mut self, tick: Tick) {
-        self.push(tick);
-    }
-}
