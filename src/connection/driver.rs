@@ -3,6 +3,8 @@
 //!
 //! For tests only: those of the transitions (`tests.rs`), and the random ones against a model (`properties/`).
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on says so")]
+
 use super::*;
 
 /// What the net does with a connection, without a socket.

@@ -61,7 +61,7 @@ pub fn check(operations: &[Operation]) {
         world.play(*operation);
         world.compare(operation);
     }
-    world.to_the_end();
+    world.send_the_rest();
 }
 
 #[derive(Default)]
@@ -132,7 +132,7 @@ impl World {
     }
 
     /// All is sent, and nobody holds a segment.
-    fn to_the_end(&mut self) {
+    fn send_the_rest(&mut self) {
         for queue in 0..QUEUES {
             while self.queues[queue].unsent() > 0 {
                 self.send(queue, usize::MAX, 8, usize::MAX);
