@@ -14,7 +14,7 @@ use std::time::Duration;
 use clap::error::ErrorKind;
 use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand};
 use log::LevelFilter;
-use tidegate::{Endpoint, OutputLimits, OutputPolicy, SoftLimit};
+use tidegate::{Address, Endpoint, OutputLimits, OutputPolicy, SocketAccess, SoftLimit};
 
 /// The command of this process. `--help`, `--version` and wrong usage print their text and exit.
 pub fn parse() -> Command {
@@ -47,8 +47,10 @@ pub struct EchoOptions {
 /// What every role is given.
 #[derive(Clone, Debug)]
 pub struct Common {
-    /// At least one, none of them twice.
-    pub listen: Vec<Endpoint>,
+    /// None of them twice. Without any: what systemd has passed, and if it has passed nothing, [`DEFAULT_LISTEN`].
+    pub listen: Vec<Listen>,
+    /// For the paths among them.
+    pub access: SocketAccess,
     /// None leaves it to the descriptor limit, which is not a matter of the command line.
     pub max_connections: Option<usize>,
     pub idle_timeout: Option<Duration>,
@@ -58,10 +60,21 @@ pub struct Common {
     pub verbosity: LevelFilter,
 }
 
+/// Where to listen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Listen {
+    At(Endpoint),
+    /// On the sockets that systemd has passed.
+    Systemd,
+}
+
+/// Where a role listens that is told nothing.
+pub const DEFAULT_LISTEN: Endpoint = Endpoint::Ip(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080));
+
 /// How fast one peer may talk.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Flood {
-    /// [`FloodLimit::DEFAULT`] for peers that are not on loopback, none for those that are.
+    /// [`FloodLimit::DEFAULT`] for peers that are not on this machine, none for those that are.
     #[default]
     Default,
     /// None for anybody.
@@ -71,11 +84,10 @@ pub enum Flood {
 }
 
 impl Flood {
-    /// The limit that holds for this peer.
-    pub fn limit_for(self, peer: IpAddr) -> Option<FloodLimit> {
+    /// The limit that holds for a peer, who is on this machine or not.
+    pub fn limit_for(self, is_local: bool) -> Option<FloodLimit> {
         match self {
-            // A listener for both families sees a peer on 127.0.0.1 as ::ffff:127.0.0.1.
-            Flood::Default if peer.to_canonical().is_loopback() => None,
+            Flood::Default if is_local => None,
             Flood::Default => Some(FloodLimit::DEFAULT),
             Flood::Off => None,
             Flood::Limit(limit) => Some(limit),
@@ -150,7 +162,7 @@ struct TypedChat {
     /// and nobody else waits. Both numbers are from 1 to 1000000. Once given,
     /// it holds for all peers; 'none' is no limit for any.
     ///
-    /// [default: 20/10, and none for peers on loopback]
+    /// [default: 20/10, and none for peers on this machine]
     #[arg(long, value_name = "BURST/RATE|none", value_parser = flood, verbatim_doc_comment, help_heading = "Room")]
     flood: Option<Flood>,
 }
@@ -165,11 +177,31 @@ struct TypedEcho {
 struct TypedCommon {
     /// Address to listen on; may be repeated
     ///
-    /// IP:PORT, with an IPv6 address in brackets; localhost:PORT; PORT, which
-    /// is 127.0.0.1:PORT; or :PORT, which is every address of this machine.
-    /// Port 0 lets the system choose one, and the log says which.
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080", value_parser = listen, verbatim_doc_comment)]
-    listen: Vec<Endpoint>,
+    /// IP:PORT, with an IPv6 address in brackets; localhost:PORT, which is
+    /// both 127.0.0.1 and ::1; PORT, which is 127.0.0.1:PORT; or :PORT, which
+    /// is every address of this machine. Port 0 lets the system choose one,
+    /// and the log says which.
+    ///
+    /// unix:PATH is a Unix socket, unix:@NAME one of Linux's abstract names.
+    /// A path that a server has left is taken over, if nobody listens there.
+    ///
+    /// systemd is the sockets of the unit's .socket file.
+    ///
+    /// [default: systemd where it has passed any, else 127.0.0.1:8080]
+    #[arg(long, value_name = "ADDR", value_parser = listen, verbatim_doc_comment)]
+    listen: Vec<Listen>,
+
+    /// Mode of the Unix sockets, in octal: who may connect, such as 660
+    ///
+    /// Set before anybody can connect.
+    ///
+    /// [default: what the umask leaves of 777]
+    #[arg(long, value_name = "MODE", value_parser = mode, verbatim_doc_comment)]
+    mode: Option<u32>,
+
+    /// Owner of the Unix sockets by number: UID, UID:GID or :GID
+    #[arg(long, value_name = "OWNER", value_parser = owner)]
+    owner: Option<Owner>,
 
     /// Most connections at once, from 1 to 4294967295
     ///
@@ -261,7 +293,9 @@ Examples:
   tidegate chat                      a room on 127.0.0.1:8080
   nc 127.0.0.1 8080                  join it, from another terminal
   tidegate chat --listen :7000       a room that other machines can join
-  tidegate chat --listen 7000 --listen [::1]:7000 --idle-timeout 30m -v"
+  tidegate chat --listen 7000 --listen [::1]:7000 --idle-timeout 30m -v
+  tidegate chat --listen unix:/run/chat.sock --mode 660 --owner :27
+  nc -U /run/chat.sock               join that one"
 );
 
 const AFTER_ECHO_HELP: &str = manual!(
@@ -289,6 +323,7 @@ impl TypedCommon {
     fn meaning(self) -> Result<Common, String> {
         reject_doubles(&self.listen)?;
         Ok(Common {
+            access: self.access()?,
             limits: self.output_limits()?,
             verbosity: self.verbosity(),
             listen: self.listen,
@@ -296,6 +331,20 @@ impl TypedCommon {
             idle_timeout: self.idle_timeout.0,
             drain_timeout: self.drain_timeout,
         })
+    }
+
+    fn access(&self) -> Result<SocketAccess, String> {
+        let is_path = |it: &Listen| matches!(it, Listen::At(Endpoint::Unix(at)) if at.as_abstract_name().is_none());
+        let owner = self.owner.unwrap_or_default();
+        let access = SocketAccess { mode: self.mode, owner: owner.user, group: owner.group };
+        if access != SocketAccess::default() && (self.listen.is_empty() || !self.listen.iter().all(is_path)) {
+            return Err(
+                "--mode and --owner are for the paths of Unix sockets: --listen nothing but unix:PATH with them, \
+                        as nothing else has a file"
+                    .to_owned(),
+            );
+        }
+        Ok(access)
     }
 
     fn output_limits(&self) -> Result<OutputLimits, String> {
@@ -324,23 +373,36 @@ impl TypedCommon {
     }
 }
 
-fn reject_doubles(endpoints: &[Endpoint]) -> Result<(), String> {
+fn reject_doubles(places: &[Listen]) -> Result<(), String> {
     let mut taken = HashSet::new();
-    for endpoint in endpoints {
-        // Port 0 is another port each time.
-        if endpoint.port() != 0 && !taken.insert(address_of(*endpoint)) {
-            return Err(format!("--listen {endpoint} is given twice: leave one out, or take another port"));
+    let mut systemd = false;
+    for place in places {
+        let doubled = match place {
+            Listen::Systemd => std::mem::replace(&mut systemd, true).then(|| "systemd".to_owned()),
+            // A plain loop and no `any`: all of them are taken.
+            Listen::At(endpoint) => {
+                let fresh = addresses_of(*endpoint).into_iter().filter(|address| !taken.insert(*address)).count() == 0;
+                (!fresh).then(|| endpoint.to_string())
+            }
+        };
+        if let Some(doubled) = doubled {
+            return Err(format!("--listen {doubled} is given twice: leave one out, or take another port"));
         }
     }
     Ok(())
 }
 
-/// What a server binds first: two ways to write one address are one address.
-fn address_of(endpoint: Endpoint) -> SocketAddr {
+/// What a server binds: two ways to write one address are one address. Port 0 is another port each time, and none here.
+fn addresses_of(endpoint: Endpoint) -> Vec<Address> {
+    let ip = |ip: IpAddr, port| Address::Ip(SocketAddr::new(ip, port));
     match endpoint {
-        Endpoint::Ip(address) => address,
-        Endpoint::Localhost(port) => (Ipv4Addr::LOCALHOST, port).into(),
-        Endpoint::Port(port) => (Ipv6Addr::UNSPECIFIED, port).into(),
+        Endpoint::Unix(address) => vec![address.into()],
+        _ if endpoint.port() == 0 => vec![],
+        Endpoint::Ip(address) => vec![address.into()],
+        Endpoint::Port(port) => vec![ip(Ipv6Addr::UNSPECIFIED.into(), port)],
+        Endpoint::Localhost(port) => {
+            vec![ip(Ipv4Addr::LOCALHOST.into(), port), ip(Ipv6Addr::LOCALHOST.into(), port)]
+        }
     }
 }
 
@@ -357,8 +419,15 @@ fn or_none<T>(text: &str, value: impl FnOnce(&str) -> Result<T, String>) -> Resu
     }
 }
 
+fn listen(text: &str) -> Result<Listen, String> {
+    match text {
+        "systemd" => Ok(Listen::Systemd),
+        _ => endpoint(text).map(Listen::At),
+    }
+}
+
 /// The library's endpoint but for a port alone, which a daemon must not take for an invitation to open itself to all.
-fn listen(text: &str) -> Result<Endpoint, String> {
+fn endpoint(text: &str) -> Result<Endpoint, String> {
     if let Ok(ip) = text.parse::<IpAddr>() {
         return Err(format!("it has no port: write {}", SocketAddr::new(ip, 8080)));
     }
@@ -366,6 +435,35 @@ fn listen(text: &str) -> Result<Endpoint, String> {
         Ok(Endpoint::Port(port)) if !text.starts_with(':') => Ok(Endpoint::from((Ipv4Addr::LOCALHOST, port))),
         Err(_) if text == "localhost" => Err("it has no port: write localhost:8080".to_owned()),
         parsed => parsed.map_err(|error| error.to_string()),
+    }
+}
+
+fn mode(text: &str) -> Result<u32, String> {
+    match u32::from_str_radix(text, 8) {
+        Ok(mode) if mode <= 0o777 && text.bytes().all(|byte| byte.is_ascii_digit()) => Ok(mode),
+        _ => Err("write it in octal, from 0 to 777, such as 660".to_owned()),
+    }
+}
+
+/// Who a file is to belong to.
+#[derive(Clone, Copy, Debug, Default)]
+struct Owner {
+    user: Option<u32>,
+    group: Option<u32>,
+}
+
+fn owner(text: &str) -> Result<Owner, String> {
+    let (user, group) = text.split_once(':').unwrap_or((text, ""));
+    let number = |text: &str| match text {
+        "" => Ok(None),
+        // The last number means "nobody in particular" to chown(2).
+        _ => whole(text, 0..=u32::MAX - 1).map(Some),
+    };
+    match (number(user)?, number(group)?) {
+        (None, None) => {
+            Err("write a user's number, a user's and a group's such as 0:27, or :27 for a group".to_owned())
+        }
+        (user, group) => Ok(Owner { user, group }),
     }
 }
 
@@ -503,7 +601,8 @@ mod tests {
     #[test]
     fn without_flags_the_defaults_hold() {
         let ChatOptions { common, echo, flood } = chat(&[]);
-        assert_eq!(common.listen, ["127.0.0.1:8080".parse().unwrap()]);
+        assert_eq!(common.listen, []);
+        assert_eq!(DEFAULT_LISTEN.to_string(), "127.0.0.1:8080");
         assert_eq!(common.max_connections, None);
         assert_eq!(common.idle_timeout, None);
         assert_eq!(common.limits.hard, Some(1024 * 1024));
@@ -525,14 +624,39 @@ mod tests {
     #[test]
     fn an_address_is_taken_in_each_of_its_forms() {
         let listen = |text| common(&["--listen", text]).listen[0];
-        let ip = |text: &str| Endpoint::Ip(text.parse().unwrap());
+        let ip = |text: &str| Listen::At(Endpoint::Ip(text.parse().unwrap()));
         assert_eq!(listen("7000"), ip("127.0.0.1:7000"));
         assert_eq!(listen("0"), ip("127.0.0.1:0"));
-        assert_eq!(listen(":7000"), Endpoint::Port(7000));
-        assert_eq!(listen("localhost:7000"), Endpoint::Localhost(7000));
+        assert_eq!(listen(":7000"), Listen::At(Endpoint::Port(7000)));
+        assert_eq!(listen("localhost:7000"), Listen::At(Endpoint::Localhost(7000)));
+        assert_eq!(listen("systemd"), Listen::Systemd);
         assert_eq!(listen("10.0.0.1:7000"), ip("10.0.0.1:7000"));
         assert_eq!(listen("[::1]:7000"), ip("[::1]:7000"));
         assert_eq!(common(&["--listen", "70", "--listen", "71"]).listen, [ip("127.0.0.1:70"), ip("127.0.0.1:71")]);
+    }
+
+    #[test]
+    fn a_unix_socket_has_a_path_or_a_name_and_a_path_has_a_mode_and_an_owner() {
+        let path = "unix:/run/x.sock";
+        for text in [path, "unix:@x"] {
+            assert_eq!(common(&["--listen", text]).listen, [Listen::At(text.parse().unwrap())]);
+        }
+        assert!(wrong(&["--listen", path, "--listen", path]).contains("is given twice"));
+        assert!(wrong(&["--listen", "unix:"]).contains("is empty"));
+        assert!(wrong(&["--listen", &format!("unix:/{}", "x".repeat(200))]).contains("has at most"));
+
+        let access = |flags: &[&str]| common(&[&["--listen", path], flags].concat()).access;
+        let expected = SocketAccess { mode: Some(0o660), owner: None, group: Some(27) };
+        assert_eq!(access(&["--mode", "660", "--owner", ":27"]), expected);
+        assert_eq!(access(&["--owner", "1:2"]), SocketAccess { mode: None, owner: Some(1), group: Some(2) });
+        assert_eq!(access(&[]), SocketAccess::default());
+        for text in ["888", "1777", "rw", "", "+7"] {
+            assert!(wrong(&["--listen", path, "--mode", text]).contains("such as 660"), "{text}");
+        }
+        assert!(wrong(&["--listen", path, "--owner", ":"]).contains("a user's number"));
+        assert!(wrong(&["--listen", path, "--owner", "root"]).contains("not a whole number"));
+        assert!(wrong(&["--mode", "660"]).contains("nothing else has a file"));
+        assert!(wrong(&["--listen", "unix:@x", "--mode", "660"]).contains("nothing else has a file"));
     }
 
     #[test]
@@ -553,6 +677,10 @@ mod tests {
         let twice = |first, second| parse_from(["tidegate", "chat", "--listen", first, "--listen", second]);
         assert!(twice("8080", "127.0.0.1:8080").is_err());
         assert!(twice("localhost:8080", "8080").is_err());
+        assert!(twice("[::1]:8080", "localhost:8080").is_err());
+        assert!(twice("systemd", "systemd").is_err());
+        assert!(twice("systemd", "8080").is_ok());
+        assert!(twice("localhost:0", "localhost:0").is_ok());
         assert!(twice(":8080", "[::]:8080").is_err());
         assert!(twice("8080", "[::1]:8080").is_ok());
         assert!(twice("0", "0").is_ok());
@@ -634,15 +762,15 @@ mod tests {
 
     #[test]
     fn flood_depends_on_the_peer_unless_it_is_given() {
-        let loopback = ["127.0.0.1", "127.9.9.9", "::1", "::ffff:127.0.0.1"].map(|ip| ip.parse::<IpAddr>().unwrap());
-        let afar = ["10.0.0.1", "fe80::1", "::ffff:10.0.0.1"].map(|ip| ip.parse::<IpAddr>().unwrap());
         let given = FloodLimit { burst: 5, rate: 1 };
         let flood = |text| chat(&["--flood", text]).flood;
 
-        assert!(loopback.iter().all(|ip| Flood::Default.limit_for(*ip).is_none()));
-        assert!(afar.iter().all(|ip| Flood::Default.limit_for(*ip) == Some(FloodLimit::DEFAULT)));
-        assert!(loopback.iter().chain(&afar).all(|ip| flood("5/1").limit_for(*ip) == Some(given)));
-        assert!(loopback.iter().chain(&afar).all(|ip| flood("none").limit_for(*ip).is_none()));
+        assert_eq!(Flood::Default.limit_for(true), None);
+        assert_eq!(Flood::Default.limit_for(false), Some(FloodLimit::DEFAULT));
+        for is_local in [true, false] {
+            assert_eq!(flood("5/1").limit_for(is_local), Some(given));
+            assert_eq!(flood("none").limit_for(is_local), None);
+        }
         for text in ["20", "20/", "/10", "0/10", "20/0", "20/10/5", "1000001/1"] {
             assert!(wrong(&["--flood", text]).contains("--flood"), "{text}");
         }

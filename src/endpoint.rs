@@ -1,13 +1,14 @@
 //! Where a server listens and where a socket connects to.
 //!
-//! An [`Endpoint`] is an address as a user writes it, before the operating system has seen it: a literal, `localhost`,
-//! or a port alone. It resolves no names: a lookup would block the loop or need a thread. It is not the address of a
-//! connection; that is std's [`SocketAddr`]. The floors above parse one when they are asked to listen or to connect.
+//! An [`Endpoint`] is an address as a user writes it, before the operating system has seen it: a literal, `localhost`, a
+//! port alone, or the name of a Unix domain socket. It resolves no names: a lookup would block the loop or need a thread. It is not the address of a
+//! connection; that is an [`Address`]. The floors above parse one when they are asked to listen or to connect.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::str::FromStr;
 
+use crate::address::{Address, UnixAddress};
 use crate::error::Error;
 
 /// The place that a server listens on, or that a socket connects to.
@@ -19,6 +20,7 @@ use crate::error::Error;
 /// assert_eq!("localhost:7000".parse::<Endpoint>()?, Endpoint::Localhost(7000));
 /// assert_eq!("7000".parse::<Endpoint>()?, Endpoint::Port(7000));
 /// assert_eq!(":7000".parse::<Endpoint>()?, Endpoint::Port(7000));
+/// assert_eq!("unix:/run/chat.sock".parse::<Endpoint>()?.to_string(), "unix:/run/chat.sock");
 /// assert!("example.org:80".parse::<Endpoint>().is_err());
 /// # Ok::<(), tidegate::Error>(())
 /// ```
@@ -26,27 +28,32 @@ use crate::error::Error;
 pub enum Endpoint {
     /// A literal address and a port.
     Ip(SocketAddr),
-    /// The machine itself: a server takes 127.0.0.1, a client tries 127.0.0.1, then `::1`.
+    /// The machine itself: 127.0.0.1, and `::1` where that does not work. A server takes the first that it can bind, a
+    /// client the first that it reaches.
     Localhost(u16),
     /// A port alone. A server takes every address: `[::]` for both families, `0.0.0.0` where there is no IPv6.
     /// A client means [`Endpoint::Localhost`], as in Node.
     Port(u16),
+    /// A Unix domain socket, written `unix:PATH`, or `unix:@NAME` for Linux's abstract names.
+    Unix(UnixAddress),
 }
 
 impl Endpoint {
-    /// The port, 0 where the system is to choose.
+    /// The port, 0 where the system is to choose. A Unix socket has none: 0.
     pub fn port(&self) -> u16 {
         match self {
             Endpoint::Ip(address) => address.port(),
             Endpoint::Localhost(port) | Endpoint::Port(port) => *port,
+            Endpoint::Unix(_) => 0,
         }
     }
 
     /// The addresses to try in turn for a server; the first that the system can bind is taken.
     pub(crate) fn to_listen_on(self) -> Candidates {
         match self {
-            Endpoint::Ip(address) => Candidates::one(address),
-            Endpoint::Localhost(port) => Candidates::one((Ipv4Addr::LOCALHOST, port).into()),
+            Endpoint::Ip(address) => Candidates::one(address.into()),
+            Endpoint::Unix(address) => Candidates::one(address.into()),
+            Endpoint::Localhost(port) => Candidates::localhost(port),
             Endpoint::Port(port) => {
                 Candidates::two((Ipv6Addr::UNSPECIFIED, port).into(), (Ipv4Addr::UNSPECIFIED, port).into())
             }
@@ -56,10 +63,9 @@ impl Endpoint {
     /// The addresses to try in turn for a client.
     pub(crate) fn to_connect_to(self) -> Candidates {
         match self {
-            Endpoint::Ip(address) => Candidates::one(address),
-            Endpoint::Localhost(port) | Endpoint::Port(port) => {
-                Candidates::two((Ipv4Addr::LOCALHOST, port).into(), (Ipv6Addr::LOCALHOST, port).into())
-            }
+            Endpoint::Ip(address) => Candidates::one(address.into()),
+            Endpoint::Unix(address) => Candidates::one(address.into()),
+            Endpoint::Localhost(port) | Endpoint::Port(port) => Candidates::localhost(port),
         }
     }
 }
@@ -67,19 +73,37 @@ impl Endpoint {
 /// One or two addresses to try in turn.
 #[derive(Clone, Debug)]
 pub(crate) struct Candidates {
-    pub first: SocketAddr,
-    pub second: Option<SocketAddr>,
+    pub first: Address,
+    pub second: Option<Address>,
     /// How the one before `first` has failed. If all do, this is what is told: it was the likeliest.
     pub failed: Option<Error>,
 }
 
 impl Candidates {
-    fn one(first: SocketAddr) -> Self {
+    fn one(first: Address) -> Self {
         Candidates { first, second: None, failed: None }
     }
 
     fn two(first: SocketAddr, second: SocketAddr) -> Self {
-        Candidates { first, second: Some(second), failed: None }
+        Candidates { first: first.into(), second: Some(second.into()), failed: None }
+    }
+
+    /// Those of the family of a local address. A Unix socket has no use for one.
+    pub fn reached_from(self, local: IpAddr) -> Result<Self, Error> {
+        let is_reached = |to: &Address| to.ip().is_none_or(|to| to.is_ipv4() == local.is_ipv4());
+        match (self.first, self.second) {
+            (first, second) if is_reached(&first) => {
+                Ok(Candidates { first, second: second.filter(is_reached), ..self })
+            }
+            (_, Some(second)) if is_reached(&second) => Ok(Candidates { first: second, second: None, ..self }),
+            (first, _) => {
+                Err(Error::invalid(format!("cannot connect from {local} to {first}: they are of different families")))
+            }
+        }
+    }
+
+    fn localhost(port: u16) -> Self {
+        Candidates::two((Ipv4Addr::LOCALHOST, port).into(), (Ipv6Addr::LOCALHOST, port).into())
     }
 }
 
@@ -87,6 +111,13 @@ impl FromStr for Endpoint {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self, Error> {
+        if let Some(name) = text.strip_prefix("unix:") {
+            return match name.strip_prefix('@') {
+                Some(name) => UnixAddress::abstract_name(name),
+                None => UnixAddress::path(name),
+            }
+            .map(Endpoint::Unix);
+        }
         if let Ok(address) = text.parse::<SocketAddr>() {
             return Ok(Endpoint::Ip(address));
         }
@@ -122,6 +153,7 @@ impl fmt::Display for Endpoint {
             Endpoint::Ip(address) => address.fmt(f),
             Endpoint::Localhost(port) => write!(f, "localhost:{port}"),
             Endpoint::Port(port) => write!(f, ":{port}"),
+            Endpoint::Unix(address) => write!(f, "unix:{address}"),
         }
     }
 }
@@ -129,6 +161,21 @@ impl fmt::Display for Endpoint {
 impl From<SocketAddr> for Endpoint {
     fn from(address: SocketAddr) -> Self {
         Endpoint::Ip(address)
+    }
+}
+
+impl From<UnixAddress> for Endpoint {
+    fn from(address: UnixAddress) -> Self {
+        Endpoint::Unix(address)
+    }
+}
+
+impl From<Address> for Endpoint {
+    fn from(address: Address) -> Self {
+        match address {
+            Address::Ip(address) => Endpoint::Ip(address),
+            Address::Unix(address) => Endpoint::Unix(address),
+        }
     }
 }
 
@@ -151,7 +198,7 @@ pub trait ToEndpoint {
     /// The endpoint meant.
     ///
     /// # Errors
-    /// Text that is neither an address with a port, nor `localhost:PORT`, nor a port.
+    /// Text that is neither an address with a port, nor `localhost:PORT`, nor a port, nor `unix:` and a name.
     fn to_endpoint(&self) -> Result<Endpoint, Error>;
 }
 
@@ -180,6 +227,12 @@ impl ToEndpoint for Endpoint {
 }
 
 impl ToEndpoint for SocketAddr {
+    fn to_endpoint(&self) -> Result<Endpoint, Error> {
+        Ok((*self).into())
+    }
+}
+
+impl ToEndpoint for UnixAddress {
     fn to_endpoint(&self) -> Result<Endpoint, Error> {
         Ok((*self).into())
     }

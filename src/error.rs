@@ -5,7 +5,9 @@
 
 use std::fmt;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
+
+use crate::address::{Address, UnixAddress};
 
 /// An error of a call, or of a connection.
 ///
@@ -20,7 +22,7 @@ use std::net::SocketAddr;
 pub struct Error {
     code: Code,
     syscall: Option<Syscall>,
-    address: Option<SocketAddr>,
+    address: Option<Box<Address>>,
     detail: Option<Box<str>>,
 }
 
@@ -39,12 +41,17 @@ impl Error {
         Error { detail: Some(detail.into()), ..Error::new(Code::OutputLimit) }
     }
 
+    /// A block list has this address. Node's words.
+    pub(crate) fn blocked(ip: IpAddr) -> Self {
+        Error { detail: Some(format!("IP({ip}) is blocked by net.BlockList").into()), ..Error::new(Code::IpBlocked) }
+    }
+
     pub(crate) fn system(error: &io::Error, syscall: Syscall) -> Self {
         Error { syscall: Some(syscall), ..Error::from_io(error) }
     }
 
-    pub(crate) fn at(self, address: SocketAddr) -> Self {
-        Error { address: Some(address), ..self }
+    pub(crate) fn at(self, address: impl Into<Address>) -> Self {
+        Error { address: Some(Box::new(address.into())), ..self }
     }
 
     /// As [`Error::system`], for a file: `open ENOENT: no such file or directory 'greeting.txt'`.
@@ -58,9 +65,16 @@ impl Error {
         Error { detail: Some(format!("{words} {name:?}").into()), ..error }
     }
 
+    /// As [`Error::at`], unless it has an address already.
+    pub(crate) fn or_at(self, address: impl Into<Address>) -> Self {
+        if self.address.is_some() { self } else { self.at(address) }
+    }
+
     fn from_io(error: &io::Error) -> Self {
         match error.raw_os_error() {
             Some(number) => Error::new(Code::Os(number)),
+            // A wrong argument that the system was never asked about.
+            None if error.kind() == io::ErrorKind::InvalidInput => Error::invalid(error.to_string()),
             None => Error { detail: Some(error.to_string().into()), ..Error::new(Code::Other) },
         }
     }
@@ -75,9 +89,14 @@ impl Error {
         self.syscall
     }
 
-    /// The address that the failed call was about.
+    /// The address that the failed call was about, if it is one of TCP.
     pub fn address(&self) -> Option<SocketAddr> {
-        self.address
+        self.address.as_deref()?.ip()
+    }
+
+    /// The address that the failed call was about, if it is that of a Unix socket.
+    pub fn unix_address(&self) -> Option<UnixAddress> {
+        self.address.as_deref()?.unix()
     }
 }
 
@@ -92,7 +111,7 @@ impl fmt::Display for Error {
             (None, Code::Os(number)) => write!(f, "{}: {}", self.code.name(), describe(number))?,
             (None, code) => f.write_str(code.meaning())?,
         }
-        match self.address {
+        match &self.address {
             Some(address) => write!(f, " {address}"),
             None => Ok(()),
         }
@@ -164,6 +183,9 @@ pub enum Code {
     AlreadyListening,
     /// The other side did not read, and an output limit ended the connection.
     OutputLimit,
+    /// A block list has the address.
+    #[doc(alias = "ERR_IP_BLOCKED")]
+    IpBlocked,
     /// The id is of something that is gone.
     Gone,
     /// An error with no number, of a kind that Node does not have.
@@ -185,6 +207,7 @@ impl Code {
             Code::Canceled => "ECANCELED",
             Code::AlreadyListening => "ERR_SERVER_ALREADY_LISTEN",
             Code::OutputLimit => "ERR_OUTPUT_LIMIT",
+            Code::IpBlocked => "ERR_IP_BLOCKED",
             Code::Other => "UNKNOWN",
         }
     }
@@ -202,6 +225,7 @@ impl Code {
             Code::Canceled => "operation canceled",
             Code::AlreadyListening => "the server listens already: close it first, or make another",
             Code::OutputLimit => "output limit passed",
+            Code::IpBlocked => "IP is blocked by net.BlockList",
             Code::Gone => "nothing of this id exists any more",
         }
     }
@@ -297,6 +321,9 @@ mod tests {
     fn an_error_reads_as_nodes_does() {
         let error = Error::system(&io::Error::from_raw_os_error(98), Syscall::Listen)
             .at(SocketAddr::from(([127, 0, 0, 1], 8080)));
+        let unix = Error::system(&io::Error::from_raw_os_error(2), Syscall::Connect)
+            .at(UnixAddress::path("/run/none").expect("short"));
+        assert_eq!(unix.to_string(), "connect ENOENT: no such file or directory /run/none");
         assert_eq!(error.to_string(), "listen EADDRINUSE: address already in use 127.0.0.1:8080");
         assert_eq!(error.code().name(), "EADDRINUSE");
     }

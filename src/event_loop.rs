@@ -177,6 +177,34 @@ impl<S> EventLoop<S> {
         self.event_loop().standard(stream, setup)
     }
 
+    /// See [`Loop::listen_fd`].
+    ///
+    /// # Errors
+    /// Those of [`Loop::listen_fd`].
+    #[cfg(unix)]
+    pub fn listen_fd(
+        &mut self,
+        options: ServerOptions,
+        listener: impl Into<OwnedFd>,
+        connection: impl FnMut(&mut Socket<'_, S>) + 'static,
+    ) -> Result<ServerId, Error> {
+        self.event_loop().listen_fd(options, listener, connection)
+    }
+
+    /// See [`Loop::adopt_socket`].
+    ///
+    /// # Errors
+    /// Those of [`Loop::adopt_socket`].
+    #[cfg(unix)]
+    pub fn adopt_socket(
+        &mut self,
+        socket: impl Into<OwnedFd>,
+        options: SocketOptions,
+        setup: impl FnOnce(&mut Socket<'_, S>),
+    ) -> Result<SocketId, Error> {
+        self.event_loop().adopt_socket(socket, options, setup)
+    }
+
     /// See [`Loop::adopt`].
     ///
     /// # Errors
@@ -283,14 +311,43 @@ impl<S> Loop<'_, S> {
         connection: impl FnMut(&mut Socket<'_, S>) + 'static,
     ) -> Result<ServerId, Error> {
         let id = self.new_server(options, connection)?;
-        match self.net.listen(id, on) {
-            Ok(()) => Ok(id),
-            Err(error) => {
-                self.net.remove_server(id);
-                self.hooks.servers.remove(&id);
-                Err(error)
-            }
+        let listens = self.net.listen(id, on);
+        self.keep_if_it_listens(id, listens)
+    }
+
+    /// As [`Loop::listen_with`], on a socket that listens already: an `OwnedFd`, or std's `TcpListener` or
+    /// `UnixListener`. It is made non-blocking.
+    ///
+    /// ```
+    /// # use tidegate::EventLoop;
+    /// # let mut event_loop = EventLoop::new()?;
+    /// # #[cfg(unix)] {
+    /// let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+    /// event_loop.listen_fd(Default::default(), listener, |socket| socket.end_with("hello\n"))?;
+    /// # }
+    /// # Ok::<(), tidegate::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Those of [`Net::listen_fd`].
+    #[cfg(unix)]
+    pub fn listen_fd(
+        &mut self,
+        options: ServerOptions,
+        listener: impl Into<OwnedFd>,
+        connection: impl FnMut(&mut Socket<'_, S>) + 'static,
+    ) -> Result<ServerId, Error> {
+        let id = self.new_server(options, connection)?;
+        let listens = self.net.listen_fd(id, listener);
+        self.keep_if_it_listens(id, listens)
+    }
+
+    fn keep_if_it_listens(&mut self, id: ServerId, listens: Result<(), Error>) -> Result<ServerId, Error> {
+        if listens.is_err() {
+            self.net.remove_server(id);
+            self.hooks.servers.remove(&id);
         }
+        listens.map(|()| id)
     }
 
     /// A server that does not listen yet: see [`Server::listen`].
@@ -329,7 +386,10 @@ impl<S> Loop<'_, S> {
     ) -> Result<SocketId, Error> {
         let to = to.to_endpoint()?;
         let id = self.net.new_socket(options)?;
-        self.net.connect(id, to)?;
+        if let Err(error) = self.net.connect(id, to) {
+            self.net.forget_fresh(id);
+            return Err(error);
+        }
         self.set_up(id, setup);
         Ok(id)
     }
@@ -344,6 +404,24 @@ impl<S> Loop<'_, S> {
         setup: impl FnOnce(&mut Socket<'_, S>),
     ) -> Result<SocketId, Error> {
         let id = self.net.new_socket(options)?;
+        self.set_up(id, setup);
+        Ok(id)
+    }
+
+    /// A socket that is connected already: an `OwnedFd`, or std's `TcpStream` or `UnixStream`. It is made non-blocking.
+    /// `setup` runs at once, and reading begins; there is no `connect`.
+    ///
+    /// # Errors
+    /// Those of [`Net::adopt_socket`].
+    #[cfg(unix)]
+    #[doc(alias = "fd")]
+    pub fn adopt_socket(
+        &mut self,
+        socket: impl Into<OwnedFd>,
+        options: SocketOptions,
+        setup: impl FnOnce(&mut Socket<'_, S>),
+    ) -> Result<SocketId, Error> {
+        let id = self.net.adopt_socket(socket, options)?;
         self.set_up(id, setup);
         Ok(id)
     }
@@ -395,7 +473,7 @@ impl<S> Loop<'_, S> {
     }
 
     /// A pipe, a terminal or a file that was opened elsewhere: the output of a child process, an end of
-    /// [`std::io::pipe`].
+    /// [`std::io::pipe`]. A connection is adopted with [`Loop::adopt_socket`].
     ///
     /// # Errors
     /// Those of [`Net::adopt`].

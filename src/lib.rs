@@ -34,8 +34,8 @@
 //!  loop     event_loop.rs  socket.rs  server.rs                    closures; generic in S, the application's state
 //!  engine   net/                                                   events out, commands in; calls nobody
 //!  kernel   kernel/                                                the only door to the operating system
-//!  logic    connection/  lines.rs  text.rs  timers.rs  arena.rs    no I/O and no clock
-//!  names    id.rs  error.rs  endpoint.rs                           ids, errors, addresses
+//!  logic    connection/  lines.rs  text.rs  block_list.rs  ...     no I/O and no clock
+//!  names    id.rs  error.rs  address.rs  endpoint.rs               ids, errors, addresses
 //! ```
 //!
 //! To read it, go from the heart outwards: `net/turn.rs` (a turn of the loop, as a table of contents),
@@ -43,8 +43,11 @@
 //! out), `net/ticks.rs` (what happens between), `kernel/mod.rs` (what an operating system has to offer), and then
 //! `event_loop.rs` (how your closure gets called).
 
+mod address;
 mod arena;
+mod block_list;
 mod connection;
+mod encoding;
 mod endpoint;
 mod error;
 mod event_loop;
@@ -59,21 +62,24 @@ mod socket;
 mod text;
 mod timers;
 
+pub use address::{Address, UnixAddress};
+pub use block_list::BlockList;
 pub use connection::{CallbackId, CloseReason, ReadyState};
+pub use encoding::Encoding;
 pub use endpoint::{Endpoint, ToEndpoint};
 pub use error::{Code, Error, Syscall};
 pub use event_loop::{EventLoop, Loop};
 pub use id::{ServerId, SocketId, TimerId};
 #[cfg(unix)]
 pub use kernel::sim;
-pub use kernel::{Access, KeepAlive, Standard};
+pub use kernel::{Access, KeepAlive, PeerCred, SocketAccess, Standard};
 pub use lines::{Line, Lines, Pushed};
 pub use net::{
     Chunk, Closed, Counters, Dropped, Event, FileOptions, Net, OutputLimits, OutputPolicy, ServerOptions,
     SocketOptions, SoftLimit,
 };
 pub use server::Server;
-pub use socket::{Encoding, Socket};
+pub use socket::Socket;
 pub use text::{Escaped, Utf8Decoder, sanitize};
 
 /// The README's examples compile.

@@ -5,7 +5,8 @@
 use std::fmt;
 use std::net::SocketAddr;
 
-use crate::endpoint::ToEndpoint;
+use crate::block_list::BlockList;
+use crate::endpoint::{Endpoint, ToEndpoint};
 use crate::error::Error;
 use crate::event_loop::{Hooks, Loop};
 use crate::id::ServerId;
@@ -41,14 +42,29 @@ impl<S> Server<'_, S> {
         self.net.listen(self.id, on)
     }
 
+    /// As [`Server::listen`], on a socket that listens already: see [`Net::listen_fd`].
+    ///
+    /// # Errors
+    /// Those of [`Net::listen_fd`].
+    #[cfg(unix)]
+    pub fn listen_fd(&mut self, listener: impl Into<std::os::fd::OwnedFd>) -> Result<(), Error> {
+        self.net.listen_fd(self.id, listener)
+    }
+
     /// Stops listening; the connections stay. `close` follows when the last of them has gone.
     pub fn close(&mut self) {
         self.net.close_server(self.id);
     }
 
-    /// The address that it listens on, with the real port.
+    /// The address that it listens on, with the real port; `None` for a Unix socket.
     pub fn address(&self) -> Option<SocketAddr> {
         self.net.server_address(self.id)
+    }
+
+    /// Where it listens, of either family: what a client can connect to.
+    #[doc(alias = "address")]
+    pub fn endpoint(&self) -> Option<Endpoint> {
+        self.net.server_endpoint(self.id)
     }
 
     /// Whether it listens.
@@ -73,6 +89,12 @@ impl<S> Server<'_, S> {
     #[doc(alias = "maxConnections")]
     pub fn set_max_connections(&mut self, most: Option<usize>) {
         self.net.set_max_connections(self.id, most);
+    }
+
+    /// Who is turned away. It can be changed while running; those that are there stay.
+    #[doc(alias = "blockList")]
+    pub fn set_block_list(&mut self, list: Option<BlockList>) {
+        self.net.set_block_list(self.id, list);
     }
 
     /// Whether it keeps the loop running while it listens.
@@ -164,7 +186,7 @@ impl<S> Server<'_, S> {
 
 impl<S> fmt::Debug for Server<'_, S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Server").field("id", &self.id).field("address", &self.address()).finish_non_exhaustive()
+        f.debug_struct("Server").field("id", &self.id).field("endpoint", &self.endpoint()).finish_non_exhaustive()
     }
 }
 

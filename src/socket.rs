@@ -7,13 +7,13 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::connection::{CloseReason, ReadyState};
+use crate::encoding::{Decoder, Encoding};
 use crate::endpoint::ToEndpoint;
 use crate::error::Error;
 use crate::event_loop::{Hooks, Loop};
 use crate::id::{ServerId, SocketId, TimerId};
-use crate::kernel::KeepAlive;
+use crate::kernel::{KeepAlive, PeerCred};
 use crate::net::{Closed, Net, OutputLimits};
-use crate::text::Utf8Decoder;
 
 /// A connection, as a handler sees it. Node's `net.Socket`.
 ///
@@ -194,10 +194,24 @@ impl<S> Socket<'_, S> {
     /// Keep-alive probes, or `None` to turn them off.
     ///
     /// # Errors
-    /// An initial delay of more than 32,767 s.
+    /// A time or a count out of its bounds: see [`KeepAlive`].
     #[doc(alias = "setKeepAlive")]
     pub fn set_keep_alive(&mut self, keep_alive: Option<KeepAlive>) -> Result<(), Error> {
         self.net.set_keep_alive(self.id, keep_alive)
+    }
+
+    /// IP_TOS and IPV6_TCLASS: how routers are to treat what is sent. The two lowest bits are the system's own (ECN).
+    #[doc(alias = "setTypeOfService")]
+    pub fn set_type_of_service(&mut self, value: u8) {
+        self.net.set_type_of_service(self.id, value);
+    }
+
+    /// TCP_USER_TIMEOUT, on Linux: when what was sent has no answer for so long, the connection is over with ETIMEDOUT.
+    ///
+    /// # Errors
+    /// A time that is not from 1 ms to 2^31 - 1 ms.
+    pub fn set_user_timeout(&mut self, timeout: Option<Duration>) -> Result<(), Error> {
+        self.net.set_user_timeout(self.id, timeout)
     }
 
     /// Sets the output limits.
@@ -289,7 +303,7 @@ impl<S> Socket<'_, S> {
         self.net.is_readable(self.id)
     }
 
-    /// This side's address, while connected.
+    /// This side's address, while connected; `None` for a Unix socket.
     #[doc(alias = "localAddress")]
     #[doc(alias = "localPort")]
     #[doc(alias = "localFamily")]
@@ -297,12 +311,36 @@ impl<S> Socket<'_, S> {
         self.net.local_address(self.id)
     }
 
-    /// The other side's address, from the connection on. It is kept after the close.
+    /// The other side's address, from the connection on; `None` for a Unix socket. It is kept after the close.
     #[doc(alias = "remoteAddress")]
     #[doc(alias = "remotePort")]
     #[doc(alias = "remoteFamily")]
     pub fn remote_address(&self) -> Option<SocketAddr> {
         self.net.remote_address(self.id)
+    }
+
+    /// What the system has for its type of service, while connected; before, what was set. `None` for a Unix socket.
+    #[doc(alias = "getTypeOfService")]
+    pub fn type_of_service(&self) -> Option<u8> {
+        self.net.type_of_service(self.id)
+    }
+
+    /// Who is at the other end of a Unix socket, while connected. `None` for TCP, and where the system does not tell.
+    ///
+    /// ```
+    /// # use tidegate::EventLoop;
+    /// # let mut event_loop = EventLoop::new()?;
+    /// # let path = std::env::temp_dir().join(format!("tidegate-peer-cred-{}", std::process::id()));
+    /// # let path = format!("unix:{}", path.display());
+    /// event_loop.listen(path.as_str(), |socket| {
+    ///     if socket.peer_cred().is_none_or(|peer| peer.uid != 0) {
+    ///         socket.destroy(); // root alone
+    ///     }
+    /// })?;
+    /// # Ok::<(), tidegate::Error>(())
+    /// ```
+    pub fn peer_cred(&self) -> Option<PeerCred> {
+        self.net.peer_cred(self.id)
     }
 
     /// What `set_timeout` was given last.
@@ -331,17 +369,19 @@ impl<S> Socket<'_, S> {
     /// In which encoding `on_text` reads the bytes. It begins anew: half a character that was held is forgotten.
     #[doc(alias = "setEncoding")]
     pub fn set_encoding(&mut self, encoding: Encoding) {
-        let Encoding::Utf8 = encoding;
-        self.set(|hooks| hooks.decoder.set(Box::default()));
+        self.set(|hooks| {
+            hooks.encoding = encoding;
+            hooks.decoder.set(Box::new(Decoder::new(encoding)));
+        });
     }
 
     /// Text came: the bytes in the encoding of [`Socket::set_encoding`], UTF-8 if none was set, right also where a
-    /// character is split between chunks; what is no UTF-8 becomes U+FFFD.
+    /// character is split between chunks; what is no character becomes U+FFFD.
     pub fn on_text(&mut self, handler: impl FnMut(&mut Socket<'_, S>, &str) + 'static) {
         self.set(|hooks| {
             hooks.text.set(Box::new(handler));
             if !hooks.decoder.is_some() {
-                hooks.decoder.set(Box::default());
+                hooks.decoder.set(Box::new(Decoder::new(hooks.encoding)));
             }
         });
         self.net.listen_for_data(self.id, true);
@@ -401,7 +441,7 @@ impl<S> Socket<'_, S> {
 
     /// The decoder is out of its place while the handler runs, as the handler is.
     #[inline]
-    fn tell_text<'t>(&mut self, decode: impl FnOnce(&mut Utf8Decoder) -> std::borrow::Cow<'t, str>) {
+    fn tell_text<'t>(&mut self, decode: impl FnOnce(&mut Decoder) -> std::borrow::Cow<'t, str>) {
         let Some(mut decoder) = self.hooks.of_socket(self.id).and_then(|hooks| hooks.decoder.take()) else { return };
         let text = decode(&mut decoder);
         if !text.is_empty() {
@@ -441,7 +481,7 @@ impl<S> Socket<'_, S> {
         // Half a character of this connection is not the next one's.
         self.set(|hooks| {
             if hooks.decoder.is_some() {
-                hooks.decoder.set(Box::default());
+                hooks.decoder.set(Box::new(Decoder::new(hooks.encoding)));
             }
         });
         self.tell(|hooks| &mut hooks.close, |handler, socket| handler(socket, closed));
@@ -512,15 +552,6 @@ impl<H> Place<H> {
     }
 }
 
-/// How bytes are read as text.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Encoding {
-    /// UTF-8.
-    #[default]
-    Utf8,
-}
-
 type Handler<S> = Box<dyn FnMut(&mut Socket<'_, S>)>;
 type DataHandler<S> = Box<dyn FnMut(&mut Socket<'_, S>, &[u8])>;
 type TextHandler<S> = Box<dyn FnMut(&mut Socket<'_, S>, &str)>;
@@ -532,7 +563,9 @@ pub(crate) struct SocketHooks<S> {
     connect: Place<Handler<S>>,
     data: Place<DataHandler<S>>,
     text: Place<TextHandler<S>>,
-    decoder: Place<Box<Utf8Decoder>>,
+    decoder: Place<Box<Decoder>>,
+    /// That of the decoder, and of the next one.
+    encoding: Encoding,
     end: Place<Handler<S>>,
     drain: Place<Handler<S>>,
     finish: Place<Handler<S>>,
@@ -550,6 +583,7 @@ impl<S> Default for SocketHooks<S> {
             data: Place::Empty,
             text: Place::Empty,
             decoder: Place::Empty,
+            encoding: Encoding::default(),
             end: Place::Empty,
             drain: Place::Empty,
             finish: Place::Empty,

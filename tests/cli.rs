@@ -98,7 +98,12 @@ fn an_ipv6_address_is_written_in_brackets() {
 fn localhost_is_a_name_for_loopback() {
     let room = Daemon::chat(&["--listen", "localhost:0"]);
     assert_eq!(room.address().ip(), IpAddr::from(Ipv4Addr::LOCALHOST));
-    room.join().hears("* you are guest1; 1 online");
+    let mut anna = room.join();
+    anna.hears("* you are guest1; 1 online");
+    if TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).is_ok() {
+        let mut bob = Client::connect(SocketAddr::from((Ipv6Addr::LOCALHOST, room.address().port())));
+        bob.hears("* you are guest2; 2 online");
+    }
 }
 
 #[test]

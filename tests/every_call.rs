@@ -204,7 +204,9 @@ const CALLS: &[(&str, Call)] = &[
         socket.set_no_delay(false);
     }),
     ("set_keep_alive", |socket, _| {
-        socket.set_keep_alive(Some(KeepAlive { initial_delay: Duration::from_secs(7) })).unwrap();
+        socket
+            .set_keep_alive(Some(KeepAlive { initial_delay: Duration::from_secs(7), ..KeepAlive::default() }))
+            .unwrap();
         socket.set_keep_alive(Some(KeepAlive::default())).unwrap();
         socket.set_keep_alive(None).unwrap();
     }),
@@ -546,8 +548,8 @@ fn says<T: std::fmt::Debug>(result: Result<T, Error>, part: &str) {
 #[test]
 fn options_out_of_range_are_errors_that_name_the_value_and_the_bound() {
     const GIB: usize = 1 << 30;
-    let too_late = Some(KeepAlive { initial_delay: Duration::from_secs(32768) });
-    let latest = Some(KeepAlive { initial_delay: Duration::from_secs(32767) });
+    let too_late = Some(KeepAlive { initial_delay: Duration::from_secs(32768), ..KeepAlive::default() });
+    let latest = Some(KeepAlive { initial_delay: Duration::from_secs(32767), ..KeepAlive::default() });
     let limits = OutputLimits { hard: Some(1), soft: Some(SoftLimit { bytes: 2, grace: ms(1) }), ..Default::default() };
     let timeless = OutputLimits { soft: Some(SoftLimit { bytes: 2, grace: Duration::ZERO }), ..Default::default() };
     let mut world = World::new();

@@ -256,7 +256,7 @@ fn one_too_many_is_dropped_with_both_addresses_and_sees_a_connection_that_ends()
     let (server, address) = world.sockets_called_s(options, quiet);
     world.server(server).unwrap().on_drop(|server, dropped| {
         assert_eq!(dropped.local, server.address());
-        let port = dropped.remote.port() as usize;
+        let port = dropped.remote.unwrap().port() as usize;
         server.state.numbers.insert("dropped", port);
         server.state.note("server", "drop");
     });

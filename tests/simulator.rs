@@ -118,7 +118,7 @@ fn what_was_sent_during_a_partition_arrives_in_order_when_it_is_over() {
 #[test]
 fn keep_alive_notices_a_peer_that_has_vanished() {
     let sim = Sim::new(1);
-    let keep_alive = Some(KeepAlive { initial_delay: s(60) });
+    let keep_alive = Some(KeepAlive { initial_delay: s(60), ..KeepAlive::default() });
     let mut server = server(&sim, ServerOptions { keep_alive, ..ServerOptions::default() });
     let (mut client, _) = client(&sim, SocketOptions::default());
     run(&sim, &mut [&mut server, &mut client], s(1));

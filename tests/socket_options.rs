@@ -72,7 +72,7 @@ fn keep_alive_of_a_connect_is_set_once_in_whole_seconds_and_only_if_asked_for() 
         (Duration::from_millis(123), of_the_system),
         (Duration::ZERO, of_the_system),
     ] {
-        let keep_alive = Some(KeepAlive { initial_delay: delay });
+        let keep_alive = Some(KeepAlive { initial_delay: delay, ..KeepAlive::default() });
         let (sim, mut world) = connected(SocketOptions { keep_alive, ..SocketOptions::default() });
         world.of("C").set_keep_alive(keep_alive).unwrap();
         assert_eq!(options_set(&sim), 1, "{delay:?}");
@@ -92,7 +92,7 @@ fn keep_alive_does_nothing_to_who_is_merely_silent() {
         |socket, heard| match heard {
             Heard::Accepted => {
                 socket.set_timeout(None);
-                socket.set_keep_alive(Some(KeepAlive { initial_delay: ms(50) })).unwrap();
+                socket.set_keep_alive(Some(KeepAlive { initial_delay: ms(50), ..KeepAlive::default() })).unwrap();
             }
             Heard::End => socket.end(),
             _ => {}

@@ -17,7 +17,7 @@ use std::time::Duration;
 use tidegate::{CloseReason, Closed, EventLoop, Line, Lines, Loop, ServerOptions, Socket, SocketId, sanitize};
 
 use super::stopping::{self, Role, Stopping, end_and_discard};
-use super::{CannotStart, listen, peer_of};
+use super::{CannotStart, Peer, listen};
 use crate::cli::{ChatOptions, Flood};
 use announcements::Announcements;
 use flood::Bucket;
@@ -114,12 +114,12 @@ pub fn run(options: &ChatOptions, max_connections: usize) -> Result<ExitCode, Ca
 // ---- coming and going ---------------------------------------------------------------------------------------------------
 
 fn arrive(socket: &mut Socket<'_, Room>) {
-    let (id, peer) = (socket.id(), peer_of(socket));
+    let (id, peer) = (socket.id(), Peer::of(socket));
     let room = &mut *socket.state;
     if room.guests.len() >= room.options.max_connections {
         return socket.destroy();
     }
-    let bucket = room.options.flood.limit_for(peer.ip()).map(|limit| Bucket::new(limit, socket.net.now()));
+    let bucket = room.options.flood.limit_for(peer.is_local()).map(|limit| Bucket::new(limit, socket.net.now()));
     let name = room.admit(id, bucket);
     log::debug!("{peer} is {name}");
     let timeout = room.options.idle_timeout;

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use tidegate::{CloseReason, EventLoop, Loop, ServerOptions, SocketId};
 
 use super::stopping::{self, Role, Stopping};
-use super::{CannotStart, listen, peer_of};
+use super::{CannotStart, Peer, listen};
 use crate::cli::EchoOptions;
 
 struct Echo {
@@ -35,7 +35,7 @@ pub fn run(options: &EchoOptions, max_connections: usize) -> Result<ExitCode, Ca
         if !socket.state.take(socket.id()) {
             return socket.destroy();
         }
-        let peer = peer_of(socket);
+        let peer = Peer::of(socket);
         log::debug!("{peer} connected");
         let itself = socket.id();
         if let Err(error) = socket.pipe(itself) {

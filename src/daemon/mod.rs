@@ -7,14 +7,16 @@ pub mod echo;
 pub mod limits;
 pub mod log;
 mod stopping;
+mod systemd;
 
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{Ipv6Addr, SocketAddr};
+use std::os::fd::OwnedFd;
 use std::time::Duration;
 
-use tidegate::{Code, Endpoint, Error, EventLoop, ServerOptions, Socket};
+use tidegate::{Code, Endpoint, Error, EventLoop, PeerCred, ServerId, ServerOptions, Socket};
 
-use crate::cli::Common;
+use crate::cli::{Common, DEFAULT_LISTEN, Listen};
 
 /// Why the daemon did not start, in one line.
 #[derive(Debug)]
@@ -32,31 +34,95 @@ impl From<Error> for CannotStart {
     }
 }
 
-/// Listens on all addresses of the command line, or on none.
+/// Listens on all that the command line and systemd name, or on nothing.
 fn listen<S: 'static>(
     event_loop: &mut EventLoop<S>,
     common: &Common,
     options: &ServerOptions,
     connection: impl Fn(&mut Socket<'_, S>) + Clone + 'static,
 ) -> Result<(), CannotStart> {
-    for endpoint in &common.listen {
+    // Who has a mode and an owner is a Unix socket's path.
+    let options = ServerOptions { access: common.access, ..options.clone() };
+    let connection = move || {
         let connection = connection.clone();
-        let server = event_loop
-            .listen_with(options.clone(), *endpoint, move |socket| connection(socket))
-            .map_err(|error| cannot_listen(endpoint, &error))?;
-        if let Some(address) = event_loop.net.server_address(server) {
-            ::log::info!("listening on {address}");
-        }
-        if let Some(mut server) = event_loop.server(server) {
-            let (mut errors, mut turned_away) = (Seldom::default(), Seldom::default());
-            server.on_error(move |server, error| errors.warn(server.net.now(), error));
-            server.on_drop(move |server, dropped| {
-                let who = format_args!("too many connections: {} was turned away", dropped.remote);
-                turned_away.warn(server.net.now(), &who);
-            });
+        move |socket: &mut Socket<'_, S>| connection(socket)
+    };
+    for place in places(common)? {
+        let is_localhost = matches!(place, Place::At(Endpoint::Localhost(_)));
+        let server = match place {
+            Place::At(endpoint) => event_loop
+                .listen_with(options.clone(), endpoint, connection())
+                .map_err(|error| cannot_listen(&endpoint, &error))?,
+            Place::Passed(socket) => event_loop.listen_fd(options.clone(), socket, connection())?,
+        };
+        greet(event_loop, server);
+        // localhost is ::1 too, where there is IPv6, and on the same port.
+        if is_localhost && let Some(SocketAddr::V4(first)) = event_loop.net.server_address(server) {
+            let endpoint = Endpoint::from((Ipv6Addr::LOCALHOST, first.port()));
+            match event_loop.listen_with(options.clone(), endpoint, connection()) {
+                Ok(server) => greet(event_loop, server),
+                Err(error) if is_without_ipv6(&error) => ::log::debug!("{error}"),
+                Err(error) => return Err(cannot_listen(&endpoint, &error)),
+            }
         }
     }
     Ok(())
+}
+
+fn is_without_ipv6(error: &Error) -> bool {
+    matches!(error.code().name(), "EADDRNOTAVAIL" | "EAFNOSUPPORT")
+}
+
+/// Says where a server listens, and from then on what goes wrong there.
+fn greet<S: 'static>(event_loop: &mut EventLoop<S>, server: ServerId) {
+    if let Some(endpoint) = event_loop.net.server_endpoint(server) {
+        ::log::info!("listening on {endpoint}");
+    }
+    if let Some(mut server) = event_loop.server(server) {
+        let (mut errors, mut turned_away) = (Seldom::default(), Seldom::default());
+        server.on_error(move |server, error| errors.warn(server.net.now(), error));
+        server.on_drop(move |server, dropped| {
+            let who = format_args!("too many connections: {} was turned away", Peer::at(dropped.remote));
+            turned_away.warn(server.net.now(), &who);
+        });
+    }
+}
+
+/// Where a server is to listen, and systemd's share of it.
+enum Place {
+    At(Endpoint),
+    Passed(OwnedFd),
+}
+
+/// What the command line names. Where it names nothing: what systemd has passed, as the unit that starts this is meant
+/// to be started for those, and else the default.
+fn places(common: &Common) -> Result<Vec<Place>, CannotStart> {
+    let passed = systemd::sockets()?;
+    let named = match common.listen.as_slice() {
+        [] if passed.is_empty() => &[Listen::At(DEFAULT_LISTEN)][..],
+        [] => &[Listen::Systemd],
+        named => named,
+    };
+    match (named.contains(&Listen::Systemd), passed.len()) {
+        (true, 0) => {
+            return Err(CannotStart(
+                "systemd has passed no socket: start this by a unit that has a .socket file, or --listen elsewhere"
+                    .to_owned(),
+            ));
+        }
+        (false, 1..) => ::log::warn!("systemd has passed {} that no --listen systemd asks for", sockets(passed.len())),
+        _ => {}
+    }
+    let mut passed = Some(passed);
+    let places = named.iter().flat_map(|place| match place {
+        Listen::At(endpoint) => vec![Place::At(*endpoint)],
+        Listen::Systemd => passed.take().unwrap_or_default().into_iter().map(Place::Passed).collect(),
+    });
+    Ok(places.collect())
+}
+
+fn sockets(count: usize) -> String {
+    if count == 1 { "a socket".to_owned() } else { format!("{count} sockets") }
 }
 
 /// Says a thing no more than once a second: a flood of connections must not become a flood of log lines.
@@ -82,7 +148,7 @@ impl Seldom {
 
 fn cannot_listen(endpoint: &Endpoint, error: &Error) -> CannotStart {
     let address = match (error.address(), endpoint) {
-        (_, Endpoint::Ip(address)) => address.to_string(),
+        (_, Endpoint::Ip(_) | Endpoint::Unix(_)) => endpoint.to_string(),
         (Some(address), _) => address.to_string(),
         (None, other) => other.to_string(),
     };
@@ -102,13 +168,61 @@ fn describe(number: i32) -> String {
     words.to_lowercase()
 }
 
-/// The address of a peer, with a mapped IPv4 address as what it is.
-fn peer_of<S>(socket: &Socket<'_, S>) -> SocketAddr {
-    let unknown = SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), 0);
-    let peer = socket.remote_address().unwrap_or(unknown);
-    let ip = match peer.ip() {
-        IpAddr::V6(ip) => ip.to_ipv4_mapped().map_or(IpAddr::V6(ip), |ip: Ipv4Addr| IpAddr::V4(ip)),
-        ip => ip,
-    };
-    SocketAddr::new(ip, peer.port())
+/// Who a peer is, for the log.
+#[derive(Clone, Copy, Debug)]
+enum Peer {
+    Ip(SocketAddr),
+    /// On a Unix socket, where the kernel tells who it is and it has no address.
+    Unix(Option<PeerCred>),
+}
+
+impl Peer {
+    fn of<S>(socket: &Socket<'_, S>) -> Self {
+        match Peer::at(socket.remote_address()) {
+            Peer::Unix(_) => Peer::Unix(socket.peer_cred()),
+            peer => peer,
+        }
+    }
+
+    /// A mapped IPv4 address is shown as what it is.
+    fn at(address: Option<SocketAddr>) -> Self {
+        address.map_or(Peer::Unix(None), |peer| Peer::Ip(SocketAddr::new(peer.ip().to_canonical(), peer.port())))
+    }
+
+    /// Whether it is on this machine.
+    fn is_local(self) -> bool {
+        match self {
+            Peer::Ip(peer) => peer.ip().is_loopback(),
+            Peer::Unix(_) => true,
+        }
+    }
+}
+
+impl fmt::Display for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Peer::Ip(peer) => peer.fmt(f),
+            Peer::Unix(None) => f.write_str("a local peer"),
+            Peer::Unix(Some(PeerCred { uid, pid: None, .. })) => write!(f, "uid {uid}"),
+            Peer::Unix(Some(PeerCred { uid, pid: Some(pid), .. })) => write!(f, "uid {uid}, pid {pid}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_is_on_loopback_or_on_a_unix_socket_is_local() {
+        let peer = |ip: &str| Peer::at(Some(SocketAddr::new(ip.parse().unwrap(), 1)));
+        // A listener for both families sees a peer on 127.0.0.1 as ::ffff:127.0.0.1.
+        for ip in ["127.0.0.1", "127.9.9.9", "::1", "::ffff:127.0.0.1"] {
+            assert!(peer(ip).is_local(), "{ip}");
+        }
+        for ip in ["10.0.0.1", "fe80::1", "::ffff:10.0.0.1"] {
+            assert!(!peer(ip).is_local(), "{ip}");
+        }
+        assert!(Peer::at(None).is_local());
+    }
 }

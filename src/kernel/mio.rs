@@ -1,27 +1,30 @@
-//! The machine's own kernel: mio for readiness, socket2 for what std's sockets do not offer.
+//! The machine's own kernel: mio for readiness; how its sockets are made is in `sockets.rs`.
 //!
 //! Every handle is registered once, for both directions; mio is edge-triggered. A handle is a slot of a slab, and the
 //! slab's number is mio's token, so that nothing is looked up by hash.
 
 use std::fmt;
-use std::io::{self, IoSlice, Read, Write};
-use std::net::{Shutdown, SocketAddr};
+use std::io::{self, IoSlice};
 #[cfg(unix)]
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use mio::net::{TcpListener, TcpStream};
 #[cfg(unix)]
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll};
 use slab::Slab;
-use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 
-#[cfg(unix)]
-use super::Standard;
 use super::descriptor::Descriptor;
-use super::{Access, Handle, Inherit, KeepAlive, Kernel, MOST_SLICES, Readiness, Ready, SocketOption, Token, Watch};
+use super::sockets::{Listener, Stream};
+use super::{
+    Access, ConnectOptions, Handle, Kernel, ListenOptions, MOST_SLICES, PeerCred, Readiness, Ready, SocketOption,
+    Token, Watch,
+};
+#[cfg(unix)]
+use super::{Inherit, Standard, Tuning};
+use crate::address::Address;
+use crate::error::Syscall;
 
 /// Events taken from the system at once. More wait there for the next turn.
 const EVENTS_AT_ONCE: usize = 1024;
@@ -38,10 +41,6 @@ const STREAM_INTEREST: Interest = Interest::READABLE.add(Interest::WRITABLE);
 /// mio's token for the signals; a slab never gets there.
 #[cfg(feature = "signals")]
 const SIGNALS: mio::Token = mio::Token(usize::MAX);
-
-/// Node's times between probes, which it sets together with the initial delay.
-const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(1);
-const KEEP_ALIVE_PROBES: u32 = 10;
 
 pub(crate) struct MioKernel {
     poll: Poll,
@@ -69,8 +68,8 @@ struct Entry {
 
 #[derive(Debug)]
 enum Source {
-    Listener(TcpListener),
-    Stream(TcpStream),
+    Listener(Listener),
+    Stream(Stream),
     File(Descriptor),
 }
 
@@ -99,16 +98,15 @@ impl MioKernel {
         Handle(self.handles.insert(Entry { source, token: NO_TOKEN }) as u32)
     }
 
-    fn listener(&self, handle: Handle) -> io::Result<&TcpListener> {
+    fn listener(&self, handle: Handle) -> io::Result<&Listener> {
         match self.handles.get(handle.0 as usize) {
             Some(Entry { source: Source::Listener(listener), .. }) => Ok(listener),
             _ => Err(io::ErrorKind::NotFound.into()),
         }
     }
 
-    #[inline]
-    fn stream(&mut self, handle: Handle) -> io::Result<&mut TcpStream> {
-        match self.handles.get_mut(handle.0 as usize) {
+    fn stream(&self, handle: Handle) -> io::Result<&Stream> {
+        match self.handles.get(handle.0 as usize) {
             Some(Entry { source: Source::Stream(stream), .. }) => Ok(stream),
             _ => Err(io::ErrorKind::NotFound.into()),
         }
@@ -173,25 +171,24 @@ impl Kernel for MioKernel {
         Ok(())
     }
 
-    fn listen(&mut self, address: SocketAddr, backlog: u32, inherit: &Inherit) -> io::Result<Handle> {
-        let socket = Socket::new(Domain::for_address(address), Type::STREAM.nonblocking(), Some(Protocol::TCP))?;
-        socket.set_reuse_address(true)?;
-        if address.is_ipv6() {
-            // Set it always: the system's default differs between machines. Only the address of all takes both families.
-            socket.set_only_v6(!address.ip().is_unspecified())?;
-        }
-        socket.bind(&address.into())?;
-        if inherit.no_delay {
-            socket.set_tcp_nodelay(true)?;
-        }
-        if let Some(keep_alive) = inherit.keep_alive {
-            set_keep_alive(&SockRef::from(&socket), keep_alive)?;
-        }
-        socket.listen(i32::try_from(backlog).unwrap_or(i32::MAX))?;
-        Ok(self.keep(Source::Listener(TcpListener::from_std(socket.into()))))
+    fn listen(&mut self, address: Address, options: &ListenOptions) -> io::Result<Handle> {
+        let listener = Listener::listen(address, options)?;
+        Ok(self.keep(Source::Listener(listener)))
     }
 
-    fn accept(&mut self, listener: Handle) -> io::Result<(Handle, SocketAddr)> {
+    #[cfg(unix)]
+    fn adopt_listener(&mut self, listener: OwnedFd, inherit: &Inherit) -> io::Result<Handle> {
+        let listener = Listener::adopt(listener, inherit)?;
+        Ok(self.keep(Source::Listener(listener)))
+    }
+
+    #[cfg(unix)]
+    fn adopt_stream(&mut self, stream: OwnedFd, tuning: &Tuning) -> io::Result<(Handle, Address)> {
+        let (stream, peer) = Stream::adopt(stream, tuning)?;
+        Ok((self.keep(Source::Stream(stream)), peer))
+    }
+
+    fn accept(&mut self, listener: Handle) -> io::Result<(Handle, Address)> {
         let (stream, peer) = self.listener(listener)?.accept()?;
         if self.spare.is_none() {
             // Somebody else was faster when it was to be opened again.
@@ -211,22 +208,13 @@ impl Kernel for MioKernel {
         shed
     }
 
-    fn connect(&mut self, address: SocketAddr) -> io::Result<Handle> {
-        let stream = TcpStream::connect(address)?;
+    fn connect(&mut self, address: Address, options: &ConnectOptions) -> Result<Handle, (Syscall, io::Error)> {
+        let stream = Stream::connect(address, options)?;
         Ok(self.keep(Source::Stream(stream)))
     }
 
     fn connected(&mut self, socket: Handle) -> io::Result<bool> {
-        let stream = self.stream(socket)?;
-        if let Some(error) = stream.take_error()? {
-            return Err(error);
-        }
-        // Without an error the peer's address tells: a readiness alone may be spurious (documentation of mio's connect).
-        match stream.peer_addr() {
-            Ok(_) => Ok(true),
-            Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(false),
-            Err(error) => Err(error),
-        }
+        self.stream(socket)?.connected()
     }
 
     fn register(&mut self, handle: Handle, token: Token) -> io::Result<()> {
@@ -237,8 +225,8 @@ impl Kernel for MioKernel {
         let registry = self.poll.registry();
         let key = mio::Token(handle.0 as usize);
         match &mut entry.source {
-            Source::Listener(listener) => registry.register(listener, key, Interest::READABLE),
-            Source::Stream(stream) => registry.register(stream, key, STREAM_INTEREST),
+            Source::Listener(listener) => registry.register(listener.source(), key, Interest::READABLE),
+            Source::Stream(stream) => registry.register(stream.source(), key, STREAM_INTEREST),
             Source::File(_) => Err(io::ErrorKind::InvalidInput.into()),
         }
     }
@@ -268,7 +256,7 @@ impl Kernel for MioKernel {
     }
 
     fn shutdown(&mut self, socket: Handle) -> io::Result<()> {
-        self.stream(socket)?.shutdown(Shutdown::Write)
+        self.stream(socket)?.shutdown()
     }
 
     fn close(&mut self, handle: Handle) {
@@ -286,26 +274,27 @@ impl Kernel for MioKernel {
 
     fn reset(&mut self, socket: Handle) {
         if let Ok(stream) = self.stream(socket) {
-            // A linger of zero turns the close into a reset (socket(7)). If it cannot be set, a plain close is the best
-            // that is left.
-            let _ = SockRef::from(&*stream).set_linger(Some(Duration::ZERO));
+            stream.reset_at_close();
         }
         self.close(socket);
     }
 
     fn set_option(&mut self, socket: Handle, option: SocketOption) -> io::Result<()> {
-        let stream = self.stream(socket)?;
-        match option {
-            SocketOption::NoDelay(on) => stream.set_nodelay(on),
-            SocketOption::KeepAlive(Some(keep_alive)) => set_keep_alive(&SockRef::from(&*stream), keep_alive),
-            SocketOption::KeepAlive(None) => SockRef::from(&*stream).set_keepalive(false),
-        }
+        self.stream(socket)?.set_option(option)
     }
 
-    fn local_address(&self, handle: Handle) -> io::Result<SocketAddr> {
+    fn type_of_service(&self, socket: Handle) -> io::Result<u8> {
+        self.stream(socket)?.type_of_service()
+    }
+
+    fn peer_cred(&self, socket: Handle) -> io::Result<PeerCred> {
+        self.stream(socket)?.peer_cred()
+    }
+
+    fn local_address(&self, handle: Handle) -> io::Result<Address> {
         match self.handles.get(handle.0 as usize) {
-            Some(Entry { source: Source::Listener(listener), .. }) => listener.local_addr(),
-            Some(Entry { source: Source::Stream(stream), .. }) => stream.local_addr(),
+            Some(Entry { source: Source::Listener(listener), .. }) => listener.local_address(),
+            Some(Entry { source: Source::Stream(stream), .. }) => stream.local_address(),
             Some(Entry { source: Source::File(_), .. }) | None => Err(io::ErrorKind::NotFound.into()),
         }
     }
@@ -382,15 +371,4 @@ impl Kernel for MioKernel {
     fn watch_file(&mut self, _handle: Handle, _token: Token) -> io::Result<Watch> {
         Ok(Watch::AlwaysReady)
     }
-}
-
-fn set_keep_alive(socket: &SockRef<'_>, keep_alive: KeepAlive) -> io::Result<()> {
-    let seconds = keep_alive.initial_delay.as_secs();
-    if seconds == 0 {
-        return socket.set_keepalive(true);
-    }
-    let times = TcpKeepalive::new().with_time(Duration::from_secs(seconds));
-    #[cfg(unix)]
-    let times = times.with_interval(KEEP_ALIVE_INTERVAL).with_retries(KEEP_ALIVE_PROBES);
-    socket.set_tcp_keepalive(&times)
 }

@@ -18,12 +18,17 @@ use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::time::Duration;
 
+use crate::address::Address;
+use crate::error::Syscall;
 use crate::id::{ServerId, SocketId};
 
 mod descriptor;
 pub(crate) mod mio;
 #[cfg(unix)]
 pub mod sim;
+#[cfg(unix)]
+mod socket_file;
+mod sockets;
 
 /// What the loop needs from an operating system. See the [module](self).
 pub trait Kernel: fmt::Debug {
@@ -41,18 +46,42 @@ pub trait Kernel: fmt::Debug {
     /// Those of `epoll_wait(2)` but EINTR, which is an early return.
     fn wait(&mut self, deadline: Option<Duration>, ready: &mut Vec<Ready>) -> io::Result<()>;
 
-    /// A socket that listens on `address`, with `backlog` connections waiting at most, and with the options that
-    /// accepted sockets are to inherit.
+    /// A socket that listens on `address`.
+    ///
+    /// Whatever decides who may connect is set before anybody can: mode and owner of a Unix socket's file, between
+    /// `bind(2)` and `listen(2)`. A path that another socket has left is taken over, if nobody listens on it; closing
+    /// removes the file.
     ///
     /// # Errors
-    /// Those of `socket(2)`, `bind(2)` and `listen(2)`.
-    fn listen(&mut self, address: SocketAddr, backlog: u32, inherit: &Inherit) -> io::Result<Handle>;
+    /// Those of `socket(2)`, `bind(2)`, `chmod(2)`, `chown(2)` and `listen(2)`.
+    fn listen(&mut self, address: Address, options: &ListenOptions) -> io::Result<Handle>;
+
+    /// A socket that listens already, made by somebody else. Its options are those that it has, and those given that
+    /// are on. A file that it is bound to is not removed.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidInput`](io::ErrorKind::InvalidInput), in words, for a descriptor that is no stream socket or
+    /// does not listen. A kernel without descriptors takes none.
+    #[cfg(unix)]
+    fn adopt_listener(&mut self, _listener: OwnedFd, _inherit: &Inherit) -> io::Result<Handle> {
+        Err(io::Error::new(io::ErrorKind::Unsupported, "this kernel has no descriptors to adopt"))
+    }
+
+    /// A connection that somebody else made, and the other side's address.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidInput`](io::ErrorKind::InvalidInput), in words, for a descriptor that is no stream socket or
+    /// is not connected. A kernel without descriptors takes none.
+    #[cfg(unix)]
+    fn adopt_stream(&mut self, _stream: OwnedFd, _tuning: &Tuning) -> io::Result<(Handle, Address)> {
+        Err(io::Error::new(io::ErrorKind::Unsupported, "this kernel has no descriptors to adopt"))
+    }
 
     /// Takes one connection that waits.
     ///
     /// # Errors
     /// Those of `accept4(2)`.
-    fn accept(&mut self, listener: Handle) -> io::Result<(Handle, SocketAddr)>;
+    fn accept(&mut self, listener: Handle) -> io::Result<(Handle, Address)>;
 
     /// Takes one connection that waits and closes it, with the descriptor that is kept for the time when there is no
     /// other: a client that is turned away knows, one that waits does not. False if none waits.
@@ -65,8 +94,8 @@ pub trait Kernel: fmt::Debug {
     /// readiness.
     ///
     /// # Errors
-    /// Those of `socket(2)` and `connect(2)` but EINPROGRESS.
-    fn connect(&mut self, address: SocketAddr) -> io::Result<Handle>;
+    /// Those of `socket(2)`, `bind(2)`, `setsockopt(2)` and `connect(2)` but EINPROGRESS, with the call that failed.
+    fn connect(&mut self, address: Address, options: &ConnectOptions) -> Result<Handle, (Syscall, io::Error)>;
 
     /// Whether a connect has come to its end: true when connected, false while it goes on.
     ///
@@ -108,20 +137,37 @@ pub trait Kernel: fmt::Debug {
     /// connection (RFC 2525, section 2.17).
     fn close(&mut self, handle: Handle);
 
-    /// Closes with a reset: what was written and has not gone out is thrown away.
+    /// Closes with a reset: what was written and has not gone out is thrown away. Unix sockets have no reset: they are
+    /// closed.
     fn reset(&mut self, socket: Handle);
 
-    /// Sets an option of a connection.
+    /// Sets an option of a connection. A Unix socket has none of them; nothing is set there, and nothing told.
     ///
     /// # Errors
     /// Those of `setsockopt(2)`.
     fn set_option(&mut self, socket: Handle, option: SocketOption) -> io::Result<()>;
 
+    /// The type of service of a connection: IP_TOS, or IPV6_TCLASS.
+    ///
+    /// # Errors
+    /// Those of `getsockopt(2)`; a Unix socket, a kernel that has none.
+    fn type_of_service(&self, _socket: Handle) -> io::Result<u8> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    /// Who is at the other end of a Unix socket: who connected, or who called `listen(2)`.
+    ///
+    /// # Errors
+    /// Those of `getsockopt(2)`; a socket of TCP, a kernel that does not know.
+    fn peer_cred(&self, _socket: Handle) -> io::Result<PeerCred> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
     /// The address of the handle's own end.
     ///
     /// # Errors
     /// Those of `getsockname(2)`.
-    fn local_address(&self, handle: Handle) -> io::Result<SocketAddr>;
+    fn local_address(&self, handle: Handle) -> io::Result<Address>;
 
     /// Asks for a signal to come out of [`Kernel::wait`] instead of taking its default effect.
     ///
@@ -216,23 +262,94 @@ pub struct Readiness {
     pub hung_up: bool,
 }
 
+/// How a server listens.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ListenOptions {
+    /// How many connections may wait.
+    pub backlog: u32,
+    /// IPV6_V6ONLY: an address of IPv6 takes IPv6 alone. Off, `[::]` takes both families.
+    pub ipv6_only: bool,
+    /// SO_REUSEPORT: several sockets listen on one address, and the kernel spreads connections over them.
+    pub reuse_port: bool,
+    /// Who may connect to a Unix socket's path.
+    pub access: SocketAccess,
+    /// What accepted sockets are to have.
+    pub inherit: Inherit,
+}
+
+/// Who may connect to a Unix socket: who may write to its file.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SocketAccess {
+    /// The mode of the file, such as `0o660`. By default what the umask leaves of 0o777.
+    pub mode: Option<u32>,
+    /// The user who is to own it, by number.
+    pub owner: Option<u32>,
+    /// The group that is to own it, by number.
+    pub group: Option<u32>,
+}
+
 /// What accepted sockets have from their listener. Linux lets a listener hand these down, which saves a system call
 /// each for every connection.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Inherit {
     /// TCP_NODELAY.
     pub no_delay: bool,
-    /// Keep-alive, and the idle time before the first probe.
+    /// Keep-alive, and its times.
     pub keep_alive: Option<KeepAlive>,
+    /// The rest.
+    pub tuning: Tuning,
 }
 
-/// Keep-alive probes: `initial_delay` of silence before the first, then one a second; the tenth without an answer is
-/// the end. A delay of zero leaves the system's own times (two hours on Linux).
+/// How a socket connects.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ConnectOptions {
+    /// The address that it is bound to before; with port 0 the system chooses one. Of the same family.
+    pub local: Option<SocketAddr>,
+    /// What is set before it connects.
+    pub tuning: Tuning,
+}
+
+/// Options of a TCP socket that hardly anybody sets. Those that are `None` stay as the system has them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tuning {
+    /// IP_TOS and IPV6_TCLASS.
+    pub type_of_service: Option<u8>,
+    /// TCP_USER_TIMEOUT: how long what was sent may wait for an answer.
+    pub user_timeout: Option<Duration>,
+    /// SO_RCVBUF, in bytes.
+    pub receive_buffer: Option<usize>,
+    /// SO_SNDBUF, in bytes.
+    pub send_buffer: Option<usize>,
+}
+
+/// Keep-alive probes: `initial_delay` of silence before the first, then one every `interval`; when `count` of them have
+/// no answer, that is the end.
+///
+/// A delay of zero leaves the system's own (two hours on Linux).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct KeepAlive {
-    /// Whole seconds; a fraction is cut off, as in Node.
+    /// Whole seconds, at most 32,767; a fraction is cut off, as in Node.
     #[doc(alias = "keepAliveInitialDelay")]
     pub initial_delay: Duration,
+    /// Whole seconds, from 1 to 32,767. `None` is Node's second; with an initial delay of zero it is the system's own.
+    #[doc(alias = "keepAliveInterval")]
+    pub interval: Option<Duration>,
+    /// From 1 to 127. `None` is Node's 10; with an initial delay of zero it is the system's own.
+    #[doc(alias = "keepAliveCount")]
+    pub count: Option<u32>,
+}
+
+/// Who is at the other end of a Unix socket, as the kernel knows it: nobody can pretend. It is who connected or listened,
+/// at that time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct PeerCred {
+    /// The effective user.
+    pub uid: u32,
+    /// The effective group.
+    pub gid: u32,
+    /// The process; `None` if it is in a namespace that this one does not see. It may have ended since, and the number
+    /// may be another's.
+    pub pid: Option<u32>,
 }
 
 /// An option of one connection.
@@ -242,6 +359,10 @@ pub enum SocketOption {
     NoDelay(bool),
     /// SO_KEEPALIVE with its times, or off.
     KeepAlive(Option<KeepAlive>),
+    /// IP_TOS and IPV6_TCLASS.
+    TypeOfService(u8),
+    /// TCP_USER_TIMEOUT, or the system's own.
+    UserTimeout(Option<Duration>),
 }
 
 /// What a file is opened for. The letters are Node's flags.

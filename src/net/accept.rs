@@ -15,11 +15,13 @@ use super::options::ServerOptions;
 use super::ticks::Deferred;
 use super::turn::Step;
 use super::{Alarm, Net};
+use crate::address::Address;
+use crate::block_list::BlockList;
 use crate::connection::{CloseReason, Connection};
-use crate::endpoint::ToEndpoint;
+use crate::endpoint::{Endpoint, ToEndpoint};
 use crate::error::{Code, Error, Syscall};
 use crate::id::{ServerId, SocketId};
-use crate::kernel::{Handle, Token};
+use crate::kernel::{Handle, ListenOptions, Token};
 use crate::timers::Due;
 
 /// The first pause of a server that cannot accept; each further one is twice as long, up to the longest.
@@ -38,7 +40,7 @@ const LOST_ON_END: u32 = 64;
 pub(super) struct Server {
     /// While it listens.
     handle: Option<Handle>,
-    address: Option<SocketAddr>,
+    address: Option<Address>,
     options: ServerOptions,
     /// Sockets accepted and not yet destroyed.
     connections: usize,
@@ -133,24 +135,35 @@ impl Net {
     /// Text that is no address; a server that listens already; the system's, with the address.
     pub fn listen(&mut self, id: ServerId, on: impl ToEndpoint) -> Result<(), Error> {
         let on = on.to_endpoint()?.to_listen_on();
+        let options = self.server_that_may_listen(id)?;
+        let system = |error: io::Error, address: Address| Error::system(&error, Syscall::Listen).at(address);
+        let mut listen = |address| {
+            let handle = self.kernel.listen(address, &options)?;
+            self.begin_listening(id, handle)
+        };
+        listen(on.first).or_else(|error| match on.second {
+            // As in Node: a port that is taken is no reason to try another family, a missing family is. One family that
+            // was asked for is not replaced by the other.
+            Some(second) if error.kind() != ErrorKind::AddrInUse && !options.ipv6_only => {
+                listen(second).map_err(|error| system(error, second))
+            }
+            _ => Err(system(error, on.first)),
+        })
+    }
+
+    /// With what it would listen.
+    pub(super) fn server_that_may_listen(&self, id: ServerId) -> Result<ListenOptions, Error> {
         let server = self.servers.get(id).ok_or_else(|| Error::new(Code::Gone))?;
         if server.is_listening() {
             return Err(Error::new(Code::AlreadyListening));
         }
-        let (backlog, inherit) = (server.options.backlog, server.options.inherit());
-        let mut listen = |address| {
-            let handle = self.kernel.listen(address, backlog, &inherit)?;
-            let told = self.kernel.register(handle, Token::Server(id)).and_then(|()| self.kernel.local_address(handle));
-            told.map(|address| (handle, address)).inspect_err(|_| self.kernel.close(handle))
-        };
-        let system = |error: io::Error, address| Error::system(&error, Syscall::Listen).at(address);
-        let (handle, address) = listen(on.first).or_else(|error| match on.second {
-            // As in Node: a port that is taken is no reason to try another family, a missing family is.
-            Some(second) if error.kind() != ErrorKind::AddrInUse => {
-                listen(second).map_err(|error| system(error, second))
-            }
-            _ => Err(system(error, on.first)),
-        })?;
+        Ok(server.options.to_listen())
+    }
+
+    /// A server has its socket, which is closed again if it cannot be watched.
+    pub(super) fn begin_listening(&mut self, id: ServerId, handle: Handle) -> io::Result<()> {
+        let told = self.kernel.register(handle, Token::Server(id)).and_then(|()| self.kernel.local_address(handle));
+        let address = told.inspect_err(|_| self.kernel.close(handle))?;
         if let Some(server) = self.servers.get_mut(id) {
             server.handle = Some(handle);
             server.address = Some(address);
@@ -184,10 +197,16 @@ impl Net {
         self.servers.contains(id)
     }
 
-    /// The address that it listens on, with the real port.
+    /// The address that it listens on, with the real port; `None` for a Unix socket.
     #[doc(alias = "address")]
     pub fn server_address(&self, id: ServerId) -> Option<SocketAddr> {
-        self.servers.get(id)?.address
+        self.servers.get(id)?.address?.ip()
+    }
+
+    /// Where it listens, of either family: what a client can connect to.
+    #[doc(alias = "address")]
+    pub fn server_endpoint(&self, id: ServerId) -> Option<Endpoint> {
+        self.servers.get(id)?.address.map(Endpoint::from)
     }
 
     /// Whether it listens.
@@ -207,6 +226,14 @@ impl Net {
     pub fn set_max_connections(&mut self, id: ServerId, most: Option<usize>) {
         if let Some(server) = self.servers.get_mut(id) {
             server.options.max_connections = most;
+        }
+    }
+
+    /// Who is turned away. It can be changed while running; those that are there stay.
+    #[doc(alias = "blockList")]
+    pub fn set_block_list(&mut self, id: ServerId, list: Option<BlockList>) {
+        if let Some(server) = self.servers.get_mut(id) {
+            server.options.block_list = list;
         }
     }
 
@@ -261,16 +288,24 @@ impl Net {
         }
     }
 
-    /// A new connection, in Node's order: the limit, then the socket, then the event.
-    fn take(&mut self, id: ServerId, handle: Handle, remote: SocketAddr) -> Option<Event> {
+    /// A new connection, in Node's order: the limit, the block list, then the socket, then the event.
+    fn take(&mut self, id: ServerId, handle: Handle, remote: Address) -> Option<Event> {
         self.recovered(id);
         let server = self.servers.get_mut(id)?;
         server.has_told = false;
         if server.options.max_connections.is_some_and(|most| server.connections >= most) {
-            let local = self.kernel.local_address(handle).ok();
+            let local = self.kernel.local_address(handle).ok().and_then(Address::ip);
             self.kernel.close(handle);
             self.counters.dropped += 1;
-            return Some(Event::Drop { server: id, dropped: Dropped { local, remote } });
+            return Some(Event::Drop { server: id, dropped: Dropped { local, remote: remote.ip() } });
+        }
+        let is_blocked = |list: &BlockList| remote.ip().is_some_and(|remote| list.check(remote.ip()));
+        if server.options.block_list.as_ref().is_some_and(is_blocked) {
+            // Node says nothing either.
+            log::debug!("{remote} is blocked");
+            self.kernel.close(handle);
+            self.counters.blocked += 1;
+            return None;
         }
         let options = &server.options;
         let connection =
@@ -278,7 +313,8 @@ impl Net {
         let link = Link {
             handle: Some(handle),
             server: Some(id),
-            remote: Some(remote),
+            remote: remote.ip(),
+            is_unix: remote.unix().is_some(),
             no_delay: options.no_delay,
             keep_alive: options.keep_alive,
             limits: Limits::new(options.output_limits),

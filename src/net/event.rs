@@ -128,8 +128,8 @@ pub struct Closed {
 /// A connection that a server did not take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Dropped {
-    /// The server's end.
+    /// The server's end; `None` for a Unix socket.
     pub local: Option<SocketAddr>,
-    /// The client's end.
-    pub remote: SocketAddr,
+    /// The client's end; `None` for a Unix socket.
+    pub remote: Option<SocketAddr>,
 }

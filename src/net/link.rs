@@ -1,14 +1,16 @@
 //! A connection with what the engine knows of it: its descriptor, its latches, its place in the lists.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use super::options::SocketOptions;
 use super::{file::FileEnd, limits::Limits, pipe::Piping};
+use crate::address::Address;
+use crate::block_list::BlockList;
 use crate::connection::{CallbackId, Connection, Stage};
 use crate::endpoint::Candidates;
 use crate::error::Error;
 use crate::id::ServerId;
-use crate::kernel::{Handle, KeepAlive, Readiness};
+use crate::kernel::{ConnectOptions, Handle, KeepAlive, Kernel, Readiness, SocketOption, Tuning};
 
 /// One socket of the net.
 #[derive(Debug)]
@@ -17,7 +19,10 @@ pub(super) struct Link {
     /// From connect(2) or accept(2) until destroyed.
     pub handle: Option<Handle>,
     pub server: Option<ServerId>,
+    /// That of TCP only: the other end of a Unix socket has none.
     pub remote: Option<SocketAddr>,
+    /// A Unix socket, as far as is known: from the connection on.
+    pub is_unix: bool,
     /// What the kernel has told and nobody has used yet: edges are told once, so they are kept here.
     pub latches: Readiness,
 
@@ -55,6 +60,48 @@ pub(super) struct Link {
     /// It is no socket but a file.
     pub file: Option<Box<FileEnd>>,
     pub limits: Option<Box<Limits>>,
+    /// What hardly any socket has.
+    pub setup: Option<Box<Setup>>,
+}
+
+/// How a socket connects, where it is not as usual.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Setup {
+    pub local_address: Option<IpAddr>,
+    pub local_port: u16,
+    pub tuning: Tuning,
+    pub block_list: Option<BlockList>,
+}
+
+impl Setup {
+    /// `None` for what is usual.
+    pub fn of(options: &SocketOptions) -> Option<Box<Self>> {
+        let setup = Setup {
+            local_address: options.local_address,
+            local_port: options.local_port,
+            tuning: options.tuning(),
+            block_list: options.block_list.clone(),
+        };
+        let usual = setup.local_address.is_none()
+            && setup.local_port == 0
+            && setup.tuning == Tuning::default()
+            && setup.block_list.is_none();
+        (!usual).then(|| Box::new(setup))
+    }
+
+    /// For a connect to this address.
+    pub fn to_connect(&self, to: Address) -> ConnectOptions {
+        let any = |to: SocketAddr| match to {
+            SocketAddr::V4(_) => IpAddr::from(Ipv4Addr::UNSPECIFIED),
+            SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+        };
+        let wanted = self.local_address.is_some() || self.local_port != 0;
+        let local = to.ip().filter(|_| wanted).map(|to| {
+            let ip = self.local_address.unwrap_or_else(|| any(to));
+            SocketAddr::new(ip, self.local_port)
+        });
+        ConnectOptions { local, tuning: self.tuning }
+    }
 }
 
 /// When a reset that waits for the connection has its turn, once there is one.
@@ -70,6 +117,7 @@ impl Link {
             no_delay: options.no_delay,
             keep_alive: options.keep_alive,
             limits: Limits::new(options.output_limits),
+            setup: Setup::of(options),
             ..Link::new(connection)
         }
     }
@@ -80,6 +128,7 @@ impl Link {
             handle: None,
             server: None,
             remote: None,
+            is_unix: false,
             latches: Readiness::default(),
             listed: false,
             to_be_flushed: false,
@@ -101,6 +150,7 @@ impl Link {
             piping: None,
             file: None,
             limits: None,
+            setup: None,
         }
     }
 
@@ -108,6 +158,7 @@ impl Link {
     pub fn begin_connect(&mut self, to: Candidates) {
         self.connecting_to = Some(Box::new(to));
         self.remote = None;
+        self.is_unix = false;
         self.server = None;
         self.latches = Readiness::default();
         self.outcome = None;
@@ -120,6 +171,32 @@ impl Link {
         if let Some(limits) = &mut self.limits {
             limits.begin_anew();
         }
+    }
+
+    /// Whom it is connected to is known.
+    pub fn set_remote(&mut self, address: Address) {
+        self.remote = address.ip();
+        self.is_unix = address.unix().is_some();
+    }
+
+    /// Sets what waited for the connection.
+    pub fn set_options_at_connection(&self, kernel: &mut dyn Kernel, handle: Handle) {
+        if self.no_delay {
+            super::set_option(kernel, handle, SocketOption::NoDelay(true));
+        }
+        if self.keep_alive.is_some() {
+            super::set_option(kernel, handle, SocketOption::KeepAlive(self.keep_alive));
+        }
+    }
+
+    pub fn blocks(&self, ip: IpAddr) -> bool {
+        let list = self.setup.as_ref().and_then(|setup| setup.block_list.as_ref());
+        list.is_some_and(|list| list.check(ip))
+    }
+
+    /// What the next connect sets, to be changed.
+    pub fn tuning_mut(&mut self) -> &mut Tuning {
+        &mut self.setup.get_or_insert_default().tuning
     }
 
     /// Remembers what the kernel has told.
@@ -148,10 +225,11 @@ impl Link {
     }
 
     /// Whether a read that finds nothing would mean something: to who is to catch up, and where shutdown(2) has failed.
-    /// And of a file, where a short one means nothing.
+    /// And of a file, where a short one means nothing; and of a Unix socket, where Linux makes a read stop short of what
+    /// is behind descriptors that the peer passes.
     #[inline]
     pub fn looks_for_nothing(&self) -> bool {
-        self.catching_up.is_some() || self.unshut.is_some() || self.file.is_some()
+        self.catching_up.is_some() || self.unshut.is_some() || self.file.is_some() || self.is_unix
     }
 
     pub fn is_connecting(&self) -> bool {

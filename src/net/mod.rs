@@ -9,7 +9,7 @@
 //! | `ticks.rs` | what happens between two pieces of work |
 //! | `serve.rs` | a socket that is ready: connect, read, write |
 //! | `output.rs` | writing: at once, queued, flushed |
-//! | `accept.rs` | servers |
+//! | `accept.rs`, `adopt.rs` | servers; sockets that somebody else made |
 //! | `broadcast.rs`, `limits.rs` | one message to many, and what is done about those who do not read |
 //! | `pipe.rs` | one socket or file into another |
 //! | `file.rs` | files, pipes of the system's and terminals: connections with one half |
@@ -18,6 +18,8 @@
 //! | `link.rs` | a connection with its descriptor and its latches |
 
 mod accept;
+#[cfg(unix)]
+mod adopt;
 mod broadcast;
 mod clock;
 mod event;
@@ -151,6 +153,8 @@ pub struct Counters {
     pub accepted: u64,
     /// Connections closed at once, because their server had as many as it may.
     pub dropped: u64,
+    /// Connections closed at once, because their server's block list said so.
+    pub blocked: u64,
     /// Connections closed at once, because there was no descriptor for them.
     pub shed: u64,
     /// Messages that output limits dropped.
@@ -233,11 +237,18 @@ impl Net {
         Ok(self.sockets.insert_with(|_| Link::unconnected(connection, &options)))
     }
 
+    /// Takes back a socket that nobody has seen.
+    pub(crate) fn forget_fresh(&mut self, id: SocketId) {
+        if self.sockets.get(id).is_some_and(|link| link.connection.stage() == Stage::Fresh) {
+            self.sockets.remove(id);
+        }
+    }
+
     /// Connects a socket that is fresh or closed. What goes wrong on the way is an event.
     ///
     /// # Errors
-    /// Text that is no address; a socket that is connecting, connected, closing, or gone: after `on_close` has returned
-    /// there is no connecting again.
+    /// Text that is no address; one of another family than the local address; a socket that is connecting, connected,
+    /// closing, or gone: after `on_close` has returned there is no connecting again.
     #[doc(alias = "createConnection")]
     pub fn connect(&mut self, id: SocketId, to: impl ToEndpoint) -> Result<(), Error> {
         let to = to.to_endpoint()?.to_connect_to();
@@ -245,6 +256,10 @@ impl Net {
         if link.leaving {
             return Err(Error::new(Code::Gone));
         }
+        let to = match link.setup.as_ref().and_then(|setup| setup.local_address) {
+            Some(local) => to.reached_from(local)?,
+            None => to,
+        };
         if link.file.is_some() {
             return Err(Error::invalid("a file cannot be connected: make a socket"));
         }
@@ -406,7 +421,7 @@ impl Net {
     /// no system call.
     ///
     /// # Errors
-    /// An initial delay of more than 32,767 s.
+    /// A time or a count out of its bounds: see [`KeepAlive`].
     #[doc(alias = "setKeepAlive")]
     pub fn set_keep_alive(&mut self, id: SocketId, keep_alive: Option<KeepAlive>) -> Result<(), Error> {
         options::check_keep_alive(keep_alive)?;
@@ -416,6 +431,32 @@ impl Net {
             if let Some(handle) = link.handle_if_connected() {
                 set_option(&mut *self.kernel, handle, SocketOption::KeepAlive(keep_alive));
             }
+        }
+        Ok(())
+    }
+
+    /// IP_TOS and IPV6_TCLASS: how routers are to treat what is sent. The two lowest bits are the system's own (ECN).
+    /// Before the connection it is remembered.
+    #[doc(alias = "setTypeOfService")]
+    pub fn set_type_of_service(&mut self, id: SocketId, value: u8) {
+        let Some(link) = self.sockets.get_mut(id) else { return };
+        link.tuning_mut().type_of_service = Some(value);
+        if let Some(handle) = link.handle_if_connected() {
+            set_option(&mut *self.kernel, handle, SocketOption::TypeOfService(value));
+        }
+    }
+
+    /// TCP_USER_TIMEOUT, on Linux: when what was sent has no answer for so long, the connection is over with ETIMEDOUT.
+    /// `None` is the system's own, some 15 minutes. Before the connection it is remembered.
+    ///
+    /// # Errors
+    /// A time that is not from 1 ms to 2^31 - 1 ms.
+    pub fn set_user_timeout(&mut self, id: SocketId, timeout: Option<Duration>) -> Result<(), Error> {
+        options::check_user_timeout(timeout)?;
+        let Some(link) = self.sockets.get_mut(id) else { return Ok(()) };
+        link.tuning_mut().user_timeout = timeout;
+        if let Some(handle) = link.handle_if_connected() {
+            set_option(&mut *self.kernel, handle, SocketOption::UserTimeout(timeout));
         }
         Ok(())
     }
@@ -605,8 +646,9 @@ impl Net {
 /// What a connection died of.
 fn reason_of(error: &Error) -> CloseReason {
     match (error.code().name(), error.syscall()) {
-        (_, Some(Syscall::Connect | Syscall::Bind)) => CloseReason::ConnectFailed,
+        (_, Some(Syscall::Connect | Syscall::Bind | Syscall::SetOption)) => CloseReason::ConnectFailed,
         ("ECONNRESET" | "EPIPE" | "ECONNABORTED", _) => CloseReason::PeerReset,
+        ("ERR_IP_BLOCKED", _) => CloseReason::ConnectFailed,
         ("ETIMEDOUT", _) => CloseReason::Timeout,
         _ => CloseReason::Error,
     }

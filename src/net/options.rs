@@ -1,9 +1,11 @@
 //! What can be set for servers and sockets, with defaults and bounds.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
+use crate::block_list::BlockList;
 use crate::error::Error;
-use crate::kernel::{Inherit, KeepAlive};
+use crate::kernel::{Inherit, KeepAlive, ListenOptions, SocketAccess, Tuning};
 
 /// Node's default mark: 64 KiB.
 pub(super) const DEFAULT_HIGH_WATER_MARK: u32 = 64 * 1024;
@@ -43,6 +45,36 @@ pub struct ServerOptions {
     pub max_connections: Option<usize>,
     /// How many connections may wait to be accepted. Default 511; the system may allow fewer.
     pub backlog: u32,
+    /// Who may connect to a Unix socket's path: the mode and the owner of its file, set before anybody can connect. By
+    /// default what the umask leaves. TCP does not look at it; an abstract name has neither, and takes only the default.
+    #[doc(alias = "readableAll")]
+    #[doc(alias = "writableAll")]
+    pub access: SocketAccess,
+    /// An address of IPv6 takes IPv6 alone. Off by default: `[::]`, and so a port alone, takes both families, and a port
+    /// alone falls back to `0.0.0.0` where there is no IPv6. On, it does not fall back.
+    #[doc(alias = "ipv6Only")]
+    pub ipv6_only: bool,
+    /// SO_REUSEPORT: several sockets, of several processes of one user, listen on one address, and the kernel spreads
+    /// the connections over them. Off by default.
+    #[doc(alias = "reusePort")]
+    pub reuse_port: bool,
+    /// Clients that are closed as they come. There is no event, as in Node; they are counted
+    /// ([`Counters::blocked`](crate::Counters::blocked)). Default: none.
+    #[doc(alias = "blockList")]
+    pub block_list: Option<BlockList>,
+    /// IP_TOS and IPV6_TCLASS of accepted sockets: how routers are to treat what is sent. The two lowest bits are the system's own
+    /// (ECN). Default: the system's, 0.
+    #[doc(alias = "typeOfService")]
+    pub type_of_service: Option<u8>,
+    /// TCP_USER_TIMEOUT of accepted sockets, on Linux: when what was sent has no answer for so long, the connection is over with
+    /// ETIMEDOUT. From 1 ms to 2^31 - 1 ms. Default: the system's, some 15 minutes.
+    pub user_timeout: Option<Duration>,
+    /// SO_RCVBUF of accepted sockets, in bytes, up to 1 GiB: what the kernel keeps of what was not read. The system bounds it
+    /// (net.core.rmem_max), and Linux doubles it for its own use. Default: the system's, which grows as it is needed.
+    pub receive_buffer: Option<usize>,
+    /// SO_SNDBUF of accepted sockets, in bytes, up to 1 GiB: what the kernel takes of what was not sent. As `receive_buffer`
+    /// (net.core.wmem_max).
+    pub send_buffer: Option<usize>,
     /// Output limits of accepted sockets. Off by default.
     pub output_limits: OutputLimits,
 }
@@ -57,6 +89,14 @@ impl Default for ServerOptions {
             high_water_mark: DEFAULT_HIGH_WATER_MARK as usize,
             max_connections: None,
             backlog: 511,
+            access: SocketAccess::default(),
+            ipv6_only: false,
+            reuse_port: false,
+            block_list: None,
+            type_of_service: None,
+            user_timeout: None,
+            receive_buffer: None,
+            send_buffer: None,
             output_limits: OutputLimits::default(),
         }
     }
@@ -69,11 +109,28 @@ impl ServerOptions {
         if self.backlog == 0 || self.backlog > i32::MAX as u32 {
             return Err(Error::invalid(format!("backlog {}: it is from 1 to {}", self.backlog, i32::MAX)));
         }
+        self.access.check()?;
+        self.tuning().check()?;
         self.output_limits.check()
     }
 
-    pub(super) fn inherit(&self) -> Inherit {
-        Inherit { no_delay: self.no_delay, keep_alive: self.keep_alive }
+    fn inherit(&self) -> Inherit {
+        Inherit { no_delay: self.no_delay, keep_alive: self.keep_alive, tuning: self.tuning() }
+    }
+
+    fn tuning(&self) -> Tuning {
+        let &ServerOptions { type_of_service, user_timeout, receive_buffer, send_buffer, .. } = self;
+        Tuning { type_of_service, user_timeout, receive_buffer, send_buffer }
+    }
+
+    pub(super) fn to_listen(&self) -> ListenOptions {
+        ListenOptions {
+            backlog: self.backlog,
+            ipv6_only: self.ipv6_only,
+            reuse_port: self.reuse_port,
+            access: self.access,
+            inherit: self.inherit(),
+        }
     }
 }
 
@@ -92,6 +149,29 @@ pub struct SocketOptions {
     /// The mark for both directions, in bytes. Default 64 KiB, at most 1 GiB.
     #[doc(alias = "highWaterMark")]
     pub high_water_mark: usize,
+    /// The address to connect from. Default: the system chooses. Of `localhost`, only the address of the same family is
+    /// tried.
+    #[doc(alias = "localAddress")]
+    pub local_address: Option<IpAddr>,
+    /// The port to connect from. Default 0: the system chooses.
+    #[doc(alias = "localPort")]
+    pub local_port: u16,
+    /// Addresses that it does not connect to: `error` with [`Code::IpBlocked`](crate::Code::IpBlocked). Default: none.
+    #[doc(alias = "blockList")]
+    pub block_list: Option<BlockList>,
+    /// IP_TOS and IPV6_TCLASS: how routers are to treat what is sent. The two lowest bits are the system's own
+    /// (ECN). Default: the system's, 0.
+    #[doc(alias = "typeOfService")]
+    pub type_of_service: Option<u8>,
+    /// TCP_USER_TIMEOUT, on Linux: when what was sent has no answer for so long, the connection is over with
+    /// ETIMEDOUT. From 1 ms to 2^31 - 1 ms. Default: the system's, some 15 minutes.
+    pub user_timeout: Option<Duration>,
+    /// SO_RCVBUF, in bytes, up to 1 GiB: what the kernel keeps of what was not read. The system bounds it
+    /// (net.core.rmem_max), and Linux doubles it for its own use. Default: the system's, which grows as it is needed.
+    pub receive_buffer: Option<usize>,
+    /// SO_SNDBUF, in bytes, up to 1 GiB: what the kernel takes of what was not sent. As `receive_buffer`
+    /// (net.core.wmem_max).
+    pub send_buffer: Option<usize>,
     /// Output limits. Off by default.
     pub output_limits: OutputLimits,
 }
@@ -103,6 +183,13 @@ impl Default for SocketOptions {
             no_delay: false,
             keep_alive: None,
             high_water_mark: DEFAULT_HIGH_WATER_MARK as usize,
+            local_address: None,
+            local_port: 0,
+            block_list: None,
+            type_of_service: None,
+            user_timeout: None,
+            receive_buffer: None,
+            send_buffer: None,
             output_limits: OutputLimits::default(),
         }
     }
@@ -112,7 +199,13 @@ impl SocketOptions {
     pub(super) fn check(&self) -> Result<(), Error> {
         check_mark(self.high_water_mark)?;
         check_keep_alive(self.keep_alive)?;
+        self.tuning().check()?;
         self.output_limits.check()
+    }
+
+    pub(super) fn tuning(&self) -> Tuning {
+        let &SocketOptions { type_of_service, user_timeout, receive_buffer, send_buffer, .. } = self;
+        Tuning { type_of_service, user_timeout, receive_buffer, send_buffer }
     }
 }
 
@@ -188,6 +281,42 @@ impl OutputLimits {
     }
 }
 
+impl Tuning {
+    fn check(&self) -> Result<(), Error> {
+        check_user_timeout(self.user_timeout)?;
+        for (name, size) in [("receive", self.receive_buffer), ("send", self.send_buffer)] {
+            if let Some(bytes) = size
+                && !(1..=LARGEST_MARK).contains(&bytes)
+            {
+                return Err(Error::invalid(format!(
+                    "{name} buffer of {bytes} bytes: it is from 1 to {LARGEST_MARK} bytes (1 GiB)"
+                )));
+            }
+        }
+        Ok(())
+    }
+}
+
+pub(super) fn check_user_timeout(timeout: Option<Duration>) -> Result<(), Error> {
+    match timeout {
+        Some(timeout) if !(1..=i32::MAX as u128).contains(&timeout.as_millis()) => {
+            Err(Error::invalid(format!("user timeout of {timeout:?}: it is from 1 ms to {} ms", i32::MAX)))
+        }
+        _ => Ok(()),
+    }
+}
+
+impl SocketAccess {
+    fn check(&self) -> Result<(), Error> {
+        match self.mode {
+            Some(mode) if mode > 0o777 => {
+                Err(Error::invalid(format!("mode {mode:#o} of a Unix socket: it is at most 0o777")))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
 pub(super) fn check_mark(mark: usize) -> Result<(), Error> {
     if mark > LARGEST_MARK {
         return Err(Error::invalid(format!("high-water mark {mark}: it is at most {LARGEST_MARK} bytes (1 GiB)")));
@@ -196,13 +325,23 @@ pub(super) fn check_mark(mark: usize) -> Result<(), Error> {
 }
 
 pub(super) fn check_keep_alive(keep_alive: Option<KeepAlive>) -> Result<(), Error> {
-    /// Linux takes no more (tcp(7), TCP_KEEPIDLE).
+    /// Linux takes no more (tcp(7): TCP_KEEPIDLE and TCP_KEEPINTVL, TCP_KEEPCNT).
     const LONGEST: u64 = 32767;
-    match keep_alive {
-        Some(KeepAlive { initial_delay }) if initial_delay.as_secs() > LONGEST => Err(Error::invalid(format!(
-            "keep-alive after {} s: the initial delay is at most {LONGEST} s",
-            initial_delay.as_secs()
-        ))),
+    const MOST: u32 = 127;
+    let Some(KeepAlive { initial_delay, interval, count }) = keep_alive else { return Ok(()) };
+    if initial_delay.as_secs() > LONGEST {
+        let seconds = initial_delay.as_secs();
+        return Err(Error::invalid(format!("keep-alive after {seconds} s: the initial delay is at most {LONGEST} s")));
+    }
+    if let Some(interval) = interval
+        && !(1..=LONGEST).contains(&interval.as_secs())
+    {
+        return Err(Error::invalid(format!("keep-alive every {interval:?}: the interval is from 1 s to {LONGEST} s")));
+    }
+    match count {
+        Some(count) if !(1..=MOST).contains(&count) => {
+            Err(Error::invalid(format!("keep-alive with {count} probes: there are from 1 to {MOST}")))
+        }
         _ => Ok(()),
     }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::Net;
 use crate::connection::{Connection, ReadyState, Stage};
 use crate::id::{ServerId, SocketId};
+use crate::kernel::PeerCred;
 
 impl Net {
     /// Whether it is over for good: `close` was told, and it does not connect again.
@@ -117,21 +118,37 @@ impl Net {
         self.sockets.get(id)?.connection.idle.period()
     }
 
-    /// This side's address, while connected.
+    /// This side's address, while connected; `None` for a Unix socket.
     #[doc(alias = "localAddress")]
     #[doc(alias = "localPort")]
     #[doc(alias = "localFamily")]
     pub fn local_address(&self, id: SocketId) -> Option<SocketAddr> {
         let handle = self.sockets.get(id)?.handle_if_connected()?;
-        self.kernel.local_address(handle).ok()
+        self.kernel.local_address(handle).ok()?.ip()
     }
 
-    /// The other side's address, from the connection on. It is kept after the close.
+    /// The other side's address, from the connection on; `None` for a Unix socket. It is kept after the close.
     #[doc(alias = "remoteAddress")]
     #[doc(alias = "remotePort")]
     #[doc(alias = "remoteFamily")]
     pub fn remote_address(&self, id: SocketId) -> Option<SocketAddr> {
         self.sockets.get(id)?.remote
+    }
+
+    /// Who is at the other end of a Unix socket, while connected. `None` for TCP, and where the system does not tell.
+    pub fn peer_cred(&self, id: SocketId) -> Option<PeerCred> {
+        let handle = self.sockets.get(id).filter(|link| link.is_unix)?.handle_if_connected()?;
+        self.kernel.peer_cred(handle).ok()
+    }
+
+    /// What the system has for its type of service, while connected; before, what was set. `None` for a Unix socket.
+    #[doc(alias = "getTypeOfService")]
+    pub fn type_of_service(&self, id: SocketId) -> Option<u8> {
+        let link = self.sockets.get(id)?;
+        match link.handle_if_connected() {
+            Some(handle) => self.kernel.type_of_service(handle).ok(),
+            None => link.setup.as_ref()?.tuning.type_of_service,
+        }
     }
 
     /// The server that accepted it.

@@ -9,10 +9,11 @@ use super::event::{Chunk, Event};
 use super::ticks::Then;
 use super::turn::Step;
 use super::{Alarm, Net, READ_BUFFER};
+use crate::address::Address;
 use crate::connection::Received;
 use crate::error::{Error, Syscall};
 use crate::id::SocketId;
-use crate::kernel::{Readiness, SocketOption, Token};
+use crate::kernel::{Readiness, Token};
 
 /// Full reads from one connection in one turn: one that sends as fast as it can holds the others up for no longer. What
 /// is over is read in the next turn.
@@ -205,12 +206,18 @@ impl Net {
         // A first address that has failed leaves latches that are not the second one's.
         link.latches = Readiness::default();
         let Some(address) = link.connecting_to.as_ref().map(|to| to.first) else { return };
-        let begun = self.kernel.connect(address).and_then(|handle| {
+        let options = link.setup.as_ref().map(|setup| setup.to_connect(address)).unwrap_or_default();
+        if let Some(to) = address.ip()
+            && link.blocks(to.ip())
+        {
+            return self.connect_failed(id, Error::blocked(to.ip()));
+        }
+        let begun = self.kernel.connect(address, &options).and_then(|handle| {
             let registered = self.kernel.register(handle, Token::Socket(id));
-            if registered.is_err() {
+            registered.map(|()| handle).map_err(|error| {
                 self.kernel.close(handle);
-            }
-            registered.map(|()| handle)
+                (Syscall::Connect, error)
+            })
         });
         match begun {
             Ok(handle) => {
@@ -219,7 +226,11 @@ impl Net {
                 }
                 self.watch(id);
             }
-            Err(error) => self.connect_failed(id, &error),
+            Err((Syscall::Bind, error)) => {
+                let local = options.local.map_or(address, Address::Ip);
+                self.connect_failed(id, Error::system(&error, Syscall::Bind).at(local));
+            }
+            Err((syscall, error)) => self.connect_failed(id, Error::system(&error, syscall)),
         }
     }
 
@@ -232,16 +243,10 @@ impl Net {
             Ok(false) => None,
             Ok(true) => {
                 link.connection.connected();
-                link.remote = link.connecting_to.take().map(|to| to.first);
-                for option in [
-                    link.no_delay.then_some(SocketOption::NoDelay(true)),
-                    link.keep_alive.map(|keep_alive| SocketOption::KeepAlive(Some(keep_alive))),
-                ]
-                .into_iter()
-                .flatten()
-                {
-                    super::set_option(&mut *self.kernel, handle, option);
+                if let Some(to) = link.connecting_to.take() {
+                    link.set_remote(to.first);
                 }
+                link.set_options_at_connection(&mut *self.kernel, handle);
                 link.listed = true;
                 self.just_connected.push(id);
                 self.touch(id);
@@ -249,26 +254,26 @@ impl Net {
                 Some(Event::Connect(id))
             }
             Err(error) => {
-                self.connect_failed(id, &error);
+                self.connect_failed(id, Error::system(&error, Syscall::Connect));
                 None
             }
         }
     }
 
     /// Tries the next address, or gives up.
-    fn connect_failed(&mut self, id: SocketId, error: &std::io::Error) {
+    fn connect_failed(&mut self, id: SocketId, error: Error) {
         let Some(link) = self.sockets.get_mut(id) else { return };
         let Some(mut to) = link.connecting_to.take() else { return };
+        let error = error.or_at(to.first);
         if let Some(second) = to.second.take() {
             if let Some(handle) = link.handle.take() {
                 self.kernel.close(handle);
             }
-            to.failed = Some(Error::system(error, Syscall::Connect).at(to.first));
+            to.failed = Some(error);
             to.first = second;
             link.connecting_to = Some(to);
             self.start_connect(id);
         } else {
-            let error = Error::system(error, Syscall::Connect).at(to.first);
             self.broke(id, to.failed.take().unwrap_or(error));
         }
     }

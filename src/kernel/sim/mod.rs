@@ -27,7 +27,8 @@
 //!
 //! What it models is TCP as Linux shows it to a program: bounded buffers, FIN, RST and which error the next call gives,
 //! Nagle's rule, keep-alive and the other ways in which a system loses patience, readiness as edges in the order in
-//! which they arose. It does not model packets, windows or congestion.
+//! which they arose. It does not model packets, windows or congestion. A Unix socket is here a connection whose ends have
+//! no address, between loops that are processes of one machine: it knows no modes and no users, and is never cut off.
 //!
 //! ```text
 //!   write ──▶ [ on the way: a delay, or a partition ] ──▶ inbox of the other end ──▶ read
@@ -106,7 +107,7 @@ mod world;
 use std::cell::RefCell;
 use std::fmt;
 use std::io::{self, IoSlice};
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
@@ -116,7 +117,9 @@ use rustix::io::Errno;
 pub use fault::{Call, Fault, Short};
 pub use files::Disk;
 
-use super::{Access, Handle, Inherit, Kernel, Ready, SocketOption, Standard, Token, Watch};
+use super::{Access, ConnectOptions, Handle, Kernel, ListenOptions, Ready, SocketOption, Standard, Token, Watch};
+use crate::address::Address;
+use crate::error::Syscall;
 use fault::{Fate, os};
 use world::{Machine, Stream, World, at};
 
@@ -415,13 +418,13 @@ impl Kernel for SimKernel {
         Ok(())
     }
 
-    fn listen(&mut self, address: SocketAddr, backlog: u32, inherit: &Inherit) -> io::Result<Handle> {
-        let (machine, inherit) = (self.machine, *inherit);
-        let end = self.call(Call::Listen, None, |world, _| world.listen(machine, address, backlog, inherit))?;
+    fn listen(&mut self, address: Address, options: &ListenOptions) -> io::Result<Handle> {
+        let machine = self.machine;
+        let end = self.call(Call::Listen, None, |world, _| world.listen(machine, address, options))?;
         Ok(Handle(end as u32))
     }
 
-    fn accept(&mut self, listener: Handle) -> io::Result<(Handle, SocketAddr)> {
+    fn accept(&mut self, listener: Handle) -> io::Result<(Handle, Address)> {
         let mut from = None;
         let end = self.call(Call::Accept, Some(listener), |world, _| {
             let (end, remote) = world.accept(listener.0 as usize)?;
@@ -435,10 +438,10 @@ impl Kernel for SimKernel {
         self.world.borrow_mut().shed(listener.0 as usize)
     }
 
-    fn connect(&mut self, address: SocketAddr) -> io::Result<Handle> {
+    fn connect(&mut self, address: Address, options: &ConnectOptions) -> Result<Handle, (Syscall, io::Error)> {
         let machine = self.machine;
-        let end = self.call(Call::Connect, None, |world, _| world.connect(machine, address))?;
-        Ok(Handle(end as u32))
+        let end = self.call(Call::Connect, None, |world, _| world.connect(machine, address, options.local));
+        end.map(|end| Handle(end as u32)).map_err(|error| (Syscall::Connect, error))
     }
 
     fn connected(&mut self, socket: Handle) -> io::Result<bool> {
@@ -483,7 +486,12 @@ impl Kernel for SimKernel {
     fn reset(&mut self, socket: Handle) {
         match files::is_file(socket) {
             true => self.world.borrow_mut().close_file(socket),
-            false => self.world.borrow_mut().close(socket.0 as usize, true),
+            false => {
+                let mut world = self.world.borrow_mut();
+                let end = socket.0 as usize;
+                let is_unix = world.ends.get(end).is_some_and(|end| end.local.unix().is_some());
+                world.close(end, !is_unix);
+            }
         }
     }
 
@@ -492,7 +500,7 @@ impl Kernel for SimKernel {
             .map(drop)
     }
 
-    fn local_address(&self, handle: Handle) -> io::Result<SocketAddr> {
+    fn local_address(&self, handle: Handle) -> io::Result<Address> {
         self.world.borrow().ends.get(handle.0 as usize).map(|end| end.local).ok_or_else(|| os(Errno::BADF))
     }
 

@@ -3,7 +3,7 @@
 //! What it answers is what Linux's TCP answers, named where it is not obvious.
 
 use std::io::{self, IoSlice};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
@@ -11,7 +11,8 @@ use rustix::io::Errno;
 
 use super::fault::{Call, Fate, Fault, os, would_block};
 use super::world::{End, Kind, Stream, What, World, at, machine_address};
-use crate::kernel::{Inherit, Readiness, SocketOption, Token};
+use crate::address::{Address, UnixAddress};
+use crate::kernel::{ListenOptions, Readiness, SocketOption, Token};
 
 /// The largest segment on loopback (its MTU of 65,536, less the headers).
 const SEGMENT: usize = 65_483;
@@ -96,21 +97,24 @@ impl World {
 
     // ---- servers ----------------------------------------------------------------------------------------------------------
 
-    pub fn listen(&mut self, machine: usize, address: SocketAddr, backlog: u32, inherit: Inherit) -> io::Result<usize> {
+    pub fn listen(&mut self, machine: usize, address: Address, options: &ListenOptions) -> io::Result<usize> {
         self.take_descriptor(machine)?;
-        let port = if address.port() == 0 { self.free_port() } else { address.port() };
-        let address = SocketAddr::new(address.ip(), port);
+        let address = match address {
+            Address::Ip(address) if address.port() == 0 => SocketAddr::new(address.ip(), self.free_port()).into(),
+            address => address,
+        };
         if self.listeners.contains_key(&address) {
             return Err(os(Errno::ADDRINUSE));
         }
-        let kind = Kind::Listener { waiting: Default::default(), backlog: backlog as usize, inherit };
+        let kind =
+            Kind::Listener { waiting: Default::default(), backlog: options.backlog as usize, inherit: options.inherit };
         let end = self.open(machine, address, kind);
         self.give_descriptor(end);
         self.listeners.insert(address, end);
         Ok(end)
     }
 
-    pub fn accept(&mut self, listener: usize) -> io::Result<(usize, SocketAddr)> {
+    pub fn accept(&mut self, listener: usize) -> io::Result<(usize, Address)> {
         let Some(End { kind: Kind::Listener { waiting, .. }, machine, .. }) = self.ends.get(listener) else {
             return Err(os(Errno::BADF));
         };
@@ -121,7 +125,7 @@ impl World {
         }
         self.give_descriptor(end);
         let remote = self.stream(end).and_then(|stream| stream.remote);
-        Ok((end, remote.unwrap_or(SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), 0))))
+        Ok((end, remote.unwrap_or(UnixAddress::UNNAMED.into())))
     }
 
     /// One that waits is closed without having had a descriptor of the loop's.
@@ -152,18 +156,29 @@ impl World {
 
     // ---- connections --------------------------------------------------------------------------------------------------------
 
-    pub fn connect(&mut self, machine: usize, address: SocketAddr) -> io::Result<usize> {
+    pub fn connect(&mut self, machine: usize, to: Address, from: Option<SocketAddr>) -> io::Result<usize> {
         self.take_descriptor(machine)?;
-        let ip: IpAddr = match address.ip() {
-            ip if ip.is_loopback() => ip,
-            ip => machine_address(machine, ip),
+        let local = match to {
+            Address::Ip(to) => self.local_for(machine, to, from).into(),
+            Address::Unix(_) => UnixAddress::UNNAMED.into(),
         };
-        let local = SocketAddr::new(ip, self.free_port());
-        let stream = Stream { remote: Some(address), ..Stream::default() };
+        // Nagle's rule is TCP's.
+        let stream = Stream { remote: Some(to), no_delay: to.unix().is_some(), ..Stream::default() };
         let client = self.open(machine, local, Kind::Stream(stream));
         self.give_descriptor(client);
         self.send(client, What::Syn { attempt: 0 });
         Ok(client)
+    }
+
+    /// What it has asked for, and the system's choice for the rest. Nobody looks whether it is taken.
+    fn local_for(&mut self, machine: usize, to: SocketAddr, from: Option<SocketAddr>) -> SocketAddr {
+        let ip = match (from.map(|from| from.ip()).filter(|ip| !ip.is_unspecified()), to.ip()) {
+            (Some(ip), _) => ip,
+            (None, to) if to.is_loopback() => to,
+            (None, to) => machine_address(machine, to),
+        };
+        let port = from.map(|from| from.port()).filter(|port| *port != 0);
+        SocketAddr::new(ip, port.unwrap_or_else(|| self.free_port()))
     }
 
     pub fn connected(&mut self, end: usize) -> io::Result<bool> {
@@ -192,6 +207,8 @@ impl World {
                 stream.keep_alive = keep_alive;
                 self.probe(end);
             }
+            // Nothing here looks at them.
+            SocketOption::TypeOfService(_) | SocketOption::UserTimeout(_) => {}
         }
         Ok(())
     }

@@ -13,6 +13,7 @@ use slab::Slab;
 use super::Weather;
 use super::fault::Record;
 use super::files::Files;
+use crate::address::Address;
 use crate::kernel::{Inherit, KeepAlive, Readiness, Ready, Token};
 
 /// The first port that the system gives away.
@@ -28,8 +29,9 @@ const WRITE_PATIENCE: Duration = Duration::from_millis(924_600);
 /// The first probe of an idle connection, where the program has not said (tcp_keepalive_time).
 const SYSTEM_KEEP_ALIVE: Duration = Duration::from_secs(7200);
 
-/// Ten probes, one a second.
-const PROBES: Duration = Duration::from_secs(10);
+/// Ten probes, one a second, where the program has not said.
+const PROBES: u32 = 10;
+const PROBE_EVERY: Duration = Duration::from_secs(1);
 
 /// All that there is.
 pub(super) struct World {
@@ -38,7 +40,7 @@ pub(super) struct World {
     pub weather: Weather,
     pub machines: Vec<Machine>,
     pub ends: Slab<End>,
-    pub listeners: HashMap<SocketAddr, usize>,
+    pub listeners: HashMap<Address, usize>,
     next_port: u16,
     /// What is on its way, by the time of its arrival, then by its number.
     on_the_way: BTreeMap<(Duration, u64), Arrival>,
@@ -69,7 +71,7 @@ pub(super) struct End {
     pub token: Option<Token>,
     pub has_edge: bool,
     pub has_descriptor: bool,
-    pub local: SocketAddr,
+    pub local: Address,
     pub kind: Kind,
 }
 
@@ -80,7 +82,7 @@ pub(super) enum Kind {
 
 #[derive(Default)]
 pub(super) struct Stream {
-    pub remote: Option<SocketAddr>,
+    pub remote: Option<Address>,
     /// The other end, while it is open.
     pub peer: Option<usize>,
     pub connected: Option<Result<(), Errno>>,
@@ -173,7 +175,7 @@ impl World {
 
     // ---- ends -----------------------------------------------------------------------------------------------------------
 
-    pub fn open(&mut self, machine: usize, local: SocketAddr, kind: Kind) -> usize {
+    pub fn open(&mut self, machine: usize, local: Address, kind: Kind) -> usize {
         let serial = self.next_serial;
         self.next_serial += 1;
         self.ends.insert(End { serial, machine, token: None, has_edge: false, has_descriptor: false, local, kind })
@@ -361,7 +363,7 @@ impl World {
             remote: Some(local),
             peer: Some(client),
             connected: Some(Ok(())),
-            no_delay: inherit.no_delay,
+            no_delay: inherit.no_delay || remote.unix().is_some(),
             keep_alive: inherit.keep_alive,
             ..Stream::default()
         };
@@ -376,8 +378,8 @@ impl World {
         self.send(client, What::Connected);
     }
 
-    fn listener_for(&self, address: SocketAddr) -> Option<usize> {
-        let every = |ip: IpAddr| self.listeners.get(&SocketAddr::new(ip, address.port()));
+    fn listener_for(&self, address: Address) -> Option<usize> {
+        let every = |ip: IpAddr| self.listeners.get(&SocketAddr::new(ip, address.ip()?.port()).into());
         self.listeners
             .get(&address)
             .or_else(|| every(Ipv6Addr::UNSPECIFIED.into()))
@@ -392,8 +394,9 @@ impl World {
             return false;
         }
         let Some(found) = self.ends.get(end) else { return false };
-        let remote = self.stream(end).and_then(|stream| stream.remote);
-        self.cut.iter().any(|ip| (found.local.ip() == *ip) != remote.is_some_and(|remote| remote.ip() == *ip))
+        let Some(local) = found.local.ip() else { return false };
+        let remote = self.stream(end).and_then(|stream| stream.remote).and_then(Address::ip);
+        self.cut.iter().any(|ip| (local.ip() == *ip) != remote.is_some_and(|remote| remote.ip() == *ip))
     }
 
     /// Between this address and all others nothing arrives any more.
@@ -468,8 +471,12 @@ impl World {
     /// A machine loses power: its connections are gone, and nobody is told.
     pub fn lose_power(&mut self, address: IpAddr) {
         self.record.line(|| format!("{} {address} has lost power", at(self.now)));
-        let gone: Vec<usize> =
-            self.ends.iter().filter(|(_, end)| end.local.ip() == address).map(|(end, _)| end).collect();
+        let gone: Vec<usize> = self
+            .ends
+            .iter()
+            .filter(|(_, end)| end.local.ip().is_some_and(|local| local.ip() == address))
+            .map(|(end, _)| end)
+            .collect();
         for end in gone {
             let Some(stream) = self.stream_mut(end) else { continue };
             stream.dead = true;
@@ -632,8 +639,9 @@ impl What {
 }
 
 /// How long keep-alive waits for a peer that says nothing. Its delay is in whole seconds; of 0 the system's own is left.
-fn patience_of(KeepAlive { initial_delay }: KeepAlive) -> Duration {
-    PROBES
+fn patience_of(KeepAlive { initial_delay, interval, count }: KeepAlive) -> Duration {
+    let probes = interval.unwrap_or(PROBE_EVERY) * count.unwrap_or(PROBES);
+    probes
         + match initial_delay.as_secs() {
             0 => SYSTEM_KEEP_ALIVE,
             seconds => Duration::from_secs(seconds),

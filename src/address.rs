@@ -1,0 +1,212 @@
+//! The address of a socket, as the operating system knows it: of TCP, or of a Unix domain socket.
+//!
+//! An [`Address`] is what the engine and its kernel speak about. It is not what a user writes, which may be a port alone:
+//! that is an [`Endpoint`](crate::Endpoint). All of them are small and `Copy`: the name of a Unix socket is bounded by
+//! the system anyway, so it lies in the value itself, and one that is too long is found out when it is made.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::Path;
+
+use crate::error::Error;
+
+/// The address of a socket, of either family.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Address {
+    /// Of TCP, over IPv4 or IPv6.
+    Ip(SocketAddr),
+    /// Of a Unix domain socket.
+    Unix(UnixAddress),
+}
+
+impl Address {
+    /// That of TCP, if it is one.
+    pub fn ip(self) -> Option<SocketAddr> {
+        match self {
+            Address::Ip(address) => Some(address),
+            Address::Unix(_) => None,
+        }
+    }
+
+    /// That of a Unix socket, if it is one.
+    pub fn unix(self) -> Option<UnixAddress> {
+        match self {
+            Address::Ip(_) => None,
+            Address::Unix(address) => Some(address),
+        }
+    }
+}
+
+impl From<SocketAddr> for Address {
+    fn from(address: SocketAddr) -> Self {
+        Address::Ip(address)
+    }
+}
+
+impl From<UnixAddress> for Address {
+    fn from(address: UnixAddress) -> Self {
+        Address::Unix(address)
+    }
+}
+
+impl fmt::Display for Address {
+    /// As Node writes them in its errors: `127.0.0.1:80`, `/run/x.sock`, `@name`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Address::Ip(address) => address.fmt(f),
+            Address::Unix(address) => address.fmt(f),
+        }
+    }
+}
+
+/// What `sun_path` has room for, less the NUL that ends a path or begins an abstract name (unix(7)).
+#[cfg(any(target_os = "linux", target_os = "android"))]
+const LONGEST: usize = 107;
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+const LONGEST: usize = 103;
+
+/// The address of a Unix domain socket: a path, on Linux also an abstract name, or nothing, which is what a client has.
+///
+/// A path is at most 107 bytes long on Linux, 103 elsewhere, and an abstract name as well. Who needs a longer path can
+/// give a relative one.
+///
+/// ```
+/// use tidegate::UnixAddress;
+///
+/// # #[cfg(unix)] {
+/// let address = UnixAddress::path("/run/chat.sock")?;
+/// assert_eq!(address.as_path(), Some("/run/chat.sock".as_ref()));
+/// # }
+/// assert_eq!(UnixAddress::abstract_name("chat")?.to_string(), "@chat");
+/// assert!(UnixAddress::path("x".repeat(200)).is_err());
+/// # Ok::<(), tidegate::Error>(())
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct UnixAddress {
+    /// As in `sun_path`: an abstract name begins with a NUL. Zero behind its length, so that equal names are equal.
+    name: [u8; LONGEST + 1],
+    length: u8,
+}
+
+impl UnixAddress {
+    /// Of a socket that has no name.
+    pub const UNNAMED: UnixAddress = UnixAddress { name: [0; LONGEST + 1], length: 0 };
+
+    /// The socket at a path.
+    ///
+    /// # Errors
+    /// A path that is empty, too long, or has a NUL in it.
+    pub fn path(path: impl AsRef<Path>) -> Result<Self, Error> {
+        let path = path.as_ref();
+        let bytes = path.as_os_str().as_encoded_bytes();
+        if bytes.is_empty() {
+            return Err(Error::invalid("the path of a Unix socket is empty: write unix:/PATH, or unix:@NAME on Linux"));
+        }
+        if bytes.contains(&0) {
+            return Err(Error::invalid(
+                "the path of a Unix socket has a NUL in it: an abstract name is written unix:@NAME",
+            ));
+        }
+        if bytes.len() > LONGEST {
+            return Err(Error::invalid(format!(
+                "the path '{}' has {} bytes: that of a Unix socket has at most {LONGEST}; a relative one may be shorter",
+                path.display(),
+                bytes.len()
+            )));
+        }
+        Ok(UnixAddress::of(bytes))
+    }
+
+    /// A name in Linux's abstract namespace: no file, no mode; it goes with the socket. Anybody on the machine, in the
+    /// same network namespace, can connect to it.
+    ///
+    /// # Errors
+    /// A name that is empty or too long.
+    pub fn abstract_name(name: impl AsRef<[u8]>) -> Result<Self, Error> {
+        let name = name.as_ref();
+        if name.is_empty() || name.len() > LONGEST {
+            return Err(Error::invalid(format!(
+                "an abstract name of {} bytes: it has from 1 to {LONGEST}",
+                name.len()
+            )));
+        }
+        Ok(UnixAddress::of(&[&[0], name].concat()))
+    }
+
+    /// As in `sun_path`; what is too long is cut, which no caller gets to.
+    fn of(bytes: &[u8]) -> Self {
+        let mut address = UnixAddress::UNNAMED;
+        let length = bytes.len().min(LONGEST + 1);
+        address.name[..length].copy_from_slice(&bytes[..length]);
+        address.length = length as u8;
+        address
+    }
+
+    fn bytes(&self) -> &[u8] {
+        &self.name[..usize::from(self.length)]
+    }
+
+    /// The path, if it is one.
+    #[cfg(unix)]
+    pub fn as_path(&self) -> Option<&Path> {
+        use std::os::unix::ffi::OsStrExt;
+
+        match self.bytes() {
+            [] | [0, ..] => None,
+            path => Some(Path::new(std::ffi::OsStr::from_bytes(path))),
+        }
+    }
+
+    /// The abstract name, if it is one.
+    pub fn as_abstract_name(&self) -> Option<&[u8]> {
+        match self.bytes() {
+            [0, name @ ..] => Some(name),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for UnixAddress {
+    /// The path, `@` and the abstract name, or `(unnamed)`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.bytes() {
+            [] => f.write_str("(unnamed)"),
+            [0, name @ ..] => write!(f, "@{}", String::from_utf8_lossy(name)),
+            path => f.write_str(&String::from_utf8_lossy(path)),
+        }
+    }
+}
+
+impl fmt::Debug for UnixAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "UnixAddress({self})")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_bound_of_a_name_is_the_systems() {
+        assert!(UnixAddress::path("p".repeat(LONGEST)).is_ok());
+        assert!(UnixAddress::abstract_name("n".repeat(LONGEST)).is_ok());
+        let long = UnixAddress::path("p".repeat(LONGEST + 1)).expect_err("too long");
+        assert!(long.to_string().contains(&format!("has at most {LONGEST}")), "{long}");
+        assert!(UnixAddress::abstract_name("n".repeat(LONGEST + 1)).is_err());
+        assert!(UnixAddress::path("").is_err() && UnixAddress::abstract_name("").is_err());
+        assert!(UnixAddress::path("a\0b").is_err());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_path_an_abstract_name_and_no_name_are_told_apart() {
+        let path = UnixAddress::path("/run/x").expect("short");
+        let name = UnixAddress::abstract_name("/run/x").expect("short");
+        assert_ne!(path, name);
+        assert_eq!((path.as_path(), path.as_abstract_name()), (Some(Path::new("/run/x")), None));
+        assert_eq!((name.as_path(), name.as_abstract_name()), (None, Some(&b"/run/x"[..])));
+        assert_eq!((UnixAddress::UNNAMED.as_path(), UnixAddress::UNNAMED.as_abstract_name()), (None, None));
+        assert_eq!([path, name, UnixAddress::UNNAMED].map(|it| it.to_string()), ["/run/x", "@/run/x", "(unnamed)"]);
+    }
+}

@@ -1,0 +1,314 @@
+//! A list of addresses that are not to be talked to: Node's `net.BlockList`.
+//!
+//! It only answers; who asks is the net, for a client that has come and before a connect. It is looked through from one
+//! end to the other, as Node's is: lists of some hundred rules cost nothing beside an accept, those of a hundred thousand
+//! belong into the firewall.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use ipnet::IpNet;
+
+use crate::error::Error;
+
+/// Addresses, ranges and subnets.
+///
+/// IPv4 and IPv6 mapped from it are one: a rule for `127.0.0.1` has `::ffff:127.0.0.1` too, and the other way round. A
+/// clone costs nothing and is a list of its own from then on: what a server has been given changes with
+/// [`Server::set_block_list`](crate::Server::set_block_list).
+///
+/// ```
+/// use tidegate::BlockList;
+///
+/// let mut list = BlockList::new();
+/// list.add_address("192.0.2.1".parse().unwrap());
+/// list.add_range("192.0.2.10".parse().unwrap(), "192.0.2.20".parse().unwrap())?;
+/// list.add_subnet("2001:db8::".parse().unwrap(), 32)?;
+/// assert!(list.check("192.0.2.15".parse().unwrap()));
+/// assert!(!list.check("192.0.2.21".parse().unwrap()));
+/// assert_eq!(
+///     list.rules(),
+///     ["Subnet: IPv6 2001:db8::/32", "Range: IPv4 192.0.2.10-192.0.2.20", "Address: IPv4 192.0.2.1"]
+/// );
+/// assert_eq!(BlockList::from_rules(list.rules())?, list);
+/// # Ok::<(), tidegate::Error>(())
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct BlockList {
+    /// The oldest first.
+    rules: Arc<Vec<Rule>>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Rule {
+    Address(IpAddr),
+    /// Both ends of one family, and both in it.
+    Range(IpAddr, IpAddr),
+    Subnet(IpNet),
+}
+
+impl BlockList {
+    /// A list of nothing.
+    pub fn new() -> Self {
+        BlockList::default()
+    }
+
+    /// Adds one address.
+    #[doc(alias = "addAddress")]
+    pub fn add_address(&mut self, address: IpAddr) {
+        self.add(Rule::Address(address));
+    }
+
+    /// Adds all addresses from `start` to `end`, both among them.
+    ///
+    /// # Errors
+    /// A start behind the end, or of another family.
+    #[doc(alias = "addRange")]
+    pub fn add_range(&mut self, start: IpAddr, end: IpAddr) -> Result<(), Error> {
+        if start.is_ipv4() != end.is_ipv4() {
+            return Err(Error::invalid(format!("range {start}-{end}: its ends are of different families")));
+        }
+        if start > end {
+            return Err(Error::invalid(format!("range {start}-{end}: it starts behind its end")));
+        }
+        self.add(Rule::Range(start, end));
+        Ok(())
+    }
+
+    /// Adds all addresses that begin with the same `prefix` bits as `net`.
+    ///
+    /// # Errors
+    /// A prefix of more than 32 bits for IPv4, 128 for IPv6.
+    #[doc(alias = "addSubnet")]
+    pub fn add_subnet(&mut self, net: IpAddr, prefix: u8) -> Result<(), Error> {
+        let bits = if net.is_ipv4() { 32 } else { 128 };
+        let subnet = IpNet::new(net, prefix)
+            .map_err(|_| Error::invalid(format!("subnet {net}/{prefix}: the prefix has at most {bits} bits")))?;
+        self.add(Rule::Subnet(subnet));
+        Ok(())
+    }
+
+    /// As [`BlockList::add_subnet`], from text such as `10.0.0.0/8`.
+    ///
+    /// # Errors
+    /// Text that is no address, `/`, and a number of bits.
+    #[doc(alias = "addCIDR")]
+    pub fn add_cidr(&mut self, text: &str) -> Result<(), Error> {
+        self.add(Rule::Subnet(subnet(text)?));
+        Ok(())
+    }
+
+    /// Whether a rule has this address.
+    pub fn check(&self, address: IpAddr) -> bool {
+        let forms = Forms::of(address);
+        self.rules.iter().any(|rule| rule.has(&forms))
+    }
+
+    /// The rules as text, as Node writes them, the newest first. What Node's `toJSON` gives: an array of these.
+    #[doc(alias = "toJSON")]
+    pub fn rules(&self) -> Vec<String> {
+        self.rules.iter().rev().map(Rule::to_string).collect()
+    }
+
+    /// The list that has these [`rules`](BlockList::rules), the newest first: Node's `fromJSON`.
+    ///
+    /// # Errors
+    /// Text that is no rule.
+    #[doc(alias = "fromJSON")]
+    pub fn from_rules<T: AsRef<str>>(rules: impl IntoIterator<Item = T>) -> Result<Self, Error> {
+        let mut rules = rules.into_iter().map(|text| Rule::parse(text.as_ref())).collect::<Result<Vec<_>, _>>()?;
+        rules.reverse();
+        Ok(BlockList { rules: Arc::new(rules) })
+    }
+
+    /// Takes rules of this address alone away. False if there is none; ranges and subnets that have it stay.
+    #[doc(alias = "removeAddress")]
+    pub fn remove_address(&mut self, address: IpAddr) -> bool {
+        self.remove(Rule::Address(address))
+    }
+
+    /// Takes this range away. False if there is no rule of just this range.
+    #[doc(alias = "removeRange")]
+    pub fn remove_range(&mut self, start: IpAddr, end: IpAddr) -> bool {
+        self.remove(Rule::Range(start, end))
+    }
+
+    /// Takes this subnet away. False if there is no rule of just this subnet.
+    #[doc(alias = "removeSubnet")]
+    pub fn remove_subnet(&mut self, net: IpAddr, prefix: u8) -> bool {
+        IpNet::new(net, prefix).is_ok_and(|subnet| self.remove(Rule::Subnet(subnet)))
+    }
+
+    /// How many rules there are.
+    #[doc(alias = "size")]
+    pub fn len(&self) -> usize {
+        self.rules.len()
+    }
+
+    /// Whether there is no rule.
+    pub fn is_empty(&self) -> bool {
+        self.rules.is_empty()
+    }
+
+    /// Takes all rules away.
+    pub fn clear(&mut self) {
+        self.rules = Arc::default();
+    }
+
+    fn add(&mut self, rule: Rule) {
+        Arc::make_mut(&mut self.rules).push(rule);
+    }
+
+    fn remove(&mut self, rule: Rule) -> bool {
+        let before = self.rules.len();
+        Arc::make_mut(&mut self.rules).retain(|other| *other != rule);
+        self.rules.len() < before
+    }
+}
+
+/// An address in each family that has it.
+struct Forms {
+    v4: Option<IpAddr>,
+    v6: IpAddr,
+}
+
+impl Forms {
+    fn of(address: IpAddr) -> Self {
+        match address.to_canonical() {
+            IpAddr::V4(v4) => Forms { v4: Some(v4.into()), v6: v4.to_ipv6_mapped().into() },
+            v6 => Forms { v4: None, v6 },
+        }
+    }
+}
+
+impl Rule {
+    fn has(&self, forms: &Forms) -> bool {
+        let is_v4 = match self {
+            Rule::Address(address) | Rule::Range(address, _) => address.is_ipv4(),
+            Rule::Subnet(subnet) => subnet.addr().is_ipv4(),
+        };
+        let Some(address) = (if is_v4 { forms.v4 } else { Some(forms.v6) }) else { return false };
+        match self {
+            Rule::Address(own) => address == *own,
+            Rule::Range(start, end) => (*start..=*end).contains(&address),
+            Rule::Subnet(subnet) => subnet.contains(&address),
+        }
+    }
+
+    fn parse(text: &str) -> Result<Self, Error> {
+        let wrong = || {
+            Error::invalid(format!(
+                "'{text}' is no rule: write 'Address: IPv4 ADDRESS', 'Range: IPv4 START-END' or 'Subnet: IPv4 ADDRESS/BITS'"
+            ))
+        };
+        let address = |text: &str| text.parse::<IpAddr>().map_err(|_| wrong());
+        let (kind, rest) = text.split_once(": ").ok_or_else(wrong)?;
+        let (family, rest) = rest.split_once(' ').ok_or_else(wrong)?;
+        let (rule, first) = match kind {
+            "Address" => (Rule::Address(address(rest)?), address(rest)?),
+            "Range" => {
+                let (start, end) = rest.split_once('-').ok_or_else(wrong)?;
+                let (start, end) = (address(start)?, address(end)?);
+                if start.is_ipv4() != end.is_ipv4() || start > end {
+                    return Err(wrong());
+                }
+                (Rule::Range(start, end), start)
+            }
+            "Subnet" => {
+                let subnet = subnet(rest)?;
+                (Rule::Subnet(subnet), subnet.addr())
+            }
+            _ => return Err(wrong()),
+        };
+        if family == family_of(first) { Ok(rule) } else { Err(wrong()) }
+    }
+}
+
+impl fmt::Display for Rule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Rule::Address(address) => write!(f, "Address: {} {address}", family_of(*address)),
+            Rule::Range(start, end) => write!(f, "Range: {} {start}-{end}", family_of(*start)),
+            Rule::Subnet(subnet) => write!(f, "Subnet: {} {subnet}", family_of(subnet.addr())),
+        }
+    }
+}
+
+fn family_of(address: IpAddr) -> &'static str {
+    if address.is_ipv4() { "IPv4" } else { "IPv6" }
+}
+
+fn subnet(text: &str) -> Result<IpNet, Error> {
+    text.parse().map_err(|_| Error::invalid(format!("'{text}' is no subnet: write ADDRESS/BITS, such as 10.0.0.0/8")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ip(text: &str) -> IpAddr {
+        text.parse().expect("an address")
+    }
+
+    #[test]
+    fn both_ends_of_a_range_are_in_it_and_all_of_a_subnet() {
+        let mut list = BlockList::new();
+        list.add_range(ip("10.0.0.5"), ip("10.0.0.7")).expect("a range");
+        list.add_subnet(ip("192.168.4.200"), 22).expect("a subnet");
+        list.add_cidr("fe80::/10").expect("a subnet");
+        for blocked in ["10.0.0.5", "10.0.0.6", "10.0.0.7", "192.168.4.0", "192.168.7.255", "fe80::1", "febf::"] {
+            assert!(list.check(ip(blocked)), "{blocked}");
+        }
+        for free in ["10.0.0.4", "10.0.0.8", "192.168.3.255", "192.168.8.0", "fec0::", "::1"] {
+            assert!(!list.check(ip(free)), "{free}");
+        }
+    }
+
+    #[test]
+    fn ipv4_and_what_is_mapped_from_it_are_one() {
+        let mut of_v4 = BlockList::new();
+        of_v4.add_address(ip("1.2.3.4"));
+        of_v4.add_cidr("5.0.0.0/8").expect("a subnet");
+        let mut of_v6 = BlockList::new();
+        of_v6.add_address(ip("::ffff:1.2.3.4"));
+        of_v6.add_range(ip("::ffff:5.0.0.0"), ip("::ffff:5.255.255.255")).expect("a range");
+        for list in [of_v4, of_v6] {
+            for blocked in ["1.2.3.4", "::ffff:1.2.3.4", "5.1.2.3", "::ffff:5.1.2.3"] {
+                assert!(list.check(ip(blocked)), "{list:?} {blocked}");
+            }
+            assert!(!list.check(ip("::1.2.3.4")) && !list.check(ip("6.0.0.0")));
+        }
+        let mut all = BlockList::new();
+        all.add_cidr("::ffff:0:0/96").expect("a subnet");
+        assert!(all.check(ip("8.8.8.8")) && !all.check(ip("::1")));
+    }
+
+    #[test]
+    fn what_is_no_rule_is_an_error() {
+        let mut list = BlockList::new();
+        assert!(list.add_range(ip("10.0.0.2"), ip("10.0.0.1")).is_err());
+        assert!(list.add_range(ip("10.0.0.2"), ip("::1")).is_err());
+        assert!(list.add_subnet(ip("10.0.0.0"), 33).is_err());
+        for text in ["10.0.0.0", "10.0.0.0/33", "::/129", "x/8", ""] {
+            assert!(list.add_cidr(text).is_err(), "{text}");
+        }
+        for text in ["", "Address: IPv4", "Address: IPv6 1.2.3.4", "Range: IPv4 2.0.0.0-1.0.0.0", "Net: IPv4 1.2.3.4"] {
+            assert!(BlockList::from_rules([text]).is_err(), "{text}");
+        }
+        assert!(list.is_empty());
+    }
+
+    #[test]
+    fn a_rule_that_is_removed_leaves_the_others_and_clones_alone() {
+        let mut list = BlockList::new();
+        list.add_address(ip("1.2.3.4"));
+        list.add_cidr("1.2.3.0/24").expect("a subnet");
+        let whole = list.clone();
+        assert!(!list.remove_address(ip("1.2.3.5")) && list.remove_address(ip("1.2.3.4")));
+        assert_eq!(list.rules(), ["Subnet: IPv4 1.2.3.0/24"]);
+        assert!(list.check(ip("1.2.3.4")), "the subnet has it still");
+        assert!(list.remove_subnet(ip("1.2.3.0"), 24) && list.is_empty());
+        assert_eq!(whole.len(), 2);
+    }
+}

@@ -1,0 +1,33 @@
+//! The sockets that systemd has made for this process, as its .socket file says (sd_listen_fds(3)).
+//!
+//! It says how many in `LISTEN_FDS`, and for whom in `LISTEN_PID`; what is for another process is not looked at. Both are
+//! taken out of the environment. Each has to be a stream socket that listens; the library looks at the latter.
+
+use std::os::fd::OwnedFd;
+
+use listenfd::ListenFd;
+
+use super::CannotStart;
+
+/// All of them, in their order. To be called once.
+pub fn sockets() -> Result<Vec<OwnedFd>, CannotStart> {
+    let mut passed = ListenFd::from_env();
+    let mut sockets = Vec::new();
+    for index in 0..passed.len() {
+        let socket = match passed.take_tcp_listener(index) {
+            Ok(listener) => listener.map(OwnedFd::from),
+            Err(_) => match passed.take_unix_listener(index) {
+                Ok(listener) => listener.map(OwnedFd::from),
+                Err(_) => {
+                    return Err(CannotStart(format!(
+                        "cannot listen on descriptor {} from systemd: it is no stream socket, so its .socket file has \
+                         to say ListenStream=",
+                        3 + index
+                    )));
+                }
+            },
+        };
+        sockets.extend(socket);
+    }
+    Ok(sockets)
+}

@@ -1,0 +1,65 @@
+//! Sockets that somebody else made: a listening one from a service manager, a connection from another library.
+//!
+//! They come as `OwnedFd`, or as whatever turns into one, std's listeners and streams among it; never as an integer, of
+//! which nobody knows who owns it. What is not meant is an `Err` at once, and the descriptor is closed.
+
+use std::os::fd::OwnedFd;
+
+use super::Net;
+use super::limits::Limits;
+use super::link::{Link, Setup};
+use super::options::SocketOptions;
+use crate::connection::Connection;
+use crate::error::{Error, Syscall};
+use crate::id::{ServerId, SocketId};
+use crate::kernel::Token;
+
+impl Net {
+    /// Listens on a socket that listens already, of TCP or of a Unix domain. `listening` follows on a tick.
+    ///
+    /// Its backlog, its mode and its path are as they were made, and the path is not removed at the close. The options
+    /// of accepted sockets are this server's.
+    ///
+    /// # Errors
+    /// A descriptor that is no stream socket or does not listen; a server that listens already; a kernel without
+    /// descriptors.
+    pub fn listen_fd(&mut self, id: ServerId, listener: impl Into<OwnedFd>) -> Result<(), Error> {
+        let inherit = self.server_that_may_listen(id)?.inherit;
+        let handle = self.kernel.adopt_listener(listener.into(), &inherit);
+        let handle = handle.map_err(|error| Error::system(&error, Syscall::Listen))?;
+        self.begin_listening(id, handle).map_err(|error| Error::system(&error, Syscall::Listen))
+    }
+
+    /// A socket that is connected already, of TCP or of a Unix domain. Reading begins at once, as with one that was
+    /// accepted; there is no `connect`.
+    ///
+    /// # Errors
+    /// A descriptor that is no stream socket or is not connected; an option out of its bounds; a kernel without
+    /// descriptors.
+    pub fn adopt_socket(&mut self, socket: impl Into<OwnedFd>, options: SocketOptions) -> Result<SocketId, Error> {
+        options.check()?;
+        let setup = Setup::of(&options);
+        let tuning = setup.as_ref().map(|setup| setup.tuning).unwrap_or_default();
+        let adopted = self.kernel.adopt_stream(socket.into(), &tuning);
+        let (handle, remote) = adopted.map_err(|error| Error::system(&error, Syscall::Connect))?;
+        let connection = Connection::accepted(options.high_water_mark as u32, options.allow_half_open, false);
+        let mut link = Link {
+            handle: Some(handle),
+            no_delay: options.no_delay,
+            keep_alive: options.keep_alive,
+            limits: Limits::new(options.output_limits),
+            setup,
+            ..Link::new(connection)
+        };
+        link.set_remote(remote);
+        link.set_options_at_connection(&mut *self.kernel, handle);
+        let id = self.sockets.insert_with(|_| link);
+        if let Err(error) = self.kernel.register(handle, Token::Socket(id)) {
+            self.kernel.close(handle);
+            self.sockets.remove(id);
+            return Err(Error::system(&error, Syscall::Register));
+        }
+        self.watch(id);
+        Ok(id)
+    }
+}
