@@ -78,14 +78,18 @@ impl Server {
         self.pause.is_some_and(|pause| pause.until == Some(entry))
     }
 
-    /// Whether it counts its connections right, and stands on the ready list as often as it says.
-    pub fn check(&self, connections: usize, listed: usize) -> Result<(), String> {
+    /// Whether it counts its connections right, stands on the ready list as often as it says, and will try again after a
+    /// pause. `has_alarm`: an entry of the timers stands for its end.
+    pub fn check(&self, connections: usize, listed: usize, has_alarm: bool) -> Result<(), String> {
         if self.connections != connections {
             return Err(format!("{connections} connections are there, {} are counted", self.connections));
         }
-        match listed == usize::from(self.listed) {
+        if listed != usize::from(self.listed) {
+            return Err(format!("it is on the ready list {listed} times"));
+        }
+        match self.pause.is_none() || self.listed || has_alarm {
             true => Ok(()),
-            false => Err(format!("it is on the ready list {listed} times")),
+            false => Err("it pauses, and nothing will wake it".to_owned()),
         }
     }
 

@@ -53,7 +53,7 @@ impl Net {
                 .and_then(|()| check_alarms(id, link, &alarms))
                 .map_err(|what| format!("{id:?}: {what}\n{link:?}"))?;
         }
-        self.check_servers()?;
+        self.check_servers(&alarms)?;
         self.check_user_timers(&alarms)?;
         self.check_pipes()?;
         self.check_segments()
@@ -77,7 +77,7 @@ impl Net {
         }
     }
 
-    fn check_servers(&self) -> Result<(), String> {
+    fn check_servers(&self, alarms: &BTreeSet<Alarm>) -> Result<(), String> {
         let mut connections: HashMap<ServerId, usize> = HashMap::new();
         for (_, link) in self.sockets.iter() {
             if let Some(server) = link.server.filter(|_| !link.connection.is_destroyed()) {
@@ -87,7 +87,7 @@ impl Net {
         for (id, server) in self.servers.iter() {
             let listed = self.ready.iter().filter(|token| **token == Token::Server(id)).count();
             server
-                .check(connections.get(&id).copied().unwrap_or(0), listed)
+                .check(connections.get(&id).copied().unwrap_or(0), listed, alarms.contains(&Alarm::Accept(id)))
                 .map_err(|what| format!("{id:?}: {what}\n{server:?}"))?;
         }
         Ok(())
