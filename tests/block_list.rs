@@ -16,6 +16,7 @@ fn list(cidr: &str) -> Option<BlockList> {
     Some(list)
 }
 
+// covers: later/server-blocklist
 #[test]
 fn a_blocked_client_is_closed_without_an_event_and_counted() {
     let mut world = World::new();
@@ -60,6 +61,7 @@ fn a_client_on_a_listener_for_both_families_is_seen_as_what_it_is() {
     assert_eq!(world.net.counters().blocked, 1);
 }
 
+// covers: later/blocklist
 #[test]
 fn a_blocked_address_is_not_connected_to() {
     let mut world = World::new();
@@ -78,6 +80,7 @@ fn a_blocked_address_is_not_connected_to() {
     assert_eq!(world.net.counters().accepted, 0);
 }
 
+// covers: later/blocklist
 #[test]
 fn of_two_addresses_the_one_that_is_not_blocked_is_tried() {
     if !has_ipv6() {

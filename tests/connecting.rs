@@ -58,7 +58,7 @@ fn an_end_while_connecting_does_not_swallow_the_error() {
     assert_eq!(world.state.of("C"), ["error ECONNREFUSED", "close(true)"]);
 }
 
-// covers: during-close
+// covers: during-close, x/connect-is-deferred
 #[test]
 fn addresses_can_be_asked_for_while_connecting_to_a_server_that_is_closing() {
     let mut world = World::new();
@@ -120,7 +120,7 @@ fn a_port_of_all_addresses_that_is_taken_is_taken() {
     assert_eq!(world.state.of("server"), ["listening"]);
 }
 
-// covers: better-error-messages-listen
+// covers: better-error-messages-listen, listen-error
 #[test]
 fn an_address_that_is_not_ours_is_told_with_the_port_and_the_call() {
     let elsewhere = SocketAddr::from(([1, 1, 1, 1], 1));

@@ -42,6 +42,7 @@ fn talk(world: &mut World, mut peer: impl Read + Write) {
     assert_eq!(world.state.of("S"), ["data hello", "end", "finish", "close(false)"]);
 }
 
+// covers: server-listen-handle
 #[test]
 fn a_listener_of_std_becomes_a_server() {
     let mut world = World::new();
@@ -52,6 +53,7 @@ fn a_listener_of_std_becomes_a_server() {
     talk(&mut world, TcpStream::connect(address).unwrap());
 }
 
+// covers: server-listen-handle
 #[test]
 fn a_unix_listener_becomes_a_server_and_its_path_stays() {
     let path = std::env::temp_dir().join(format!("tidegate-adopted-{}", std::process::id()));
@@ -66,6 +68,7 @@ fn a_unix_listener_becomes_a_server_and_its_path_stays() {
     std::fs::remove_file(path).unwrap();
 }
 
+// covers: socket-constructor
 #[test]
 fn a_connection_of_std_becomes_a_socket_that_reads_at_once() {
     let mut world = World::new();
@@ -76,6 +79,7 @@ fn a_connection_of_std_becomes_a_socket_that_reads_at_once() {
     let options = SocketOptions { no_delay: true, ..SocketOptions::default() };
     let id = world.adopt_socket(ours, options, |socket| watch(socket, "S", echo)).unwrap();
     assert_eq!(world.net.remote_address(id), Some(address));
+    assert!(world.net.is_readable(id) && world.net.is_writable(id));
     assert!(seen.nodelay().unwrap());
     drop(seen);
     talk(&mut world, peer);
@@ -111,6 +115,7 @@ fn what_was_adopted_can_connect_again() {
     assert_eq!(world.state.of("S"), events);
 }
 
+// covers: listen-fd0, server-listen-handle
 #[test]
 fn what_is_not_meant_is_an_error_in_words() {
     let mut world = World::new();
@@ -159,6 +164,7 @@ fn as_systemd(arguments: &str, socket: OwnedFd, pid: &str) -> std::process::Chil
     shell.spawn().unwrap()
 }
 
+// covers: listen-fd-server
 #[test]
 fn the_daemon_listens_on_what_systemd_has_passed() {
     for arguments in ["echo", "echo --listen systemd --listen 127.0.0.1:0"] {
@@ -174,6 +180,7 @@ fn the_daemon_listens_on_what_systemd_has_passed() {
     }
 }
 
+// covers: listen-fd-ebadf
 #[test]
 fn what_systemd_has_passed_wrongly_or_not_at_all_is_told() {
     let fails = |arguments, socket: OwnedFd, pid, words: &str| {

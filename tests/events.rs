@@ -28,6 +28,7 @@ fn paused_server() -> ServerOptions {
 
 // ---- connecting -----------------------------------------------------------------------------------------------------
 
+// covers: socket-connecting, local-address-port
 #[test]
 fn connect_tells_both_sides_and_each_knows_the_others_address() {
     let mut world = World::new();
@@ -35,7 +36,8 @@ fn connect_tells_both_sides_and_each_knows_the_others_address() {
         |socket, heard| {
             if let Heard::Accepted = heard {
                 assert_eq!(socket.ready_state(), ReadyState::Open);
-                assert!(socket.server().is_some());
+                let server = socket.server().unwrap();
+                assert_eq!(socket.local_address(), socket.net.server_address(server));
                 let port = socket.remote_address().unwrap().port() as usize;
                 socket.state.numbers.insert("client's port", port);
             }
@@ -81,6 +83,7 @@ fn the_remote_address_is_kept_until_closed_even_if_nobody_asked_before() {
     assert!(world.state.saw("C", "asked"));
 }
 
+// covers: seq/connect-handle-econnrefused
 #[test]
 fn a_refused_connection_is_an_error_with_the_address_then_close() {
     let mut world = World::new();
@@ -98,6 +101,7 @@ fn a_refused_connection_is_an_error_with_the_address_then_close() {
     assert_eq!(world.state.closed("C").reason, CloseReason::ConnectFailed);
 }
 
+// covers: x/connect-refused-pending-writes
 #[test]
 fn writes_that_waited_for_a_connection_that_never_came_fail_after_close() {
     let mut world = World::new();
@@ -133,6 +137,7 @@ fn what_is_written_while_connecting_goes_out_in_order_and_the_end_behind_it() {
     assert_eq!(world.state.of("C"), ["connect", "finish", "end", "close(false)"]);
 }
 
+// covers: write-cb-on-destroy-before-connect
 #[test]
 fn a_socket_destroyed_while_connecting_closes_without_connecting() {
     let mut world = World::new();
@@ -164,11 +169,17 @@ fn localhost_tries_127_0_0_1_and_then_the_other_family() {
     assert_eq!(world.state.of("C"), ["connect", "finish", "end", "close(false)"]);
 }
 
+// covers: seq/better-error-messages-port
 #[test]
 fn localhost_that_refuses_everywhere_is_one_error() {
     let mut world = World::new();
     let port = nobody().port();
-    world.client("C", Endpoint::Localhost(port), quiet);
+    world.client("C", Endpoint::Localhost(port), move |_, heard| {
+        if let Heard::Error(error) = heard {
+            let address = error.address().unwrap();
+            assert!(address.ip().is_loopback() && address.port() == port, "{error}");
+        }
+    });
     world.run_dry();
     assert_eq!(world.state.of("C"), ["error ECONNREFUSED", "close(true)"]);
 }
@@ -185,23 +196,27 @@ fn localhost_reaches_a_server_on_127_0_0_1() {
 
 // ---- the two ends ---------------------------------------------------------------------------------------------------
 
+// covers: tcp-wrap-connect
 #[test]
 fn who_is_ended_first_hears_end_finish_close_and_who_ends_first_finish_end_close() {
     let mut world = World::new();
     world.pair(quiet, |socket, heard| {
         if let Heard::Connect = heard {
+            assert!(socket.is_readable() && socket.is_writable());
             socket.end();
             assert_eq!(socket.ready_state(), ReadyState::ReadOnly);
             assert!(!socket.is_writable());
         }
     });
     world.until_closed(&["S", "C"]);
+    assert_eq!(world.state.of("server"), ["listening", "connection"]);
     assert_eq!(world.state.of("S"), ["end", "finish", "close(false)"]);
     assert_eq!(world.state.of("C"), ["connect", "finish", "end", "close(false)"]);
     assert_eq!(world.state.closed("S").reason, CloseReason::PeerEnded);
     assert_eq!(world.state.closed("C").reason, CloseReason::EndedHere);
 }
 
+// covers: writable, x/write-in-end-handler
 #[test]
 fn without_half_open_the_own_end_follows_on_a_tick_so_a_write_in_the_end_handler_still_goes_out() {
     let mut world = World::new();
@@ -209,7 +224,7 @@ fn without_half_open_the_own_end_follows_on_a_tick_so_a_write_in_the_end_handler
         |socket, heard| {
             if let Heard::End = heard {
                 assert_eq!(socket.ready_state(), ReadyState::WriteOnly);
-                assert!(!socket.is_readable());
+                assert!(!socket.is_readable() && socket.is_writable());
                 assert!(socket.write("last words"));
             }
         },
@@ -223,6 +238,7 @@ fn without_half_open_the_own_end_follows_on_a_tick_so_a_write_in_the_end_handler
     assert_eq!(world.state.of("C"), ["connect", "finish", "data last words", "end", "close(false)"]);
 }
 
+// covers: x/pending-writes-after-peer-fin
 #[test]
 fn without_half_open_pending_writes_are_flushed_before_the_own_end() {
     let mut world = World::new();
@@ -304,6 +320,7 @@ fn the_flag_matters_only_where_the_end_is_received() {
     assert_eq!(world.state.of("S"), ["end", "finish", "close(false)"], "the server has no half-open");
 }
 
+// covers: x/eof-while-paused-empty
 #[test]
 fn end_comes_to_a_paused_socket_if_nothing_is_kept_for_it() {
     let mut world = World::new();
@@ -411,26 +428,37 @@ fn counters_count_both_directions() {
     world.until_closed(&["S", "C"]);
 }
 
+// covers: x/pause-before-first-read
 #[test]
 fn a_socket_paused_before_it_connects_reads_not_one_byte_not_even_the_end() {
-    let mut world = World::new();
-    let (_, address) = world.sockets_called_s(ServerOptions::default(), |socket, heard| {
-        if let Heard::Accepted = heard {
-            socket.end_with("early");
-        }
-    });
-    let setup = |socket: &mut loops::View<'_>| {
-        socket.pause();
-        watch(socket, "C", quiet);
-    };
-    world.connect(address, setup).unwrap();
-    world.until_saw("S", "finish");
-    world.turn_for(ms(30));
-    assert_eq!(world.state.of("C"), ["connect"]);
-    assert_eq!(world.of("C").bytes_read(), 0);
-    world.of("C").resume();
-    world.until_closed(&["S", "C"]);
-    assert_eq!(world.state.of("C"), ["connect", "data early", "end", "finish", "close(false)"]);
+    for in_connect in [false, true] {
+        let mut world = World::new();
+        let (_, address) = world.sockets_called_s(ServerOptions::default(), |socket, heard| {
+            if let Heard::Accepted = heard {
+                socket.end_with("early");
+            }
+        });
+        let setup = |socket: &mut loops::View<'_>| {
+            if in_connect {
+                socket.on_connect(|socket| {
+                    socket.pause();
+                    watch(socket, "C", quiet); // a handler of `data` before would have begun to read
+                    socket.state.note("C", "connect");
+                });
+            } else {
+                socket.pause();
+                watch(socket, "C", quiet);
+            }
+        };
+        world.connect(address, setup).unwrap();
+        world.until_saw("S", "finish");
+        world.turn_for(ms(30));
+        assert_eq!(world.state.of("C"), ["connect"]);
+        assert_eq!(world.of("C").bytes_read(), 0);
+        world.of("C").resume();
+        world.until_closed(&["S", "C"]);
+        assert_eq!(world.state.of("C"), ["connect", "data early", "end", "finish", "close(false)"]);
+    }
 }
 
 #[test]
@@ -452,6 +480,7 @@ fn pause_on_connect_reads_not_one_byte_until_resume() {
     assert_eq!(world.state.of("S"), ["data early", "end", "finish", "close(false)"]);
 }
 
+// covers: x/paused-buffer-bound
 #[test]
 fn read_ahead_of_a_paused_socket_is_bounded_by_the_mark_and_one_read() {
     let mark = 1000;
@@ -472,7 +501,7 @@ fn read_ahead_of_a_paused_socket_is_bounded_by_the_mark_and_one_read() {
     world.turn_for(ms(50));
     let id = world.id("S");
     let read_ahead = world.net.read_ahead(id);
-    assert!((1..=mark - 1 + 65536).contains(&read_ahead), "{read_ahead} bytes read ahead");
+    assert!((mark..=mark - 1 + 65536).contains(&read_ahead), "{read_ahead} bytes read ahead");
     assert_eq!(world.net.bytes_read(id), read_ahead as u64);
     assert!(world.state.of("S").is_empty());
     world.of("S").resume();
@@ -482,6 +511,7 @@ fn read_ahead_of_a_paused_socket_is_bounded_by_the_mark_and_one_read() {
     assert!(world.state.data("S") == all, "nothing is lost and nothing is out of order");
 }
 
+// covers: x/paused-buffer-bound
 #[test]
 fn pausing_in_a_data_handler_holds_the_next_chunk_back() {
     let mut world = World::new();
@@ -613,11 +643,13 @@ fn catch_up_runs_on_a_silent_socket_behind_the_end_and_fails_with_a_destroy() {
 
 // ---- writing --------------------------------------------------------------------------------------------------------
 
+// covers: x/write-return-boundary, tcp-wrap-listen
 #[test]
 fn a_write_that_the_kernel_took_whole_leaves_nothing_and_its_callback_comes_on_a_tick() {
     let mut world = World::new();
     world.pair(quiet, |socket, heard| {
         if let Heard::Connect = heard {
+            assert_eq!(socket.buffer_size(), 0);
             assert!(socket.write_then("hello", told("C", "write")), "the kernel took it, whatever the mark");
             assert_eq!((socket.buffer_size(), socket.bytes_written()), (0, 5));
             assert!(!socket.state.saw("C", "write ok"), "never inside the call");
@@ -673,6 +705,7 @@ fn drain_comes_only_when_the_buffer_is_empty_and_only_if_a_write_returned_false(
     assert_eq!(world.state.of("C"), ["connect", "drain", "a ok", "b ok", "c ok", "tick"], "and no other drain");
 }
 
+// covers: x/write-return-boundary
 #[test]
 fn marks_of_0_and_1_are_true_when_flushed_and_false_while_anything_waits() {
     for mark in [0, 1] {
@@ -767,6 +800,7 @@ fn an_empty_write_has_its_callback_and_sends_nothing() {
     assert!(world.state.of("S").is_empty());
 }
 
+// covers: x/destroy-inflight
 #[test]
 fn bytes_written_of_a_destroyed_socket_keeps_what_was_handed_over_and_loses_what_was_queued() {
     let mut world = World::new();
@@ -825,6 +859,7 @@ fn a_reset_is_econnreset_for_the_other_side_and_no_error_here() {
     assert_eq!(world.state.closed("C").reason, CloseReason::PeerReset);
 }
 
+// covers: x/rst-while-paused-not-full
 #[test]
 fn a_reset_throws_read_ahead_away() {
     let mut world = World::new();
@@ -841,6 +876,7 @@ fn a_reset_throws_read_ahead_away() {
     assert_eq!(world.state.of("S"), ["error ECONNRESET", "close(true)"]);
 }
 
+// covers: x/write-to-closed-peer
 #[test]
 fn a_write_to_a_peer_that_is_gone_fails_with_epipe_callbacks_first() {
     let mut world = World::new();
@@ -879,27 +915,31 @@ fn a_write_after_the_peers_end_without_half_open_is_epipe_too() {
     assert_eq!(world.state.of("S"), ["end", "cb EPIPE", "error EPIPE", "big ECANCELED", "close(true)"]);
 }
 
+// covers: x/write-after-own-end
 #[test]
 fn a_write_after_the_own_end_destroys_with_an_error_of_its_own() {
     let mut world = World::new();
     world.pair(quiet, |socket, heard| {
         if let Heard::Connect = heard {
-            socket.end();
-            assert!(!socket.write_then("x", told("C", "cb")));
+            socket.end_with("x");
+            assert!(!socket.write_then("y", told("C", "cb")));
             assert!(socket.is_destroyed());
         }
     });
-    world.until_closed(&["C"]);
+    world.until_closed(&["S", "C"]);
+    assert_eq!(world.state.of("S"), ["data x", "end", "finish", "close(false)"]);
     let code = "ERR_STREAM_WRITE_AFTER_END";
     assert_eq!(world.state.of("C"), ["connect", &format!("cb {code}"), &format!("error {code}"), "close(true)"]);
     assert_eq!(world.state.closed("C").reason, CloseReason::Error);
 }
 
+// covers: socket-destroy-send
 #[test]
 fn a_write_after_destroy_has_only_its_callback() {
     let mut world = World::new();
     world.pair(quiet, |socket, heard| {
         if let Heard::Connect = heard {
+            socket.destroy();
             socket.destroy();
             assert!(!socket.write_then("x", told("C", "cb")));
             assert!(!socket.write("y"));
@@ -909,6 +949,7 @@ fn a_write_after_destroy_has_only_its_callback() {
     assert_eq!(world.state.of("C"), ["connect", "cb ERR_STREAM_DESTROYED", "close(false)"]);
 }
 
+// covers: x/write-never-connected
 #[test]
 fn a_write_on_a_socket_that_never_connected_is_err_socket_closed() {
     let mut world = World::new();

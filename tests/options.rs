@@ -37,6 +37,7 @@ fn server() -> ServerOptions {
 
 // ---- what the system is told ------------------------------------------------------------------------------------------
 
+// covers: later/socket-tos (setTypeOfService), later/setkeepalive-options
 #[test]
 fn options_of_a_socket_reach_the_system() {
     let mut world = World::new();
@@ -115,6 +116,7 @@ fn an_accepted_socket_has_its_listeners_options() {
     }
 }
 
+// covers: later/socket-tos (setTypeOfService)
 #[test]
 fn a_type_of_service_is_remembered_until_there_is_a_connection() {
     let mut world = World::new();
@@ -130,6 +132,7 @@ fn a_type_of_service_is_remembered_until_there_is_a_connection() {
 
 // ---- where from, where to -----------------------------------------------------------------------------------------------
 
+// covers: seq/localport
 #[test]
 fn a_socket_connects_from_the_address_and_the_port_that_it_is_told() {
     let mut world = World::new();
@@ -186,16 +189,20 @@ fn a_local_address_chooses_the_family() {
     }
 }
 
+// covers: later/reuseport
 #[test]
 fn one_port_is_shared_by_those_who_agree_to() {
     let mut world = World::new();
     let shared = ServerOptions { reuse_port: true, ..server() };
-    let (_, address) = world.serve_on("127.0.0.1:0", shared.clone(), |_| {});
-    let second = world.listen_with(shared, address, |_| {}).unwrap();
-    assert_eq!(world.net.server_address(second), Some(address));
-    assert_eq!(world.listen(address, |_| {}).unwrap_err().code().name(), "EADDRINUSE");
+    for on in ["127.0.0.1:0", ":0"] {
+        let (_, address) = world.serve_on(on, shared.clone(), |_| {});
+        let second = world.listen_with(shared.clone(), address, |_| {}).unwrap();
+        assert_eq!(world.net.server_address(second), Some(address));
+        assert_eq!(world.listen(address, |_| {}).unwrap_err().code().name(), "EADDRINUSE");
+    }
 }
 
+// covers: listen-ipv6only
 #[test]
 fn ipv6_only_leaves_the_port_of_the_other_family_free() {
     if !has_ipv6() {
@@ -208,9 +215,10 @@ fn ipv6_only_leaves_the_port_of_the_other_family_free() {
         let (six, address) = world.serve_on(0, only.clone(), |_| {});
         assert!(address.is_ipv6());
         assert!(TcpStream::connect((Ipv6Addr::LOCALHOST, address.port())).is_ok());
+        let refused = TcpStream::connect((Ipv4Addr::LOCALHOST, address.port())).is_err();
         let four = world.listen((Ipv4Addr::UNSPECIFIED, address.port()), |_| {});
         world.net.close_server(six);
-        four.ok()
+        four.ok().map(|_| assert!(refused, "nobody listened there"))
     });
     assert!(both.is_some(), "no port is free in both");
     // Without it, an address that IPv4 is mapped to is one like any other.

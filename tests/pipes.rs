@@ -70,6 +70,7 @@ impl Bench {
     }
 }
 
+// covers: stream/pipe-cleanup
 #[test]
 fn a_pipe_carries_bytes_and_the_end() {
     let mut bench = Bench::new(ServerOptions::default());
@@ -83,6 +84,8 @@ fn a_pipe_carries_bytes_and_the_end() {
     bench.world.until_closed(&["a"]);
     assert_eq!(bench.world.state.of("a"), ["end", "finish", "close(false)"]);
     assert_eq!(bench.world.state.of("b"), ["finish"], "b is still read from");
+    let a = bench.world.id("a");
+    assert!(bench.world.net.piped_to(a).is_empty());
 }
 
 #[test]
@@ -237,6 +240,7 @@ fn of_two_pipes_the_other_flows_on_after_an_unpipe() {
     assert_eq!(bench.world.read_raw(&b, 1), b"");
 }
 
+// covers: stream/pipe-same-destination-twice
 #[test]
 fn the_same_destination_twice_gets_everything_twice() {
     let mut bench = Bench::new(ServerOptions::default());
@@ -248,8 +252,11 @@ fn the_same_destination_twice_gets_everything_twice() {
     bench.unpipe("a", "b");
     a.write_all(b"ho").unwrap();
     assert_eq!(bench.world.read_raw(&b, 2), b"ho");
+    bench.unpipe("a", "b");
+    assert!(bench.world.of("a").is_paused());
 }
 
+// covers: x/pipe-dest-destroyed
 #[test]
 fn a_destination_that_closes_is_let_go_and_the_source_paused_not_destroyed() {
     let mut bench = Bench::new(ServerOptions::default());
@@ -266,6 +273,7 @@ fn a_destination_that_closes_is_let_go_and_the_source_paused_not_destroyed() {
     bench.world.of("a").resume();
 }
 
+// covers: stream/pipe-error-handling, stream2/pipe-error-handling, stream2/pipe-error-once-listener
 #[test]
 fn a_destination_that_breaks_is_let_go_too() {
     let mut bench = Bench::new(ServerOptions::default());
@@ -282,6 +290,7 @@ fn a_destination_that_breaks_is_let_go_too() {
     assert!(bench.world.of("a").is_paused());
 }
 
+// covers: stream2/finish-pipe
 #[test]
 fn a_destination_that_ends_by_itself_is_let_go_at_its_finish() {
     let mut bench = Bench::new(ServerOptions::default());
@@ -308,6 +317,7 @@ fn a_source_that_is_destroyed_neither_ends_nor_destroys_the_destination() {
     assert_eq!(bench.world.read_raw(&b, 10), b"still here");
 }
 
+// covers: stream/pipe-after-end
 #[test]
 fn a_pipe_made_after_the_end_ends_its_destination_on_a_tick() {
     let mut bench = Bench::half_open();

@@ -219,7 +219,7 @@ fn a_reset_of_a_connection_closes_here_and_breaks_the_read_there() {
     assert_eq!(world.state.of("S"), ["error ECONNRESET", "close(true)"]);
 }
 
-// covers: connect-reset-after-destroy
+// covers: connect-reset-after-destroy, socket-reset-send
 #[test]
 fn a_write_behind_a_reset_and_a_destroy_fails_alone_and_the_reset_stands() {
     let mut world = World::new();

@@ -48,6 +48,7 @@ fn a_server_that_cannot_listen_is_an_err_with_the_address_and_no_event() {
     assert_eq!(world.state.of("server"), ["listening"], "the other one is not concerned");
 }
 
+// covers: server-call-listen-multiple-times, server-try-ports
 #[test]
 fn a_server_that_could_not_listen_may_try_again() {
     let mut world = World::new();
@@ -65,6 +66,7 @@ fn a_server_that_could_not_listen_may_try_again() {
     assert_eq!(world.state.of("second"), ["listening"]);
 }
 
+// covers: server-listen-options
 #[test]
 fn text_that_is_no_address_is_an_err_that_says_why() {
     let mut world = World::new();
@@ -88,6 +90,7 @@ fn text_that_is_no_address_is_an_err_that_says_why() {
     assert_eq!(world.net.sockets(), 0);
 }
 
+// covers: server-listen-options, seq/server-address
 #[test]
 fn a_port_alone_is_every_address_of_both_families() {
     let mut world = World::new();
@@ -122,16 +125,20 @@ fn an_address_of_one_family_is_that_family_only() {
 
 // ---- closing --------------------------------------------------------------------------------------------------------
 
+// covers: listen-close-server, later/server-close-before-calling-lookup-callback
 #[test]
 fn a_server_closed_in_the_turn_in_which_it_listens_tells_close_and_never_listening() {
-    let mut world = World::new();
-    let (server, _) = world.serve(options(), |_| {});
-    world.net.close_server(server);
-    assert_eq!(world.net.server_address(server), None);
-    world.turn_for(ms(10));
-    assert_eq!(world.state.of("server"), ["close"]);
+    for on in ["127.0.0.1:0", "localhost:0"] {
+        let mut world = World::new();
+        let (server, _) = world.serve_on(on, options(), |_| {});
+        world.net.close_server(server);
+        assert_eq!(world.net.server_address(server), None);
+        world.run_dry();
+        assert_eq!(world.state.of("server"), ["close"]);
+    }
 }
 
+// covers: server-call-listen-multiple-times, server-listen-remove-callback
 #[test]
 fn a_server_may_listen_again_after_close() {
     let mut world = World::new();
@@ -146,6 +153,7 @@ fn a_server_may_listen_again_after_close() {
     world.until_saw("server", "connection");
 }
 
+// covers: x/close-never-listened
 #[test]
 fn every_close_of_a_server_without_connections_tells_another() {
     let mut world = World::new();
@@ -159,6 +167,7 @@ fn every_close_of_a_server_without_connections_tells_another() {
     assert_eq!(world.state.of("server"), ["listening", "close", "close", "close"]);
 }
 
+// covers: x/close-never-listened
 #[test]
 fn a_server_that_never_listened_tells_its_close_too() {
     let mut world = World::new();
@@ -169,6 +178,7 @@ fn a_server_that_never_listened_tells_its_close_too() {
     assert_eq!(world.state.of("server"), ["close"]);
 }
 
+// covers: x/server-close-before-socket-close
 #[test]
 fn a_server_closes_once_when_its_last_connection_is_destroyed_and_before_that_ones_own_close() {
     let mut world = World::new();
@@ -249,6 +259,7 @@ fn close_all_ends_everything() {
 
 // ---- how many -------------------------------------------------------------------------------------------------------
 
+// covers: server-drop-connections, x/dropped-client
 #[test]
 fn one_too_many_is_dropped_with_both_addresses_and_sees_a_connection_that_ends() {
     let mut world = World::new();
@@ -390,11 +401,13 @@ fn a_connection_handler_can_be_replaced_while_it_runs() {
     assert_eq!(world.state.of("server"), ["listening", "connection", "another", "another"]);
 }
 
+// covers: listening
 #[test]
 fn the_handlers_of_a_server_are_told_which_server_it_is() {
     let mut world = World::new();
     let id = world.event_loop().new_server(options(), |_| {}).unwrap();
     let mut server = world.server(id).unwrap();
+    assert!(!server.is_listening());
     server.on_listening(move |server| {
         assert_eq!(server.id(), id);
         assert!(server.is_listening());

@@ -152,6 +152,7 @@ fn nothing_keeps_nothing_running() {
     World::new().run_dry();
 }
 
+// covers: server-unref
 #[test]
 fn a_listening_server_keeps_the_loop_running_unless_it_is_unreferenced() {
     let mut world = World::new();
@@ -179,6 +180,7 @@ fn an_unreferenced_server_still_serves_while_something_else_runs() {
     assert!(world.net.is_listening(server));
 }
 
+// covers: x/loop-liveness
 #[test]
 fn a_reading_socket_keeps_the_loop_running_unless_it_is_unreferenced() {
     let mut world = World::new();
@@ -193,6 +195,7 @@ fn a_reading_socket_keeps_the_loop_running_unless_it_is_unreferenced() {
     assert_eq!(world.of("C").ready_state().name(), "open");
 }
 
+// covers: x/loop-liveness
 #[test]
 fn a_socket_that_reads_nothing_and_owes_nothing_keeps_nothing_running() {
     let mut world = World::new();
@@ -205,6 +208,7 @@ fn a_socket_that_reads_nothing_and_owes_nothing_keeps_nothing_running() {
     assert_eq!(world.net.sockets(), 1, "it is there, and paused");
 }
 
+// covers: x/loop-liveness
 #[test]
 fn a_half_open_socket_behind_the_peers_end_keeps_nothing_running_until_it_writes() {
     let mut world = World::new();
@@ -247,6 +251,7 @@ fn an_unreferenced_timer_still_comes_while_something_else_runs() {
     assert_eq!(world.state.of("timer"), ["unreferenced", "referenced"]);
 }
 
+// covers: timeout-no-handle
 #[test]
 fn the_idle_clock_of_a_socket_keeps_nothing_running() {
     let mut world = World::new();
@@ -286,6 +291,7 @@ fn idle_pair(period: Duration) -> World {
     world
 }
 
+// covers: x/timeout-once
 #[test]
 fn timeout_comes_once_for_each_idle_period_and_does_nothing_else() {
     let mut world = idle_pair(ms(20));
@@ -346,6 +352,7 @@ fn a_pause_neither_stops_it_nor_puts_it_off_and_what_is_read_meanwhile_does() {
     assert_eq!(world.of("C").bytes_read(), 4);
 }
 
+// covers: x/timeout-stalled-write
 #[test]
 fn a_write_that_stalls_altogether_is_told_after_twice_the_time() {
     let period = ms(50);
@@ -365,6 +372,7 @@ fn a_write_that_stalls_altogether_is_told_after_twice_the_time() {
     assert_eq!(world.state.of("S"), ["timeout"]);
 }
 
+// covers: timeout-no-handle
 #[test]
 fn it_runs_without_a_connection_and_survives_one_side_ending_but_not_destroy() {
     let mut world = World::new();

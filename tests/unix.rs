@@ -70,6 +70,7 @@ fn mode_of(path: &Path) -> u32 {
 
 // ---- events and bytes -----------------------------------------------------------------------------------------------
 
+// covers: pipe-address
 #[test]
 fn an_echo_over_a_path_has_the_events_of_tcp() {
     let (folder, mut world) = (Folder::new(), World::new());
@@ -208,6 +209,7 @@ fn an_abstract_name_goes_with_its_socket() {
 
 // ---- errors -----------------------------------------------------------------------------------------------------------
 
+// covers: pipe-connect-errors, later/pipe-with-long-path
 #[test]
 fn what_is_wrong_with_a_path_is_told_with_the_path() {
     let (folder, mut world) = (Folder::new(), World::new());
@@ -219,6 +221,12 @@ fn what_is_wrong_with_a_path_is_told_with_the_path() {
     });
     fs::write(folder.path("file"), "no socket").unwrap();
     world.client("file", folder.endpoint("file"), quiet);
+    // Who is root may open what nobody may.
+    let expected = if fs::metadata("/proc/self").is_ok_and(|ours| ours.uid() == 0) { "connect" } else { "error EACCES" };
+    let _listener = UnixListener::bind(folder.path("closed")).unwrap();
+    fs::set_permissions(folder.path("closed"), fs::Permissions::from_mode(0)).unwrap();
+    world.client("closed", folder.endpoint("closed"), quiet);
+    world.until_saw("closed", expected);
     world.until_closed(&["nowhere", "file"]);
     assert_eq!(world.state.of("nowhere"), ["error ENOENT", "close(true)"]);
     assert_eq!(world.state.of("file"), ["error ECONNREFUSED", "close(true)"]);
@@ -226,22 +234,35 @@ fn what_is_wrong_with_a_path_is_told_with_the_path() {
 
     let error = world.listen(folder.endpoint("no/folder"), |_| {}).unwrap_err();
     assert_eq!((error.code().name(), error.syscall()), ("ENOENT", Some(Syscall::Listen)));
-    let long = format!("unix:/{}", "x".repeat(120));
-    assert!(world.listen(long.as_str(), |_| {}).unwrap_err().to_string().contains("has at most"));
-    assert!(world.connect(long.as_str(), |_| {}).is_err());
+    for length in [120, 10_000] {
+        let long = format!("unix:/{}", "x".repeat(length));
+        assert!(world.listen(long.as_str(), |_| {}).unwrap_err().to_string().contains("has at most"));
+        assert!(world.connect(long.as_str(), |_| {}).is_err());
+    }
 }
 
 // ---- the file -----------------------------------------------------------------------------------------------------------
 
+// covers: server-listen-path, x/unix-stale-file
 #[test]
 fn a_file_has_its_mode_and_goes_with_its_server() {
     let (folder, mut world) = (Folder::new(), World::new());
-    let access = SocketAccess { mode: Some(0o620), ..SocketAccess::default() };
-    let options = ServerOptions { access, ..ServerOptions::default() };
-    let server = world.listen_with(options, folder.endpoint("s"), |_| {}).unwrap();
+    let with_mode = |mode| {
+        let access = SocketAccess { mode: Some(mode), ..SocketAccess::default() };
+        ServerOptions { access, ..ServerOptions::default() }
+    };
+    let everybodys = world.listen_with(with_mode(0o666), folder.endpoint("everybody's"), |_| {}).unwrap();
+    assert_eq!(mode_of(&folder.path("everybody's")), 0o666);
+    world.net.close_server(everybodys);
+    let server = world.listen_with(with_mode(0o620), folder.endpoint("s"), |_| {}).unwrap();
     assert_eq!(mode_of(&folder.path("s")), 0o620);
     world.net.close_server(server);
     assert!(!folder.path("s").exists());
+
+    // Otherwise it has what the umask leaves, as what std makes has.
+    let _std = UnixListener::bind(folder.path("std's")).unwrap();
+    world.listen(folder.endpoint("plain"), |_| {}).unwrap();
+    assert_eq!(mode_of(&folder.path("plain")), mode_of(&folder.path("std's")));
 
     // It is a server like any other: it can listen again, and a loop that is dropped leaves nothing behind.
     world.net.listen(server, folder.endpoint("s")).unwrap();
@@ -274,6 +295,7 @@ fn a_mode_out_of_its_bounds_is_an_error() {
     assert_eq!(error.to_string(), "mode 0o1777 of a Unix socket: it is at most 0o777");
 }
 
+// covers: x/unix-stale-file
 #[test]
 fn a_path_that_a_killed_server_left_is_taken_over() {
     let (folder, mut world) = (Folder::new(), World::new());
@@ -285,12 +307,14 @@ fn a_path_that_a_killed_server_left_is_taken_over() {
     assert!(!world.state.closed("C").had_error);
 }
 
+// covers: server-listen-path, x/unix-stale-file
 #[test]
 fn what_is_in_use_or_no_socket_is_never_removed() {
     let (folder, mut world) = (Folder::new(), World::new());
     let in_use = |world: &mut World, name| {
         let error = world.listen(folder.endpoint(name), |_| {}).unwrap_err();
         assert_eq!(error.code().name(), "EADDRINUSE");
+        assert!(error.to_string().starts_with("listen EADDRINUSE: address already in use "), "{error}");
         assert_eq!(error.unix_address().unwrap().as_path(), Some(&*folder.path(name)));
         assert!(folder.path(name).exists());
     };
@@ -319,6 +343,7 @@ fn a_file_that_has_come_in_the_place_of_ours_is_not_removed() {
 
 // ---- dropped, simulated -----------------------------------------------------------------------------------------------
 
+// covers: x/dropped-client
 #[test]
 fn one_too_many_is_dropped_without_an_address() {
     let (folder, mut world) = (Folder::new(), World::new());
