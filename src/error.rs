@@ -22,13 +22,20 @@ use crate::address::{Address, UnixAddress};
 pub struct Error {
     code: Code,
     syscall: Option<Syscall>,
-    address: Option<Box<Address>>,
+    ends: Option<Box<Ends>>,
     detail: Option<Box<str>>,
+}
+
+/// Where a call went, and where from if that was asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Ends {
+    address: Address,
+    local: Option<SocketAddr>,
 }
 
 impl Error {
     pub(crate) fn new(code: Code) -> Self {
-        Error { code, syscall: None, address: None, detail: None }
+        Error { code, syscall: None, ends: None, detail: None }
     }
 
     /// A wrong argument. `detail` names the value, the bound and the way out.
@@ -51,7 +58,15 @@ impl Error {
     }
 
     pub(crate) fn at(self, address: impl Into<Address>) -> Self {
-        Error { address: Some(Box::new(address.into())), ..self }
+        Error { ends: Some(Box::new(Ends { address: address.into(), local: None })), ..self }
+    }
+
+    /// The local end that the call was to have, where the address is known already.
+    pub(crate) fn with_local(mut self, local: SocketAddr) -> Self {
+        if let Some(ends) = &mut self.ends {
+            ends.local = Some(local);
+        }
+        self
     }
 
     /// As [`Error::system`], for a file: `open ENOENT: no such file or directory 'greeting.txt'`.
@@ -67,7 +82,7 @@ impl Error {
 
     /// As [`Error::at`], unless it has an address already.
     pub(crate) fn or_at(self, address: impl Into<Address>) -> Self {
-        if self.address.is_some() { self } else { self.at(address) }
+        if self.ends.is_some() { self } else { self.at(address) }
     }
 
     fn from_io(error: &io::Error) -> Self {
@@ -91,17 +106,24 @@ impl Error {
 
     /// The address that the failed call was about, if it is one of TCP.
     pub fn address(&self) -> Option<SocketAddr> {
-        self.address.as_deref()?.ip()
+        self.ends.as_deref()?.address.ip()
+    }
+
+    /// The local end of a connection that failed, if an address or a port was asked for
+    /// ([`SocketOptions::local_port`](crate::SocketOptions::local_port)).
+    pub fn local_address(&self) -> Option<SocketAddr> {
+        self.ends.as_deref()?.local
     }
 
     /// The address that the failed call was about, if it is that of a Unix socket.
     pub fn unix_address(&self) -> Option<UnixAddress> {
-        self.address.as_deref()?.unix()
+        self.ends.as_deref()?.address.unix()
     }
 }
 
 impl fmt::Display for Error {
-    /// The call, the code, the system's words and the address: `listen EADDRINUSE: address already in use 127.0.0.1:8080`.
+    /// The call, the code, the system's words and the address: `listen EADDRINUSE: address already in use 127.0.0.1:8080`;
+    /// behind it the local end, if there is one to tell: ` - Local (127.0.0.1:9090)`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(syscall) = self.syscall {
             write!(f, "{syscall} ")?;
@@ -111,10 +133,9 @@ impl fmt::Display for Error {
             (None, Code::Os(number)) => write!(f, "{}: {}", self.code.name(), describe(number))?,
             (None, code) => f.write_str(code.meaning())?,
         }
-        match &self.address {
-            Some(address) => write!(f, " {address}"),
-            None => Ok(()),
-        }
+        let Some(ends) = &self.ends else { return Ok(()) };
+        write!(f, " {}", ends.address)?;
+        ends.local.map_or(Ok(()), |local| write!(f, " - Local ({local})"))
     }
 }
 

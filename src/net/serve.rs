@@ -264,7 +264,13 @@ impl Net {
     fn connect_failed(&mut self, id: SocketId, error: Error) {
         let Some(link) = self.sockets.get_mut(id) else { return };
         let Some(mut to) = link.connecting_to.take() else { return };
-        let error = error.or_at(to.first);
+        let mut error = error.or_at(to.first);
+        let local = link.setup.as_ref().and_then(|setup| setup.to_connect(to.first).local);
+        if let Some(local) = local
+            && error.syscall() == Some(Syscall::Connect)
+        {
+            error = error.with_local(local);
+        }
         if let Some(second) = to.second.take() {
             if let Some(handle) = link.handle.take() {
                 self.kernel.close(handle);
