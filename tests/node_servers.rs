@@ -393,6 +393,7 @@ fn a_refused_connection_tells_where_it_was_to_come_from() {
 // ---- other processes ------------------------------------------------------------------------------------------------
 
 // covers: listen-after-destroying-stdin
+#[cfg(feature = "cli")]
 #[test]
 fn a_server_whose_program_has_no_standard_input_serves() {
     use std::process::{Command, Stdio};
@@ -415,6 +416,7 @@ fn a_server_whose_program_has_no_standard_input_serves() {
 
 /// The daemon in the background of a shell that has ended: on the listener that the shell was given, with the shell's
 /// standard streams or without. Its process.
+#[cfg(feature = "cli")]
 fn left_behind(listener: TcpListener, streams: &str) -> rustix::process::Pid {
     use std::process::{Command, Stdio};
     // In the background a shell takes the standard input away, so the listener is another descriptor by then.
@@ -434,6 +436,7 @@ fn left_behind(listener: TcpListener, streams: &str) -> rustix::process::Pid {
 }
 
 // covers: listen-fd-detached, listen-fd-detached-inherit
+#[cfg(feature = "cli")]
 #[test]
 fn a_child_serves_on_its_parents_listener_when_the_parent_is_gone() {
     for streams in [">/dev/null 2>&1", ""] {

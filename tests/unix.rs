@@ -222,7 +222,8 @@ fn what_is_wrong_with_a_path_is_told_with_the_path() {
     fs::write(folder.path("file"), "no socket").unwrap();
     world.client("file", folder.endpoint("file"), quiet);
     // Who is root may open what nobody may.
-    let expected = if fs::metadata("/proc/self").is_ok_and(|ours| ours.uid() == 0) { "connect" } else { "error EACCES" };
+    let expected =
+        if fs::metadata("/proc/self").is_ok_and(|ours| ours.uid() == 0) { "connect" } else { "error EACCES" };
     let _listener = UnixListener::bind(folder.path("closed")).unwrap();
     fs::set_permissions(folder.path("closed"), fs::Permissions::from_mode(0)).unwrap();
     world.client("closed", folder.endpoint("closed"), quiet);
