@@ -98,3 +98,70 @@ fn the_address_of_a_listening_socket_is_no_local_end_for_a_client() {
     assert_eq!(world.state.of("C"), ["error EADDRINUSE", "close(true)"]);
     assert!(!world.state.saw("server", "connection"));
 }
+
+// covers: pipe-stream
+#[test]
+fn there_and_back_over_a_path_and_again_over_the_same() {
+    let place = Place::new("again");
+    for _ in 0..2 {
+        let mut world = World::new();
+        let accept = |socket: &mut loops::View<'_>| {
+            loops::watch(socket, "S", |socket, heard| match heard {
+                Heard::Data(chunk) => {
+                    assert_eq!(chunk, b"PING");
+                    socket.write("PONG");
+                }
+                Heard::Close(_) => socket.net.close_servers(),
+                _ => {}
+            });
+        };
+        let server = world.listen(place.endpoint(), accept).unwrap();
+        world.watch_server(server, "server");
+        world.client("C", place.endpoint(), |socket, heard| match heard {
+            Heard::Connect => {
+                socket.write("PING");
+            }
+            Heard::Data(_) => socket.destroy(),
+            _ => {}
+        });
+        world.run_dry();
+        assert_eq!(world.state.of("C"), ["connect", "data PONG", "close(false)"]);
+        assert_eq!(world.state.of("S"), ["data PING", "end", "finish", "close(false)"]);
+        assert_eq!(world.state.of("server"), ["listening", "close"]);
+    }
+}
+
+// covers: pipe-unref
+#[test]
+fn a_server_on_a_path_that_is_not_referenced_keeps_nothing_running() {
+    let place = Place::new("unreferenced");
+    let mut world = World::new();
+    let server = world.listen(place.endpoint(), |_| {}).unwrap();
+    world.net.set_server_ref(server, false);
+    world.run_dry();
+    assert!(world.net.is_listening(server));
+}
+
+// covers: pipe-writev
+#[test]
+fn corked_writes_are_one_on_a_path_too() {
+    let place = Place::new("corked");
+    let mut world = World::new();
+    let accept = |socket: &mut loops::View<'_>| {
+        socket.cork();
+        socket.write("pi");
+        socket.write("ng");
+        socket.end();
+        socket.net.close_servers();
+    };
+    world.listen(place.endpoint(), accept).unwrap();
+    world.client("C", place.endpoint(), |socket, heard| {
+        if let Heard::Data(chunk) = heard {
+            assert_eq!(chunk, b"ping");
+            socket.state.add("chunks", 1);
+        }
+    });
+    world.run_dry();
+    assert_eq!(world.state.number("chunks"), 1);
+    assert_eq!(world.state.of("C"), ["connect", "data ping", "end", "finish", "close(false)"]);
+}
