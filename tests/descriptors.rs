@@ -196,6 +196,19 @@ fn what_systemd_has_passed_wrongly_or_not_at_all_is_told() {
     fails("echo", fresh.into(), "$$", "does not listen");
 }
 
+// covers: listen-fd-ebadf
+#[test]
+fn a_descriptor_that_is_closed_or_standard_error_is_no_listener() {
+    for third in ["3<&-", "3>&2"] {
+        let script = format!(r#"exec {third}; LISTEN_FDS=1 LISTEN_PID=$$ exec "$0" echo"#);
+        let mut shell = std::process::Command::new("/bin/sh");
+        let output = shell.args(["-c", &script, env!("CARGO_BIN_EXE_tidegate")]).output().unwrap();
+        assert_eq!(output.status.code(), Some(1), "{third}");
+        let log = String::from_utf8(output.stderr).unwrap();
+        assert!(log.contains("cannot listen on descriptor 3 from systemd: it is no stream socket"), "{log}");
+    }
+}
+
 #[test]
 fn a_server_that_listens_adopts_nothing_more() {
     let mut world = World::new();

@@ -225,7 +225,7 @@ fn what_is_wrong_with_a_path_is_told_with_the_path() {
     let expected =
         if fs::metadata("/proc/self").is_ok_and(|ours| ours.uid() == 0) { "connect" } else { "error EACCES" };
     let _listener = UnixListener::bind(folder.path("closed")).unwrap();
-    fs::set_permissions(folder.path("closed"), fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(folder.path("closed"), fs::Permissions::from_mode(0o000)).unwrap();
     world.client("closed", folder.endpoint("closed"), quiet);
     world.until_saw("closed", expected);
     world.until_closed(&["nowhere", "file"]);
