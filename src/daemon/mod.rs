@@ -11,11 +11,11 @@ mod systemd;
 
 use std::fmt;
 use std::net::{Ipv6Addr, SocketAddr};
-use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 use tidegate::{Code, Endpoint, Error, EventLoop, PeerCred, ServerId, ServerOptions, Socket};
 
+use self::systemd::Passed;
 use crate::cli::{Common, DEFAULT_LISTEN, Listen};
 
 /// Why the daemon did not start, in one line.
@@ -53,6 +53,9 @@ fn listen<S: 'static>(
             Place::At(endpoint) => event_loop
                 .listen_with(options.clone(), endpoint, connection())
                 .map_err(|error| cannot_listen(&endpoint, &error))?,
+            #[cfg(not(unix))]
+            Place::Passed(nothing) => match nothing {},
+            #[cfg(unix)]
             Place::Passed(socket) => event_loop.listen_fd(options.clone(), socket, connection())?,
         };
         greet(event_loop, server);
@@ -91,7 +94,7 @@ fn greet<S: 'static>(event_loop: &mut EventLoop<S>, server: ServerId) {
 /// Where a server is to listen, and systemd's share of it.
 enum Place {
     At(Endpoint),
-    Passed(OwnedFd),
+    Passed(Passed),
 }
 
 /// What the command line names. Where it names nothing: what systemd has passed, as the unit that starts this is meant

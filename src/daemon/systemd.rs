@@ -3,21 +3,34 @@
 //! It says how many in `LISTEN_FDS`, and for whom in `LISTEN_PID`; what is for another process is not looked at. Both are
 //! taken out of the environment. Each has to be a stream socket that listens; the library looks at the latter.
 
-use std::os::fd::OwnedFd;
-
+#[cfg(unix)]
 use listenfd::ListenFd;
 
 use super::CannotStart;
 
+/// One of them.
+#[cfg(unix)]
+pub type Passed = std::os::fd::OwnedFd;
+
+/// There is no systemd here.
+#[cfg(not(unix))]
+pub enum Passed {}
+
+#[cfg(not(unix))]
+pub fn sockets() -> Result<Vec<Passed>, CannotStart> {
+    Ok(Vec::new())
+}
+
 /// All of them, in their order. To be called once.
-pub fn sockets() -> Result<Vec<OwnedFd>, CannotStart> {
+#[cfg(unix)]
+pub fn sockets() -> Result<Vec<Passed>, CannotStart> {
     let mut passed = ListenFd::from_env();
     let mut sockets = Vec::new();
     for index in 0..passed.len() {
         let socket = match passed.take_tcp_listener(index) {
-            Ok(listener) => listener.map(OwnedFd::from),
+            Ok(listener) => listener.map(Passed::from),
             Err(_) => match passed.take_unix_listener(index) {
-                Ok(listener) => listener.map(OwnedFd::from),
+                Ok(listener) => listener.map(Passed::from),
                 Err(_) => {
                     return Err(CannotStart(format!(
                         "cannot listen on descriptor {} from systemd: it is no stream socket, so its .socket file has \

@@ -99,7 +99,7 @@ impl Listener {
     pub fn adopt(socket: std::os::fd::OwnedFd, inherit: &Inherit) -> io::Result<Self> {
         let socket = Socket::from(socket);
         let domain = stream_domain(&socket)?;
-        if !socket.is_listener()? {
+        if !is_listener(&socket)? {
             return Err(invalid("the descriptor is a socket that does not listen: call listen(2) first"));
         }
         socket.set_nonblocking(true)?;
@@ -180,7 +180,7 @@ impl Stream {
     pub fn adopt(socket: std::os::fd::OwnedFd, tuning: &Tuning) -> io::Result<(Self, Address)> {
         let socket = Socket::from(socket);
         let domain = stream_domain(&socket)?;
-        if socket.is_listener()? {
+        if is_listener(&socket)? {
             return Err(invalid("the descriptor is a socket that listens: adopt it as a server"));
         }
         socket.set_nonblocking(true)?;
@@ -388,7 +388,7 @@ fn set_keep_alive(socket: &SockRef<'_>, keep_alive: KeepAlive) -> io::Result<()>
 fn set_type_of_service(socket: &SockRef<'_>, value: u8) -> io::Result<()> {
     let v4 = socket.set_tos_v4(value.into());
     #[cfg(unix)]
-    if socket.domain()? == Domain::IPV6 {
+    if socket.local_addr()?.domain() == Domain::IPV6 {
         return socket.set_tclass_v6(value.into());
     }
     v4
@@ -441,6 +441,20 @@ fn stream_domain(socket: &Socket) -> io::Result<Domain> {
     match socket.local_addr()?.domain() {
         domain @ (Domain::IPV4 | Domain::IPV6 | Domain::UNIX) => Ok(domain),
         _ => Err(invalid("the descriptor is a stream socket, but neither of TCP nor of a Unix domain")),
+    }
+}
+
+#[cfg(any(target_os = "linux", target_os = "android", target_os = "freebsd"))]
+fn is_listener(socket: &Socket) -> io::Result<bool> {
+    socket.is_listener()
+}
+
+/// The others do not tell; but a socket that is bound and has no peer can hardly be anything else.
+#[cfg(all(unix, not(any(target_os = "linux", target_os = "android", target_os = "freebsd"))))]
+fn is_listener(socket: &Socket) -> io::Result<bool> {
+    match socket.peer_addr() {
+        Err(error) if error.kind() == ErrorKind::NotConnected => Ok(true),
+        peer => peer.map(|_| false),
     }
 }
 
