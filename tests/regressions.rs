@@ -664,3 +664,103 @@ fn clocks_of_connections_that_are_gone_are_dropped() {
     }
     event_loop.net.check().unwrap();
 }
+
+/// More in flight than the kernel takes, and how much of it is unsent.
+fn flooded() -> (World, SocketId, TcpStream, usize) {
+    let (mut world, id, raw) = room(OutputLimits::default());
+    world.net.write(id, &pattern(FLOOD));
+    let unsent = world.net.unsent(id);
+    (world, id, raw, unsent)
+}
+
+/// Writes that were merged before there was a limit are dropped as one. Only the first callback heard of it: the second
+/// was told that all was well.
+#[test]
+fn each_callback_of_writes_that_were_dropped_as_one_says_so() {
+    let (mut world, id, raw, unsent) = flooded();
+    world.of("S").write_then(vec![b'a'; 30_000], told("S", "first"));
+    world.of("S").write_then(vec![b'b'; 30_000], told("S", "second"));
+    world.net.set_output_limits(id, hard(unsent + 70_000, OutputPolicy::DropOldest)).unwrap();
+    world.of("S").write_then(vec![b'c'; 30_000], told("S", "third"));
+    assert_eq!(world.read_raw(&raw, FLOOD + 30_000)[FLOOD..], vec![b'c'; 30_000]);
+    world.until_saw("S", "third ok");
+    assert_eq!(
+        world.state.of("S"),
+        ["first ERR_OUTPUT_LIMIT", "second ERR_OUTPUT_LIMIT", "drain", "third ok"],
+        "what never went out is not told as written"
+    );
+    assert_eq!(world.net.counters().messages_dropped, 2);
+}
+
+/// An empty write lies nowhere in the queue. It was taken for the one that was dropped, whose callback was told that
+/// all was well.
+#[test]
+fn an_empty_write_is_not_taken_for_the_one_that_was_dropped() {
+    let (mut world, id, raw, unsent) = flooded();
+    world.net.set_output_limits(id, hard(unsent + 50_000, OutputPolicy::DropOldest)).unwrap();
+    world.of("S").write_then("", told("S", "empty"));
+    world.of("S").write_then(vec![b'a'; 30_000], told("S", "first"));
+    world.of("S").write_then(vec![b'b'; 30_000], told("S", "second"));
+    assert_eq!(world.read_raw(&raw, FLOOD + 30_000)[FLOOD..], vec![b'b'; 30_000]);
+    world.until_saw("S", "second ok");
+    assert_eq!(world.state.of("S"), ["first ERR_OUTPUT_LIMIT", "drain", "empty ok", "second ok"]);
+}
+
+/// Where all that waited was dropped, no write completes, and whoever waited for `drain` waited for ever.
+#[test]
+fn drain_is_told_also_when_all_that_waited_was_dropped() {
+    let (mut world, id, _raw) = room(hard(100_000, OutputPolicy::DropOldest));
+    world.net.cork(id);
+    assert!(!world.net.write(id, &pattern(80_000)), "above the mark");
+    world.net.write(id, &pattern(150_000));
+    assert_eq!(world.net.buffer_size(id), 0, "the second is above the limit by itself");
+    world.until_saw("S", "drain");
+    world.turn_for(ms(10));
+    assert_eq!(world.state.of("S"), ["drain"]);
+}
+
+/// The connect forgot the error, and what was corked behind it: the bytes stayed in the queue, and nothing counted them.
+/// In Node too the socket ends with the error of the first write.
+#[test]
+fn a_write_before_the_connect_ends_the_socket_also_if_it_connects_at_once() {
+    let mut world = World::new();
+    let (_, address) = world.sockets_called_s(ServerOptions::default(), quiet);
+    let id = world.event_loop().new_socket(SocketOptions::default(), |socket| watch(socket, "C", quiet)).unwrap();
+    world.of("C").write_then("x", told("C", "first"));
+    world.net.connect(id, address).unwrap();
+    world.net.cork(id);
+    world.of("C").write_then("y", told("C", "second"));
+    world.until_closed(&["C"]);
+    assert_eq!(
+        world.state.of("C"),
+        ["first ERR_SOCKET_CLOSED", "second ERR_STREAM_DESTROYED", "error ERR_SOCKET_CLOSED", "close(true)"]
+    );
+    world.net.check().unwrap();
+}
+
+/// What was read ahead flows until the destroy has come through, as in Node; but not past a pause.
+#[test]
+fn a_pause_behind_a_destroy_is_a_pause() {
+    for pauses in [true, false] {
+        let mut world = World::new();
+        let raw = world.raw_pair(ServerOptions::default(), move |socket, heard| {
+            if let Heard::Data(_) = heard {
+                socket.state.add("chunks", 1);
+                socket.destroy();
+                if pauses {
+                    socket.pause();
+                }
+            }
+        });
+        world.until_saw("server", "connection");
+        let id = world.id("S");
+        world.net.pause(id);
+        for chunk in 1..=3 {
+            world.write_raw(&raw, b"chunk");
+            world.until(|world| world.net.bytes_read(id) == chunk * 5);
+        }
+        world.net.resume(id);
+        world.until_closed(&["S"]);
+        assert_eq!(world.state.number("chunks"), if pauses { 1 } else { 3 });
+    }
+}

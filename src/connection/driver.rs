@@ -76,11 +76,11 @@ impl Driver {
     pub fn write(&mut self, length: usize, callback: CallbackId) -> bool {
         match self.connection.write(length, Last::No, Some(callback), &mut self.ticks) {
             Admission::Now => {
-                self.connection.queue.push(&vec![0; length], Borders::Merge);
+                self.connection.keep(&vec![0; length], Borders::Merge);
                 self.attempt();
             }
             Admission::Queue => {
-                self.connection.queue.push(&vec![0; length], Borders::Merge);
+                self.connection.keep(&vec![0; length], Borders::Merge);
                 self.dispatch_waiting();
             }
             Admission::Refused => return false,

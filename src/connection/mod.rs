@@ -38,7 +38,7 @@ use std::collections::VecDeque;
 
 pub(crate) use idle::{Expiry, Idle};
 pub(crate) use read_ahead::ReadAhead;
-pub(crate) use write_queue::{Borders, Segments, WriteQueue};
+pub(crate) use write_queue::{Borders, Gone, Segments, WriteQueue};
 
 use crate::error::{Code, Error};
 
@@ -61,6 +61,8 @@ pub(crate) struct Connection {
     unit: Unit,
     /// Writes that wait behind the unit, and their bytes.
     waiting: Waiting,
+    /// The number of the last write that the queue may have to hold: by it a write that is dropped is found again.
+    numbered: u64,
     corked: u32,
     /// A write returned false since the last `drain`.
     drain_owed: bool,
@@ -139,8 +141,6 @@ enum Unit {
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Waiting {
-    /// The number of the oldest of them; writes that waited are numbered as they come.
-    first: u64,
     writes: u32,
     bytes: usize,
 }
@@ -149,8 +149,8 @@ struct Waiting {
 #[derive(Debug, Default)]
 struct Callbacks {
     unit: Vec<CallbackId>,
-    /// With the numbers of their writes.
-    waiting: Vec<(u64, CallbackId)>,
+    /// With the numbers of their writes; an empty one has none, because nobody can drop it.
+    waiting: Vec<(Option<u64>, CallbackId)>,
     end: Vec<CallbackId>,
     /// Those whose turn has come, with their outcome.
     ready: VecDeque<(CallbackId, Result<(), Error>)>,
@@ -263,13 +263,6 @@ pub enum ReadyState {
     Closed,
 }
 
-impl Waiting {
-    /// None of them waits any more.
-    fn clear(&mut self) {
-        *self = Waiting { first: self.first + u64::from(self.writes), ..Waiting::default() };
-    }
-}
-
 impl ReadyState {
     /// Node's word for it: `"open"`, `"readOnly"`.
     pub fn name(self) -> &'static str {
@@ -297,6 +290,7 @@ impl Connection {
             writing: Writing::Open,
             unit: Unit::None,
             waiting: Waiting::default(),
+            numbered: 0,
             corked: 0,
             drain_owed: false,
             after_write_scheduled: false,

@@ -18,9 +18,7 @@ impl Connection {
     }
 
     pub fn pause(&mut self) {
-        if !self.is_destroyed() {
-            self.flow = Flow::Paused;
-        }
+        self.flow = Flow::Paused;
     }
 
     pub fn resume(&mut self, ticks: &mut impl Ticks) {

@@ -302,7 +302,7 @@ fn a_message_is_admitted_where_a_write_is_and_is_nobodys_mistake_elsewhere() {
     let mut driver = Driver::accepted();
     assert!(driver.connection.admit_message(1));
     assert_eq!(driver.connection.length(), 1);
-    driver.connection.queue.push(&[0], Borders::Merge);
+    driver.connection.keep(&[0], Borders::Merge);
     driver.dispatch_waiting();
     driver.end(None);
     assert!(!driver.connection.admit_message(1), "ended");

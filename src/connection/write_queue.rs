@@ -15,6 +15,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io::IoSlice;
+use std::ops::Range;
 
 use slab::Slab;
 
@@ -28,8 +29,8 @@ pub(crate) struct WriteQueue {
 
 #[derive(Debug)]
 enum Piece {
-    /// One write, or several that were merged; `sent` bytes of it are gone.
-    Owned { bytes: Vec<u8>, sent: usize },
+    /// One write, or several that were merged, so many from the number `first` on; `sent` bytes of it are gone.
+    Owned { bytes: Vec<u8>, sent: usize, first: u64, writes: u32 },
     /// Messages of a segment; the queue counts among its holders.
     Shared { segment: u32, start: u32, end: u32 },
 }
@@ -43,24 +44,36 @@ pub(crate) enum Borders {
     Keep,
 }
 
+/// What [`WriteQueue::drop_oldest`] has thrown away.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Gone {
+    pub bytes: usize,
+    /// How many messages it was: more than one where writes had been merged before anybody asked.
+    pub messages: u32,
+    /// The numbers of the writes. None of a broadcast's message.
+    pub writes: Range<u64>,
+}
+
 /// Above this size a buffer is not appended to: growing it would copy what is already there.
 const MERGE_UP_TO: usize = 64 * 1024;
 
 impl WriteQueue {
-    /// Appends a copy of a write.
-    pub fn push(&mut self, bytes: &[u8], borders: Borders) {
+    /// Appends a copy of a write. Its number is above those of the writes before it.
+    pub fn push(&mut self, bytes: &[u8], borders: Borders, number: u64) {
         if bytes.is_empty() {
             return;
         }
         self.unsent += bytes.len();
         if borders == Borders::Merge
-            && let Some(Piece::Owned { bytes: last, .. }) = self.pieces.back_mut()
+            && let Some(Piece::Owned { bytes: last, first, writes, .. }) = self.pieces.back_mut()
             && last.len() + bytes.len() <= MERGE_UP_TO
+            && *first + u64::from(*writes) == number
         {
             last.extend_from_slice(bytes);
+            *writes += 1;
             return;
         }
-        self.pieces.push_back(Piece::Owned { bytes: bytes.to_vec(), sent: 0 });
+        self.pieces.push_back(Piece::Owned { bytes: bytes.to_vec(), sent: 0, first: number, writes: 1 });
     }
 
     /// Appends a message that lies at `start..end` in a segment.
@@ -83,7 +96,7 @@ impl WriteQueue {
         let (mut left, mut count) = (most, 0);
         for (piece, slice) in self.pieces.iter().zip(slices) {
             let bytes = match piece {
-                Piece::Owned { bytes, sent } => &bytes[*sent..],
+                Piece::Owned { bytes, sent, .. } => &bytes[*sent..],
                 Piece::Shared { segment, start, end } => segments.bytes(*segment, *start, *end),
             };
             let bytes = &bytes[..bytes.len().min(left)];
@@ -124,26 +137,28 @@ impl WriteQueue {
         self.sent(self.unsent, segments);
     }
 
-    /// Drops the oldest whole message behind the first `keep` unsent bytes, and says how long it was. What is partly
-    /// sent is not whole: cutting it would break the stream.
-    pub fn drop_oldest(&mut self, keep: usize, segments: &mut Segments) -> Option<usize> {
+    /// Drops the oldest whole message behind the first `keep` unsent bytes, and says what it was. What is partly sent is
+    /// not whole: cutting it would break the stream.
+    pub fn drop_oldest(&mut self, keep: usize, segments: &mut Segments) -> Option<Gone> {
         let mut before = 0;
         for at in 0..self.pieces.len() {
             let piece = &mut self.pieces[at];
             let left = piece.unsent();
             match piece {
-                Piece::Owned { sent: 0, .. } if before >= keep => {
+                Piece::Owned { sent: 0, first, writes, .. } if before >= keep => {
+                    let (first, messages) = (*first, *writes);
                     self.pieces.remove(at);
                     self.unsent -= left;
-                    return Some(left);
+                    return Some(Gone { bytes: left, messages, writes: first..first + u64::from(messages) });
                 }
                 Piece::Shared { segment, start, end } => {
                     let (segment, first, last) = (*segment, *start, *end);
                     let from = first + (keep.saturating_sub(before)).min(left) as u32;
                     if let Some((message, next)) = segments.whole_message(segment, from, last) {
                         self.cut(at, segment, (first, message), (next, last), segments);
-                        self.unsent -= (next - message) as usize;
-                        return Some((next - message) as usize);
+                        let bytes = (next - message) as usize;
+                        self.unsent -= bytes;
+                        return Some(Gone { bytes, messages: 1, writes: 0..0 });
                     }
                 }
                 Piece::Owned { .. } => {}
@@ -194,7 +209,7 @@ impl WriteQueue {
 impl Piece {
     fn unsent(&self) -> usize {
         match self {
-            Piece::Owned { bytes, sent } => bytes.len() - sent,
+            Piece::Owned { bytes, sent, .. } => bytes.len() - sent,
             Piece::Shared { start, end, .. } => (end - start) as usize,
         }
     }
@@ -323,11 +338,15 @@ mod tests {
         queue.push_shared(segment, start, end, segments);
     }
 
+    fn dropped(queue: &mut WriteQueue, keep: usize, segments: &mut Segments) -> Option<usize> {
+        queue.drop_oldest(keep, segments).map(|gone| gone.bytes)
+    }
+
     #[test]
     fn small_writes_become_one_buffer() {
         let (mut queue, segments) = (WriteQueue::default(), Segments::default());
-        queue.push(b"a", Borders::Merge);
-        queue.push(b"bc", Borders::Merge);
+        queue.push(b"a", Borders::Merge, 1);
+        queue.push(b"bc", Borders::Merge, 2);
         assert_eq!(queue.pieces.len(), 1);
         assert_eq!(contents(&queue, &segments), b"abc");
     }
@@ -382,14 +401,25 @@ mod tests {
             broadcast(&mut queue, &mut segments, message);
         }
         queue.sent(2, &mut segments);
-        assert_eq!(queue.drop_oldest(0, &mut segments), Some(4), "`one;` is partly sent and stays");
+        assert_eq!(dropped(&mut queue, 0, &mut segments), Some(4), "`one;` is partly sent and stays");
         assert_eq!(contents(&queue, &segments), b"e;three;");
-        queue.push(b"own", Borders::Keep);
-        assert_eq!(queue.drop_oldest(0, &mut segments), Some(6));
-        assert_eq!(queue.drop_oldest(0, &mut segments), Some(3));
-        assert_eq!(queue.drop_oldest(0, &mut segments), None);
+        queue.push(b"own", Borders::Keep, 7);
+        assert_eq!(dropped(&mut queue, 0, &mut segments), Some(6));
+        assert_eq!(dropped(&mut queue, 0, &mut segments), Some(3));
+        assert_eq!(dropped(&mut queue, 0, &mut segments), None);
         assert_eq!(contents(&queue, &segments), b"e;");
         assert_eq!(queue.unsent(), 2);
+    }
+
+    #[test]
+    fn writes_that_were_merged_are_dropped_as_one_and_each_is_named() {
+        let (mut queue, mut segments) = (WriteQueue::default(), Segments::default());
+        queue.push(b"one", Borders::Keep, 3);
+        queue.push(b"two", Borders::Merge, 4);
+        queue.push(b"five", Borders::Merge, 6);
+        let gone = |bytes, messages, writes| Some(Gone { bytes, messages, writes });
+        assert_eq!(queue.drop_oldest(0, &mut segments), gone(6, 2, 3..5));
+        assert_eq!(queue.drop_oldest(0, &mut segments), gone(4, 1, 6..7), "5 is not its neighbour's");
     }
 
     #[test]
@@ -398,7 +428,7 @@ mod tests {
         for message in [&b"one;"[..], b"two;", b"three;"] {
             broadcast(&mut queue, &mut segments, message);
         }
-        assert_eq!(queue.drop_oldest(6, &mut segments), Some(6), "`two;` begins before byte 6");
+        assert_eq!(dropped(&mut queue, 6, &mut segments), Some(6), "`two;` begins before byte 6");
         assert_eq!(contents(&queue, &segments), b"one;two;");
     }
 }

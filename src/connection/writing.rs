@@ -8,7 +8,8 @@
 //! Node hands one write to the kernel at a time, or all that waited as one; the bytes of both lie in the write queue.
 
 use super::{
-    Admission, CallbackId, Callbacks, CloseReason, Connection, Finish, Last, Reading, Stage, Tick, Ticks, Unit, Writing,
+    Admission, Borders, CallbackId, Callbacks, CloseReason, Connection, Finish, Gone, Last, Reading, Stage, Tick,
+    Ticks, Unit, Waiting, Writing,
 };
 use crate::error::{Code, Error};
 
@@ -32,10 +33,10 @@ impl Connection {
             self.refuse(callback, Code::Destroyed, ticks);
             return Admission::Refused;
         }
+        let number = (length > 0).then(|| self.next_number());
         // What a broadcast left for the flush goes first.
         let behind_others = self.unit != Unit::None || self.waiting.writes > 0;
         if behind_others || self.error.is_some() || self.corked > 0 {
-            let number = self.waiting.first + u64::from(self.waiting.writes);
             self.waiting.writes += 1;
             self.waiting.bytes += length;
             if let Some(callback) = callback {
@@ -61,6 +62,11 @@ impl Connection {
         }
     }
 
+    /// Keeps what the kernel has not taken of the write that was just admitted.
+    pub fn keep(&mut self, bytes: &[u8], borders: Borders) {
+        self.queue.push(bytes, borders, self.numbered);
+    }
+
     /// Whether a write goes to the kernel now, with nothing before it.
     #[inline]
     pub fn writes_at_once(&self) -> bool {
@@ -84,6 +90,7 @@ impl Connection {
 
     /// A write of [`Connection::writes_at_once`] was not taken whole.
     pub fn begin_unit(&mut self, length: usize) {
+        self.next_number();
         self.unit = Unit::InFlight { length, unsent: length };
     }
 
@@ -225,7 +232,7 @@ impl Connection {
         if self.unit != Unit::None {
             return 0;
         }
-        self.waiting.clear();
+        self.waiting = Waiting::default();
         let outcome = |otherwise| match &self.error {
             Some(error) => (**error).clone(),
             None => Error::new(otherwise),
@@ -250,7 +257,7 @@ impl Connection {
             return false;
         }
         let length = self.waiting.bytes;
-        self.waiting.clear();
+        self.waiting = Waiting::default();
         self.unit = Unit::InFlight { length, unsent: length };
         if let Some(callbacks) = &mut self.callbacks {
             callbacks.unit.extend(callbacks.waiting.drain(..).map(|(_, callback)| callback));
@@ -341,18 +348,23 @@ impl Connection {
         next
     }
 
-    /// The oldest message that waits was dropped by an output limit: it was never written.
-    pub fn dropped(&mut self, length: usize, ticks: &mut impl Ticks) {
-        let number = self.waiting.first;
-        self.waiting.first += 1;
-        if let Some(callbacks) = &mut self.callbacks
-            && callbacks.waiting.first().is_some_and(|(of, _)| *of == number)
-        {
-            let (_, callback) = callbacks.waiting.remove(0);
-            self.callback_due(callback, Err(Error::new(Code::OutputLimit)), ticks);
+    /// A message that waits was dropped by an output limit: it was never written. If it was the last one, no write will
+    /// complete and tell `drain`.
+    pub fn dropped(&mut self, gone: &Gone, ticks: &mut impl Ticks) {
+        self.waiting.bytes = self.waiting.bytes.saturating_sub(gone.bytes);
+        self.waiting.writes = self.waiting.writes.saturating_sub(gone.messages);
+        if let Some(callbacks) = &mut self.callbacks {
+            let is_gone =
+                |(number, _): &mut (Option<u64>, _)| number.is_some_and(|number| gone.writes.contains(&number));
+            let failed: Vec<_> = callbacks.waiting.extract_if(.., is_gone).collect();
+            for (_, callback) in failed {
+                self.callback_due(callback, Err(Error::new(Code::OutputLimit)), ticks);
+            }
         }
-        self.waiting.bytes = self.waiting.bytes.saturating_sub(length);
-        self.waiting.writes = self.waiting.writes.saturating_sub(1).max(u32::from(self.waiting.bytes > 0));
+        if self.drain_owed && self.length() == 0 && !self.after_write_scheduled {
+            self.after_write_scheduled = true;
+            ticks.defer(Tick::AfterWrite(0));
+        }
     }
 
     pub fn is_finished(&self) -> bool {
@@ -419,6 +431,11 @@ impl Connection {
     /// Bytes of all writes so far, sent or not, of this connection.
     pub fn bytes_written(&self) -> u64 {
         self.dispatched + (self.waiting.bytes + self.parked) as u64
+    }
+
+    fn next_number(&mut self) -> u64 {
+        self.numbered += 1;
+        self.numbered
     }
 
     fn set_writing(&mut self, writing: Writing) {

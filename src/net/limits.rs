@@ -245,9 +245,9 @@ impl Net {
         // What is on its way stays, also when it waits for the connection: it is counted as a write already.
         let keep = link.connection.unsent_in_unit();
         while link.connection.queue.unsent() > hard {
-            let Some(length) = link.connection.queue.drop_oldest(keep, &mut self.segments) else { return };
-            link.connection.dropped(length, &mut later);
-            self.counters.messages_dropped += 1;
+            let Some(gone) = link.connection.queue.drop_oldest(keep, &mut self.segments) else { return };
+            link.connection.dropped(&gone, &mut later);
+            self.counters.messages_dropped += u64::from(gone.messages);
         }
     }
 

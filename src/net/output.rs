@@ -79,13 +79,13 @@ impl Net {
         match link.connection.write(bytes.len(), last, callback, &mut later) {
             Admission::Now if link.file.is_some() => {
                 let borders = link.borders();
-                link.connection.queue.push(bytes, borders);
+                link.connection.keep(bytes, borders);
                 self.write_in_its_turn(id);
             }
             Admission::Now => self.first_write(id, bytes, Attempt::default()),
             Admission::Queue => {
                 let borders = link.borders();
-                link.connection.queue.push(bytes, borders);
+                link.connection.keep(bytes, borders);
                 self.dispatch_waiting(id);
             }
             Admission::Refused => return false,
@@ -134,7 +134,7 @@ impl Net {
         let sent = *wrote.as_ref().unwrap_or(&0);
         if sent < bytes.len() {
             let borders = link.borders();
-            link.connection.queue.push(&bytes[sent..], borders);
+            link.connection.keep(&bytes[sent..], borders);
         }
         let emptied = match wrote {
             Ok(sent) if sent == bytes.len() => Emptied::All,

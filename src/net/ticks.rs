@@ -269,9 +269,9 @@ impl Net {
                 None
             }
             Tail::Destroy => {
-                if let Some(error) = self.sockets.get(id)?.connection.error().cloned() {
-                    self.broke(id, error);
-                }
+                let error = self.sockets.get(id)?.connection.error().cloned();
+                // None: a write before any connection, and a connect right behind it has forgotten the error.
+                self.broke(id, error.unwrap_or_else(|| Error::new(Code::SocketClosed)));
                 None
             }
             Tail::Finish => {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::IoSlice;
 
-use crate::connection::{Borders, Segments, WriteQueue};
+use crate::connection::{Borders, Gone, Segments, WriteQueue};
 
 /// How many queues share the segments.
 const QUEUES: usize = 3;
@@ -77,8 +77,8 @@ impl World {
         match operation {
             Operation::Push { queue, length, merge } if self.naive[queue].unsent() < ENOUGH => {
                 let message = self.message(length);
-                self.queues[queue].push(&message, if merge { Borders::Merge } else { Borders::Keep });
-                self.naive[queue].push(&message, merge);
+                let number = self.naive[queue].push(&message, merge);
+                self.queues[queue].push(&message, if merge { Borders::Merge } else { Borders::Keep }, number);
             }
             // An empty message does not get as far as a queue.
             Operation::Broadcast { queues, length } if length > 0 => {
@@ -153,28 +153,37 @@ impl World {
 #[derive(Default)]
 struct Naive {
     messages: Vec<Message>,
+    /// Writes so far, the empty ones too: so the numbers have gaps.
+    numbered: u64,
 }
 
 struct Message {
     bytes: Vec<u8>,
     sent: usize,
-    /// Whether writes may be merged with it.
-    own: bool,
+    /// The numbers of the writes in it. None in a broadcast's message.
+    writes: Vec<u64>,
 }
 
 impl Naive {
-    fn push(&mut self, bytes: &[u8], merge: bool) {
+    /// Gives the number of the write.
+    fn push(&mut self, bytes: &[u8], merge: bool) -> u64 {
+        let before = self.numbered;
+        self.numbered += 1;
         match self.messages.last_mut() {
             _ if bytes.is_empty() => {}
-            Some(last) if merge && last.own && last.bytes.len() + bytes.len() <= 64 << 10 => {
+            Some(last)
+                if merge && last.writes.last() == Some(&before) && last.bytes.len() + bytes.len() <= 64 << 10 =>
+            {
                 last.bytes.extend(bytes);
+                last.writes.push(self.numbered);
             }
-            _ => self.messages.push(Message { bytes: bytes.to_vec(), sent: 0, own: true }),
+            _ => self.messages.push(Message { bytes: bytes.to_vec(), sent: 0, writes: vec![self.numbered] }),
         }
+        self.numbered
     }
 
     fn broadcast(&mut self, bytes: &[u8]) {
-        self.messages.push(Message { bytes: bytes.to_vec(), sent: 0, own: false });
+        self.messages.push(Message { bytes: bytes.to_vec(), sent: 0, writes: vec![] });
     }
 
     fn sent(&mut self, count: usize) {
@@ -187,14 +196,16 @@ impl Naive {
         self.messages.retain(|message| message.sent < message.bytes.len());
     }
 
-    fn drop_oldest(&mut self, keep: usize) -> Option<usize> {
+    fn drop_oldest(&mut self, keep: usize) -> Option<Gone> {
         let mut before = 0;
         let at = self.messages.iter().position(|message| {
             let whole = message.sent == 0 && before >= keep;
             before += message.bytes.len() - message.sent;
             whole
         })?;
-        Some(self.messages.remove(at).bytes.len())
+        let Message { bytes, writes, .. } = self.messages.remove(at);
+        let range = writes.first().map_or(0..0, |first| *first..first + writes.len() as u64);
+        Some(Gone { bytes: bytes.len(), messages: writes.len().max(1) as u32, writes: range })
     }
 
     fn front(&self, count: usize) -> Vec<u8> {
