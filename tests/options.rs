@@ -133,6 +133,20 @@ fn a_type_of_service_is_remembered_until_there_is_a_connection() {
 // ---- where from, where to -----------------------------------------------------------------------------------------------
 
 // covers: seq/localport
+/// A port that is free at every address, and that the system gives to nobody who asks for any: a connection of another
+/// test cannot come to have it meanwhile.
+fn quiet_port() -> u16 {
+    let range = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").unwrap_or_default();
+    let lowest_given: u16 = range.split_whitespace().next().and_then(|port| port.parse().ok()).unwrap_or(32_768);
+    let first = 1_024 + std::process::id() as u16 % 1_024;
+    let is_free = |port: &u16| {
+        // Not std's listener, which shares a port with connections that wait to be forgotten.
+        let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+        socket.bind(&SocketAddr::from((Ipv4Addr::UNSPECIFIED, *port)).into()).is_ok()
+    };
+    (first..lowest_given).find(is_free).expect("a port below those that the system gives by itself")
+}
+
 #[test]
 fn a_socket_connects_from_the_address_and_the_port_that_it_is_told() {
     let mut world = World::new();
@@ -142,7 +156,8 @@ fn a_socket_connects_from_the_address_and_the_port_that_it_is_told() {
             socket.state.note("from", remote.to_string());
         }
     });
-    let free = TcpListener::bind("127.0.0.9:0").unwrap().local_addr().unwrap();
+    let port = quiet_port();
+    let free = SocketAddr::from(([127, 0, 0, 9], port));
     let from = |local_address: Option<IpAddr>, local_port| SocketOptions { local_address, local_port, ..socket() };
     world.client_with(from(Some(free.ip()), free.port()), "C", address, quiet);
     world.until(|world| !world.state.of("from").is_empty());
@@ -150,7 +165,7 @@ fn a_socket_connects_from_the_address_and_the_port_that_it_is_told() {
     assert_eq!(world.of("C").local_address(), Some(free));
 
     // A port alone, of whichever family is connected to.
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let port = quiet_port();
     world.client_with(from(None, port), "D", address, quiet);
     world.until(|world| world.state.of("from").len() == 2);
     assert_eq!(world.state.of("from")[1], format!("127.0.0.1:{port}"));
