@@ -764,3 +764,57 @@ fn a_pause_behind_a_destroy_is_a_pause() {
         assert_eq!(world.state.number("chunks"), if pauses { 1 } else { 3 });
     }
 }
+
+/// A socket that no `connect` was called on.
+fn fresh(world: &mut World, name: &'static str) -> SocketId {
+    world.event_loop().new_socket(SocketOptions::default(), move |socket| watch(socket, name, quiet)).unwrap()
+}
+
+/// What was corked before there was a connection, and uncorked without one, lay there for ever: neither it nor the end
+/// behind it was told of. In Node it fails as it would have without a cork.
+#[test]
+fn what_is_uncorked_without_a_connection_fails() {
+    let mut world = World::new();
+    let id = fresh(&mut world, "A");
+    world.net.cork(id);
+    world.of("A").write_then("x", told("A", "first"));
+    world.of("A").write_then("", told("A", "second"));
+    world.net.uncork(id);
+    assert_eq!(world.net.buffer_size(id), 0);
+    world.run_dry();
+    let closed = ["first ERR_SOCKET_CLOSED", "second ERR_SOCKET_CLOSED", "error ERR_SOCKET_CLOSED", "close(true)"];
+    assert_eq!(world.state.of("A"), closed);
+
+    let id = fresh(&mut world, "B");
+    world.net.cork(id);
+    world.of("B").write_then("x", told("B", "write"));
+    world.of("B").end_then(told("B", "end"));
+    world.run_dry();
+    let closed = ["write ERR_SOCKET_CLOSED", "end ERR_SOCKET_CLOSED", "error ERR_SOCKET_CLOSED", "close(true)"];
+    assert_eq!(world.state.of("B"), closed);
+
+    // A cork that nobody pulls fails with the destroy.
+    let id = fresh(&mut world, "C");
+    world.net.cork(id);
+    world.of("C").write_then("x", told("C", "write"));
+    world.net.destroy(id);
+    world.run_dry();
+    assert_eq!(world.state.of("C"), ["write ERR_STREAM_DESTROYED", "close(false)"]);
+}
+
+/// Uncorked while connecting, or after: both go out.
+#[test]
+fn what_was_corked_before_the_connect_goes_out_behind_it() {
+    let mut world = World::new();
+    let (_, address) = world.sockets_called_s(ServerOptions::default(), quiet);
+    let id = fresh(&mut world, "C");
+    world.net.cork(id);
+    world.of("C").write_then("x", told("C", "first"));
+    world.net.connect(id, address).unwrap();
+    world.net.uncork(id);
+    assert_eq!((world.net.buffer_size(id), world.net.bytes_written(id)), (1, 1));
+    world.of("C").write_then("y", told("C", "second"));
+    world.until_saw("C", "second ok");
+    assert_eq!(world.state.of("C"), ["connect", "first ok", "second ok"]);
+    world.until(|world| world.net.bytes_read(world.id("S")) == 2);
+}

@@ -206,8 +206,10 @@ impl Driver {
     }
 
     pub fn dispatch_waiting(&mut self) {
-        if self.connection.next_unit() {
-            self.attempt();
+        match self.connection.next_unit(&mut self.ticks) {
+            Admission::Now => self.attempt(),
+            Admission::Refused | Admission::Destroy(_) => self.connection.queue.clear(&mut self.segments),
+            Admission::Queue => {}
         }
     }
 

@@ -34,13 +34,4 @@ impl Connection {
         }
         Ok(())
     }
-
-    /// Whether something waits that could go out now.
-    pub fn has_unit_ready(&self) -> bool {
-        self.waiting.writes > 0
-            && self.unit == Unit::None
-            && self.corked == 0
-            && self.stage == Stage::Connected
-            && self.error.is_none()
-    }
 }

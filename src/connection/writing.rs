@@ -45,6 +45,11 @@ impl Connection {
             return Admission::Queue;
         }
         self.keep_callback(callback, |callbacks| &mut callbacks.unit);
+        self.begin(length, ticks)
+    }
+
+    /// A unit whose callbacks are there begins its way.
+    fn begin(&mut self, length: usize, ticks: &mut impl Ticks) -> Admission {
         match self.stage {
             Stage::Connecting => {
                 self.unit = Unit::Parked(length);
@@ -245,24 +250,27 @@ impl Connection {
         (callbacks.ready.len() - before) as u32
     }
 
-    /// All that waits becomes the next unit, if there is no other and nothing holds it back. Says whether
-    /// there is one now.
-    pub fn next_unit(&mut self) -> bool {
-        if self.waiting.writes == 0
-            || self.unit != Unit::None
-            || self.corked > 0
-            || self.stage != Stage::Connected
-            || self.error.is_some()
-        {
-            return false;
+    /// All that waits becomes the next unit, if there is no other and nothing holds it back. Its bytes lie in the queue
+    /// already; the net does with them what the answer says.
+    pub fn next_unit(&mut self, ticks: &mut impl Ticks) -> Admission {
+        if !self.has_unit_ready() {
+            return Admission::Queue;
         }
-        let length = self.waiting.bytes;
-        self.waiting = Waiting::default();
-        self.unit = Unit::InFlight { length, unsent: length };
+        let length = std::mem::take(&mut self.waiting).bytes;
         if let Some(callbacks) = &mut self.callbacks {
             callbacks.unit.extend(callbacks.waiting.drain(..).map(|(_, callback)| callback));
         }
-        true
+        self.begin(length, ticks)
+    }
+
+    /// Whether something waits that nothing holds back.
+    #[inline]
+    pub fn has_unit_ready(&self) -> bool {
+        self.waiting.writes > 0
+            && self.unit == Unit::None
+            && self.corked == 0
+            && !self.is_destroyed()
+            && self.error.is_none()
     }
 
     /// A write is over: whether `drain` is to be told. The callbacks follow it.

@@ -170,11 +170,14 @@ impl Net {
     /// What waits goes out, unless something is in flight or it is corked.
     /// Says whether anything did.
     pub(super) fn dispatch_waiting(&mut self, id: SocketId) -> bool {
-        let begins = self.sockets.get_mut(id).is_some_and(|link| link.connection.next_unit());
-        if begins {
-            self.dispatch(id);
+        let Some((link, mut later)) = self.link(id) else { return false };
+        match link.connection.next_unit(&mut later) {
+            Admission::Now => self.dispatch(id),
+            // There is no connection, and none on its way: the bytes that it was to have are the failed write.
+            Admission::Refused | Admission::Destroy(_) => self.clear_output(id),
+            Admission::Queue => return false,
         }
-        begins
+        true
     }
 
     #[inline]
