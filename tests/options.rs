@@ -132,7 +132,6 @@ fn a_type_of_service_is_remembered_until_there_is_a_connection() {
 
 // ---- where from, where to -----------------------------------------------------------------------------------------------
 
-// covers: seq/localport
 /// A port that is free at every address, and that the system gives to nobody who asks for any: a connection of another
 /// test cannot come to have it meanwhile.
 fn quiet_port() -> u16 {
@@ -147,6 +146,7 @@ fn quiet_port() -> u16 {
     (first..lowest_given).find(is_free).expect("a port below those that the system gives by itself")
 }
 
+// covers: seq/localport
 #[test]
 fn a_socket_connects_from_the_address_and_the_port_that_it_is_told() {
     let mut world = World::new();

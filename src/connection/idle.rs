@@ -102,14 +102,9 @@ impl Idle {
         Expiry::Timeout
     }
 
-    /// A write of `length` bytes is in flight now.
+    /// A write of `length` bytes is in flight now; with 0, none is any more.
     pub fn write_in_flight(&mut self, length: usize) {
         self.stalled_at = length;
-    }
-
-    /// No write is in flight any more.
-    pub fn write_completed(&mut self) {
-        self.stalled_at = 0;
     }
 
     /// Stops for good: the connection is destroyed. The period stays readable, as in Node.

@@ -35,12 +35,14 @@ mod write_queue;
 mod writing;
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 pub(crate) use idle::{Expiry, Idle};
 pub(crate) use read_ahead::ReadAhead;
 pub(crate) use write_queue::{Borders, Gone, Segments, WriteQueue};
 
 use crate::error::{Code, Error};
+use crate::timers::{Due, Timers};
 
 /// The state of one connection.
 #[derive(Debug)]
@@ -72,7 +74,8 @@ pub(crate) struct Connection {
 
     /// The bytes themselves, of the unit and of what waits behind it.
     pub queue: WriteQueue,
-    pub idle: Idle,
+    /// Most connections have no idle clock: those that were never given a time.
+    pub idle: Option<Box<Idle>>,
     callbacks: Option<Box<Callbacks>>,
 
     /// What broke it: given to `destroy`, or by a failed write. Kept until the next connect.
@@ -296,7 +299,7 @@ impl Connection {
             after_write_scheduled: false,
             parked: 0,
             queue: WriteQueue::default(),
-            idle: Idle::default(),
+            idle: None,
             callbacks: None,
             error: None,
             high_water_mark,
@@ -380,7 +383,9 @@ impl Connection {
             self.error.get_or_insert_with(|| Box::new(error));
         }
         self.armed = false;
-        self.idle.stop();
+        if let Some(idle) = &mut self.idle {
+            idle.stop();
+        }
         self.set_stage(Stage::Destroyed { sealed: false, failed });
         ticks.defer(if failed { Tick::Error } else { Tick::Seal });
         if !had_descriptor {
@@ -428,6 +433,29 @@ impl Connection {
         let failed = matches!(self.stage, Stage::Destroyed { failed: true, .. });
         self.set_stage(Stage::Closed);
         (failed, self.reason)
+    }
+
+    /// Sets the time of the idle clock: see [`Idle::set`].
+    pub fn set_idle<K: Ord + Copy>(
+        &mut self,
+        period: Option<Duration>,
+        now: Duration,
+        timers: &mut Timers<K>,
+    ) -> Option<Due> {
+        if self.idle.is_none() && period.is_some() {
+            let mut idle = Idle::default();
+            if let Unit::InFlight { length, .. } = self.unit {
+                idle.write_in_flight(length);
+            }
+            self.idle = Some(Box::new(idle));
+        }
+        self.idle.as_mut()?.set(period, now, timers)
+    }
+
+    /// Something moved: see [`Idle::activity`].
+    #[inline]
+    pub fn activity<K: Ord + Copy>(&mut self, now: Duration, timers: &mut Timers<K>) -> Option<Due> {
+        self.idle.as_mut()?.activity(now, timers)
     }
 
     pub fn stage(&self) -> Stage {

@@ -36,19 +36,21 @@ impl Connection {
     #[inline]
     pub fn received(&mut self, chunk: &[u8]) -> Received {
         self.bytes_read += chunk.len() as u64;
+        if self.flow == Flow::Flowing && self.listening && self.error.is_none() {
+            return Received::Deliver;
+        }
+        self.keep_or_lose(chunk);
+        Received::Done
+    }
+
+    #[cold]
+    fn keep_or_lose(&mut self, chunk: &[u8]) {
         if self.error.is_some() {
             // A failed write will destroy it in a moment. Node throws the bytes away too.
             self.armed = false;
-            return Received::Done;
-        }
-        match self.flow {
-            Flow::Flowing if self.listening => Received::Deliver,
-            Flow::Flowing => Received::Done,
-            Flow::Initial | Flow::Paused => {
-                self.read_ahead.push(chunk);
-                self.armed = self.below_read_mark();
-                Received::Done
-            }
+        } else if self.flow != Flow::Flowing {
+            self.read_ahead.push(chunk);
+            self.armed = self.below_read_mark();
         }
     }
 

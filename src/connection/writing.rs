@@ -162,7 +162,7 @@ impl Connection {
             self.parked = 0;
             self.unit = Unit::InFlight { length, unsent: length };
             self.dispatched += length as u64;
-            self.idle.write_in_flight(length);
+            self.stalls_at(length);
         }
     }
 
@@ -190,7 +190,7 @@ impl Connection {
         self.dispatched += length as u64;
         if sent < length {
             self.unit = Unit::InFlight { length, unsent: length - sent };
-            self.idle.write_in_flight(length);
+            self.stalls_at(length);
             return false;
         }
         self.unit = Unit::None;
@@ -222,13 +222,13 @@ impl Connection {
     /// ready.
     pub fn completed(&mut self) -> u32 {
         self.unit = Unit::None;
-        self.idle.write_completed();
+        self.stalls_at(0);
         self.unit_callbacks_ready()
     }
 
     /// A later attempt failed. Says how many callbacks are ready; the destroy follows behind them.
     pub fn failed(&mut self, error: Error) -> u32 {
-        self.idle.write_completed();
+        self.stalls_at(0);
         self.unit_failed(error)
     }
 
@@ -439,6 +439,13 @@ impl Connection {
     /// Bytes of all writes so far, sent or not, of this connection.
     pub fn bytes_written(&self) -> u64 {
         self.dispatched + (self.waiting.bytes + self.parked) as u64
+    }
+
+    /// The idle clock is told how much of a write is in flight; 0 for none.
+    fn stalls_at(&mut self, length: usize) {
+        if let Some(idle) = &mut self.idle {
+            idle.write_in_flight(length);
+        }
     }
 
     fn next_number(&mut self) -> u64 {

@@ -4,14 +4,20 @@
 //! or connect. Nothing is remembered here but the file of a listening Unix socket, which goes with it. Who calls this
 //! is `mio.rs`.
 
-use std::io::{self, ErrorKind, IoSlice, Read, Write};
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+use std::io::Read;
+use std::io::{self, ErrorKind, IoSlice, Write};
 use std::net::{Shutdown, SocketAddr};
+#[cfg(any(target_os = "linux", target_os = "android"))]
+use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
 use mio::event::Source;
 use mio::net::{TcpListener, TcpStream};
 #[cfg(unix)]
 use mio::net::{UnixListener, UnixStream};
+#[cfg(any(target_os = "linux", target_os = "android"))]
+use rustix::net::{RecvFlags, SendFlags};
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 
 use super::{ConnectOptions, Inherit, KeepAlive, ListenOptions, PeerCred, SocketOption, Tuning};
@@ -227,7 +233,29 @@ impl Stream {
         }
     }
 
+    /// recv(2) and send(2) by rustix: what every byte goes through is to be no more than the system call.
+    #[cfg(any(target_os = "linux", target_os = "android"))]
     #[inline]
+    pub fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        Ok(rustix::net::recv(self.fd(), buffer, RecvFlags::empty())?.0)
+    }
+
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    #[inline]
+    pub fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        Ok(rustix::net::send(self.fd(), bytes, SendFlags::NOSIGNAL)?)
+    }
+
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    #[inline]
+    fn fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Stream::Tcp(stream) => stream.as_fd(),
+            Stream::Unix(stream) => stream.as_fd(),
+        }
+    }
+
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
     pub fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match self {
             Stream::Tcp(stream) => stream.read(buffer),
@@ -236,7 +264,7 @@ impl Stream {
         }
     }
 
-    #[inline]
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
     pub fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match self {
             Stream::Tcp(stream) => stream.write(bytes),

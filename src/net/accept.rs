@@ -257,7 +257,7 @@ impl Net {
             server.listed = true;
             server.turns = 0;
             server.burst_left = 1;
-            self.ready.push_back(Token::Server(id));
+            self.ready.join(Token::Server(id));
         }
     }
 
@@ -283,12 +283,11 @@ impl Net {
         server.listed = true;
         server.burst_left -= 1;
         if server.burst_left > 0 {
-            self.ready.push_front(Token::Server(id));
-            self.ready_left += 1;
+            self.ready.call_again();
         } else {
             server.turns += 1;
             server.burst_left = 1 << (server.turns / 2).min(LONGEST_BURST);
-            self.ready.push_back(Token::Server(id));
+            self.ready.join(Token::Server(id));
         }
     }
 

@@ -94,7 +94,9 @@ fn is_live(
     alarm: Alarm,
 ) -> bool {
     match alarm {
-        Alarm::Idle(id) => sockets.get(id).is_some_and(|link| link.connection.idle.is_live(due)),
+        Alarm::Idle(id) => {
+            sockets.get(id).is_some_and(|link| link.connection.idle.as_ref().is_some_and(|idle| idle.is_live(due)))
+        }
         Alarm::Grace(id) => sockets.get(id).is_some_and(|link| link.waits_for_grace(due)),
         Alarm::Retry(id) => sockets.get(id).is_some_and(|link| link.handle.is_some()),
         Alarm::Accept(id) => servers.get(id).is_some_and(|server| server.pauses_until(due)),

@@ -145,7 +145,7 @@ fn check_link(link: &Link, ready: u32, flushing: u32, closing: u32, held: u32) -
 
 /// Every clock that runs will wake somebody.
 fn check_alarms(id: SocketId, link: &Link, alarms: &BTreeSet<Alarm>) -> Result<(), String> {
-    if link.connection.idle.is_running() && !alarms.contains(&Alarm::Idle(id)) {
+    if link.connection.idle.as_ref().is_some_and(|idle| idle.is_running()) && !alarms.contains(&Alarm::Idle(id)) {
         return Err("its idle clock runs, and nothing will wake it".to_owned());
     }
     if link.is_in_grace() && !alarms.contains(&Alarm::Grace(id)) {

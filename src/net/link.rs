@@ -2,8 +2,9 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
+use super::READ_BUFFER;
 use super::options::SocketOptions;
-use super::{file::FileEnd, limits::Limits, pipe::Piping};
+use super::{file::FileEnd, limits::Limits, pipe::PipeFlow, pipe::Piping};
 use crate::address::Address;
 use crate::block_list::BlockList;
 use crate::connection::{CallbackId, Connection, Stage};
@@ -11,6 +12,9 @@ use crate::endpoint::Candidates;
 use crate::error::Error;
 use crate::id::ServerId;
 use crate::kernel::{ConnectOptions, Handle, KeepAlive, Kernel, Readiness, SocketOption, Tuning};
+
+/// The read buffer is doubled so often at most, to 1 MiB: fewer calls for who moves much.
+const MOST_DOUBLED: u8 = 4;
 
 /// One socket of the net.
 #[derive(Debug)]
@@ -47,6 +51,8 @@ pub(super) struct Link {
     pub reset: bool,
     pub no_delay: bool,
     pub keep_alive: Option<KeepAlive>,
+    /// How often the read buffer is doubled for it, as the source of a pipe.
+    pub doubled: u8,
     /// How many receivers hold this sender up.
     pub held_by: u32,
     /// The callbacks of `catch_up`, until a read has found nothing.
@@ -143,6 +149,7 @@ impl Link {
             reset: false,
             no_delay: false,
             keep_alive: None,
+            doubled: 0,
             held_by: 0,
             catching_up: None,
             thrown_away: 0,
@@ -240,6 +247,43 @@ impl Link {
         self.handle.filter(|_| self.connection.stage() == Stage::Connected)
     }
 
+    /// The most bytes that are read from it at once: the read buffer, the piece of a file, or what its pipe takes while
+    /// nobody else hears it.
+    #[inline]
+    pub fn most_in_one_read(&self) -> usize {
+        match &self.file {
+            Some(file) => file.piece(),
+            None if self.doubled == 0 => READ_BUFFER,
+            None => self.most_in_one_piped_read(),
+        }
+    }
+
+    /// More while reads come back full and all that is read goes through one pipe: such a chunk is never kept, and never
+    /// seen.
+    fn most_in_one_piped_read(&self) -> usize {
+        match &self.piping {
+            Some(piping) if piping.takes_all() && !self.listener && self.connection.is_flowing() => {
+                READ_BUFFER << self.doubled
+            }
+            _ => READ_BUFFER,
+        }
+    }
+
+    /// A read of at most `most` bytes has given `length`: the next may be larger, or is to be smaller.
+    pub fn adapt(&mut self, length: usize, most: usize) {
+        if length == most && most == READ_BUFFER << self.doubled && self.is_piped() {
+            self.doubled = (self.doubled + 1).min(MOST_DOUBLED);
+        } else if length < most / 4 {
+            self.doubled = self.doubled.saturating_sub(1);
+        }
+    }
+
+    /// A chunk is about to be delivered: which pipes it goes through.
+    #[inline]
+    pub fn pipe_flow(&mut self) -> PipeFlow {
+        self.piping.as_mut().map_or(PipeFlow::Nowhere, |piping| piping.flow())
+    }
+
     pub fn is_piped(&self) -> bool {
         self.piping.as_ref().is_some_and(|piping| piping.has_destinations())
     }
@@ -254,5 +298,27 @@ impl Link {
                 }
                 Stage::Fresh | Stage::Destroyed { .. } | Stage::Closed => false,
             }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_read_buffer_grows_while_it_is_filled_and_shrinks_again() {
+        let mut link = Link::new(Connection::accepted(READ_BUFFER as u32, false, false));
+        link.piping = Some(Box::new(Piping::into_one()));
+        let mut most = Vec::new();
+        for filled in [1, 1, 1, 1, 1, 2, 8, 8, 8, 8, 8, 1] {
+            let size = READ_BUFFER << link.doubled;
+            most.push(size / READ_BUFFER);
+            link.adapt(size / filled, size);
+        }
+        assert_eq!(most, [1, 2, 4, 8, 16, 16, 16, 8, 4, 2, 1, 1]);
+        assert_eq!(link.doubled, 1);
+        // A read that was narrow for another reason, a pause for example, says nothing of the wide ones.
+        link.adapt(READ_BUFFER, READ_BUFFER);
+        assert_eq!(link.doubled, 1);
     }
 }

@@ -15,7 +15,7 @@
 //! | `file.rs` | files, pipes of the system's and terminals: connections with one half |
 //! | `clock.rs`, `questions.rs` | timers; what can be asked of a socket |
 //! | `invariants.rs` | what is true between two turns |
-//! | `link.rs` | a connection with its descriptor and its latches |
+//! | `line.rs`, `link.rs` | who stands in line to be served; a connection with its descriptor and its latches |
 
 mod accept;
 #[cfg(unix)]
@@ -26,6 +26,7 @@ mod event;
 mod file;
 mod invariants;
 mod limits;
+mod line;
 mod link;
 mod options;
 mod output;
@@ -50,6 +51,7 @@ use crate::id::{ServerId, SocketId, TimerId};
 use crate::kernel::{KeepAlive, Kernel, Ready, SocketOption, Token};
 use crate::timers::{Due, Timers};
 use accept::Server;
+use line::Line;
 use link::{Link, ResetPlace};
 use serve::Serving;
 use ticks::{Deferred, Later, Then};
@@ -110,13 +112,11 @@ pub struct Net {
     found: Vec<Ready>,
     signals: VecDeque<i32>,
     /// Sockets and servers with something to do, in the order in which they are served.
-    ready: VecDeque<Token>,
+    ready: Line,
     /// Sockets that have connected since the last wait.
     just_connected: Vec<SocketId>,
     /// Sockets that have begun to be watched since the last wait.
     just_watched: Vec<SocketId>,
-    /// How many of them belong to this round; those that come meanwhile wait for the next.
-    ready_left: usize,
     serving: Option<Serving>,
     /// Sockets with a broadcast to send or a writing side to end.
     flushing: VecDeque<SocketId>,
@@ -204,10 +204,9 @@ impl Net {
             then: None,
             found: Vec::new(),
             signals: VecDeque::new(),
-            ready: VecDeque::new(),
+            ready: Line::default(),
             just_connected: Vec::new(),
             just_watched: Vec::new(),
-            ready_left: 0,
             serving: None,
             flushing: VecDeque::new(),
             flushes_left: 0,
@@ -398,7 +397,7 @@ impl Net {
             return;
         }
         let period = period.filter(|period| !period.is_zero());
-        if let Some(due) = link.connection.idle.set(period, now, &mut self.timers) {
+        if let Some(due) = link.connection.set_idle(period, now, &mut self.timers) {
             self.timers.push(due, Alarm::Idle(id));
         }
         // An entry that a shorter period has overtaken, or that stands for a clock that is off.
@@ -557,7 +556,7 @@ impl Net {
     #[inline]
     fn touch_at(&mut self, id: SocketId, now: Duration) {
         if let Some(link) = self.sockets.get_mut(id)
-            && let Some(due) = link.connection.idle.activity(now, &mut self.timers)
+            && let Some(due) = link.connection.activity(now, &mut self.timers)
         {
             self.timers.push(due, Alarm::Idle(id));
         }
@@ -566,7 +565,8 @@ impl Net {
     /// Closes the descriptor now, and owes the `close`. Both halves being over gives no reason of its own.
     fn destroy_as(&mut self, id: SocketId, error: Option<Error>, reason: Option<CloseReason>) {
         let Some((link, mut later)) = self.link(id) else { return };
-        let (stage, had_idle_entry) = (link.connection.stage(), link.connection.idle.has_entry());
+        let (stage, had_idle_entry) =
+            (link.connection.stage(), link.connection.idle.as_ref().is_some_and(|idle| idle.has_entry()));
         if !link.connection.destroy(error, reason, &mut later) {
             return;
         }
@@ -608,7 +608,7 @@ impl Net {
             && !link.listed
         {
             link.listed = true;
-            self.ready.push_back(Token::Socket(id));
+            self.ready.join(Token::Socket(id));
         }
     }
 

@@ -56,7 +56,29 @@ impl Net {
         self.write_as(id, bytes, Some(callback), Write::USER)
     }
 
-    pub(super) fn write_as(
+    /// The usual write is here: nothing is before it, the kernel takes all of it, and nothing is left to be done.
+    #[inline]
+    pub(super) fn write_as(&mut self, id: SocketId, bytes: &[u8], callback: Option<CallbackId>, write: Write) -> bool {
+        let Some(link) = self.sockets.get_mut(id) else { return false };
+        if callback.is_some() || !link.connection.writes_at_once() || link.file.is_some() {
+            return self.write_behind(id, bytes, callback, write);
+        }
+        let wrote = match link.handle {
+            Some(handle) if !bytes.is_empty() => self.kernel.write(handle, bytes),
+            _ => Ok(0),
+        };
+        if !matches!(wrote, Ok(sent) if sent == bytes.len()) {
+            return self.wrote_in_part(id, bytes, wrote, write.judged);
+        }
+        link.connection.wrote_at_once(bytes.len(), &mut Later { id, queue: &mut self.deferred });
+        if let Some(due) = link.connection.activity(self.counted_from, &mut self.timers) {
+            self.timers.push(due, Alarm::Idle(id));
+        }
+        true
+    }
+
+    /// A write whose turn has not come, or whose end is to be told.
+    fn write_behind(
         &mut self,
         id: SocketId,
         bytes: &[u8],
@@ -64,9 +86,6 @@ impl Net {
         Write { judged, last }: Write,
     ) -> bool {
         let Some(link) = self.sockets.get_mut(id) else { return false };
-        if callback.is_none() && link.connection.writes_at_once() && link.file.is_none() {
-            return self.write_now(id, bytes, judged);
-        }
         if judged && link.limits.is_some() && !self.limits_admit(id, bytes.len()) {
             if let Some((link, mut later)) = self.link(id)
                 && let Some(callback) = callback
@@ -82,7 +101,13 @@ impl Net {
                 link.connection.keep(bytes, borders);
                 self.write_in_its_turn(id);
             }
-            Admission::Now => self.first_write(id, bytes, Attempt::default()),
+            Admission::Now => {
+                let wrote = match link.handle {
+                    Some(handle) if !bytes.is_empty() => self.kernel.write(handle, bytes),
+                    _ => Ok(0),
+                };
+                self.first_write(id, bytes, wrote);
+            }
             Admission::Queue => {
                 let borders = link.borders();
                 link.connection.keep(bytes, borders);
@@ -94,43 +119,29 @@ impl Net {
                 return false;
             }
         }
+        self.write_returns(id, judged)
+    }
+
+    /// The kernel has not taken all of a write that nothing was before.
+    #[cold]
+    fn wrote_in_part(&mut self, id: SocketId, bytes: &[u8], wrote: std::io::Result<usize>, judged: bool) -> bool {
+        if let Some(link) = self.sockets.get_mut(id) {
+            link.connection.begin_unit(bytes.len());
+        }
+        self.first_write(id, bytes, wrote);
+        self.write_returns(id, judged)
+    }
+
+    fn write_returns(&mut self, id: SocketId, judged: bool) -> bool {
         if judged {
             self.judge(id);
         }
         self.sockets.get_mut(id).is_some_and(|link| link.connection.write_returns())
     }
 
-    /// The usual write: the kernel takes all of it, and nothing is left to be done.
-    #[inline]
-    fn write_now(&mut self, id: SocketId, bytes: &[u8], judged: bool) -> bool {
-        let Some(link) = self.sockets.get_mut(id) else { return false };
-        let attempt = match link.handle {
-            Some(handle) if !bytes.is_empty() => Attempt(Some(self.kernel.write(handle, bytes))),
-            _ => Attempt(Some(Ok(0))),
-        };
-        if matches!(attempt.0, Some(Ok(sent)) if sent == bytes.len()) {
-            link.connection.wrote_at_once(bytes.len(), &mut Later { id, queue: &mut self.deferred });
-            if let Some(due) = link.connection.idle.activity(self.counted_from, &mut self.timers) {
-                self.timers.push(due, Alarm::Idle(id));
-            }
-            return true;
-        }
-        link.connection.begin_unit(bytes.len());
-        self.first_write(id, bytes, attempt);
-        if judged {
-            self.judge(id);
-        }
-        self.sockets.get_mut(id).is_some_and(|link| link.connection.write_returns())
-    }
-
-    /// The first attempt at a write, made already or to be made; only what the kernel does not take is copied.
-    fn first_write(&mut self, id: SocketId, bytes: &[u8], attempt: Attempt) {
+    /// The first attempt at a write was made; only what the kernel has not taken is copied.
+    fn first_write(&mut self, id: SocketId, bytes: &[u8], wrote: std::io::Result<usize>) {
         let Some(link) = self.sockets.get_mut(id) else { return };
-        let wrote = match (attempt.0, link.handle) {
-            (Some(wrote), _) => wrote,
-            (None, Some(handle)) if !bytes.is_empty() => self.kernel.write(handle, bytes),
-            (None, _) => Ok(0),
-        };
         let sent = *wrote.as_ref().unwrap_or(&0);
         if sent < bytes.len() {
             let borders = link.borders();
@@ -403,10 +414,6 @@ impl Write {
     pub const LAST: Write = Write { judged: true, last: Last::Yes };
     pub const PIPE: Write = Write { judged: false, last: Last::No };
 }
-
-/// What the kernel said to the first attempt at a write, if it was made.
-#[derive(Debug, Default)]
-struct Attempt(Option<std::io::Result<usize>>);
 
 /// Writes from the queue as much of the unit in flight as the kernel takes.
 fn empty(link: &mut Link, kernel: &mut dyn Kernel, segments: &mut Segments) -> (usize, Emptied) {

@@ -27,12 +27,7 @@ pub(super) struct Piping {
     several: bool,
     /// Who pipes into this socket, once for each pipe.
     sources: Vec<SocketId>,
-    /// How often the read buffer is doubled for this source.
-    doubled: u32,
 }
-
-/// The read buffer is doubled so often at most, to 1 MiB: fewer calls for who moves much.
-const MOST_DOUBLED: u32 = 4;
 
 #[derive(Clone, Copy, Debug)]
 struct Pipe {
@@ -43,6 +38,17 @@ struct Pipe {
     end: bool,
     /// It has waited once: from then on each `drain` of the destination lets the source flow.
     hears_drain: bool,
+    /// The destination is a file: it gets no more than one of its pieces at once.
+    into_file: bool,
+}
+
+/// Where the chunks of a source go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum PipeFlow {
+    Nowhere,
+    /// The usual case, without a look at the list.
+    Into(SocketId),
+    IntoSeveral,
 }
 
 impl Piping {
@@ -50,13 +56,30 @@ impl Piping {
         !self.destinations.is_empty()
     }
 
-    /// A read of at most `most` bytes has given `length`: the next may be larger, or is to be smaller.
-    pub fn adapt(&mut self, length: usize, most: usize) {
-        if length == most && most == READ_BUFFER << self.doubled {
-            self.doubled = (self.doubled + 1).min(MOST_DOUBLED);
-        } else if length < most / 4 {
-            self.doubled = self.doubled.saturating_sub(1);
+    /// A chunk is about to be delivered: where to. Who waited for a `drain` waits for the next one.
+    #[inline]
+    pub fn flow(&mut self) -> PipeFlow {
+        if self.destinations.is_empty() {
+            return PipeFlow::Nowhere;
         }
+        self.awaiting.clear();
+        match self.destinations[..] {
+            [pipe] => PipeFlow::Into(pipe.to),
+            _ => PipeFlow::IntoSeveral,
+        }
+    }
+
+    /// Whether all that is read goes into one socket, however much it is.
+    pub fn takes_all(&self) -> bool {
+        matches!(self.destinations[..], [pipe] if !pipe.into_file)
+    }
+
+    /// As it is with one pipe.
+    #[cfg(test)]
+    pub fn into_one() -> Self {
+        let to = SocketId { slot: 0, generation: 0 };
+        let pipe = Pipe { to, number: 0, end: true, hears_drain: false, into_file: false };
+        Piping { destinations: vec![pipe], ..Piping::default() }
     }
 
     fn position(&self, to: SocketId) -> Option<usize> {
@@ -94,11 +117,12 @@ impl Net {
     pub fn pipe(&mut self, from: SocketId, to: SocketId, end: bool) -> Result<(), Error> {
         self.check_pipe(from, to)?;
         let end = end && !self.is_standard(to);
+        let into_file = self.is_file(to);
         let number = self.next_pipe;
         let (link, mut later) = self.link(from).ok_or_else(|| Error::new(Code::Gone))?;
         let piping = link.piping.get_or_insert_default();
         piping.several |= piping.destinations.len() == 1;
-        piping.destinations.push(Pipe { to, number, end, hears_drain: false });
+        piping.destinations.push(Pipe { to, number, end, hears_drain: false, into_file });
         link.connection.set_listening(true, &mut later);
         let ended = link.connection.end_was_told();
         if let Some(link) = self.sockets.get_mut(to) {
@@ -158,24 +182,6 @@ impl Net {
 
     // ---- inside -----------------------------------------------------------------------------------------------------
 
-    /// The most bytes that are read from a socket or a file at once: the read buffer, the piece of a file. From a socket
-    /// that flows into one other and that nobody else hears it is more while its reads come back full: such a chunk is
-    /// never kept, and never seen.
-    #[inline]
-    pub(super) fn most_in_one_read(&self, id: SocketId) -> usize {
-        let Some(link) = self.sockets.get(id) else { return READ_BUFFER };
-        match (&link.file, &link.piping) {
-            (Some(file), _) => file.piece(),
-            (None, Some(piping)) if piping.doubled > 0 && !link.listener && link.connection.is_flowing() => {
-                match piping.destinations[..] {
-                    [Pipe { to, .. }] if !self.is_file(to) => READ_BUFFER << piping.doubled,
-                    _ => READ_BUFFER,
-                }
-            }
-            _ => READ_BUFFER,
-        }
-    }
-
     /// The loop is about to sleep: a large buffer that nobody has used since it last did is given back.
     pub(super) fn give_back_the_wide_buffer(&mut self) {
         if self.buffer.len() > READ_BUFFER && !self.read_wide {
@@ -185,18 +191,20 @@ impl Net {
     }
 
     /// A chunk of a source goes into all its destinations.
-    pub(super) fn pipe_chunk(&mut self, from: SocketId, chunk: &[u8]) {
-        let Some(piping) = self.sockets.get_mut(from).and_then(|link| link.piping.as_mut()) else { return };
-        piping.awaiting.clear();
-        if let [pipe] = piping.destinations[..] {
-            // The usual case, without a copy of the list.
-            return self.pipe_chunk_into(from, pipe.to, chunk);
-        }
-        for pipe in piping.destinations.clone() {
-            self.pipe_chunk_into(from, pipe.to, chunk);
+    #[inline(always)]
+    pub(super) fn pipe_chunk(&mut self, from: SocketId, flow: PipeFlow, chunk: &[u8]) {
+        match flow {
+            PipeFlow::Nowhere => {}
+            PipeFlow::Into(to) => self.pipe_chunk_into(from, to, chunk),
+            PipeFlow::IntoSeveral => {
+                for pipe in self.pipes_of(from) {
+                    self.pipe_chunk_into(from, pipe.to, chunk);
+                }
+            }
         }
     }
 
+    #[inline(always)]
     fn pipe_chunk_into(&mut self, from: SocketId, to: SocketId, chunk: &[u8]) {
         if !self.write_as(to, chunk, None, Write::PIPE) {
             self.await_drain(from, to);
@@ -204,6 +212,7 @@ impl Net {
     }
 
     /// The source waits for a destination to drain.
+    #[cold]
     fn await_drain(&mut self, from: SocketId, to: SocketId) {
         let Some(link) = self.sockets.get_mut(from) else { return };
         let Some(piping) = &mut link.piping else { return };
@@ -288,26 +297,5 @@ impl Net {
     fn sources_of(&self, to: SocketId) -> Vec<SocketId> {
         let piping = self.sockets.get(to).and_then(|link| link.piping.as_ref());
         piping.map_or_else(Vec::new, |piping| piping.sources.clone())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_read_buffer_grows_while_it_is_filled_and_shrinks_again() {
-        let mut piping = Piping::default();
-        let mut most = Vec::new();
-        for filled in [1, 1, 1, 1, 1, 2, 8, 8, 8, 8, 8, 1] {
-            let size = READ_BUFFER << piping.doubled;
-            most.push(size / READ_BUFFER);
-            piping.adapt(size / filled, size);
-        }
-        assert_eq!(most, [1, 2, 4, 8, 16, 16, 16, 8, 4, 2, 1, 1]);
-        assert_eq!(piping.doubled, 1);
-        // A read that was narrow for another reason, a pause for example, says nothing of the wide ones.
-        piping.adapt(READ_BUFFER, READ_BUFFER);
-        assert_eq!(piping.doubled, 1);
     }
 }

@@ -115,7 +115,7 @@ impl Net {
 
     /// What `set_timeout` was given last.
     pub fn timeout(&self, id: SocketId) -> Option<Duration> {
-        self.sockets.get(id)?.connection.idle.period()
+        self.sockets.get(id)?.connection.idle.as_ref()?.period()
     }
 
     /// This side's address, while connected; `None` for a Unix socket.

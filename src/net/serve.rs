@@ -30,28 +30,45 @@ pub(super) struct Serving {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Next {
+    /// It was called, and does not stand in line any more.
+    Begin,
     Read,
     Write,
     Shutdown,
 }
 
 impl Net {
+    /// Sockets in their turn, step by step, up to an event or to something deferred: most turns come to an end without
+    /// either.
+    #[inline]
+    pub(super) fn serve(&mut self) -> Step {
+        loop {
+            let step = self.serve_one();
+            if !matches!(step, Step::Worked) || !self.nothing_deferred() {
+                return step;
+            }
+        }
+    }
+
     /// One step of the socket whose turn it is, or the next socket.
     #[inline]
-    pub(super) fn serve_one(&mut self) -> Step {
+    fn serve_one(&mut self) -> Step {
         if let Some(signal) = self.signals.pop_front() {
             return Step::Event(Event::Signal(signal));
         }
-        let serving = match self.serving {
-            Some(serving) => serving,
-            None => match self.next_ready() {
-                Some(Token::Socket(id)) => Serving { id, next: Next::Read, reads_left: READS_IN_A_TURN },
-                Some(Token::Server(id)) => return self.accept_one(id),
-                None => return Step::Over,
-            },
-        };
+        if let Some(serving) = self.serving {
+            return self.go_on_serving(serving);
+        }
+        match self.ready.call() {
+            Some(Token::Socket(id)) => self.read_once(Serving { id, next: Next::Begin, reads_left: READS_IN_A_TURN }),
+            Some(Token::Server(id)) => self.accept_one(id),
+            None => Step::Over,
+        }
+    }
+
+    fn go_on_serving(&mut self, serving: Serving) -> Step {
         match serving.next {
-            Next::Read => self.serve_read(serving),
+            Next::Begin | Next::Read => self.read_once(serving),
             Next::Write => match self.sockets.get(serving.id) {
                 Some(link) if link.wants_to_write() => {
                     self.serving = Some(Serving { next: Next::Shutdown, ..serving });
@@ -71,23 +88,7 @@ impl Net {
         }
     }
 
-    #[inline]
-    fn next_ready(&mut self) -> Option<Token> {
-        if self.ready_left == 0 {
-            return None;
-        }
-        self.ready_left -= 1;
-        let token = self.ready.pop_front()?;
-        if let Token::Socket(id) = token
-            && let Some(link) = self.sockets.get_mut(id)
-        {
-            link.listed = false;
-        }
-        Some(token)
-    }
-
     /// Its turn is over; if there is more to do, it stands in line again.
-    #[inline]
     fn served(&mut self, id: SocketId) {
         self.serving = None;
         if self.sockets.get(id).is_some_and(|link| link.has_work()) {
@@ -95,35 +96,26 @@ impl Net {
         }
     }
 
-    /// Its connect comes to an end, or it is read from; what is to be written has its turn behind that.
-    #[inline]
-    fn serve_read(&mut self, serving: Serving) -> Step {
+    /// One read, and what becomes of it. A connect comes to its end here too; what is to be written has its turn behind
+    /// that.
+    ///
+    /// This is where every byte comes through, so the link is looked up once for all that is done before a pipe or a
+    /// handler has its say.
+    #[inline(always)]
+    fn read_once(&mut self, serving: Serving) -> Step {
         let id = serving.id;
         let Some(link) = self.sockets.get_mut(id) else {
             self.serving = None;
             return Step::Worked;
         };
-        if link.wants_to_read() {
-            return self.read(serving);
-        }
-        if link.is_connecting() {
-            self.serving = None;
-            return self.finish_connect(id).map_or(Step::Worked, Step::Event);
-        }
-        self.serving = Some(Serving { next: Next::Write, ..serving });
-        Step::Worked
-    }
-
-    /// One read, and what becomes of it.
-    fn read(&mut self, serving: Serving) -> Step {
-        let id = serving.id;
-        let most = self.most_in_one_read(id);
+        link.listed &= serving.next != Next::Begin;
+        let (true, Some(handle)) = (link.wants_to_read(), link.handle) else {
+            return self.read_nothing_now(serving);
+        };
+        let most = link.most_in_one_read();
         if self.buffer.len() < most.max(READ_BUFFER) {
             self.buffer = vec![0; most.max(READ_BUFFER)];
         }
-        self.read_wide |= most > READ_BUFFER;
-        let Some(link) = self.sockets.get_mut(id) else { return Step::Worked };
-        let Some(handle) = link.handle else { return Step::Worked };
         let length = match self.kernel.read(handle, &mut self.buffer[..most]) {
             Ok(length) if length > 0 => length,
             nothing => {
@@ -134,35 +126,47 @@ impl Net {
         };
         // A file has one read in a turn: see `file.rs`.
         let full = length == most && link.file.is_none();
-        if let Some(piping) = &mut link.piping {
-            piping.adapt(length, most);
+        if full || most > READ_BUFFER {
+            self.read_wide |= most > READ_BUFFER;
+            link.adapt(length, most);
         }
         if !full && !link.latches.ended && !link.looks_for_nothing() {
             // A short read has emptied the socket, and the next byte will be a new edge: no read is needed to find out.
             // Where the peer's end was told, it stands behind these bytes and there will be no other edge.
             link.latches.readable = false;
         }
-        let reads_left = serving.reads_left - 1;
-        let next = if full && reads_left > 0 { Next::Read } else { Next::Write };
         // Most sockets that are ready are so for reading, and one read was all.
-        let more = link.latches.readable || link.connection.is_in_flight();
-        self.serving = more.then_some(Serving { next, reads_left, ..serving });
-        if let Some(due) = link.connection.idle.activity(self.counted_from, &mut self.timers) {
+        if link.latches.readable || link.connection.is_in_flight() {
+            let reads_left = serving.reads_left - 1;
+            let next = if full && reads_left > 0 { Next::Read } else { Next::Write };
+            self.serving = Some(Serving { next, reads_left, ..serving });
+        } else {
+            self.serving = None;
+        }
+        if let Some(due) = link.connection.activity(self.counted_from, &mut self.timers) {
             self.timers.push(due, Alarm::Idle(id));
         }
-        let received = link.connection.received(&self.buffer[..length]);
-        let (piped, heard) = (link.is_piped(), link.listener);
-        if received == Received::Done {
+        if link.connection.received(&self.buffer[..length]) == Received::Done {
             return Step::Worked;
         }
+        let (flow, heard) = (link.pipe_flow(), link.listener);
         let chunk = Chunk { buffer: std::mem::take(&mut self.buffer), length };
-        if piped {
-            self.pipe_chunk(id, &chunk);
-        }
+        self.pipe_chunk(id, flow, &chunk);
         if heard {
             return Step::Event(Event::Data { socket: id, chunk });
         }
         self.buffer = chunk.buffer;
+        Step::Worked
+    }
+
+    /// It is not to be read from, or cannot be.
+    #[cold]
+    fn read_nothing_now(&mut self, serving: Serving) -> Step {
+        if self.sockets.get(serving.id).is_some_and(|link| link.is_connecting()) {
+            self.serving = None;
+            return self.finish_connect(serving.id).map_or(Step::Worked, Step::Event);
+        }
+        self.serving = Some(Serving { next: Next::Write, ..serving });
         Step::Worked
     }
 

@@ -79,6 +79,15 @@ impl Net {
     /// Does all that is deferred, up to the first event.
     #[inline]
     pub(super) fn run_deferred(&mut self) -> Option<Event> {
+        if self.nothing_deferred() { None } else { self.run_what_is_deferred() }
+    }
+
+    #[inline]
+    pub(super) fn nothing_deferred(&self) -> bool {
+        self.then.is_none() && self.deferred.is_empty()
+    }
+
+    fn run_what_is_deferred(&mut self) -> Option<Event> {
         loop {
             let event = if let Some((id, then)) = self.then.take() {
                 self.go_on(id, then)
@@ -189,15 +198,14 @@ impl Net {
         loop {
             let (link, mut later) = self.link(id)?;
             let chunk = link.connection.flow(&mut later);
-            let (piped, heard) = (link.is_piped(), link.listener);
-            if chunk.is_none() {
+            let Some(chunk) = chunk else {
                 self.look_for_more(id);
-            }
+                self.list_if_readable(id);
+                return None;
+            };
+            let (flow, heard) = (link.pipe_flow(), link.listener);
             self.list_if_readable(id);
-            let chunk = chunk?;
-            if piped {
-                self.pipe_chunk(id, &chunk);
-            }
+            self.pipe_chunk(id, flow, &chunk);
             if heard {
                 self.then = Some((id, Then::Flow));
                 return Some(Event::Data { socket: id, chunk: Chunk::from(chunk) });

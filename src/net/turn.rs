@@ -61,7 +61,7 @@ impl Net {
             let (step, next) = match self.phase {
                 Phase::Flush => (self.flush_one(), Phase::Wait), // broadcasts and ends of the user's own making
                 Phase::Wait => (self.wait(max_wait)?, Phase::Serve), // the only place that sleeps
-                Phase::Serve => (self.serve_one(), Phase::FlushAgain), // signals, accepts, connects, reads, writes
+                Phase::Serve => (self.serve(), Phase::FlushAgain), // signals, accepts, connects, reads, writes
                 Phase::FlushAgain => (self.flush_one(), Phase::Closes), // what they gave rise to
                 Phase::Closes => (self.close_one(), Phase::Timeouts), // each connection's last event
                 Phase::Timeouts => (self.expire_one(), Phase::Flush), // idle clocks and timers
@@ -86,7 +86,7 @@ impl Net {
     fn enter(&mut self, phase: Phase) {
         match phase {
             Phase::Flush | Phase::FlushAgain => self.flushes_left = self.flushing.len().min(FLUSHES_AT_ONCE),
-            Phase::Serve => self.ready_left = self.ready.len(),
+            Phase::Serve => self.ready.begin_round(),
             Phase::Closes => {
                 debug_assert!(self.closing_now.is_empty(), "the last round of closes came to its end");
                 std::mem::swap(&mut self.closing, &mut self.closing_now);
@@ -132,7 +132,9 @@ impl Net {
     fn line_up(&mut self, found: &mut Vec<Ready>) {
         let mut connected = std::mem::take(&mut self.just_connected);
         if connected.is_empty() {
-            found.drain(..).for_each(|ready| self.latch(ready, true));
+            for ready in found.drain(..) {
+                self.latch(ready, true);
+            }
         } else {
             found.iter().for_each(|ready| self.latch(*ready, false));
             connected.drain(..).for_each(|id| self.list_if_work(id));
@@ -148,12 +150,12 @@ impl Net {
         if let Some(link) = self.sockets.get_mut(id) {
             link.listed = link.has_work();
             if link.listed {
-                self.ready.push_back(Token::Socket(id));
+                self.ready.join(Token::Socket(id));
             }
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn latch(&mut self, ready: Ready, list: bool) {
         match ready {
             Ready::Io { token: Token::Socket(id), readiness } => {
@@ -161,7 +163,7 @@ impl Net {
                     link.latch(readiness);
                     if list && !link.listed && link.has_work() {
                         link.listed = true;
-                        self.ready.push_back(Token::Socket(id));
+                        self.ready.join(Token::Socket(id));
                     }
                 }
             }
@@ -218,7 +220,10 @@ impl Net {
         let expiry = match self.sockets.get_mut(id) {
             Some(link) => {
                 let unsent = link.connection.unsent_in_flight();
-                link.connection.idle.expire(entry, unsent, self.counted_from, &mut self.timers)
+                match &mut link.connection.idle {
+                    Some(idle) => idle.expire(entry, unsent, self.counted_from, &mut self.timers),
+                    None => Expiry::Stale,
+                }
             }
             None => Expiry::Stale,
         };
