@@ -106,7 +106,7 @@ impl Driver {
 
     pub fn destroy(&mut self, error: Option<Error>, reason: Option<CloseReason>) {
         if self.connection.destroy(error, reason, &mut self.ticks) {
-            self.connection.queue.clear(&mut self.segments);
+            self.connection.clear_queue(&mut self.segments);
         }
     }
 
@@ -202,13 +202,13 @@ impl Driver {
     pub fn take(&mut self, sent: usize) {
         self.room -= sent;
         self.taken += sent;
-        self.connection.queue.sent(sent, &mut self.segments);
+        self.connection.queue_mut().sent(sent, &mut self.segments);
     }
 
     pub fn dispatch_waiting(&mut self) {
         match self.connection.next_unit(&mut self.ticks) {
             Admission::Now => self.attempt(),
-            Admission::Refused | Admission::Destroy(_) => self.connection.queue.clear(&mut self.segments),
+            Admission::Refused | Admission::Destroy(_) => self.connection.clear_queue(&mut self.segments),
             Admission::Queue => {}
         }
     }

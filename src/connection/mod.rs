@@ -60,20 +60,11 @@ pub(crate) struct Connection {
     read_ahead: ReadAhead,
 
     writing: Writing,
-    unit: Unit,
-    /// Writes that wait behind the unit, and their bytes.
-    waiting: Waiting,
-    /// The number of the last write that the queue may have to hold: by it a write that is dropped is found again.
-    numbered: u64,
-    corked: u32,
     /// A write returned false since the last `drain`.
     drain_owed: bool,
     after_write_scheduled: bool,
-    /// Bytes of the write that waits for the connection. It outlives a destroy, as in Node, for `bytes_written` only.
-    parked: usize,
-
-    /// The bytes themselves, of the unit and of what waits behind it.
-    pub queue: WriteQueue,
+    /// None, until a write is not taken whole.
+    outgoing: Option<Box<Outgoing>>,
     /// Most connections have no idle clock: those that were never given a time.
     pub idle: Option<Box<Idle>>,
     callbacks: Option<Box<Callbacks>>,
@@ -129,17 +120,40 @@ enum Writing {
     Finished,
 }
 
+/// What is to be sent and has not been. Most connections never have any, so it is kept apart; once there, it stays.
+#[derive(Debug, Default)]
+struct Outgoing {
+    unit: Unit,
+    /// Writes that wait behind the unit, and their bytes.
+    waiting: Waiting,
+    /// The number of the last write that the queue may have to hold: by it a write that is dropped is found again.
+    numbered: u64,
+    corked: u32,
+    /// Bytes of the write that waits for the connection. It outlives a destroy, as in Node, for `bytes_written` only.
+    parked: usize,
+    /// The bytes themselves, of the unit and of what waits behind it.
+    queue: WriteQueue,
+}
+
+/// What a connection has to send that has nothing.
+static NOTHING: Outgoing = Outgoing {
+    unit: Unit::None,
+    waiting: Waiting { writes: 0, bytes: 0 },
+    numbered: 0,
+    corked: 0,
+    parked: 0,
+    queue: WriteQueue::new(),
+};
+
 /// What is being written. Node hands one write to the kernel at a time, or all that were waiting as one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Unit {
+    #[default]
     None,
     /// It waits for the connection.
     Parked(usize),
     /// The kernel has refused a part of it; `unsent` is that part, `length` the whole.
-    InFlight {
-        length: usize,
-        unsent: usize,
-    },
+    InFlight { length: usize, unsent: usize },
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -291,14 +305,9 @@ impl Connection {
             resume_scheduled: false,
             read_ahead: ReadAhead::default(),
             writing: Writing::Open,
-            unit: Unit::None,
-            waiting: Waiting::default(),
-            numbered: 0,
-            corked: 0,
             drain_owed: false,
             after_write_scheduled: false,
-            parked: 0,
-            queue: WriteQueue::default(),
+            outgoing: None,
             idle: None,
             callbacks: None,
             error: None,
@@ -350,9 +359,11 @@ impl Connection {
             if left > 0 {
                 ticks.defer(Tick::Callbacks(left));
             }
-            self.unit = Unit::None;
-            self.waiting = Waiting::default();
-            self.parked = 0;
+            if let Some(outgoing) = &mut self.outgoing {
+                outgoing.unit = Unit::None;
+                outgoing.waiting = Waiting::default();
+                outgoing.parked = 0;
+            }
             self.drain_owed = false;
             self.read_ahead.clear();
         }
@@ -373,7 +384,9 @@ impl Connection {
         if self.is_destroyed() {
             return false;
         }
-        if self.waiting.writes > 0 || self.callbacks.as_ref().is_some_and(|callbacks| !callbacks.end.is_empty()) {
+        if self.outgoing().waiting.writes > 0
+            || self.callbacks.as_ref().is_some_and(|callbacks| !callbacks.end.is_empty())
+        {
             ticks.defer(Tick::FailWaiting);
         }
         let had_descriptor = self.stage != Stage::Fresh;
@@ -403,13 +416,15 @@ impl Connection {
     pub fn start(&mut self) -> Start {
         if self.stage != Stage::Connected {
             // A handler destroyed it: what was parked fails here, what stands behind it with it.
-            self.parked = 0;
-            return match self.unit {
+            if let Some(outgoing) = &mut self.outgoing {
+                outgoing.parked = 0;
+            }
+            return match self.outgoing().unit {
                 Unit::Parked(_) => Start::FailParked,
                 _ => Start::Nothing,
             };
         }
-        let start = match self.unit {
+        let start = match self.outgoing().unit {
             Unit::Parked(_) => Start::Dispatch,
             _ if self.writing == Writing::ShuttingDown => Start::Shutdown,
             _ => Start::Nothing,
@@ -444,7 +459,7 @@ impl Connection {
     ) -> Option<Due> {
         if self.idle.is_none() && period.is_some() {
             let mut idle = Idle::default();
-            if let Unit::InFlight { length, .. } = self.unit {
+            if let Unit::InFlight { length, .. } = self.outgoing().unit {
                 idle.write_in_flight(length);
             }
             self.idle = Some(Box::new(idle));

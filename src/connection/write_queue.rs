@@ -58,6 +58,10 @@ pub(crate) struct Gone {
 const MERGE_UP_TO: usize = 64 * 1024;
 
 impl WriteQueue {
+    pub const fn new() -> Self {
+        WriteQueue { pieces: VecDeque::new(), unsent: 0 }
+    }
+
     /// Appends a copy of a write. Its number is above those of the writes before it.
     pub fn push(&mut self, bytes: &[u8], borders: Borders, number: u64) {
         if bytes.is_empty() {

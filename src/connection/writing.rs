@@ -8,10 +8,18 @@
 //! Node hands one write to the kernel at a time, or all that waited as one; the bytes of both lie in the write queue.
 
 use super::{
-    Admission, Borders, CallbackId, Callbacks, CloseReason, Connection, Finish, Gone, Last, Reading, Stage, Tick,
-    Ticks, Unit, Waiting, Writing,
+    Admission, Borders, CallbackId, Callbacks, CloseReason, Connection, Finish, Gone, Last, NOTHING, Outgoing, Reading,
+    Segments, Stage, Tick, Ticks, Unit, Waiting, WriteQueue, Writing,
 };
 use crate::error::{Code, Error};
+
+impl Outgoing {
+    /// Nothing is on its way, waits or is held back: a write that comes has nothing before it.
+    #[inline]
+    fn is_idle(&self) -> bool {
+        self.unit == Unit::None && self.waiting.writes == 0 && self.corked == 0
+    }
+}
 
 impl Connection {
     /// A write of `length` bytes. The net does what the answer says, then asks [`Connection::write_returns`].
@@ -35,10 +43,10 @@ impl Connection {
         }
         let number = (length > 0).then(|| self.next_number());
         // What a broadcast left for the flush goes first.
-        let behind_others = self.unit != Unit::None || self.waiting.writes > 0;
-        if behind_others || self.error.is_some() || self.corked > 0 {
-            self.waiting.writes += 1;
-            self.waiting.bytes += length;
+        if !self.outgoing().is_idle() || self.error.is_some() {
+            let waiting = &mut self.outgoing_mut().waiting;
+            waiting.writes += 1;
+            waiting.bytes += length;
             if let Some(callback) = callback {
                 self.callbacks.get_or_insert_default().waiting.push((number, callback));
             }
@@ -52,12 +60,13 @@ impl Connection {
     fn begin(&mut self, length: usize, ticks: &mut impl Ticks) -> Admission {
         match self.stage {
             Stage::Connecting => {
-                self.unit = Unit::Parked(length);
-                self.parked = length;
+                let outgoing = self.outgoing_mut();
+                outgoing.unit = Unit::Parked(length);
+                outgoing.parked = length;
                 Admission::Queue
             }
             Stage::Connected => {
-                self.unit = Unit::InFlight { length, unsent: length };
+                self.outgoing_mut().unit = Unit::InFlight { length, unsent: length };
                 Admission::Now
             }
             _ => {
@@ -69,7 +78,8 @@ impl Connection {
 
     /// Keeps what the kernel has not taken of the write that was just admitted.
     pub fn keep(&mut self, bytes: &[u8], borders: Borders) {
-        self.queue.push(bytes, borders, self.numbered);
+        let outgoing = self.outgoing_mut();
+        outgoing.queue.push(bytes, borders, outgoing.numbered);
     }
 
     /// Whether a write goes to the kernel now, with nothing before it.
@@ -77,10 +87,8 @@ impl Connection {
     pub fn writes_at_once(&self) -> bool {
         self.stage == Stage::Connected
             && self.writing == Writing::Open
-            && self.unit == Unit::None
-            && self.waiting.writes == 0
-            && self.corked == 0
             && self.error.is_none()
+            && self.outgoing.as_ref().is_none_or(|outgoing| outgoing.is_idle())
     }
 
     /// A write of [`Connection::writes_at_once`] was taken whole.
@@ -96,7 +104,7 @@ impl Connection {
     /// A write of [`Connection::writes_at_once`] was not taken whole.
     pub fn begin_unit(&mut self, length: usize) {
         self.next_number();
-        self.unit = Unit::InFlight { length, unsent: length };
+        self.outgoing_mut().unit = Unit::InFlight { length, unsent: length };
     }
 
     /// What `write` returns: whether the buffer is under its mark. If not, `drain` is owed.
@@ -118,24 +126,29 @@ impl Connection {
         if !self.is_writable() || self.stage == Stage::Fresh {
             return false;
         }
-        self.waiting.writes += 1;
-        self.waiting.bytes += length;
+        let waiting = &mut self.outgoing_mut().waiting;
+        waiting.writes += 1;
+        waiting.bytes += length;
         self.drain_owed |= !self.has_room();
         true
     }
 
     pub fn cork(&mut self) {
-        self.corked += 1;
+        self.outgoing_mut().corked += 1;
     }
 
     /// One cork less. The net looks whether [`Connection::next_unit`] has something.
     pub fn uncork(&mut self) {
-        self.corked = self.corked.saturating_sub(1);
+        if let Some(outgoing) = &mut self.outgoing {
+            outgoing.corked = outgoing.corked.saturating_sub(1);
+        }
     }
 
     /// Fully uncorks, as `end` does. To be called before [`Connection::end`].
     pub fn uncork_for_end(&mut self) {
-        self.corked = 0;
+        if let Some(outgoing) = &mut self.outgoing {
+            outgoing.corked = 0;
+        }
     }
 
     /// No more will be written. The net looks what [`Connection::finish_if_done`] says.
@@ -158,9 +171,10 @@ impl Connection {
 
     /// The write that waited for the connection goes out.
     pub fn begin_parked(&mut self) {
-        if let Unit::Parked(length) = self.unit {
-            self.parked = 0;
-            self.unit = Unit::InFlight { length, unsent: length };
+        if let Unit::Parked(length) = self.outgoing().unit {
+            let outgoing = self.outgoing_mut();
+            outgoing.parked = 0;
+            outgoing.unit = Unit::InFlight { length, unsent: length };
             self.dispatched += length as u64;
             self.stalls_at(length);
         }
@@ -169,7 +183,7 @@ impl Connection {
     /// The last thing before `close`: the write in flight fails, and what waits behind it. Says how many callbacks are
     /// ready.
     pub fn cancel_in_flight(&mut self) -> u32 {
-        match self.unit {
+        match self.outgoing().unit {
             Unit::InFlight { .. } => self.unit_failed(Error::new(Code::Canceled)),
             _ => 0,
         }
@@ -177,7 +191,7 @@ impl Connection {
 
     /// `close` was told: a write that still waits for the connection fails. Says how many callbacks are ready.
     pub fn fail_parked(&mut self, code: Code) -> u32 {
-        match self.unit {
+        match self.outgoing().unit {
             Unit::Parked(_) => self.unit_failed(Error::new(code)),
             _ => 0,
         }
@@ -186,14 +200,15 @@ impl Connection {
     /// The first attempt at a unit: `sent` bytes of it were taken. True if that was all of it.
     #[inline]
     pub fn dispatched(&mut self, sent: usize, ticks: &mut impl Ticks) -> bool {
-        let Unit::InFlight { length, .. } = self.unit else { return false };
+        let Some(outgoing) = &mut self.outgoing else { return false };
+        let Unit::InFlight { length, .. } = outgoing.unit else { return false };
         self.dispatched += length as u64;
         if sent < length {
-            self.unit = Unit::InFlight { length, unsent: length - sent };
+            outgoing.unit = Unit::InFlight { length, unsent: length - sent };
             self.stalls_at(length);
             return false;
         }
-        self.unit = Unit::None;
+        outgoing.unit = Unit::None;
         let callbacks = self.unit_callbacks_ready();
         if callbacks > 0 || (self.drain_owed && self.length() == 0 && !self.after_write_scheduled) {
             self.after_write_scheduled = true;
@@ -204,7 +219,7 @@ impl Connection {
 
     /// The first attempt at a unit failed. Its callbacks and the destroy follow on a tick.
     pub fn failed_at_once(&mut self, error: Error, ticks: &mut impl Ticks) {
-        if let Unit::InFlight { length, .. } = self.unit {
+        if let Unit::InFlight { length, .. } = self.outgoing().unit {
             self.dispatched += length as u64;
         }
         let callbacks = self.unit_failed_itself(error);
@@ -213,7 +228,9 @@ impl Connection {
 
     /// A later attempt took `sent` bytes of the unit in flight. It is over when [`Connection::completed`] says so.
     pub fn progressed(&mut self, sent: usize) {
-        if let Unit::InFlight { unsent, .. } = &mut self.unit {
+        if let Some(outgoing) = &mut self.outgoing
+            && let Unit::InFlight { unsent, .. } = &mut outgoing.unit
+        {
             *unsent = unsent.saturating_sub(sent);
         }
     }
@@ -221,7 +238,7 @@ impl Connection {
     /// The unit in flight is over; the next one goes out, then [`Connection::after_write`]. Says how many callbacks are
     /// ready.
     pub fn completed(&mut self) -> u32 {
-        self.unit = Unit::None;
+        self.forget_unit();
         self.stalls_at(0);
         self.unit_callbacks_ready()
     }
@@ -234,10 +251,12 @@ impl Connection {
 
     /// [`Tick::WriteFailed`]: what waits behind the failed write fails too. Says how many callbacks are ready.
     pub fn fail_waiting(&mut self) -> u32 {
-        if self.unit != Unit::None {
-            return 0;
+        if let Some(outgoing) = &mut self.outgoing {
+            if outgoing.unit != Unit::None {
+                return 0;
+            }
+            outgoing.waiting = Waiting::default();
         }
-        self.waiting = Waiting::default();
         let outcome = |otherwise| match &self.error {
             Some(error) => (**error).clone(),
             None => Error::new(otherwise),
@@ -256,7 +275,7 @@ impl Connection {
         if !self.has_unit_ready() {
             return Admission::Queue;
         }
-        let length = std::mem::take(&mut self.waiting).bytes;
+        let length = std::mem::take(&mut self.outgoing_mut().waiting).bytes;
         if let Some(callbacks) = &mut self.callbacks {
             callbacks.unit.extend(callbacks.waiting.drain(..).map(|(_, callback)| callback));
         }
@@ -266,9 +285,10 @@ impl Connection {
     /// Whether something waits that nothing holds back.
     #[inline]
     pub fn has_unit_ready(&self) -> bool {
-        self.waiting.writes > 0
-            && self.unit == Unit::None
-            && self.corked == 0
+        let outgoing = self.outgoing();
+        outgoing.waiting.writes > 0
+            && outgoing.unit == Unit::None
+            && outgoing.corked == 0
             && !self.is_destroyed()
             && self.error.is_none()
     }
@@ -288,8 +308,8 @@ impl Connection {
         let done = self.writing == Writing::Ending
             && !self.is_destroyed()
             && self.error.is_none()
-            && self.unit == Unit::None
-            && self.waiting.writes == 0;
+            && self.outgoing().unit == Unit::None
+            && self.outgoing().waiting.writes == 0;
         if !done {
             return Finish::NotYet;
         }
@@ -359,8 +379,9 @@ impl Connection {
     /// A message that waits was dropped by an output limit: it was never written. If it was the last one, no write will
     /// complete and tell `drain`.
     pub fn dropped(&mut self, gone: &Gone, ticks: &mut impl Ticks) {
-        self.waiting.bytes = self.waiting.bytes.saturating_sub(gone.bytes);
-        self.waiting.writes = self.waiting.writes.saturating_sub(gone.messages);
+        let waiting = &mut self.outgoing_mut().waiting;
+        waiting.bytes = waiting.bytes.saturating_sub(gone.bytes);
+        waiting.writes = waiting.writes.saturating_sub(gone.messages);
         if let Some(callbacks) = &mut self.callbacks {
             let is_gone =
                 |(number, _): &mut (Option<u64>, _)| number.is_some_and(|number| gone.writes.contains(&number));
@@ -386,17 +407,17 @@ impl Connection {
     /// Whether the kernel holds up a write.
     #[inline]
     pub fn is_in_flight(&self) -> bool {
-        matches!(self.unit, Unit::InFlight { .. })
+        matches!(self.outgoing().unit, Unit::InFlight { .. })
     }
 
     /// Whether a write waits for the connection.
     pub fn is_parked(&self) -> bool {
-        matches!(self.unit, Unit::Parked(_))
+        matches!(self.outgoing().unit, Unit::Parked(_))
     }
 
     /// What is left of the write in flight.
     pub fn unsent_in_flight(&self) -> usize {
-        match self.unit {
+        match self.outgoing().unit {
             Unit::InFlight { unsent, .. } => unsent,
             _ => 0,
         }
@@ -404,7 +425,7 @@ impl Connection {
 
     /// What is left of the write in flight, or of the one that waits for the connection.
     pub fn unsent_in_unit(&self) -> usize {
-        match self.unit {
+        match self.outgoing().unit {
             Unit::None => 0,
             Unit::Parked(unsent) | Unit::InFlight { unsent, .. } => unsent,
         }
@@ -423,11 +444,12 @@ impl Connection {
     /// Node's `bufferSize` and `writableLength`: bytes of all writes that are not completed; one in flight counts whole.
     #[inline]
     pub fn length(&self) -> usize {
-        let unit = match self.unit {
+        let outgoing = self.outgoing();
+        let unit = match outgoing.unit {
             Unit::None => 0,
             Unit::Parked(length) | Unit::InFlight { length, .. } => length,
         };
-        unit + self.waiting.bytes
+        unit + outgoing.waiting.bytes
     }
 
     #[inline]
@@ -438,7 +460,8 @@ impl Connection {
 
     /// Bytes of all writes so far, sent or not, of this connection.
     pub fn bytes_written(&self) -> u64 {
-        self.dispatched + (self.waiting.bytes + self.parked) as u64
+        let outgoing = self.outgoing();
+        self.dispatched + (outgoing.waiting.bytes + outgoing.parked) as u64
     }
 
     /// The idle clock is told how much of a write is in flight; 0 for none.
@@ -448,9 +471,45 @@ impl Connection {
         }
     }
 
+    fn forget_unit(&mut self) {
+        if let Some(outgoing) = &mut self.outgoing {
+            outgoing.unit = Unit::None;
+        }
+    }
+
+    #[inline]
+    pub(super) fn outgoing(&self) -> &Outgoing {
+        self.outgoing.as_deref().unwrap_or(&NOTHING)
+    }
+
+    #[inline]
+    fn outgoing_mut(&mut self) -> &mut Outgoing {
+        self.outgoing.get_or_insert_default()
+    }
+
+    /// The bytes that are queued.
+    #[inline]
+    pub fn queue(&self) -> &WriteQueue {
+        &self.outgoing().queue
+    }
+
+    /// The bytes that are queued, to be changed.
+    #[inline]
+    pub fn queue_mut(&mut self) -> &mut WriteQueue {
+        &mut self.outgoing_mut().queue
+    }
+
+    /// None of what is queued will be sent.
+    pub fn clear_queue(&mut self, segments: &mut Segments) {
+        if let Some(outgoing) = &mut self.outgoing {
+            outgoing.queue.clear(segments);
+        }
+    }
+
     fn next_number(&mut self) -> u64 {
-        self.numbered += 1;
-        self.numbered
+        let outgoing = self.outgoing_mut();
+        outgoing.numbered += 1;
+        outgoing.numbered
     }
 
     fn set_writing(&mut self, writing: Writing) {
@@ -464,7 +523,7 @@ impl Connection {
     }
 
     fn unit_failed_itself(&mut self, error: Error) -> u32 {
-        self.unit = Unit::None;
+        self.forget_unit();
         self.error.get_or_insert_with(|| Box::new(error.clone()));
         let Some(callbacks) = self.callbacks.as_mut() else { return 0 };
         let count = callbacks.unit.len() as u32;

@@ -313,16 +313,17 @@ impl Net {
         let options = &server.options;
         let connection =
             Connection::accepted(options.high_water_mark as u32, options.allow_half_open, options.pause_on_connect);
-        let link = Link {
+        let mut link = Link {
             handle: Some(handle),
             server: Some(id),
-            remote: remote.ip(),
-            is_unix: remote.unix().is_some(),
+            remote: remote.into(),
             no_delay: options.no_delay,
-            keep_alive: options.keep_alive,
             limits: Limits::new(options.output_limits),
             ..Link::new(connection)
         };
+        if options.keep_alive.is_some() {
+            link.rare_mut().keep_alive = options.keep_alive;
+        }
         let socket = self.sockets.insert_with(|_| link);
         if let Err(error) = self.kernel.register(handle, Token::Socket(socket)) {
             // The system has no watch left for it. It is refused; the others and the server go on.

@@ -6,8 +6,7 @@
 use std::os::fd::OwnedFd;
 
 use super::Net;
-use super::limits::Limits;
-use super::link::{Link, Setup};
+use super::link::Link;
 use super::options::SocketOptions;
 use crate::connection::Connection;
 use crate::error::{Error, Syscall};
@@ -38,20 +37,10 @@ impl Net {
     /// descriptors.
     pub fn adopt_socket(&mut self, socket: impl Into<OwnedFd>, options: SocketOptions) -> Result<SocketId, Error> {
         options.check()?;
-        let setup = Setup::of(&options);
-        let tuning = setup.as_ref().map(|setup| setup.tuning).unwrap_or_default();
-        let adopted = self.kernel.adopt_stream(socket.into(), &tuning);
+        let adopted = self.kernel.adopt_stream(socket.into(), &options.tuning());
         let (handle, remote) = adopted.map_err(|error| Error::system(&error, Syscall::Connect))?;
         let connection = Connection::accepted(options.high_water_mark as u32, options.allow_half_open, false);
-        let mut link = Link {
-            handle: Some(handle),
-            no_delay: options.no_delay,
-            keep_alive: options.keep_alive,
-            limits: Limits::new(options.output_limits),
-            setup,
-            ..Link::new(connection)
-        };
-        link.set_remote(remote);
+        let link = Link { handle: Some(handle), remote: remote.into(), ..Link::unconnected(connection, &options) };
         link.set_options_at_connection(&mut *self.kernel, handle);
         let id = self.sockets.insert_with(|_| link);
         if let Err(error) = self.kernel.register(handle, Token::Socket(id)) {

@@ -52,7 +52,7 @@ impl Net {
             if !link.connection.admit_message(message.len()) {
                 continue;
             }
-            link.connection.queue.push_shared(segment, start, end, &mut self.segments);
+            link.connection.queue_mut().push_shared(segment, start, end, &mut self.segments);
             if !link.to_be_flushed && !link.connection.is_in_flight() {
                 link.to_be_flushed = true;
                 self.flushing.push_back(id);

@@ -211,7 +211,7 @@ pub(super) fn write_piece(
         return (0, Emptied::All);
     }
     let mut slices = [IoSlice::new(&[]); SLICES_AT_ONCE];
-    let count = link.connection.queue.gather(unit.min(READ_BUFFER), segments, &mut slices);
+    let count = link.connection.queue().gather(unit.min(READ_BUFFER), segments, &mut slices);
     let wrote = match &slices[..count] {
         [one] => kernel.write(handle, one),
         many => kernel.write_vectored(handle, many),
@@ -220,7 +220,7 @@ pub(super) fn write_piece(
         // It would say so for ever.
         Ok(0) => (0, verdict(ErrorKind::WriteZero.into())),
         Ok(sent) => {
-            link.connection.queue.sent(sent, segments);
+            link.connection.queue_mut().sent(sent, segments);
             if let Some(file) = &mut link.file {
                 file.written += sent as u64;
             }

@@ -110,7 +110,7 @@ impl Net {
     fn check_segments(&self) -> Result<(), String> {
         let mut holders: BTreeMap<u32, u32> = BTreeMap::new();
         for (_, link) in self.sockets.iter() {
-            link.connection.queue.segments().for_each(|segment| *holders.entry(segment).or_default() += 1);
+            link.connection.queue().segments().for_each(|segment| *holders.entry(segment).or_default() += 1);
         }
         self.segments.check(&holders)
     }
@@ -125,7 +125,7 @@ fn check_link(link: &Link, ready: u32, flushing: u32, closing: u32, held: u32) -
         (link.listed || !link.has_work(), "an edge was latched, and it is on no list: a lost wake-up"),
         (flushing == u32::from(link.to_be_flushed), "its place on the flush list"),
         (link.to_be_flushed || !connection.has_unit_ready(), "what waits will not be flushed"),
-        (link.to_be_flushed || link.outcome.is_none(), "the outcome of a write will not be told"),
+        (link.to_be_flushed || link.rare().outcome.is_none(), "the outcome of a write will not be told"),
         (link.to_be_flushed || !link.shutdown_wanted || !connection.awaits_shutdown(), "it will not be shut down"),
         (closing == u32::from(matches!(stage, Stage::Destroyed { .. })), "its place among those that close"),
         (stage != Stage::Closed, "`close` was told, and nobody has forgotten it"),

@@ -78,7 +78,7 @@ impl Link {
         self.limits
             .as_ref()
             .and_then(|limits| limits.options.soft)
-            .is_some_and(|soft| self.connection.queue.unsent() > soft.bytes)
+            .is_some_and(|soft| self.connection.queue().unsent() > soft.bytes)
     }
 }
 
@@ -103,7 +103,7 @@ impl Net {
         let OutputLimits { hard: Some(hard), policy: OutputPolicy::DropNewest, .. } = limits.options else {
             return true;
         };
-        let fits = |link: &Link| link.connection.writes_at_once() || link.connection.queue.unsent() + length <= hard;
+        let fits = |link: &Link| link.connection.writes_at_once() || link.connection.queue().unsent() + length <= hard;
         if fits(link) || !link.connection.is_writable() {
             return true;
         }
@@ -131,7 +131,7 @@ impl Net {
         let Some(link) = self.sockets.get_mut(id) else { return };
         let Some(limits) = &mut link.limits else { return };
         let options = limits.options;
-        let unsent = link.connection.queue.unsent();
+        let unsent = link.connection.queue().unsent();
         if let Some(hard) = options.hard
             && unsent > hard
         {
@@ -202,7 +202,7 @@ impl Net {
     /// once and judged then; what it still has not read holds up the sender, where there is one.
     pub(super) fn judge_broadcast(&mut self, id: SocketId, sender: Option<SocketId>) {
         let Some(link) = self.sockets.get(id) else { return };
-        let unsent = link.connection.queue.unsent();
+        let unsent = link.connection.queue().unsent();
         let Some(limits) = &link.limits else { return };
         let bound = limits.options.soft.map(|soft| soft.bytes).or(limits.options.hard);
         if bound.is_none_or(|bound| unsent <= bound) {
@@ -244,8 +244,8 @@ impl Net {
         let mut later = Later { id, queue: &mut self.deferred };
         // What is on its way stays, also when it waits for the connection: it is counted as a write already.
         let keep = link.connection.unsent_in_unit();
-        while link.connection.queue.unsent() > hard {
-            let Some(gone) = link.connection.queue.drop_oldest(keep, &mut self.segments) else { return };
+        while link.connection.queue().unsent() > hard {
+            let Some(gone) = link.connection.queue_mut().drop_oldest(keep, &mut self.segments) else { return };
             link.connection.dropped(&gone, &mut later);
             self.counters.messages_dropped += u64::from(gone.messages);
         }
@@ -253,7 +253,7 @@ impl Net {
 
     fn limited(&mut self, id: SocketId, which: &str, bound: usize) {
         let Some(link) = self.sockets.get(id) else { return };
-        let unsent = link.connection.queue.unsent();
+        let unsent = link.connection.queue().unsent();
         self.counters.limited += 1;
         let error = Error::limit(format!("the other side does not read: {unsent} bytes unsent, {which} limit {bound}"));
         debug_assert_eq!(error.code(), Code::OutputLimit);

@@ -1,6 +1,6 @@
 //! A connection with what the engine knows of it: its descriptor, its latches, its place in the lists.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 
 use super::READ_BUFFER;
 use super::options::SocketOptions;
@@ -23,10 +23,8 @@ pub(super) struct Link {
     /// From connect(2) or accept(2) until destroyed.
     pub handle: Option<Handle>,
     pub server: Option<ServerId>,
-    /// That of TCP only: the other end of a Unix socket has none.
-    pub remote: Option<SocketAddr>,
-    /// A Unix socket, as far as is known: from the connection on.
-    pub is_unix: bool,
+    /// The other end, from the connection on.
+    pub remote: Remote,
     /// What the kernel has told and nobody has used yet: edges are told once, so they are kept here.
     pub latches: Readiness,
 
@@ -34,12 +32,8 @@ pub(super) struct Link {
     pub listed: bool,
     /// On the flush list.
     pub to_be_flushed: bool,
-    /// How the write in flight has ended, to be told in the next flush.
-    pub outcome: Option<Box<Result<(), Error>>>,
     /// shutdown(2) is to be done.
     pub shutdown_wanted: bool,
-    /// Why shutdown(2) has failed, until a read has told what is wrong with the connection.
-    pub unshut: Option<Box<Error>>,
     /// The user has a handler for data; a pipe is another consumer.
     pub listener: bool,
     pub referenced: bool,
@@ -50,24 +44,85 @@ pub(super) struct Link {
     /// Closes with a reset.
     pub reset: bool,
     pub no_delay: bool,
-    pub keep_alive: Option<KeepAlive>,
     /// How often the read buffer is doubled for it, as the source of a pipe.
     pub doubled: u8,
     /// How many receivers hold this sender up.
     pub held_by: u32,
-    /// The callbacks of `catch_up`, until a read has found nothing.
-    #[expect(clippy::box_collection, reason = "nearly every connection has none: a pointer is a third of a list")]
-    pub catching_up: Option<Box<Vec<CallbackId>>>,
-    /// Bytes that were queued when it was destroyed.
-    pub thrown_away: usize,
-    /// Where a connect goes.
-    pub connecting_to: Option<Box<Candidates>>,
     pub piping: Option<Box<Piping>>,
     /// It is no socket but a file.
     pub file: Option<Box<FileEnd>>,
     pub limits: Option<Box<Limits>>,
-    /// What hardly any socket has.
-    pub setup: Option<Box<Setup>>,
+    pub rare: Option<Box<Rare>>,
+}
+
+/// What most connections never have, so that they have a pointer less for each.
+#[derive(Debug, Default)]
+pub(super) struct Rare {
+    /// How the write in flight has ended, to be told in the next flush.
+    pub outcome: Option<Result<(), Error>>,
+    /// Why shutdown(2) has failed, until a read has told what is wrong with the connection.
+    pub unshut: Option<Error>,
+    /// The callbacks of `catch_up`, until a read has found nothing. Nobody catches up with none.
+    pub catching_up: Vec<CallbackId>,
+    /// Bytes that were queued when it was destroyed.
+    pub thrown_away: usize,
+    /// Where a connect goes.
+    pub connecting_to: Option<Candidates>,
+    pub keep_alive: Option<KeepAlive>,
+    pub setup: Setup,
+}
+
+/// What is so of a link that has none of it.
+static USUAL: Rare = Rare {
+    outcome: None,
+    unshut: None,
+    catching_up: Vec::new(),
+    thrown_away: 0,
+    connecting_to: None,
+    keep_alive: None,
+    setup: Setup {
+        local_address: None,
+        local_port: 0,
+        tuning: Tuning { type_of_service: None, user_timeout: None, receive_buffer: None, send_buffer: None },
+        block_list: None,
+    },
+};
+
+/// The other end of a connection.
+#[derive(Debug, Default)]
+pub(super) enum Remote {
+    /// There is none yet.
+    #[default]
+    Unknown,
+    V4(SocketAddrV4),
+    /// Apart: it is as large as all the rest of most links that have one.
+    V6(Box<SocketAddrV6>),
+    /// It has no address.
+    Unix,
+}
+
+impl From<Address> for Remote {
+    fn from(address: Address) -> Self {
+        match address.ip() {
+            Some(SocketAddr::V4(address)) => Remote::V4(address),
+            Some(SocketAddr::V6(address)) => Remote::V6(Box::new(address)),
+            None => Remote::Unix,
+        }
+    }
+}
+
+impl Remote {
+    pub fn is_unix(&self) -> bool {
+        matches!(self, Remote::Unix)
+    }
+
+    pub fn ip(&self) -> Option<SocketAddr> {
+        match self {
+            Remote::V4(address) => Some((*address).into()),
+            Remote::V6(address) => Some((**address).into()),
+            Remote::Unknown | Remote::Unix => None,
+        }
+    }
 }
 
 /// How a socket connects, where it is not as usual.
@@ -80,19 +135,20 @@ pub(super) struct Setup {
 }
 
 impl Setup {
-    /// `None` for what is usual.
-    pub fn of(options: &SocketOptions) -> Option<Box<Self>> {
-        let setup = Setup {
+    pub fn of(options: &SocketOptions) -> Self {
+        Setup {
             local_address: options.local_address,
             local_port: options.local_port,
             tuning: options.tuning(),
             block_list: options.block_list.clone(),
-        };
-        let usual = setup.local_address.is_none()
-            && setup.local_port == 0
-            && setup.tuning == Tuning::default()
-            && setup.block_list.is_none();
-        (!usual).then(|| Box::new(setup))
+        }
+    }
+
+    fn is_usual(&self) -> bool {
+        self.local_address.is_none()
+            && self.local_port == 0
+            && self.tuning == Tuning::default()
+            && self.block_list.is_none()
     }
 
     /// For a connect to this address.
@@ -119,11 +175,12 @@ pub(super) enum ResetPlace {
 
 impl Link {
     pub fn unconnected(connection: Connection, options: &SocketOptions) -> Self {
+        let (setup, keep_alive) = (Setup::of(options), options.keep_alive);
+        let is_usual = setup.is_usual() && keep_alive.is_none();
         Link {
             no_delay: options.no_delay,
-            keep_alive: options.keep_alive,
             limits: Limits::new(options.output_limits),
-            setup: Setup::of(options),
+            rare: (!is_usual).then(|| Box::new(Rare { setup, keep_alive, ..Rare::default() })),
             ..Link::new(connection)
         }
     }
@@ -133,14 +190,11 @@ impl Link {
             connection,
             handle: None,
             server: None,
-            remote: None,
-            is_unix: false,
+            remote: Remote::Unknown,
             latches: Readiness::default(),
             listed: false,
             to_be_flushed: false,
-            outcome: None,
             shutdown_wanted: false,
-            unshut: None,
             listener: false,
             referenced: true,
             leaving: false,
@@ -148,42 +202,47 @@ impl Link {
             reset_when_connected: None,
             reset: false,
             no_delay: false,
-            keep_alive: None,
             doubled: 0,
             held_by: 0,
-            catching_up: None,
-            thrown_away: 0,
-            connecting_to: None,
             piping: None,
             file: None,
             limits: None,
-            setup: None,
+            rare: None,
         }
     }
 
     /// Forgets what the last connection left.
     pub fn begin_connect(&mut self, to: Candidates) {
-        self.connecting_to = Some(Box::new(to));
-        self.remote = None;
-        self.is_unix = false;
+        let rare = self.rare_mut();
+        rare.connecting_to = Some(to);
+        rare.outcome = None;
+        rare.unshut = None;
+        rare.thrown_away = 0;
+        self.remote = Remote::Unknown;
         self.server = None;
         self.latches = Readiness::default();
-        self.outcome = None;
         self.shutdown_wanted = false;
-        self.unshut = None;
         self.destroy_on_finish = false;
         self.reset_when_connected = None;
         self.reset = false;
-        self.thrown_away = 0;
         if let Some(limits) = &mut self.limits {
             limits.begin_anew();
         }
     }
 
-    /// Whom it is connected to is known.
-    pub fn set_remote(&mut self, address: Address) {
-        self.remote = address.ip();
-        self.is_unix = address.unix().is_some();
+    #[inline]
+    pub fn rare(&self) -> &Rare {
+        self.rare.as_deref().unwrap_or(&USUAL)
+    }
+
+    /// To be changed; where there is nothing to be taken away, [`Link::rare_if_any`] makes nothing.
+    pub fn rare_mut(&mut self) -> &mut Rare {
+        self.rare.get_or_insert_default()
+    }
+
+    #[inline]
+    pub fn rare_if_any(&mut self) -> Option<&mut Rare> {
+        self.rare.as_deref_mut()
     }
 
     /// Sets what waited for the connection.
@@ -191,19 +250,19 @@ impl Link {
         if self.no_delay {
             super::set_option(kernel, handle, SocketOption::NoDelay(true));
         }
-        if self.keep_alive.is_some() {
-            super::set_option(kernel, handle, SocketOption::KeepAlive(self.keep_alive));
+        let keep_alive = self.rare().keep_alive;
+        if keep_alive.is_some() {
+            super::set_option(kernel, handle, SocketOption::KeepAlive(keep_alive));
         }
     }
 
     pub fn blocks(&self, ip: IpAddr) -> bool {
-        let list = self.setup.as_ref().and_then(|setup| setup.block_list.as_ref());
-        list.is_some_and(|list| list.check(ip))
+        self.rare().setup.block_list.as_ref().is_some_and(|list| list.check(ip))
     }
 
     /// What the next connect sets, to be changed.
     pub fn tuning_mut(&mut self) -> &mut Tuning {
-        &mut self.setup.get_or_insert_default().tuning
+        &mut self.rare_mut().setup.tuning
     }
 
     /// Remembers what the kernel has told.
@@ -236,7 +295,9 @@ impl Link {
     /// is behind descriptors that the peer passes.
     #[inline]
     pub fn looks_for_nothing(&self) -> bool {
-        self.catching_up.is_some() || self.unshut.is_some() || self.file.is_some() || self.is_unix
+        self.file.is_some()
+            || self.remote.is_unix()
+            || self.rare.as_ref().is_some_and(|rare| !rare.catching_up.is_empty() || rare.unshut.is_some())
     }
 
     pub fn is_connecting(&self) -> bool {

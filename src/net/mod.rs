@@ -255,7 +255,7 @@ impl Net {
         if link.leaving {
             return Err(Error::new(Code::Gone));
         }
-        let to = match link.setup.as_ref().and_then(|setup| setup.local_address) {
+        let to = match link.rare().setup.local_address {
             Some(local) => to.reached_from(local)?,
             None => to,
         };
@@ -291,7 +291,7 @@ impl Net {
         if link.connection.is_destroyed() {
             link.connection.callback_due(callback, Err(Error::new(Code::Destroyed)), &mut later);
         } else {
-            link.catching_up.get_or_insert_default().push(callback);
+            link.rare_mut().catching_up.push(callback);
             self.look_for_more(id);
             self.list_if_readable(id);
         }
@@ -303,7 +303,8 @@ impl Net {
         if link.connection.read_ahead() > 0 {
             return;
         }
-        for callback in *link.catching_up.take().unwrap_or_default() {
+        let Some(rare) = link.rare_if_any() else { return };
+        for callback in std::mem::take(&mut rare.catching_up) {
             link.connection.callback_due(callback, Ok(()), &mut later);
         }
     }
@@ -311,7 +312,7 @@ impl Net {
     /// Who is to catch up has nothing left that was read: the next read tells whether there is more.
     fn look_for_more(&mut self, id: SocketId) {
         let Some(link) = self.sockets.get_mut(id) else { return };
-        if link.catching_up.is_none() {
+        if link.rare().catching_up.is_empty() {
             return;
         }
         if link.connection.has_ended() {
@@ -425,8 +426,8 @@ impl Net {
     pub fn set_keep_alive(&mut self, id: SocketId, keep_alive: Option<KeepAlive>) -> Result<(), Error> {
         options::check_keep_alive(keep_alive)?;
         let Some(link) = self.sockets.get_mut(id) else { return Ok(()) };
-        if link.keep_alive != keep_alive {
-            link.keep_alive = keep_alive;
+        if link.rare().keep_alive != keep_alive {
+            link.rare_mut().keep_alive = keep_alive;
             if let Some(handle) = link.handle_if_connected() {
                 set_option(&mut *self.kernel, handle, SocketOption::KeepAlive(keep_alive));
             }
@@ -571,7 +572,7 @@ impl Net {
             return;
         }
         let (handle, reset, server) = (link.handle.take(), link.reset, link.server);
-        for callback in *link.catching_up.take().unwrap_or_default() {
+        for callback in link.rare_if_any().map(|rare| std::mem::take(&mut rare.catching_up)).unwrap_or_default() {
             link.connection.callback_due(callback, Err(Error::new(Code::Destroyed)), &mut later);
         }
         self.discard_output(id);

@@ -228,12 +228,12 @@ impl Net {
         let (sent, emptied) = empty(link, &mut *self.kernel, &mut self.segments);
         link.connection.progressed(sent);
         match emptied {
-            Emptied::All => link.outcome = Some(Box::new(Ok(()))),
-            Emptied::Failed(error) => link.outcome = Some(Box::new(Err(error))),
+            Emptied::All => link.rare_mut().outcome = Some(Ok(())),
+            Emptied::Failed(error) => link.rare_mut().outcome = Some(Err(error)),
             Emptied::Blocked | Emptied::Piece => {}
             Emptied::TryAgain => self.retry_write_later(id),
         }
-        if self.sockets.get(id).is_some_and(|link| link.outcome.is_some()) {
+        if self.sockets.get(id).is_some_and(|link| link.rare().outcome.is_some()) {
             self.flush_later(id);
         }
         self.relieve(id);
@@ -333,12 +333,12 @@ impl Net {
         let Some(id) = self.flushing.pop_front() else { return Step::Over };
         let Some(link) = self.sockets.get_mut(id) else { return Step::Worked };
         link.to_be_flushed = false;
-        if let Some(outcome) = link.outcome.take() {
+        if let Some(outcome) = link.rare_if_any().and_then(|rare| rare.outcome.take()) {
             // Its end, if it has one to send, goes right behind.
             link.to_be_flushed = true;
             self.flushing.push_front(id);
             self.flushes_left += 1;
-            return self.unit_is_over(id, *outcome).map_or(Step::Worked, Step::Event);
+            return self.unit_is_over(id, outcome).map_or(Step::Worked, Step::Event);
         }
         if self.dispatch_waiting(id) {
             self.judge(id);
@@ -360,7 +360,7 @@ impl Net {
         {
             // Only a connection that is broken already fails here, and the next read will say of what. Should it say
             // that nothing is wrong, this is the error: who cannot tell its end must not wait for the other's.
-            link.unshut = Some(Box::new(Error::system(&error, Syscall::Shutdown)));
+            link.rare_mut().unshut = Some(Error::system(&error, Syscall::Shutdown));
             link.latches.readable = true;
             self.list_if_readable(id);
         }
@@ -372,14 +372,17 @@ impl Net {
     /// What is queued will never be sent, and is counted as thrown away.
     pub(super) fn discard_output(&mut self, id: SocketId) {
         if let Some(link) = self.sockets.get_mut(id) {
-            link.thrown_away += link.connection.queue.unsent();
+            let unsent = link.connection.queue().unsent();
+            if unsent > 0 {
+                link.rare_mut().thrown_away += unsent;
+            }
         }
         self.clear_output(id);
     }
 
     fn clear_output(&mut self, id: SocketId) {
         if let Some(link) = self.sockets.get_mut(id) {
-            link.connection.queue.clear(&mut self.segments);
+            link.connection.clear_queue(&mut self.segments);
         }
     }
 
@@ -425,7 +428,7 @@ fn empty(link: &mut Link, kernel: &mut dyn Kernel, segments: &mut Segments) -> (
     let unit = link.connection.unsent_in_flight();
     while total < unit {
         let mut slices = [IoSlice::new(&[]); SLICES_AT_ONCE];
-        let count = link.connection.queue.gather(unit - total, segments, &mut slices);
+        let count = link.connection.queue().gather(unit - total, segments, &mut slices);
         let offered: usize = slices[..count].iter().map(|slice| slice.len()).sum();
         if offered == 0 {
             debug_assert!(false, "a unit counts {unit} bytes, and the queue has only {total}");
@@ -437,7 +440,7 @@ fn empty(link: &mut Link, kernel: &mut dyn Kernel, segments: &mut Segments) -> (
         };
         match wrote {
             Ok(sent) => {
-                link.connection.queue.sent(sent, segments);
+                link.connection.queue_mut().sent(sent, segments);
                 total += sent;
                 if sent < offered {
                     return (total, Emptied::Blocked);

@@ -28,7 +28,7 @@ impl Net {
 
     /// Bytes that the kernel has not taken yet.
     pub fn unsent(&self, id: SocketId) -> usize {
-        self.ask(id, |connection| connection.queue.unsent())
+        self.ask(id, |connection| connection.queue().unsent())
     }
 
     /// Bytes that were read and not delivered yet.
@@ -132,12 +132,12 @@ impl Net {
     #[doc(alias = "remotePort")]
     #[doc(alias = "remoteFamily")]
     pub fn remote_address(&self, id: SocketId) -> Option<SocketAddr> {
-        self.sockets.get(id)?.remote
+        self.sockets.get(id)?.remote.ip()
     }
 
     /// Who is at the other end of a Unix socket, while connected. `None` for TCP, and where the system does not tell.
     pub fn peer_cred(&self, id: SocketId) -> Option<PeerCred> {
-        let handle = self.sockets.get(id).filter(|link| link.is_unix)?.handle_if_connected()?;
+        let handle = self.sockets.get(id).filter(|link| link.remote.is_unix())?.handle_if_connected()?;
         self.kernel.peer_cred(handle).ok()
     }
 
@@ -147,7 +147,7 @@ impl Net {
         let link = self.sockets.get(id)?;
         match link.handle_if_connected() {
             Some(handle) => self.kernel.type_of_service(handle).ok(),
-            None => link.setup.as_ref()?.tuning.type_of_service,
+            None => link.rare().setup.tuning.type_of_service,
         }
     }
 

@@ -181,8 +181,8 @@ impl Net {
         match error.kind() {
             ErrorKind::WouldBlock => {
                 link.latches.readable = false;
-                match link.unshut.take() {
-                    Some(error) => self.broke(id, *error),
+                match link.rare_if_any().and_then(|rare| rare.unshut.take()) {
+                    Some(error) => self.broke(id, error),
                     None => self.caught_up(id),
                 }
             }
@@ -209,8 +209,8 @@ impl Net {
         }
         // A first address that has failed leaves latches that are not the second one's.
         link.latches = Readiness::default();
-        let Some(address) = link.connecting_to.as_ref().map(|to| to.first) else { return };
-        let options = link.setup.as_ref().map(|setup| setup.to_connect(address)).unwrap_or_default();
+        let Some(address) = link.rare().connecting_to.as_ref().map(|to| to.first) else { return };
+        let options = link.rare().setup.to_connect(address);
         if let Some(to) = address.ip()
             && link.blocks(to.ip())
         {
@@ -247,8 +247,8 @@ impl Net {
             Ok(false) => None,
             Ok(true) => {
                 link.connection.connected();
-                if let Some(to) = link.connecting_to.take() {
-                    link.set_remote(to.first);
+                if let Some(to) = link.rare_mut().connecting_to.take() {
+                    link.remote = to.first.into();
                 }
                 link.set_options_at_connection(&mut *self.kernel, handle);
                 link.listed = true;
@@ -267,9 +267,9 @@ impl Net {
     /// Tries the next address, or gives up.
     fn connect_failed(&mut self, id: SocketId, error: Error) {
         let Some(link) = self.sockets.get_mut(id) else { return };
-        let Some(mut to) = link.connecting_to.take() else { return };
+        let Some(mut to) = link.rare_mut().connecting_to.take() else { return };
         let mut error = error.or_at(to.first);
-        let local = link.setup.as_ref().and_then(|setup| setup.to_connect(to.first).local);
+        let local = link.rare().setup.to_connect(to.first).local;
         if let Some(local) = local
             && error.syscall() == Some(Syscall::Connect)
         {
@@ -281,7 +281,7 @@ impl Net {
             }
             to.failed = Some(error);
             to.first = second;
-            link.connecting_to = Some(to);
+            link.rare_mut().connecting_to = Some(to);
             self.start_connect(id);
         } else {
             self.broke(id, to.failed.take().unwrap_or(error));

@@ -229,7 +229,7 @@ impl Net {
         }
         let link = self.sockets.get_mut(id)?;
         let start = link.connection.start();
-        link.latches.readable |= link.catching_up.is_some();
+        link.latches.readable |= !link.rare().catching_up.is_empty();
         self.list_if_readable(id);
         match start {
             Start::Nothing => {
@@ -314,7 +314,7 @@ impl Net {
     fn tell_close(&mut self, id: SocketId) -> Option<Event> {
         let link = self.sockets.get_mut(id)?;
         let (had_error, reason) = link.connection.close();
-        let unsent = link.thrown_away;
+        let unsent = link.rare().thrown_away;
         self.then = Some((id, Then::AfterClose(self.next_pipe)));
         Some(Event::Close { socket: id, closed: Closed { had_error, reason, unsent } })
     }

@@ -168,7 +168,7 @@ impl Model {
         if !connection.is_destroyed() && connection.error().is_none() {
             let written: usize = self.writes.iter().sum();
             assert_eq!(connection.bytes_written(), written as u64);
-            assert_eq!(connection.queue.unsent(), written - driver.taken);
+            assert_eq!(connection.queue().unsent(), written - driver.taken);
             assert!(connection.length() >= written - driver.taken, "what is unsent counts");
             assert_eq!(connection.length() == 0, written == driver.taken);
             assert_eq!(connection.bytes_read(), self.received as u64);
