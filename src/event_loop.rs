@@ -18,12 +18,13 @@ use slab::Slab;
 use crate::connection::CallbackId;
 use crate::endpoint::ToEndpoint;
 use crate::error::Error;
+use crate::handlers::{SocketHooks, Told};
 use crate::id::{ServerId, SocketId, TimerId};
 use crate::kernel::mio::MioKernel;
 use crate::kernel::{Kernel, Standard};
 use crate::net::{Event, FileOptions, Net, ServerOptions, SocketOptions};
 use crate::server::{Server, ServerHooks};
-use crate::socket::{Socket, SocketHooks};
+use crate::socket::Socket;
 
 /// A single-threaded event loop with the application's state `S`.
 ///
@@ -570,21 +571,21 @@ impl<S> Loop<'_, S> {
     fn dispatch(&mut self, event: Event) {
         match event {
             Event::Data { socket, chunk } => {
-                self.with_socket(socket, |socket| socket.tell_data(&chunk));
+                self.with_socket(socket, |socket| socket.hears(Told::Data(&chunk)));
                 self.net.recycle(chunk);
             }
             Event::Connection { server, socket } => self.connection(server, socket),
-            Event::Connect(id) => self.with_socket(id, |it| it.tell_connect()),
-            Event::End(id) => self.with_socket(id, |it| it.tell_end()),
-            Event::Drain(id) => self.with_socket(id, |it| it.tell_drain()),
-            Event::Finish(id) => self.with_socket(id, |it| it.tell_finish()),
-            Event::Timeout(id) => self.with_socket(id, |it| it.tell_timeout()),
-            Event::Error { socket, error } => self.with_socket(socket, |socket| socket.tell_error(&error)),
+            Event::Connect(id) => self.with_socket(id, |it| it.hears(Told::Connect)),
+            Event::End(id) => self.with_socket(id, |it| it.hears(Told::End)),
+            Event::Drain(id) => self.with_socket(id, |it| it.hears(Told::Drain)),
+            Event::Finish(id) => self.with_socket(id, |it| it.hears(Told::Finish)),
+            Event::Timeout(id) => self.with_socket(id, |it| it.hears(Told::Timeout)),
+            Event::Error { socket, error } => self.with_socket(socket, |socket| socket.hears(Told::Error(&error))),
             Event::Close { socket, closed } => {
                 for timer in self.hooks.take_timers(socket) {
                     self.cancel(timer);
                 }
-                self.with_socket(socket, |socket| socket.tell_close(closed));
+                self.with_socket(socket, |socket| socket.hears(Told::Close(closed)));
                 if self.net.is_over(socket) {
                     for timer in self.hooks.remove_socket(socket) {
                         self.cancel(timer);
@@ -715,7 +716,8 @@ impl<S> Hooks<S> {
 
     /// The timers of a connection that has come to its end.
     fn take_timers(&mut self, id: SocketId) -> Vec<TimerId> {
-        self.of_socket(id).map(|hooks| std::mem::take(&mut hooks.timers)).unwrap_or_default()
+        let more = self.of_socket(id).and_then(|hooks| hooks.more.as_mut());
+        more.map(|more| std::mem::take(&mut more.timers)).unwrap_or_default()
     }
 
     fn add_socket(&mut self, id: SocketId) {
@@ -732,7 +734,7 @@ impl<S> Hooks<S> {
     fn remove_socket(&mut self, id: SocketId) -> Vec<TimerId> {
         match self.sockets.get_mut(id.slot as usize) {
             Some(place @ Some(_)) if place.as_ref().is_some_and(|(generation, _)| *generation == id.generation) => {
-                place.take().map(|(_, hooks)| hooks.timers).unwrap_or_default()
+                place.take().and_then(|(_, hooks)| hooks.more).map(|more| more.timers).unwrap_or_default()
             }
             _ => Vec::new(),
         }

@@ -31,7 +31,7 @@
 //!
 //! ```text
 //!  binary   main.rs  cli.rs  daemon/                               the public API only
-//!  loop     event_loop.rs  socket.rs  server.rs                    closures; generic in S, the application's state
+//!  loop     event_loop.rs  socket.rs  handlers.rs  server.rs       closures; generic in S, the application's state
 //!  engine   net/                                                   events out, commands in; calls nobody
 //!  kernel   kernel/                                                the only door to the operating system
 //!  logic    connection/  lines.rs  text.rs  block_list.rs  ...     no I/O and no clock
@@ -51,6 +51,8 @@ mod encoding;
 mod endpoint;
 mod error;
 mod event_loop;
+mod few;
+mod handlers;
 mod id;
 pub mod kernel;
 mod lines;

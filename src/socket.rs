@@ -11,6 +11,7 @@ use crate::encoding::{Decoder, Encoding};
 use crate::endpoint::ToEndpoint;
 use crate::error::Error;
 use crate::event_loop::{Hooks, Loop};
+use crate::handlers::{On, SocketHooks, Told};
 use crate::id::{ServerId, SocketId, TimerId};
 use crate::kernel::{KeepAlive, PeerCred};
 use crate::net::{Closed, Net, OutputLimits};
@@ -238,8 +239,9 @@ impl<S> Socket<'_, S> {
             }
         });
         if let Some(hooks) = self.hooks.of_socket(id) {
-            hooks.timers.retain(|timer| self.net.timer_exists(*timer));
-            hooks.timers.push(timer);
+            let timers = &mut hooks.more_mut().timers;
+            timers.retain(|timer| self.net.timer_exists(*timer));
+            timers.push(timer);
         }
         timer
     }
@@ -351,8 +353,12 @@ impl<S> Socket<'_, S> {
     // ---- events -------------------------------------------------------------------------------------------------------
 
     /// Bytes came, up to 64 KiB. A handler for data lets them flow, unless the socket was paused.
-    pub fn on_data(&mut self, handler: impl FnMut(&mut Socket<'_, S>, &[u8]) + 'static) {
-        self.set(|hooks| hooks.data.set(Box::new(handler)));
+    pub fn on_data(&mut self, mut handler: impl FnMut(&mut Socket<'_, S>, &[u8]) + 'static) {
+        self.on(On::Data, move |socket, told| {
+            if let Told::Data(chunk) = told {
+                handler(socket, chunk);
+            }
+        });
         self.net.listen_for_data(self.id, true);
     }
 
@@ -360,8 +366,8 @@ impl<S> Socket<'_, S> {
     pub fn off_data(&mut self) {
         let mut text = false;
         self.set(|hooks| {
-            hooks.data.remove();
-            text = hooks.text.is_some();
+            hooks.remove(On::Data);
+            text = hooks.has(On::Text);
         });
         self.net.listen_for_data(self.id, text);
     }
@@ -370,18 +376,26 @@ impl<S> Socket<'_, S> {
     #[doc(alias = "setEncoding")]
     pub fn set_encoding(&mut self, encoding: Encoding) {
         self.set(|hooks| {
-            hooks.encoding = encoding;
-            hooks.decoder.set(Box::new(Decoder::new(encoding)));
+            let more = hooks.more_mut();
+            more.encoding = encoding;
+            more.begin_text();
         });
     }
 
     /// Text came: the bytes in the encoding of [`Socket::set_encoding`], UTF-8 if none was set, right also where a
     /// character is split between chunks; what is no character becomes U+FFFD.
-    pub fn on_text(&mut self, handler: impl FnMut(&mut Socket<'_, S>, &str) + 'static) {
+    pub fn on_text(&mut self, mut handler: impl FnMut(&mut Socket<'_, S>, &str) + 'static) {
         self.set(|hooks| {
-            hooks.text.set(Box::new(handler));
-            if !hooks.decoder.is_some() {
-                hooks.decoder.set(Box::new(Decoder::new(hooks.encoding)));
+            // Another handler goes on with the characters where the first one was.
+            let is_first = !hooks.has(On::Text);
+            let more = hooks.more_mut();
+            if is_first && more.decoder.is_none() {
+                more.begin_text();
+            }
+        });
+        self.on(On::Text, move |socket, told| {
+            if let Told::Text(text) = told {
+                handler(socket, text);
             }
         });
         self.net.listen_for_data(self.id, true);
@@ -389,40 +403,52 @@ impl<S> Socket<'_, S> {
 
     /// It is connected.
     #[doc(alias = "ready")]
-    pub fn on_connect(&mut self, handler: impl FnMut(&mut Socket<'_, S>) + 'static) {
-        self.set(|hooks| hooks.connect.set(Box::new(handler)));
+    pub fn on_connect(&mut self, mut handler: impl FnMut(&mut Socket<'_, S>) + 'static) {
+        self.on(On::Connect, move |socket, _| handler(socket));
     }
 
     /// The other side has ended, and all that it sent before was delivered. Unless half-open is allowed, this side
     /// ends on the next tick; a write in this handler still goes out.
-    pub fn on_end(&mut self, handler: impl FnMut(&mut Socket<'_, S>) + 'static) {
-        self.set(|hooks| hooks.end.set(Box::new(handler)));
+    pub fn on_end(&mut self, mut handler: impl FnMut(&mut Socket<'_, S>) + 'static) {
+        self.on(On::End, move |socket, _| handler(socket));
     }
 
     /// All writes were taken, after one of them had returned false.
-    pub fn on_drain(&mut self, handler: impl FnMut(&mut Socket<'_, S>) + 'static) {
-        self.set(|hooks| hooks.drain.set(Box::new(handler)));
+    pub fn on_drain(&mut self, mut handler: impl FnMut(&mut Socket<'_, S>) + 'static) {
+        self.on(On::Drain, move |socket, _| handler(socket));
     }
 
     /// `end` was called, and all writes and the end were taken.
-    pub fn on_finish(&mut self, handler: impl FnMut(&mut Socket<'_, S>) + 'static) {
-        self.set(|hooks| hooks.finish.set(Box::new(handler)));
+    pub fn on_finish(&mut self, mut handler: impl FnMut(&mut Socket<'_, S>) + 'static) {
+        self.on(On::Finish, move |socket, _| handler(socket));
     }
 
     /// Nothing moved for the time of `set_timeout`. Nothing else happens: close it here, if that is what it is for.
-    pub fn on_timeout(&mut self, handler: impl FnMut(&mut Socket<'_, S>) + 'static) {
-        self.set(|hooks| hooks.timeout.set(Box::new(handler)));
+    pub fn on_timeout(&mut self, mut handler: impl FnMut(&mut Socket<'_, S>) + 'static) {
+        self.on(On::Timeout, move |socket, _| handler(socket));
     }
 
     /// The connection broke, or could not be made; `close` follows. Without a handler the error is counted and logged.
-    pub fn on_error(&mut self, handler: impl FnMut(&mut Socket<'_, S>, &Error) + 'static) {
-        self.set(|hooks| hooks.error.set(Box::new(handler)));
+    pub fn on_error(&mut self, mut handler: impl FnMut(&mut Socket<'_, S>, &Error) + 'static) {
+        self.on(On::Error, move |socket, told| {
+            if let Told::Error(error) = told {
+                handler(socket, error);
+            }
+        });
     }
 
     /// It is over: once for each connection, and last. The id becomes stale when this handler returns without a new
     /// [`Socket::connect`].
-    pub fn on_close(&mut self, handler: impl FnMut(&mut Socket<'_, S>, Closed) + 'static) {
-        self.set(|hooks| hooks.close.set(Box::new(handler)));
+    pub fn on_close(&mut self, mut handler: impl FnMut(&mut Socket<'_, S>, Closed) + 'static) {
+        self.on(On::Close, move |socket, told| {
+            if let Told::Close(closed) = told {
+                handler(socket, closed);
+            }
+        });
+    }
+
+    fn on(&mut self, on: On, handler: impl FnMut(&mut Socket<'_, S>, Told<'_>) + 'static) {
+        self.set(|hooks| hooks.set(on, Box::new(handler)));
     }
 
     fn set(&mut self, set: impl FnOnce(&mut SocketHooks<S>)) {
@@ -433,74 +459,62 @@ impl<S> Socket<'_, S> {
 
     // ---- dispatch -----------------------------------------------------------------------------------------------------
 
+    /// Runs the handler of what happened.
     #[inline]
-    pub(crate) fn tell_data(&mut self, chunk: &[u8]) {
-        self.tell(|hooks| &mut hooks.data, |handler, socket| handler(socket, chunk));
-        self.tell_text(|decoder| decoder.decode(chunk));
+    pub(crate) fn hears(&mut self, told: Told<'_>) {
+        match told {
+            Told::Data(chunk) => {
+                self.tell(told);
+                self.tell_text(|decoder| decoder.decode(chunk));
+            }
+            Told::End => {
+                self.tell_text(|decoder| decoder.finish().into());
+                self.tell(told);
+            }
+            Told::Error(error) => {
+                if !self.tell(told) {
+                    self.net.count_unheard(error);
+                }
+            }
+            Told::Close(_) => {
+                // Half a character of this connection is not the next one's.
+                if let Some(more) = self.hooks.of_socket(self.id).and_then(|hooks| hooks.more.as_mut())
+                    && more.decoder.is_some()
+                {
+                    more.begin_text();
+                }
+                self.tell(told);
+            }
+            _ => {
+                self.tell(told);
+            }
+        }
     }
 
     /// The decoder is out of its place while the handler runs, as the handler is.
     #[inline]
     fn tell_text<'t>(&mut self, decode: impl FnOnce(&mut Decoder) -> std::borrow::Cow<'t, str>) {
-        let Some(mut decoder) = self.hooks.of_socket(self.id).and_then(|hooks| hooks.decoder.take()) else { return };
+        let more = self.hooks.of_socket(self.id).and_then(|hooks| hooks.more.as_mut());
+        let Some(mut decoder) = more.and_then(|more| more.decoder.take()) else { return };
         let text = decode(&mut decoder);
         if !text.is_empty() {
-            self.tell(|hooks| &mut hooks.text, |handler, socket| handler(socket, &text));
+            self.tell(Told::Text(&text));
         }
-        self.set(|hooks| hooks.decoder.put_back(decoder));
-    }
-
-    pub(crate) fn tell_end(&mut self) {
-        self.tell_text(|decoder| decoder.finish().into());
-        self.tell(|hooks| &mut hooks.end, |handler, socket| handler(socket));
-    }
-
-    pub(crate) fn tell_connect(&mut self) {
-        self.tell(|hooks| &mut hooks.connect, |handler, socket| handler(socket));
-    }
-
-    pub(crate) fn tell_drain(&mut self) {
-        self.tell(|hooks| &mut hooks.drain, |handler, socket| handler(socket));
-    }
-
-    pub(crate) fn tell_finish(&mut self) {
-        self.tell(|hooks| &mut hooks.finish, |handler, socket| handler(socket));
-    }
-
-    pub(crate) fn tell_timeout(&mut self) {
-        self.tell(|hooks| &mut hooks.timeout, |handler, socket| handler(socket));
-    }
-
-    pub(crate) fn tell_error(&mut self, error: &Error) {
-        if !self.tell(|hooks| &mut hooks.error, |handler, socket| handler(socket, error)) {
-            self.net.count_unheard(error);
-        }
-    }
-
-    pub(crate) fn tell_close(&mut self, closed: Closed) {
-        // Half a character of this connection is not the next one's.
         self.set(|hooks| {
-            if hooks.decoder.is_some() {
-                hooks.decoder.set(Box::new(Decoder::new(hooks.encoding)));
-            }
+            hooks.more_mut().decoder.get_or_insert(decoder);
         });
-        self.tell(|hooks| &mut hooks.close, |handler, socket| handler(socket, closed));
     }
 
     /// Takes a handler out, runs it, and puts it back unless it was replaced or removed meanwhile. False if there is
     /// none.
     #[inline]
-    fn tell<H>(
-        &mut self,
-        place: impl Fn(&mut SocketHooks<S>) -> &mut Place<H>,
-        run: impl FnOnce(&mut H, &mut Socket<'_, S>),
-    ) -> bool {
-        let Some(mut handler) = self.hooks.of_socket(self.id).and_then(|hooks| place(hooks).take()) else {
+    fn tell(&mut self, told: Told<'_>) -> bool {
+        let Some(mut handler) = self.hooks.of_socket(self.id).and_then(|hooks| hooks.take(told.on())) else {
             return false;
         };
-        run(&mut handler, self);
+        handler(self, told);
         if let Some(hooks) = self.hooks.of_socket(self.id) {
-            place(hooks).put_back(handler);
+            hooks.put_back(told.on(), handler);
         }
         true
     }
@@ -509,88 +523,5 @@ impl<S> Socket<'_, S> {
 impl<S> fmt::Debug for Socket<'_, S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Socket").field("id", &self.id).field("state", &self.ready_state()).finish_non_exhaustive()
-    }
-}
-
-/// Where a handler lives. While it runs it is out; setting or removing it meanwhile beats the put-back.
-#[derive(Debug)]
-enum Place<H> {
-    Empty,
-    Out,
-    Here(H),
-}
-
-impl<H> Place<H> {
-    fn set(&mut self, handler: H) {
-        *self = Place::Here(handler);
-    }
-
-    fn remove(&mut self) {
-        *self = Place::Empty;
-    }
-
-    #[inline]
-    fn take(&mut self) -> Option<H> {
-        if !matches!(self, Place::Here(_)) {
-            return None;
-        }
-        match std::mem::replace(self, Place::Out) {
-            Place::Here(handler) => Some(handler),
-            Place::Empty | Place::Out => None,
-        }
-    }
-
-    #[inline]
-    fn put_back(&mut self, handler: H) {
-        if matches!(self, Place::Out) {
-            *self = Place::Here(handler);
-        }
-    }
-
-    fn is_some(&self) -> bool {
-        !matches!(self, Place::Empty)
-    }
-}
-
-type Handler<S> = Box<dyn FnMut(&mut Socket<'_, S>)>;
-type DataHandler<S> = Box<dyn FnMut(&mut Socket<'_, S>, &[u8])>;
-type TextHandler<S> = Box<dyn FnMut(&mut Socket<'_, S>, &str)>;
-type ErrorHandler<S> = Box<dyn FnMut(&mut Socket<'_, S>, &Error)>;
-type CloseHandler<S> = Box<dyn FnMut(&mut Socket<'_, S>, Closed)>;
-
-/// The handlers of one socket.
-pub(crate) struct SocketHooks<S> {
-    connect: Place<Handler<S>>,
-    data: Place<DataHandler<S>>,
-    text: Place<TextHandler<S>>,
-    decoder: Place<Box<Decoder>>,
-    /// That of the decoder, and of the next one.
-    encoding: Encoding,
-    end: Place<Handler<S>>,
-    drain: Place<Handler<S>>,
-    finish: Place<Handler<S>>,
-    timeout: Place<Handler<S>>,
-    error: Place<ErrorHandler<S>>,
-    close: Place<CloseHandler<S>>,
-    /// To be cancelled when it closes.
-    pub timers: Vec<TimerId>,
-}
-
-impl<S> Default for SocketHooks<S> {
-    fn default() -> Self {
-        SocketHooks {
-            connect: Place::Empty,
-            data: Place::Empty,
-            text: Place::Empty,
-            decoder: Place::Empty,
-            encoding: Encoding::default(),
-            end: Place::Empty,
-            drain: Place::Empty,
-            finish: Place::Empty,
-            timeout: Place::Empty,
-            error: Place::Empty,
-            close: Place::Empty,
-            timers: Vec::new(),
-        }
     }
 }

@@ -83,7 +83,7 @@ impl Connection {
     }
 
     /// Whether a write goes to the kernel now, with nothing before it.
-    #[inline]
+    #[inline(always)]
     pub fn writes_at_once(&self) -> bool {
         self.stage == Stage::Connected
             && self.writing == Writing::Open

@@ -439,14 +439,10 @@ impl Role for Room {
         &mut self.stopping
     }
 
-    fn sockets(&self) -> Vec<SocketId> {
-        self.guests.keys().copied().collect()
-    }
-
     fn farewell(on: &mut Loop<'_, Self>) {
         on.net.broadcast(on.state.online.values().copied(), "* the server is shutting down\n");
         // Whoever is paused for talking too fast is heard now: what was said is served.
-        for id in on.state.sockets() {
+        for id in on.net.socket_ids().collect::<Vec<_>>() {
             if let Some(mut socket) = on.socket(id) {
                 hear_held(&mut socket);
             }

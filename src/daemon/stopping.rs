@@ -15,7 +15,7 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use tidegate::{CloseReason, Closed, Error, EventLoop, Loop, Socket, SocketId};
+use tidegate::{CloseReason, Closed, Error, EventLoop, Loop, Socket};
 
 /// How long those who talk to each other wait for the last of them to catch up: one that never stops must not keep the
 /// others from a proper end.
@@ -33,9 +33,6 @@ pub trait Role: 'static {
     const TALK_TO_EACH_OTHER: bool;
 
     fn stopping(&mut self) -> &mut Stopping;
-
-    /// The sockets that are open.
-    fn sockets(&self) -> Vec<SocketId>;
 
     /// The first signal came: the last chance to say something to everybody.
     fn farewell(on: &mut Loop<'_, Self>)
@@ -118,7 +115,7 @@ fn stop<R: Role>(on: &mut Loop<'_, R>, signal: i32) {
     }
     let timeout = on.state.stopping().drain_timeout;
     on.net.close_servers();
-    let sockets = on.state.sockets();
+    let sockets: Vec<_> = on.net.socket_ids().collect();
     log::info!("stopping: {} connections have {timeout:?} to drain", sockets.len());
     on.state.stopping().stage = Stage::CatchingUp;
     on.state.stopping().behind = sockets.len();
@@ -151,7 +148,7 @@ fn end_all<R: Role>(on: &mut Loop<'_, R>) {
         return;
     }
     on.state.stopping().stage = Stage::Ending;
-    for id in on.state.sockets() {
+    for id in on.net.socket_ids().collect::<Vec<_>>() {
         if let Some(mut socket) = on.socket(id) {
             end_and_discard(&mut socket);
         }
@@ -176,7 +173,7 @@ pub fn end_and_discard<S>(socket: &mut Socket<'_, S>) {
 
 fn destroy_all<R: Role>(on: &mut Loop<'_, R>) {
     on.state.stopping().stage = Stage::Ending;
-    for id in on.state.sockets() {
+    for id in on.net.socket_ids().collect::<Vec<_>>() {
         on.net.destroy_because(id, CloseReason::Shutdown);
     }
 }

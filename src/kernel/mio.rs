@@ -63,18 +63,17 @@ impl fmt::Debug for MioKernel {
 #[derive(Debug)]
 struct Entry {
     source: Source,
-    token: Token,
+    /// None until it is registered.
+    token: Option<Token>,
 }
 
 #[derive(Debug)]
 enum Source {
-    Listener(Listener),
     Stream(Stream),
-    File(Descriptor),
+    // Apart: there are few, and they are larger.
+    Listener(Box<Listener>),
+    File(Box<Descriptor>),
 }
-
-/// The token of a handle that is not registered yet; nothing comes out of `wait` for it.
-const NO_TOKEN: Token = Token::Server(crate::id::ServerId { slot: u32::MAX, generation: u32::MAX });
 
 impl MioKernel {
     /// # Errors
@@ -95,7 +94,7 @@ impl MioKernel {
 
     fn keep(&mut self, source: Source) -> Handle {
         // A slot number is below the number of open descriptors.
-        Handle(self.handles.insert(Entry { source, token: NO_TOKEN }) as u32)
+        Handle(self.handles.insert(Entry { source, token: None }) as u32)
     }
 
     fn listener(&self, handle: Handle) -> io::Result<&Listener> {
@@ -110,6 +109,18 @@ impl MioKernel {
             Some(Entry { source: Source::Stream(stream), .. }) => Ok(stream),
             _ => Err(io::ErrorKind::NotFound.into()),
         }
+    }
+
+    // Not inline: they would cost every socket the room for what files need.
+
+    #[inline(never)]
+    fn read_file(&mut self, handle: Handle, buffer: &mut [u8]) -> io::Result<usize> {
+        self.file(handle)?.read(buffer)
+    }
+
+    #[inline(never)]
+    fn write_file(&mut self, handle: Handle, bytes: &[u8]) -> io::Result<usize> {
+        self.file(handle)?.write(bytes)
     }
 
     fn file(&mut self, handle: Handle) -> io::Result<&mut Descriptor> {
@@ -162,7 +173,9 @@ impl Kernel for MioKernel {
                 ended: event.is_read_closed() || event.is_priority(),
                 hung_up: event.is_error() || (event.is_read_closed() && event.is_write_closed()),
             };
-            ready.push(Ready::Io { token: entry.token, readiness });
+            if let Some(token) = entry.token {
+                ready.push(Ready::Io { token, readiness });
+            }
         }
         #[cfg(feature = "signals")]
         if signalled {
@@ -173,13 +186,13 @@ impl Kernel for MioKernel {
 
     fn listen(&mut self, address: Address, options: &ListenOptions) -> io::Result<Handle> {
         let listener = Listener::listen(address, options)?;
-        Ok(self.keep(Source::Listener(listener)))
+        Ok(self.keep(Source::Listener(Box::new(listener))))
     }
 
     #[cfg(unix)]
     fn adopt_listener(&mut self, listener: OwnedFd, inherit: &Inherit) -> io::Result<Handle> {
         let listener = Listener::adopt(listener, inherit)?;
-        Ok(self.keep(Source::Listener(listener)))
+        Ok(self.keep(Source::Listener(Box::new(listener))))
     }
 
     #[cfg(unix)]
@@ -221,7 +234,7 @@ impl Kernel for MioKernel {
         let Some(entry) = self.handles.get_mut(handle.0 as usize) else {
             return Err(io::ErrorKind::NotFound.into());
         };
-        entry.token = token;
+        entry.token = Some(token);
         let registry = self.poll.registry();
         let key = mio::Token(handle.0 as usize);
         match &mut entry.source {
@@ -235,7 +248,7 @@ impl Kernel for MioKernel {
     fn read(&mut self, socket: Handle, buffer: &mut [u8]) -> io::Result<usize> {
         match self.handles.get_mut(socket.0 as usize) {
             Some(Entry { source: Source::Stream(stream), .. }) => stream.read(buffer),
-            _ => self.file(socket)?.read(buffer),
+            _ => self.read_file(socket, buffer),
         }
     }
 
@@ -243,7 +256,7 @@ impl Kernel for MioKernel {
     fn write(&mut self, socket: Handle, bytes: &[u8]) -> io::Result<usize> {
         match self.handles.get_mut(socket.0 as usize) {
             Some(Entry { source: Source::Stream(stream), .. }) => stream.write(bytes),
-            _ => self.file(socket)?.write(bytes),
+            _ => self.write_file(socket, bytes),
         }
     }
 
@@ -330,27 +343,28 @@ impl Kernel for MioKernel {
 
     fn open(&mut self, path: &Path, access: Access) -> io::Result<Handle> {
         let file = Descriptor::open(path, access)?;
-        Ok(self.keep(Source::File(file)))
+        Ok(self.keep(Source::File(Box::new(file))))
     }
 
     #[cfg(unix)]
     fn standard(&mut self, stream: Standard) -> io::Result<Handle> {
         let file = Descriptor::standard(stream)?;
-        Ok(self.keep(Source::File(file)))
+        Ok(self.keep(Source::File(Box::new(file))))
     }
 
     #[cfg(unix)]
     fn adopt(&mut self, descriptor: OwnedFd, access: Access) -> io::Result<Handle> {
         let file = Descriptor::adopt(descriptor, access)?;
-        Ok(self.keep(Source::File(file)))
+        Ok(self.keep(Source::File(Box::new(file))))
     }
 
     #[cfg(unix)]
     fn watch_file(&mut self, handle: Handle, token: Token) -> io::Result<Watch> {
-        let Some(Entry { source: Source::File(file), token: place }) = self.handles.get_mut(handle.0 as usize) else {
+        let Some(entry) = self.handles.get_mut(handle.0 as usize) else {
             return Err(io::ErrorKind::NotFound.into());
         };
-        *place = token;
+        entry.token = Some(token);
+        let Source::File(file) = &mut entry.source else { return Err(io::ErrorKind::NotFound.into()) };
         if !file.could_wait() {
             return Ok(Watch::AlwaysReady);
         }

@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::event::{Dropped, Event};
-use super::limits::Limits;
+use super::limits::{Limits, limits};
 use super::link::Link;
 use super::options::ServerOptions;
 use super::ticks::Deferred;
@@ -21,7 +21,7 @@ use crate::connection::{CloseReason, Connection};
 use crate::endpoint::{Endpoint, ToEndpoint};
 use crate::error::{Code, Error, Syscall};
 use crate::id::{ServerId, SocketId};
-use crate::kernel::{Handle, ListenOptions, Token};
+use crate::kernel::{Handle, ListenOptions};
 use crate::timers::Due;
 
 /// The first pause of a server that cannot accept; each further one is twice as long, up to the longest.
@@ -42,6 +42,8 @@ pub(super) struct Server {
     handle: Option<Handle>,
     address: Option<Address>,
     options: ServerOptions,
+    /// The output limits of all that it accepts.
+    limits: Option<Limits>,
     /// Sockets accepted and not yet destroyed.
     connections: usize,
     referenced: bool,
@@ -121,6 +123,7 @@ impl Net {
         Ok(self.servers.insert_with(|_| Server {
             handle: None,
             address: None,
+            limits: limits(options.output_limits),
             options,
             connections: 0,
             referenced: true,
@@ -166,7 +169,7 @@ impl Net {
 
     /// A server has its socket, which is closed again if it cannot be watched.
     pub(super) fn begin_listening(&mut self, id: ServerId, handle: Handle) -> io::Result<()> {
-        let told = self.kernel.register(handle, Token::Server(id)).and_then(|()| self.kernel.local_address(handle));
+        let told = self.kernel.register(handle, id.into()).and_then(|()| self.kernel.local_address(handle));
         let address = told.inspect_err(|_| self.kernel.close(handle))?;
         if let Some(server) = self.servers.get_mut(id) {
             server.handle = Some(handle);
@@ -257,7 +260,7 @@ impl Net {
             server.listed = true;
             server.turns = 0;
             server.burst_left = 1;
-            self.ready.join(Token::Server(id));
+            self.ready.join(id.into());
         }
     }
 
@@ -287,7 +290,7 @@ impl Net {
         } else {
             server.turns += 1;
             server.burst_left = 1 << (server.turns / 2).min(LONGEST_BURST);
-            self.ready.join(Token::Server(id));
+            self.ready.join(id.into());
         }
     }
 
@@ -318,14 +321,14 @@ impl Net {
             server: Some(id),
             remote: remote.into(),
             no_delay: options.no_delay,
-            limits: Limits::new(options.output_limits),
+            limits: server.limits.clone(),
             ..Link::new(connection)
         };
         if options.keep_alive.is_some() {
             link.rare_mut().keep_alive = options.keep_alive;
         }
         let socket = self.sockets.insert_with(|_| link);
-        if let Err(error) = self.kernel.register(handle, Token::Socket(socket)) {
+        if let Err(error) = self.kernel.register(handle, socket.into()) {
             // The system has no watch left for it. It is refused; the others and the server go on.
             self.kernel.close(handle);
             self.sockets.remove(socket);

@@ -11,7 +11,6 @@ use super::options::SocketOptions;
 use crate::connection::Connection;
 use crate::error::{Error, Syscall};
 use crate::id::{ServerId, SocketId};
-use crate::kernel::Token;
 
 impl Net {
     /// Listens on a socket that listens already, of TCP or of a Unix domain. `listening` follows on a tick.
@@ -43,7 +42,7 @@ impl Net {
         let link = Link { handle: Some(handle), remote: remote.into(), ..Link::unconnected(connection, &options) };
         link.set_options_at_connection(&mut *self.kernel, handle);
         let id = self.sockets.insert_with(|_| link);
-        if let Err(error) = self.kernel.register(handle, Token::Socket(id)) {
+        if let Err(error) = self.kernel.register(handle, id.into()) {
             self.kernel.close(handle);
             self.sockets.remove(id);
             return Err(Error::system(&error, Syscall::Register));

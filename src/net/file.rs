@@ -22,7 +22,7 @@ use super::{Net, READ_BUFFER};
 use crate::connection::{Connection, Segments};
 use crate::error::{Error, Syscall};
 use crate::id::SocketId;
-use crate::kernel::{Access, Handle, Kernel, Readiness, Standard, Token, Watch};
+use crate::kernel::{Access, Handle, Kernel, Readiness, Standard, Watch};
 
 /// What a file is opened with.
 ///
@@ -158,7 +158,7 @@ impl Net {
         };
         let link = Link { handle: Some(handle), file: Some(Box::new(file)), ..Link::new(connection) };
         let id = self.sockets.insert_with(|_| link);
-        let watch = self.kernel.watch_file(handle, Token::Socket(id)).inspect_err(|_| {
+        let watch = self.kernel.watch_file(handle, id.into()).inspect_err(|_| {
             self.kernel.close(handle);
             self.sockets.remove(id);
         })?;

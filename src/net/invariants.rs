@@ -9,7 +9,7 @@ use super::link::Link;
 use super::{Alarm, Net, READ_BUFFER};
 use crate::connection::Stage;
 use crate::id::{ServerId, SocketId};
-use crate::kernel::Token;
+use crate::kernel::{Token, Whose};
 
 /// One walk over everything in so many turns.
 const TURNS_PER_WALK: u64 = 64;
@@ -85,7 +85,7 @@ impl Net {
             }
         }
         for (id, server) in self.servers.iter() {
-            let listed = self.ready.iter().filter(|token| **token == Token::Server(id)).count();
+            let listed = self.ready.iter().filter(|token| token.whose() == Whose::Server(id)).count();
             server
                 .check(connections.get(&id).copied().unwrap_or(0), listed, alarms.contains(&Alarm::Accept(id)))
                 .map_err(|what| format!("{id:?}: {what}\n{server:?}"))?;
@@ -155,9 +155,9 @@ fn check_alarms(id: SocketId, link: &Link, alarms: &BTreeSet<Alarm>) -> Result<(
 }
 
 fn socket_of(token: &Token) -> Option<SocketId> {
-    match token {
-        Token::Socket(id) => Some(*id),
-        Token::Server(_) => None,
+    match token.whose() {
+        Whose::Socket(id) => Some(id),
+        Whose::Server(_) => None,
     }
 }
 

@@ -11,6 +11,8 @@
 //! a reader that keeps up. The clock has its own timer, since a silent room gives no other occasion; and it stops the
 //! moment that the queue falls below, since a reader that has caught up must not be punished later.
 
+use std::rc::Rc;
+
 use super::link::Link;
 use super::options::{OutputLimits, OutputPolicy};
 use super::ticks::Later;
@@ -20,64 +22,69 @@ use crate::error::{Code, Error};
 use crate::id::SocketId;
 use crate::timers::Due;
 
-/// The limits of one connection, and where it stands.
-#[derive(Debug)]
-pub(super) struct Limits {
-    options: OutputLimits,
+/// The limits of one connection. Those that a server has accepted share its own.
+pub(super) type Limits = Rc<OutputLimits>;
+
+/// None for those that limit nothing.
+pub(super) fn limits(options: OutputLimits) -> Option<Limits> {
+    (!options.is_off()).then(|| Rc::new(options))
+}
+
+/// Where a connection stands that is above its limits, or was.
+#[derive(Debug, Default)]
+pub(super) struct Excess {
     /// Above the soft limit since a while: when the grace period ends.
     grace: Option<Due>,
     /// Senders that are not read from because of this receiver.
     holding: Vec<SocketId>,
 }
 
-impl Limits {
-    pub fn new(options: OutputLimits) -> Option<Box<Limits>> {
-        (!options.is_off()).then(|| Box::new(Limits { options, grace: None, holding: Vec::new() }))
-    }
+impl Excess {
+    pub const NONE: Excess = Excess { grace: None, holding: Vec::new() };
 
     /// Another connection begins.
     pub fn begin_anew(&mut self) {
         self.grace = None;
     }
+}
 
-    fn drops(&self) -> bool {
-        matches!(self.options.policy, OutputPolicy::DropNewest | OutputPolicy::DropOldest)
-    }
+fn drops(limits: &OutputLimits) -> bool {
+    matches!(limits.policy, OutputPolicy::DropNewest | OutputPolicy::DropOldest)
 }
 
 impl Link {
     /// Writes are kept apart where one may be dropped.
     pub fn borders(&self) -> Borders {
         match &self.limits {
-            Some(limits) if limits.drops() => Borders::Keep,
+            Some(limits) if drops(limits) => Borders::Keep,
             _ => Borders::Merge,
         }
     }
 
     /// Whether this entry of the timers is the end of its grace period.
     pub fn waits_for_grace(&self, entry: Due) -> bool {
-        self.limits.as_ref().is_some_and(|limits| limits.grace == Some(entry))
+        self.rare().excess.grace == Some(entry)
     }
 
     /// Whether its grace period runs.
     pub fn is_in_grace(&self) -> bool {
-        self.limits.as_ref().is_some_and(|limits| limits.grace.is_some())
+        self.rare().excess.grace.is_some()
     }
 
     /// Those that are not read from because of it.
     pub fn held_senders(&self) -> &[SocketId] {
-        self.limits.as_ref().map_or(&[], |limits| &limits.holding)
+        &self.rare().excess.holding
     }
 
     /// Whether who sends to it has to wait. Where messages are dropped instead, nobody has.
     pub fn holds_senders(&self) -> bool {
-        self.is_above_soft() && self.limits.as_ref().is_some_and(|limits| !limits.drops())
+        self.is_above_soft() && self.limits.as_ref().is_some_and(|limits| !drops(limits))
     }
 
     pub fn is_above_soft(&self) -> bool {
         self.limits
             .as_ref()
-            .and_then(|limits| limits.options.soft)
+            .and_then(|limits| limits.soft)
             .is_some_and(|soft| self.connection.queue().unsent() > soft.bytes)
     }
 }
@@ -91,7 +98,10 @@ impl Net {
         options.check()?;
         self.release_senders(id);
         if let Some(link) = self.sockets.get_mut(id) {
-            link.limits = Limits::new(options);
+            link.limits = limits(options);
+            if link.rare_if_any().is_some_and(|rare| rare.excess.grace.take().is_some()) {
+                self.forget_alarm();
+            }
         }
         Ok(())
     }
@@ -100,7 +110,7 @@ impl Net {
     pub(super) fn limits_admit(&mut self, id: SocketId, length: usize) -> bool {
         let Some(link) = self.sockets.get_mut(id) else { return false };
         let Some(limits) = &link.limits else { return true };
-        let OutputLimits { hard: Some(hard), policy: OutputPolicy::DropNewest, .. } = limits.options else {
+        let OutputLimits { hard: Some(hard), policy: OutputPolicy::DropNewest, .. } = **limits else {
             return true;
         };
         let fits = |link: &Link| link.connection.writes_at_once() || link.connection.queue().unsent() + length <= hard;
@@ -129,8 +139,7 @@ impl Net {
 
     fn judge_limited(&mut self, id: SocketId) {
         let Some(link) = self.sockets.get_mut(id) else { return };
-        let Some(limits) = &mut link.limits else { return };
-        let options = limits.options;
+        let Some(options) = link.limits.as_deref().copied() else { return };
         let unsent = link.connection.queue().unsent();
         if let Some(hard) = options.hard
             && unsent > hard
@@ -151,11 +160,11 @@ impl Net {
         if !link.is_above_soft() {
             return self.relieve_limited(id);
         }
-        let Some(limits) = &mut link.limits else { return };
-        let Some(soft) = limits.options.soft.filter(|_| !limits.drops()) else { return };
-        if limits.grace.is_none() {
+        let Some(limits) = &link.limits else { return };
+        let Some(soft) = limits.soft.filter(|_| !drops(limits)) else { return };
+        if !link.is_in_grace() {
             let due = self.timers.after(now, soft.grace);
-            limits.grace = Some(due);
+            link.rare_mut().excess.grace = Some(due);
             self.timers.push(due, Alarm::Grace(id));
         }
     }
@@ -163,13 +172,12 @@ impl Net {
     /// The grace period of a connection has ended, if this entry is the one that counts.
     pub(super) fn expire_grace(&mut self, id: SocketId, entry: Due) {
         let Some(link) = self.sockets.get_mut(id) else { return };
-        let Some(limits) = &mut link.limits else { return };
-        if limits.grace != Some(entry) {
+        if !link.waits_for_grace(entry) {
             self.timers.dropped_stale();
             return;
         }
-        limits.grace = None;
-        if let Some(soft) = limits.options.soft
+        link.rare_mut().excess.grace = None;
+        if let Some(soft) = link.limits.as_ref().and_then(|limits| limits.soft)
             && link.is_above_soft()
         {
             self.limited(id, "soft", soft.bytes);
@@ -191,7 +199,7 @@ impl Net {
         if link.is_above_soft() {
             return;
         }
-        let stopped = link.limits.as_mut().is_some_and(|limits| limits.grace.take().is_some());
+        let stopped = link.rare_if_any().is_some_and(|rare| rare.excess.grace.take().is_some());
         if stopped {
             self.forget_alarm();
         }
@@ -204,7 +212,7 @@ impl Net {
         let Some(link) = self.sockets.get(id) else { return };
         let unsent = link.connection.queue().unsent();
         let Some(limits) = &link.limits else { return };
-        let bound = limits.options.soft.map(|soft| soft.bytes).or(limits.options.hard);
+        let bound = limits.soft.map(|soft| soft.bytes).or(limits.hard);
         if bound.is_none_or(|bound| unsent <= bound) {
             return;
         }
@@ -218,11 +226,12 @@ impl Net {
     }
 
     fn hold_sender(&mut self, receiver: SocketId, sender: SocketId) {
-        let Some(limits) = self.sockets.get_mut(receiver).and_then(|link| link.limits.as_mut()) else { return };
-        if limits.holding.contains(&sender) {
+        let Some(link) = self.sockets.get_mut(receiver) else { return };
+        let holding = &mut link.rare_mut().excess.holding;
+        if holding.contains(&sender) {
             return;
         }
-        limits.holding.push(sender);
+        holding.push(sender);
         if let Some(link) = self.sockets.get_mut(sender) {
             link.held_by += 1;
         }
@@ -230,8 +239,8 @@ impl Net {
 
     /// The senders that this receiver held up are read from again, unless another holds them too.
     pub(super) fn release_senders(&mut self, receiver: SocketId) {
-        let Some(limits) = self.sockets.get_mut(receiver).and_then(|link| link.limits.as_mut()) else { return };
-        for sender in std::mem::take(&mut limits.holding) {
+        let Some(rare) = self.sockets.get_mut(receiver).and_then(|link| link.rare_if_any()) else { return };
+        for sender in std::mem::take(&mut rare.excess.holding) {
             if let Some(link) = self.sockets.get_mut(sender) {
                 link.held_by = link.held_by.saturating_sub(1);
                 self.list_if_readable(sender);

@@ -61,7 +61,7 @@ mod tests {
     use crate::id::SocketId;
 
     fn token(slot: u32) -> Token {
-        Token::Socket(SocketId { slot, generation: 0 })
+        SocketId { slot, generation: 0 }.into()
     }
 
     #[test]

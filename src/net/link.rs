@@ -3,8 +3,9 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 
 use super::READ_BUFFER;
+use super::limits::{self, Excess, Limits};
 use super::options::SocketOptions;
-use super::{file::FileEnd, limits::Limits, pipe::PipeFlow, pipe::Piping};
+use super::{file::FileEnd, pipe::PipeFlow, pipe::Piping};
 use crate::address::Address;
 use crate::block_list::BlockList;
 use crate::connection::{CallbackId, Connection, Stage};
@@ -44,6 +45,9 @@ pub(super) struct Link {
     /// Closes with a reset.
     pub reset: bool,
     pub no_delay: bool,
+    /// Whether it had several pipes since it last waited for the drain of a single one. Node keeps a set then, and an
+    /// empty set is something to wait for where nothing is not.
+    pub piped_to_several: bool,
     /// How often the read buffer is doubled for it, as the source of a pipe.
     pub doubled: u8,
     /// How many receivers hold this sender up.
@@ -51,7 +55,7 @@ pub(super) struct Link {
     pub piping: Option<Box<Piping>>,
     /// It is no socket but a file.
     pub file: Option<Box<FileEnd>>,
-    pub limits: Option<Box<Limits>>,
+    pub limits: Option<Limits>,
     pub rare: Option<Box<Rare>>,
 }
 
@@ -70,6 +74,7 @@ pub(super) struct Rare {
     pub connecting_to: Option<Candidates>,
     pub keep_alive: Option<KeepAlive>,
     pub setup: Setup,
+    pub excess: Excess,
 }
 
 /// What is so of a link that has none of it.
@@ -80,6 +85,7 @@ static USUAL: Rare = Rare {
     thrown_away: 0,
     connecting_to: None,
     keep_alive: None,
+    excess: Excess::NONE,
     setup: Setup {
         local_address: None,
         local_port: 0,
@@ -179,7 +185,7 @@ impl Link {
         let is_usual = setup.is_usual() && keep_alive.is_none();
         Link {
             no_delay: options.no_delay,
-            limits: Limits::new(options.output_limits),
+            limits: limits::limits(options.output_limits),
             rare: (!is_usual).then(|| Box::new(Rare { setup, keep_alive, ..Rare::default() })),
             ..Link::new(connection)
         }
@@ -202,6 +208,7 @@ impl Link {
             reset_when_connected: None,
             reset: false,
             no_delay: false,
+            piped_to_several: false,
             doubled: 0,
             held_by: 0,
             piping: None,
@@ -218,6 +225,7 @@ impl Link {
         rare.outcome = None;
         rare.unshut = None;
         rare.thrown_away = 0;
+        rare.excess.begin_anew();
         self.remote = Remote::Unknown;
         self.server = None;
         self.latches = Readiness::default();
@@ -225,9 +233,6 @@ impl Link {
         self.destroy_on_finish = false;
         self.reset_when_connected = None;
         self.reset = false;
-        if let Some(limits) = &mut self.limits {
-            limits.begin_anew();
-        }
     }
 
     #[inline]

@@ -48,7 +48,7 @@ use crate::connection::{CallbackId, CloseReason, Connection, Segments, Stage};
 use crate::endpoint::ToEndpoint;
 use crate::error::{Code, Error, Syscall};
 use crate::id::{ServerId, SocketId, TimerId};
-use crate::kernel::{KeepAlive, Kernel, Ready, SocketOption, Token};
+use crate::kernel::{KeepAlive, Kernel, Ready, SocketOption};
 use crate::timers::{Due, Timers};
 use accept::Server;
 use line::Line;
@@ -609,7 +609,7 @@ impl Net {
             && !link.listed
         {
             link.listed = true;
-            self.ready.join(Token::Socket(id));
+            self.ready.join(id.into());
         }
     }
 

@@ -56,28 +56,39 @@ impl Net {
         self.write_as(id, bytes, Some(callback), Write::USER)
     }
 
-    /// The usual write is here: nothing is before it, the kernel takes all of it, and nothing is left to be done.
-    #[inline]
+    #[inline(always)]
     pub(super) fn write_as(&mut self, id: SocketId, bytes: &[u8], callback: Option<CallbackId>, write: Write) -> bool {
-        let Some(link) = self.sockets.get_mut(id) else { return false };
-        if callback.is_some() || !link.connection.writes_at_once() || link.file.is_some() {
-            return self.write_behind(id, bytes, callback, write);
+        let attempt = if callback.is_none() { self.write_at_once(id, bytes) } else { AtOnce::NotNow };
+        match attempt {
+            AtOnce::Whole => true,
+            AtOnce::InPart(wrote) => self.wrote_in_part(id, bytes, wrote, write.judged),
+            AtOnce::NotNow => self.write_behind(id, bytes, callback, write),
+        }
+    }
+
+    /// The usual write: nothing is before it, the kernel takes all of it, and nothing is left to be done.
+    #[inline(always)]
+    fn write_at_once(&mut self, id: SocketId, bytes: &[u8]) -> AtOnce {
+        let Some(link) = self.sockets.get_mut(id) else { return AtOnce::NotNow };
+        if !link.connection.writes_at_once() || link.file.is_some() {
+            return AtOnce::NotNow;
         }
         let wrote = match link.handle {
             Some(handle) if !bytes.is_empty() => self.kernel.write(handle, bytes),
             _ => Ok(0),
         };
         if !matches!(wrote, Ok(sent) if sent == bytes.len()) {
-            return self.wrote_in_part(id, bytes, wrote, write.judged);
+            return AtOnce::InPart(wrote);
         }
         link.connection.wrote_at_once(bytes.len(), &mut Later { id, queue: &mut self.deferred });
         if let Some(due) = link.connection.activity(self.counted_from, &mut self.timers) {
             self.timers.push(due, Alarm::Idle(id));
         }
-        true
+        AtOnce::Whole
     }
 
     /// A write whose turn has not come, or whose end is to be told.
+    #[inline(never)]
     fn write_behind(
         &mut self,
         id: SocketId,
@@ -416,6 +427,16 @@ impl Write {
     pub const USER: Write = Write { judged: true, last: Last::No };
     pub const LAST: Write = Write { judged: true, last: Last::Yes };
     pub const PIPE: Write = Write { judged: false, last: Last::No };
+}
+
+/// What came of a write that might be the usual one.
+#[derive(Debug)]
+enum AtOnce {
+    Whole,
+    /// It is begun.
+    InPart(std::io::Result<usize>),
+    /// It was not tried.
+    NotNow,
 }
 
 /// Writes from the queue as much of the unit in flight as the kernel takes.

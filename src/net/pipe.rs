@@ -14,19 +14,15 @@ use super::output::Write;
 use super::ticks::Deferred;
 use super::{Net, READ_BUFFER};
 use crate::error::{Code, Error};
+use crate::few::Few;
 use crate::id::SocketId;
 
 /// What a socket has to do with pipes. Few have anything, so it is kept apart.
 #[derive(Debug, Default)]
 pub(super) struct Piping {
-    destinations: Vec<Pipe>,
-    /// Destinations whose `write` returned false since the last chunk: the source waits for their `drain`.
-    awaiting: Vec<SocketId>,
-    /// Whether there were several destinations since it last waited for a single one. Node keeps a set then, and an
-    /// empty set is something to wait for where nothing is not.
-    several: bool,
+    destinations: Few<Pipe>,
     /// Who pipes into this socket, once for each pipe.
-    sources: Vec<SocketId>,
+    sources: Few<SocketId>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -38,6 +34,8 @@ struct Pipe {
     end: bool,
     /// It has waited once: from then on each `drain` of the destination lets the source flow.
     hears_drain: bool,
+    /// Its `write` returned false since the last chunk: the source waits for its `drain`.
+    awaited: bool,
     /// The destination is a file: it gets no more than one of its pieces at once.
     into_file: bool,
 }
@@ -59,14 +57,21 @@ impl Piping {
     /// A chunk is about to be delivered: where to. Who waited for a `drain` waits for the next one.
     #[inline]
     pub fn flow(&mut self) -> PipeFlow {
-        if self.destinations.is_empty() {
-            return PipeFlow::Nowhere;
+        match &mut self.destinations {
+            Few::None => PipeFlow::Nowhere,
+            Few::One(pipe) => {
+                pipe.awaited = false;
+                PipeFlow::Into(pipe.to)
+            }
+            Few::Several(several) => {
+                several.iter_mut().for_each(|pipe| pipe.awaited = false);
+                PipeFlow::IntoSeveral
+            }
         }
-        self.awaiting.clear();
-        match self.destinations[..] {
-            [pipe] => PipeFlow::Into(pipe.to),
-            _ => PipeFlow::IntoSeveral,
-        }
+    }
+
+    fn awaits_any(&self) -> bool {
+        self.destinations.iter().any(|pipe| pipe.awaited)
     }
 
     /// Whether all that is read goes into one socket, however much it is.
@@ -78,8 +83,8 @@ impl Piping {
     #[cfg(test)]
     pub fn into_one() -> Self {
         let to = SocketId { slot: 0, generation: 0 };
-        let pipe = Pipe { to, number: 0, end: true, hears_drain: false, into_file: false };
-        Piping { destinations: vec![pipe], ..Piping::default() }
+        let pipe = Pipe { to, number: 0, end: true, hears_drain: false, awaited: false, into_file: false };
+        Piping { destinations: Few::One(pipe), sources: Few::None }
     }
 
     fn position(&self, to: SocketId) -> Option<usize> {
@@ -92,10 +97,10 @@ impl Net {
     pub(super) fn check_pipes(&self) -> Result<(), String> {
         for (from, link) in self.sockets.iter() {
             let Some(piping) = &link.piping else { continue };
-            for Pipe { to, .. } in &piping.destinations {
+            for Pipe { to, .. } in piping.destinations.iter() {
                 let Some(destination) = self.sockets.get(*to) else { continue };
                 let there = piping.destinations.iter().filter(|pipe| pipe.to == *to).count();
-                let sources = destination.piping.iter().flat_map(|piping| &piping.sources);
+                let sources = destination.piping.iter().flat_map(|piping| piping.sources.iter());
                 let here = sources.filter(|source| **source == from).count();
                 if here != there {
                     return Err(format!("{from:?} has {there} pipes into {to:?}, which knows of {here}"));
@@ -121,8 +126,8 @@ impl Net {
         let number = self.next_pipe;
         let (link, mut later) = self.link(from).ok_or_else(|| Error::new(Code::Gone))?;
         let piping = link.piping.get_or_insert_default();
-        piping.several |= piping.destinations.len() == 1;
-        piping.destinations.push(Pipe { to, number, end, hears_drain: false, into_file });
+        link.piped_to_several |= piping.destinations.len() == 1;
+        piping.destinations.push(Pipe { to, number, end, hears_drain: false, awaited: false, into_file });
         link.connection.set_listening(true, &mut later);
         let ended = link.connection.end_was_told();
         if let Some(link) = self.sockets.get_mut(to) {
@@ -144,10 +149,9 @@ impl Net {
     pub fn unpipe(&mut self, from: SocketId, to: SocketId) {
         let Some(link) = self.sockets.get_mut(from) else { return };
         let Some(piping) = &mut link.piping else { return };
-        let Some(at) = piping.position(to) else { return };
-        let pipe = piping.destinations.remove(at);
+        let waits = link.piped_to_several || piping.awaits_any();
+        let Some(pipe) = piping.destinations.remove_first(|pipe| pipe.to == to) else { return };
         let last = piping.destinations.is_empty();
-        let waits = piping.several || !piping.awaiting.is_empty();
         if last {
             link.connection.pause();
         }
@@ -158,10 +162,8 @@ impl Net {
         {
             link.connection.set_listening(false, &mut later);
         }
-        if let Some(piping) = self.sockets.get_mut(to).and_then(|link| link.piping.as_mut())
-            && let Some(at) = piping.sources.iter().position(|source| *source == from)
-        {
-            piping.sources.remove(at);
+        if let Some(piping) = self.sockets.get_mut(to).and_then(|link| link.piping.as_mut()) {
+            piping.sources.remove_first(|source| *source == from);
         }
         if pipe.hears_drain && waits {
             self.drained(from, to);
@@ -217,13 +219,10 @@ impl Net {
         let Some(link) = self.sockets.get_mut(from) else { return };
         let Some(piping) = &mut link.piping else { return };
         let Some(at) = piping.position(to) else { return };
-        piping.destinations[at].hears_drain = true;
-        if piping.destinations.len() == 1 {
-            piping.awaiting = vec![to];
-            piping.several = false;
-        } else if !piping.awaiting.contains(&to) {
-            piping.awaiting.push(to);
-        }
+        link.piped_to_several &= piping.destinations.len() > 1;
+        let pipe = &mut piping.destinations[at];
+        pipe.hears_drain = true;
+        pipe.awaited = true;
         link.connection.pause();
     }
 
@@ -240,8 +239,8 @@ impl Net {
     fn drained(&mut self, from: SocketId, to: SocketId) {
         let Some((link, mut later)) = self.link(from) else { return };
         let Some(piping) = &mut link.piping else { return };
-        piping.awaiting.retain(|waiting| *waiting != to);
-        if piping.awaiting.is_empty() && link.connection.is_listening() {
+        piping.destinations.iter_mut().filter(|pipe| pipe.to == to).for_each(|pipe| pipe.awaited = false);
+        if !piping.awaits_any() && link.connection.is_listening() {
             link.connection.resume(&mut later);
         }
     }
@@ -284,18 +283,18 @@ impl Net {
         self.release_pipes_into(from, self.next_pipe);
         for pipe in self.pipes_of(from) {
             if let Some(piping) = self.sockets.get_mut(pipe.to).and_then(|link| link.piping.as_mut()) {
-                piping.sources.retain(|source| *source != from);
+                while piping.sources.remove_first(|source| *source == from).is_some() {}
             }
         }
     }
 
     fn pipes_of(&self, from: SocketId) -> Vec<Pipe> {
         let piping = self.sockets.get(from).and_then(|link| link.piping.as_ref());
-        piping.map_or_else(Vec::new, |piping| piping.destinations.clone())
+        piping.map_or_else(Vec::new, |piping| piping.destinations.to_vec())
     }
 
     fn sources_of(&self, to: SocketId) -> Vec<SocketId> {
         let piping = self.sockets.get(to).and_then(|link| link.piping.as_ref());
-        piping.map_or_else(Vec::new, |piping| piping.sources.clone())
+        piping.map_or_else(Vec::new, |piping| piping.sources.to_vec())
     }
 }

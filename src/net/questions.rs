@@ -156,6 +156,11 @@ impl Net {
         self.sockets.get(id)?.server
     }
 
+    /// All sockets and files, in any state.
+    pub fn socket_ids(&self) -> impl Iterator<Item = SocketId> {
+        self.sockets.iter().map(|(id, _)| id)
+    }
+
     /// How many sockets and files there are, in any state.
     pub fn sockets(&self) -> usize {
         self.sockets.len()

@@ -13,7 +13,7 @@ use crate::address::Address;
 use crate::connection::Received;
 use crate::error::{Error, Syscall};
 use crate::id::SocketId;
-use crate::kernel::{Readiness, Token};
+use crate::kernel::{Readiness, Token, Whose};
 
 /// Full reads from one connection in one turn: one that sends as fast as it can holds the others up for no longer. What
 /// is over is read in the next turn.
@@ -59,9 +59,9 @@ impl Net {
         if let Some(serving) = self.serving {
             return self.go_on_serving(serving);
         }
-        match self.ready.call() {
-            Some(Token::Socket(id)) => self.read_once(Serving { id, next: Next::Begin, reads_left: READS_IN_A_TURN }),
-            Some(Token::Server(id)) => self.accept_one(id),
+        match self.ready.call().map(Token::whose) {
+            Some(Whose::Socket(id)) => self.read_once(Serving { id, next: Next::Begin, reads_left: READS_IN_A_TURN }),
+            Some(Whose::Server(id)) => self.accept_one(id),
             None => Step::Over,
         }
     }
@@ -217,7 +217,7 @@ impl Net {
             return self.connect_failed(id, Error::blocked(to.ip()));
         }
         let begun = self.kernel.connect(address, &options).and_then(|handle| {
-            let registered = self.kernel.register(handle, Token::Socket(id));
+            let registered = self.kernel.register(handle, id.into());
             registered.map(|()| handle).map_err(|error| {
                 self.kernel.close(handle);
                 (Syscall::Connect, error)

@@ -21,7 +21,7 @@ use super::{Alarm, Net};
 use crate::connection::Expiry;
 use crate::error::{Error, Syscall};
 use crate::id::{SocketId, TimerId};
-use crate::kernel::{Ready, Token};
+use crate::kernel::{Ready, Whose};
 use crate::timers::Due;
 
 /// Connections flushed at one go: a broadcast to all of 15,000 is cut into pieces of some 2 ms.
@@ -150,26 +150,30 @@ impl Net {
         if let Some(link) = self.sockets.get_mut(id) {
             link.listed = link.has_work();
             if link.listed {
-                self.ready.join(Token::Socket(id));
+                self.ready.join(id.into());
             }
         }
     }
 
     #[inline(always)]
     fn latch(&mut self, ready: Ready, list: bool) {
-        match ready {
-            Ready::Io { token: Token::Socket(id), readiness } => {
+        let (token, readiness) = match ready {
+            Ready::Io { token, readiness } => (token, readiness),
+            Ready::Signal(signal) if list => return self.signals.push_back(signal),
+            Ready::Signal(_) => return,
+        };
+        match token.whose() {
+            Whose::Socket(id) => {
                 if let Some(link) = self.sockets.get_mut(id) {
                     link.latch(readiness);
                     if list && !link.listed && link.has_work() {
                         link.listed = true;
-                        self.ready.join(Token::Socket(id));
+                        self.ready.join(token);
                     }
                 }
             }
-            Ready::Io { token: Token::Server(id), .. } if list => self.make_accepting(id),
-            Ready::Signal(signal) if list => self.signals.push_back(signal),
-            Ready::Io { token: Token::Server(_), .. } | Ready::Signal(_) => {}
+            Whose::Server(id) if list => self.make_accepting(id),
+            Whose::Server(_) => {}
         }
     }
 
