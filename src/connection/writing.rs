@@ -407,7 +407,7 @@ impl Connection {
     /// Whether the kernel holds up a write.
     #[inline]
     pub fn is_in_flight(&self) -> bool {
-        matches!(self.outgoing().unit, Unit::InFlight { .. })
+        self.outgoing.as_ref().is_some_and(|outgoing| matches!(outgoing.unit, Unit::InFlight { .. }))
     }
 
     /// Whether a write waits for the connection.

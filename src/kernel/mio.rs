@@ -63,8 +63,8 @@ impl fmt::Debug for MioKernel {
 #[derive(Debug)]
 struct Entry {
     source: Source,
-    /// None until it is registered.
-    token: Option<Token>,
+    /// Nobody's until it is registered.
+    token: Token,
 }
 
 #[derive(Debug)]
@@ -94,7 +94,7 @@ impl MioKernel {
 
     fn keep(&mut self, source: Source) -> Handle {
         // A slot number is below the number of open descriptors.
-        Handle(self.handles.insert(Entry { source, token: None }) as u32)
+        Handle(self.handles.insert(Entry { source, token: Token::NOBODY }) as u32)
     }
 
     fn listener(&self, handle: Handle) -> io::Result<&Listener> {
@@ -173,9 +173,7 @@ impl Kernel for MioKernel {
                 ended: event.is_read_closed() || event.is_priority(),
                 hung_up: event.is_error() || (event.is_read_closed() && event.is_write_closed()),
             };
-            if let Some(token) = entry.token {
-                ready.push(Ready::Io { token, readiness });
-            }
+            ready.push(Ready::Io { token: entry.token, readiness });
         }
         #[cfg(feature = "signals")]
         if signalled {
@@ -234,7 +232,7 @@ impl Kernel for MioKernel {
         let Some(entry) = self.handles.get_mut(handle.0 as usize) else {
             return Err(io::ErrorKind::NotFound.into());
         };
-        entry.token = Some(token);
+        entry.token = token;
         let registry = self.poll.registry();
         let key = mio::Token(handle.0 as usize);
         match &mut entry.source {
@@ -363,7 +361,7 @@ impl Kernel for MioKernel {
         let Some(entry) = self.handles.get_mut(handle.0 as usize) else {
             return Err(io::ErrorKind::NotFound.into());
         };
-        entry.token = Some(token);
+        entry.token = token;
         let Source::File(file) = &mut entry.source else { return Err(io::ErrorKind::NotFound.into()) };
         if !file.could_wait() {
             return Ok(Watch::AlwaysReady);

@@ -246,6 +246,9 @@ pub(crate) enum Whose {
 const OF_A_SERVER: u32 = 1 << 31;
 
 impl Token {
+    /// Nobody's: no slot is so high.
+    pub const NOBODY: Token = Token(u64::MAX);
+
     #[inline]
     fn of((slot, generation): (u32, u32)) -> Self {
         Token(u64::from(generation) << 32 | u64::from(slot))

@@ -11,7 +11,7 @@ use crate::block_list::BlockList;
 use crate::connection::{CallbackId, Connection, Stage};
 use crate::endpoint::Candidates;
 use crate::error::Error;
-use crate::id::ServerId;
+use crate::id::{ServerId, SocketId};
 use crate::kernel::{ConnectOptions, Handle, KeepAlive, Kernel, Readiness, SocketOption, Tuning};
 
 /// The read buffer is doubled so often at most, to 1 MiB: fewer calls for who moves much.
@@ -273,10 +273,15 @@ impl Link {
     /// Remembers what the kernel has told.
     #[inline]
     pub fn latch(&mut self, found: Readiness) {
-        self.latches.readable |= found.readable | found.hung_up;
-        self.latches.writable |= found.writable | found.hung_up;
+        if found.hung_up {
+            // Both will tell why.
+            self.latches =
+                Readiness { readable: true, writable: true, ended: found.ended | self.latches.ended, ..found };
+            return;
+        }
+        self.latches.readable |= found.readable;
+        self.latches.writable |= found.writable;
         self.latches.ended |= found.ended;
-        self.latches.hung_up |= found.hung_up;
     }
 
     /// Whether there is something to do now.
@@ -342,6 +347,12 @@ impl Link {
         } else if length < most / 4 {
             self.doubled = self.doubled.saturating_sub(1);
         }
+    }
+
+    /// A chunk is about to be delivered, to one pipe and nobody else: where to.
+    #[inline]
+    pub fn sole_destination(&mut self) -> Option<SocketId> {
+        if self.listener { None } else { self.piping.as_mut()?.sole_destination() }
     }
 
     /// A chunk is about to be delivered: which pipes it goes through.

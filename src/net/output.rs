@@ -7,18 +7,21 @@
 //!   broadcast ─────▶   queue  ──▶ writable edge (serve.rs), flush (here) ──▶ writev(2) ──▶ completed ──▶ drain
 //! ```
 
+use std::collections::VecDeque;
 use std::io::{ErrorKind, IoSlice};
 use std::time::Duration;
 
 use super::event::Event;
 use super::link::Link;
-use super::ticks::{Later, Tail};
+use super::ticks::{Deferred, Later, Tail};
 use super::turn::Step;
 use super::{Alarm, Net};
+use crate::arena::Arena;
 use crate::connection::{Admission, CallbackId, CloseReason, Last, Segments};
 use crate::error::{Code, Error, Syscall};
 use crate::id::SocketId;
 use crate::kernel::Kernel;
+use crate::timers::Timers;
 
 /// Slices given to the kernel at once. More would only make the stack frame larger: small writes are merged.
 pub(super) const SLICES_AT_ONCE: usize = 64;
@@ -69,22 +72,44 @@ impl Net {
     /// The usual write: nothing is before it, the kernel takes all of it, and nothing is left to be done.
     #[inline(always)]
     fn write_at_once(&mut self, id: SocketId, bytes: &[u8]) -> AtOnce {
-        let Some(link) = self.sockets.get_mut(id) else { return AtOnce::NotNow };
-        if !link.connection.writes_at_once() || link.file.is_some() {
-            return AtOnce::NotNow;
+        let (writer, _) = self.writer();
+        writer.write_at_once(id, bytes)
+    }
+
+    /// As [`Net::write_as`] by a pipe, with the first `length` bytes of the read buffer, which stays where it is in the
+    /// usual case.
+    #[inline(always)]
+    pub(super) fn write_read_bytes(&mut self, id: SocketId, length: usize) -> bool {
+        let (writer, buffer) = self.writer();
+        match writer.write_at_once(id, &buffer[..length]) {
+            AtOnce::Whole => true,
+            attempt => self.write_read_bytes_behind(id, length, attempt),
         }
-        let wrote = match link.handle {
-            Some(handle) if !bytes.is_empty() => self.kernel.write(handle, bytes),
-            _ => Ok(0),
+    }
+
+    #[cold]
+    fn write_read_bytes_behind(&mut self, id: SocketId, length: usize, attempt: AtOnce) -> bool {
+        let buffer = std::mem::take(&mut self.buffer);
+        let bytes = &buffer[..length];
+        let more = match attempt {
+            AtOnce::Whole => true,
+            AtOnce::InPart(wrote) => self.wrote_in_part(id, bytes, wrote, Write::PIPE.judged),
+            AtOnce::NotNow => self.write_behind(id, bytes, None, Write::PIPE),
         };
-        if !matches!(wrote, Ok(sent) if sent == bytes.len()) {
-            return AtOnce::InPart(wrote);
-        }
-        link.connection.wrote_at_once(bytes.len(), &mut Later { id, queue: &mut self.deferred });
-        if let Some(due) = link.connection.activity(self.counted_from, &mut self.timers) {
-            self.timers.push(due, Alarm::Idle(id));
-        }
-        AtOnce::Whole
+        self.buffer = buffer;
+        more
+    }
+
+    #[inline(always)]
+    fn writer(&mut self) -> (Writer<'_>, &[u8]) {
+        let writer = Writer {
+            sockets: &mut self.sockets,
+            kernel: &mut *self.kernel,
+            deferred: &mut self.deferred,
+            timers: &mut self.timers,
+            counted_from: self.counted_from,
+        };
+        (writer, &self.buffer)
     }
 
     /// A write whose turn has not come, or whose end is to be told.
@@ -427,6 +452,37 @@ impl Write {
     pub const USER: Write = Write { judged: true, last: Last::No };
     pub const LAST: Write = Write { judged: true, last: Last::Yes };
     pub const PIPE: Write = Write { judged: false, last: Last::No };
+}
+
+/// What the usual write needs of the net; the read buffer is not among it.
+struct Writer<'a> {
+    sockets: &'a mut Arena<SocketId, Link>,
+    kernel: &'a mut dyn Kernel,
+    deferred: &'a mut VecDeque<Deferred>,
+    timers: &'a mut Timers<Alarm>,
+    counted_from: Duration,
+}
+
+impl Writer<'_> {
+    #[inline(always)]
+    fn write_at_once(self, id: SocketId, bytes: &[u8]) -> AtOnce {
+        let Some(link) = self.sockets.get_mut(id) else { return AtOnce::NotNow };
+        if !link.connection.writes_at_once() || link.file.is_some() {
+            return AtOnce::NotNow;
+        }
+        let wrote = match link.handle {
+            Some(handle) if !bytes.is_empty() => self.kernel.write(handle, bytes),
+            _ => Ok(0),
+        };
+        if !matches!(wrote, Ok(sent) if sent == bytes.len()) {
+            return AtOnce::InPart(wrote);
+        }
+        link.connection.wrote_at_once(bytes.len(), &mut Later { id, queue: self.deferred });
+        if let Some(due) = link.connection.activity(self.counted_from, self.timers) {
+            self.timers.push(due, Alarm::Idle(id));
+        }
+        AtOnce::Whole
+    }
 }
 
 /// What came of a write that might be the usual one.

@@ -54,6 +54,18 @@ impl Piping {
         !self.destinations.is_empty()
     }
 
+    /// As [`Piping::flow`], if there is a single pipe.
+    #[inline]
+    pub fn sole_destination(&mut self) -> Option<SocketId> {
+        match &mut self.destinations {
+            Few::One(pipe) => {
+                pipe.awaited = false;
+                Some(pipe.to)
+            }
+            _ => None,
+        }
+    }
+
     /// A chunk is about to be delivered: where to. Who waited for a `drain` waits for the next one.
     #[inline]
     pub fn flow(&mut self) -> PipeFlow {
@@ -193,7 +205,7 @@ impl Net {
     }
 
     /// A chunk of a source goes into all its destinations.
-    #[inline(always)]
+    #[inline]
     pub(super) fn pipe_chunk(&mut self, from: SocketId, flow: PipeFlow, chunk: &[u8]) {
         match flow {
             PipeFlow::Nowhere => {}
@@ -206,7 +218,14 @@ impl Net {
         }
     }
 
+    /// As [`Net::pipe_chunk`], into one socket, with what lies in the read buffer.
     #[inline(always)]
+    pub(super) fn pipe_read_bytes(&mut self, from: SocketId, to: SocketId, length: usize) {
+        if !self.write_read_bytes(to, length) {
+            self.await_drain(from, to);
+        }
+    }
+
     fn pipe_chunk_into(&mut self, from: SocketId, to: SocketId, chunk: &[u8]) {
         if !self.write_as(to, chunk, None, Write::PIPE) {
             self.await_drain(from, to);

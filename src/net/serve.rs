@@ -42,6 +42,9 @@ impl Net {
     /// either.
     #[inline]
     pub(super) fn serve(&mut self) -> Step {
+        if let Some(signal) = self.signals.pop_front() {
+            return Step::Event(Event::Signal(signal));
+        }
         loop {
             let step = self.serve_one();
             if !matches!(step, Step::Worked) || !self.nothing_deferred() {
@@ -53,9 +56,6 @@ impl Net {
     /// One step of the socket whose turn it is, or the next socket.
     #[inline]
     fn serve_one(&mut self) -> Step {
-        if let Some(signal) = self.signals.pop_front() {
-            return Step::Event(Event::Signal(signal));
-        }
         if let Some(serving) = self.serving {
             return self.go_on_serving(serving);
         }
@@ -113,10 +113,13 @@ impl Net {
             return self.read_nothing_now(serving);
         };
         let most = link.most_in_one_read();
-        if self.buffer.len() < most.max(READ_BUFFER) {
+        let Some(buffer) = self.buffer.get_mut(..most) else {
             self.buffer = vec![0; most.max(READ_BUFFER)];
-        }
-        let length = match self.kernel.read(handle, &mut self.buffer[..most]) {
+            // Once more, with room.
+            self.serving = Some(Serving { next: Next::Read, ..serving });
+            return Step::Worked;
+        };
+        let length = match self.kernel.read(handle, buffer) {
             Ok(length) if length > 0 => length,
             nothing => {
                 self.serving = Some(Serving { next: Next::Write, ..serving });
@@ -147,6 +150,10 @@ impl Net {
             self.timers.push(due, Alarm::Idle(id));
         }
         if link.connection.received(&self.buffer[..length]) == Received::Done {
+            return Step::Worked;
+        }
+        if let Some(to) = link.sole_destination() {
+            self.pipe_read_bytes(id, to, length);
             return Step::Worked;
         }
         let (flow, heard) = (link.pipe_flow(), link.listener);
