@@ -6,12 +6,12 @@
 
 mod support;
 
-use std::io::{BufRead, BufReader};
-use std::net::SocketAddr;
+use std::io::{BufRead, BufReader, Read};
+use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, channel};
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use support::{Client, PATIENCE};
 
@@ -64,6 +64,19 @@ impl Program {
         assert!(self.exits().success());
     }
 
+    /// What it has written into this file of its directory is, in the end, these bytes.
+    #[track_caller]
+    fn writes(&self, file: &str, bytes: impl AsRef<[u8]>) {
+        let deadline = Instant::now() + PATIENCE;
+        let mut written = Vec::new();
+        while written != bytes.as_ref() {
+            let shown = String::from_utf8_lossy(&written);
+            assert!(Instant::now() < deadline, "{file} has {} bytes: {shown:.200}", written.len());
+            std::thread::sleep(Duration::from_millis(2));
+            written = std::fs::read(self.directory.join(file)).unwrap_or_default();
+        }
+    }
+
     #[track_caller]
     fn exits(&mut self) -> ExitStatus {
         let deadline = Instant::now() + PATIENCE;
@@ -72,7 +85,7 @@ impl Program {
                 return status;
             }
             assert!(Instant::now() < deadline, "it does not exit");
-            std::thread::yield_now();
+            std::thread::sleep(Duration::from_millis(2));
         }
     }
 }
@@ -205,4 +218,158 @@ fn a_clients_end_is_noticed_and_answered() {
     program.prints("the client has ended");
     program.prints("the connection is closed");
     client.ends();
+}
+
+#[test]
+fn a_client_goes_into_a_file_that_stays_open_at_its_end() {
+    let (program, address) = Program::serve("piping", &[]);
+    let mut client = Client::connect(address);
+    client.says("hello");
+    program.writes("msg.txt", "hello\n");
+    client.ends_its_side();
+    client.ends();
+    program.prints("over");
+    program.writes("msg.txt", "hello\nover\n");
+    let mut second = Client::connect(address);
+    second.says("here I am");
+    second.ends_its_side();
+    program.prints("over");
+    program.writes("msg.txt", "hello\nover\nhere I am\nover\n");
+}
+
+#[test]
+fn what_comes_after_the_unpipe_is_not_in_the_file() {
+    let (program, address) = Program::serve("unpiping", &["2"]);
+    let connecting = Instant::now();
+    let mut client = Client::connect(address);
+    client.says("in time");
+    program.writes("msg.txt", "in time\n");
+    program.prints("bye bye");
+    assert!(connecting.elapsed() >= Duration::from_secs(2));
+    client.says("too late");
+    program.writes("msg.txt", "in time\nbye bye\n");
+}
+
+#[test]
+fn what_was_sent_to_a_paused_socket_is_not_lost() {
+    let (program, address) = Program::serve("pausing", &["0.5"]);
+    let connecting = Instant::now();
+    let mut client = Client::connect(address);
+    let sent = "what was said meanwhile\n".repeat(10_000);
+    client.sends(sent.as_bytes());
+    client.ends_its_side();
+    program.prints("paused");
+    program.prints("piping");
+    assert!(connecting.elapsed() >= Duration::from_millis(500));
+    program.prints("all is in the file");
+    program.writes("msg.txt", sent);
+}
+
+#[test]
+fn an_idle_timeout_comes_once_and_is_turned_off() {
+    let (program, address) = Program::serve("idle-timeout", &["0.3"]);
+    let connecting = Instant::now();
+    let mut client = Client::connect(address);
+    client.says("hello");
+    program.prints("nothing moved for 300ms");
+    assert!(connecting.elapsed() >= Duration::from_millis(300));
+    program.writes("msg.txt", "hello\n");
+    client.says("and more");
+    program.writes("msg.txt", "hello\nand more\n");
+    let second = program.lines.recv_timeout(Duration::from_secs(1));
+    assert!(second.is_err(), "{second:?}");
+}
+
+#[test]
+fn a_client_and_its_server_hear_each_other_and_close_normally() {
+    let (server, address) = Program::serve("answering", &[]);
+    for (name, begins, ends) in
+        [("client", None, None), ("new-socket", Some("connected, type tcp4"), Some("the server has ended"))]
+    {
+        let started = Instant::now();
+        let mut client = Program::start(name, &[&address.to_string(), "0.5"]);
+        begins.inspect(|line| client.prints(line));
+        server.prints(r#"the client says "hello""#);
+        client.prints(r#"the server says "I have heard \"hello\"""#);
+        server.prints(r#"the client says "byebye""#);
+        assert!(started.elapsed() >= Duration::from_millis(500));
+        client.prints(r#"the server says "I have heard \"byebye\"""#);
+        ends.inspect(|line| client.prints(line));
+        server.prints("closed normally");
+        client.prints("closed normally");
+        client.ends();
+    }
+}
+
+#[test]
+fn a_server_tells_the_code_of_its_clients_error() {
+    let (server, address) = Program::serve("answering", &[]);
+    Client::connect(address).resets();
+    server.prints("error ECONNRESET");
+    server.prints("closed with an error");
+}
+
+#[test]
+fn a_client_tells_the_code_of_its_error() {
+    for name in ["client", "new-socket"] {
+        let nobody = support::free_address();
+        let mut client = Program::start(name, &[&nobody.to_string()]);
+        client.prints("error ECONNREFUSED");
+        client.prints("closed with an error");
+        client.ends();
+    }
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut client = Program::start("client", &[&listener.local_addr().unwrap().to_string()]);
+    let (mut server, _) = listener.accept().unwrap();
+    server.read_exact(&mut [0; 5]).unwrap();
+    rustix::net::sockopt::set_socket_linger(&server, Some(Duration::ZERO)).unwrap();
+    drop(server);
+    client.prints("error ECONNRESET");
+    client.prints("closed with an error");
+    client.ends();
+}
+
+#[test]
+fn a_server_that_closes_at_its_second_connection_keeps_the_two() {
+    let (mut program, address) = Program::serve("two-clients", &[]);
+    let mut first = Client::connect(address);
+    program.prints("client 1 has connected");
+    let mut second = Client::connect(address);
+    program.prints("client 2 has connected");
+    refuses(address);
+    for (number, client) in [&mut first, &mut second].into_iter().enumerate() {
+        client.says("still there?");
+        client.hears("still there?");
+        program.prints(&format!("client {} says \"still there?\\n\"", number + 1));
+    }
+    drop(first);
+    program.prints("client 1 has gone");
+    second.says("and now?");
+    second.hears("and now?");
+    program.prints(r#"client 2 says "and now?\n""#);
+    drop(second);
+    program.prints("the server is closed");
+    program.prints("client 2 has gone");
+    program.ends();
+}
+
+#[test]
+fn a_half_open_server_answers_after_the_end_and_its_program_ends_with_the_last_client() {
+    let (mut program, address) = Program::serve("half-open", &[]);
+    let mut first = Client::connect(address);
+    first.says("stay");
+    program.prints(r#""stay\n""#);
+    first.ends_its_side();
+    program.prints("the client has ended, the socket is writeOnly");
+    first.hears("5 bytes: thank you, and goodbye");
+    first.ends();
+    // It was told to stay.
+    let mut second = Client::connect(address);
+    second.says("hello");
+    program.prints(r#""hello\n""#);
+    second.ends_its_side();
+    program.prints("the client has ended, the socket is writeOnly");
+    second.hears("6 bytes: thank you, and goodbye");
+    second.ends();
+    program.ends();
 }
