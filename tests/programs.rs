@@ -373,3 +373,60 @@ fn a_half_open_server_answers_after_the_end_and_its_program_ends_with_the_last_c
     second.ends();
     program.ends();
 }
+
+#[test]
+fn a_write_is_refused_at_the_mark_and_drain_tells_when_to_go_on() {
+    let mut program = Program::start("buffer-size", &["0.3"]);
+    program.prints("write 1 returned true: 0 bytes buffered, 2 written");
+    let refused = program.next_line();
+    let number: u32 = refused.split(' ').nth(1).unwrap().parse().unwrap();
+    let written = 2 * number;
+    assert_eq!(refused, format!("write {number} returned false: 65536 bytes buffered, {written} written"));
+    assert!((32_769..50_000).contains(&number), "the kernel takes a little: {refused}");
+    program.prints("drain: 0 bytes buffered");
+    program.prints(&format!("write {} returned true: 0 bytes buffered, {} written", number + 1, written + 2));
+    program.prints("the client has read 100000 bytes");
+    program.ends();
+}
+
+#[test]
+fn keep_alive_is_what_the_system_says_it_is() {
+    let mut program = Program::start("keep-alive", &[]);
+    for line in ["keep-alive: false", "keep-alive: true", "initial delay: 5s", "then each: 1s", "probes: 10"] {
+        program.prints(line);
+    }
+    program.ends();
+}
+
+#[test]
+fn a_peer_that_vanished_is_noticed_after_the_delay_and_ten_probes() {
+    let mut program = Program::start("vanished-peer", &[]);
+    program.prints("a client has connected");
+    program.prints("600s: the client is cut off");
+    program.prints("670s: error ETIMEDOUT");
+    program.prints("closed with an error");
+    program.ends();
+}
+
+#[test]
+fn in_the_chat_room_everybody_hears_who_speaks_comes_and_goes() {
+    let (_program, address) = Program::serve("chat-room", &[]);
+    let mut anna = Client::connect(address);
+    anna.hears("* you are guest1; 1 online");
+    let mut bert = Client::connect(address);
+    bert.hears("* you are guest2; 2 online");
+    anna.hears("* guest2 has joined; 2 online");
+    let mut carl = Client::connect(address);
+    carl.hears("* you are guest3; 3 online");
+    anna.hears("* guest3 has joined; 3 online");
+    bert.hears("* guest3 has joined; 3 online");
+    anna.says("hello, who are you?");
+    bert.hears("guest1: hello, who are you?");
+    carl.hears("guest1: hello, who are you?");
+    bert.sends(b"just \x1b[2Jpassing by\n");
+    anna.hears("guest2: just [2Jpassing by");
+    carl.hears("guest2: just [2Jpassing by");
+    drop(bert);
+    anna.hears("* guest2 has left; 2 online");
+    carl.hears("* guest2 has left; 2 online");
+}

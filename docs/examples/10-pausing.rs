@@ -7,7 +7,8 @@
 //! ```
 //!
 //! Type at once, as much as you like, and Ctrl-D. The file is empty until ten seconds have passed: the bytes wait in the
-//! socket, which reads 64 KiB ahead, and behind it in the kernel, which lets the client wait when it is full. The second argument is another number of seconds: `cargo run --example pausing -- 127.0.0.1:8080 20`.
+//! socket, which reads 64 KiB ahead, and behind it in the kernel, which lets the client wait when it is full. The second
+//! argument is another number of seconds: `cargo run --example pausing -- 127.0.0.1:8080 20`.
 
 use std::error::Error;
 use std::time::Duration;

@@ -16,12 +16,12 @@ fn main() -> Result<(), Error> {
     let server = event_loop.listen(address, |socket| {
         *socket.state += 1;
         let number = *socket.state;
-        println!("client {number} has connected");
         if let Some(server) = socket.server()
             && number == 2
         {
             socket.net.close_server(server);
         }
+        println!("client {number} has connected");
         socket.on_text(move |socket, text| {
             println!("client {number} says {text:?}");
             socket.write(text);

@@ -1,0 +1,61 @@
+//! What `write` returns, and what is buffered, when a file goes to a client that does not read for a second.
+//!
+//! ```sh
+//! cargo run --example buffer-size
+//! ```
+//!
+//! There is nothing to type: the slow client is in the program. The file is read in pieces of 2 bytes, and each is a
+//! write; a line comes only when `write` returns something else than before. The system's own buffers would take some
+//! two million such writes before the first is refused, so both sides ask for buffers of 4 KiB. What the system does not
+//! take is buffered in the program, and `write` returns false when that is 64 KiB, the high-water mark. The argument is
+//! another number of seconds: `cargo run --example buffer-size -- 5`.
+
+use std::error::Error;
+use std::time::Duration;
+
+use tidegate::{EventLoop, FileOptions, ServerOptions, SocketOptions};
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let wait = Duration::from_secs_f64(std::env::args().nth(1).unwrap_or("1".to_owned()).parse()?);
+    std::fs::write("digits.txt", "0123456789".repeat(10_000))?;
+    let mut event_loop = EventLoop::new()?;
+
+    let options = ServerOptions { send_buffer: Some(4096), ..ServerOptions::default() };
+    let server = event_loop.listen_with(options, "127.0.0.1:0", |socket| {
+        let client = socket.id();
+        let mut writes = 0;
+        let mut returned = None;
+        let options = FileOptions { high_water_mark: 2, ..FileOptions::read() };
+        let file = socket.event_loop().open("digits.txt", options, |file| {
+            file.on_data(move |file, piece| {
+                let more = file.net.write(client, piece);
+                writes += 1;
+                if returned != Some(more) {
+                    let (buffered, written) = (file.net.buffer_size(client), file.net.bytes_written(client));
+                    println!("write {writes} returned {more}: {buffered} bytes buffered, {written} written");
+                }
+                returned = Some(more);
+                if !more {
+                    file.pause();
+                }
+            });
+            file.on_end(move |file| file.net.end(client, None));
+        });
+        let Ok(file) = file else { return socket.destroy() };
+        socket.on_drain(move |socket| {
+            println!("drain: {} bytes buffered", socket.buffer_size());
+            socket.net.resume(file);
+        });
+        socket.on_close(|socket, _| socket.event_loop().close_all());
+    })?;
+
+    let Some(address) = event_loop.net.server_address(server) else { return Ok(()) };
+    let options = SocketOptions { receive_buffer: Some(4096), ..SocketOptions::default() };
+    event_loop.event_loop().connect_with(options, address, |client| {
+        client.pause();
+        client.on_data(|_, _| {});
+        client.after(wait, |client| client.resume());
+        client.on_end(|client| println!("the client has read {} bytes", client.bytes_read()));
+    })?;
+    Ok(event_loop.run()?)
+}

@@ -1,0 +1,35 @@
+//! Keep-alive with its initial delay, and what the system then says of the socket.
+//!
+//! ```sh
+//! cargo run --example keep-alive
+//! ```
+//!
+//! A connection that is silent for five seconds is probed: that is the initial delay. From then on there is a probe each
+//! second, and when ten had no answer the connection is over. A connection that was made by `std` is handed to the loop
+//! here, because the descriptor of one that the loop has made is the loop's own; a clone of it can be asked.
+
+use std::error::Error;
+use std::net::TcpStream;
+use std::time::Duration;
+
+use socket2::SockRef;
+use tidegate::{EventLoop, KeepAlive, SocketOptions};
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let mut event_loop = EventLoop::new()?;
+    let server = event_loop.listen("127.0.0.1:0", |_| {})?;
+    let Some(address) = event_loop.net.server_address(server) else { return Ok(()) };
+
+    let connection = TcpStream::connect(address)?;
+    let clone = connection.try_clone()?;
+    let socket = event_loop.event_loop().adopt_socket(connection, SocketOptions::default(), |_| {})?;
+    println!("keep-alive: {}", SockRef::from(&clone).keepalive()?);
+
+    let initial_delay = Duration::from_secs(5);
+    event_loop.net.set_keep_alive(socket, Some(KeepAlive { initial_delay, ..KeepAlive::default() }))?;
+    println!("keep-alive: {}", SockRef::from(&clone).keepalive()?);
+    println!("initial delay: {:?}", SockRef::from(&clone).tcp_keepalive_time()?);
+    println!("then each: {:?}", SockRef::from(&clone).tcp_keepalive_interval()?);
+    println!("probes: {}", SockRef::from(&clone).tcp_keepalive_retries()?);
+    Ok(())
+}

@@ -1,0 +1,37 @@
+//! A client that vanished without a word, and is noticed only by keep-alive.
+//!
+//! ```sh
+//! cargo run --example vanished-peer
+//! ```
+//!
+//! It takes no cable to pull and no time: the loops run on a simulated network with a clock of its own. After ten minutes
+//! the client's machine is cut off. Nobody is told, and the server has nothing to say to it: without keep-alive it would
+//! never know. The times are those of the network's clock.
+
+use std::time::Duration;
+
+use tidegate::sim::Sim;
+use tidegate::{Error, EventLoop, KeepAlive, ServerOptions};
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+fn main() -> Result<(), Error> {
+    let sim = Sim::new(1);
+    let mut server = EventLoop::on(sim.kernel(), ());
+    let keep_alive = Some(KeepAlive { initial_delay: MINUTE, ..KeepAlive::default() });
+    let options = ServerOptions { keep_alive, ..ServerOptions::default() };
+    server.listen_with(options, "10.0.0.1:8080", |socket| {
+        println!("a client has connected");
+        socket.on_error(|socket, error| println!("{:.0?}: error {}", socket.net.now(), error.code().name()));
+        socket.on_close(|_, closed| println!("closed {}", if closed.had_error { "with an error" } else { "normally" }));
+    })?;
+
+    let mut client = EventLoop::on(sim.kernel(), ());
+    client.connect("10.0.0.1:8080", |_| {})?;
+    let network = sim.clone();
+    client.after(10 * MINUTE, move |client| {
+        println!("{:.0?}: the client is cut off", client.net.now());
+        network.partition([10, 1, 0, 2].into(), true);
+    });
+    sim.run(&mut [&mut server, &mut client], 60 * MINUTE)
+}
