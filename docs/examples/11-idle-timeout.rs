@@ -7,9 +7,9 @@
 //! cat msg.txt
 //! ```
 //!
-//! A timeout says that nothing moved for so long, and does nothing else; it would come again and again. Type a line each
-//! second, and it has to wait: what comes is a movement, though nobody reads it yet. The second argument is another
-//! number of seconds: `cargo run --example idle-timeout -- 127.0.0.1:8080 20`.
+//! A timeout says that nothing moved for so long, and does nothing else; with the next movement its time would begin
+//! anew. Type a line each second, and it has to wait: what comes is a movement, though nobody reads it yet. The second
+//! argument is another number of seconds: `cargo run --example idle-timeout -- 127.0.0.1:8080 20`.
 
 use std::error::Error;
 use std::time::Duration;
