@@ -1,10 +1,12 @@
 //! `docs/programs.md` and the programs that it goes through say the same: what the page names, quotes and has its reader
-//! type is there, declared and tested. This reads text only; `programs.rs` runs them.
+//! type is there, declared and tested. `programs.rs` runs them.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on says so")]
 
 use std::collections::BTreeMap;
+use std::io::Write;
 use std::path::Path;
+use std::process::{Command, Stdio};
 
 fn read(path: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
@@ -116,4 +118,19 @@ fn what_the_reader_is_to_type_is_a_program_or_a_client() {
             assert!(known, "{path}: {command}");
         }
     }
+}
+
+/// What they do was compared with our programs by hand, with Node 20.
+#[test]
+fn the_sketches_are_javascript_where_there_is_a_node_to_ask() {
+    let page = read("docs/programs.md");
+    let mut node = Command::new("node");
+    node.args(["--check", "-"]).stdin(Stdio::piped()).stdout(Stdio::null());
+    let Ok(mut node) = node.spawn() else {
+        let told = "\nsketches: NOT PARSED, since there is no node here\n";
+        return std::io::stderr().write_all(told.as_bytes()).unwrap();
+    };
+    let each_by_itself: String = blocks(&page, "js").iter().map(|sketch| format!("{{\n{sketch}}}\n")).collect();
+    node.stdin.take().unwrap().write_all(each_by_itself.as_bytes()).unwrap();
+    assert!(node.wait().unwrap().success());
 }
