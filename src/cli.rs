@@ -29,11 +29,15 @@ pub fn parse() -> Command {
 pub enum Command {
     Chat(ChatOptions),
     Echo(EchoOptions),
+    Sink(Common),
+    Source(SourceOptions),
+    Proxy(ProxyOptions),
 }
 
 #[derive(Clone, Debug)]
 pub struct ChatOptions {
     pub common: Common,
+    pub limits: OutputLimits,
     /// A line goes to its speaker too.
     pub echo: bool,
     pub flood: Flood,
@@ -42,6 +46,21 @@ pub struct ChatOptions {
 #[derive(Clone, Debug)]
 pub struct EchoOptions {
     pub common: Common,
+    pub limits: OutputLimits,
+}
+
+#[derive(Clone, Debug)]
+pub struct SourceOptions {
+    pub common: Common,
+    /// For each connection. None: without end.
+    pub bytes: Option<u64>,
+}
+
+#[derive(Clone, Debug)]
+pub struct ProxyOptions {
+    pub common: Common,
+    pub to: Endpoint,
+    pub connect_timeout: Duration,
 }
 
 /// What every role is given.
@@ -54,7 +73,6 @@ pub struct Common {
     /// None leaves it to the descriptor limit, which is not a matter of the command line.
     pub max_connections: Option<usize>,
     pub idle_timeout: Option<Duration>,
-    pub limits: OutputLimits,
     /// Zero waits for nothing.
     pub drain_timeout: Duration,
     pub verbosity: LevelFilter,
@@ -115,7 +133,7 @@ fn parse_from<W: Into<OsString> + Clone>(words: impl IntoIterator<Item = W>) -> 
     typed.meaning().map_err(|wrong| Typed::command().error(ErrorKind::ValueValidation, wrong))
 }
 
-/// Tidegate: a chat room and an echo server on TCP, in one thread.
+/// Tidegate: a chat room, an echo, a sink, a source and a proxy, in one thread.
 #[derive(Debug, Parser)]
 #[command(version, subcommand_required = true, arg_required_else_help = true, disable_help_subcommand = true)]
 #[command(after_help = "Try 'tidegate chat --help' for all flags, with examples.", after_long_help = AFTER_HELP)]
@@ -132,6 +150,15 @@ enum TypedCommand {
     #[command(about = "Send every byte back to where it came from", long_about = ABOUT_ECHO)]
     #[command(after_long_help = AFTER_ECHO_HELP)]
     Echo(TypedEcho),
+    #[command(about = "Read everything and throw it away", long_about = ABOUT_SINK)]
+    #[command(after_long_help = AFTER_SINK_HELP)]
+    Sink(TypedSink),
+    #[command(about = "Send bytes without end, as fast as they are read", long_about = ABOUT_SOURCE)]
+    #[command(after_long_help = AFTER_SOURCE_HELP)]
+    Source(TypedSource),
+    #[command(about = "Pass each connection on to another server", long_about = ABOUT_PROXY)]
+    #[command(after_long_help = AFTER_PROXY_HELP)]
+    Proxy(TypedProxy),
 }
 
 const ABOUT_CHAT: &str = "\
@@ -147,10 +174,30 @@ Send every byte back to where it came from, in order, and the end too.
 A peer that sends without reading is not read until it does: it holds up
 itself alone.";
 
+const ABOUT_SINK: &str = "\
+Read everything and throw it away (RFC 863, discard).
+
+When the peer ends, so does this.";
+
+const ABOUT_SOURCE: &str = "\
+Send bytes without end, as fast as each peer reads them (RFC 864, chargen).
+
+The byte at place N of a connection is N modulo 251, so that a reader can check
+them. What the peer sends is thrown away; it goes on until the peer closes.";
+
+const ABOUT_PROXY: &str = "\
+Pass each connection on to another server, both ways.
+
+Each direction ends by itself, and who is slow slows the other side and nobody
+else. A side that breaks breaks the other.";
+
 #[derive(Debug, Args)]
 struct TypedChat {
     #[command(flatten)]
     common: TypedCommon,
+
+    #[command(flatten)]
+    limits: TypedLimits,
 
     /// Send a line to its speaker too
     #[arg(long, help_heading = "Room")]
@@ -171,6 +218,43 @@ struct TypedChat {
 struct TypedEcho {
     #[command(flatten)]
     common: TypedCommon,
+
+    #[command(flatten)]
+    limits: TypedLimits,
+}
+
+#[derive(Debug, Args)]
+struct TypedSink {
+    #[command(flatten)]
+    common: TypedCommon,
+}
+
+#[derive(Debug, Args)]
+struct TypedSource {
+    #[command(flatten)]
+    common: TypedCommon,
+
+    /// Bytes for each connection, which ends after them
+    #[arg(long, value_name = "N|none", default_value = "none", value_parser = bytes_or_none)]
+    bytes: OrNone<u64>,
+}
+
+#[derive(Debug, Args)]
+struct TypedProxy {
+    #[command(flatten)]
+    common: TypedCommon,
+
+    /// Address to connect each connection to
+    ///
+    /// IP:PORT, with an IPv6 address in brackets; localhost:PORT, which tries
+    /// 127.0.0.1 and then ::1; PORT, which is 127.0.0.1:PORT; unix:PATH or
+    /// unix:@NAME.
+    #[arg(long, value_name = "ADDR", value_parser = target, verbatim_doc_comment)]
+    to: Endpoint,
+
+    /// Longest wait for that address to answer
+    #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = connect_timeout)]
+    connect_timeout: Duration,
 }
 
 #[derive(Debug, Args)]
@@ -213,6 +297,24 @@ struct TypedCommon {
     #[arg(long, value_name = "DURATION|none", default_value = "none", value_parser = idle_timeout)]
     idle_timeout: OrNone<Duration>,
 
+    /// Longest wait, once stopped, for peers to take what is queued
+    ///
+    /// What is left after that is thrown away, and the exit code is 1. With 0
+    /// nothing is waited for.
+    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = duration, verbatim_doc_comment)]
+    drain_timeout: Duration,
+
+    /// Log more: -v for debug, -vv for trace
+    #[arg(short, long, action = ArgAction::Count)]
+    verbose: u8,
+
+    /// Log errors only
+    #[arg(short, long, conflicts_with = "verbose")]
+    quiet: bool,
+}
+
+#[derive(Debug, Args)]
+struct TypedLimits {
     /// Most bytes that may wait to be sent to one peer
     ///
     /// A peer for which more waits is disconnected at once.
@@ -231,21 +333,6 @@ struct TypedCommon {
     /// Longest time above --output-soft
     #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = grace)]
     output_grace: Duration,
-
-    /// Longest wait, once stopped, for peers to take what is queued
-    ///
-    /// What is left after that is thrown away, and the exit code is 1. With 0
-    /// nothing is waited for.
-    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = duration, verbatim_doc_comment)]
-    drain_timeout: Duration,
-
-    /// Log more: -v for debug, -vv for trace
-    #[arg(short, long, action = ArgAction::Count)]
-    verbose: u8,
-
-    /// Log errors only
-    #[arg(short, long, conflicts_with = "verbose")]
-    quiet: bool,
 }
 
 /// The soft limit where none is typed.
@@ -256,8 +343,8 @@ Examples:
   tidegate chat                      a room on 127.0.0.1:8080
   nc 127.0.0.1 8080                  join it, from another terminal
 
-Try 'tidegate chat --help' and 'tidegate echo --help' for the flags of each,
-with examples, the forms of values, and the exit codes.";
+Try 'tidegate chat --help', or that of another command, for its flags, with
+examples, the forms of values, and the exit codes.";
 
 /// What the `--help` of either command ends with. A macro, as only `concat!` joins text before the program runs.
 macro_rules! manual {
@@ -306,15 +393,50 @@ Examples:
   tidegate echo --listen :7000 --max-connections 1000 --idle-timeout 5m"
 );
 
+const AFTER_SINK_HELP: &str = manual!(
+    "\
+Examples:
+  tidegate sink --listen 7000        a sink on 127.0.0.1:7000
+  nc -N 127.0.0.1 7000 < file        send it something"
+);
+
+const AFTER_SOURCE_HELP: &str = manual!(
+    "\
+Examples:
+  tidegate source --listen 7000      a source on 127.0.0.1:7000
+  nc 127.0.0.1 7000 | pv > /dev/null see how fast it is
+  tidegate source --bytes 1000000    a million bytes for each connection"
+);
+
+const AFTER_PROXY_HELP: &str = manual!(
+    "\
+Examples:
+  tidegate proxy --listen :8080 --to 127.0.0.1:3000
+  tidegate proxy --listen 5432 --to unix:/run/postgresql/.s.PGSQL.5432
+  tidegate proxy --listen unix:/run/web.sock --mode 660 --to localhost:3000"
+);
+
 // What it means. An error here is one that takes more than one flag to make.
 
 impl Typed {
     fn meaning(self) -> Result<Command, String> {
         Ok(match self.command {
-            TypedCommand::Chat(TypedChat { common, echo, flood }) => {
-                Command::Chat(ChatOptions { common: common.meaning()?, echo, flood: flood.unwrap_or_default() })
+            TypedCommand::Chat(TypedChat { common, limits, echo, flood }) => Command::Chat(ChatOptions {
+                common: common.meaning()?,
+                limits: limits.meaning()?,
+                echo,
+                flood: flood.unwrap_or_default(),
+            }),
+            TypedCommand::Echo(TypedEcho { common, limits }) => {
+                Command::Echo(EchoOptions { common: common.meaning()?, limits: limits.meaning()? })
             }
-            TypedCommand::Echo(TypedEcho { common }) => Command::Echo(EchoOptions { common: common.meaning()? }),
+            TypedCommand::Sink(TypedSink { common }) => Command::Sink(common.meaning()?),
+            TypedCommand::Source(TypedSource { common, bytes }) => {
+                Command::Source(SourceOptions { common: common.meaning()?, bytes: bytes.0 })
+            }
+            TypedCommand::Proxy(TypedProxy { common, to, connect_timeout }) => {
+                Command::Proxy(ProxyOptions { common: common.meaning()?, to, connect_timeout })
+            }
         })
     }
 }
@@ -324,7 +446,6 @@ impl TypedCommon {
         reject_doubles(&self.listen)?;
         Ok(Common {
             access: self.access()?,
-            limits: self.output_limits()?,
             verbosity: self.verbosity(),
             listen: self.listen,
             max_connections: self.max_connections,
@@ -347,7 +468,18 @@ impl TypedCommon {
         Ok(access)
     }
 
-    fn output_limits(&self) -> Result<OutputLimits, String> {
+    fn verbosity(&self) -> LevelFilter {
+        match self.verbose {
+            _ if self.quiet => LevelFilter::Error,
+            0 => LevelFilter::Info,
+            1 => LevelFilter::Debug,
+            _ => LevelFilter::Trace,
+        }
+    }
+}
+
+impl TypedLimits {
+    fn meaning(&self) -> Result<OutputLimits, String> {
         let hard = self.output_hard.0;
         let soft = match (self.output_soft, hard) {
             (Some(OrNone(Some(soft))), Some(hard)) if soft > hard => {
@@ -361,15 +493,6 @@ impl TypedCommon {
         };
         let soft = soft.map(|bytes| SoftLimit { bytes, grace: self.output_grace });
         Ok(OutputLimits { hard, soft, policy: OutputPolicy::Disconnect })
-    }
-
-    fn verbosity(&self) -> LevelFilter {
-        match self.verbose {
-            _ if self.quiet => LevelFilter::Error,
-            0 => LevelFilter::Info,
-            1 => LevelFilter::Debug,
-            _ => LevelFilter::Trace,
-        }
     }
 }
 
@@ -435,6 +558,31 @@ fn endpoint(text: &str) -> Result<Endpoint, String> {
         Ok(Endpoint::Port(port)) if !text.starts_with(':') => Ok(Endpoint::from((Ipv4Addr::LOCALHOST, port))),
         Err(_) if text == "localhost" => Err("it has no port: write localhost:8080".to_owned()),
         parsed => parsed.map_err(|error| error.to_string()),
+    }
+}
+
+/// Where a proxy connects to. Not to every address, and not to whatever port the system chooses.
+fn target(text: &str) -> Result<Endpoint, String> {
+    match endpoint(text)? {
+        Endpoint::Port(port) => Err(format!("it has no address: write 127.0.0.1:{port}")),
+        endpoint @ (Endpoint::Ip(_) | Endpoint::Localhost(_)) if endpoint.port() == 0 => {
+            Err("nobody listens on port 0".to_owned())
+        }
+        endpoint => Ok(endpoint),
+    }
+}
+
+fn bytes_or_none(text: &str) -> Result<OrNone<u64>, String> {
+    or_none(text, |text| match text.parse() {
+        Ok(number @ 1..) => Ok(number),
+        _ => Err("write a whole number of bytes, at least 1; 'none' is no end".to_owned()),
+    })
+}
+
+fn connect_timeout(text: &str) -> Result<Duration, String> {
+    match duration(text)? {
+        Duration::ZERO => Err("0 leaves no time to connect".to_owned()),
+        timeout => Ok(timeout),
     }
 }
 
@@ -591,7 +739,7 @@ mod tests {
 
     #[test]
     fn the_help_fits_a_terminal() {
-        for command in ["chat", "echo"] {
+        for command in ["chat", "echo", "sink", "source", "proxy"] {
             let help = parse_from(["tidegate", command, "--help"]).expect_err("help is no command");
             assert_eq!(help.exit_code(), 0);
             assert!(help.to_string().lines().all(|line| line.len() <= 80), "{help}");
@@ -600,18 +748,56 @@ mod tests {
 
     #[test]
     fn without_flags_the_defaults_hold() {
-        let ChatOptions { common, echo, flood } = chat(&[]);
+        let ChatOptions { common, limits, echo, flood } = chat(&[]);
         assert_eq!(common.listen, []);
         assert_eq!(DEFAULT_LISTEN.to_string(), "127.0.0.1:8080");
         assert_eq!(common.max_connections, None);
         assert_eq!(common.idle_timeout, None);
-        assert_eq!(common.limits.hard, Some(1024 * 1024));
-        assert_eq!(common.limits.soft, Some(SoftLimit { bytes: 256 * 1024, grace: Duration::from_secs(10) }));
+        assert_eq!(limits.hard, Some(1024 * 1024));
+        assert_eq!(limits.soft, Some(SoftLimit { bytes: 256 * 1024, grace: Duration::from_secs(10) }));
         assert_eq!(common.drain_timeout, Duration::from_secs(10));
         assert_eq!(common.verbosity, LevelFilter::Info);
         assert!(!echo);
         assert_eq!(flood, Flood::Default);
         assert!(matches!(parse_from(["tidegate", "echo"]), Ok(Command::Echo(_))));
+    }
+
+    #[test]
+    fn a_proxy_is_told_where_to() {
+        let proxy = |flags: &[&str]| parse_from(["tidegate", "proxy"].iter().chain(flags));
+        let to = |text| match proxy(&["--to", text]) {
+            Ok(Command::Proxy(options)) => options.to.to_string(),
+            other => panic!("{text} gave {other:?}"),
+        };
+        assert_eq!(to("3000"), "127.0.0.1:3000");
+        assert_eq!(to("[::1]:3000"), "[::1]:3000");
+        assert_eq!(to("unix:/run/x.sock"), "unix:/run/x.sock");
+        for (flags, says) in [
+            (&[][..], "--to <ADDR>"),
+            (&["--to", ":80"], "it has no address: write 127.0.0.1:80"),
+            (&["--to", "127.0.0.1:0"], "nobody listens on port 0"),
+            (&["--to", "example.org:80"], "names are not resolved"),
+            (&["--to", "80", "--connect-timeout", "0"], "no time to connect"),
+            (&["--to", "80", "--output-hard", "1M"], "--output-hard"),
+        ] {
+            let error = proxy(flags).expect_err("wrong usage");
+            assert_eq!(error.exit_code(), 2);
+            assert!(error.to_string().contains(says), "{flags:?}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_source_has_an_end_if_it_is_told_one() {
+        let source = |flags: &[&str]| match parse_from(["tidegate", "source"].iter().chain(flags)) {
+            Ok(Command::Source(options)) => Ok(options.bytes),
+            Ok(other) => panic!("{other:?}"),
+            Err(error) => Err(error.to_string()),
+        };
+        assert_eq!(source(&[]), Ok(None));
+        assert_eq!(source(&["--bytes", "5000000000"]), Ok(Some(5_000_000_000)));
+        for text in ["0", "-1", "1K", ""] {
+            assert!(source(&["--bytes", text]).is_err_and(|error| error.contains("at least 1")), "{text}");
+        }
     }
 
     #[test]
@@ -741,7 +927,7 @@ mod tests {
     #[test]
     fn the_soft_limit_is_not_above_the_hard_one() {
         let limits = |flags: &[&str]| {
-            let OutputLimits { hard, soft, .. } = common(flags).limits;
+            let OutputLimits { hard, soft, .. } = chat(flags).limits;
             (hard, soft.map(|soft| soft.bytes))
         };
         assert_eq!(limits(&["--output-hard", "none", "--output-soft", "none"]), (None, None));
@@ -750,7 +936,7 @@ mod tests {
         assert_eq!(limits(&["--output-hard", "64K"]), (Some(65536), Some(65536)), "the default gives way");
         assert_eq!(limits(&["--output-hard", "64K", "--output-soft", "64K"]), (Some(65536), Some(65536)));
         assert_eq!(
-            common(&["--output-soft", "4K", "--output-grace", "1s500ms"]).limits.soft,
+            chat(&["--output-soft", "4K", "--output-grace", "1s500ms"]).limits.soft,
             Some(SoftLimit { bytes: 4096, grace: Duration::from_millis(1500) })
         );
         assert_eq!(

@@ -535,6 +535,29 @@ impl<S> Loop<'_, S> {
         self.net.next_tick(number);
     }
 
+    /// Runs `handler` after all that has come in was served once. Who has much to do does a piece, puts the rest off, and
+    /// so holds nobody up for longer than the piece.
+    ///
+    /// ```
+    /// # use tidegate::{EventLoop, Loop};
+    /// fn count(event_loop: &mut Loop<'_, u32>) {
+    ///     *event_loop.state += 1;
+    ///     if *event_loop.state < 1000 {
+    ///         event_loop.next_turn(count);
+    ///     }
+    /// }
+    /// let mut event_loop = EventLoop::with_state(0)?;
+    /// event_loop.event_loop().next_turn(count);
+    /// event_loop.run()?;
+    /// assert_eq!(event_loop.state, 1000);
+    /// # Ok::<(), tidegate::Error>(())
+    /// ```
+    #[doc(alias = "setImmediate")]
+    pub fn next_turn(&mut self, handler: impl FnOnce(&mut Loop<'_, S>) + 'static) {
+        let number = self.hooks.ticks.insert(Box::new(handler)) as u64 | OF_THE_LOOP;
+        self.net.next_turn(number);
+    }
+
     /// Runs `handler` for each signal of this number, instead of what it would do by default. A second call replaces
     /// the handler. Signals do not keep the loop running.
     ///

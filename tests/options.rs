@@ -143,7 +143,7 @@ fn quiet_port() -> u16 {
         let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
         socket.bind(&SocketAddr::from((Ipv4Addr::UNSPECIFIED, *port)).into()).is_ok()
     };
-    (first..lowest_given).find(is_free).expect("a port below those that the system gives by itself")
+    (first..lowest_given).find(is_free).unwrap()
 }
 
 // covers: seq/localport

@@ -1,5 +1,7 @@
 //! What went wrong once, each with the smallest case that shows it.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on says so")]
+
 #[path = "support/loops.rs"]
 mod loops;
 use loops::*;

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use tidegate::{CloseReason, Closed, EventLoop, Line, Lines, Loop, ServerOptions, Socket, SocketId, sanitize};
 
-use super::stopping::{self, Role, Stopping, end_and_discard};
+use super::stopping::{self, Ending, Role, Stopping, end_and_discard};
 use super::{CannotStart, Peer, listen};
 use crate::cli::{ChatOptions, Flood};
 use announcements::Announcements;
@@ -103,7 +103,7 @@ pub fn run(options: &ChatOptions, max_connections: usize) -> Result<ExitCode, Ca
         allow_half_open: true,
         no_delay: true,
         max_connections: Some(max_connections),
-        output_limits: common.limits,
+        output_limits: options.limits,
         ..ServerOptions::default()
     };
     stopping::at_signals(&mut room)?;
@@ -433,7 +433,7 @@ fn is_allowed(name: &str, number: u64) -> bool {
 }
 
 impl Role for Room {
-    const TALK_TO_EACH_OTHER: bool = true;
+    const ENDING: Ending = Ending::AllTogether;
 
     fn stopping(&mut self) -> &mut Stopping {
         &mut self.stopping

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use tidegate::{CloseReason, EventLoop, Loop, ServerOptions};
 
-use super::stopping::{self, Role, Stopping};
+use super::stopping::{self, Ending, Role, Stopping};
 use super::{CannotStart, Peer, listen};
 use crate::cli::EchoOptions;
 
@@ -24,7 +24,7 @@ pub fn run(options: &EchoOptions, max_connections: usize) -> Result<ExitCode, Ca
         allow_half_open: true,
         no_delay: true,
         max_connections: Some(max_connections),
-        output_limits: common.limits,
+        output_limits: options.limits,
         ..ServerOptions::default()
     };
     let idle_timeout = common.idle_timeout;
@@ -54,7 +54,7 @@ pub fn run(options: &EchoOptions, max_connections: usize) -> Result<ExitCode, Ca
 }
 
 impl Role for Echo {
-    const TALK_TO_EACH_OTHER: bool = false;
+    const ENDING: Ending = Ending::EachByItself;
 
     fn stopping(&mut self) -> &mut Stopping {
         &mut self.stopping

@@ -6,6 +6,9 @@ pub mod chat;
 pub mod echo;
 pub mod limits;
 pub mod log;
+pub mod proxy;
+pub mod sink;
+pub mod source;
 mod stopping;
 mod systemd;
 

@@ -9,6 +9,8 @@
 //!   second signal ──▶ exit at once
 //! ```
 //!
+//! A proxy's connections are its users' to end: they go on until then, or until the drain timeout.
+//!
 //! All catch up before any is ended, because what the last one says may be for the first one's ears. Reading to the end
 //! before closing matters: a close with unread input makes the kernel throw away output that it had accepted.
 
@@ -29,8 +31,8 @@ const SIGTERM: i32 = 15;
 
 /// What a role is, to be stopped.
 pub trait Role: 'static {
-    /// Whether what one connection says is for the others too: then none is ended before all have caught up.
-    const TALK_TO_EACH_OTHER: bool;
+    /// How its connections come to their end.
+    const ENDING: Ending;
 
     fn stopping(&mut self) -> &mut Stopping;
 
@@ -38,6 +40,17 @@ pub trait Role: 'static {
     fn farewell(on: &mut Loop<'_, Self>)
     where
         Self: Sized;
+}
+
+/// Who ends the connections of a role that is stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// The role, each as soon as it has caught up.
+    EachByItself,
+    /// The role, when all have caught up: what one says is for the others too.
+    AllTogether,
+    /// Those who use them: nothing here knows when they have said all.
+    ByThePeers,
 }
 
 /// How far the stop has come.
@@ -120,12 +133,14 @@ fn stop<R: Role>(on: &mut Loop<'_, R>, signal: i32) {
     on.state.stopping().stage = Stage::CatchingUp;
     on.state.stopping().behind = sockets.len();
     R::farewell(on);
-    for id in &sockets {
-        if let Some(mut socket) = on.socket(*id) {
-            socket.catch_up(|socket, _| caught_up(socket));
+    if R::ENDING != Ending::ByThePeers {
+        for id in &sockets {
+            if let Some(mut socket) = on.socket(*id) {
+                socket.catch_up(|socket, _| caught_up(socket));
+            }
         }
     }
-    if R::TALK_TO_EACH_OTHER {
+    if R::ENDING == Ending::AllTogether {
         let enough = on.after(CATCHING_UP.min(timeout / 2), end_all);
         on.net.set_timer_ref(enough, false);
     }
@@ -136,7 +151,7 @@ fn stop<R: Role>(on: &mut Loop<'_, R>, signal: i32) {
 fn caught_up<R: Role>(socket: &mut Socket<'_, R>) {
     let stopping = socket.state.stopping();
     stopping.behind -= 1;
-    if !R::TALK_TO_EACH_OTHER {
+    if R::ENDING == Ending::EachByItself {
         end_and_discard(socket);
     } else if stopping.behind == 0 {
         end_all(&mut socket.event_loop());

@@ -83,6 +83,13 @@ impl Net {
     pub fn next_tick(&mut self, number: u64) {
         self.deferred.push_back(Deferred::User(number));
     }
+
+    /// Has [`Event::Tick`](super::Event::Tick) with this number come after all that has come in was served once: in this
+    /// turn, or in the next one if it is asked for there.
+    #[doc(alias = "setImmediate")]
+    pub fn next_turn(&mut self, number: u64) {
+        self.next_turns.push_back(number);
+    }
 }
 
 /// Whether an entry of the timers still stands for something.

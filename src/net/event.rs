@@ -81,7 +81,7 @@ pub enum Event {
     },
     /// A timer is due.
     Timer(TimerId),
-    /// What [`Net::next_tick`](super::Net::next_tick) was given.
+    /// What [`Net::next_tick`](super::Net::next_tick) or [`Net::next_turn`](super::Net::next_turn) was given.
     Tick(u64),
     /// A signal came.
     Signal(i32),

@@ -111,6 +111,9 @@ pub struct Net {
     /// The kernel's answer of this turn; empty outside `wait`.
     found: Vec<Ready>,
     signals: VecDeque<i32>,
+    /// What the user has put off to the next turn, by number.
+    next_turns: VecDeque<u64>,
+    next_turns_left: usize,
     /// Sockets and servers with something to do, in the order in which they are served.
     ready: Line,
     /// Sockets that have connected since the last wait.
@@ -204,6 +207,8 @@ impl Net {
             then: None,
             found: Vec::new(),
             signals: VecDeque::new(),
+            next_turns: VecDeque::new(),
+            next_turns_left: 0,
             ready: Line::default(),
             just_connected: Vec::new(),
             just_watched: Vec::new(),

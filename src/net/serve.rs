@@ -15,17 +15,19 @@ use crate::error::{Error, Syscall};
 use crate::id::SocketId;
 use crate::kernel::{Readiness, Token, Whose};
 
-/// Full reads from one connection in one turn: one that sends as fast as it can holds the others up for no longer. What
-/// is over is read in the next turn.
-const READS_IN_A_TURN: u32 = 4;
+/// Bytes read from one connection in one turn, by reads that come back full: one that sends as fast as it can holds the
+/// others up for no longer than these take, some 0.2 ms. With less, a sender on the same machine fills its own buffer
+/// meanwhile, and the kernel then sends on the reader's time: a quarter of this costs three times the processor
+/// (`docs/benchmarks.md`).
+const BYTES_IN_A_TURN: usize = 1024 * 1024;
 
 /// The socket whose turn it is.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Serving {
     id: SocketId,
     next: Next,
-    /// How many more reads it may have.
-    reads_left: u32,
+    /// How many more bytes it may read.
+    bytes_left: usize,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,7 +62,7 @@ impl Net {
             return self.go_on_serving(serving);
         }
         match self.ready.call().map(Token::whose) {
-            Some(Whose::Socket(id)) => self.read_once(Serving { id, next: Next::Begin, reads_left: READS_IN_A_TURN }),
+            Some(Whose::Socket(id)) => self.read_once(Serving { id, next: Next::Begin, bytes_left: BYTES_IN_A_TURN }),
             Some(Whose::Server(id)) => self.accept_one(id),
             None => Step::Over,
         }
@@ -140,9 +142,9 @@ impl Net {
         }
         // Most sockets that are ready are so for reading, and one read was all.
         if link.latches.readable || link.connection.is_in_flight() {
-            let reads_left = serving.reads_left - 1;
-            let next = if full && reads_left > 0 { Next::Read } else { Next::Write };
-            self.serving = Some(Serving { next, reads_left, ..serving });
+            let bytes_left = serving.bytes_left.saturating_sub(length);
+            let next = if full && bytes_left > 0 { Next::Read } else { Next::Write };
+            self.serving = Some(Serving { next, bytes_left, ..serving });
         } else {
             self.serving = None;
         }

@@ -3,9 +3,9 @@
 //! ```text
 //!        ┌───────────────────────────────────────────────────────────────────────┐
 //!        ▼                                                                       │
-//!      Flush ─────▶ Wait ─────▶ Serve ─────▶ FlushAgain ─────▶ Closes ─────▶ Timeouts
-//!        ▲            ▲            ▲              ▲               ▲              ▲
-//!        └────────────┴────────────┴──────────────┴───────────────┴──────────────┘
+//!      Flush ──▶ Wait ──▶ Serve ──▶ NextTurns ──▶ FlushAgain ──▶ Closes ──▶ Timeouts
+//!        ▲         ▲        ▲           ▲             ▲            ▲           ▲
+//!        └─────────┴────────┴───────────┴─────────────┴────────────┴───────────┘
 //!          before every single piece of work of any phase: what is deferred (ticks.rs)
 //! ```
 //!
@@ -32,6 +32,7 @@ pub(super) enum Phase {
     Flush,
     Wait,
     Serve,
+    NextTurns,
     FlushAgain,
     Closes,
     Timeouts,
@@ -61,7 +62,8 @@ impl Net {
             let (step, next) = match self.phase {
                 Phase::Flush => (self.flush_one(), Phase::Wait), // broadcasts and ends of the user's own making
                 Phase::Wait => (self.wait(max_wait)?, Phase::Serve), // the only place that sleeps
-                Phase::Serve => (self.serve(), Phase::FlushAgain), // signals, accepts, connects, reads, writes
+                Phase::Serve => (self.serve(), Phase::NextTurns), // signals, accepts, connects, reads, writes
+                Phase::NextTurns => (self.next_turn_one(), Phase::FlushAgain), // what the user has put off
                 Phase::FlushAgain => (self.flush_one(), Phase::Closes), // what they gave rise to
                 Phase::Closes => (self.close_one(), Phase::Timeouts), // each connection's last event
                 Phase::Timeouts => (self.expire_one(), Phase::Flush), // idle clocks and timers
@@ -87,6 +89,7 @@ impl Net {
         match phase {
             Phase::Flush | Phase::FlushAgain => self.flushes_left = self.flushing.len().min(FLUSHES_AT_ONCE),
             Phase::Serve => self.ready.begin_round(),
+            Phase::NextTurns => self.next_turns_left = self.next_turns.len(),
             Phase::Closes => {
                 debug_assert!(self.closing_now.is_empty(), "the last round of closes came to its end");
                 std::mem::swap(&mut self.closing, &mut self.closing_now);
@@ -186,7 +189,17 @@ impl Net {
             && !self.just_connected.iter().any(|id| self.sockets.get(*id).is_some_and(super::link::Link::has_work))
             && self.flushing.is_empty()
             && self.closing.is_empty()
-            && self.signals.is_empty())
+            && self.signals.is_empty()
+            && self.next_turns.is_empty())
+    }
+
+    /// What was put off once. What is put off meanwhile waits for the next turn.
+    fn next_turn_one(&mut self) -> Step {
+        if self.next_turns_left == 0 {
+            return Step::Over;
+        }
+        self.next_turns_left -= 1;
+        self.next_turns.pop_front().map_or(Step::Over, |number| Step::Event(Event::Tick(number)))
     }
 
     /// The `close` of one connection, last in first out.

@@ -68,6 +68,11 @@ impl Daemon {
         Daemon::start("echo", arguments)
     }
 
+    /// Any role, on a port of the system's choice unless it is told where to listen.
+    pub fn role(role: &str, arguments: &[&str]) -> Daemon {
+        Daemon::start(role, arguments)
+    }
+
     #[track_caller]
     fn start(role: &str, arguments: &[&str]) -> Daemon {
         let mut all = vec![role];

@@ -1,0 +1,125 @@
+//! `tidegate proxy --to ADDR`: each connection goes on to another server, both ways.
+//!
+//! ```text
+//!   client ══▶ pipe ══▶ target        each direction ends by itself; who is slow slows the other;
+//!   client ◀══ pipe ◀══ target        who breaks, breaks the other
+//! ```
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use tidegate::{CloseReason, Closed, Endpoint, Error, EventLoop, Loop, ServerOptions, Socket, SocketId, SocketOptions};
+
+use super::stopping::{self, Ending, Role, Stopping};
+use super::{CannotStart, Peer, Seldom, listen};
+use crate::cli::ProxyOptions;
+
+struct Proxy {
+    to: Endpoint,
+    connect_timeout: Duration,
+    idle_timeout: Option<Duration>,
+    max_connections: usize,
+    unreachable: Seldom,
+    stopping: Stopping,
+}
+
+/// Runs until it is stopped. A connection is one of a client, with the one to its target.
+pub fn run(options: &ProxyOptions, max_connections: usize) -> Result<ExitCode, CannotStart> {
+    let common = &options.common;
+    let mut proxy = EventLoop::with_state(Proxy {
+        to: options.to,
+        connect_timeout: options.connect_timeout,
+        idle_timeout: common.idle_timeout,
+        max_connections,
+        unreachable: Seldom::default(),
+        stopping: Stopping::new(common.drain_timeout),
+    })?;
+    let server = ServerOptions {
+        allow_half_open: true,
+        no_delay: true,
+        max_connections: Some(max_connections),
+        ..ServerOptions::default()
+    };
+    stopping::at_signals(&mut proxy)?;
+    listen(&mut proxy, common, &server, |client| {
+        // Each server knows its own connections only; a client and its target are two sockets.
+        if client.net.sockets().div_ceil(2) > client.state.max_connections {
+            return client.destroy();
+        }
+        log::debug!("{} connected", Peer::of(client));
+        if let Err(error) = connect(client) {
+            let proxy = &mut *client.state;
+            proxy.unreachable.warn(client.net.now(), &error);
+            client.destroy();
+        }
+    })?;
+    Ok(stopping::run(&mut proxy)?)
+}
+
+/// Connects a client's target. What the client says meanwhile waits for it, a buffer full.
+fn connect(client: &mut Socket<'_, Proxy>) -> Result<(), Error> {
+    let options = SocketOptions { allow_half_open: true, no_delay: true, ..SocketOptions::default() };
+    let (to, timeout) = (client.state.to, client.state.connect_timeout);
+    let from = client.id();
+    let target = client.event_loop().connect_with(options, to, |target| {
+        let gives_up = target.after(timeout, |target| {
+            let proxy = &mut *target.state;
+            proxy.unreachable.warn(target.net.now(), &format_args!("{} does not answer", proxy.to));
+            target.destroy_because(CloseReason::ConnectFailed);
+        });
+        target.on_connect(move |target| {
+            target.event_loop().cancel(gives_up);
+        });
+        target.on_error(|target, error| {
+            let proxy = &mut *target.state;
+            proxy.unreachable.warn(target.net.now(), error);
+        });
+        watch(target, from);
+    })?;
+    watch(client, target);
+    client.net.pipe(from, target, true)?;
+    client.net.pipe(target, from, true)
+}
+
+/// One of a pair is watched for the other's sake.
+fn watch(socket: &mut Socket<'_, Proxy>, other: SocketId) {
+    let idle_timeout = socket.state.idle_timeout;
+    if idle_timeout.is_some() {
+        socket.set_timeout(idle_timeout);
+        socket.on_timeout(move |socket| {
+            // As long as the other takes what was said here, only this side is silent.
+            if socket.buffer_size() == 0 && socket.net.buffer_size(other) > 0 {
+                return socket.set_timeout(socket.state.idle_timeout);
+            }
+            socket.net.destroy_because(other, CloseReason::Timeout);
+            socket.destroy_because(CloseReason::Timeout);
+        });
+    }
+    socket.on_close(move |socket, closed| {
+        match socket.server() {
+            Some(_) => log::debug!("{} closed: {:?}", Peer::of(socket), closed.reason),
+            None => log::debug!("{} closed: {:?}", socket.state.to, closed.reason),
+        }
+        socket.state.stopping.closed(closed);
+        part(socket, other, closed);
+    });
+}
+
+/// One of a pair has closed. Where both have said all there is nothing to be done; the other may still be taking the rest.
+fn part(socket: &mut Socket<'_, Proxy>, other: SocketId, closed: Closed) {
+    match closed.reason {
+        CloseReason::PeerEnded | CloseReason::EndedHere => {}
+        CloseReason::PeerReset => socket.net.reset(other),
+        reason => socket.net.destroy_because(other, reason),
+    }
+}
+
+impl Role for Proxy {
+    const ENDING: Ending = Ending::ByThePeers;
+
+    fn stopping(&mut self) -> &mut Stopping {
+        &mut self.stopping
+    }
+
+    fn farewell(_: &mut Loop<'_, Self>) {}
+}
