@@ -508,3 +508,29 @@ fn a_signal_is_an_event_that_keeps_nothing_running_and_its_handler_can_be_replac
     assert_eq!(world.state.of("signal"), ["first", "second", "second"]);
     assert!(world.on_signal(Signal::KILL.as_raw(), |_| {}).is_err());
 }
+
+/// Node's `setImmediate`: what has come in is served first, and what is put off there waits for the next turn.
+#[test]
+fn what_is_put_off_comes_behind_what_has_come_in_and_holds_nobody_up() {
+    let mut world = World::new();
+    let raw = world.raw_pair(ServerOptions::default(), |socket, heard| {
+        if let Heard::Data(_) = heard {
+            socket.event_loop().next_turn(|on| on.state.note("order", "put off"));
+            socket.event_loop().next_tick(|on| on.state.note("order", "tick"));
+        }
+    });
+    world.until_saw("server", "connection");
+    world.write_raw(&raw, b"x");
+    world.until(|world| world.state.of("order").len() == 2);
+    assert_eq!(world.state.of("order"), ["tick", "put off"]);
+
+    // One that puts itself off for ever is no end of a turn, and no sleep either.
+    fn again(on: &mut tidegate::Loop<'_, loops::Log>) {
+        on.state.add("turns", 1);
+        on.next_turn(again);
+    }
+    world.event_loop().next_turn(again);
+    world.write_raw(&raw, b"y");
+    world.until(|world| world.state.of("order").len() == 4);
+    assert!(world.state.number("turns") >= 1);
+}
