@@ -249,3 +249,19 @@ fn two_that_talk_without_end_do_not_stop_the_clock() {
     run(&sim, &mut [&mut server, &mut client], Duration::from_millis(50));
     assert!(sim.now() >= Duration::from_millis(50));
 }
+
+/// As on Linux: a path is a file, and a name is not.
+#[test]
+fn a_path_that_nobody_listens_on_is_no_file() {
+    for (to, code) in [("unix:/run/nobody", "ENOENT"), ("unix:@nobody", "ECONNREFUSED"), ("10.0.0.9:1", "ECONNREFUSED")]
+    {
+        let sim = Sim::new(1);
+        let mut event_loop = EventLoop::on(sim.kernel(), String::new());
+        let connects = event_loop.connect(to, |socket| {
+            socket.on_error(|socket, error| *socket.state = error.code().name().to_owned());
+        });
+        connects.unwrap();
+        event_loop.run().unwrap();
+        assert_eq!(event_loop.state, code, "{to}");
+    }
+}

@@ -134,21 +134,27 @@ fn set_timer(on: &mut On<'_>) {
 
 /// Cuts this side off for a while.
 fn partition(on: &mut On<'_>) {
-    let ip = on.state.address.ip();
+    let ip = on.state.ip;
     on.state.sim.partition(ip, true);
     let sim = on.state.sim.clone();
     on.after(Duration::from_millis(on.state.random(60)), move |_| sim.partition(ip, false));
 }
 
 fn close_server(on: &mut On<'_>) {
-    if let Some(server) = on.state.server {
+    if let (_, Some(server)) = on.state.one_of(&on.state.places) {
         on.net.close_server(server);
     }
 }
 
-/// Listens, unless it does already.
-pub fn listen(on: &mut On<'_>) {
-    if let Some(id) = on.state.server {
+/// Listens at one of its places, unless it does already.
+fn listen(on: &mut On<'_>) {
+    let at = on.state.random(on.state.places.len() as u64) as usize;
+    listen_at(on, at);
+}
+
+pub fn listen_at(on: &mut On<'_>, at: usize) {
+    let (place, server) = on.state.places[at];
+    if let Some(id) = server {
         if on.net.is_listening(id) {
             return on.net.set_max_connections(id, on.state.one_of(&[None, None, Some(6)]));
         }
@@ -163,12 +169,17 @@ pub fn listen(on: &mut On<'_>) {
         ..ServerOptions::default()
     };
     // It may fail for want of descriptors; then somebody will try again.
-    on.state.server = on
-        .listen_with(options, on.state.address, |socket| {
-            watch(socket);
-            act(&mut socket.event_loop());
-        })
-        .ok();
+    let server = on.listen_with(options.clone(), place, |socket| {
+        watch(socket);
+        act(&mut socket.event_loop());
+    });
+    let listens = server.is_ok();
+    on.state.places[at].1 = server.ok();
+    // A place is taken once.
+    if listens {
+        let second = on.listen_with(options, place, |_| {});
+        assert!(second.is_err(), "two servers listen at {place}");
+    }
 }
 
 fn pipe(on: &mut On<'_>, from: SocketId, to: SocketId) {

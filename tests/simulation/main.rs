@@ -19,15 +19,15 @@ mod acts;
 mod party;
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use tidegate::EventLoop;
 use tidegate::sim::{Disk, Sim, Turning, Weather};
+use tidegate::{Endpoint, EventLoop};
 
-use acts::{SIGNAL, act, disk, listen, weather};
+use acts::{SIGNAL, act, disk, listen_at, weather};
 use party::{Ledger, Party, settle_accounts};
 
 const SEEDS: u64 = 2000;
@@ -79,19 +79,32 @@ fn play_on(sim: &Sim, turns: u64) -> Outcome {
 
 /// One loop, or two that talk with each other and with themselves.
 fn gather(sim: &Sim, ledger: &Ledger) -> Vec<EventLoop<Party>> {
-    let addresses: Vec<SocketAddr> =
-        (0..=sim.random(2)).map(|n| SocketAddr::from(([10, 0, 0, 1 + n as u8], 7))).collect();
+    let ips: Vec<IpAddr> = (0..=sim.random(2)).map(|n| IpAddr::from([10, 0, 0, 1 + n as u8])).collect();
     let mixed = sim.random(2) == 0;
-    let gathered = addresses.iter().map(|address| {
-        let party = Party::new(sim.clone(), *address, addresses.clone(), mixed, ledger.clone());
+    let places: Vec<Vec<Endpoint>> = ips.iter().map(|ip| places_of(sim, *ip)).collect();
+    let gathered = ips.iter().zip(&places).map(|(ip, own)| {
+        let mut party = Party::new(sim.clone(), *ip, places.concat(), mixed, ledger.clone());
+        party.places = own.iter().map(|place| (*place, None)).collect();
         let mut event_loop = EventLoop::on(sim.kernel(), party);
-        listen(&mut event_loop.event_loop());
+        (0..own.len()).for_each(|at| listen_at(&mut event_loop.event_loop(), at));
         let period = Duration::from_millis(1 + sim.random(2));
         event_loop.every(period, act);
         event_loop.on_signal(SIGNAL, |on| on.state.signals += 1).expect("the simulated kernel has signals");
         event_loop
     });
     gathered.collect()
+}
+
+/// An address, and sometimes a Unix socket beside it, with a path or with a name.
+fn places_of(sim: &Sim, ip: IpAddr) -> Vec<Endpoint> {
+    let mut places = vec![Endpoint::from((ip, 7))];
+    let unix = match sim.random(3) {
+        0 => Some(format!("unix:/run/{ip}")),
+        1 => Some(format!("unix:@{ip}")),
+        _ => None,
+    };
+    places.extend(unix.map(|unix| unix.parse::<Endpoint>().expect("a path or a name")));
+    places
 }
 
 fn turns_of(parties: &[EventLoop<Party>]) -> u64 {
@@ -120,7 +133,7 @@ fn part(sim: &Sim, parties: &mut [EventLoop<Party>], problems: &mut Vec<String>)
     sim.set_weather(Weather { buffer: 100_000, ..Weather::default() });
     sim.set_disk(Disk::default());
     for party in parties.iter_mut() {
-        sim.partition(party.state.address.ip(), false);
+        sim.partition(party.state.ip, false);
         party.state.quiet = true;
         Party::let_go(&mut party.event_loop());
         party.every(Duration::from_millis(20), Party::resume_all);

@@ -2,12 +2,12 @@
 
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet, VecDeque};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::time::Duration;
 
 use tidegate::sim::Sim;
-use tidegate::{CloseReason, Closed, Error, Loop, ServerId, Socket, SocketId};
+use tidegate::{CloseReason, Closed, Endpoint, Error, Loop, ServerId, Socket, SocketId};
 
 use crate::acts::act;
 
@@ -17,10 +17,12 @@ pub type View<'a> = Socket<'a, Party>;
 /// The state of one loop.
 pub struct Party {
     pub sim: Sim,
-    /// Where it listens, and where the others do.
-    pub address: SocketAddr,
-    pub neighbours: Vec<SocketAddr>,
-    pub server: Option<ServerId>,
+    /// What the others call its machine.
+    pub ip: IpAddr,
+    /// Where it listens, each with a server of its own.
+    pub places: Vec<(Endpoint, Option<ServerId>)>,
+    /// Where all of them do.
+    pub neighbours: Vec<Endpoint>,
     pub open: Vec<SocketId>,
     pub seen: HashMap<SocketId, Seen>,
     /// The random calls are over: from here on all is brought to its end.
@@ -81,12 +83,12 @@ impl Seen {
 }
 
 impl Party {
-    pub fn new(sim: Sim, address: SocketAddr, neighbours: Vec<SocketAddr>, mixed: bool, ledger: Ledger) -> Self {
+    pub fn new(sim: Sim, ip: IpAddr, neighbours: Vec<Endpoint>, mixed: bool, ledger: Ledger) -> Self {
         Party {
             sim,
-            address,
+            ip,
+            places: Vec::new(),
             neighbours,
-            server: None,
             open: Vec::new(),
             seen: HashMap::new(),
             quiet: false,

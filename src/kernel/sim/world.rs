@@ -344,7 +344,9 @@ impl World {
         let Some(local) = self.ends.get(client).map(|end| end.local) else { return };
         let Some(remote) = self.stream(client).and_then(|stream| stream.remote) else { return };
         let Some(listener) = self.listener_for(remote) else {
-            self.send(client, What::Refused(Errno::CONNREFUSED));
+            // A path that nobody has made is no file (unix(7)).
+            let is_path = remote.unix().is_some_and(|unix| unix.as_path().is_some());
+            self.send(client, What::Refused(if is_path { Errno::NOENT } else { Errno::CONNREFUSED }));
             return;
         };
         let End { kind: Kind::Listener { waiting, backlog, inherit }, machine, .. } = &self.ends[listener] else {
