@@ -72,7 +72,7 @@ pub trait Load: Sized + 'static {
 }
 
 /// Where a run is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Stage {
     Connecting,
     WarmingUp,
@@ -255,7 +255,7 @@ impl Course {
 pub fn run<L: Load>(load: L) -> Result<L, Error> {
     let mut event_loop = EventLoop::with_state(load)?;
     for signal in [SIGINT, SIGTERM] {
-        event_loop.on_signal(signal, move |on| interrupt(on, signal))?;
+        event_loop.on_signal(signal, interrupt)?;
     }
     Progress::begin(&mut event_loop);
     let mut alarm = Alarm::new(&mut event_loop)?;
@@ -283,6 +283,12 @@ pub fn enter<L: Load>(on: &mut Loop<'_, L>, stage: Stage) {
         // Nothing that came before counts, wherever this leads to.
         course.measured = Measured::begin(now, course.duration);
     }
+    if course.stage <= Stage::Measuring && stage > Stage::Measuring {
+        course.measured.end(now);
+        let unsent = on.state.unsent();
+        on.state.course().unsent = unsent;
+    }
+    let course = on.state.course();
     (course.stage, course.entered) = (stage, now);
     match stage {
         Stage::Connecting => {}
@@ -302,14 +308,10 @@ pub fn enter<L: Load>(on: &mut Loop<'_, L>, stage: Stage) {
             on.after(duration, |on| leave(on, Stage::Measuring, Stage::Draining));
         }
         Stage::Draining => {
-            course.measured.end(now);
             course.heard = now;
-            let unsent = on.state.unsent();
-            on.state.course().unsent = unsent;
             on.after(PATIENCE, give_up_if_silent);
         }
         Stage::Over => {
-            course.measured.end(now);
             let unanswered = if course.is_interrupted { 0 } else { on.state.under_way() };
             on.state.course().unanswered = unanswered;
         }
@@ -333,11 +335,7 @@ fn give_up_if_silent<L: Load>(on: &mut Loop<'_, L>) {
     }
 }
 
-fn interrupt<L: Load>(on: &mut Loop<'_, L>, signal: i32) {
-    if on.state.course().is_interrupted {
-        // What a shell expects of a process that a signal has ended.
-        std::process::exit(128 + signal);
-    }
+fn interrupt<L: Load>(on: &mut Loop<'_, L>) {
     on.state.course().is_interrupted = true;
     enter(on, Stage::Over);
 }

@@ -83,17 +83,17 @@ fn spread(area: &Area<'_>, title: &str, latencies: &Histogram<u64>) -> Result<()
     let lowest = (latencies.min() as f64).max(1.0);
     let ys = lowest * 0.9..(latencies.max() as f64).max(lowest) * 1.1;
     let mut chart = ChartBuilder::on(area)
-        .caption(title, ("sans-serif", 18, &INK))
+        .caption(title, ("sans-serif", 22, &INK))
         .margin(14)
         .x_label_area_size(30)
         .y_label_area_size(90)
-        .build_cartesian_2d(0.0..most, ys.log_scale())?;
+        .build_cartesian_2d(0.0..most, ys.clone().log_scale().with_key_points(one_two_five(&ys)))?;
     chart
         .configure_mesh()
         .bold_line_style(GRID)
         .light_line_style(TRANSPARENT)
         .axis_style(INK)
-        .label_style(("sans-serif", 13, &INK))
+        .label_style(("sans-serif", 16, &INK))
         .x_label_formatter(&percentile)
         .y_label_formatter(&|nanoseconds| report::time(*nanoseconds))
         .x_labels(most as usize + 1) // one for each nine
@@ -101,6 +101,13 @@ fn spread(area: &Area<'_>, title: &str, latencies: &Histogram<u64>) -> Result<()
         .draw()?;
     chart.draw_series(LineSeries::new(line, LINE.stroke_width(2)))?;
     Ok(())
+}
+
+/// 1, 2, 5, 10, 20 and so on.
+fn one_two_five(range: &Range<f64>) -> Vec<f64> {
+    let decades = range.start.log10().floor() as i32..=range.end.log10().ceil() as i32;
+    let all = decades.flat_map(|decade| [1.0, 2.0, 5.0].map(|digit| digit * 10_f64.powi(decade)));
+    all.filter(|value| range.contains(value)).collect()
 }
 
 fn percentile(x: &f64) -> String {
@@ -114,7 +121,7 @@ fn over_time(area: &Area<'_>, title: &str, points: &[(f64, f64)]) -> Result<(), 
     let highest = points.iter().map(|point| point.1).fold(1.0, f64::max);
     let ys: Range<f64> = 0.0..highest * 1.1;
     let mut chart = ChartBuilder::on(area)
-        .caption(title, ("sans-serif", 18, &INK))
+        .caption(title, ("sans-serif", 22, &INK))
         .margin(14)
         .x_label_area_size(30)
         .y_label_area_size(90)
@@ -124,7 +131,7 @@ fn over_time(area: &Area<'_>, title: &str, points: &[(f64, f64)]) -> Result<(), 
         .bold_line_style(GRID)
         .light_line_style(TRANSPARENT)
         .axis_style(INK)
-        .label_style(("sans-serif", 13, &INK))
+        .label_style(("sans-serif", 16, &INK))
         .x_label_formatter(&|seconds| format!("{seconds:.1} s"))
         .y_label_formatter(&|count| report::grouped(count.round() as u64))
         .y_labels(6)

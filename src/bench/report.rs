@@ -137,9 +137,15 @@ impl<'c> Report<'c> {
         } else {
             let warmup = format!(", after {} of warm-up", seconds(self.options.warmup));
             row("time", seconds(self.time) + if self.options.warmup.is_zero() { "" } else { &warmup });
-            row(self.unit(), format!("{}, {}/s", grouped(measured.count), rounded(self.per_second())));
+            row(
+                self.unit(),
+                match self.unit() {
+                    "bytes" => format!("{}, {} MB/s", grouped(measured.count), megabytes(self.per_second())),
+                    _ => format!("{}, {}/s", grouped(measured.count), rounded(self.per_second())),
+                },
+            );
             for (name, bytes) in [("sent", measured.bytes_sent), ("received", measured.bytes_received)] {
-                if bytes > 0 {
+                if bytes > 0 && self.unit() != "bytes" {
                     row(name, format!("{} bytes, {} MB/s", grouped(bytes), megabytes(per_second(bytes, self.time))));
                 }
             }

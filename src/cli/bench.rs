@@ -97,12 +97,10 @@ Examples:
 Try 'tidegate bench echo --help' for the flags of each, with the forms of values.
 
 Exit codes:
-  0    measured, and all that was checked was right
-  1    cannot connect or cannot write the report, connections were lost, bytes
-       were wrong or missing
-  2    wrong usage
-  130  stopped at once by a second SIGINT
-  143  stopped at once by a second SIGTERM";
+  0  measured, and all that was checked was right
+  1  cannot connect or cannot write the report, connections were lost, bytes
+     were wrong or missing
+  2  wrong usage";
 
 const VALUES: &str = "\
 Values:
