@@ -60,7 +60,7 @@ impl<'c> Report<'c> {
                 _ => format!("{} messages had no answer", course.unanswered),
             });
         }
-        if self.is_without_measurement() {
+        if problems.is_empty() && self.course.measured.count == 0 {
             problems.push("it ended before anything was measured".to_owned());
         }
         problems
@@ -98,10 +98,6 @@ impl<'c> Report<'c> {
             _ => 1,
         };
         f64::from(rate) * each as f64
-    }
-
-    fn is_without_measurement(&self) -> bool {
-        self.course.measured.count == 0
     }
 
     fn is_client_bound(&self) -> bool {
