@@ -83,10 +83,6 @@ impl Chat {
         self.places -= 1;
         true
     }
-
-    fn speak_as_places_allow(&mut self, net: &mut Net, now: Duration) {
-        while self.places > 0 && self.speak(net, now) {}
-    }
 }
 
 impl Load for Chat {
@@ -114,23 +110,25 @@ impl Load for Chat {
         let it = &mut *on.state;
         it.open = it.course.open();
         it.pace = it.course.pace();
-        if it.pace.is_none() {
-            let now = it.course.now();
-            it.speak_as_places_allow(on.net, now);
-        }
     }
 
-    /// With a rate: speaks the lines that are due.
+    /// Speaks as places allow, and with a rate the lines that are due. What a turn has made places for is spoken as one,
+    /// as in a room where many answer the same line.
     fn work(on: &mut Loop<'_, Self>) -> Option<Duration> {
         let it = &mut *on.state;
-        if it.pace.is_none() || !it.course.is_loading() {
+        if !it.course.is_loading() || it.places == 0 {
             return None;
         }
         let now = it.course.now();
         while it.places > 0 {
-            let pace = it.pace.as_mut()?;
-            let Some(due) = pace.take(now) else { return Some(pace.next()) };
-            if !it.speak(on.net, due) {
+            let since = match &mut it.pace {
+                None => now,
+                Some(pace) => match pace.take(now) {
+                    Some(due) => due,
+                    None => return Some(pace.next()),
+                },
+            };
+            if !it.speak(on.net, since) {
                 break;
             }
         }
@@ -220,11 +218,7 @@ fn heard(socket: &mut Socket<'_, Chat>, number: usize, chunk: &[u8]) {
         break;
     }
     if let Some(wrong) = wrong {
-        return course::wrong(socket, wrong);
-    }
-    let it = &mut *socket.state;
-    if it.pace.is_none() && it.course.is_loading() {
-        it.speak_as_places_allow(socket.net, now);
+        course::wrong(socket, wrong);
     }
 }
 
