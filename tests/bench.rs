@@ -246,7 +246,7 @@ fn idle_connections_that_stay_are_counted() {
     let done = bench("idle", &server, &["--connections", "20"]);
     assert_eq!(done.code, 1);
     assert_eq!((done.number("opened"), done.number("stayed"), done.number("lost")), (20, 10, 10));
-    assert!(done.problems().contains("10 connections were lost: the server ended it"), "{}", done.report);
+    assert!(done.problems().contains("lost 10 connections: the server ended it"), "{}", done.report);
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -269,7 +269,7 @@ fn a_wrong_byte_is_found_where_it_is() {
     assert_eq!(done.code, 1);
     assert_eq!(done.report["wrong"]["after_bytes"], 1000);
     assert_eq!(done.report["wrong"]["connections"], 1);
-    assert!(done.problems().contains("wrong bytes on 1 connections"), "{}", done.report);
+    assert!(done.problems().contains("wrong bytes on 1 connection, first on number"), "{}", done.report);
     assert_eq!((done.number("stayed"), done.number("lost")), (2, 0), "the others go on: {}", done.report);
 }
 
@@ -360,7 +360,7 @@ fn connections_that_are_lost_are_counted_and_the_others_go_on() {
     let done = bench("echo", &server, &["--connections", "4"]);
     assert_eq!(done.code, 1);
     assert_eq!((done.number("lost"), done.number("stayed"), done.number("unanswered")), (1, 3, 0));
-    assert!(done.problems().contains("1 connections were lost"), "{}", done.report);
+    assert!(done.problems().contains("lost 1 connection: "), "{}", done.report);
 }
 
 #[test]
@@ -377,7 +377,7 @@ fn messages_without_an_answer_are_a_problem() {
     let done = bench("echo", &server, &["--connections", "2", "--depth", "3", "--duration", "50ms"]);
     assert_eq!(done.code, 1);
     assert_eq!((done.number("unanswered"), done.number("count")), (6, 0));
-    assert!(done.problems().contains("6 messages had no answer"), "{}", done.report);
+    assert!(done.problems().contains("missing 6 answers"), "{}", done.report);
 }
 
 #[test]

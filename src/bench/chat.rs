@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use tidegate::{Lines, Loop, Net, Socket, SocketId};
+use tidegate::{Lines, Loop, Net, Socket, SocketId, sanitize};
 
 use super::course::{self, Course, Load, Wrong};
 use super::pace::Pace;
@@ -212,7 +212,7 @@ fn heard(socket: &mut Socket<'_, Chat>, number: usize, chunk: &[u8]) {
                     _ => out_of_order(speaker, line, next.get(speaker)),
                 }
             }
-            Read::Changed => format!("a line was changed: {}", String::from_utf8_lossy(line.bytes())),
+            Read::Changed => changed(line.bytes()),
         };
         wrong = Some(Wrong { connection: number, at: before, what });
         break;
@@ -220,6 +220,14 @@ fn heard(socket: &mut Socket<'_, Chat>, number: usize, chunk: &[u8]) {
     if let Some(wrong) = wrong {
         course::wrong(socket, wrong);
     }
+}
+
+/// As much of it as fits a message, and harmless on a terminal.
+fn changed(line: &[u8]) -> String {
+    const SHOWN: usize = 160;
+
+    let (shown, dots) = if line.len() > SHOWN { (&line[..SHOWN], " ...") } else { (line, "") };
+    format!("a line was changed: {}{dots}", sanitize(shown))
 }
 
 fn out_of_order(speaker: usize, line: u64, next: Option<&u64>) -> String {

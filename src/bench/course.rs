@@ -57,7 +57,7 @@ pub trait Load: Sized + 'static {
         None
     }
 
-    /// A connection that was open has closed.
+    /// A connection has closed, or could not be opened.
     fn lost(_: &mut Loop<'_, Self>, _number: usize) {}
 
     /// What was sent and has no answer.
@@ -391,6 +391,7 @@ fn has_closed<L: Load>(socket: &mut Socket<'_, L>, number: usize, closed: Closed
         return;
     }
     if closed.reason == CloseReason::ConnectFailed {
+        L::lost(&mut socket.event_loop(), number);
         return not_connected(&mut socket.event_loop());
     }
     let error = course.error.take();

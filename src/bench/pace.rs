@@ -52,6 +52,7 @@ pub struct Alarm {
     #[cfg(target_os = "linux")]
     timer: std::os::fd::OwnedFd,
     /// What it is set to, so that it is not set again in each turn.
+    #[cfg(target_os = "linux")]
     set_to: Option<Duration>,
 }
 
@@ -101,11 +102,10 @@ impl Alarm {
 #[cfg(not(target_os = "linux"))]
 impl Alarm {
     pub fn new<S>(_: &mut EventLoop<S>) -> Result<Self, Error> {
-        Ok(Alarm { set_to: None })
+        Ok(Alarm {})
     }
 
     pub fn turn<S>(&mut self, event_loop: &mut EventLoop<S>, now: Duration, until: Duration) -> Result<(), Error> {
-        self.set_to = Some(until);
         event_loop.turn(Some(until.saturating_sub(now)))
     }
 }

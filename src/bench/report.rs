@@ -42,23 +42,24 @@ impl<'c> Report<'c> {
         let mut problems = Vec::new();
         if course.connecting.failed > 0 {
             let why = course.connecting.why.as_ref().map_or_else(String::new, |error| format!(": {error}"));
-            problems.push(format!("{} connections could not be opened{why}", course.connecting.failed));
+            problems.push(format!("could not open {}{why}", counted(course.connecting.failed, "connection")));
         }
         if course.lost > 0 {
             let why = course.why_lost.as_ref().map_or_else(String::new, |why| format!(": {why}"));
-            problems.push(format!("{} connections were lost{why}", course.lost));
+            problems.push(format!("lost {}{why}", counted(course.lost, "connection")));
         }
         if let Some(wrong) = &course.where_wrong {
             problems.push(format!(
-                "wrong bytes on {} connections, first on number {} after {} bytes: {}",
-                course.wrong, wrong.connection, wrong.at, wrong.what
+                "wrong bytes on {}, first on number {} after {}: {}",
+                counted(course.wrong, "connection"),
+                wrong.connection,
+                counted(wrong.at as usize, "byte"),
+                wrong.what
             ));
         }
         if course.unanswered > 0 {
-            problems.push(match self.options.workload {
-                Workload::Chat { .. } => format!("{} deliveries of lines were missing", course.unanswered),
-                _ => format!("{} messages had no answer", course.unanswered),
-            });
+            let unit = if matches!(self.options.workload, Workload::Chat { .. }) { "delivery" } else { "answer" };
+            problems.push(format!("missing {}", counted(course.unanswered, unit)));
         }
         if problems.is_empty() && self.course.measured.count == 0 {
             problems.push("it ended before anything was measured".to_owned());
@@ -166,7 +167,7 @@ impl<'c> Report<'c> {
 
     fn title(&self) -> String {
         let BenchOptions { to, workload, connections, .. } = self.options;
-        let mut title = format!("{} on {to}: {connections} connections", workload.name());
+        let mut title = format!("{} on {to}: {}", workload.name(), counted(*connections, "connection"));
         match workload {
             Workload::Echo { size, pressure } => {
                 let _ = write!(title, ", {size} bytes, {} under way on each", pressure.depth);
@@ -178,7 +179,11 @@ impl<'c> Report<'c> {
                 let _ = write!(title, ", {size} bytes");
             }
             Workload::Chat { senders, size, pressure } => {
-                let _ = write!(title, " listen, {senders} speak, {size} bytes, {} under way in all", pressure.depth);
+                let _ = write!(
+                    title,
+                    " that listen, {senders} that speak, {size} bytes, {} under way in all",
+                    pressure.depth
+                );
             }
             Workload::Source | Workload::Idle => {}
         }
@@ -284,6 +289,15 @@ fn megabytes(bytes: f64) -> String {
 
 fn rounded(number: f64) -> String {
     grouped(number.round() as u64)
+}
+
+/// `1 answer`, `2 answers`, `3 deliveries`.
+fn counted(count: usize, what: &str) -> String {
+    match what.strip_suffix('y') {
+        _ if count == 1 => format!("1 {what}"),
+        Some(stem) => format!("{count} {stem}ies"),
+        None => format!("{count} {what}s"),
+    }
 }
 
 /// With a comma between each three digits.
