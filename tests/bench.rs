@@ -304,14 +304,13 @@ fn what_was_meant_for_another_connection_is_wrong() {
 }
 
 /// A room that passes on what `change` makes of each line.
-fn room(change: impl Fn(u64, &str) -> Vec<String> + Send + Sync + 'static) -> String {
+fn room(change: impl Fn(&str) -> Vec<String> + Send + Sync + 'static) -> String {
     let guests = std::sync::Mutex::new(Vec::<(usize, TcpStream)>::new());
-    let count = AtomicU64::new(0);
     serve(move |stream, number| {
         guests.lock().unwrap().push((number, stream.try_clone().unwrap()));
         let lines = std::io::BufRead::lines(std::io::BufReader::new(stream));
         for line in lines.map_while(Result::ok) {
-            for line in change(count.fetch_add(1, Ordering::SeqCst), &line) {
+            for line in change(&line) {
                 for (_, guest) in guests.lock().unwrap().iter_mut().filter(|(guest, _)| *guest != number) {
                     let _ = guest.write_all(format!("somebody: {line}\n").as_bytes());
                 }
@@ -320,26 +319,54 @@ fn room(change: impl Fn(u64, &str) -> Vec<String> + Send + Sync + 'static) -> St
     })
 }
 
+/// As each line is numbered.
+fn is_number_3(line: &str) -> bool {
+    line.contains(" 0000000003 ")
+}
+
 #[test]
 fn a_line_that_is_missing_doubled_or_changed_is_wrong() {
     let flags = ["--connections", "2", "--senders", "1", "--depth", "2"];
-    let good = room(|_, line| vec![line.to_owned()]);
+    let good = room(|line| vec![line.to_owned()]);
     bench("chat", &good, &flags).is_good();
 
-    let missing = room(|count, line| if count == 3 { vec![] } else { vec![line.to_owned()] });
+    let missing = room(|line| if is_number_3(line) { vec![] } else { vec![line.to_owned()] });
     let done = bench("chat", &missing, &flags);
     assert_eq!(done.code, 1);
     assert!(done.problems().contains("line 4 of speaker 0 came, but 3 was to come"), "{}", done.report);
 
-    let doubled = room(|count, line| vec![line.to_owned(); 1 + usize::from(count == 3)]);
+    let doubled = room(|line| vec![line.to_owned(); 1 + usize::from(is_number_3(line))]);
     let done = bench("chat", &doubled, &flags);
     assert_eq!(done.code, 1);
     assert!(done.problems().contains("line 3 of speaker 0 came, but 4 was to come"), "{}", done.report);
 
-    let changed = room(|_, line| vec![line.replacen('x', "y", 1)]);
+    let changed = room(|line| vec![if is_number_3(line) { line.replacen('x', "y", 1) } else { line.to_owned() }]);
     let done = bench("chat", &changed, &flags);
     assert_eq!(done.code, 1);
     assert!(done.problems().contains("a line was changed"), "{}", done.report);
+}
+
+#[test]
+fn who_is_late_in_the_room_is_waited_for() {
+    let server = serve(|stream, number| {
+        // A door that opens one after the other, the last one when all have long been connected.
+        static ROOM: std::sync::Mutex<Vec<(usize, TcpStream)>> = std::sync::Mutex::new(Vec::new());
+        thread::sleep(Duration::from_millis(50) * number as u32);
+        ROOM.lock().unwrap().push((number, stream.try_clone().unwrap()));
+        echo(stream, |bytes, _| {
+            for (_, guest) in ROOM.lock().unwrap().iter_mut().filter(|(guest, _)| *guest != number) {
+                let _ = guest.write_all(bytes);
+            }
+            true
+        });
+    });
+    let done = bench("chat", &server, &["--connections", "4", "--senders", "1"]);
+    done.is_good();
+
+    let done = bench("chat", &Daemon::echo(&[]).address().to_string(), &["--connections", "3", "--senders", "1"]);
+    assert_eq!(done.code, 1);
+    assert_eq!(done.report["wrong"]["connections"], 3);
+    assert!(done.problems().contains("it hears nobody: is this a chat?"), "{}", done.report);
 }
 
 #[test]

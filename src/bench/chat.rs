@@ -3,18 +3,30 @@
 //! Each line says which run, which speaker and which line it is, so it is known again behind whatever a server puts in
 //! front of it; other lines are the server's own and are passed over. Every connection must hear all lines of each other
 //! speaker, once and in order.
+//!
+//! A connection is open before the server has let it into the room. So at first one speaker calls, with a line that does
+//! not count, until everybody else has heard it.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
 use tidegate::{Lines, Loop, Net, Socket, SocketId, sanitize};
 
-use super::course::{self, Course, Load, Wrong};
+use super::course::{self, Course, Load, Stage, Wrong};
 use super::pace::Pace;
 use crate::cli::{BenchOptions, Pressure};
 
 /// How long a server's name for a speaker, or a line of its own, may be.
 const FOREIGN: usize = 4096;
+
+/// The number of a line that does not count.
+const CALL: u64 = 9_999_999_999;
+
+/// How long the first call is waited for; each later one has twice the time of the one before.
+const CALL_AGAIN: Duration = Duration::from_millis(10);
+
+/// Who has heard nothing after this time is in no room.
+const IN_THE_ROOM_AFTER: Duration = Duration::from_secs(5);
 
 /// Speakers and ears. The first connections are speakers, and have ears too.
 pub struct Chat {
@@ -28,6 +40,8 @@ pub struct Chat {
     speakers: Vec<Speaker>,
     ears: Vec<Ear>,
     open: usize,
+    /// How many have not heard the call.
+    outside: usize,
 }
 
 struct Speaker {
@@ -49,12 +63,27 @@ struct Ear {
     /// For each speaker, which line is next.
     next: Vec<u64>,
     received: u64,
+    place: Place,
+}
+
+/// Where a connection is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    /// It has not heard the call.
+    Outside,
+    Room,
+    Gone,
 }
 
 impl Chat {
     pub fn new(options: &BenchOptions, senders: usize, size: usize, pressure: Pressure) -> Self {
         let speaker = || Speaker { id: None, first: 0, lines: VecDeque::new() };
-        let ear = || Ear { lines: Lines::at_most(size + FOREIGN), next: vec![0; senders], received: 0 };
+        let ear = || Ear {
+            lines: Lines::at_most(size + FOREIGN),
+            next: vec![0; senders],
+            received: 0,
+            place: Place::Outside,
+        };
         Chat {
             course: Course::new(options),
             form: Form::new(std::process::id(), size),
@@ -64,6 +93,7 @@ impl Chat {
             speakers: std::iter::repeat_with(speaker).take(senders).collect(),
             ears: std::iter::repeat_with(ear).take(senders + options.connections).collect(),
             open: 0,
+            outside: senders + options.connections,
         }
     }
 
@@ -82,6 +112,14 @@ impl Chat {
         self.course.sent(line.len());
         self.places -= 1;
         true
+    }
+}
+
+impl Place {
+    /// Each leaves the outside once.
+    fn change(&mut self, to: Place, outside: &mut usize) {
+        *outside -= usize::from(*self == Place::Outside);
+        *self = to;
     }
 }
 
@@ -104,6 +142,10 @@ impl Load for Chat {
             speaker.id = Some(id);
         }
         socket.on_data(move |socket, chunk| heard(socket, number, chunk));
+    }
+
+    fn all_open(on: &mut Loop<'_, Self>) {
+        call(on, CALL_AGAIN);
     }
 
     fn begin(on: &mut Loop<'_, Self>) {
@@ -150,6 +192,7 @@ impl Load for Chat {
             }
             speaker.forget_what_all_have_heard();
         }
+        it.ears[number].place.change(Place::Gone, &mut it.outside);
     }
 
     fn under_way(&self) -> usize {
@@ -184,10 +227,40 @@ impl Speaker {
     }
 }
 
+/// Calls into the room until all have heard it.
+fn call(on: &mut Loop<'_, Chat>, again: Duration) {
+    let it = &mut *on.state;
+    if it.course.stage != Stage::Connecting {
+        return;
+    }
+    let who = it.speakers.iter().enumerate().find_map(|(number, speaker)| Some((number, speaker.id?)));
+    if let Some((number, id)) = who {
+        // That others hear it says that the caller is there as well.
+        it.ears[number].place.change(Place::Room, &mut it.outside);
+        on.net.write(id, it.form.line(number, CALL));
+    }
+    if it.outside == 0 || who.is_none() {
+        return course::begin(on);
+    }
+    if again > IN_THE_ROOM_AFTER {
+        return nobody_hears(on);
+    }
+    on.after(again, move |on| call(on, again * 2));
+}
+
+fn nobody_hears(on: &mut Loop<'_, Chat>) {
+    let it = &mut *on.state;
+    let connection = it.ears.iter().position(|ear| ear.place == Place::Outside).unwrap_or_default();
+    let at = it.ears[connection].received;
+    it.course.wrong = it.outside;
+    it.course.where_wrong = Some(Wrong { connection, at, what: "it hears nobody: is this a chat?".to_owned() });
+    course::enter(on, Stage::Over);
+}
+
 /// Bytes came on a connection.
 fn heard(socket: &mut Socket<'_, Chat>, number: usize, chunk: &[u8]) {
-    let Chat { course, form, places, speakers, ears, .. } = &mut *socket.state;
-    let Ear { lines, next, received } = &mut ears[number];
+    let Chat { course, form, places, speakers, ears, outside, .. } = &mut *socket.state;
+    let Ear { lines, next, received, place } = &mut ears[number];
     let now = course.now();
     let before = *received;
     *received += chunk.len() as u64;
@@ -197,11 +270,15 @@ fn heard(socket: &mut Socket<'_, Chat>, number: usize, chunk: &[u8]) {
         let what = match form.read(line.bytes()) {
             Read::Foreign => continue,
             Read::Own { speaker, .. } if speaker == number => continue, // a room that sends a line to its speaker too
+            Read::Own { line: CALL, .. } => {
+                place.change(Place::Room, outside);
+                continue;
+            }
             Read::Own { speaker, line } => {
                 let it = speakers.get_mut(speaker);
-                let place = it
+                let spoken = it
                     .and_then(|it| Some((it.lines.get_mut(line.checked_sub(it.first)? as usize)?, &mut next[speaker])));
-                match place {
+                match spoken {
                     Some((spoken, next)) if *next == line => {
                         *next += 1;
                         *places += spoken.heard_by_one();
@@ -217,8 +294,11 @@ fn heard(socket: &mut Socket<'_, Chat>, number: usize, chunk: &[u8]) {
         wrong = Some(Wrong { connection: number, at: before, what });
         break;
     }
+    let are_all_there = *outside == 0 && course.stage == Stage::Connecting;
     if let Some(wrong) = wrong {
         course::wrong(socket, wrong);
+    } else if are_all_there {
+        course::begin(&mut socket.event_loop());
     }
 }
 

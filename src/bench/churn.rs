@@ -51,8 +51,7 @@ impl Load for Churn {
 
     /// There is nothing to open before: to connect is a part of it.
     fn start(on: &mut Loop<'_, Self>) {
-        course::enter(on, course::Stage::WarmingUp);
-        Self::begin(on);
+        course::begin(on);
     }
 
     fn set_up(_: &mut Socket<'_, Self>, _: usize) {}

@@ -48,7 +48,12 @@ pub trait Load: Sized + 'static {
     /// Hangs handlers on a connection that is not open yet.
     fn set_up(socket: &mut Socket<'_, Self>, number: usize);
 
-    /// All connections are open that will be.
+    /// All connections are open that will be. What is left to be done before [`Load::begin`] ends in [`begin`].
+    fn all_open(on: &mut Loop<'_, Self>) {
+        begin(on);
+    }
+
+    /// From now on there is something to send.
     fn begin(on: &mut Loop<'_, Self>);
 
     /// Before each turn: what is not the answer to an event. Gives the time at which it is to be called again at the
@@ -122,6 +127,7 @@ pub struct Connecting {
     /// From the first connect to the last connection, or to now.
     pub took: Duration,
     started: usize,
+    is_done: bool,
     pub opened: usize,
     pub failed: usize,
     pub why: Option<Error>,
@@ -146,7 +152,15 @@ impl Course {
             to: options.to,
             stage: Stage::Connecting,
             measured: Measured::begin(began, options.duration),
-            connecting: Connecting { began, took: Duration::ZERO, started: 0, opened: 0, failed: 0, why: None },
+            connecting: Connecting {
+                began,
+                took: Duration::ZERO,
+                started: 0,
+                is_done: false,
+                opened: 0,
+                failed: 0,
+                why: None,
+            },
             lost: 0,
             why_lost: None,
             closed: 0,
@@ -402,7 +416,7 @@ fn has_closed<L: Load>(socket: &mut Socket<'_, L>, number: usize, closed: Closed
     L::lost(&mut socket.event_loop(), number);
     let course = socket.state.course();
     course.closed += 1;
-    if course.open() == 0 && course.stage != Stage::Connecting {
+    if course.open() == 0 && course.connecting.is_done {
         enter(&mut socket.event_loop(), Stage::Over);
     }
 }
@@ -438,7 +452,13 @@ fn settled<L: Load>(on: &mut Loop<'_, L>) {
     if course.connecting.opened + course.connecting.failed < wanted {
         return open_next(on);
     }
+    course.connecting.is_done = true;
     course.connecting.took = course.now().saturating_sub(course.connecting.began);
+    L::all_open(on);
+}
+
+/// The connections are ready.
+pub fn begin<L: Load>(on: &mut Loop<'_, L>) {
     enter(on, Stage::WarmingUp);
     L::begin(on);
 }

@@ -160,12 +160,12 @@ mod tests {
 
     #[test]
     fn a_long_measurement_has_long_points() {
-        assert_eq!(Measured::begin(0 * MS, 60_000 * MS).series().0, 300 * MS);
+        assert_eq!(Measured::begin(Duration::ZERO, 60_000 * MS).series().0, 300 * MS);
     }
 
     #[test]
     fn a_latency_is_kept_to_three_digits_and_not_above_an_hour() {
-        let mut measured = Measured::begin(0 * MS, MS);
+        let mut measured = Measured::begin(Duration::ZERO, MS);
         assert!(measured.latencies().is_none());
         measured.latency(123_456 * MS);
         measured.latency(Duration::from_secs(100_000));

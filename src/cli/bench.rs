@@ -94,7 +94,8 @@ Examples:
   tidegate bench chat :7000 --connections 1000 --json
   tidegate bench request :6379 --send 'PING\\r\\n' --expect '+PONG\\r\\n'
 
-Try 'tidegate bench echo --help' for the flags of each, with the forms of values.
+Try 'tidegate bench echo --help' for the flags of each, with the forms of
+values.
 
 Exit codes:
   0  measured, and all that was checked was right
@@ -154,8 +155,8 @@ pub(super) enum TypedBench {
 struct TypedPlace {
     /// Address of the server
     ///
-    /// IP:PORT, with an IPv6 address in brackets; localhost:PORT, PORT or :PORT,
-    /// which are this machine; or unix:PATH and unix:@NAME.
+    /// IP:PORT, with an IPv6 address in brackets; localhost:PORT, PORT or
+    /// :PORT, which are this machine; or unix:PATH and unix:@NAME.
     #[arg(value_name = "ADDR", default_value_t = DEFAULT_LISTEN, value_parser = endpoint, verbatim_doc_comment)]
     to: Endpoint,
 }
@@ -190,9 +191,9 @@ struct TypedPressure {
 
     /// Messages per second of all connections together, from 1 to 10000000
     ///
-    /// They are due at even times, whether the server keeps up or not, and the
-    /// latency counts from the time when a message was due: waiting for a place
-    /// among the --depth ones is a part of it.
+    /// They are due at even times, whether the server keeps up or not, and
+    /// the latency counts from the time when a message was due: waiting for a
+    /// place among the --depth ones is a part of it.
     ///
     /// [default: as fast as answers come]
     #[arg(long, value_name = "N", value_parser = rate, verbatim_doc_comment)]
@@ -313,7 +314,7 @@ pub(super) struct TypedChat {
     #[command(flatten)]
     place: TypedPlace,
 
-    /// Connections that only listen, from 1 to what the descriptor limit allows
+    /// Connections that only listen, from 1 to what descriptors allow
     #[arg(short, long, value_name = "N", default_value_t = 100, value_parser = super::connections)]
     connections: usize,
 
