@@ -195,6 +195,14 @@ fn what_a_source_sends_is_counted() {
 }
 
 #[test]
+fn the_roles_of_these_names_are_loaded_by_them() {
+    for workload in ["sink", "source"] {
+        let server = Daemon::role(workload, &[]);
+        bench(workload, &server.address().to_string(), &["--connections", "3"]).is_good();
+    }
+}
+
+#[test]
 fn churn_makes_a_connection_for_each_message() {
     let accepted = Arc::new(AtomicU64::new(0));
     let sum = Arc::clone(&accepted);

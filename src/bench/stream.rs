@@ -2,34 +2,29 @@
 //!
 //! What a source sends is not known, so its bytes are counted and not compared.
 
-use std::collections::VecDeque;
-use std::time::Duration;
-
 use tidegate::{Loop, Socket, SocketId};
 
 use super::course::{Course, Load};
 use crate::cli::BenchOptions;
 
-/// Bytes written on one connection before the others have their turn.
+/// Bytes written on one connection in a turn: one that takes everything must not hold up the others.
 const BUDGET: usize = 1 << 20;
 
 /// Bytes that nobody answers.
 pub struct Sink {
     course: Course,
     message: Vec<u8>,
-    connections: usize,
     sockets: Vec<SocketId>,
-    /// Those of which the kernel has taken all, so far.
-    ready: VecDeque<SocketId>,
+    connections: usize,
 }
 
 impl Sink {
     pub fn new(options: &BenchOptions, size: usize) -> Self {
-        let (sockets, ready) = (Vec::new(), VecDeque::new());
-        let connections = options.connections;
-        Sink { course: Course::new(options), message: vec![b'x'; size], connections, sockets, ready }
+        let (message, sockets) = (vec![b'x'; size], Vec::new());
+        Sink { course: Course::new(options), message, sockets, connections: options.connections }
     }
 
+    /// The system has a whole message.
     fn taken(&mut self) {
         self.course.sent(self.message.len());
         self.course.moved(self.message.len());
@@ -53,34 +48,38 @@ impl Load for Sink {
         let id = socket.id();
         socket.state.sockets.push(id);
         socket.on_data(|_, _| {}); // what it has to say is not asked for
-        socket.on_drain(move |socket| {
+        socket.on_drain(|socket| {
             socket.state.taken();
-            socket.state.ready.push_back(id);
+            flow(socket);
         });
     }
 
     fn begin(on: &mut Loop<'_, Self>) {
-        on.state.ready.extend(&on.state.sockets);
-    }
-
-    /// A socket that takes everything would not let the loop turn: each has so much of a turn.
-    fn work(on: &mut Loop<'_, Self>) -> Option<Duration> {
-        for _ in 0..on.state.ready.len() {
-            let Some(id) = on.state.ready.pop_front() else { break };
-            let mut written = 0;
-            while written < BUDGET && on.net.is_writable(id) {
-                written += on.state.message.len();
-                if !on.net.write(id, &on.state.message) {
-                    break; // until it drains
-                }
-                on.state.taken();
-            }
-            if on.net.is_writable(id) && !on.net.needs_drain(id) {
-                on.state.ready.push_back(id);
+        for id in on.state.sockets.clone() {
+            if let Some(mut socket) = on.socket(id) {
+                flow(&mut socket);
             }
         }
-        (!on.state.ready.is_empty()).then_some(Duration::ZERO)
     }
+}
+
+/// Writes until the server is slower, or for as long as one may; then `drain` goes on, or the next turn.
+fn flow(socket: &mut Socket<'_, Sink>) {
+    let id = socket.id();
+    let mut written = 0;
+    while written < BUDGET {
+        let may = socket.state.course.is_loading() && socket.is_writable();
+        if !may || !socket.net.write(id, &socket.state.message) {
+            return;
+        }
+        socket.state.taken();
+        written += socket.state.message.len();
+    }
+    socket.event_loop().next_turn(move |on| {
+        if let Some(mut socket) = on.socket(id) {
+            flow(&mut socket);
+        }
+    });
 }
 
 /// Bytes that nobody asked for.
