@@ -5,6 +5,8 @@
 //! that can be wrong with a command line is found here and ends the process with exit code 2, before a socket is opened
 //! or a line is logged. `main` calls [`parse`] once.
 
+mod bench;
+
 use std::collections::HashSet;
 use std::ffi::OsString;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -15,6 +17,8 @@ use clap::error::ErrorKind;
 use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand};
 use log::LevelFilter;
 use tidegate::{Address, Endpoint, OutputLimits, OutputPolicy, SocketAccess, SoftLimit};
+
+pub use self::bench::{BenchOptions, Pressure, Workload};
 
 /// The command of this process. `--help`, `--version` and wrong usage print their text and exit.
 pub fn parse() -> Command {
@@ -32,6 +36,7 @@ pub enum Command {
     Sink(Common),
     Source(SourceOptions),
     Proxy(ProxyOptions),
+    Bench(BenchOptions),
 }
 
 #[derive(Clone, Debug)]
@@ -133,7 +138,7 @@ fn parse_from<W: Into<OsString> + Clone>(words: impl IntoIterator<Item = W>) -> 
     typed.meaning().map_err(|wrong| Typed::command().error(ErrorKind::ValueValidation, wrong))
 }
 
-/// Tidegate: a chat room, an echo, a sink, a source and a proxy, in one thread.
+/// Tidegate: a chat room, an echo, a sink, a source, a proxy and a load generator, in one thread.
 #[derive(Debug, Parser)]
 #[command(version, subcommand_required = true, arg_required_else_help = true, disable_help_subcommand = true)]
 #[command(after_help = "Try 'tidegate chat --help' for all flags, with examples.", after_long_help = AFTER_HELP)]
@@ -159,6 +164,10 @@ enum TypedCommand {
     #[command(about = "Pass each connection on to another server", long_about = ABOUT_PROXY)]
     #[command(after_long_help = AFTER_PROXY_HELP)]
     Proxy(TypedProxy),
+    #[command(about = "Load a server and measure it", long_about = bench::ABOUT, after_long_help = bench::AFTER_HELP)]
+    #[command(subcommand, subcommand_value_name = "WORKLOAD", subcommand_help_heading = "Workloads")]
+    #[command(arg_required_else_help = true, disable_help_subcommand = true)]
+    Bench(bench::TypedBench),
 }
 
 const ABOUT_CHAT: &str = "\
@@ -437,6 +446,7 @@ impl Typed {
             TypedCommand::Proxy(TypedProxy { common, to, connect_timeout }) => {
                 Command::Proxy(ProxyOptions { common: common.meaning()?, to, connect_timeout })
             }
+            TypedCommand::Bench(bench) => Command::Bench(bench.meaning()?),
         })
     }
 }
@@ -739,8 +749,11 @@ mod tests {
 
     #[test]
     fn the_help_fits_a_terminal() {
-        for command in ["chat", "echo", "sink", "source", "proxy"] {
-            let help = parse_from(["tidegate", command, "--help"]).expect_err("help is no command");
+        let workloads = ["echo", "request", "sink", "source", "churn", "chat", "idle"].map(|load| vec!["bench", load]);
+        let roles = ["chat", "echo", "sink", "source", "proxy", "bench"].map(|role| vec![role]);
+        for command in roles.into_iter().chain(workloads) {
+            let words = ["tidegate"].into_iter().chain(command).chain(["--help"]);
+            let help = parse_from(words).expect_err("help is no command");
             assert_eq!(help.exit_code(), 0);
             assert!(help.to_string().lines().all(|line| line.len() <= 80), "{help}");
         }

@@ -21,9 +21,9 @@ use tidegate::{Code, Endpoint, Error, EventLoop, PeerCred, ServerId, ServerOptio
 use self::systemd::Passed;
 use crate::cli::{Common, DEFAULT_LISTEN, Listen};
 
-/// Why the daemon did not start, in one line.
+/// Why a role did not start, in one line.
 #[derive(Debug)]
-pub struct CannotStart(String);
+pub struct CannotStart(pub String);
 
 impl fmt::Display for CannotStart {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -1,0 +1,426 @@
+//! A chat in which every line goes to everybody else: speakers, and many who listen.
+//!
+//! Each line says which run, which speaker and which line it is, so it is known again behind whatever a server puts in
+//! front of it; other lines are the server's own and are passed over. Every connection must hear all lines of each other
+//! speaker, once and in order.
+//!
+//! A connection is open before the server has let it into the room. So at first one speaker calls, with a line that does
+//! not count, until everybody else has heard it.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use tidegate::{Lines, Loop, Net, Socket, SocketId, sanitize};
+
+use super::course::{self, Course, Load, Stage, Wrong};
+use super::pace::Pace;
+use crate::cli::{BenchOptions, Pressure};
+
+/// How long a server's name for a speaker, or a line of its own, may be.
+const FOREIGN: usize = 4096;
+
+/// The number of a line that does not count.
+const CALL: u64 = 9_999_999_999;
+
+/// How long the first call is waited for; each later one has twice the time of the one before.
+const CALL_AGAIN: Duration = Duration::from_millis(10);
+
+/// Who has heard nothing after this time is in no room.
+const IN_THE_ROOM_AFTER: Duration = Duration::from_secs(5);
+
+/// Speakers and ears. The first connections are speakers, and have ears too.
+pub struct Chat {
+    course: Course,
+    form: Form,
+    pace: Option<Pace>,
+    /// How many more lines may be under way.
+    places: usize,
+    /// Lines are spoken in turn.
+    turn: usize,
+    speakers: Vec<Speaker>,
+    ears: Vec<Ear>,
+    open: usize,
+    /// How many have not heard the call.
+    outside: usize,
+}
+
+struct Speaker {
+    id: Option<SocketId>,
+    /// The number of the first line in `lines`.
+    first: u64,
+    /// From the first that not all have heard.
+    lines: VecDeque<Spoken>,
+}
+
+struct Spoken {
+    since: Duration,
+    /// How many have not heard it.
+    awaited: usize,
+}
+
+struct Ear {
+    lines: Lines,
+    /// For each speaker, which line is next.
+    next: Vec<u64>,
+    received: u64,
+    place: Place,
+}
+
+/// Where a connection is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    /// It has not heard the call.
+    Outside,
+    Room,
+    Gone,
+}
+
+impl Chat {
+    pub fn new(options: &BenchOptions, senders: usize, size: usize, pressure: Pressure) -> Self {
+        let speaker = || Speaker { id: None, first: 0, lines: VecDeque::new() };
+        let ear = || Ear {
+            lines: Lines::at_most(size + FOREIGN),
+            next: vec![0; senders],
+            received: 0,
+            place: Place::Outside,
+        };
+        Chat {
+            course: Course::new(options),
+            form: Form::new(std::process::id(), size),
+            pace: None,
+            places: pressure.depth,
+            turn: 0,
+            speakers: std::iter::repeat_with(speaker).take(senders).collect(),
+            ears: std::iter::repeat_with(ear).take(senders + options.connections).collect(),
+            open: 0,
+            outside: senders + options.connections,
+        }
+    }
+
+    /// One more line, by the next speaker who is there. False if there is none, or nobody to hear it.
+    fn speak(&mut self, net: &mut Net, since: Duration) -> bool {
+        let count = self.speakers.len();
+        let found = (0..count).map(|step| (self.turn + step) % count).find(|turn| self.speakers[*turn].id.is_some());
+        let Some(number) = found.filter(|_| self.open > 1) else { return false };
+        self.turn = (number + 1) % count;
+        let speaker = &mut self.speakers[number];
+        let line = self.form.line(number, speaker.first + speaker.lines.len() as u64);
+        speaker.lines.push_back(Spoken { since, awaited: self.open - 1 });
+        if let Some(id) = speaker.id {
+            net.write(id, line);
+        }
+        self.course.sent(line.len());
+        self.places -= 1;
+        true
+    }
+}
+
+impl Place {
+    /// Each leaves the outside once.
+    fn change(&mut self, to: Place, outside: &mut usize) {
+        *outside -= usize::from(*self == Place::Outside);
+        *self = to;
+    }
+}
+
+impl Load for Chat {
+    fn course(&mut self) -> &mut Course {
+        &mut self.course
+    }
+
+    fn into_course(self) -> Course {
+        self.course
+    }
+
+    fn connections(&self) -> usize {
+        self.ears.len()
+    }
+
+    fn set_up(socket: &mut Socket<'_, Self>, number: usize) {
+        let id = socket.id();
+        if let Some(speaker) = socket.state.speakers.get_mut(number) {
+            speaker.id = Some(id);
+        }
+        socket.on_data(move |socket, chunk| heard(socket, number, chunk));
+    }
+
+    fn all_open(on: &mut Loop<'_, Self>) {
+        call(on, CALL_AGAIN);
+    }
+
+    fn begin(on: &mut Loop<'_, Self>) {
+        let it = &mut *on.state;
+        it.open = it.course.open();
+        it.pace = it.course.pace();
+    }
+
+    /// Speaks as places allow, and with a rate the lines that are due. What a turn has made places for is spoken as one,
+    /// as in a room where many answer the same line.
+    fn work(on: &mut Loop<'_, Self>) -> Option<Duration> {
+        let it = &mut *on.state;
+        if !it.course.is_loading() || it.places == 0 {
+            return None;
+        }
+        let now = it.course.now();
+        while it.places > 0 {
+            let since = match &mut it.pace {
+                None => now,
+                Some(pace) => match pace.take(now) {
+                    Some(due) => due,
+                    None => return Some(pace.next()),
+                },
+            };
+            if !it.speak(on.net, since) {
+                break;
+            }
+        }
+        None
+    }
+
+    /// Nobody waits for it any more.
+    fn lost(on: &mut Loop<'_, Self>, number: usize) {
+        let it = &mut *on.state;
+        if let Some(speaker) = it.speakers.get_mut(number) {
+            speaker.id = None;
+        }
+        it.open = it.open.saturating_sub(1);
+        let ear = &it.ears[number];
+        for (who, speaker) in it.speakers.iter_mut().enumerate().filter(|(who, _)| *who != number) {
+            let unheard = ear.next[who].saturating_sub(speaker.first) as usize;
+            for spoken in speaker.lines.iter_mut().skip(unheard) {
+                it.places += spoken.heard_by_one();
+            }
+            speaker.forget_what_all_have_heard();
+        }
+        it.ears[number].place.change(Place::Gone, &mut it.outside);
+    }
+
+    fn under_way(&self) -> usize {
+        self.speakers.iter().flat_map(|speaker| &speaker.lines).map(|spoken| spoken.awaited).sum()
+    }
+
+    fn unsent(&mut self) -> u64 {
+        let now = self.course.now();
+        self.pace.as_ref().map_or(0, |pace| pace.behind(now))
+    }
+}
+
+impl Spoken {
+    /// How many places that makes: one, if it was the last.
+    #[inline]
+    fn heard_by_one(&mut self) -> usize {
+        if self.awaited == 0 {
+            return 0;
+        }
+        self.awaited -= 1;
+        usize::from(self.awaited == 0)
+    }
+}
+
+impl Speaker {
+    #[inline]
+    fn forget_what_all_have_heard(&mut self) {
+        while self.lines.front().is_some_and(|spoken| spoken.awaited == 0) {
+            self.lines.pop_front();
+            self.first += 1;
+        }
+    }
+}
+
+/// Calls into the room until all have heard it.
+fn call(on: &mut Loop<'_, Chat>, again: Duration) {
+    let it = &mut *on.state;
+    if it.course.stage != Stage::Connecting {
+        return;
+    }
+    let who = it.speakers.iter().enumerate().find_map(|(number, speaker)| Some((number, speaker.id?)));
+    if let Some((number, id)) = who {
+        // That others hear it says that the caller is there as well.
+        it.ears[number].place.change(Place::Room, &mut it.outside);
+        on.net.write(id, it.form.line(number, CALL));
+    }
+    if it.outside == 0 || who.is_none() {
+        return course::begin(on);
+    }
+    if again > IN_THE_ROOM_AFTER {
+        return nobody_hears(on);
+    }
+    on.after(again, move |on| call(on, again * 2));
+}
+
+fn nobody_hears(on: &mut Loop<'_, Chat>) {
+    let it = &mut *on.state;
+    let connection = it.ears.iter().position(|ear| ear.place == Place::Outside).unwrap_or_default();
+    let at = it.ears[connection].received;
+    it.course.wrong = it.outside;
+    it.course.where_wrong = Some(Wrong { connection, at, what: "it hears nobody: is this a chat?".to_owned() });
+    course::enter(on, Stage::Over);
+}
+
+/// Bytes came on a connection.
+fn heard(socket: &mut Socket<'_, Chat>, number: usize, chunk: &[u8]) {
+    let Chat { course, form, places, speakers, ears, outside, .. } = &mut *socket.state;
+    let Ear { lines, next, received, place } = &mut ears[number];
+    let now = course.now();
+    let before = *received;
+    *received += chunk.len() as u64;
+    course.received(chunk.len());
+    let mut wrong = None;
+    for line in lines.push(chunk) {
+        let what = match form.read(line.bytes()) {
+            Read::Foreign => continue,
+            Read::Own { speaker, .. } if speaker == number => continue, // a room that sends a line to its speaker too
+            Read::Own { line: CALL, .. } => {
+                place.change(Place::Room, outside);
+                continue;
+            }
+            Read::Own { speaker, line } => {
+                let it = speakers.get_mut(speaker);
+                let spoken = it
+                    .and_then(|it| Some((it.lines.get_mut(line.checked_sub(it.first)? as usize)?, &mut next[speaker])));
+                match spoken {
+                    Some((spoken, next)) if *next == line => {
+                        *next += 1;
+                        *places += spoken.heard_by_one();
+                        course.answered(spoken.since, now);
+                        speakers[speaker].forget_what_all_have_heard();
+                        continue;
+                    }
+                    _ => out_of_order(speaker, line, next.get(speaker)),
+                }
+            }
+            Read::Changed => changed(line.bytes()),
+        };
+        wrong = Some(Wrong { connection: number, at: before, what });
+        break;
+    }
+    let are_all_there = *outside == 0 && course.stage == Stage::Connecting;
+    if let Some(wrong) = wrong {
+        course::wrong(socket, wrong);
+    } else if are_all_there {
+        course::begin(&mut socket.event_loop());
+    }
+}
+
+/// As much of it as fits a message, and harmless on a terminal.
+fn changed(line: &[u8]) -> String {
+    const SHOWN: usize = 160;
+
+    let (shown, dots) = if line.len() > SHOWN { (&line[..SHOWN], " ...") } else { (line, "") };
+    format!("a line was changed: {}{dots}", sanitize(shown))
+}
+
+fn out_of_order(speaker: usize, line: u64, next: Option<&u64>) -> String {
+    let expected = next.map_or_else(|| "there is no such speaker".to_owned(), |next| format!("{next} was to come"));
+    format!("line {line} of speaker {speaker} came, but {expected}")
+}
+
+/// How a line looks: `#tg1a2b 003 0000000042 xxxxxxxx`.
+struct Form {
+    /// What all lines of this run begin with.
+    mark: Vec<u8>,
+    /// A whole line with its end; the numbers in it are written anew.
+    line: Vec<u8>,
+}
+
+/// What a line that came is.
+#[derive(Debug, PartialEq, Eq)]
+enum Read {
+    Own {
+        speaker: usize,
+        line: u64,
+    },
+    /// It has the mark of this run, and is not as it was.
+    Changed,
+    Foreign,
+}
+
+const SPEAKER_DIGITS: usize = 3;
+const LINE_DIGITS: usize = 10;
+
+impl Form {
+    fn new(run: u32, size: usize) -> Self {
+        let mark = format!("#tg{:04x} ", run & 0xFFFF).into_bytes();
+        let mut line = mark.clone();
+        line.extend([b' '; SPEAKER_DIGITS + 1 + LINE_DIGITS + 1]);
+        line.resize(size - 1, b'x');
+        line.push(b'\n');
+        Form { mark, line }
+    }
+
+    fn line(&mut self, speaker: usize, line: u64) -> &[u8] {
+        let digits = &mut self.line[self.mark.len()..];
+        write_digits(&mut digits[..SPEAKER_DIGITS], speaker as u64);
+        write_digits(&mut digits[SPEAKER_DIGITS + 1..][..LINE_DIGITS], line);
+        &self.line
+    }
+
+    /// Whatever is in front of it is the server's.
+    #[inline]
+    fn read(&self, line: &[u8]) -> Read {
+        let length = self.line.len() - 1;
+        let Some(own) = line.len().checked_sub(length).map(|begin| &line[begin..]) else { return self.changed(line) };
+        let Some(rest) = own.strip_prefix(&self.mark[..]) else { return self.changed(line) };
+        let filler = SPEAKER_DIGITS + 1 + LINE_DIGITS + 1;
+        let speaker = read_digits(&rest[..SPEAKER_DIGITS]);
+        let number = read_digits(&rest[SPEAKER_DIGITS + 1..][..LINE_DIGITS]);
+        match (speaker, number) {
+            (Some(speaker), Some(line)) if rest[filler..] == self.line[self.mark.len() + filler..length] => {
+                Read::Own { speaker: speaker as usize, line }
+            }
+            _ => Read::Changed,
+        }
+    }
+
+    #[cold]
+    fn changed(&self, line: &[u8]) -> Read {
+        let is_ours = line.windows(self.mark.len()).any(|part| part == self.mark);
+        if is_ours { Read::Changed } else { Read::Foreign }
+    }
+}
+
+/// The last digits, if there is no room for all.
+fn write_digits(place: &mut [u8], mut number: u64) {
+    for digit in place.iter_mut().rev() {
+        *digit = b'0' + (number % 10) as u8;
+        number /= 10;
+    }
+}
+
+fn read_digits(digits: &[u8]) -> Option<u64> {
+    digits
+        .iter()
+        .try_fold(0, |number: u64, digit| digit.is_ascii_digit().then(|| number * 10 + u64::from(digit - b'0')))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_known_again_behind_a_name() {
+        let mut form = Form::new(0x1a2b, 40);
+        let line = form.line(3, 42).to_vec();
+        assert_eq!(line, b"#tg1a2b 003 0000000042 xxxxxxxxxxxxxxxx\n");
+        let line = &line[..39];
+        let own = Read::Own { speaker: 3, line: 42 };
+        assert_eq!(form.read(line), own);
+        assert_eq!(form.read(&[b"guest17: ", line].concat()), own);
+    }
+
+    #[test]
+    fn what_is_changed_is_told_from_what_is_foreign() {
+        let mut form = Form::new(0x1a2b, 40);
+        let line = form.line(3, 42)[..39].to_vec();
+        assert_eq!(form.read(&line[..38]), Read::Changed);
+        assert_eq!(form.read(&[&line[..], b"!"].concat()), Read::Changed);
+        for at in [9, 14, 30] {
+            let mut other = line.clone();
+            other[at] = b'?';
+            assert_eq!(form.read(&other), Read::Changed, "at {at}");
+        }
+        for foreign in [&b""[..], b"* guest1 joined; 1 online", &Form::new(0x1a2c, 40).line(3, 42)[..39]] {
+            assert_eq!(form.read(foreign), Read::Foreign);
+        }
+    }
+}

@@ -1,0 +1,229 @@
+//! Messages that have answers: `echo` and `request`.
+//!
+//! Answers come in the order of the messages, so the times at which messages were sent wait in a queue. With a rate the
+//! messages are due by a schedule, and one that finds no place among those under way waits for it; without, an answer
+//! makes place for the next message.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use tidegate::{Loop, Net, Socket, SocketId};
+
+use super::course::{self, Course, Load, Wrong};
+use super::pace::Pace;
+use super::pattern::Pattern;
+use super::template::Matcher;
+use crate::cli::BenchOptions;
+
+/// Messages and answers on all connections.
+pub struct Exchange {
+    course: Course,
+    messages: Messages,
+    depth: usize,
+    pace: Option<Pace>,
+    /// With a rate: connections that have a place for a message, once for each place.
+    places: VecDeque<usize>,
+    talks: Vec<Talk>,
+}
+
+/// What is said.
+pub enum Messages {
+    /// A part of the pattern.
+    Echo { pattern: Pattern, size: usize },
+    /// The same each time. It is kept as often as may be under way, to be written as one.
+    Request { requests: Vec<u8>, size: usize, answers: Matcher },
+}
+
+/// One connection.
+struct Talk {
+    /// None before it connects, and when it is gone.
+    id: Option<SocketId>,
+    heard: Heard,
+    /// When those under way were sent, or were due.
+    since: VecDeque<Duration>,
+    sent: u64,
+    received: u64,
+}
+
+/// What is to be heard.
+enum Heard {
+    /// The pattern from here on.
+    Pattern(u64),
+    Answers(Matcher),
+}
+
+impl Messages {
+    pub fn request(request: &[u8], answers: Matcher, depth: usize) -> Self {
+        Messages::Request { requests: request.repeat(depth), size: request.len(), answers }
+    }
+
+    fn size(&self) -> usize {
+        match self {
+            Messages::Echo { size, .. } | Messages::Request { size, .. } => *size,
+        }
+    }
+}
+
+impl Exchange {
+    pub fn new(options: &BenchOptions, messages: Messages) -> Self {
+        let talk = |number| Talk {
+            id: None,
+            heard: match &messages {
+                Messages::Echo { .. } => Heard::Pattern(Pattern::begin_of(number)),
+                Messages::Request { answers, .. } => Heard::Answers(answers.clone()),
+            },
+            since: VecDeque::new(),
+            sent: 0,
+            received: 0,
+        };
+        let talks = (0..options.connections).map(talk).collect();
+        let depth = options.workload.pressure().map_or(1, |pressure| pressure.depth);
+        Exchange { course: Course::new(options), messages, depth, pace: None, places: VecDeque::new(), talks }
+    }
+
+    /// Sends so many messages on one connection, in as few writes as can be.
+    #[inline]
+    fn send(&mut self, net: &mut Net, number: usize, many: usize, since: Duration) {
+        let talk = &mut self.talks[number];
+        let Some(id) = talk.id else { return };
+        let bytes = many * self.messages.size();
+        talk.since.extend(std::iter::repeat_n(since, many));
+        self.course.sent(bytes);
+        match (&self.messages, &talk.heard) {
+            (Messages::Echo { pattern, .. }, Heard::Pattern(begin)) => {
+                let end = talk.sent + bytes as u64;
+                while talk.sent < end {
+                    let piece = pattern.at(begin + talk.sent, (end - talk.sent) as usize);
+                    talk.sent += piece.len() as u64;
+                    net.write(id, piece);
+                }
+            }
+            (Messages::Request { requests, .. }, _) => {
+                talk.sent += bytes as u64;
+                net.write(id, &requests[..bytes]);
+            }
+            (Messages::Echo { .. }, Heard::Answers(_)) => {}
+        }
+    }
+
+    /// Takes what came; how many answers end in it.
+    #[inline]
+    fn hear(&mut self, number: usize, chunk: &[u8]) -> Result<usize, Wrong> {
+        let talk = &mut self.talks[number];
+        let before = talk.received;
+        talk.received += chunk.len() as u64;
+        self.course.received(chunk.len());
+        let wrong = |at: usize, what: String| Err(Wrong { connection: number, at: before + at as u64, what });
+        let answers = match (&self.messages, &mut talk.heard) {
+            (Messages::Echo { pattern, size }, Heard::Pattern(begin)) => {
+                if let Some(at) = pattern.first_difference(*begin + before, chunk) {
+                    return wrong(at, format!("0x{:02x} is not the byte that was sent", chunk[at]));
+                }
+                if talk.received > talk.sent {
+                    return wrong(0, "more came back than was sent".to_owned());
+                }
+                (talk.received / *size as u64 - before / *size as u64) as usize
+            }
+            (_, Heard::Answers(matcher)) => match matcher.take(chunk) {
+                Ok(answers) => answers,
+                Err(at) => return wrong(at, format!("0x{:02x} is not what was expected", chunk[at])),
+            },
+            (Messages::Request { .. }, Heard::Pattern(_)) => 0,
+        };
+        if answers > talk.since.len() {
+            return wrong(0, "an answer to nothing".to_owned());
+        }
+        Ok(answers)
+    }
+}
+
+impl Load for Exchange {
+    fn course(&mut self) -> &mut Course {
+        &mut self.course
+    }
+
+    fn into_course(self) -> Course {
+        self.course
+    }
+
+    fn connections(&self) -> usize {
+        self.talks.len()
+    }
+
+    fn set_up(socket: &mut Socket<'_, Self>, number: usize) {
+        socket.state.talks[number].id = Some(socket.id());
+        socket.on_data(move |socket, chunk| answered(socket, number, chunk));
+    }
+
+    fn begin(on: &mut Loop<'_, Self>) {
+        let it = &mut *on.state;
+        it.pace = it.course.pace();
+        for number in 0..it.talks.len() {
+            if it.pace.is_none() {
+                let now = it.course.now();
+                it.send(on.net, number, it.depth, now);
+            }
+        }
+        if it.pace.is_some() {
+            // All first places before any second one.
+            it.places = (0..it.depth).flat_map(|_| 0..it.talks.len()).collect();
+        }
+    }
+
+    /// With a rate: sends what is due, as far as there are places.
+    fn work(on: &mut Loop<'_, Self>) -> Option<Duration> {
+        let it = &mut *on.state;
+        if it.pace.is_none() || !it.course.is_loading() {
+            return None;
+        }
+        let now = it.course.now();
+        while let Some(number) = it.places.front().copied() {
+            if it.talks[number].id.is_none() {
+                it.places.pop_front();
+                continue;
+            }
+            let pace = it.pace.as_mut()?;
+            let Some(due) = pace.take(now) else { return Some(pace.next()) };
+            it.places.pop_front();
+            it.send(on.net, number, 1, due);
+        }
+        None
+    }
+
+    fn lost(on: &mut Loop<'_, Self>, number: usize) {
+        let talk = &mut on.state.talks[number];
+        talk.id = None;
+        talk.since.clear();
+    }
+
+    fn under_way(&self) -> usize {
+        self.talks.iter().map(|talk| talk.since.len()).sum()
+    }
+
+    fn unsent(&mut self) -> u64 {
+        let now = self.course.now();
+        self.pace.as_ref().map_or(0, |pace| pace.behind(now))
+    }
+}
+
+/// Bytes came on a connection.
+#[inline]
+fn answered(socket: &mut Socket<'_, Exchange>, number: usize, chunk: &[u8]) {
+    let it = &mut *socket.state;
+    let answers = match it.hear(number, chunk) {
+        Ok(answers) => answers,
+        Err(wrong) => return course::wrong(socket, wrong),
+    };
+    if answers == 0 {
+        return;
+    }
+    let now = it.course.now();
+    for since in it.talks[number].since.drain(..answers) {
+        it.course.answered(since, now);
+    }
+    if it.pace.is_some() {
+        it.places.extend(std::iter::repeat_n(number, answers));
+    } else if it.course.is_loading() {
+        it.send(socket.net, number, answers, now);
+    }
+}

@@ -1,0 +1,94 @@
+//! `tidegate bench`: loads a server and measures it, on the same loop that the servers are built on.
+//!
+//! | file | what is in it |
+//! | --- | --- |
+//! | `course.rs` | the course of a measurement, whatever is loaded: read it first |
+//! | `exchange.rs` | `echo` and `request`: messages that have answers |
+//! | `stream.rs` | `sink`, `source` and `idle`: bytes in one direction, or none |
+//! | `churn.rs` | connections that come and go |
+//! | `chat.rs` | lines that go to everybody else |
+//! | `pattern.rs`, `template.rs` | bytes that are known again: made here, or typed |
+//! | `pace.rs` | the schedule of an open loop |
+//! | `measuring.rs` | counts, latencies and this process's CPU time |
+//! | `progress.rs`, `report.rs`, `plot.rs` | what is told of it: on the way, at the end, as a picture |
+
+mod chat;
+mod churn;
+mod course;
+mod exchange;
+mod measuring;
+mod pace;
+mod pattern;
+mod plot;
+mod progress;
+mod report;
+mod stream;
+pub mod template;
+
+use std::io::Write;
+use std::process::ExitCode;
+use std::rc::Rc;
+
+use self::course::{Course, Load};
+use self::exchange::Messages;
+use self::report::Report;
+use crate::cli::{BenchOptions, Workload};
+use crate::daemon::CannotStart;
+
+/// Measures, and tells of it.
+pub fn run(options: &BenchOptions, most_connections: usize) -> Result<ExitCode, CannotStart> {
+    reject_too_many(options, most_connections)?;
+    let course = match &options.workload {
+        Workload::Echo { size, .. } => {
+            let messages = Messages::Echo { pattern: pattern::Pattern::new(), size: *size };
+            measure(exchange::Exchange::new(options, messages))
+        }
+        Workload::Request { send, expect, pressure } => {
+            let answers = template::Matcher::new(Rc::new(expect.clone()));
+            measure(exchange::Exchange::new(options, Messages::request(send, answers, pressure.depth)))
+        }
+        Workload::Sink { size } => measure(stream::Sink::new(options, *size)),
+        Workload::Source => measure(stream::Source::new(options)),
+        Workload::Idle => measure(stream::Idle::new(options)),
+        Workload::Churn { size } => measure(churn::Churn::new(options, *size)),
+        Workload::Chat { senders, size, pressure } => measure(chat::Chat::new(options, *senders, *size, *pressure)),
+    }?;
+    if course.connecting.opened == 0
+        && let Some(error) = &course.connecting.why
+    {
+        return Err(CannotStart(format!("cannot load {}: {error}", options.to)));
+    }
+    let report = Report::new(options, &course);
+    tell(options, &course, &report)?;
+    Ok(if report.problems().is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn measure(load: impl Load) -> Result<Course, CannotStart> {
+    Ok(course::run(load)?.into_course())
+}
+
+fn tell(options: &BenchOptions, course: &Course, report: &Report<'_>) -> Result<(), CannotStart> {
+    let text = if options.json { format!("{:#}\n", report.json()) } else { report.text() };
+    let told = std::io::stdout().write_all(text.as_bytes());
+    told.map_err(|error| CannotStart(format!("cannot write the report: {error}")))?;
+    if let Some(path) = &options.plot {
+        let drawn = plot::draw(options, course).map_err(|error| error.to_string());
+        let written = drawn.and_then(|svg| std::fs::write(path, svg).map_err(|error| error.to_string()));
+        written.map_err(|error| CannotStart(format!("cannot write {}: {error}", path.display())))?;
+    }
+    Ok(())
+}
+
+fn reject_too_many(options: &BenchOptions, most: usize) -> Result<(), CannotStart> {
+    let wanted = match &options.workload {
+        Workload::Chat { senders, .. } => options.connections.saturating_add(*senders),
+        _ => options.connections,
+    };
+    if wanted <= most {
+        return Ok(());
+    }
+    Err(CannotStart(format!(
+        "{wanted} connections are more than the descriptor limit has room for ({most}): take fewer, or raise it with \
+         'ulimit -Hn' or LimitNOFILE"
+    )))
+}

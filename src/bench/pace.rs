@@ -1,0 +1,136 @@
+//! The schedule of an open loop: messages are due at even times, whatever the server does.
+//!
+//! The loop's own timers have milliseconds, which is long beside a latency: an [`Alarm`] is finer.
+
+use std::time::Duration;
+
+#[cfg(target_os = "linux")]
+use tidegate::FileOptions;
+use tidegate::{Error, EventLoop};
+
+/// Messages due, one behind the other.
+#[derive(Debug)]
+pub struct Pace {
+    began: Duration,
+    /// Messages per second.
+    rate: u32,
+    /// How many were taken.
+    taken: u64,
+}
+
+impl Pace {
+    /// The first message is due at once.
+    pub fn begin(now: Duration, rate: u32) -> Self {
+        Pace { began: now, rate, taken: 0 }
+    }
+
+    /// When the next message is due.
+    pub fn next(&self) -> Duration {
+        let nanoseconds = u128::from(self.taken) * 1_000_000_000 / u128::from(self.rate.max(1));
+        self.began + Duration::from_nanos(u64::try_from(nanoseconds).unwrap_or(u64::MAX))
+    }
+
+    /// Takes the next message if it is due; gives the time when it was.
+    pub fn take(&mut self, now: Duration) -> Option<Duration> {
+        let due = self.next();
+        (due <= now).then(|| {
+            self.taken += 1;
+            due
+        })
+    }
+
+    /// How many messages were due before a time and are not taken.
+    pub fn behind(&self, now: Duration) -> u64 {
+        let due = now.saturating_sub(self.began).as_nanos() * u128::from(self.rate) / 1_000_000_000;
+        u64::try_from(due).unwrap_or(u64::MAX).saturating_sub(self.taken)
+    }
+}
+
+/// Ends a turn's wait to the microsecond, where the system can.
+#[derive(Debug)]
+pub struct Alarm {
+    #[cfg(target_os = "linux")]
+    timer: std::os::fd::OwnedFd,
+    /// What it is set to, so that it is not set again in each turn.
+    #[cfg(target_os = "linux")]
+    set_to: Option<Duration>,
+}
+
+#[cfg(target_os = "linux")]
+impl Alarm {
+    /// A timer of Linux's is a descriptor as any other: the loop watches it as it would a pipe.
+    ///
+    /// # Errors
+    /// Out of descriptors or memory.
+    pub fn new<S>(event_loop: &mut EventLoop<S>) -> Result<Self, Error> {
+        use rustix::time::{TimerfdClockId, TimerfdFlags, timerfd_create};
+
+        let flags = TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC;
+        let timer = timerfd_create(TimerfdClockId::Monotonic, flags).map_err(std::io::Error::from)?;
+        let watched = timer.try_clone()?;
+        event_loop.adopt(watched, FileOptions::read(), |timer| {
+            timer.set_ref(false);
+            timer.on_data(|_, _| {}); // that the turn ends is all that it is for
+        })?;
+        Ok(Alarm { timer, set_to: None })
+    }
+
+    /// One turn, which waits for no longer than until a time.
+    ///
+    /// # Errors
+    /// The system's, of waiting for events.
+    pub fn turn<S>(&mut self, event_loop: &mut EventLoop<S>, now: Duration, until: Duration) -> Result<(), Error> {
+        use rustix::time::{Itimerspec, TimerfdTimerFlags, Timespec, timerfd_settime};
+
+        if until <= now {
+            return event_loop.turn(Some(Duration::ZERO));
+        }
+        if self.set_to != Some(until) {
+            let it_value = Timespec::try_from(until - now)
+                .map_err(|_| std::io::ErrorKind::InvalidInput)
+                .map_err(std::io::Error::from)?;
+            let value = Itimerspec { it_interval: Timespec::default(), it_value };
+            timerfd_settime(&self.timer, TimerfdTimerFlags::empty(), &value).map_err(std::io::Error::from)?;
+            self.set_to = Some(until);
+        }
+        event_loop.turn(None)
+    }
+}
+
+/// Elsewhere a wait is as long as the loop's own timers make it: a message may be sent a millisecond late, which counts
+/// as latency.
+#[cfg(not(target_os = "linux"))]
+impl Alarm {
+    pub fn new<S>(_: &mut EventLoop<S>) -> Result<Self, Error> {
+        Ok(Alarm {})
+    }
+
+    pub fn turn<S>(&mut self, event_loop: &mut EventLoop<S>, now: Duration, until: Duration) -> Result<(), Error> {
+        event_loop.turn(Some(until.saturating_sub(now)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_are_due_at_even_times() {
+        let ms = Duration::from_millis;
+        let mut pace = Pace::begin(ms(100), 500);
+        assert_eq!(pace.take(ms(99)), None);
+        assert_eq!(pace.take(ms(103)), Some(ms(100)));
+        assert_eq!(pace.take(ms(103)), Some(ms(102)));
+        assert_eq!((pace.take(ms(103)), pace.next()), (None, ms(104)));
+        assert_eq!(pace.behind(ms(104)), 0);
+        assert_eq!(pace.behind(ms(1100)), 498);
+    }
+
+    #[test]
+    fn a_rate_is_kept_without_drift() {
+        let mut pace = Pace::begin(Duration::ZERO, 3);
+        let hour = Duration::from_secs(3600);
+        let taken = std::iter::from_fn(|| pace.take(hour)).filter(|due| *due < hour).count();
+        assert_eq!(taken, 3 * 3600);
+    }
+}
