@@ -3,6 +3,8 @@
 //!
 //! The servers run on threads of their own; a round is one message on each connection, there and back.
 
+#![allow(clippy::expect_used, reason = "a benchmark that cannot go on says so")]
+
 use std::collections::HashMap;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};

@@ -4,6 +4,8 @@
 //! On a kernel that leads nowhere (`nowhere/`): there are no sockets, so this shows what a larger machine would hold. A
 //! benchmark has no opinion: it prints a table, which `docs/benchmarks.md` shows.
 
+#![allow(clippy::expect_used, reason = "a benchmark that cannot go on says so")]
+
 mod nowhere;
 
 use std::time::{Duration, Instant};
