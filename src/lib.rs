@@ -19,6 +19,8 @@
 //! # Ok::<(), tidegate::Error>(())
 //! ```
 //!
+//! New here? [`guide`] is a tutorial.
+//!
 //! # Three ways in
 //!
 //! - [`EventLoop`] with closures: [`EventLoop::listen`], [`Socket::on_data`], [`Socket::write`]. Most users need no more.
@@ -52,6 +54,7 @@ mod endpoint;
 mod error;
 mod event_loop;
 mod few;
+pub mod guide;
 mod handlers;
 mod id;
 pub mod kernel;

@@ -27,6 +27,7 @@ const FLOORS: &[(&str, u32)] = &[
     ("event_loop", 4),
     ("socket", 4),
     ("handlers", 4),
+    ("guide", 4),
     ("server", 4),
     ("properties", 2),
     ("main", 5),

@@ -1,0 +1,224 @@
+//! A tutorial: from ten lines to a server that can be trusted. There is no code in this module.
+//!
+//! 1. [A server](#1-a-server)
+//! 2. [State](#2-state)
+//! 3. [Somebody who does not read](#3-somebody-who-does-not-read)
+//! 4. [Lines](#4-lines)
+//! 5. [Ends](#5-ends)
+//! 6. [Time](#6-time)
+//! 7. [A client](#7-a-client)
+//! 8. [Tests without a network](#8-tests-without-a-network)
+//!
+//! # 1. A server
+//!
+//! ```no_run
+//! use tidegate::EventLoop;
+//!
+//! let mut event_loop = EventLoop::new()?;
+//! event_loop.listen("127.0.0.1:7000", |socket| {
+//!     socket.write("hello\n");
+//!     socket.on_data(|socket, chunk| {
+//!         socket.write(chunk);
+//!     });
+//! })?;
+//! event_loop.run()?;
+//! # Ok::<(), tidegate::Error>(())
+//! ```
+//!
+//! `listen` is given what is to be done with each connection. It runs once for each of them, and hangs handlers on it: the
+//! names are Node's, `on_data`, `on_end`, `on_close`. Handlers run on this one thread, one at a time; whatever a call causes
+//! comes as an event of its own later, never inside the call.
+//!
+//! A [`Socket`] is a view that is lent for a moment. What may be kept is its [`SocketId`]: `socket.id()`. An id is never
+//! wrong, it can only be late, and then calls with it do nothing.
+//!
+//! # 2. State
+//!
+//! In Node a handler captures variables. Here the loop owns one value of yours, and lends it to every handler as
+//! `socket.state`:
+//!
+//! ```
+//! use std::collections::HashSet;
+//! use tidegate::{EventLoop, SocketId};
+//!
+//! #[derive(Default)]
+//! struct Room {
+//!     members: HashSet<SocketId>,
+//! }
+//!
+//! let mut room = EventLoop::with_state(Room::default())?;
+//! room.listen("127.0.0.1:0", |socket| {
+//!     let id = socket.id();
+//!     socket.state.members.insert(id);
+//!     socket.on_data(move |socket, chunk| {
+//!         // `state` and `net` are fields side by side: one is read while the other writes.
+//!         let others = socket.state.members.iter().copied().filter(|other| *other != id);
+//!         socket.net.broadcast(others, chunk);
+//!     });
+//!     socket.on_close(move |socket, _| {
+//!         socket.state.members.remove(&id);
+//!     });
+//! })?;
+//! # Ok::<(), tidegate::Error>(())
+//! ```
+//!
+//! A broadcast is copied once, and what is said to one receiver within a turn goes out as one write.
+//!
+//! # 3. Somebody who does not read
+//!
+//! `write` is `true` while less than the high-water mark waits (64 KiB). After a `false`, stop; `on_drain` says when to go on.
+//! Who ignores that makes the queue grow. Three ways to deal with it, from the least work:
+//!
+//! ```
+//! use tidegate::{EventLoop, OutputLimits, ServerOptions};
+//!
+//! let mut event_loop = EventLoop::new()?;
+//! // The slowest rules: a pipe reads no faster than the other side takes it.
+//! event_loop.listen("127.0.0.1:0", |socket| {
+//!     let itself = socket.id();
+//!     if let Err(error) = socket.pipe(itself) {
+//!         eprintln!("{error}");
+//!     }
+//! })?;
+//! // Or it is cut off: with more than a megabyte unsent the connection is over.
+//! let limited = OutputLimits { hard: Some(1 << 20), ..OutputLimits::default() };
+//! let options = ServerOptions { output_limits: limited, ..ServerOptions::default() };
+//! event_loop.listen_with(options, "127.0.0.1:0", |socket| {
+//!     socket.on_data(|socket, chunk| {
+//!         socket.write(chunk);
+//!     });
+//! })?;
+//! // Or by hand, as in Node.
+//! event_loop.listen("127.0.0.1:0", |socket| {
+//!     socket.on_data(|socket, chunk| {
+//!         if !socket.write(chunk) {
+//!             socket.pause();
+//!         }
+//!     });
+//!     socket.on_drain(|socket| socket.resume());
+//! })?;
+//! # Ok::<(), tidegate::Error>(())
+//! ```
+//!
+//! # 4. Lines
+//!
+//! TCP is a stream: a chunk is not a message. [`Lines`](crate::Lines) cuts it, and bounds what it keeps:
+//!
+//! ```
+//! use tidegate::{EventLoop, Lines};
+//!
+//! let mut event_loop = EventLoop::new()?;
+//! event_loop.listen("127.0.0.1:0", |socket| {
+//!     let mut lines = Lines::at_most(1000);
+//!     socket.on_data(move |socket, chunk| {
+//!         for line in lines.push(chunk) {
+//!             if line.is_too_long() {
+//!                 return socket.destroy();
+//!             }
+//!             socket.write(format!("{} bytes\n", line.bytes().len()));
+//!         }
+//!     });
+//! })?;
+//! # Ok::<(), tidegate::Error>(())
+//! ```
+//!
+//! For text that is not cut, [`Socket::on_text`] is right also where a character is split between two chunks.
+//!
+//! # 5. Ends
+//!
+//! Each direction of a connection ends by itself. `on_end` says that the other side has said all; unless half-open is
+//! allowed, this side ends too, after what was written. `on_close` comes once, last, and says why:
+//!
+//! ```
+//! # use tidegate::{CloseReason, EventLoop};
+//! # let mut event_loop = EventLoop::new()?;
+//! event_loop.listen("127.0.0.1:0", |socket| {
+//!     socket.on_error(|_, error| eprintln!("{error}"));
+//!     socket.on_close(|_, closed| match closed.reason {
+//!         CloseReason::PeerEnded | CloseReason::EndedHere => println!("in order"),
+//!         CloseReason::PeerReset => println!("cut off, with {} bytes unsent", closed.unsent),
+//!         other => println!("{other:?}"),
+//!     });
+//! })?;
+//! # Ok::<(), tidegate::Error>(())
+//! ```
+//!
+//! `end` is polite, `destroy` is at once, `destroy_soon` is at once after what was written, `reset` is a reset. An error that
+//! nobody listens to is counted and logged; it ends its own connection and nothing else.
+//!
+//! # 6. Time
+//!
+//! ```
+//! use std::time::Duration;
+//! # use tidegate::EventLoop;
+//! # let mut event_loop = EventLoop::with_state(0)?;
+//! event_loop.listen("127.0.0.1:0", |socket| {
+//!     // Nothing moved for a minute.
+//!     socket.set_timeout(Some(Duration::from_secs(60)));
+//!     socket.on_timeout(|socket| socket.end_with("you are idle\n"));
+//!     // Taken back when the socket closes.
+//!     socket.after(Duration::from_secs(3600), |socket| socket.end_with("enough\n"));
+//! })?;
+//! let ticks = event_loop.every(Duration::from_millis(1), |event_loop| {
+//!     *event_loop.state += 1;
+//!     if *event_loop.state == 3 {
+//!         event_loop.stop();
+//!     }
+//! });
+//! event_loop.run()?;
+//! assert_eq!(event_loop.state, 3);
+//! # let _ = ticks;
+//! # Ok::<(), tidegate::Error>(())
+//! ```
+//!
+//! Long work holds everybody up: do a piece, and put the rest off with [`Loop::next_turn`](crate::Loop::next_turn).
+//!
+//! # 7. A client
+//!
+//! ```
+//! use tidegate::EventLoop;
+//!
+//! let mut event_loop = EventLoop::with_state(String::new())?;
+//! let server = event_loop.listen("127.0.0.1:0", |socket| {
+//!     socket.end_with("good day");
+//!     socket.event_loop().net.close_servers();
+//! })?;
+//! let address = event_loop.net.server_address(server).expect("it listens");
+//! event_loop.connect(address, |client| {
+//!     client.on_text(|client, text| client.state.push_str(text));
+//!     // Reconnecting is connecting again in `on_close`: the id and the handlers stay.
+//!     client.on_error(|_, error| eprintln!("{error}"));
+//! })?;
+//! event_loop.run()?; // until nothing is left that is referenced and active
+//! assert_eq!(event_loop.state, "good day");
+//! # Ok::<(), tidegate::Error>(())
+//! ```
+//!
+//! Names are not resolved: an address, or `localhost`, or `unix:/path`.
+//!
+//! # 8. Tests without a network
+//!
+//! The same loop runs on a simulated kernel, with a clock of its own and any weather: see [`sim`](crate::sim). An idle hour
+//! costs nothing, and a failing seed fails again.
+//!
+//! ```
+//! # #[cfg(unix)] {
+//! use std::time::Duration;
+//! use tidegate::EventLoop;
+//! use tidegate::sim::Sim;
+//!
+//! let sim = Sim::new(7);
+//! let mut event_loop = EventLoop::on(sim.kernel(), 0);
+//! event_loop.after(Duration::from_secs(3600), |event_loop| *event_loop.state += 1);
+//! event_loop.run()?;
+//! assert_eq!(event_loop.state, 1);
+//! # }
+//! # Ok::<(), tidegate::Error>(())
+//! ```
+//!
+//! From here: [`docs/programs.md`](https://docs.rs/crate/tidegate/latest/source/docs/programs.md) has seventeen small programs,
+//! and [`docs/node.md`](https://docs.rs/crate/tidegate/latest/source/docs/node.md) each name of Node's.
+//!
+//! [`Socket`]: crate::Socket
+//! [`Socket::on_text`]: crate::Socket::on_text
+//! [`SocketId`]: crate::SocketId
