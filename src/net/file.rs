@@ -15,7 +15,7 @@ use std::io::{ErrorKind, IoSlice};
 use std::os::fd::OwnedFd;
 use std::path::Path;
 
-use super::link::Link;
+use super::link::{Link, Remote};
 use super::options::{DEFAULT_HIGH_WATER_MARK, check_mark};
 use super::output::{Emptied, SLICES_AT_ONCE, verdict};
 use super::{Net, READ_BUFFER};
@@ -156,7 +156,8 @@ impl Net {
             written: 0,
             standard: false,
         };
-        let link = Link { handle: Some(handle), file: Some(Box::new(file)), ..Link::new(connection) };
+        let link =
+            Link { handle: Some(handle), remote: Remote::File, file: Some(Box::new(file)), ..Link::new(connection) };
         let id = self.sockets.insert_with(|_| link);
         let watch = self.kernel.watch_file(handle, id.into()).inspect_err(|_| {
             self.kernel.close(handle);

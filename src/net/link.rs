@@ -105,6 +105,8 @@ pub(super) enum Remote {
     V6(Box<SocketAddrV6>),
     /// It has no address.
     Unix,
+    /// There is no other end.
+    File,
 }
 
 impl From<Address> for Remote {
@@ -126,7 +128,7 @@ impl Remote {
         match self {
             Remote::V4(address) => Some((*address).into()),
             Remote::V6(address) => Some((**address).into()),
-            Remote::Unknown | Remote::Unix => None,
+            Remote::Unknown | Remote::Unix | Remote::File => None,
         }
     }
 }
@@ -305,8 +307,7 @@ impl Link {
     /// is behind descriptors that the peer passes.
     #[inline]
     pub fn looks_for_nothing(&self) -> bool {
-        self.file.is_some()
-            || self.remote.is_unix()
+        matches!(self.remote, Remote::Unix | Remote::File)
             || self.rare.as_ref().is_some_and(|rare| !rare.catching_up.is_empty() || rare.unshut.is_some())
     }
 

@@ -61,7 +61,8 @@ impl Net {
 
     #[inline(always)]
     pub(super) fn write_as(&mut self, id: SocketId, bytes: &[u8], callback: Option<CallbackId>, write: Write) -> bool {
-        let attempt = if callback.is_none() { self.write_at_once(id, bytes) } else { AtOnce::NotNow };
+        let is_usual = callback.is_none() && !bytes.is_empty();
+        let attempt = if is_usual { self.write_at_once(id, bytes) } else { AtOnce::NotNow };
         match attempt {
             AtOnce::Whole => true,
             AtOnce::InPart(wrote) => self.wrote_in_part(id, bytes, wrote, write.judged),
@@ -470,10 +471,8 @@ impl Writer<'_> {
         if !link.connection.writes_at_once() || link.file.is_some() {
             return AtOnce::NotNow;
         }
-        let wrote = match link.handle {
-            Some(handle) if !bytes.is_empty() => self.kernel.write(handle, bytes),
-            _ => Ok(0),
-        };
+        let Some(handle) = link.handle else { return AtOnce::NotNow };
+        let wrote = self.kernel.write(handle, bytes);
         if !matches!(wrote, Ok(sent) if sent == bytes.len()) {
             return AtOnce::InPart(wrote);
         }
