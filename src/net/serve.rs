@@ -15,11 +15,11 @@ use crate::error::{Error, Syscall};
 use crate::id::SocketId;
 use crate::kernel::{Readiness, Token, Whose};
 
-/// Bytes read from one connection in one turn, by reads that come back full: one that sends as fast as it can holds the
-/// others up for no longer than these take, some 0.2 ms. With less, a sender on the same machine fills its own buffer
-/// meanwhile, and the kernel then sends on the reader's time: a quarter of this costs three times the processor
-/// (`docs/benchmarks.md`).
-const BYTES_IN_A_TURN: usize = 1024 * 1024;
+/// Bytes read from one connection in one turn, by reads that come back full: libuv's 32 reads of 64 KiB. One that sends as
+/// fast as it can holds the others up for no longer than these take, 0.2 to 0.6 ms. With less, a sender on the same machine
+/// fills its own buffer meanwhile, and the kernel then sends on the reader's time: an eighth of this costs three times
+/// the processor (`docs/benchmarks.md`).
+const BYTES_IN_A_TURN: usize = 2 * 1024 * 1024;
 
 /// The socket whose turn it is.
 #[derive(Clone, Copy, Debug)]
