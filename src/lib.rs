@@ -32,7 +32,7 @@
 //! Folders are floors, and imports point down only.
 //!
 //! ```text
-//!  binary   main.rs  cli.rs  daemon/  bench/                       the public API only
+//!  binary   main.rs  cli/  daemon/  bench/                         the public API only
 //!  loop     event_loop.rs  socket.rs  handlers.rs  server.rs       closures; generic in S, the application's state
 //!  engine   net/                                                   events out, commands in; calls nobody
 //!  kernel   kernel/                                                the only door to the operating system

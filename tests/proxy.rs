@@ -69,6 +69,18 @@ fn pair(proxy: &Daemon, target: &Target) -> (Client, TcpStream) {
     (client, server)
 }
 
+/// A target that does not answer, for as long as what is returned is kept: a listener with a backlog of 0 takes one
+/// connection, and SYNs of others are dropped.
+#[cfg(target_os = "linux")]
+fn silent_target() -> (SocketAddr, (socket2::Socket, Vec<TcpStream>)) {
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+    socket.listen(0).unwrap();
+    let address = socket.local_addr().unwrap().as_socket().unwrap();
+    let taken = (0..3).map_while(|_| TcpStream::connect_timeout(&address, Duration::from_millis(300)).ok()).collect();
+    (address, (socket, taken))
+}
+
 #[test]
 fn what_one_side_says_the_other_hears() {
     let target = Target::new();
@@ -155,6 +167,60 @@ fn a_target_that_does_not_read_holds_up_its_client_and_nobody_else() {
     reads_end(&mut stuck);
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn a_client_that_does_not_read_holds_up_its_target_and_nobody_else() {
+    let source = Daemon::role("source", &[]);
+    let proxy = proxy_to(&source.address().to_string(), &[]);
+    let before = proxy.peak_memory();
+    let mut stuck: Vec<TcpStream> = (0..8).map(|_| proxy.join().into_stream()).collect();
+    let mut found = vec![0; 1 << 20];
+    let pattern = |from: usize, length: usize| (from..from + length).map(|at| (at % 251) as u8).collect::<Vec<_>>();
+    // Somebody else gets far more than all buffers on the way hold.
+    let mut other = proxy.join().into_stream();
+    other.set_read_timeout(Some(PATIENCE)).unwrap();
+    for piece in 0..64 {
+        other.read_exact(&mut found).unwrap();
+        assert!(found == pattern(piece << 20, 1 << 20), "megabyte {piece}");
+    }
+    let growth = proxy.peak_memory() - before;
+    assert!(growth < 6 << 20, "{growth} bytes of memory");
+    // Nothing is lost.
+    let late = &mut stuck[0];
+    late.set_read_timeout(Some(PATIENCE)).unwrap();
+    for piece in 0..16 {
+        late.read_exact(&mut found).unwrap();
+        assert!(found == pattern(piece << 20, 1 << 20), "megabyte {piece} of one that read late");
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn what_a_client_says_before_its_target_answers_is_bounded() {
+    let (address, _silent) = silent_target();
+    let proxy = proxy_to(&address.to_string(), &["--connect-timeout", "1h"]);
+    let before = proxy.peak_memory();
+    let mut client = proxy.join();
+    let sent = client.sends_until_paused(&[7; 100_000], 96 << 20);
+    let growth = proxy.peak_memory() - before;
+    assert!(growth < 4 << 20, "{growth} bytes of memory for {sent} bytes sent");
+}
+
+#[test]
+fn a_target_that_cannot_be_is_misuse() {
+    for (arguments, says) in [
+        (&["proxy"][..], "--to <ADDR>"),
+        (&["proxy", "--to", "nonsense"], "'nonsense'"),
+        (&["proxy", "--to", "127.0.0.1"], "127.0.0.1:8080"),
+        (&["proxy", "--to", ":80"], "127.0.0.1:80"),
+        (&["proxy", "--to", "unix:"], "unix:/PATH"),
+    ] {
+        let mut proxy = Daemon::launch(arguments);
+        proxy.exits_with(2);
+        assert!(proxy.log().contains(says), "{arguments:?}: {}", proxy.log());
+    }
+}
+
 #[test]
 fn a_side_that_breaks_breaks_the_other() {
     let target = Target::new();
@@ -189,18 +255,45 @@ fn a_target_that_is_not_there_ends_its_client_and_is_told() {
 #[cfg(target_os = "linux")]
 #[test]
 fn a_target_that_does_not_answer_is_given_up() {
-    // A listener with a backlog of 0 takes one connection; SYNs of others are dropped, without an answer.
-    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
-    socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
-    socket.listen(0).unwrap();
-    let address = socket.local_addr().unwrap().as_socket().unwrap();
-    let _taken: Vec<TcpStream> =
-        (0..3).map_while(|_| TcpStream::connect_timeout(&address, Duration::from_millis(300)).ok()).collect();
+    let (address, _silent) = silent_target();
     let proxy = proxy_to(&address.to_string(), &["--connect-timeout", "200ms"]);
     let started = Instant::now();
     proxy.join().is_dismissed();
     assert!(started.elapsed() >= Duration::from_millis(190));
     proxy.logs("that it gave up", |line| line.contains(&format!("{address} does not answer")));
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_client_that_breaks_while_its_target_is_connected_to_is_not_waited_for() {
+    let (address, _silent) = silent_target();
+    // So long that only what is looked for here can end a pair.
+    let proxy = proxy_to(&address.to_string(), &["--connect-timeout", "1h", "-v"]);
+    let before = proxy.descriptors();
+    for _ in 0..20 {
+        proxy.join().resets();
+    }
+    proxy.logs("the last of them", |line| line.contains("closed: PeerReset"));
+    let deadline = Instant::now() + PATIENCE;
+    while proxy.log().matches(" connected").count() < 20 || proxy.descriptors() > before {
+        assert!(Instant::now() < deadline, "{} descriptors, {before} before", proxy.descriptors());
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn a_target_that_breaks_later_is_no_louder_than_a_client_and_named() {
+    let target = Target::new();
+    let proxy = target.proxy(&["-v"]);
+    let (client, server) = pair(&proxy, &target);
+    let mut client = client.into_stream();
+    client.set_read_timeout(Some(PATIENCE)).unwrap();
+    resets(server);
+    reads_reset(&mut client);
+    let address = target.0.local_addr().unwrap().to_string();
+    let line = proxy.logs("who broke", |line| line.contains("ECONNRESET") && line.contains(&address));
+    assert!(line.contains("DEBUG"), "{line}");
+    assert!(!proxy.log().contains("WARN"), "{}", proxy.log());
 }
 
 #[test]
@@ -224,20 +317,33 @@ fn a_target_may_be_a_path() {
 #[test]
 fn a_pair_is_idle_when_neither_side_says_anything() {
     let target = Target::new();
-    let proxy = target.proxy(&["--idle-timeout", "400ms"]);
+    let proxy = target.proxy(&["--idle-timeout", "1s"]);
     let mut client = proxy.join();
     let mut server = target.accept();
     let started = Instant::now();
     // One side alone keeps both.
-    for _ in 0..6 {
+    for _ in 0..12 {
         thread::sleep(Duration::from_millis(100));
         server.write_all(b"tick\n").unwrap();
         client.hears("tick");
     }
-    assert!(started.elapsed() >= Duration::from_millis(600));
+    assert!(started.elapsed() >= Duration::from_millis(1200));
     reads_end(&mut server);
     client.is_dismissed();
-    assert!(started.elapsed() >= Duration::from_millis(990));
+    assert!(started.elapsed() >= Duration::from_millis(2190));
+
+    // The other side alone does too.
+    let mut client = proxy.join();
+    let mut server = target.accept();
+    let started = Instant::now();
+    for _ in 0..12 {
+        thread::sleep(Duration::from_millis(100));
+        client.sends(b"tock");
+        reads(&mut server, b"tock");
+    }
+    assert!(started.elapsed() >= Duration::from_millis(1200));
+    reads_end(&mut server);
+    client.is_dismissed();
 }
 
 #[test]

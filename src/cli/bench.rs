@@ -1,4 +1,4 @@
-//! The command line of `tidegate bench`: made as that of the daemons is (`cli.rs`), and apart from it because it shares
+//! The command line of `tidegate bench`: made as that of the daemons is (`mod.rs`), and apart from it because it shares
 //! the forms of values with them and nothing else.
 
 use std::path::PathBuf;
@@ -7,7 +7,9 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 use tidegate::Endpoint;
 
-use super::{DEFAULT_LISTEN, duration, endpoint, size, whole};
+use super::duration::duration;
+use super::listen::{DEFAULT_LISTEN, endpoint};
+use super::number::{connections, size, whole};
 use crate::bench::template::{Expected, Text};
 
 /// What to load, with what, for how long, and how to tell of it.
@@ -206,7 +208,7 @@ pub(super) struct TypedEcho {
     place: TypedPlace,
 
     /// Connections, from 1 to what the descriptor limit allows
-    #[arg(short, long, value_name = "N", default_value_t = 64, value_parser = super::connections)]
+    #[arg(short, long, value_name = "N", default_value_t = 64, value_parser = connections)]
     connections: usize,
 
     /// Bytes of a message
@@ -240,7 +242,7 @@ pub(super) struct TypedRequest {
     expect: Expected,
 
     /// Connections, from 1 to what the descriptor limit allows
-    #[arg(short, long, value_name = "N", default_value_t = 64, value_parser = super::connections)]
+    #[arg(short, long, value_name = "N", default_value_t = 64, value_parser = connections)]
     connections: usize,
 
     #[command(flatten)]
@@ -259,7 +261,7 @@ pub(super) struct TypedSink {
     place: TypedPlace,
 
     /// Connections, from 1 to what the descriptor limit allows
-    #[arg(short, long, value_name = "N", default_value_t = 4, value_parser = super::connections)]
+    #[arg(short, long, value_name = "N", default_value_t = 4, value_parser = connections)]
     connections: usize,
 
     /// Bytes of one write
@@ -279,7 +281,7 @@ pub(super) struct TypedSource {
     place: TypedPlace,
 
     /// Connections, from 1 to what the descriptor limit allows
-    #[arg(short, long, value_name = "N", default_value_t = 4, value_parser = super::connections)]
+    #[arg(short, long, value_name = "N", default_value_t = 4, value_parser = connections)]
     connections: usize,
 
     #[command(flatten)]
@@ -295,7 +297,7 @@ pub(super) struct TypedChurn {
     place: TypedPlace,
 
     /// Connections at a time, from 1 to what the descriptor limit allows
-    #[arg(short, long, value_name = "N", default_value_t = 64, value_parser = super::connections)]
+    #[arg(short, long, value_name = "N", default_value_t = 64, value_parser = connections)]
     connections: usize,
 
     /// Bytes of the message
@@ -315,7 +317,7 @@ pub(super) struct TypedChat {
     place: TypedPlace,
 
     /// Connections that only listen, from 1 to what descriptors allow
-    #[arg(short, long, value_name = "N", default_value_t = 100, value_parser = super::connections)]
+    #[arg(short, long, value_name = "N", default_value_t = 100, value_parser = connections)]
     connections: usize,
 
     /// Connections that speak, and listen too, from 1 to 100
@@ -351,7 +353,7 @@ pub(super) struct TypedIdle {
     place: TypedPlace,
 
     /// Connections, from 1 to what the descriptor limit allows
-    #[arg(short, long, value_name = "N", default_value_t = 1000, value_parser = super::connections)]
+    #[arg(short, long, value_name = "N", default_value_t = 1000, value_parser = connections)]
     connections: usize,
 
     #[command(flatten)]

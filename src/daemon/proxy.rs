@@ -69,6 +69,8 @@ fn connect(client: &mut Socket<'_, Proxy>) -> Result<(), Error> {
         });
         target.on_connect(move |target| {
             target.event_loop().cancel(gives_up);
+            // From here on it can be reached, and what it does is no louder than what a client does.
+            target.on_error(|target, error| log::debug!("{}: {error}", target.state.to));
         });
         target.on_error(|target, error| {
             let proxy = &mut *target.state;
@@ -109,7 +111,8 @@ fn watch(socket: &mut Socket<'_, Proxy>, other: SocketId) {
 fn part(socket: &mut Socket<'_, Proxy>, other: SocketId, closed: Closed) {
     match closed.reason {
         CloseReason::PeerEnded | CloseReason::EndedHere => {}
-        CloseReason::PeerReset => socket.net.reset(other),
+        // A reset waits for the connection, and before there is one nobody is there to be told.
+        CloseReason::PeerReset if !socket.net.is_connecting(other) => socket.net.reset(other),
         reason => socket.net.destroy_because(other, reason),
     }
 }

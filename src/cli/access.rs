@@ -1,0 +1,64 @@
+//! Who may connect to a Unix socket's path: what stands behind `--mode` and `--owner`.
+
+use super::number::whole;
+
+pub(super) fn mode(text: &str) -> Result<u32, String> {
+    match u32::from_str_radix(text, 8) {
+        Ok(mode) if mode <= 0o777 && text.bytes().all(|byte| byte.is_ascii_digit()) => Ok(mode),
+        _ => Err("write it in octal, from 0 to 777, such as 660".to_owned()),
+    }
+}
+
+/// Who a file is to belong to.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Owner {
+    pub user: Option<u32>,
+    pub group: Option<u32>,
+}
+
+pub(super) fn owner(text: &str) -> Result<Owner, String> {
+    let (user, group) = text.split_once(':').unwrap_or((text, ""));
+    let number = |text: &str| match text {
+        "" => Ok(None),
+        // The last number means "nobody in particular" to chown(2).
+        _ => whole(text, 0..=u32::MAX - 1).map(Some),
+    };
+    match (number(user)?, number(group)?) {
+        (None, None) => {
+            Err("write a user's number, a user's and a group's such as 0:27, or :27 for a group".to_owned())
+        }
+        (user, group) => Ok(Owner { user, group }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tidegate::SocketAccess;
+
+    use super::super::Listen;
+    use super::super::tests::{common, wrong};
+
+    #[test]
+    fn a_unix_socket_has_a_path_or_a_name_and_a_path_has_a_mode_and_an_owner() {
+        let path = "unix:/run/x.sock";
+        for text in [path, "unix:@x"] {
+            assert_eq!(common(&["--listen", text]).listen, [Listen::At(text.parse().unwrap())]);
+        }
+        assert!(wrong(&["--listen", path, "--listen", path]).contains("is given twice"));
+        assert!(wrong(&["--listen", "unix:"]).contains("is empty"));
+        assert!(wrong(&["--listen", &format!("unix:/{}", "x".repeat(200))]).contains("has at most"));
+
+        let access = |flags: &[&str]| common(&[&["--listen", path], flags].concat()).access;
+        let expected = SocketAccess { mode: Some(0o660), owner: None, group: Some(27) };
+        assert_eq!(access(&["--mode", "660", "--owner", ":27"]), expected);
+        assert_eq!(access(&["--owner", "1:2"]), SocketAccess { mode: None, owner: Some(1), group: Some(2) });
+        assert_eq!(access(&[]), SocketAccess::default());
+        for text in ["888", "1777", "rw", "", "+7"] {
+            assert!(wrong(&["--listen", path, "--mode", text]).contains("such as 660"), "{text}");
+        }
+        assert!(wrong(&["--listen", path, "--owner", ":"]).contains("a user's number"));
+        assert!(wrong(&["--listen", path, "--owner", "root"]).contains("not a whole number"));
+        assert!(wrong(&["--mode", "660"]).contains("nothing else has a file"));
+        assert!(wrong(&["--listen", "unix:@x", "--mode", "660"]).contains("nothing else has a file"));
+    }
+}

@@ -1,0 +1,89 @@
+//! Spans of time, as they are typed: `1h30m`.
+
+use std::time::Duration;
+
+use super::number::{OrNone, count, or_none};
+
+pub(super) fn connect_timeout(text: &str) -> Result<Duration, String> {
+    match duration(text)? {
+        Duration::ZERO => Err("0 leaves no time to connect".to_owned()),
+        timeout => Ok(timeout),
+    }
+}
+
+pub(super) fn idle_timeout(text: &str) -> Result<OrNone<Duration>, String> {
+    match or_none(text, duration)? {
+        OrNone(Some(Duration::ZERO)) => Err("0 leaves no time to say anything: for no timeout, use none".to_owned()),
+        timeout => Ok(timeout),
+    }
+}
+
+pub(super) fn grace(text: &str) -> Result<Duration, String> {
+    match duration(text)? {
+        Duration::ZERO => Err("a limit without grace is what --output-hard is: lower that".to_owned()),
+        grace => Ok(grace),
+    }
+}
+
+/// Numbers with units, from large to small: `1h30m`. No more than a year, as an end further off is as good as none, and
+/// can be added to any clock.
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
+    const UNITS: [(&str, u64); 5] = [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1)];
+    const LONGEST: u64 = 365 * 86_400_000;
+    const FORM: &str = "write a number with a unit, such as 500ms, 30s, 5m, 1h30m or 2d";
+    const TOO_LONG: &str = "the longest duration is 365d";
+
+    if text == "0" {
+        return Ok(Duration::ZERO);
+    }
+    let mut smaller_units = UNITS.iter(); // each is taken at most once, and none after a smaller one
+    let mut milliseconds: u64 = 0;
+    let mut rest = text;
+    loop {
+        let (number, unit);
+        (number, rest) = rest.split_at(count(rest, |byte| byte.is_ascii_digit()));
+        (unit, rest) = rest.split_at(count(rest, |byte| byte.is_ascii_alphabetic()));
+        let (_, factor) = smaller_units.find(|(name, _)| *name == unit).ok_or(FORM)?;
+        if number.is_empty() {
+            return Err(FORM.to_owned());
+        }
+        let part = number.parse::<u64>().ok().and_then(|number| number.checked_mul(*factor));
+        milliseconds =
+            part.and_then(|part| milliseconds.checked_add(part)).filter(|sum| *sum <= LONGEST).ok_or(TOO_LONG)?;
+        if rest.is_empty() {
+            return Ok(Duration::from_millis(milliseconds));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{common, wrong};
+    use super::*;
+
+    #[test]
+    fn durations_have_units() {
+        let milliseconds = |text| duration(text).map(|duration| duration.as_millis());
+        for (text, expected) in [("0", 0), ("0s", 0), ("500ms", 500), ("30s", 30_000), ("5m", 300_000)] {
+            assert_eq!(milliseconds(text), Ok(expected), "{text}");
+        }
+        for (text, expected) in [("1h30m", 5_400_000), ("1d1ms", 86_400_001), ("365d", 31_536_000_000)] {
+            assert_eq!(milliseconds(text), Ok(expected), "{text}");
+        }
+        for text in ["", "30", "s", "1.5s", "-1s", "1s1m", "1s1s", "1 s", "1h30", "1S", "30sé", "é", "none"] {
+            assert!(milliseconds(text).is_err_and(|error| error.contains("with a unit")), "{text}");
+        }
+        for text in ["366d", "365d1ms", "99999999999999999999s", "18446744073709551615d"] {
+            assert_eq!(milliseconds(text), Err("the longest duration is 365d".to_owned()), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_timeout_of_0_is_wrong_where_it_would_act_at_once() {
+        assert_eq!(common(&["--idle-timeout", "5m"]).idle_timeout, Some(Duration::from_secs(300)));
+        assert_eq!(common(&["--idle-timeout", "none"]).idle_timeout, None);
+        assert!(wrong(&["--idle-timeout", "0"]).ends_with("for no timeout, use none"));
+        assert!(wrong(&["--output-grace", "0s"]).contains("--output-hard"));
+        assert_eq!(common(&["--drain-timeout", "0"]).drain_timeout, Duration::ZERO);
+    }
+}

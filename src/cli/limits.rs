@@ -1,0 +1,80 @@
+//! How much may wait to be sent to one peer: what stands behind `--output-hard`, `--output-soft` and `--output-grace`.
+
+use std::time::Duration;
+
+use clap::Args;
+use tidegate::{OutputLimits, OutputPolicy, SoftLimit};
+
+use super::duration::grace;
+use super::number::{OrNone, size_or_none};
+
+#[derive(Debug, Args)]
+pub(super) struct TypedLimits {
+    /// Most bytes that may wait to be sent to one peer
+    ///
+    /// A peer for which more waits is disconnected at once.
+    #[arg(long, value_name = "SIZE|none", default_value = "1MiB", value_parser = size_or_none, verbatim_doc_comment)]
+    output_hard: OrNone<usize>,
+
+    /// Most bytes that may wait for longer than --output-grace
+    ///
+    /// A peer for which more waits that long is disconnected. It must not be
+    /// above --output-hard; the default gives way to a lower one.
+    ///
+    /// [default: 256KiB]
+    #[arg(long, value_name = "SIZE|none", value_parser = size_or_none, verbatim_doc_comment)]
+    output_soft: Option<OrNone<usize>>,
+
+    /// Longest time above --output-soft
+    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = grace)]
+    output_grace: Duration,
+}
+
+/// The soft limit where none is typed.
+const OUTPUT_SOFT: usize = 256 * 1024;
+
+impl TypedLimits {
+    pub(super) fn meaning(&self) -> Result<OutputLimits, String> {
+        let hard = self.output_hard.0;
+        let soft = match (self.output_soft, hard) {
+            (Some(OrNone(Some(soft))), Some(hard)) if soft > hard => {
+                return Err(format!(
+                    "--output-soft of {soft} bytes is above --output-hard of {hard} bytes and would never act: \
+                     lower it, or raise --output-hard (or set it to none)"
+                ));
+            }
+            (Some(OrNone(soft)), _) => soft,
+            (None, hard) => Some(hard.map_or(OUTPUT_SOFT, |hard| hard.min(OUTPUT_SOFT))),
+        };
+        let soft = soft.map(|bytes| SoftLimit { bytes, grace: self.output_grace });
+        Ok(OutputLimits { hard, soft, policy: OutputPolicy::Disconnect })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{chat, wrong};
+    use super::*;
+
+    #[test]
+    fn the_soft_limit_is_not_above_the_hard_one() {
+        let limits = |flags: &[&str]| {
+            let OutputLimits { hard, soft, .. } = chat(flags).limits;
+            (hard, soft.map(|soft| soft.bytes))
+        };
+        assert_eq!(limits(&["--output-hard", "none", "--output-soft", "none"]), (None, None));
+        assert_eq!(limits(&["--output-hard", "none"]), (None, Some(OUTPUT_SOFT)));
+        assert_eq!(limits(&["--output-hard", "none", "--output-soft", "8M"]), (None, Some(8 << 20)));
+        assert_eq!(limits(&["--output-hard", "64K"]), (Some(65536), Some(65536)), "the default gives way");
+        assert_eq!(limits(&["--output-hard", "64K", "--output-soft", "64K"]), (Some(65536), Some(65536)));
+        assert_eq!(
+            chat(&["--output-soft", "4K", "--output-grace", "1s500ms"]).limits.soft,
+            Some(SoftLimit { bytes: 4096, grace: Duration::from_millis(1500) })
+        );
+        assert_eq!(
+            wrong(&["--output-soft", "2M"]),
+            "error: --output-soft of 2097152 bytes is above --output-hard of 1048576 bytes and would never act: \
+             lower it, or raise --output-hard (or set it to none)"
+        );
+    }
+}

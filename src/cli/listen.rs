@@ -1,0 +1,132 @@
+//! Where to listen, and where to connect to: what stands behind `--listen` and `--to`.
+
+use std::collections::HashSet;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use tidegate::{Address, Endpoint};
+
+/// Where to listen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Listen {
+    At(Endpoint),
+    /// On the sockets that systemd has passed.
+    Systemd,
+}
+
+/// Where a role listens that is told nothing.
+pub const DEFAULT_LISTEN: Endpoint = Endpoint::Ip(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080));
+
+pub(super) fn listen(text: &str) -> Result<Listen, String> {
+    match text {
+        "systemd" => Ok(Listen::Systemd),
+        _ => endpoint(text).map(Listen::At),
+    }
+}
+
+/// The library's endpoint but for a port alone, which a daemon must not take for an invitation to open itself to all.
+pub(super) fn endpoint(text: &str) -> Result<Endpoint, String> {
+    if let Ok(ip) = text.parse::<IpAddr>() {
+        return Err(format!("it has no port: write {}", SocketAddr::new(ip, 8080)));
+    }
+    match text.parse::<Endpoint>() {
+        Ok(Endpoint::Port(port)) if !text.starts_with(':') => Ok(Endpoint::from((Ipv4Addr::LOCALHOST, port))),
+        Err(_) if text == "localhost" => Err("it has no port: write localhost:8080".to_owned()),
+        parsed => parsed.map_err(|error| error.to_string()),
+    }
+}
+
+/// Where a proxy connects to. Not to every address, and not to whatever port the system chooses.
+pub(super) fn target(text: &str) -> Result<Endpoint, String> {
+    match endpoint(text)? {
+        Endpoint::Port(port) => Err(format!("it has no address: write 127.0.0.1:{port}")),
+        endpoint @ (Endpoint::Ip(_) | Endpoint::Localhost(_)) if endpoint.port() == 0 => {
+            Err("nobody listens on port 0".to_owned())
+        }
+        endpoint => Ok(endpoint),
+    }
+}
+
+pub(super) fn reject_doubles(places: &[Listen]) -> Result<(), String> {
+    let mut taken = HashSet::new();
+    let mut systemd = false;
+    for place in places {
+        let doubled = match place {
+            Listen::Systemd => std::mem::replace(&mut systemd, true).then(|| "systemd".to_owned()),
+            // A plain loop and no `any`: all of them are taken.
+            Listen::At(endpoint) => {
+                let fresh = addresses_of(*endpoint).into_iter().filter(|address| !taken.insert(*address)).count() == 0;
+                (!fresh).then(|| endpoint.to_string())
+            }
+        };
+        if let Some(doubled) = doubled {
+            return Err(format!("--listen {doubled} is given twice: leave one out, or take another port"));
+        }
+    }
+    Ok(())
+}
+
+/// What a server binds: two ways to write one address are one address. Port 0 is another port each time, and none here.
+fn addresses_of(endpoint: Endpoint) -> Vec<Address> {
+    let ip = |ip: IpAddr, port| Address::Ip(SocketAddr::new(ip, port));
+    match endpoint {
+        Endpoint::Unix(address) => vec![address.into()],
+        _ if endpoint.port() == 0 => vec![],
+        Endpoint::Ip(address) => vec![address.into()],
+        Endpoint::Port(port) => vec![ip(Ipv6Addr::UNSPECIFIED.into(), port)],
+        Endpoint::Localhost(port) => {
+            vec![ip(Ipv4Addr::LOCALHOST.into(), port), ip(Ipv6Addr::LOCALHOST.into(), port)]
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::parse_from;
+    use super::super::tests::{common, wrong};
+    use super::*;
+
+    #[test]
+    fn an_address_is_taken_in_each_of_its_forms() {
+        let listen = |text| common(&["--listen", text]).listen[0];
+        let ip = |text: &str| Listen::At(Endpoint::Ip(text.parse().unwrap()));
+        assert_eq!(listen("7000"), ip("127.0.0.1:7000"));
+        assert_eq!(listen("0"), ip("127.0.0.1:0"));
+        assert_eq!(listen(":7000"), Listen::At(Endpoint::Port(7000)));
+        assert_eq!(listen("localhost:7000"), Listen::At(Endpoint::Localhost(7000)));
+        assert_eq!(listen("systemd"), Listen::Systemd);
+        assert_eq!(listen("10.0.0.1:7000"), ip("10.0.0.1:7000"));
+        assert_eq!(listen("[::1]:7000"), ip("[::1]:7000"));
+        assert_eq!(common(&["--listen", "70", "--listen", "71"]).listen, [ip("127.0.0.1:70"), ip("127.0.0.1:71")]);
+    }
+
+    #[test]
+    fn a_wrong_address_says_what_would_do() {
+        let says = |text, way_out| {
+            let wrong = wrong(&["--listen", text]);
+            assert!(wrong.ends_with(way_out), "{wrong}");
+        };
+        says("127.0.0.1", "it has no port: write 127.0.0.1:8080");
+        says("::1", "it has no port: write [::1]:8080");
+        says("localhost", "it has no port: write localhost:8080");
+        says("70000", "a port is a number from 0 to 65535");
+        says("example.org:80", "only addresses and 'localhost' are taken, names are not resolved");
+    }
+
+    #[test]
+    fn an_address_given_twice_is_wrong_but_port_0_is_another_each_time() {
+        let twice = |first, second| parse_from(["tidegate", "chat", "--listen", first, "--listen", second]);
+        assert!(twice("8080", "127.0.0.1:8080").is_err());
+        assert!(twice("localhost:8080", "8080").is_err());
+        assert!(twice("[::1]:8080", "localhost:8080").is_err());
+        assert!(twice("systemd", "systemd").is_err());
+        assert!(twice("systemd", "8080").is_ok());
+        assert!(twice("localhost:0", "localhost:0").is_ok());
+        assert!(twice(":8080", "[::]:8080").is_err());
+        assert!(twice("8080", "[::1]:8080").is_ok());
+        assert!(twice("0", "0").is_ok());
+        assert_eq!(
+            wrong(&["--listen", "80", "--listen", "80"]),
+            "error: --listen 127.0.0.1:80 is given twice: leave one out, or take another port"
+        );
+    }
+}
