@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use tidegate::sim::{Call, Fault, Short, Sim, Turning, Weather};
-use tidegate::{Closed, EventLoop, KeepAlive, ServerOptions, SocketOptions};
+use tidegate::{Access, Closed, EventLoop, FileOptions, KeepAlive, ServerOptions, SocketOptions};
 
 const SERVER: &str = "10.0.0.1:7";
 
@@ -250,18 +250,89 @@ fn two_that_talk_without_end_do_not_stop_the_clock() {
     assert!(sim.now() >= Duration::from_millis(50));
 }
 
+// ---- Unix sockets ---------------------------------------------------------------------------------------------------------
+
+/// How a connect fails, if it does.
+fn failure(event_loop: &mut EventLoop<Heard>, to: &str) -> Option<String> {
+    event_loop.state = Heard::default();
+    event_loop.connect(to, watch).unwrap();
+    for _ in 0..10 {
+        event_loop.turn(Some(Duration::ZERO)).unwrap();
+    }
+    event_loop.state.events.first().cloned()
+}
+
 /// As on Linux: a path is a file, and a name is not.
 #[test]
-fn a_path_that_nobody_listens_on_is_no_file() {
-    for (to, code) in [("unix:/run/nobody", "ENOENT"), ("unix:@nobody", "ECONNREFUSED"), ("10.0.0.9:1", "ECONNREFUSED")]
-    {
+fn a_path_that_nobody_listens_on_is_no_file_or_a_stale_one() {
+    let sim = Sim::new(1);
+    sim.put_stale_socket("/run/stale");
+    sim.put_file("/run/text", "not a socket");
+    let mut event_loop = EventLoop::on(sim.kernel(), Heard::default());
+    for (to, code) in [
+        ("unix:/run/nobody", "ENOENT"),
+        ("unix:/run/stale", "ECONNREFUSED"),
+        ("unix:/run/text", "ECONNREFUSED"),
+        ("unix:@nobody", "ECONNREFUSED"),
+        ("10.0.0.9:1", "ECONNREFUSED"),
+    ] {
+        assert_eq!(failure(&mut event_loop, to).as_deref(), Some(code), "{to}");
+    }
+}
+
+#[test]
+fn a_stale_path_is_taken_over_and_removed_at_the_close() {
+    const STALE: &str = "unix:/run/stale";
+    let sim = Sim::new(1);
+    sim.put_stale_socket("/run/stale");
+    let mut event_loop = EventLoop::on(sim.kernel(), Heard::default());
+    for _ in 0..2 {
+        let server = event_loop.listen(STALE, |_| {}).unwrap();
+        assert_eq!(failure(&mut event_loop, STALE), None);
+        assert_eq!(event_loop.listen(STALE, |_| {}).unwrap_err().code().name(), "EADDRINUSE", "twice");
+        event_loop.net.close_server(server);
+        assert_eq!(failure(&mut event_loop, STALE).as_deref(), Some("ENOENT"));
+    }
+    // A loop that ends takes its files with it.
+    event_loop.listen(STALE, |_| {}).unwrap();
+    drop(event_loop);
+    let mut event_loop = EventLoop::on(sim.kernel(), Heard::default());
+    assert_eq!(failure(&mut event_loop, STALE).as_deref(), Some("ENOENT"));
+}
+
+#[test]
+fn a_path_is_a_file_among_the_others() {
+    let sim = Sim::new(1);
+    sim.put_file("/run/text", "not a socket");
+    sim.put_stale_socket("/run/text");
+    let mut event_loop = EventLoop::on(sim.kernel(), ());
+    assert_eq!(event_loop.listen("unix:/run/text", |_| {}).unwrap_err().code().name(), "EADDRINUSE");
+    assert_eq!(sim.file("/run/text").unwrap(), b"not a socket");
+    event_loop.listen("unix:/run/socket", |_| {}).unwrap();
+    for (options, code) in [
+        (FileOptions::read(), "ENXIO"),
+        (FileOptions::append(), "ENXIO"),
+        (FileOptions { access: Access::CreateNew, ..FileOptions::write() }, "EEXIST"),
+    ] {
+        let opened = event_loop.open("/run/socket", options, |_| {});
+        assert_eq!(opened.unwrap_err().code().name(), code, "open(2)");
+    }
+}
+
+/// TCP tries again; this does not.
+#[test]
+fn a_full_backlog_of_a_unix_socket_is_told_at_once() {
+    for on in ["unix:/run/full", "unix:@full"] {
         let sim = Sim::new(1);
-        let mut event_loop = EventLoop::on(sim.kernel(), String::new());
-        let connects = event_loop.connect(to, |socket| {
-            socket.on_error(|socket, error| *socket.state = error.code().name().to_owned());
-        });
-        connects.unwrap();
-        event_loop.run().unwrap();
-        assert_eq!(event_loop.state, code, "{to}");
+        let mut server = EventLoop::on(sim.kernel(), Heard::default());
+        // Its loop does not turn: nobody is accepted.
+        server.listen_with(ServerOptions { backlog: 1, ..ServerOptions::default() }, on, watch).unwrap();
+        let mut clients = EventLoop::on(sim.kernel(), Heard::default());
+        let failures: Vec<_> = (0..3).map(|_| failure(&mut clients, on)).collect();
+        assert_eq!(failures, [None, None, Some("EAGAIN".to_owned())]);
+        server.turn(Some(Duration::ZERO)).unwrap();
+        server.turn(Some(Duration::ZERO)).unwrap();
+        assert_eq!(server.net.sockets(), 2);
+        assert_eq!(failure(&mut clients, on), None);
     }
 }

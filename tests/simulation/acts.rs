@@ -3,9 +3,11 @@
 use std::time::Duration;
 
 use tidegate::sim::{Disk, Sim, Weather};
-use tidegate::{Access, FileOptions, OutputLimits, OutputPolicy, ServerOptions, SocketId, SocketOptions, SoftLimit};
+use tidegate::{
+    Access, Endpoint, FileOptions, OutputLimits, OutputPolicy, ServerOptions, SocketId, SocketOptions, SoftLimit,
+};
 
-use crate::party::{LONGEST_WRITE, On, owe, paid, watch, write};
+use crate::party::{LONGEST_WRITE, On, greet, owe, paid, watch, write};
 
 /// At most so many sockets are open on a side that connects.
 const MOST_OPEN: u64 = 16;
@@ -78,7 +80,12 @@ fn connect(on: &mut On<'_>) {
         ..SocketOptions::default()
     };
     let to = on.state.one_of(&on.state.neighbours);
-    let made = on.connect_with(options, to, watch);
+    let made = on.connect_with(options, to, |socket| {
+        watch(socket);
+        if matches!(to, Endpoint::Unix(_)) && !socket.state.mixed {
+            greet(socket);
+        }
+    });
     assert!(made.is_ok(), "the address and the options are good: {made:?}");
 }
 
@@ -140,9 +147,22 @@ fn partition(on: &mut On<'_>) {
     on.after(Duration::from_millis(on.state.random(60)), move |_| sim.partition(ip, false));
 }
 
+/// Closes a server, if it has one at this place. Its path may stay behind, as of one that was killed.
 fn close_server(on: &mut On<'_>) {
-    if let (_, Some(server)) = on.state.one_of(&on.state.places) {
+    if let (place, Some(server)) = on.state.one_of(&on.state.places) {
         on.net.close_server(server);
+        if on.state.random(2) == 0 {
+            leave_path(&on.state.sim, place);
+        }
+    }
+}
+
+/// A file that is the path of nobody's socket.
+pub fn leave_path(sim: &Sim, place: Endpoint) {
+    if let Endpoint::Unix(address) = place
+        && let Some(path) = address.as_path()
+    {
+        sim.put_stale_socket(path);
     }
 }
 

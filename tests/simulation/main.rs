@@ -19,7 +19,7 @@ mod acts;
 mod party;
 
 use std::collections::HashMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -27,8 +27,8 @@ use std::time::{Duration, Instant};
 use tidegate::sim::{Disk, Sim, Turning, Weather};
 use tidegate::{Endpoint, EventLoop};
 
-use acts::{SIGNAL, act, disk, listen_at, weather};
-use party::{Ledger, Party, settle_accounts};
+use acts::{SIGNAL, act, disk, leave_path, listen_at, weather};
+use party::{Connection, Ledger, Party, settle_accounts};
 
 const SEEDS: u64 = 2000;
 const TURNS: u64 = 5000;
@@ -98,12 +98,15 @@ fn gather(sim: &Sim, ledger: &Ledger) -> Vec<EventLoop<Party>> {
 /// An address, and sometimes a Unix socket beside it, with a path or with a name.
 fn places_of(sim: &Sim, ip: IpAddr) -> Vec<Endpoint> {
     let mut places = vec![Endpoint::from((ip, 7))];
-    let unix = match sim.random(3) {
-        0 => Some(format!("unix:/run/{ip}")),
-        1 => Some(format!("unix:@{ip}")),
+    let unix = match sim.random(4) {
+        0 | 1 => Some(format!("unix:/run/{ip}")),
+        2 => Some(format!("unix:@{ip}")),
         _ => None,
     };
     places.extend(unix.map(|unix| unix.parse::<Endpoint>().expect("a path or a name")));
+    if sim.random(2) == 0 {
+        places.iter().for_each(|place| leave_path(sim, *place));
+    }
     places
 }
 
@@ -184,7 +187,7 @@ fn run_until(sim: &Sim, parties: &mut [EventLoop<Party>], end: Duration, enough:
 }
 
 /// What each side of each open connection has written and heard.
-type Streams = HashMap<(SocketAddr, SocketAddr), Vec<(u64, u64)>>;
+type Streams = HashMap<Connection, Vec<(u64, u64)>>;
 
 fn streams(parties: &[EventLoop<Party>]) -> Streams {
     let mut streams = Streams::new();

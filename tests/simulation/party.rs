@@ -37,8 +37,17 @@ pub struct Party {
     ledger: Ledger,
 }
 
-/// What both sides of each connection say of it at its end, by the addresses of the side that made it.
-pub type Ledger = Rc<RefCell<HashMap<(SocketAddr, SocketAddr), Vec<Account>>>>;
+/// What both sides of each connection say of it at its end.
+pub type Ledger = Rc<RefCell<HashMap<Connection, Vec<Account>>>>;
+
+/// By what both sides know their connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Connection {
+    /// The addresses of the side that made it.
+    Between(SocketAddr, SocketAddr),
+    /// Over a Unix socket, which has no addresses: the number that the side that made it has sent before all else.
+    Greeted(u64),
+}
 
 /// One side's account of a connection that came to its end.
 #[derive(Debug)]
@@ -52,9 +61,9 @@ pub struct Account {
 /// What one socket has seen.
 #[derive(Default)]
 pub struct Seen {
-    pub accepted: bool,
-    pub local: Option<SocketAddr>,
-    pub remote: Option<SocketAddr>,
+    pub connection: Option<Connection>,
+    /// As much as has come of the number by which this connection will be known.
+    greeting: Option<Vec<u8>>,
     pub received: u64,
     pub written: u64,
     pub ended: bool,
@@ -74,11 +83,21 @@ pub struct Seen {
 }
 
 impl Seen {
-    /// The connection, by the addresses of the side that made it, what was written here and what was heard.
-    pub fn stream(&self) -> Option<((SocketAddr, SocketAddr), u64, u64)> {
-        let (local, remote) = (self.local?, self.remote?);
-        let connection = if self.accepted { (remote, local) } else { (local, remote) };
-        Some((connection, self.written, self.received))
+    /// The connection, what was written here and what was heard.
+    pub fn stream(&self) -> Option<(Connection, u64, u64)> {
+        Some((self.connection?, self.written, self.received))
+    }
+
+    /// What is left of a chunk behind the greeting.
+    fn without_greeting<'c>(&mut self, chunk: &'c [u8]) -> &'c [u8] {
+        let Some(greeting) = &mut self.greeting else { return chunk };
+        let (more, rest) = chunk.split_at(chunk.len().min(size_of::<u64>() - greeting.len()));
+        greeting.extend(more);
+        if let Ok(number) = greeting.as_slice().try_into() {
+            self.connection = Some(Connection::Greeted(u64::from_le_bytes(number)));
+            self.greeting = None;
+        }
+        rest
     }
 }
 
@@ -220,13 +239,17 @@ pub fn bytes_at(place: u64, length: usize) -> &'static [u8] {
 pub fn watch(socket: &mut View<'_>) {
     let id = socket.id();
     socket.state.open.push(id);
-    let accepted = socket.server().is_some();
-    let (local, remote) = (socket.local_address(), socket.remote_address());
-    socket.state.seen.insert(id, Seen { accepted, local, remote, ..Seen::default() });
+    let mut seen = Seen::default();
+    if socket.server().is_some() {
+        let addresses = socket.remote_address().zip(socket.local_address());
+        seen.connection = addresses.map(|(remote, local)| Connection::Between(remote, local));
+        seen.greeting = (addresses.is_none() && !socket.state.mixed).then(Vec::new);
+    }
+    socket.state.seen.insert(id, seen);
     socket.on_connect(move |socket| {
-        let (local, remote) = (socket.local_address(), socket.remote_address());
+        let addresses = socket.local_address().zip(socket.remote_address());
         let seen = socket.state.told(id, "connect");
-        (seen.local, seen.remote) = (local, remote);
+        seen.connection = addresses.map_or(seen.connection, |(local, remote)| Some(Connection::Between(local, remote)));
         act(&mut socket.event_loop());
     });
     socket.on_data(heard);
@@ -275,6 +298,7 @@ fn heard(socket: &mut View<'_>, chunk: &[u8]) {
     // A pipe may have paused it for this very chunk.
     let paused = socket.is_paused() && socket.net.piped_to(id).is_empty();
     let seen = socket.state.told(id, "data");
+    let chunk = seen.without_greeting(chunk);
     let from = seen.received;
     seen.received += chunk.len() as u64;
     if seen.ended {
@@ -318,17 +342,35 @@ fn left(socket: &mut View<'_>, closed: Closed) {
 /// Writes the next bytes of a socket's stream, and waits for the outcome.
 pub fn write(on: &mut On<'_>, id: SocketId, length: usize) {
     let writable = on.net.is_writable(id);
+    let Some(seen) = on.state.seen.get_mut(&id) else { return };
+    let from = seen.written;
+    seen.written += if writable { length as u64 } else { 0 };
+    write_bytes(on, id, bytes_at(from, length));
+}
+
+/// Says by what number a connection is to be known: it has no addresses.
+pub fn greet(socket: &mut View<'_>) {
+    let id = socket.id();
+    let number = socket.state.random(u64::MAX);
+    if let Some(seen) = socket.state.seen.get_mut(&id) {
+        seen.connection = Some(Connection::Greeted(number));
+    }
+    write_bytes(&mut socket.event_loop(), id, &number.to_le_bytes());
+}
+
+fn write_bytes(on: &mut On<'_>, id: SocketId, bytes: &[u8]) {
+    let length = bytes.len();
+    let writable = on.net.is_writable(id);
     let Some(mut socket) = on.socket(id) else { return };
     let Some(seen) = socket.state.seen.get_mut(&id) else { return };
-    let (from, number) = (seen.written, seen.next_write);
-    seen.written += if writable { length as u64 } else { 0 };
+    let number = seen.next_write;
     seen.next_write += 1;
     seen.pending.push_back((number, length));
     seen.pending_bytes += length;
     let before = socket.bytes_written();
     let idle = socket.buffer_size() == 0;
     socket.state.sim.note(format!("{id:?} writes {length}"));
-    socket.write_then(bytes_at(from, length), move |socket, outcome| socket.state.completed(id, number, &outcome));
+    socket.write_then(bytes, move |socket, outcome| socket.state.completed(id, number, &outcome));
     // Of a file it counts what the disk has.
     let may_drop = socket.state.drops.contains(&id) || socket.net.is_file(id);
     let written = socket.bytes_written() == before + length as u64;

@@ -20,9 +20,10 @@
 //! ```
 //!
 //! There is one disk, and all machines see it. A path is a name and no more: there are no directories. The standard
-//! streams are the files `/dev/stdin`, `/dev/stdout` and `/dev/stderr`. All files are regular: always ready.
+//! streams are the files `/dev/stdin`, `/dev/stdout` and `/dev/stderr`. All files are regular, always ready, but for those
+//! of Unix sockets, which are only there.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io::{self, IoSlice};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -64,6 +65,8 @@ pub(super) struct Files {
     by_path: HashMap<PathBuf, usize>,
     contents: Slab<Content>,
     open: Slab<Open>,
+    /// The files of Unix sockets, whether somebody listens or not.
+    sockets: HashSet<PathBuf>,
 }
 
 #[derive(Default)]
@@ -100,6 +103,12 @@ impl Sim {
         Some(world.files.contents[content].bytes.clone())
     }
 
+    /// Puts the file of a Unix socket on the disk on which nobody listens, as a server leaves it that was killed. Who
+    /// connects is refused; who listens there takes it over. Where there is something already, nothing changes.
+    pub fn put_stale_socket(&self, path: impl AsRef<Path>) {
+        self.world.borrow_mut().files.add_socket(path.as_ref());
+    }
+
     /// Damages the disk under a file: reading or writing beyond its first `sound` bytes fails with EIO. `None` mends it.
     pub fn damage_file(&self, path: impl AsRef<Path>, sound: Option<u64>) {
         let mut world = self.world.borrow_mut();
@@ -124,6 +133,25 @@ impl Files {
         content
     }
 
+    /// Whether there is anything at a path.
+    pub fn exists(&self, path: &Path) -> bool {
+        self.by_path.contains_key(path) || self.sockets.contains(path)
+    }
+
+    /// The file of a Unix socket, made or taken over. False if there is something else.
+    pub fn add_socket(&mut self, path: &Path) -> bool {
+        let is_free = !self.by_path.contains_key(path);
+        if is_free {
+            self.sockets.insert(path.to_owned());
+        }
+        is_free
+    }
+
+    /// It goes with its socket.
+    pub fn remove_socket(&mut self, path: &Path) {
+        self.sockets.remove(path);
+    }
+
     /// How many more bytes there may be, and what is said to more.
     fn room(&self) -> (usize, Errno) {
         let used: u64 = self.contents.iter().map(|(_, content)| content.bytes.len() as u64).sum();
@@ -138,10 +166,12 @@ impl World {
     pub fn open_file(&mut self, machine: usize, path: &Path, access: Access) -> io::Result<usize> {
         self.take_descriptor(machine)?;
         self.disk_works();
-        let exists = self.files.by_path.contains_key(path);
+        let exists = self.files.exists(path);
         match access {
             Access::Read if !exists => return Err(os(Errno::NOENT)),
             Access::CreateNew if exists => return Err(os(Errno::EXIST)),
+            // As of open(2).
+            _ if self.files.sockets.contains(path) => return Err(os(Errno::NXIO)),
             _ => {}
         }
         let content = self.files.make(path);

@@ -28,7 +28,8 @@
 //! What it models is TCP as Linux shows it to a program: bounded buffers, FIN, RST and which error the next call gives,
 //! Nagle's rule, keep-alive and the other ways in which a system loses patience, readiness as edges in the order in
 //! which they arose. It does not model packets, windows or congestion. A Unix socket is here a connection whose ends have
-//! no address, between loops that are processes of one machine: it knows no modes and no users, and is never cut off.
+//! no address, between loops that are processes of one machine: connected at once or not at all, never cut off, without
+//! modes and users. Its path is a file on the one [`Disk`], which may be stale ([`Sim::put_stale_socket`]).
 //!
 //! ```text
 //!   write ──▶ [ on the way: a delay, or a partition ] ──▶ inbox of the other end ──▶ read

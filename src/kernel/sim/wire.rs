@@ -5,6 +5,7 @@
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
+use std::path::Path;
 use std::time::Duration;
 
 use rustix::io::Errno;
@@ -103,7 +104,8 @@ impl World {
             Address::Ip(address) if address.port() == 0 => SocketAddr::new(address.ip(), self.free_port()).into(),
             address => address,
         };
-        if self.listeners.contains_key(&address) {
+        let path = address.unix().and_then(|unix| unix.as_path().map(Path::to_owned));
+        if self.listeners.contains_key(&address) || path.is_some_and(|path| !self.files.add_socket(&path)) {
             return Err(os(Errno::ADDRINUSE));
         }
         let kind =
@@ -158,15 +160,34 @@ impl World {
 
     pub fn connect(&mut self, machine: usize, to: Address, from: Option<SocketAddr>) -> io::Result<usize> {
         self.take_descriptor(machine)?;
-        let local = match to {
-            Address::Ip(to) => self.local_for(machine, to, from).into(),
-            Address::Unix(_) => UnixAddress::UNNAMED.into(),
+        match to {
+            Address::Ip(address) => {
+                let local = self.local_for(machine, address, from).into();
+                let stream = Stream { remote: Some(to), ..Stream::default() };
+                let client = self.open(machine, local, Kind::Stream(stream));
+                self.give_descriptor(client);
+                self.send(client, What::Syn { attempt: 0 });
+                Ok(client)
+            }
+            Address::Unix(address) => self.connect_unix(machine, address),
+        }
+    }
+
+    /// At once, or not at all (unix_stream_connect in Linux).
+    fn connect_unix(&mut self, machine: usize, to: UnixAddress) -> io::Result<usize> {
+        let Some(listener) = self.listener_for(to.into()) else {
+            // A path that nobody has made is no file (unix(7)); a stale one, or a name, is refused.
+            let is_no_file = to.as_path().is_some_and(|path| !self.files.exists(path));
+            return Err(os(if is_no_file { Errno::NOENT } else { Errno::CONNREFUSED }));
         };
+        if self.is_full(listener) {
+            return Err(os(Errno::AGAIN));
+        }
         // Nagle's rule is TCP's.
-        let stream = Stream { remote: Some(to), no_delay: to.unix().is_some(), ..Stream::default() };
-        let client = self.open(machine, local, Kind::Stream(stream));
+        let stream = Stream { remote: Some(to.into()), connected: Some(Ok(())), no_delay: true, ..Stream::default() };
+        let client = self.open(machine, UnixAddress::UNNAMED.into(), Kind::Stream(stream));
         self.give_descriptor(client);
-        self.send(client, What::Syn { attempt: 0 });
+        self.wait_at(listener, client);
         Ok(client)
     }
 
@@ -385,6 +406,9 @@ impl World {
         match closed.kind {
             Kind::Listener { waiting, .. } => {
                 self.listeners.retain(|_, listener| *listener != end);
+                if let Some(path) = closed.local.unix().as_ref().and_then(UnixAddress::as_path) {
+                    self.files.remove_socket(path);
+                }
                 for server in waiting {
                     self.close(server, true);
                 }

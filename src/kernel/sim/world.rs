@@ -341,18 +341,12 @@ impl World {
 
     /// A connect has come to the address that it is for: there it waits to be accepted.
     fn meet(&mut self, client: usize, attempt: u32) {
-        let Some(local) = self.ends.get(client).map(|end| end.local) else { return };
         let Some(remote) = self.stream(client).and_then(|stream| stream.remote) else { return };
         let Some(listener) = self.listener_for(remote) else {
-            // A path that nobody has made is no file (unix(7)).
-            let is_path = remote.unix().is_some_and(|unix| unix.as_path().is_some());
-            self.send(client, What::Refused(if is_path { Errno::NOENT } else { Errno::CONNREFUSED }));
+            self.send(client, What::Refused(Errno::CONNREFUSED));
             return;
         };
-        let End { kind: Kind::Listener { waiting, backlog, inherit }, machine, .. } = &self.ends[listener] else {
-            return;
-        };
-        if waiting.len() > *backlog {
+        if self.is_full(listener) {
             // As Linux does: it says nothing, and the other side tries again after 1, 2, 4 s and so on, six times.
             if attempt > CONNECT_RETRIES {
                 self.send(client, What::Refused(Errno::TIMEDOUT));
@@ -361,6 +355,23 @@ impl World {
             let again = self.now + Duration::from_secs(1 << attempt);
             return self.later(client, again, What::Syn { attempt: attempt + 1 });
         }
+        self.wait_at(listener, client);
+        self.send(client, What::Connected);
+    }
+
+    /// Whether no more may wait to be accepted.
+    pub fn is_full(&self, listener: usize) -> bool {
+        match self.ends.get(listener) {
+            Some(End { kind: Kind::Listener { waiting, backlog, .. }, .. }) => waiting.len() > *backlog,
+            _ => true,
+        }
+    }
+
+    /// The other end of a client, which waits to be accepted.
+    pub fn wait_at(&mut self, listener: usize, client: usize) {
+        let Some(local) = self.ends.get(client).map(|end| end.local) else { return };
+        let Some(remote) = self.stream(client).and_then(|stream| stream.remote) else { return };
+        let Some(End { kind: Kind::Listener { inherit, .. }, machine, .. }) = self.ends.get(listener) else { return };
         let there = Stream {
             remote: Some(local),
             peer: Some(client),
@@ -377,10 +388,9 @@ impl World {
             waiting.push_back(server);
         }
         self.edge(listener);
-        self.send(client, What::Connected);
     }
 
-    fn listener_for(&self, address: Address) -> Option<usize> {
+    pub fn listener_for(&self, address: Address) -> Option<usize> {
         let every = |ip: IpAddr| self.listeners.get(&SocketAddr::new(ip, address.ip()?.port()).into());
         self.listeners
             .get(&address)
