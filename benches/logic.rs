@@ -2,11 +2,57 @@
 //!
 //! Speed is judged here and in `docs/benchmarks.md`, never in a test.
 
+#![allow(clippy::expect_used, reason = "a benchmark that cannot go on says so")]
+
+mod nowhere;
+
 use divan::{Bencher, black_box};
+use nowhere::Crowd;
 use tidegate::{Lines, Utf8Decoder, sanitize};
 
 fn main() {
     divan::main();
+}
+
+/// One event: read, dispatched to a closure, written back. 64 of them in a turn.
+#[divan::bench]
+fn dispatch(bencher: Bencher) {
+    let mut crowd = Crowd::of(64, (), |socket| {
+        socket.on_data(|socket, chunk| {
+            socket.write(chunk);
+        });
+    });
+    bencher.counter(divan::counter::ItemsCount::new(64usize)).bench_local(|| {
+        crowd.wake(64);
+        crowd.turn();
+    });
+}
+
+/// The write queue: so many writes of 64 bytes that find no room, and then all of them go out.
+#[divan::bench(args = [1, 16, 256])]
+fn write_queue(bencher: Bencher, writes: usize) {
+    let mut crowd = Crowd::of(1, (), |_| {});
+    let id = crowd.ids[0];
+    bencher.counter(divan::counter::ItemsCount::new(writes)).bench_local(|| {
+        crowd.is_full(true);
+        for _ in 0..writes {
+            crowd.net().write(id, black_box(&[b'x'; 64]));
+        }
+        crowd.is_full(false);
+        crowd.wake(1);
+        crowd.turn();
+        assert_eq!(crowd.net().buffer_size(id), 0);
+    });
+}
+
+/// A timer that is set and taken back.
+#[divan::bench]
+fn timer(bencher: Bencher) {
+    let mut crowd = Crowd::of(1, (), |_| {});
+    bencher.bench_local(|| {
+        let timer = crowd.net().after(std::time::Duration::from_secs(60));
+        crowd.net().cancel(timer)
+    });
 }
 
 /// 64 KiB of lines of this length.

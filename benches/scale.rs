@@ -157,8 +157,7 @@ fn memory() {
             "queue of 1 KiB, of its own",
             |_| {},
             |crowd| {
-                crowd.plan.borrow_mut().full = true;
-                crowd.turn();
+                crowd.is_full(true);
                 for id in crowd.ids.clone() {
                     crowd.net().write(id, &[b'x'; 1024]);
                 }
@@ -168,8 +167,7 @@ fn memory() {
             "queue of 1 KiB, of broadcasts",
             |_| {},
             |crowd| {
-                crowd.plan.borrow_mut().full = true;
-                crowd.turn();
+                crowd.is_full(true);
                 let ids = crowd.ids.clone();
                 for _ in 0..16 {
                     crowd.net().broadcast(ids.iter().copied(), [b'x'; 64]);

@@ -34,7 +34,6 @@ pub struct Nowhere {
     started: Instant,
     /// What was read since the last `wait`: each connection has one message in it.
     length: usize,
-    full: bool,
 }
 
 const LISTENER: Handle = Handle(0);
@@ -51,7 +50,6 @@ impl Kernel for Nowhere {
     fn wait(&mut self, _deadline: Option<Duration>, ready: &mut Vec<Ready>) -> io::Result<()> {
         let mut plan = self.plan.borrow_mut();
         self.length = plan.length;
-        self.full = plan.full;
         let both = Readiness { readable: true, writable: true, ..Readiness::default() };
         let accepting = plan.waiting > 0;
         let Plan { ready: woken, tokens, .. } = &mut *plan;
@@ -98,11 +96,15 @@ impl Kernel for Nowhere {
 
     #[inline]
     fn write(&mut self, _socket: Handle, bytes: &[u8]) -> io::Result<usize> {
-        if self.full { Err(ErrorKind::WouldBlock.into()) } else { Ok(bytes.len()) }
+        if self.plan.borrow().full { Err(ErrorKind::WouldBlock.into()) } else { Ok(bytes.len()) }
     }
 
     fn write_vectored(&mut self, _socket: Handle, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        if self.full { Err(ErrorKind::WouldBlock.into()) } else { Ok(slices.iter().map(|slice| slice.len()).sum()) }
+        if self.plan.borrow().full {
+            Err(ErrorKind::WouldBlock.into())
+        } else {
+            Ok(slices.iter().map(|slice| slice.len()).sum())
+        }
     }
 
     fn shutdown(&mut self, _socket: Handle) -> io::Result<()> {
@@ -141,7 +143,7 @@ pub struct Crowd<S: 'static> {
 impl<S> Crowd<S> {
     pub fn of(connections: usize, state: S, connection: impl FnMut(&mut Socket<'_, S>) + 'static) -> Self {
         let plan = Rc::new(RefCell::new(Plan { waiting: connections, length: 64, ..Plan::default() }));
-        let kernel = Nowhere { plan: plan.clone(), started: Instant::now(), length: 64, full: false };
+        let kernel = Nowhere { plan: plan.clone(), started: Instant::now(), length: 64 };
         let mut event_loop = EventLoop::on(kernel, state);
         event_loop.listen("10.0.0.2:7", connection).expect("this kernel listens anywhere");
         while event_loop.net.sockets() < connections {
@@ -166,6 +168,11 @@ impl<S> Crowd<S> {
             self.number = self.number.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
             plan.ready.push(((self.number >> 33) % all) as usize);
         }
+    }
+
+    /// Whether writes find room from now on.
+    pub fn is_full(&mut self, full: bool) {
+        self.plan.borrow_mut().full = full;
     }
 
     pub fn turn(&mut self) {
