@@ -133,12 +133,18 @@ struct Seen {
     into_is_closed: bool,
 }
 
+/// Writes down an error, and whose it is.
+fn note_errors(socket: &mut Socket<'_, Seen>, who: &'static str) {
+    socket.on_error(move |socket, error| socket.state.errors.push(format!("{who}: {error}")));
+}
+
 /// from ──▶ client ══▶ server's socket ──▶ into, on one loop that also answers the clients.
 fn carry(from: &Path, into: &Path) -> (Seen, Vec<Duration>) {
     let mut event_loop = EventLoop::with_state(Seen::default()).unwrap();
     let answers = event_loop.listen("127.0.0.1:0", |socket| {
         let itself = socket.id();
         socket.pipe(itself).unwrap();
+        note_errors(socket, "one of the thousand");
     });
     let answers = event_loop.net.server_address(answers.unwrap()).unwrap();
     let until = Arc::new(AtomicBool::new(false));
@@ -155,7 +161,7 @@ fn carry(from: &Path, into: &Path) -> (Seen, Vec<Duration>) {
 
     let file = event_loop
         .open(into, FileOptions::write(), |file| {
-            file.on_error(|file, error| file.state.errors.push(error.code().name().to_owned()));
+            note_errors(file, "into");
             file.on_close(|file, _| {
                 file.state.written = file.bytes_written();
                 file.state.into_is_closed = true;
@@ -165,12 +171,12 @@ fn carry(from: &Path, into: &Path) -> (Seen, Vec<Duration>) {
     let server = event_loop
         .listen("127.0.0.1:0", move |socket| {
             socket.pipe(file).unwrap();
-            socket.on_error(|socket, error| socket.state.errors.push(format!("socket: {error}")));
+            note_errors(socket, "socket");
         })
         .unwrap();
     let address = event_loop.net.server_address(server).unwrap();
-    let client = event_loop.connect(address, |_| {}).unwrap();
-    let source = event_loop.open(from, FileOptions::read(), |_| {}).unwrap();
+    let client = event_loop.connect(address, |client| note_errors(client, "client")).unwrap();
+    let source = event_loop.open(from, FileOptions::read(), |file| note_errors(file, "from")).unwrap();
     event_loop.net.pipe(source, client, true).unwrap();
 
     while !event_loop.state.into_is_closed {
@@ -236,7 +242,7 @@ fn at_half_the_way_the_disk_is_full_and_nobody_else_notices() {
         fill(&from, megabytes());
         let started = Instant::now();
         let (seen, waited) = carry(&from, &into);
-        assert_eq!(seen.errors, ["ENOSPC"], "one clear error");
+        assert_eq!(seen.errors, ["into: write ENOSPC: no space left on device"], "one clear error");
         let fitted = common(&from, &into);
         assert_eq!(seen.written, fitted as u64, "what was written is counted");
         assert_eq!(fitted, half << 20);

@@ -9,7 +9,8 @@ mod support {
 }
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
-use std::time::Duration;
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::time::{Duration, Instant};
 
 use socket2::SockRef;
 use support::loops::{Heard, World, has_ipv6, ms, quiet, watch};
@@ -137,7 +138,9 @@ fn a_type_of_service_is_remembered_until_there_is_a_connection() {
 fn quiet_port() -> u16 {
     let range = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").unwrap_or_default();
     let lowest_given: u16 = range.split_whitespace().next().and_then(|port| port.parse().ok()).unwrap_or(32_768);
-    let first = 1_024 + std::process::id() as u16 % 1_024;
+    // Tests of one process ask at the same time.
+    static ASKED: AtomicU16 = AtomicU16::new(0);
+    let first = 1_024 + std::process::id() as u16 % 1_024 + 100 * ASKED.fetch_add(1, Ordering::Relaxed);
     let is_free = |port: &u16| {
         // Not std's listener, which shares a port with connections that wait to be forgotten.
         let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
@@ -256,6 +259,102 @@ fn a_machine_of_one_family_listens_on_that() {
     assert_eq!(listens("localhost:7"), "[::1]:7");
     let only = ServerOptions { ipv6_only: true, ..server() };
     assert_eq!(listens_where_the_first_fails(":7", only).unwrap_err().code(), Code::Os(EAFNOSUPPORT));
+}
+
+// ---- who listens beside whom: on Linux, and simulated as there ----------------------------------------------------------
+
+/// Where one listens, and whether for IPv6 alone.
+type Place = (&'static str, bool);
+
+const PLACES: [Place; 8] = [
+    ("127.0.0.1", false),
+    ("0.0.0.0", false),
+    ("[::1]", false),
+    ("[::]", false),
+    ("[::]", true),
+    ("[::ffff:127.0.0.1]", false),
+    ("[::ffff:127.0.0.1]", true),
+    ("[::ffff:0.0.0.0]", false),
+];
+
+/// What two are told who listen on one port, and who takes a client of each family, and what it sees of the addresses.
+fn two_listen(mut event_loop: EventLoop<Vec<String>>, port: u16, places: [(Place, bool); 2]) -> Vec<String> {
+    for ((at, ipv6_only), reuse_port) in places {
+        let options = ServerOptions { ipv6_only, reuse_port, ..server() };
+        let listens = event_loop.listen_with(options, format!("{at}:{port}"), move |socket| {
+            let [local, remote] =
+                [socket.local_address(), socket.remote_address()].map(|address| address.unwrap().ip());
+            socket.state.push(format!("{at} takes {local} from {remote}"));
+            // Nothing of it is left on this port.
+            socket.reset();
+        });
+        event_loop.state.push(listens.map_or_else(|error| error.code().name().to_owned(), |_| "listens".to_owned()));
+    }
+    for to in [format!("127.0.0.1:{port}"), format!("[::1]:{port}")] {
+        let client = |client: &mut tidegate::Socket<'_, Vec<String>>| {
+            client.on_error(|client, error| {
+                if error.code().name() != "ECONNRESET" {
+                    client.state.push(error.code().name().to_owned());
+                }
+            });
+        };
+        event_loop.connect(to, client).unwrap();
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while event_loop.net.sockets() > 0 {
+            event_loop.turn(Some(Duration::from_millis(10))).unwrap();
+            assert!(Instant::now() < deadline, "{places:?}: {:?}", event_loop.state);
+        }
+    }
+    event_loop.state
+}
+
+// covers: later/reuseport, listen-ipv6only
+#[test]
+fn the_simulated_kernel_shares_and_refuses_ports_as_linux_does() {
+    if !has_ipv6() {
+        return;
+    }
+    let port = quiet_port();
+    for reuse in [[false, false], [true, false], [false, true], [true, true]] {
+        for one in PLACES {
+            for other in PLACES {
+                let places = [(one, reuse[0]), (other, reuse[1])];
+                let linux = two_listen(EventLoop::with_state(Vec::new()).unwrap(), port, places);
+                let simulated = two_listen(EventLoop::on(Sim::new(1).kernel(), Vec::new()), port, places);
+                assert_eq!(simulated, linux, "{places:?}");
+            }
+        }
+    }
+}
+
+/// Each loop is a process of its own.
+#[test]
+fn a_shared_port_spreads_its_clients_and_outlives_one_of_those_who_share() {
+    let sim = Sim::new(1);
+    let shared = ServerOptions { reuse_port: true, ..server() };
+    let serve = || {
+        let mut event_loop = EventLoop::on(sim.kernel(), 0);
+        event_loop.listen_with(shared.clone(), "10.0.0.1:7", |socket| *socket.state += 1).unwrap();
+        event_loop
+    };
+    let (mut one, mut other) = (serve(), serve());
+    let mut alone = EventLoop::on(sim.kernel(), 0);
+    assert_eq!(alone.listen("10.0.0.1:7", |_| {}).unwrap_err().code().name(), "EADDRINUSE");
+    let connect = |clients: &mut EventLoop<i32>| {
+        for _ in 0..100 {
+            clients.connect("10.0.0.1:7", |client| client.on_connect(|client| *client.state += 1)).unwrap();
+        }
+    };
+    connect(&mut alone);
+    sim.run(&mut [&mut one, &mut other, &mut alone], sim.now() + Duration::from_secs(1)).unwrap();
+    assert_eq!((one.state + other.state, alone.state), (100, 100));
+    assert!(one.state > 25 && other.state > 25, "{} and {}", one.state, other.state);
+    // The port is the other's alone now.
+    let before = other.state;
+    drop(one);
+    connect(&mut alone);
+    sim.run(&mut [&mut other, &mut alone], sim.now() + Duration::from_secs(1)).unwrap();
+    assert_eq!((other.state - before, alone.state), (100, 200));
 }
 
 // ---- bounds -------------------------------------------------------------------------------------------------------------

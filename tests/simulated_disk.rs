@@ -34,12 +34,31 @@ fn logging(sim: &Sim, bytes: &[u8]) -> World {
     world
 }
 
+/// A client E says something whenever it has heard its echo: "echoes" counts.
+fn serve_echoes(world: &mut World, address: &'static str) {
+    world.serve_on(address, ServerOptions::default(), |socket| {
+        let itself = socket.id();
+        socket.pipe(itself).unwrap();
+    });
+    world.client("E", address, |client, heard| match heard {
+        Heard::Connect => {
+            client.write(".");
+        }
+        Heard::Data(_) => {
+            client.state.add("echoes", 1);
+            client.write(".");
+        }
+        _ => {}
+    });
+}
+
 #[test]
 fn at_half_the_way_the_disk_is_full() {
     let sim = Sim::new(1);
     let bytes = pattern(1_000_000);
     sim.set_disk(Disk { size: 500_000, ..Disk::default() });
     let mut world = logging(&sim, &bytes);
+    serve_echoes(&mut world, "10.0.0.1:8");
     world.until_closed(&["log"]);
     assert_eq!(world.state.of("log").last_chunk(), Some(&["error ENOSPC".to_owned(), "close(true)".to_owned()]));
     assert!(sim.file("log").unwrap() == bytes[..500_000], "what fitted is there");
@@ -51,6 +70,12 @@ fn at_half_the_way_the_disk_is_full() {
     assert!(world.net.piped_to(id).is_empty());
     assert!(world.of("S").is_paused() && !world.of("S").is_destroyed());
     assert!(world.of("S").bytes_read() - piped <= 2 * 65536);
+    // Who has nothing to do with the disk does not notice.
+    let echoes = world.state.number("echoes");
+    world.turn_for(ms(5));
+    assert!(echoes > 0 && world.state.number("echoes") > echoes, "{echoes} echoes, and then none");
+    assert!(!world.state.is_closed("E"));
+    world.of("E").destroy();
     sim.set_disk(Disk::default());
     world.file("other", "other", FileOptions::write());
     pipe(&mut world, "S", "other", true);
@@ -151,20 +176,7 @@ fn a_slow_disk_holds_the_loop_for_one_piece() {
         world.net.now() - before
     };
     // A client is served between any two pieces.
-    world.serve_on(ADDRESS, ServerOptions::default(), |socket| {
-        let itself = socket.id();
-        socket.pipe(itself).unwrap();
-    });
-    world.client("C", ADDRESS, |client, heard| match heard {
-        Heard::Connect => {
-            client.write(".");
-        }
-        Heard::Data(_) => {
-            client.state.add("echoes", 1);
-            client.write(".");
-        }
-        _ => {}
-    });
+    serve_echoes(&mut world, ADDRESS);
     let mut longest = Duration::ZERO;
     while !world.state.is_closed("to") {
         longest = longest.max(slowest(&mut world));

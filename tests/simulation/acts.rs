@@ -186,18 +186,19 @@ pub fn listen_at(on: &mut On<'_>, at: usize) {
         high_water_mark: on.state.one_of(&[0, 1, 1000, 65536]),
         no_delay: on.state.random(2) == 0,
         backlog: on.state.one_of(&[1, 511]),
+        reuse_port: on.state.random(2) == 0,
         ..ServerOptions::default()
     };
-    // It may fail for want of descriptors; then somebody will try again.
+    // It may fail for want of descriptors, or because not both are willing to share; then somebody will try again.
     let server = on.listen_with(options.clone(), place, |socket| {
         watch(socket);
         act(&mut socket.event_loop());
     });
     let listens = server.is_ok();
     on.state.places[at].1 = server.ok();
-    // A place is taken once.
+    // A place is taken once by those who do not share it.
     if listens {
-        let second = on.listen_with(options, place, |_| {});
+        let second = on.listen_with(ServerOptions { reuse_port: false, ..options }, place, |_| {});
         assert!(second.is_err(), "two servers listen at {place}");
     }
 }

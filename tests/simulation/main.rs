@@ -95,9 +95,9 @@ fn gather(sim: &Sim, ledger: &Ledger) -> Vec<EventLoop<Party>> {
     gathered.collect()
 }
 
-/// An address, and sometimes a Unix socket beside it, with a path or with a name.
+/// An address, sometimes for two to share, and sometimes a Unix socket beside it, with a path or with a name.
 fn places_of(sim: &Sim, ip: IpAddr) -> Vec<Endpoint> {
-    let mut places = vec![Endpoint::from((ip, 7))];
+    let mut places = vec![Endpoint::from((ip, 7)); 1 + sim.random(2) as usize];
     let unix = match sim.random(4) {
         0 | 1 => Some(format!("unix:/run/{ip}")),
         2 => Some(format!("unix:@{ip}")),

@@ -31,6 +31,10 @@
 //! no address, between loops that are processes of one machine: connected at once or not at all, never cut off, without
 //! modes and users. Its path is a file on the one [`Disk`], which may be stale ([`Sim::put_stale_socket`]).
 //!
+//! A loop is a machine. Two that listen on one address are in each other's way wherever they run, unless both share it
+//! ([`ServerOptions::reuse_port`](crate::ServerOptions::reuse_port)); the address that means all of them, `0.0.0.0` or
+//! `[::]`, is in the way of those on its own machine.
+//!
 //! ```text
 //!   write ──▶ [ on the way: a delay, or a partition ] ──▶ inbox of the other end ──▶ read
 //!             └────────────── both count against the buffer's bound ───────────┘
@@ -102,6 +106,7 @@
 
 mod fault;
 mod files;
+mod listening;
 mod wire;
 mod world;
 

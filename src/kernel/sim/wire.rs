@@ -5,15 +5,15 @@
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
-use std::path::Path;
 use std::time::Duration;
 
 use rustix::io::Errno;
 
 use super::fault::{Call, Fate, Fault, os, would_block};
-use super::world::{End, Kind, Stream, What, World, at, machine_address};
+use super::listening::in_family;
+use super::world::{Kind, Stream, What, World, at, machine_address};
 use crate::address::{Address, UnixAddress};
-use crate::kernel::{ListenOptions, Readiness, SocketOption, Token};
+use crate::kernel::{Readiness, SocketOption, Token};
 
 /// The largest segment on loopback (its MTU of 65,536, less the headers).
 const SEGMENT: usize = 65_483;
@@ -96,49 +96,7 @@ impl World {
         }
     }
 
-    // ---- servers ----------------------------------------------------------------------------------------------------------
-
-    pub fn listen(&mut self, machine: usize, address: Address, options: &ListenOptions) -> io::Result<usize> {
-        self.take_descriptor(machine)?;
-        let address = match address {
-            Address::Ip(address) if address.port() == 0 => SocketAddr::new(address.ip(), self.free_port()).into(),
-            address => address,
-        };
-        let path = address.unix().and_then(|unix| unix.as_path().map(Path::to_owned));
-        if self.listeners.contains_key(&address) || path.is_some_and(|path| !self.files.add_socket(&path)) {
-            return Err(os(Errno::ADDRINUSE));
-        }
-        let kind =
-            Kind::Listener { waiting: Default::default(), backlog: options.backlog as usize, inherit: options.inherit };
-        let end = self.open(machine, address, kind);
-        self.give_descriptor(end);
-        self.listeners.insert(address, end);
-        Ok(end)
-    }
-
-    pub fn accept(&mut self, listener: usize) -> io::Result<(usize, Address)> {
-        let Some(End { kind: Kind::Listener { waiting, .. }, machine, .. }) = self.ends.get(listener) else {
-            return Err(os(Errno::BADF));
-        };
-        let Some(end) = waiting.front().copied() else { return Err(would_block()) };
-        self.take_descriptor(*machine)?;
-        if let Some(End { kind: Kind::Listener { waiting, .. }, .. }) = self.ends.get_mut(listener) {
-            waiting.pop_front();
-        }
-        self.give_descriptor(end);
-        let remote = self.stream(end).and_then(|stream| stream.remote);
-        Ok((end, remote.unwrap_or(UnixAddress::UNNAMED.into())))
-    }
-
-    /// One that waits is closed without having had a descriptor of the loop's.
-    pub fn shed(&mut self, listener: usize) -> io::Result<bool> {
-        let Some(End { kind: Kind::Listener { waiting, .. }, .. }) = self.ends.get_mut(listener) else {
-            return Err(os(Errno::BADF));
-        };
-        let Some(end) = waiting.pop_front() else { return Ok(false) };
-        self.close(end, false);
-        Ok(true)
-    }
+    // ---- descriptors -------------------------------------------------------------------------------------------------------
 
     pub fn take_descriptor(&self, machine: usize) -> io::Result<()> {
         match self.machines[machine].descriptors >= self.weather.descriptors {
@@ -147,7 +105,7 @@ impl World {
         }
     }
 
-    fn give_descriptor(&mut self, end: usize) {
+    pub fn give_descriptor(&mut self, end: usize) {
         if let Some(end) = self.ends.get_mut(end)
             && !end.has_descriptor
         {
@@ -193,13 +151,13 @@ impl World {
 
     /// What it has asked for, and the system's choice for the rest. Nobody looks whether it is taken.
     fn local_for(&mut self, machine: usize, to: SocketAddr, from: Option<SocketAddr>) -> SocketAddr {
-        let ip = match (from.map(|from| from.ip()).filter(|ip| !ip.is_unspecified()), to.ip()) {
+        let ip = match (from.map(|from| from.ip()).filter(|ip| !ip.is_unspecified()), to.ip().to_canonical()) {
             (Some(ip), _) => ip,
             (None, to) if to.is_loopback() => to,
             (None, to) => machine_address(machine, to),
         };
         let port = from.map(|from| from.port()).filter(|port| *port != 0);
-        SocketAddr::new(ip, port.unwrap_or_else(|| self.free_port()))
+        in_family(SocketAddr::new(ip, port.unwrap_or_else(|| self.free_port())), to.ip())
     }
 
     pub fn connected(&mut self, end: usize) -> io::Result<bool> {
@@ -404,15 +362,7 @@ impl World {
             machine.edges.retain(|other| *other != end);
         }
         match closed.kind {
-            Kind::Listener { waiting, .. } => {
-                self.listeners.retain(|_, listener| *listener != end);
-                if let Some(path) = closed.local.unix().as_ref().and_then(UnixAddress::as_path) {
-                    self.files.remove_socket(path);
-                }
-                for server in waiting {
-                    self.close(server, true);
-                }
-            }
+            Kind::Listener(listener) => self.stop_listening(end, closed.local, listener),
             Kind::Stream(stream) => {
                 let Some(peer) = stream.peer else { return };
                 if let Some(stream) = self.stream_mut(peer) {

@@ -1,9 +1,9 @@
 //! The simulated network itself: its ends, what is on its way between them, and its clock.
 //!
 //! It knows no loop: it keeps for each machine the edges that its loop has not been told. What a call does is in
-//! `wire.rs`; what is here happens by itself, when its time has come.
+//! `wire.rs`, and who listens where in `listening.rs`; what is here happens by itself, when its time has come.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
@@ -13,8 +13,9 @@ use slab::Slab;
 use super::Weather;
 use super::fault::Record;
 use super::files::Files;
+use super::listening::Listener;
 use crate::address::Address;
-use crate::kernel::{Inherit, KeepAlive, Readiness, Ready, Token};
+use crate::kernel::{KeepAlive, Readiness, Ready, Token};
 
 /// The first port that the system gives away.
 const FIRST_FREE_PORT: u16 = 32768;
@@ -40,7 +41,8 @@ pub(super) struct World {
     pub weather: Weather,
     pub machines: Vec<Machine>,
     pub ends: Slab<End>,
-    pub listeners: HashMap<Address, usize>,
+    /// Those that listen, the first to do so first.
+    pub listeners: Vec<usize>,
     next_port: u16,
     /// What is on its way, by the time of its arrival, then by its number.
     on_the_way: BTreeMap<(Duration, u64), Arrival>,
@@ -76,7 +78,7 @@ pub(super) struct End {
 }
 
 pub(super) enum Kind {
-    Listener { waiting: VecDeque<usize>, backlog: usize, inherit: Inherit },
+    Listener(Listener),
     Stream(Stream),
 }
 
@@ -148,7 +150,7 @@ impl World {
             weather,
             machines: Vec::new(),
             ends: Slab::new(),
-            listeners: HashMap::new(),
+            listeners: Vec::new(),
             next_port: FIRST_FREE_PORT,
             on_the_way: BTreeMap::new(),
             held: BTreeMap::new(),
@@ -205,7 +207,7 @@ impl World {
     pub fn name(&self, end: usize) -> String {
         let Some(found) = self.ends.get(end) else { return format!("(closed {end})") };
         match &found.kind {
-            Kind::Listener { .. } => found.local.to_string(),
+            Kind::Listener(_) => found.local.to_string(),
             Kind::Stream(stream) => match stream.remote {
                 Some(remote) => format!("{} - {remote}", found.local),
                 None => found.local.to_string(),
@@ -359,46 +361,6 @@ impl World {
         self.send(client, What::Connected);
     }
 
-    /// Whether no more may wait to be accepted.
-    pub fn is_full(&self, listener: usize) -> bool {
-        match self.ends.get(listener) {
-            Some(End { kind: Kind::Listener { waiting, backlog, .. }, .. }) => waiting.len() > *backlog,
-            _ => true,
-        }
-    }
-
-    /// The other end of a client, which waits to be accepted.
-    pub fn wait_at(&mut self, listener: usize, client: usize) {
-        let Some(local) = self.ends.get(client).map(|end| end.local) else { return };
-        let Some(remote) = self.stream(client).and_then(|stream| stream.remote) else { return };
-        let Some(End { kind: Kind::Listener { inherit, .. }, machine, .. }) = self.ends.get(listener) else { return };
-        let there = Stream {
-            remote: Some(local),
-            peer: Some(client),
-            connected: Some(Ok(())),
-            no_delay: inherit.no_delay || remote.unix().is_some(),
-            keep_alive: inherit.keep_alive,
-            ..Stream::default()
-        };
-        let server = self.open(*machine, remote, Kind::Stream(there));
-        if let Some(stream) = self.stream_mut(client) {
-            stream.peer = Some(server);
-        }
-        if let Kind::Listener { waiting, .. } = &mut self.ends[listener].kind {
-            waiting.push_back(server);
-        }
-        self.edge(listener);
-    }
-
-    pub fn listener_for(&self, address: Address) -> Option<usize> {
-        let every = |ip: IpAddr| self.listeners.get(&SocketAddr::new(ip, address.ip()?.port()).into());
-        self.listeners
-            .get(&address)
-            .or_else(|| every(Ipv6Addr::UNSPECIFIED.into()))
-            .or_else(|| every(Ipv4Addr::UNSPECIFIED.into()))
-            .copied()
-    }
-
     // ---- partitions -------------------------------------------------------------------------------------------------------
 
     fn is_cut(&self, end: usize) -> bool {
@@ -408,7 +370,8 @@ impl World {
         let Some(found) = self.ends.get(end) else { return false };
         let Some(local) = found.local.ip() else { return false };
         let remote = self.stream(end).and_then(|stream| stream.remote).and_then(Address::ip);
-        self.cut.iter().any(|ip| (local.ip() == *ip) != remote.is_some_and(|remote| remote.ip() == *ip))
+        let is = |address: SocketAddr, ip: &IpAddr| address.ip().to_canonical() == ip.to_canonical();
+        self.cut.iter().any(|ip| is(local, ip) != remote.is_some_and(|remote| is(remote, ip)))
     }
 
     /// Between this address and all others nothing arrives any more.
@@ -486,7 +449,7 @@ impl World {
         let gone: Vec<usize> = self
             .ends
             .iter()
-            .filter(|(_, end)| end.local.ip().is_some_and(|local| local.ip() == address))
+            .filter(|(_, end)| end.local.ip().is_some_and(|local| local.ip().to_canonical() == address.to_canonical()))
             .map(|(end, _)| end)
             .collect();
         for end in gone {
@@ -549,7 +512,7 @@ impl World {
     pub fn readiness(&self, end: usize) -> Readiness {
         let Some(found) = self.ends.get(end) else { return Readiness::default() };
         match &found.kind {
-            Kind::Listener { waiting, .. } => Readiness { readable: !waiting.is_empty(), ..Readiness::default() },
+            Kind::Listener(listener) => Readiness { readable: !listener.waiting.is_empty(), ..Readiness::default() },
             Kind::Stream(stream) => {
                 let over = stream.broken || (stream.ended && stream.shut);
                 Readiness {

@@ -1,0 +1,188 @@
+//! Who listens on a simulated network: where, beside whom, and who of them is given a client.
+//!
+//! A loop is a machine. One address is one place on the whole network; an address and the one that means all of them are
+//! in each other's way on one machine only. Which is which was measured on Linux, and `tests/simulator.rs` compares the
+//! two. What becomes of a client before it comes here is in `world.rs`.
+
+use std::collections::VecDeque;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+
+use rustix::io::Errno;
+
+use super::fault::{os, would_block};
+use super::world::{End, Kind, Stream, World};
+use crate::address::{Address, UnixAddress};
+use crate::kernel::ListenOptions;
+
+/// A socket that listens.
+pub(super) struct Listener {
+    pub options: ListenOptions,
+    /// Who waits to be accepted, the first to come first.
+    pub waiting: VecDeque<usize>,
+}
+
+/// How well a socket that listens fits an address. Linux gives a client to the one that fits best.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Fit {
+    /// It listens at this address, and not at all of them.
+    exact: bool,
+    /// It is of this family; else it is of IPv6, and the address an IPv4 one.
+    own_family: bool,
+}
+
+impl Fit {
+    fn of(own: Address, options: &ListenOptions, to: Address) -> Option<Fit> {
+        let (Address::Ip(own), Address::Ip(to)) = (own, to) else {
+            return (own == to).then_some(Fit { exact: true, own_family: true });
+        };
+        // IPv4 mapped into IPv6 is IPv4.
+        let (at, to_ip) = (own.ip().to_canonical(), to.ip().to_canonical());
+        let exact = at == to_ip;
+        let takes_all_of_them =
+            at.is_unspecified() && (at.is_ipv4() == to_ip.is_ipv4() || (at.is_ipv6() && !options.ipv6_only));
+        let fits = own.port() == to.port() && (exact || takes_all_of_them);
+        fits.then_some(Fit { exact, own_family: own.is_ipv4() == to_ip.is_ipv4() })
+    }
+}
+
+/// An address as a socket of a family tells it: IPv4 is mapped into IPv6, or told as what it is.
+pub(super) fn in_family(address: SocketAddr, of: IpAddr) -> SocketAddr {
+    let ip = match (address.ip().to_canonical(), of) {
+        (IpAddr::V4(ip), IpAddr::V6(_)) => ip.to_ipv6_mapped().into(),
+        (ip, _) => ip,
+    };
+    SocketAddr::new(ip, address.port())
+}
+
+impl World {
+    pub fn listen(&mut self, machine: usize, address: Address, options: &ListenOptions) -> io::Result<usize> {
+        self.take_descriptor(machine)?;
+        let address = match address {
+            Address::Ip(address) if address.is_ipv6() && address.ip().to_canonical().is_ipv4() && options.ipv6_only => {
+                return Err(os(Errno::INVAL));
+            }
+            Address::Ip(address) if address.port() == 0 => SocketAddr::new(address.ip(), self.free_port()).into(),
+            address => address,
+        };
+        let is_taken = self.listeners.iter().any(|other| self.is_in_the_way(*other, machine, address, options));
+        if is_taken || !self.makes_its_file(address) {
+            return Err(os(Errno::ADDRINUSE));
+        }
+        let end = self.open(machine, address, Kind::Listener(Listener { options: *options, waiting: VecDeque::new() }));
+        self.give_descriptor(end);
+        self.listeners.push(end);
+        Ok(end)
+    }
+
+    /// Whether one who listens has the place that another wants.
+    fn is_in_the_way(&self, other: usize, machine: usize, address: Address, options: &ListenOptions) -> bool {
+        let Some(End { kind: Kind::Listener(listener), local, machine: others, .. }) = self.ends.get(other) else {
+            return false;
+        };
+        let fits = [Fit::of(*local, &listener.options, address), Fit::of(address, options, *local)];
+        let collide = fits.into_iter().flatten().any(|fit| fit.exact || *others == machine);
+        let share = address.ip().is_some() && options.reuse_port && listener.options.reuse_port;
+        collide && !share
+    }
+
+    /// Only a path has a file. False if there is something else.
+    fn makes_its_file(&mut self, address: Address) -> bool {
+        let unix = address.unix();
+        unix.as_ref().and_then(UnixAddress::as_path).is_none_or(|path| self.files.add_socket(path))
+    }
+
+    /// Who takes a client that has come to an address. Of several that fit as well as each other, any: Linux draws by
+    /// the client's address and port, which is as good as by lot.
+    pub fn listener_for(&mut self, address: Address) -> Option<usize> {
+        let fit = |end: usize| match self.ends.get(end) {
+            Some(End { kind: Kind::Listener(listener), local, .. }) => Fit::of(*local, &listener.options, address),
+            _ => None,
+        };
+        let fits: Vec<(Fit, usize)> = self.listeners.iter().filter_map(|end| Some((fit(*end)?, *end))).collect();
+        let best = fits.iter().map(|(fit, _)| *fit).max()?;
+        let found: Vec<usize> = fits.into_iter().filter(|(fit, _)| *fit == best).map(|(_, end)| end).collect();
+        match found.as_slice() {
+            [one] => Some(*one),
+            several => several.get(self.random(several.len() as u64) as usize).copied(),
+        }
+    }
+
+    /// Whether no more may wait to be accepted.
+    pub fn is_full(&self, listener: usize) -> bool {
+        match self.ends.get(listener) {
+            Some(End { kind: Kind::Listener(listener), .. }) => {
+                listener.waiting.len() > listener.options.backlog as usize
+            }
+            _ => true,
+        }
+    }
+
+    /// The other end of a client, which waits to be accepted.
+    pub fn wait_at(&mut self, listener: usize, client: usize) {
+        let Some(local) = self.ends.get(client).map(|end| end.local) else { return };
+        let Some(remote) = self.stream(client).and_then(|stream| stream.remote) else { return };
+        let Some(End { kind: Kind::Listener(found), machine, local: at, .. }) = self.ends.get(listener) else { return };
+        let seen = |address: Address| match (address, at) {
+            (Address::Ip(address), Address::Ip(at)) => in_family(address, at.ip()).into(),
+            _ => address,
+        };
+        let inherit = found.options.inherit;
+        let there = Stream {
+            remote: Some(seen(local)),
+            peer: Some(client),
+            connected: Some(Ok(())),
+            no_delay: inherit.no_delay || remote.unix().is_some(),
+            keep_alive: inherit.keep_alive,
+            ..Stream::default()
+        };
+        let server = self.open(*machine, seen(remote), Kind::Stream(there));
+        if let Some(stream) = self.stream_mut(client) {
+            stream.peer = Some(server);
+        }
+        if let Some(listener) = self.listener_mut(listener) {
+            listener.waiting.push_back(server);
+        }
+        self.edge(listener);
+    }
+
+    pub fn accept(&mut self, listener: usize) -> io::Result<(usize, Address)> {
+        let Some(End { kind: Kind::Listener(found), machine, .. }) = self.ends.get(listener) else {
+            return Err(os(Errno::BADF));
+        };
+        let Some(end) = found.waiting.front().copied() else { return Err(would_block()) };
+        self.take_descriptor(*machine)?;
+        if let Some(listener) = self.listener_mut(listener) {
+            listener.waiting.pop_front();
+        }
+        self.give_descriptor(end);
+        let remote = self.stream(end).and_then(|stream| stream.remote);
+        Ok((end, remote.unwrap_or(UnixAddress::UNNAMED.into())))
+    }
+
+    /// One that waits is closed without having had a descriptor of the loop's.
+    pub fn shed(&mut self, listener: usize) -> io::Result<bool> {
+        let Some(listener) = self.listener_mut(listener) else { return Err(os(Errno::BADF)) };
+        let Some(end) = listener.waiting.pop_front() else { return Ok(false) };
+        self.close(end, false);
+        Ok(true)
+    }
+
+    /// Nobody listens there any more: its file goes, and who waits is reset.
+    pub fn stop_listening(&mut self, end: usize, at: Address, listener: Listener) {
+        self.listeners.retain(|other| *other != end);
+        if let Some(path) = at.unix().as_ref().and_then(UnixAddress::as_path) {
+            self.files.remove_socket(path);
+        }
+        for server in listener.waiting {
+            self.close(server, true);
+        }
+    }
+
+    fn listener_mut(&mut self, end: usize) -> Option<&mut Listener> {
+        match self.ends.get_mut(end) {
+            Some(End { kind: Kind::Listener(listener), .. }) => Some(listener),
+            _ => None,
+        }
+    }
+}
