@@ -28,8 +28,8 @@ pub(super) const ABOUT_PROXY: &str = "\
 Pass each connection on to another server, both ways.
 
 Each direction ends by itself, and who is slow slows the other side and nobody
-else. A side that breaks breaks the other. A connection takes two descriptors, so
-half as many fit as in the other roles.";
+else. A side that breaks breaks the other. A connection takes two descriptors,
+so half as many fit as in the other roles.";
 
 pub(super) const AFTER_HELP: &str = "\
 Examples:
