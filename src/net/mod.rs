@@ -124,6 +124,8 @@ pub struct Net {
     /// Sockets with a broadcast to send or a writing side to end.
     flushing: VecDeque<SocketId>,
     flushes_left: usize,
+    /// When many of them are to give way to the others.
+    flush_until: Duration,
     /// Sockets whose `close` is owed. Last in, first out, as in libuv.
     closing: Vec<SocketId>,
     /// Those of them whose turn has come.
@@ -215,6 +217,7 @@ impl Net {
             serving: None,
             flushing: VecDeque::new(),
             flushes_left: 0,
+            flush_until: now,
             closing: Vec::new(),
             closing_now: Vec::new(),
             buffer: Vec::new(),

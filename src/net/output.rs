@@ -14,7 +14,7 @@ use std::time::Duration;
 use super::event::Event;
 use super::link::Link;
 use super::ticks::{Deferred, Later, Tail};
-use super::turn::Step;
+use super::turn::{FLUSHES_UNTIMED, Step};
 use super::{Alarm, Net};
 use crate::arena::Arena;
 use crate::connection::{Admission, CallbackId, CloseReason, Last, Segments};
@@ -367,6 +367,12 @@ impl Net {
             return Step::Over;
         }
         self.flushes_left -= 1;
+        if self.flushes_left > 0
+            && self.flushes_left.is_multiple_of(FLUSHES_UNTIMED)
+            && self.kernel.now() > self.flush_until
+        {
+            self.flushes_left = 0;
+        }
         let Some(id) = self.flushing.pop_front() else { return Step::Over };
         let Some(link) = self.sockets.get_mut(id) else { return Step::Worked };
         link.to_be_flushed = false;
