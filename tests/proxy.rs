@@ -17,6 +17,10 @@ use support::{Client, Daemon, Random, Signal};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
+/// What a pair may need of a proxy: a read of 1 MiB and as much that was not taken, for each direction, and the buffers that
+/// they grew out of, which the allocator may keep. What is sent is a multiple of it.
+const MOST_MEMORY: u64 = 12 << 20;
+
 /// A target that the test plays itself.
 struct Target(TcpListener);
 
@@ -149,7 +153,7 @@ fn a_target_that_does_not_read_holds_up_its_client_and_nobody_else() {
     let piece = Random(42).bytes(99_991); // a prime, so that no buffer is a multiple of it
     let sent = flooder.sends_until_paused(&piece, 96 << 20);
     let growth = proxy.peak_memory() - before;
-    assert!(growth < 6 << 20, "{growth} bytes of memory for {sent} bytes sent");
+    assert!(growth < MOST_MEMORY, "{growth} bytes of memory for {sent} bytes sent");
 
     let mut other = proxy.join();
     let mut server = target.accept();
@@ -184,7 +188,7 @@ fn a_client_that_does_not_read_holds_up_its_target_and_nobody_else() {
         assert!(found == pattern(piece << 20, 1 << 20), "megabyte {piece}");
     }
     let growth = proxy.peak_memory() - before;
-    assert!(growth < 6 << 20, "{growth} bytes of memory");
+    assert!(growth < MOST_MEMORY, "{growth} bytes of memory");
     // Nothing is lost.
     let late = &mut stuck[0];
     late.set_read_timeout(Some(PATIENCE)).unwrap();
