@@ -9,12 +9,12 @@ mod support {
 }
 
 use std::fs::File;
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
 
-use support::loops::{Heard, View, World, quiet, watch};
+use support::loops::{Heard, View, World, ms, quiet, watch};
 use tidegate::sim::Sim;
 use tidegate::{Code, EventLoop, ServerOptions, SocketOptions};
 
@@ -153,6 +153,79 @@ fn what_is_not_meant_is_an_error_in_words() {
     assert!(error.to_string().contains("no descriptors"), "{error}");
 }
 
+/// Somebody else has the same description, as systemd has that of each listener, and goes on with it.
+#[test]
+fn what_was_adopted_and_closed_is_not_heard_of_again() {
+    let mut world = World::new();
+    let (ours, mut peer) = UnixStream::pair().unwrap();
+    let mut kept = ours.try_clone().unwrap();
+    let socket = world.adopt_socket(ours, SocketOptions::default(), |socket| watch(socket, "S", quiet)).unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let server = world.listen_fd(ServerOptions::default(), listener.try_clone().unwrap(), |_| {}).unwrap();
+    world.turn_for(ms(10));
+    world.net.destroy(socket);
+    world.net.close_server(server);
+    world.until_closed(&["S"]);
+    world.turn_for(ms(10));
+
+    let fd = world.net.poll_fd().unwrap();
+    let mut outer = mio::Poll::new().unwrap();
+    outer.registry().register(&mut mio::unix::SourceFd(&fd), mio::Token(0), mio::Interest::READABLE).unwrap();
+    let mut woken = || {
+        let mut events = mio::Events::with_capacity(8);
+        outer.poll(&mut events, Some(ms(20))).unwrap();
+        !events.is_empty()
+    };
+    assert!(!woken());
+    peer.write_all(b"for another").unwrap();
+    assert!(!woken(), "by a connection that it has closed");
+    let _client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    assert!(!woken(), "by a listener that it has closed");
+    let mut bytes = [0; 11];
+    kept.read_exact(&mut bytes).unwrap();
+    assert_eq!(&bytes, b"for another");
+}
+
+#[test]
+fn what_is_refused_is_closed() {
+    let mut world = World::new();
+    // A pipe and datagrams: the other end tells that this one is closed.
+    for as_server in [true, false] {
+        let mut refuse = |fd: OwnedFd| {
+            let refused = match as_server {
+                true => world.listen_fd(ServerOptions::default(), fd, |_| {}).map(drop),
+                false => world.adopt_socket(fd, SocketOptions::default(), |_| {}).map(drop),
+            };
+            assert_eq!(refused.unwrap_err().code(), Code::InvalidArgument);
+        };
+        let (reader, mut writer) = std::io::pipe().unwrap();
+        refuse(reader.into());
+        assert_eq!(writer.write(b"x").unwrap_err().kind(), ErrorKind::BrokenPipe);
+        let (ours, theirs) = UnixDatagram::pair().unwrap();
+        refuse(ours.into());
+        assert_eq!(theirs.send(b"x").unwrap_err().kind(), ErrorKind::ConnectionRefused);
+    }
+    // A connection is no listener, and a listener no connection.
+    let (ours, mut theirs) = UnixStream::pair().unwrap();
+    world.listen_fd(ServerOptions::default(), ours, |_| {}).unwrap_err();
+    assert_eq!(theirs.read(&mut [0]).unwrap(), 0);
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    world.adopt_socket(listener, SocketOptions::default(), |_| {}).unwrap_err();
+    assert_eq!(TcpStream::connect(address).unwrap_err().kind(), ErrorKind::ConnectionRefused);
+    // An option out of its bounds, and a server that listens already.
+    let (ours, mut theirs) = UnixStream::pair().unwrap();
+    let options = SocketOptions { high_water_mark: usize::MAX, ..SocketOptions::default() };
+    world.adopt_socket(ours, options, |_| {}).unwrap_err();
+    assert_eq!(theirs.read(&mut [0]).unwrap(), 0);
+    let (server, _) = world.serve(ServerOptions::default(), |_| {});
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    world.net.listen_fd(server, listener).unwrap_err();
+    assert_eq!(TcpStream::connect(address).unwrap_err().kind(), ErrorKind::ConnectionRefused);
+    assert_eq!(world.net.sockets(), 0);
+}
+
 /// Runs the daemon as systemd does: the socket is descriptor 3, and the environment says so. The shell becomes it, and so
 /// `$$` is its process.
 fn as_systemd(arguments: &str, socket: OwnedFd, pid: &str) -> std::process::Child {
@@ -162,6 +235,22 @@ fn as_systemd(arguments: &str, socket: OwnedFd, pid: &str) -> std::process::Chil
     let mut shell = Command::new("/bin/sh");
     shell.args(["-c", &script, env!("CARGO_BIN_EXE_tidegate")]).stdin(socket).stderr(Stdio::piped());
     shell.spawn().unwrap()
+}
+
+// covers: listen-fd-server
+#[test]
+fn the_daemon_listens_on_a_path_that_systemd_has_passed() {
+    let path = std::env::temp_dir().join(format!("tidegate-passed-{}", std::process::id()));
+    let listener = UnixListener::bind(&path).unwrap();
+    let mut peer = UnixStream::connect(&path).unwrap();
+    let mut daemon = as_systemd("echo", listener.into(), "$$");
+    peer.write_all(b"hello").unwrap();
+    let mut back = [0; 5];
+    peer.read_exact(&mut back).unwrap();
+    assert_eq!(&back, b"hello");
+    daemon.kill().unwrap();
+    daemon.wait().unwrap();
+    std::fs::remove_file(path).unwrap();
 }
 
 // covers: listen-fd-server

@@ -14,6 +14,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Barrier;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
@@ -340,6 +341,85 @@ fn a_file_that_has_come_in_the_place_of_ours_is_not_removed() {
     let _other = UnixListener::bind(folder.path("s")).unwrap();
     world.net.close_server(server);
     assert!(folder.path("s").exists());
+}
+
+// covers: x/unix-stale-file
+#[test]
+fn of_those_who_take_over_one_path_at_once_one_gets_it() {
+    const AT_ONCE: usize = 3;
+    let folder = Folder::new();
+    for round in 0..200 {
+        let (path, at) = (folder.path(&round.to_string()), folder.endpoint(&round.to_string()));
+        drop(UnixListener::bind(&path).unwrap());
+        let together = Barrier::new(AT_ONCE);
+        let try_it = || {
+            let mut world = World::new();
+            together.wait();
+            let tried = world.listen(at, |_| {});
+            together.wait();
+            // Whoever has come to listen can be reached, now that all have tried.
+            let outcome = match tried {
+                Ok(_) if UnixStream::connect(&path).is_ok() => "listens",
+                Ok(_) => "listens where nobody comes",
+                Err(error) => error.code().name(),
+            };
+            together.wait();
+            outcome
+        };
+        let mut outcomes: Vec<_> = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..AT_ONCE).map(|_| scope.spawn(try_it)).collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+        });
+        outcomes.sort_unstable();
+        assert_eq!(outcomes, ["EADDRINUSE", "EADDRINUSE", "listens"], "in round {round}");
+    }
+    assert_eq!(fs::read_dir(&folder.0).unwrap().count(), 0, "neither a socket nor a lock is left");
+}
+
+#[test]
+fn who_takes_a_path_over_from_one_that_closes_keeps_it() {
+    let folder = Folder::new();
+    let (path, at) = (folder.path("s"), folder.endpoint("s"));
+    for round in 0..200 {
+        let mut first = World::new();
+        let server = first.listen(at, |_| {}).unwrap();
+        std::thread::scope(|scope| {
+            let second = scope.spawn(|| {
+                let mut second = World::new();
+                let deadline = Instant::now() + Duration::from_secs(10);
+                while second.listen(at, |_| {}).is_err() {
+                    assert!(Instant::now() < deadline, "the path never became free");
+                }
+                std::thread::sleep(ms(1));
+                assert!(path.exists(), "round {round}: the first one has removed what was not its own any more");
+            });
+            first.net.close_server(server);
+            second.join().unwrap();
+        });
+    }
+}
+
+#[test]
+fn a_lock_that_a_killed_server_left_is_in_nobodys_way_and_one_that_is_held_is_respected() {
+    let (folder, mut world) = (Folder::new(), World::new());
+    let lock = folder.path("s.tidegate-lock");
+    fs::write(&lock, "").unwrap();
+    let server = serve(&mut world, folder.endpoint("s"), quiet);
+    assert!(!lock.exists());
+    world.net.close_server(server);
+
+    let held = fs::File::create(&lock).unwrap();
+    rustix::fs::flock(&held, rustix::fs::FlockOperation::NonBlockingLockExclusive).unwrap();
+    let error = world.listen(folder.endpoint("s"), |_| {}).unwrap_err();
+    assert_eq!(error.code().name(), "EADDRINUSE");
+    assert!(lock.exists() && !folder.path("s").exists());
+    drop(held);
+
+    // What cannot be a lock is left alone, and is no reason not to listen.
+    fs::remove_file(&lock).unwrap();
+    std::os::unix::fs::symlink(folder.path("elsewhere"), &lock).unwrap();
+    serve(&mut world, folder.endpoint("s"), quiet);
+    assert!(lock.is_symlink() && !folder.path("elsewhere").exists());
 }
 
 // ---- dropped, simulated -----------------------------------------------------------------------------------------------

@@ -3,6 +3,8 @@
 //! Every handle is registered once, for both directions; mio is edge-triggered. A handle is a slot of a slab, and the
 //! slab's number is mio's token, so that nothing is looked up by hash.
 
+#[cfg(unix)]
+use std::collections::HashSet;
 use std::fmt;
 use std::io::{self, IoSlice};
 #[cfg(unix)]
@@ -47,6 +49,10 @@ pub(crate) struct MioKernel {
     events: Events,
     started: Instant,
     handles: Slab<Entry>,
+    /// Sockets that were adopted: whoever made them may hold them still, so that closing them here does not take them
+    /// out of the poll. Apart, as hardly any socket is.
+    #[cfg(unix)]
+    adopted: HashSet<Handle>,
     /// A second descriptor for the poll, kept for the time when there is no other: closed, it leaves room for one
     /// accept. See [`Kernel::shed`].
     spare: Option<mio::Registry>,
@@ -86,6 +92,8 @@ impl MioKernel {
             events: Events::with_capacity(EVENTS_AT_ONCE),
             started: Instant::now(),
             handles: Slab::new(),
+            #[cfg(unix)]
+            adopted: HashSet::new(),
             spare,
             #[cfg(feature = "signals")]
             signals: None,
@@ -190,13 +198,17 @@ impl Kernel for MioKernel {
     #[cfg(unix)]
     fn adopt_listener(&mut self, listener: OwnedFd, inherit: &Inherit) -> io::Result<Handle> {
         let listener = Listener::adopt(listener, inherit)?;
-        Ok(self.keep(Source::Listener(Box::new(listener))))
+        let handle = self.keep(Source::Listener(Box::new(listener)));
+        self.adopted.insert(handle);
+        Ok(handle)
     }
 
     #[cfg(unix)]
     fn adopt_stream(&mut self, stream: OwnedFd, tuning: &Tuning) -> io::Result<(Handle, Address)> {
         let (stream, peer) = Stream::adopt(stream, tuning)?;
-        Ok((self.keep(Source::Stream(stream)), peer))
+        let handle = self.keep(Source::Stream(stream));
+        self.adopted.insert(handle);
+        Ok((handle, peer))
     }
 
     fn accept(&mut self, listener: Handle) -> io::Result<(Handle, Address)> {
@@ -274,12 +286,19 @@ impl Kernel for MioKernel {
         // Dropping closes, and closing takes the descriptor out of the poll, unless another shares its description.
         let closed = self.handles.try_remove(handle.0 as usize);
         #[cfg(unix)]
-        if let Some(Entry { source: Source::File(file), .. }) = &closed
-            && file.watched
-            && let Err(error) = self.poll.registry().deregister(&mut SourceFd(&file.fd()))
-        {
-            log::debug!("a file could not be taken out of the poll: {error}");
+        if let Some(mut entry) = closed {
+            let registry = self.poll.registry();
+            let taken_out = match &mut entry.source {
+                Source::File(file) if file.watched => registry.deregister(&mut SourceFd(&file.fd())),
+                Source::Stream(stream) if self.adopted.remove(&handle) => registry.deregister(stream.source()),
+                Source::Listener(listener) if self.adopted.remove(&handle) => registry.deregister(listener.source()),
+                _ => Ok(()),
+            };
+            if let Err(error) = taken_out {
+                log::debug!("a descriptor could not be taken out of the poll: {error}");
+            }
         }
+        #[cfg(not(unix))]
         drop(closed);
     }
 

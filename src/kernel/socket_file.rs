@@ -2,20 +2,31 @@
 //!
 //! A path outlives its socket, so a server that was killed leaves one behind. It is taken over, and only if it is a
 //! socket on which nobody listens: a connect to it is refused. Whatever else is there is never touched. What is removed
-//! at the end is the file that was made, known by device and inode, and not one that has come in its place.
+//! at the end is the file that was made, known by device and inode, and not one that has come in its place. It is removed
+//! before the socket is closed: until then no other file can get the same inode.
 //!
-//! The order is bind, owner, mode, listen. The file is there from bind(2) on, with the mode that the umask leaves; but
-//! until listen(2) every connect is refused, so that nobody slips in before the mode is set. Setting the umask instead
-//! would be for the whole process, which is not a library's to do.
+//! The order is lock, bind, mode, owner, listen. The file is there from bind(2) on, with the mode that the umask leaves;
+//! but until listen(2) every connect is refused, so that nobody slips in before the mode is set. Setting the umask
+//! instead would be for the whole process, which is not a library's to do. The owner comes last: from then on the file is
+//! another's, who may put something else in its place.
 //!
-//! Two servers that start on one path at the same time may both find it stale, and one may remove what the other has
-//! just bound. So who has come to listen looks whether the file is still its own, and gives up if it is not.
+//! Until listen(2) a socket looks stale, and between the look and the removal a stale one may be replaced. So of those who
+//! start on a path at the same time one holds a lock, [`Starting`], and the others are told that the path is in use. A
+//! name of its own and rename(2) instead would need no lock to be made, but one to replace a stale file all the same; and
+//! `ss` and getsockname(2) would show the name that was bound. A lock on the folder would be in the way of other paths.
+//!
+//! What the lock cannot keep away is a program that does not know it, and takes the path or puts a link there between two
+//! of these calls. Therefore: a folder in which nobody else may write, or a sticky one. Who has come to listen looks once
+//! more whether the file is still its own, and gives up if it is not.
 
 use std::fs::{self, Metadata};
 use std::io::{self, ErrorKind};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use rustix::fs::{FlockOperation, Mode, OFlags};
+use rustix::io::Errno;
 use socket2::{Domain, SockAddr, Socket, Type};
 
 use super::SocketAccess;
@@ -41,22 +52,33 @@ impl Identity {
 }
 
 impl SocketFile {
-    /// Binds a socket to a path, and gives the file its owner and mode.
-    pub fn bind(socket: &Socket, path: &Path, access: SocketAccess) -> io::Result<Self> {
+    /// Has a socket listen on a path, once the file there has its mode and its owner.
+    pub fn listen(socket: &Socket, path: &Path, access: SocketAccess, backlog: i32) -> io::Result<Self> {
+        let _starting = Starting::on(path)?;
+        let file = SocketFile::bind(socket, path)?;
+        file.give(access)?;
+        socket.listen(backlog)?;
+        if file.is_in_place() { Ok(file) } else { Err(Errno::ADDRINUSE.into()) }
+    }
+
+    fn bind(socket: &Socket, path: &Path) -> io::Result<Self> {
         let address = SockAddr::unix(path)?;
         match socket.bind(&address) {
             Err(error) if error.kind() == ErrorKind::AddrInUse && remove_stale(path)? => socket.bind(&address)?,
             bound => bound?,
         }
         let identity = Identity::of(&fs::symlink_metadata(path)?);
-        let file = SocketFile { path: path.to_owned(), identity };
-        if access.owner.is_some() || access.group.is_some() {
-            std::os::unix::fs::chown(path, access.owner, access.group)?;
-        }
+        Ok(SocketFile { path: path.to_owned(), identity })
+    }
+
+    fn give(&self, access: SocketAccess) -> io::Result<()> {
         if let Some(mode) = access.mode {
-            fs::set_permissions(path, fs::Permissions::from_mode(mode))?;
+            fs::set_permissions(&self.path, fs::Permissions::from_mode(mode))?;
         }
-        Ok(file)
+        if access.owner.is_some() || access.group.is_some() {
+            std::os::unix::fs::lchown(&self.path, access.owner, access.group)?;
+        }
+        Ok(())
     }
 
     /// Whether its path still leads to it.
@@ -70,6 +92,54 @@ impl Drop for SocketFile {
         if self.is_in_place()
             && let Err(error) = fs::remove_file(&self.path)
         {
+            log::debug!("{} was not removed: {error}", self.path.display());
+        }
+    }
+}
+
+/// Held by the one who is about to listen on a path: an empty file beside it, locked by flock(2), which ends with its
+/// process, however that ends. It is removed again; one that a killed process has left is as good as a new one.
+struct Starting {
+    path: PathBuf,
+    _locked: OwnedFd,
+}
+
+impl Starting {
+    /// None where there can be no such file: then bind(2) has its say.
+    ///
+    /// # Errors
+    /// EADDRINUSE: somebody else is about to listen there, or was in this moment.
+    fn on(path: &Path) -> io::Result<Option<Self>> {
+        let mut name = path.as_os_str().to_owned();
+        name.push(".tidegate-lock");
+        let path = PathBuf::from(name);
+        let flags =
+            OFlags::CREATE | OFlags::RDWR | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+        let file = match rustix::fs::open(&path, flags, Mode::RUSR | Mode::WUSR) {
+            Ok(file) => fs::File::from(file),
+            Err(error) => {
+                log::debug!("{}: no lock: {error}", path.display());
+                return Ok(None);
+            }
+        };
+        match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Err(Errno::WOULDBLOCK) => return Err(Errno::ADDRINUSE.into()),
+            // A file system that has none.
+            Err(error) => log::debug!("{}: no lock: {error}", path.display()),
+            Ok(()) => {}
+        }
+        // Who held it before has removed it: this is no longer the file that others would lock.
+        let found = fs::symlink_metadata(&path).map_err(|_| Errno::ADDRINUSE)?;
+        if Identity::of(&found) != Identity::of(&file.metadata()?) {
+            return Err(Errno::ADDRINUSE.into());
+        }
+        Ok(Some(Starting { path, _locked: file.into() }))
+    }
+}
+
+impl Drop for Starting {
+    fn drop(&mut self) {
+        if let Err(error) = fs::remove_file(&self.path) {
             log::debug!("{} was not removed: {error}", self.path.display());
         }
     }

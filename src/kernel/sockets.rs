@@ -37,9 +37,9 @@ const KEEP_ALIVE_PROBES: u32 = 10;
 #[derive(Debug)]
 pub(super) enum Listener {
     Tcp(TcpListener),
-    /// With its file, if it has made one.
+    /// Behind its file, if it has made one: the file goes first.
     #[cfg(unix)]
-    Unix(UnixListener, #[expect(dead_code, reason = "it does its work when it is dropped")] Option<SocketFile>),
+    Unix(#[expect(dead_code, reason = "it does its work when it is dropped")] Option<SocketFile>, UnixListener),
 }
 
 /// A connection, made or being made.
@@ -82,7 +82,7 @@ impl Listener {
     fn listen_unix(address: UnixAddress, options: &ListenOptions) -> io::Result<Self> {
         let socket = Socket::new(Domain::UNIX, Type::STREAM.nonblocking(), None)?;
         let file = match address.as_path() {
-            Some(path) => Some(SocketFile::bind(&socket, path, options.access)?),
+            Some(path) => Some(SocketFile::listen(&socket, path, options.access, backlog(options))?),
             None if options.access != SocketAccess::default() => {
                 return Err(invalid(
                     "an abstract name is no file: it has no mode and no owner, and anybody may connect",
@@ -90,14 +90,11 @@ impl Listener {
             }
             None => {
                 socket.bind(&unix_address(address)?)?;
+                socket.listen(backlog(options))?;
                 None
             }
         };
-        socket.listen(backlog(options))?;
-        if file.as_ref().is_some_and(|file| !file.is_in_place()) {
-            return Err(rustix::io::Errno::ADDRINUSE.into());
-        }
-        Ok(Listener::Unix(UnixListener::from_std(socket.into()), file))
+        Ok(Listener::Unix(file, UnixListener::from_std(socket.into())))
     }
 
     /// One that somebody else made.
@@ -110,7 +107,7 @@ impl Listener {
         }
         socket.set_nonblocking(true)?;
         Ok(if domain == Domain::UNIX {
-            Listener::Unix(UnixListener::from_std(socket.into()), None)
+            Listener::Unix(None, UnixListener::from_std(socket.into()))
         } else {
             set_inherited(&SockRef::from(&socket), inherit)?;
             Listener::Tcp(TcpListener::from_std(socket.into()))
@@ -121,7 +118,7 @@ impl Listener {
         match self {
             Listener::Tcp(listener) => listener.accept().map(|(stream, peer)| (Stream::Tcp(stream), peer.into())),
             #[cfg(unix)]
-            Listener::Unix(listener, _) => {
+            Listener::Unix(_, listener) => {
                 listener.accept().map(|(stream, peer)| (Stream::Unix(stream), named(&peer).into()))
             }
         }
@@ -131,7 +128,7 @@ impl Listener {
         match self {
             Listener::Tcp(listener) => listener.local_addr().map(Address::Ip),
             #[cfg(unix)]
-            Listener::Unix(listener, _) => listener.local_addr().map(|address| named(&address).into()),
+            Listener::Unix(_, listener) => listener.local_addr().map(|address| named(&address).into()),
         }
     }
 
@@ -139,7 +136,7 @@ impl Listener {
         match self {
             Listener::Tcp(listener) => listener,
             #[cfg(unix)]
-            Listener::Unix(listener, _) => listener,
+            Listener::Unix(_, listener) => listener,
         }
     }
 }
