@@ -1,8 +1,9 @@
 //! Where a server listens and where a socket connects to.
 //!
 //! An [`Endpoint`] is an address as a user writes it, before the operating system has seen it: a literal, `localhost`, a
-//! port alone, or the name of a Unix domain socket. It resolves no names: a lookup would block the loop or need a thread. It is not the address of a
-//! connection; that is an [`Address`]. The floors above parse one when they are asked to listen or to connect.
+//! port alone, or the name of a Unix domain socket. It resolves no names: a lookup would block the loop or need a thread.
+//! It is not the address of a connection; that is an [`Address`]. The floors above parse one when they are asked to
+//! listen or to connect.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -132,6 +133,11 @@ impl FromStr for Endpoint {
         let (host, port) = text.rsplit_once(':').unwrap_or(("", text));
         let port = match port.parse::<u16>() {
             Ok(number) if port.bytes().all(|byte| byte.is_ascii_digit()) => number,
+            _ if text.contains('/') => {
+                return Err(Error::invalid(format!(
+                    "'{text}' has no port; the path of a Unix socket is written unix:PATH"
+                )));
+            }
             _ => return Err(Error::invalid(format!("bad port in '{text}': a port is a number from 0 to 65535"))),
         };
         match host {

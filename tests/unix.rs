@@ -534,3 +534,25 @@ fn a_chat_room_and_an_echo_listen_on_a_path_with_a_mode() {
     assert_eq!(back, "there and back");
     assert_eq!(daemon.stop(), Some(0));
 }
+
+#[test]
+fn a_daemon_says_what_is_wrong_with_a_path() {
+    let folder = Folder::new();
+    let says = |name: &str, why: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tidegate"));
+        let place = folder.endpoint(name).to_string();
+        let output = command.args(["chat", "--listen", &place]).stdin(Stdio::null()).output().unwrap();
+        let log = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{log}");
+        assert!(log.ends_with(&format!("cannot listen on {place}: {why}\n")), "{log}");
+    };
+    fs::write(folder.path("file"), "precious").unwrap();
+    fs::create_dir(folder.path("folder")).unwrap();
+    let _listener = UnixListener::bind(folder.path("socket")).unwrap();
+    says("no/folder", "its folder does not exist");
+    says("file/s", "not a directory");
+    says("file", "something else than a socket is there: move it, or take another path");
+    says("folder", "it is a folder: add the name of the socket");
+    says("socket", "address in use");
+    assert_eq!(fs::read(folder.path("file")).unwrap(), b"precious");
+}

@@ -59,7 +59,7 @@ pub(super) fn reject_doubles(places: &[Listen]) -> Result<(), String> {
             }
         };
         if let Some(doubled) = doubled {
-            return Err(format!("--listen {doubled} is given twice: leave one out, or take another port"));
+            return Err(format!("--listen {doubled} is given twice: leave one out"));
         }
     }
     Ok(())
@@ -76,6 +76,26 @@ fn addresses_of(endpoint: Endpoint) -> Vec<Address> {
         Endpoint::Localhost(port) => {
             vec![ip(Ipv4Addr::LOCALHOST.into(), port), ip(Ipv6Addr::LOCALHOST.into(), port)]
         }
+    }
+}
+
+/// A proxy that is its own target passes a connection on to itself until there is no descriptor left. None given is the
+/// default.
+pub(super) fn reject_itself(places: &[Listen], to: Endpoint) -> Result<(), String> {
+    let default = [Listen::At(DEFAULT_LISTEN)];
+    let places = if places.is_empty() { &default } else { places };
+    let targets = addresses_of(to);
+    let is_itself = |place: &Listen| match place {
+        Listen::Systemd => false,
+        // All addresses: those of this machine that are known without asking it.
+        Listen::At(Endpoint::Port(port)) => targets.iter().any(|to| {
+            to.ip().is_some_and(|to| to.port() == *port && (to.ip().is_loopback() || to.ip().is_unspecified()))
+        }),
+        Listen::At(endpoint) => addresses_of(*endpoint).iter().any(|address| targets.contains(address)),
+    };
+    match places.iter().any(is_itself) {
+        true => Err(format!("--to {to} is where this listens itself: each connection would come back without end")),
+        false => Ok(()),
     }
 }
 
@@ -109,6 +129,8 @@ mod tests {
         says("::1", "it has no port: write [::1]:8080");
         says("localhost", "it has no port: write localhost:8080");
         says("70000", "a port is a number from 0 to 65535");
+        says("/run/x.sock", "the path of a Unix socket is written unix:PATH");
+        says("Unix:/run/x.sock", "the path of a Unix socket is written unix:PATH");
         says("example.org:80", "only addresses and 'localhost' are taken, names are not resolved");
     }
 
@@ -126,7 +148,7 @@ mod tests {
         assert!(twice("0", "0").is_ok());
         assert_eq!(
             wrong(&["--listen", "80", "--listen", "80"]),
-            "error: --listen 127.0.0.1:80 is given twice: leave one out, or take another port"
+            "error: --listen 127.0.0.1:80 is given twice: leave one out"
         );
     }
 }

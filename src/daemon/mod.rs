@@ -158,13 +158,41 @@ fn cannot_listen(endpoint: &Endpoint, error: &Error) -> CannotStart {
         (Some(address), _) => address.to_string(),
         (None, other) => other.to_string(),
     };
-    let why = match error.code() {
+    let why = why_not_at_a_path(endpoint, error).unwrap_or_else(|| match error.code() {
         // The word "already" says nothing that the rest does not.
         code if code.name() == "EADDRINUSE" => "address in use".to_owned(),
         Code::Os(number) => describe(number),
         _ => error.to_string(),
-    };
+    });
     CannotStart(format!("cannot listen on {address}: {why}"))
+}
+
+/// What the system's words would leave to be guessed: that a path is in use may mean many things.
+#[cfg(unix)]
+fn why_not_at_a_path(endpoint: &Endpoint, error: &Error) -> Option<String> {
+    use std::os::unix::fs::FileTypeExt;
+
+    let Endpoint::Unix(address) = endpoint else { return None };
+    let path = address.as_path()?;
+    let why = match error.code().name() {
+        "ENOENT" => "its folder does not exist",
+        "EADDRINUSE" => match std::fs::symlink_metadata(path).ok()?.file_type() {
+            kind if kind.is_dir() => "it is a folder: add the name of the socket",
+            kind if !kind.is_socket() => "something else than a socket is there: move it, or take another path",
+            // Whoever may not connect cannot find out whether anybody listens.
+            _ if rustix::fs::access(path, rustix::fs::Access::WRITE_OK).is_err() => {
+                "a socket of somebody else's is there: if nobody listens on it, remove it"
+            }
+            _ => return None,
+        },
+        _ => return None,
+    };
+    Some(why.to_owned())
+}
+
+#[cfg(not(unix))]
+fn why_not_at_a_path(_: &Endpoint, _: &Error) -> Option<String> {
+    None
 }
 
 /// The system's words for an error number, without the number.
