@@ -109,6 +109,7 @@ fn writes_that_waited_for_a_connection_that_never_came_fail_after_close() {
     let mut client = world.of("C");
     client.write_then("first", told("C", "first"));
     client.write_then("second", told("C", "second"));
+    client.end_with("third");
     client.end_then(told("C", "end"));
     world.run_dry();
     assert_eq!(
@@ -527,6 +528,8 @@ fn pausing_in_a_data_handler_holds_the_next_chunk_back() {
     raw.write_all(b"two").unwrap();
     world.turn_for(ms(30));
     assert_eq!(world.state.of("S"), ["data one", "paused"]);
+    let id = world.id("S");
+    assert_eq!((world.net.read_ahead(id), world.net.bytes_read(id)), (3, 6), "the next chunk is kept behind it");
     world.of("S").resume();
     assert_eq!(world.state.times("S", "paused"), 1, "not inside the call");
     world.until(|world| world.state.times("S", "paused") == 2);

@@ -434,7 +434,9 @@ fn who_is_left_in_the_middle_of_a_flood_fails_once() {
             Heard::Accepted => {
                 socket.set_no_delay(true);
                 for _ in 0..10 {
-                    socket.write_then(pattern(2_000_000), |_, _| {});
+                    socket.write_then(pattern(2_000_000), |socket, written| {
+                        socket.state.add(if written.is_ok() { "written" } else { "failed" }, 1);
+                    });
                 }
                 socket.end();
                 socket.net.close_servers();
@@ -454,6 +456,8 @@ fn who_is_left_in_the_middle_of_a_flood_fails_once() {
     assert!(seen.len() == 2 && seen[0].starts_with("error E"), "{seen:?}");
     assert_eq!(seen[1], "close(true)");
     assert_eq!(world.state.closed("S").reason, CloseReason::PeerReset);
+    let [written, failed] = ["written", "failed"].map(|which| world.state.number(which));
+    assert!(failed > 0 && written + failed == 10, "each has its callback once: {written} and {failed}");
 }
 
 // ---- writes under way -----------------------------------------------------------------------------------------------

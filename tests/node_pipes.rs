@@ -152,7 +152,9 @@ fn a_source_at_its_end_and_a_full_destination_do_not_wait_for_each_other() {
     bench.0.of("B").pause();
     bench.0.of("b").write(pattern(MUCH));
     bench.settle();
-    assert_eq!(bench.0.of("a").bytes_read(), 14);
+    let (a, b) = (bench.0.id("a"), bench.0.id("b"));
+    assert_eq!((bench.0.net.read_ahead(a), bench.0.net.is_paused(a)), (14, true));
+    assert!(bench.0.net.needs_drain(b));
     bench.pipe("a", "b");
     bench.settle();
     assert!(!bench.0.state.saw("b", "finish"));
@@ -178,17 +180,30 @@ fn resumes_by_hand_do_no_harm() {
     bench.pipe("a", "b");
     fn speak(socket: &mut View<'_>) {
         let said = socket.state.add("said", 1);
-        socket.write(format!("{said} "));
+        socket.write(format!("{said:>2000}"));
         if said < 1000 {
             socket.after(ms(1), speak);
         }
     }
+    // Its destination is full for a while, and then again.
+    let reader = bench.0.id("B");
+    bench.0.net.pause(reader);
+    for (at, reads) in [(300, true), (600, false), (1500, true)] {
+        bench.0.after(ms(at), move |on| if reads { on.net.resume(reader) } else { on.net.pause(reader) });
+    }
     speak(&mut bench.0.of("A"));
     let a = bench.0.id("a");
-    let timer = bench.0.every(ms(3), move |on| on.net.resume(a));
+    let timer = bench.0.every(ms(3), move |on| {
+        if on.net.is_paused(a) {
+            on.state.add("resumed", 1);
+        }
+        on.net.resume(a);
+    });
     bench.settle();
     bench.0.event_loop().cancel(timer);
-    let all: String = (1..=1000).map(|said| format!("{said} ")).collect();
+    assert!(bench.0.state.number("resumed") > 10, "the pipe has waited, and was resumed all the same");
+    assert!(bench.0.state.saw("b", "drain"));
+    let all: String = (1..=1000).map(|said| format!("{said:>2000}")).collect();
     bench.all_heard(&["B"], all.as_bytes());
 }
 
