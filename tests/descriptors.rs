@@ -282,7 +282,9 @@ fn what_systemd_has_passed_wrongly_or_not_at_all_is_told() {
     fails("echo", datagrams(), "$$", "ListenStream=");
     fails("echo --listen systemd", datagrams(), "1", "systemd has passed no socket");
     let fresh = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
-    fails("echo", fresh.into(), "$$", "does not listen");
+    fails("echo", fresh.into(), "$$", "cannot listen on a socket from systemd: ");
+    let (connection, _peer) = UnixStream::pair().unwrap();
+    fails("echo", connection.into(), "$$", "it does not listen, so its .socket file has to say Accept=no");
 }
 
 // covers: listen-fd-ebadf

@@ -59,7 +59,9 @@ fn listen<S: 'static>(
             #[cfg(not(unix))]
             Place::Passed(nothing) => match nothing {},
             #[cfg(unix)]
-            Place::Passed(socket) => event_loop.listen_fd(options.clone(), socket, connection())?,
+            Place::Passed(socket) => event_loop
+                .listen_fd(options.clone(), socket, connection())
+                .map_err(|error| cannot_listen_on_passed(&error))?,
         };
         greet(event_loop, server);
         // localhost is ::1 too, where there is IPv6, and on the same port.
@@ -150,6 +152,16 @@ impl Seldom {
             others => ::log::warn!("{what}, and {others} others before it"),
         }
     }
+}
+
+/// That it is a stream socket, and that the options are within their bounds, was looked at already.
+#[cfg(unix)]
+fn cannot_listen_on_passed(error: &Error) -> CannotStart {
+    let why = match error.code() {
+        Code::InvalidArgument => "it does not listen, so its .socket file has to say Accept=no".to_owned(),
+        _ => error.to_string(),
+    };
+    CannotStart(format!("cannot listen on a socket from systemd: {why}"))
 }
 
 fn cannot_listen(endpoint: &Endpoint, error: &Error) -> CannotStart {
