@@ -79,26 +79,6 @@ fn addresses_of(endpoint: Endpoint) -> Vec<Address> {
     }
 }
 
-/// A proxy that is its own target passes a connection on to itself until there is no descriptor left. None given is the
-/// default.
-pub(super) fn reject_itself(places: &[Listen], to: Endpoint) -> Result<(), String> {
-    let default = [Listen::At(DEFAULT_LISTEN)];
-    let places = if places.is_empty() { &default } else { places };
-    let targets = addresses_of(to);
-    let is_itself = |place: &Listen| match place {
-        Listen::Systemd => false,
-        // All addresses: those of this machine that are known without asking it.
-        Listen::At(Endpoint::Port(port)) => targets.iter().any(|to| {
-            to.ip().is_some_and(|to| to.port() == *port && (to.ip().is_loopback() || to.ip().is_unspecified()))
-        }),
-        Listen::At(endpoint) => addresses_of(*endpoint).iter().any(|address| targets.contains(address)),
-    };
-    match places.iter().any(is_itself) {
-        true => Err(format!("--to {to} is where this listens itself: each connection would come back without end")),
-        false => Ok(()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::parse_from;

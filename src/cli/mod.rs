@@ -30,7 +30,7 @@ use self::common::TypedCommon;
 use self::duration::connect_timeout;
 use self::flood::flood;
 use self::limits::TypedLimits;
-use self::listen::{reject_itself, target};
+use self::listen::target;
 use self::number::{OrNone, bytes_or_none};
 
 pub use self::bench::{BenchOptions, Pressure, Workload};
@@ -210,9 +210,7 @@ impl Typed {
                 Command::Source(SourceOptions { common: common.meaning()?, bytes: bytes.0 })
             }
             TypedCommand::Proxy(TypedProxy { common, to, connect_timeout }) => {
-                let common = common.meaning()?;
-                reject_itself(&common.listen, to)?;
-                Command::Proxy(ProxyOptions { common, to, connect_timeout })
+                Command::Proxy(ProxyOptions { common: common.meaning()?, to, connect_timeout })
             }
             TypedCommand::Bench(bench) => Command::Bench(bench.meaning()?),
         })
@@ -299,24 +297,6 @@ mod tests {
             assert_eq!(error.exit_code(), 2);
             assert!(error.to_string().contains(says), "{flags:?}: {error}");
         }
-    }
-
-    #[test]
-    fn a_proxy_is_not_its_own_target() {
-        let proxy = |listen, to| parse_from(["tidegate", "proxy", "--listen", listen, "--to", to]);
-        for (listen, to) in [
-            ("80", "127.0.0.1:80"),
-            (":80", "localhost:80"),
-            ("localhost:80", "[::1]:80"),
-            ("unix:/run/x.sock", "unix:/run/x.sock"),
-        ] {
-            let error = proxy(listen, to).expect_err("wrong usage");
-            assert!(error.to_string().contains("would come back"), "{error}");
-        }
-        for (listen, to) in [("80", "81"), (":80", "10.0.0.1:80"), ("0", "80"), ("unix:/run/x", "unix:/run/y")] {
-            assert!(proxy(listen, to).is_ok(), "{listen} {to}");
-        }
-        assert!(parse_from(["tidegate", "proxy", "--to", "127.0.0.1:8080"]).is_err(), "the default is a place too");
     }
 
     #[test]
