@@ -92,6 +92,11 @@ impl Driver {
         self.connection.write_returns()
     }
 
+    pub fn broadcast(&mut self, message: &[u8]) -> bool {
+        let message = self.segments.append(message);
+        self.connection.queue_message(message, &mut self.segments)
+    }
+
     pub fn end(&mut self, callback: Option<CallbackId>) {
         self.connection.uncork_for_end();
         self.dispatch_waiting();

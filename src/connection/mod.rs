@@ -39,7 +39,7 @@ use std::time::Duration;
 
 pub(crate) use idle::{Expiry, Idle};
 pub(crate) use read_ahead::ReadAhead;
-pub(crate) use write_queue::{Borders, Gone, Segments, WriteQueue};
+pub(crate) use write_queue::{Borders, Gone, Segments, Span, WriteQueue};
 
 use crate::error::{Code, Error};
 use crate::timers::{Due, Timers};

@@ -296,19 +296,20 @@ fn no_drain_after_end_nor_after_destroy() {
 }
 
 #[test]
-fn a_message_is_admitted_where_a_write_is_and_is_nobodys_mistake_elsewhere() {
-    assert!(!Connection::new(100, false).admit_message(1), "never connected");
-    assert!(Driver::connecting().connection.admit_message(1));
+fn a_message_is_queued_where_a_write_is_and_is_nobodys_mistake_elsewhere() {
+    assert!(!Driver::fresh().broadcast(b"x"), "never connected");
+    assert!(Driver::connecting().broadcast(b"x"));
     let mut driver = Driver::accepted();
-    assert!(driver.connection.admit_message(1));
-    assert_eq!(driver.connection.length(), 1);
-    driver.connection.keep(&[0], Borders::Merge);
+    assert!(driver.broadcast(b"x"));
+    assert_eq!((driver.connection.length(), driver.connection.queue().unsent()), (1, 1));
     driver.dispatch_waiting();
+    assert_eq!(driver.taken, 1);
     driver.end(None);
-    assert!(!driver.connection.admit_message(1), "ended");
+    assert!(!driver.broadcast(b"x"), "ended");
     driver.destroy(None, None);
-    assert!(!driver.connection.admit_message(1), "destroyed");
+    assert!(!driver.broadcast(b"x"), "destroyed");
     assert!(driver.connection.error().is_none());
+    assert_eq!(driver.connection.queue().unsent(), 0);
 }
 
 #[test]

@@ -3,9 +3,9 @@
 //! It is storage only: what may be written and when, `mod.rs` decides; the net empties it with `write_vectored`.
 //!
 //! ```text
-//!   front                                                       back
-//!   [ owned: 3 writes, one buffer ][ shared: segment 4, 128..960 ][ owned ]
-//!     ^ sent up to here                 ^ a range of messages that other queues hold as well
+//!   front                                                  back
+//!   [ owned: 3 writes, one buffer ][ shared ][ owned ]   [ newest: segment 4, 128..960 ]
+//!     ^ sent up to here                                    ^ a range of messages that other queues hold as well
 //! ```
 //!
 //! A write that has to wait is copied, behind the one before it if that is owned too, so that a thousand small writes
@@ -23,6 +23,9 @@ use slab::Slab;
 #[derive(Debug, Default)]
 pub(crate) struct WriteQueue {
     pieces: VecDeque<Piece>,
+    /// The last one, if it is shared; and not among the pieces then: where all that waits is one range of broadcasts, as
+    /// in a room whose members keep up, nothing is allocated for it, and there is one place less to look at.
+    newest: Option<Span>,
     /// Always the sum of the pieces' unsent bytes.
     unsent: usize,
 }
@@ -31,8 +34,15 @@ pub(crate) struct WriteQueue {
 enum Piece {
     /// One write, or several that were merged, so many from the number `first` on; `sent` bytes of it are gone.
     Owned { bytes: Vec<u8>, sent: usize, first: u64, writes: u32 },
-    /// Messages of a segment; the queue counts among its holders.
-    Shared { segment: u32, start: u32, end: u32 },
+    Shared(Span),
+}
+
+/// Messages of a segment; the queue counts among its holders.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Span {
+    segment: u32,
+    start: u32,
+    end: u32,
 }
 
 /// Whether a write may be merged with the one before it.
@@ -59,7 +69,7 @@ const MERGE_UP_TO: usize = 64 * 1024;
 
 impl WriteQueue {
     pub const fn new() -> Self {
-        WriteQueue { pieces: VecDeque::new(), unsent: 0 }
+        WriteQueue { pieces: VecDeque::new(), newest: None, unsent: 0 }
     }
 
     /// Appends a copy of a write. Its number is above those of the writes before it.
@@ -68,6 +78,7 @@ impl WriteQueue {
             return;
         }
         self.unsent += bytes.len();
+        self.settle();
         if borders == Borders::Merge
             && let Some(Piece::Owned { bytes: last, first, writes, .. }) = self.pieces.back_mut()
             && last.len() + bytes.len() <= MERGE_UP_TO
@@ -80,29 +91,48 @@ impl WriteQueue {
         self.pieces.push_back(Piece::Owned { bytes: bytes.to_vec(), sent: 0, first: number, writes: 1 });
     }
 
-    /// Appends a message that lies at `start..end` in a segment.
+    /// Appends a message of a segment.
     #[inline]
-    pub fn push_shared(&mut self, segment: u32, start: u32, end: u32, segments: &mut Segments) {
-        self.unsent += (end - start) as usize;
-        if let Some(Piece::Shared { segment: last, end: last_end, .. }) = self.pieces.back_mut()
-            && *last == segment
-            && *last_end == start
-        {
-            *last_end = end;
-            return;
+    pub fn push_shared(&mut self, message: Span, segments: &mut Segments) {
+        self.unsent += message.len();
+        match &mut self.newest {
+            Some(newest) if newest.segment == message.segment && newest.end == message.start => {
+                newest.end = message.end;
+            }
+            _ => {
+                self.settle();
+                segments.hold(message.segment);
+                self.newest = Some(message);
+            }
         }
-        segments.hold(segment);
-        self.pieces.push_back(Piece::Shared { segment, start, end });
+    }
+
+    /// The newest piece goes to the others: there is to be one behind it, or they are to be looked at alike.
+    #[cold]
+    fn settle(&mut self) {
+        if let Some(newest) = self.newest.take() {
+            self.pieces.push_back(Piece::Shared(newest));
+        }
+    }
+
+    /// All that is queued, if it lies in one place.
+    #[inline]
+    pub fn only_piece<'a>(&'a self, segments: &'a Segments) -> Option<&'a [u8]> {
+        match self.newest {
+            Some(newest) if self.pieces.is_empty() => Some(segments.bytes(newest)),
+            _ => None,
+        }
     }
 
     /// Fills `slices` with what is to be sent next, `most` bytes at most, and says how many it filled.
     pub fn gather<'a>(&'a self, most: usize, segments: &'a Segments, slices: &mut [IoSlice<'a>]) -> usize {
         let (mut left, mut count) = (most, 0);
-        for (piece, slice) in self.pieces.iter().zip(slices) {
-            let bytes = match piece {
-                Piece::Owned { bytes, sent, .. } => &bytes[*sent..],
-                Piece::Shared { segment, start, end } => segments.bytes(*segment, *start, *end),
-            };
+        let pieces = self.pieces.iter().map(|piece| match piece {
+            Piece::Owned { bytes, sent, .. } => &bytes[*sent..],
+            Piece::Shared(range) => segments.bytes(*range),
+        });
+        let newest = self.newest.map(|range| segments.bytes(range));
+        for (bytes, slice) in pieces.chain(newest).zip(slices) {
             let bytes = &bytes[..bytes.len().min(left)];
             *slice = IoSlice::new(bytes);
             count += 1;
@@ -123,17 +153,26 @@ impl WriteQueue {
             if count < left {
                 match piece {
                     Piece::Owned { sent, .. } => *sent += count,
-                    Piece::Shared { start, .. } => *start += count as u32,
+                    Piece::Shared(range) => range.start += count as u32,
                 }
                 return;
             }
             count -= left;
-            if let Some(Piece::Shared { segment, .. }) = self.pieces.pop_front() {
-                segments.release(segment);
+            if let Some(Piece::Shared(range)) = self.pieces.pop_front() {
+                segments.release(range.segment);
+            }
+        }
+        if let Some(newest) = &mut self.newest {
+            newest.start += count as u32;
+            if newest.len() == 0 {
+                segments.release(newest.segment);
+                self.newest = None;
             }
         }
         // An empty queue owns no memory: most connections have nothing queued nearly always.
-        self.pieces = VecDeque::new();
+        if self.pieces.capacity() > 0 {
+            self.pieces = VecDeque::new();
+        }
     }
 
     /// Throws everything away.
@@ -144,6 +183,7 @@ impl WriteQueue {
     /// Drops the oldest whole message behind the first `keep` unsent bytes, and says what it was. What is partly sent is
     /// not whole: cutting it would break the stream.
     pub fn drop_oldest(&mut self, keep: usize, segments: &mut Segments) -> Option<Gone> {
+        self.settle();
         let mut before = 0;
         for at in 0..self.pieces.len() {
             let piece = &mut self.pieces[at];
@@ -155,14 +195,13 @@ impl WriteQueue {
                     self.unsent -= left;
                     return Some(Gone { bytes: left, messages, writes: first..first + u64::from(messages) });
                 }
-                Piece::Shared { segment, start, end } => {
-                    let (segment, first, last) = (*segment, *start, *end);
-                    let from = first + (keep.saturating_sub(before)).min(left) as u32;
-                    if let Some((message, next)) = segments.whole_message(segment, from, last) {
-                        self.cut(at, segment, (first, message), (next, last), segments);
-                        let bytes = (next - message) as usize;
-                        self.unsent -= bytes;
-                        return Some(Gone { bytes, messages: 1, writes: 0..0 });
+                Piece::Shared(range) => {
+                    let whole = *range;
+                    let kept = keep.saturating_sub(before).min(left) as u32;
+                    if let Some(message) = segments.whole_message(Span { start: whole.start + kept, ..whole }) {
+                        self.cut(at, message, segments);
+                        self.unsent -= message.len();
+                        return Some(Gone { bytes: message.len(), messages: 1, writes: 0..0 });
                     }
                 }
                 Piece::Owned { .. } => {}
@@ -172,32 +211,31 @@ impl WriteQueue {
         None
     }
 
-    /// Replaces the shared piece at `at` by the two parts that are left of it.
-    fn cut(&mut self, at: usize, segment: u32, head: (u32, u32), tail: (u32, u32), segments: &mut Segments) {
-        self.pieces.remove(at);
-        let mut at = at;
-        for (start, end) in [head, tail] {
-            if start < end {
-                segments.hold(segment);
-                self.pieces.insert(at, Piece::Shared { segment, start, end });
-                at += 1;
-            }
+    /// Replaces the shared piece at `at` by the two parts that are left of it without `message`.
+    fn cut(&mut self, at: usize, message: Span, segments: &mut Segments) {
+        let Some(Piece::Shared(whole)) = self.pieces.remove(at) else { return };
+        let parts = [Span { end: message.start, ..whole }, Span { start: message.end, ..whole }];
+        for part in parts.into_iter().rev().filter(|part| part.len() > 0) {
+            segments.hold(part.segment);
+            self.pieces.insert(at, Piece::Shared(part));
         }
-        segments.release(segment);
+        segments.release(whole.segment);
     }
 
     /// The segments that it holds ranges of, one for each range.
     pub fn segments(&self) -> impl Iterator<Item = u32> {
-        self.pieces.iter().filter_map(|piece| match piece {
-            Piece::Shared { segment, .. } => Some(*segment),
+        let ranges = self.pieces.iter().filter_map(|piece| match piece {
+            Piece::Shared(range) => Some(*range),
             Piece::Owned { .. } => None,
-        })
+        });
+        ranges.chain(self.newest).map(|range| range.segment)
     }
 
     /// Whether it counts right.
     pub fn check(&self) -> Result<(), String> {
-        let there: usize = self.pieces.iter().map(Piece::unsent).sum();
-        match there == self.unsent && self.pieces.iter().all(|piece| piece.unsent() > 0) {
+        let pieces = || self.pieces.iter().map(Piece::unsent).chain(self.newest.map(Span::len));
+        let there: usize = pieces().sum();
+        match there == self.unsent && pieces().all(|unsent| unsent > 0) {
             true => Ok(()),
             false => Err(format!("{there} bytes are queued, {} are counted", self.unsent)),
         }
@@ -214,8 +252,15 @@ impl Piece {
     fn unsent(&self) -> usize {
         match self {
             Piece::Owned { bytes, sent, .. } => bytes.len() - sent,
-            Piece::Shared { start, end, .. } => (end - start) as usize,
+            Piece::Shared(range) => range.len(),
         }
+    }
+}
+
+impl Span {
+    #[inline]
+    pub fn len(self) -> usize {
+        (self.end - self.start) as usize
     }
 }
 
@@ -240,8 +285,8 @@ pub(crate) struct Segments {
 const SEGMENT_SIZE: usize = 256 * 1024;
 
 impl Segments {
-    /// Appends a message to the segment that is being filled: which segment, and where the message lies.
-    pub fn append(&mut self, message: &[u8]) -> (u32, u32, u32) {
+    /// Appends a message to the segment that is being filled, and says where it lies.
+    pub fn append(&mut self, message: &[u8]) -> Span {
         let key = match self.current {
             Some(key) if self.slab[key as usize].bytes.len() + message.len() <= SEGMENT_SIZE => key,
             _ => {
@@ -261,7 +306,7 @@ impl Segments {
         segment.bytes.extend_from_slice(message);
         let end = segment.bytes.len() as u32;
         segment.ends.push(end);
-        (key, start, end)
+        Span { segment: key, start, end }
     }
 
     /// Ends the segment that is being filled: what comes next goes into another, unless nobody holds this one and it can
@@ -310,20 +355,21 @@ impl Segments {
         }
     }
 
-    fn bytes(&self, key: u32, start: u32, end: u32) -> &[u8] {
-        &self.slab[key as usize].bytes[start as usize..end as usize]
+    fn bytes(&self, range: Span) -> &[u8] {
+        &self.slab[range.segment as usize].bytes[range.start as usize..range.end as usize]
     }
 
-    /// The first message that lies wholly in `from..to`.
-    fn whole_message(&self, key: u32, from: u32, to: u32) -> Option<(u32, u32)> {
-        let ends = &self.slab[key as usize].ends;
+    /// The first message that lies wholly in this range.
+    fn whole_message(&self, range: Span) -> Option<Span> {
+        let (from, to) = (range.start, range.end);
+        let ends = &self.slab[range.segment as usize].ends;
         let first = ends.partition_point(|end| *end <= from);
         // The message that ends at `ends[first]` begins where the one before it ends. If that is before `from`, it is
         // partly sent, and the next one is the first that is whole.
         let begins = if first == 0 { 0 } else { ends[first - 1] };
         let (start, end) =
             if begins >= from { (begins, *ends.get(first)?) } else { (*ends.get(first)?, *ends.get(first + 1)?) };
-        (end <= to).then_some((start, end))
+        (end <= to).then_some(Span { start, end, ..range })
     }
 }
 
@@ -338,8 +384,8 @@ mod tests {
     }
 
     fn broadcast(queue: &mut WriteQueue, segments: &mut Segments, message: &[u8]) {
-        let (segment, start, end) = segments.append(message);
-        queue.push_shared(segment, start, end, segments);
+        let message = segments.append(message);
+        queue.push_shared(message, segments);
     }
 
     fn dropped(queue: &mut WriteQueue, keep: usize, segments: &mut Segments) -> Option<usize> {
@@ -360,13 +406,13 @@ mod tests {
         let (mut everybody, mut segments) = (WriteQueue::default(), Segments::default());
         let mut speaker = WriteQueue::default();
         for message in [b"one;", b"two;", b"six;"] {
-            let (segment, start, end) = segments.append(message);
-            everybody.push_shared(segment, start, end, &mut segments);
+            let place = segments.append(message);
+            everybody.push_shared(place, &mut segments);
             if message != b"two;" {
-                speaker.push_shared(segment, start, end, &mut segments);
+                speaker.push_shared(place, &mut segments);
             }
         }
-        assert_eq!(everybody.pieces.len(), 1);
+        assert_eq!((everybody.pieces.capacity(), everybody.newest.map(Span::len)), (0, Some(12)));
         assert_eq!(contents(&speaker, &segments), b"one;six;");
     }
 
@@ -374,9 +420,9 @@ mod tests {
     fn a_segment_lives_as_long_as_somebody_holds_it() {
         let (mut slow, mut segments) = (WriteQueue::default(), Segments::default());
         let mut fast = WriteQueue::default();
-        let (segment, start, end) = segments.append(b"hello");
-        slow.push_shared(segment, start, end, &mut segments);
-        fast.push_shared(segment, start, end, &mut segments);
+        let hello = segments.append(b"hello");
+        slow.push_shared(hello, &mut segments);
+        fast.push_shared(hello, &mut segments);
         fast.sent(5, &mut segments);
         slow.sent(2, &mut segments);
         segments.seal();

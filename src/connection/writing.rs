@@ -9,7 +9,7 @@
 
 use super::{
     Admission, Borders, CallbackId, Callbacks, CloseReason, Connection, Finish, Gone, Last, NOTHING, Outgoing, Reading,
-    Segments, Stage, Tick, Ticks, Unit, Waiting, WriteQueue, Writing,
+    Segments, Span, Stage, Tick, Ticks, Unit, Waiting, WriteQueue, Writing,
 };
 use crate::error::{Code, Error};
 
@@ -122,13 +122,14 @@ impl Connection {
     /// A message of a broadcast: as a write that waits for the flush. False if this connection cannot be written to;
     /// then nothing has changed, and it is nobody's mistake.
     #[inline]
-    pub fn admit_message(&mut self, length: usize) -> bool {
+    pub fn queue_message(&mut self, message: Span, segments: &mut Segments) -> bool {
         if !self.is_writable() || self.stage == Stage::Fresh {
             return false;
         }
-        let waiting = &mut self.outgoing_mut().waiting;
-        waiting.writes += 1;
-        waiting.bytes += length;
+        let outgoing = self.outgoing_mut();
+        outgoing.waiting.writes += 1;
+        outgoing.waiting.bytes += message.len();
+        outgoing.queue.push_shared(message, segments);
         self.drain_owed |= !self.has_room();
         true
     }

@@ -42,22 +42,22 @@ impl Net {
             });
             return;
         }
-        let (segment, start, end) = self.segments.append(message);
+        let place = self.segments.append(message);
         for id in to {
             let Some(link) = self.sockets.get_mut(id) else { continue };
-            if link.limits.is_some() && !self.limits_admit_message(id, message.len()) {
+            let near_a_limit = !link.has_room_for(message.len());
+            if near_a_limit && !self.limits_admit_message(id, message.len()) {
                 continue;
             }
             let Some(link) = self.sockets.get_mut(id) else { continue };
-            if !link.connection.admit_message(message.len()) {
+            if !link.connection.queue_message(place, &mut self.segments) {
                 continue;
             }
-            link.connection.queue_mut().push_shared(segment, start, end, &mut self.segments);
             if !link.to_be_flushed && !link.connection.is_in_flight() {
                 link.to_be_flushed = true;
                 self.flushing.push_back(id);
             }
-            if link.limits.is_some() {
+            if near_a_limit {
                 self.judge_broadcast(id, sender);
             }
         }

@@ -52,6 +52,12 @@ fn drops(limits: &OutputLimits) -> bool {
     matches!(limits.policy, OutputPolicy::DropNewest | OutputPolicy::DropOldest)
 }
 
+/// The limit that is passed first.
+#[inline]
+fn lowest(limits: &OutputLimits) -> usize {
+    limits.soft.map(|soft| soft.bytes).or(limits.hard).unwrap_or(usize::MAX)
+}
+
 impl Link {
     /// Writes are kept apart where one may be dropped.
     pub fn borders(&self) -> Borders {
@@ -59,6 +65,21 @@ impl Link {
             Some(limits) if drops(limits) => Borders::Keep,
             _ => Borders::Merge,
         }
+    }
+
+    /// Whether so many bytes more are below all limits: then there is nothing to judge.
+    #[inline]
+    pub fn has_room_for(&self, length: usize) -> bool {
+        match &self.limits {
+            Some(limits) => self.connection.queue().unsent() + length <= lowest(limits),
+            None => true,
+        }
+    }
+
+    /// Whether a grace period of its may run, or it may hold up senders. Of most this is known to be not so.
+    #[inline]
+    pub fn may_be_in_excess(&self) -> bool {
+        self.rare.is_some()
     }
 
     /// Whether this entry of the timers is the end of its grace period.
@@ -132,7 +153,7 @@ impl Net {
     /// Judges a connection by its unsent bytes.
     #[inline]
     pub(super) fn judge(&mut self, id: SocketId) {
-        if self.sockets.get(id).is_some_and(|link| link.limits.is_some()) {
+        if self.sockets.get(id).is_some_and(|link| !link.has_room_for(0) || link.may_be_in_excess()) {
             self.judge_limited(id);
         }
     }
@@ -155,11 +176,11 @@ impl Net {
 
     /// Starts or stops the grace period's clock.
     fn run_grace(&mut self, id: SocketId) {
-        let now = self.time_of_call();
-        let Some(link) = self.sockets.get_mut(id) else { return };
-        if !link.is_above_soft() {
+        if !self.sockets.get(id).is_some_and(Link::is_above_soft) {
             return self.relieve_limited(id);
         }
+        let now = self.time_of_call();
+        let Some(link) = self.sockets.get_mut(id) else { return };
         let Some(limits) = &link.limits else { return };
         let Some(soft) = limits.soft.filter(|_| !drops(limits)) else { return };
         if !link.is_in_grace() {
@@ -187,7 +208,7 @@ impl Net {
     /// The queue of a connection has become shorter.
     #[inline]
     pub(super) fn relieve(&mut self, id: SocketId) {
-        if self.sockets.get(id).is_some_and(|link| link.limits.is_some()) {
+        if self.sockets.get(id).is_some_and(Link::may_be_in_excess) {
             self.relieve_limited(id);
         }
     }
@@ -210,10 +231,7 @@ impl Net {
     /// once and judged then; what it still has not read holds up the sender, where there is one.
     pub(super) fn judge_broadcast(&mut self, id: SocketId, sender: Option<SocketId>) {
         let Some(link) = self.sockets.get(id) else { return };
-        let unsent = link.connection.queue().unsent();
-        let Some(limits) = &link.limits else { return };
-        let bound = limits.soft.map(|soft| soft.bytes).or(limits.hard);
-        if bound.is_none_or(|bound| unsent <= bound) {
+        if link.has_room_for(0) {
             return;
         }
         self.dispatch_waiting(id);

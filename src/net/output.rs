@@ -17,10 +17,10 @@ use super::ticks::{Deferred, Later, Tail};
 use super::turn::{FLUSHES_UNTIMED, Step};
 use super::{Alarm, Net};
 use crate::arena::Arena;
-use crate::connection::{Admission, CallbackId, CloseReason, Last, Segments};
+use crate::connection::{Admission, CallbackId, CloseReason, Last, Segments, WriteQueue};
 use crate::error::{Code, Error, Syscall};
 use crate::id::SocketId;
-use crate::kernel::Kernel;
+use crate::kernel::{Handle, Kernel};
 use crate::timers::Timers;
 
 /// Slices given to the kernel at once. More would only make the stack frame larger: small writes are merged.
@@ -509,17 +509,11 @@ fn empty(link: &mut Link, kernel: &mut dyn Kernel, segments: &mut Segments) -> (
     let mut total = 0;
     let unit = link.connection.unsent_in_flight();
     while total < unit {
-        let mut slices = [IoSlice::new(&[]); SLICES_AT_ONCE];
-        let count = link.connection.queue().gather(unit - total, segments, &mut slices);
-        let offered: usize = slices[..count].iter().map(|slice| slice.len()).sum();
+        let (offered, wrote) = write_front(link.connection.queue(), unit - total, handle, kernel, segments);
         if offered == 0 {
             debug_assert!(false, "a unit counts {unit} bytes, and the queue has only {total}");
             break;
         }
-        let wrote = match &slices[..count] {
-            [one] => kernel.write(handle, one),
-            many => kernel.write_vectored(handle, many),
-        };
         match wrote {
             Ok(sent) => {
                 link.connection.queue_mut().sent(sent, segments);
@@ -532,6 +526,30 @@ fn empty(link: &mut Link, kernel: &mut dyn Kernel, segments: &mut Segments) -> (
         }
     }
     (total, Emptied::All)
+}
+
+/// Offers the kernel what is at the front of a queue, `most` bytes at most: how much that was, and what came of it.
+fn write_front(
+    queue: &WriteQueue,
+    most: usize,
+    handle: Handle,
+    kernel: &mut dyn Kernel,
+    segments: &Segments,
+) -> (usize, std::io::Result<usize>) {
+    // All but the receivers that do not keep up have one piece.
+    if let Some(only) = queue.only_piece(segments) {
+        let bytes = &only[..only.len().min(most)];
+        return (bytes.len(), kernel.write(handle, bytes));
+    }
+    let mut slices = [IoSlice::new(&[]); SLICES_AT_ONCE];
+    let count = queue.gather(most, segments, &mut slices);
+    let offered = slices[..count].iter().map(|slice| slice.len()).sum();
+    let wrote = match &slices[..count] {
+        [] => Ok(0),
+        [one] => kernel.write(handle, one),
+        many => kernel.write_vectored(handle, many),
+    };
+    (offered, wrote)
 }
 
 pub(super) fn verdict(error: std::io::Error) -> Emptied {

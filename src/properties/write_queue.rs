@@ -83,10 +83,10 @@ impl World {
             // An empty message does not get as far as a queue.
             Operation::Broadcast { queues, length } if length > 0 => {
                 let message = self.message(length);
-                let (segment, start, end) = self.segments.append(&message);
+                let place = self.segments.append(&message);
                 for queue in (0..QUEUES).filter(|queue| queues >> queue & 1 == 1) {
                     if self.naive[queue].unsent() < ENOUGH {
-                        self.queues[queue].push_shared(segment, start, end, &mut self.segments);
+                        self.queues[queue].push_shared(place, &mut self.segments);
                         self.naive[queue].broadcast(&message);
                     }
                 }
