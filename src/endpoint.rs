@@ -226,32 +226,26 @@ impl ToEndpoint for &String {
     }
 }
 
-impl ToEndpoint for Endpoint {
+/// A host and a port apart, as std takes them too: the host is an address, without brackets, or `localhost`.
+impl ToEndpoint for (&str, u16) {
     fn to_endpoint(&self) -> Result<Endpoint, Error> {
-        Ok(*self)
+        let (host, port) = *self;
+        match host.parse::<IpAddr>() {
+            Ok(ip) => Ok((ip, port).into()),
+            Err(_) => format!("{host}:{port}").parse(),
+        }
     }
 }
 
-impl ToEndpoint for SocketAddr {
-    fn to_endpoint(&self) -> Result<Endpoint, Error> {
-        Ok((*self).into())
-    }
+/// What cannot be wrong.
+macro_rules! to_endpoint {
+    ($($kind:ty),*) => {
+        $(impl ToEndpoint for $kind {
+            fn to_endpoint(&self) -> Result<Endpoint, Error> {
+                Ok((*self).into())
+            }
+        })*
+    };
 }
 
-impl ToEndpoint for UnixAddress {
-    fn to_endpoint(&self) -> Result<Endpoint, Error> {
-        Ok((*self).into())
-    }
-}
-
-impl ToEndpoint for u16 {
-    fn to_endpoint(&self) -> Result<Endpoint, Error> {
-        Ok((*self).into())
-    }
-}
-
-impl<I: Into<IpAddr> + Copy> ToEndpoint for (I, u16) {
-    fn to_endpoint(&self) -> Result<Endpoint, Error> {
-        Ok((*self).into())
-    }
-}
+to_endpoint!(Endpoint, SocketAddr, UnixAddress, u16, (IpAddr, u16), (Ipv4Addr, u16), (Ipv6Addr, u16), ([u8; 4], u16));

@@ -18,7 +18,7 @@ use crate::address::{Address, UnixAddress};
 /// assert_eq!(error.code().name(), "EADDRINUSE");
 /// assert_eq!(error.code(), Code::Os(98));
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Error {
     code: Code,
     syscall: Option<Syscall>,
@@ -136,6 +136,13 @@ impl fmt::Display for Error {
         let Some(ends) = &self.ends else { return Ok(()) };
         write!(f, " {}", ends.address)?;
         ends.local.map_or(Ok(()), |local| write!(f, " - Local ({local})"))
+    }
+}
+
+impl fmt::Debug for Error {
+    /// As [`Display`](fmt::Display): it is what Rust prints of an error that `main` returns, and what an `unwrap` says.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 

@@ -1,28 +1,23 @@
 //! The event loop: takes each event of the net and runs the closure that waits for it.
 //!
-//! It decides nothing about sockets; that is the net's. It keeps handlers, lends them the application's state and the
-//! net side by side, and puts them back when they return.
-//!
-//! A handler is out of its place while it runs, so it may replace or remove itself: what it has set meanwhile stays.
-//! Handlers are never called from inside a user's call: whatever a call causes comes as an event of its own, later.
+//! It decides nothing about sockets; that is the net's. It lends the handlers (`hooks.rs`) the application's state and the
+//! net side by side. [`EventLoop`] is what a program owns, [`Loop`] what a handler is lent; which handler is run for which
+//! event is in `dispatch.rs`.
 
-use std::collections::HashMap;
 use std::fmt;
 #[cfg(unix)]
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::time::Duration;
 
-use slab::Slab;
-
-use crate::connection::CallbackId;
+use crate::connection::CloseReason;
 use crate::endpoint::ToEndpoint;
 use crate::error::Error;
-use crate::handlers::{SocketHooks, Told};
+use crate::hooks::{Course, Hooks, TimerHook};
 use crate::id::{ServerId, SocketId, TimerId};
 use crate::kernel::mio::MioKernel;
 use crate::kernel::{Kernel, Standard};
-use crate::net::{Event, FileOptions, Net, ServerOptions, SocketOptions};
+use crate::net::{FileOptions, Net, ServerOptions, SocketOptions};
 use crate::server::{Server, ServerHooks};
 use crate::socket::Socket;
 
@@ -87,16 +82,25 @@ impl<S> EventLoop<S> {
         Loop { state: &mut self.state, net: &mut self.net, hooks: &mut self.hooks }
     }
 
-    /// Runs until nothing is left that is referenced and active, or until [`Loop::stop`].
+    /// Runs until nothing is left that is referenced and active, or until [`Loop::stop`], or [`Loop::shut_down`] and its
+    /// end.
     ///
     /// # Errors
     /// The system's, of waiting for events.
     pub fn run(&mut self) -> Result<(), Error> {
-        self.hooks.stopped = false;
-        while !self.hooks.stopped && self.net.is_alive() {
+        self.hooks.course = Course::Running;
+        while self.goes_on() {
             self.turn(None)?;
         }
         Ok(())
+    }
+
+    fn goes_on(&mut self) -> bool {
+        match self.hooks.course {
+            Course::Running => self.net.is_alive(),
+            Course::ShuttingDown => self.net.sockets() > 0,
+            Course::Stopped => false,
+        }
     }
 
     /// One turn: waits for events, for no longer than `max_wait`, and runs the handlers of all that came. Without a
@@ -143,6 +147,31 @@ impl<S> EventLoop<S> {
     /// Those of [`Loop::connect`].
     pub fn connect(&mut self, to: impl ToEndpoint, setup: impl FnOnce(&mut Socket<'_, S>)) -> Result<SocketId, Error> {
         self.event_loop().connect(to, setup)
+    }
+
+    /// See [`Loop::connect_with`].
+    ///
+    /// # Errors
+    /// Those of [`Loop::connect_with`].
+    pub fn connect_with(
+        &mut self,
+        options: SocketOptions,
+        to: impl ToEndpoint,
+        setup: impl FnOnce(&mut Socket<'_, S>),
+    ) -> Result<SocketId, Error> {
+        self.event_loop().connect_with(options, to, setup)
+    }
+
+    /// See [`Loop::new_server`].
+    ///
+    /// # Errors
+    /// Those of [`Loop::new_server`].
+    pub fn new_server(
+        &mut self,
+        options: ServerOptions,
+        connection: impl FnMut(&mut Socket<'_, S>) + 'static,
+    ) -> Result<ServerId, Error> {
+        self.event_loop().new_server(options, connection)
     }
 
     /// See [`Loop::new_socket`].
@@ -206,18 +235,18 @@ impl<S> EventLoop<S> {
         self.event_loop().adopt_socket(socket, options, setup)
     }
 
-    /// See [`Loop::adopt`].
+    /// See [`Loop::adopt_file`].
     ///
     /// # Errors
-    /// Those of [`Loop::adopt`].
+    /// Those of [`Loop::adopt_file`].
     #[cfg(unix)]
-    pub fn adopt(
+    pub fn adopt_file(
         &mut self,
         descriptor: impl Into<OwnedFd>,
         options: FileOptions,
         setup: impl FnOnce(&mut Socket<'_, S>),
     ) -> Result<SocketId, Error> {
-        self.event_loop().adopt(descriptor, options, setup)
+        self.event_loop().adopt_file(descriptor, options, setup)
     }
 
     /// See [`Loop::after`].
@@ -228,6 +257,31 @@ impl<S> EventLoop<S> {
     /// See [`Loop::every`].
     pub fn every(&mut self, period: Duration, handler: impl FnMut(&mut Loop<'_, S>) + 'static) -> TimerId {
         self.event_loop().every(period, handler)
+    }
+
+    /// See [`Loop::cancel`].
+    pub fn cancel(&mut self, timer: TimerId) -> bool {
+        self.event_loop().cancel(timer)
+    }
+
+    /// See [`Loop::set_ref`].
+    pub fn set_ref(&mut self, timer: TimerId, on: bool) {
+        self.event_loop().set_ref(timer, on);
+    }
+
+    /// See [`Loop::next_turn`].
+    pub fn next_turn(&mut self, handler: impl FnOnce(&mut Loop<'_, S>) + 'static) {
+        self.event_loop().next_turn(handler);
+    }
+
+    /// See [`Loop::shut_down`].
+    pub fn shut_down(&mut self, patience: Duration) {
+        self.event_loop().shut_down(patience);
+    }
+
+    /// See [`Loop::close_all`].
+    pub fn close_all(&mut self) {
+        self.event_loop().close_all();
     }
 
     /// See [`Loop::on_signal`].
@@ -477,15 +531,15 @@ impl<S> Loop<'_, S> {
     /// [`std::io::pipe`]. A connection is adopted with [`Loop::adopt_socket`].
     ///
     /// # Errors
-    /// Those of [`Net::adopt`].
+    /// Those of [`Net::adopt_file`].
     #[cfg(unix)]
-    pub fn adopt(
+    pub fn adopt_file(
         &mut self,
         descriptor: impl Into<OwnedFd>,
         options: FileOptions,
         setup: impl FnOnce(&mut Socket<'_, S>),
     ) -> Result<SocketId, Error> {
-        let id = self.net.adopt(descriptor, options)?;
+        let id = self.net.adopt_file(descriptor, options)?;
         self.set_up(id, setup);
         Ok(id)
     }
@@ -531,7 +585,7 @@ impl<S> Loop<'_, S> {
     /// Runs `handler` after the current one, before anything else comes in.
     #[doc(alias = "nextTick")]
     pub fn next_tick(&mut self, handler: impl FnOnce(&mut Loop<'_, S>) + 'static) {
-        let number = self.hooks.ticks.insert(Box::new(handler)) as u64 | OF_THE_LOOP;
+        let number = self.hooks.add_tick(Box::new(handler));
         self.net.next_tick(number);
     }
 
@@ -554,12 +608,23 @@ impl<S> Loop<'_, S> {
     /// ```
     #[doc(alias = "setImmediate")]
     pub fn next_turn(&mut self, handler: impl FnOnce(&mut Loop<'_, S>) + 'static) {
-        let number = self.hooks.ticks.insert(Box::new(handler)) as u64 | OF_THE_LOOP;
+        let number = self.hooks.add_tick(Box::new(handler));
         self.net.next_turn(number);
     }
 
     /// Runs `handler` for each signal of this number, instead of what it would do by default. A second call replaces
-    /// the handler. Signals do not keep the loop running.
+    /// the handler. Signals do not keep the loop running. It takes the feature `signals`, which is on by default.
+    ///
+    /// ```no_run
+    /// use std::time::Duration;
+    /// use tidegate::{EventLoop, signal};
+    ///
+    /// let mut event_loop = EventLoop::new()?;
+    /// for number in [signal::INTERRUPT, signal::TERMINATE] {
+    ///     event_loop.on_signal(number, |event_loop| event_loop.shut_down(Duration::from_secs(10)))?;
+    /// }
+    /// # Ok::<(), tidegate::Error>(())
+    /// ```
     ///
     /// # Errors
     /// A signal that cannot be caught; a build without the feature `signals`.
@@ -581,202 +646,67 @@ impl<S> Loop<'_, S> {
 
     /// Has [`EventLoop::run`] return when this turn is over. What is open stays open.
     pub fn stop(&mut self) {
-        self.hooks.stopped = true;
+        self.hooks.course = Course::Stopped;
+    }
+
+    /// Comes to an end in order. No server listens any more; each socket is read until a read finds nothing, so that what
+    /// was said is heard, and then ended, behind all that was written. What it says later is thrown away. Whoever has not
+    /// closed after `patience` is destroyed, with [`CloseReason::Shutdown`]. Then [`EventLoop::run`] returns, whatever
+    /// timers there are.
+    ///
+    /// Handlers go on working: what they write before their socket is ended goes out. Asked again, it does nothing.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use tidegate::EventLoop;
+    /// let mut event_loop = EventLoop::new()?;
+    /// let server = event_loop.listen("127.0.0.1:0", |socket| {
+    ///     socket.on_data(|socket, chunk| {
+    ///         socket.write(chunk);
+    ///         socket.event_loop().shut_down(Duration::from_secs(10)); // a program does so at a signal
+    ///     });
+    /// })?;
+    /// let address = event_loop.net.server_address(server).expect("it listens");
+    /// event_loop.connect(address, |client| {
+    ///     client.write("hello");
+    ///     client.on_text(|_, text| assert_eq!(text, "hello"));
+    /// })?;
+    /// event_loop.run()?;
+    /// # Ok::<(), tidegate::Error>(())
+    /// ```
+    pub fn shut_down(&mut self, patience: Duration) {
+        if self.hooks.course != Course::Running {
+            return;
+        }
+        self.hooks.course = Course::ShuttingDown;
+        self.net.close_servers();
+        for id in self.net.socket_ids().collect::<Vec<_>>() {
+            if self.net.is_pending(id) && !self.net.is_connecting(id) {
+                // It has no connection to bring to its end.
+                self.net.destroy_because(id, CloseReason::Shutdown);
+            } else if let Some(mut socket) = self.socket(id) {
+                socket.catch_up(|socket, outcome| {
+                    if outcome.is_ok() {
+                        socket.end_and_discard();
+                    }
+                });
+            }
+        }
+        self.after(patience, |event_loop| {
+            for id in event_loop.net.socket_ids().collect::<Vec<_>>() {
+                event_loop.net.destroy_because(id, CloseReason::Shutdown);
+            }
+        });
     }
 
     /// Closes all servers and destroys all sockets. With no timer left, the loop comes to its end.
     pub fn close_all(&mut self) {
         self.net.close_all();
     }
-
-    // ---- dispatch ---------------------------------------------------------------------------------------------------
-
-    fn dispatch(&mut self, event: Event) {
-        match event {
-            Event::Data { socket, chunk } => {
-                self.with_socket(socket, |socket| socket.hears(Told::Data(&chunk)));
-                self.net.recycle(chunk);
-            }
-            Event::Connection { server, socket } => self.connection(server, socket),
-            Event::Connect(id) => self.with_socket(id, |it| it.hears(Told::Connect)),
-            Event::End(id) => self.with_socket(id, |it| it.hears(Told::End)),
-            Event::Drain(id) => self.with_socket(id, |it| it.hears(Told::Drain)),
-            Event::Finish(id) => self.with_socket(id, |it| it.hears(Told::Finish)),
-            Event::Timeout(id) => self.with_socket(id, |it| it.hears(Told::Timeout)),
-            Event::Error { socket, error } => self.with_socket(socket, |socket| socket.hears(Told::Error(&error))),
-            Event::Close { socket, closed } => {
-                for timer in self.hooks.take_timers(socket) {
-                    self.cancel(timer);
-                }
-                self.with_socket(socket, |socket| socket.hears(Told::Close(closed)));
-                if self.net.is_over(socket) {
-                    for timer in self.hooks.remove_socket(socket) {
-                        self.cancel(timer);
-                    }
-                }
-            }
-            Event::Callback { socket, callback, outcome } => {
-                if let Some(callback) = self.hooks.take_callback(callback) {
-                    self.with_socket(socket, |socket| callback(socket, outcome));
-                }
-            }
-            Event::Listening(id) => self.with_server(id, |it| it.tell_listening()),
-            Event::Drop { server, dropped } => self.with_server(server, |server| server.tell_drop(dropped)),
-            Event::ServerError { server, error } => self.with_server(server, |server| server.tell_error(&error)),
-            Event::ServerClose(id) => self.with_server(id, |it| it.tell_close()),
-            Event::Timer(id) => self.timer(id),
-            Event::Tick(number) => {
-                if number & OF_THE_LOOP != 0
-                    && let Some(handler) = self.hooks.ticks.try_remove((number & !OF_THE_LOOP) as usize)
-                {
-                    handler(self);
-                }
-            }
-            Event::Signal(signal) => self.signal(signal),
-        }
-    }
-
-    #[inline]
-    fn with_socket(&mut self, id: SocketId, tell: impl FnOnce(&mut Socket<'_, S>)) {
-        if let Some(mut socket) = self.socket(id) {
-            tell(&mut socket);
-        }
-    }
-
-    fn with_server(&mut self, id: ServerId, tell: impl FnOnce(&mut Server<'_, S>)) {
-        if let Some(mut server) = self.server(id) {
-            tell(&mut server);
-        }
-    }
-
-    fn connection(&mut self, server: ServerId, id: SocketId) {
-        self.hooks.add_socket(id);
-        let handler = self.hooks.servers.get_mut(&server).and_then(|hooks| hooks.connection.take());
-        let Some(mut handler) = handler else { return };
-        self.with_socket(id, |socket| handler(socket));
-        if let Some(hooks) = self.hooks.servers.get_mut(&server) {
-            hooks.connection.get_or_insert(handler);
-        }
-    }
-
-    fn timer(&mut self, id: TimerId) {
-        match self.hooks.timers.remove(&id) {
-            Some(TimerHook::Once(handler)) => handler(self),
-            Some(TimerHook::Every(mut handler)) => {
-                handler(self);
-                if self.net.timer_exists(id) {
-                    self.hooks.timers.insert(id, TimerHook::Every(handler));
-                }
-            }
-            None => {}
-        }
-    }
-
-    fn signal(&mut self, signal: i32) {
-        let Some(mut handler) = self.hooks.signals.get_mut(&signal).and_then(Option::take) else { return };
-        handler(self);
-        if let Some(place) = self.hooks.signals.get_mut(&signal) {
-            place.get_or_insert(handler);
-        }
-    }
 }
 
 impl<S> fmt::Debug for Loop<'_, S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Loop").field("sockets", &self.net.sockets()).finish_non_exhaustive()
-    }
-}
-
-type LoopHandler<S> = Box<dyn FnMut(&mut Loop<'_, S>)>;
-type OnceHandler<S> = Box<dyn FnOnce(&mut Loop<'_, S>)>;
-type WriteCallback<S> = Box<dyn FnOnce(&mut Socket<'_, S>, Result<(), Error>)>;
-
-/// Set in the numbers of the loop's own callbacks and ticks, so that those which a user gives to the net are told from them.
-const OF_THE_LOOP: CallbackId = 1 << 63;
-
-/// All handlers of a loop. The net knows nothing of them.
-pub(crate) struct Hooks<S> {
-    /// By slot, since each event looks here.
-    sockets: Vec<Option<(u32, SocketHooks<S>)>>,
-    pub servers: HashMap<ServerId, ServerHooks<S>>,
-    timers: HashMap<TimerId, TimerHook<S>>,
-    ticks: Slab<OnceHandler<S>>,
-    callbacks: Slab<WriteCallback<S>>,
-    signals: HashMap<i32, Option<LoopHandler<S>>>,
-    stopped: bool,
-}
-
-enum TimerHook<S> {
-    Once(OnceHandler<S>),
-    Every(LoopHandler<S>),
-}
-
-impl<S> Hooks<S> {
-    fn new() -> Self {
-        Hooks {
-            sockets: Vec::new(),
-            servers: HashMap::new(),
-            timers: HashMap::new(),
-            ticks: Slab::new(),
-            callbacks: Slab::new(),
-            signals: HashMap::new(),
-            stopped: false,
-        }
-    }
-
-    /// Keeps the callback of a write, and names it.
-    pub fn add_callback(&mut self, callback: WriteCallback<S>) -> CallbackId {
-        self.callbacks.insert(callback) as u64 | OF_THE_LOOP
-    }
-
-    fn take_callback(&mut self, callback: CallbackId) -> Option<WriteCallback<S>> {
-        let key = callback & !OF_THE_LOOP;
-        if key == callback {
-            return None;
-        }
-        self.callbacks.try_remove(key as usize)
-    }
-
-    /// The timers of a connection that has come to its end.
-    fn take_timers(&mut self, id: SocketId) -> Vec<TimerId> {
-        let more = self.of_socket(id).and_then(|hooks| hooks.more.as_mut());
-        more.map(|more| std::mem::take(&mut more.timers)).unwrap_or_default()
-    }
-
-    fn add_socket(&mut self, id: SocketId) {
-        let slot = id.slot as usize;
-        if self.sockets.len() <= slot {
-            self.sockets.resize_with(slot + 1, || None);
-        }
-        if !matches!(&self.sockets[slot], Some((generation, _)) if *generation == id.generation) {
-            self.sockets[slot] = Some((id.generation, SocketHooks::default()));
-        }
-    }
-
-    /// The timers of the socket are given back: nobody waits for them any more.
-    fn remove_socket(&mut self, id: SocketId) -> Vec<TimerId> {
-        match self.sockets.get_mut(id.slot as usize) {
-            Some(place @ Some(_)) if place.as_ref().is_some_and(|(generation, _)| *generation == id.generation) => {
-                place.take().and_then(|(_, hooks)| hooks.more).map(|more| more.timers).unwrap_or_default()
-            }
-            _ => Vec::new(),
-        }
-    }
-
-    #[inline]
-    pub fn of_socket(&mut self, id: SocketId) -> Option<&mut SocketHooks<S>> {
-        match self.sockets.get_mut(id.slot as usize) {
-            Some(Some((generation, hooks))) if *generation == id.generation => Some(hooks),
-            _ => None,
-        }
-    }
-
-    #[inline]
-    fn socket<'a>(&'a mut self, state: &'a mut S, net: &'a mut Net, id: SocketId) -> Option<Socket<'a, S>> {
-        net.exists(id).then_some(Socket { state, net, hooks: self, id })
-    }
-
-    fn server<'a>(&'a mut self, state: &'a mut S, net: &'a mut Net, id: ServerId) -> Option<Server<'a, S>> {
-        self.servers.contains_key(&id).then_some(Server { state, net, hooks: self, id })
     }
 }

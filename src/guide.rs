@@ -7,7 +7,8 @@
 //! 5. [Ends](#5-ends)
 //! 6. [Time](#6-time)
 //! 7. [A client](#7-a-client)
-//! 8. [Tests without a network](#8-tests-without-a-network)
+//! 8. [Stopping](#8-stopping)
+//! 9. [Tests without a network](#9-tests-without-a-network)
 //!
 //! # 1. A server
 //!
@@ -62,7 +63,8 @@
 //! # Ok::<(), tidegate::Error>(())
 //! ```
 //!
-//! A broadcast is copied once, and what is said to one receiver within a turn goes out as one write.
+//! A broadcast is copied once, and what is said to one receiver within a turn goes out as one write. It waits for nobody, so
+//! what a member does not read piles up: a room that strangers can enter sets a limit, which the next section has.
 //!
 //! # 3. Somebody who does not read
 //!
@@ -81,9 +83,8 @@
 //!     }
 //! })?;
 //! // Or it is cut off: with more than a megabyte unsent the connection is over.
-//! let limited = OutputLimits { hard: Some(1 << 20), ..OutputLimits::default() };
-//! let options = ServerOptions { output_limits: limited, ..ServerOptions::default() };
-//! event_loop.listen_with(options, "127.0.0.1:0", |socket| {
+//! let limited = ServerOptions { output_limits: OutputLimits::disconnect_above(1 << 20), ..ServerOptions::default() };
+//! event_loop.listen_with(limited, "127.0.0.1:0", |socket| {
 //!     socket.on_data(|socket, chunk| {
 //!         socket.write(chunk);
 //!     });
@@ -143,8 +144,12 @@
 //! # Ok::<(), tidegate::Error>(())
 //! ```
 //!
-//! `end` is polite, `destroy` is at once, `destroy_soon` is at once after what was written, `reset` is a reset. An error that
-//! nobody listens to is counted and logged; it ends its own connection and nothing else.
+//! `end` is polite, `destroy` is at once, `destroy_soon` is at once after what was written, `reset` is a reset. Behind `end`
+//! the other side may still talk: a handler for data that answers asks [`Socket::is_writable`] first, since a write after the
+//! end is an error. An error that nobody listens to is counted and logged; it ends its own connection and nothing else.
+//!
+//! How many connections there may be is an option, [`ServerOptions::max_connections`](crate::ServerOptions::max_connections);
+//! who comes above it is closed at once.
 //!
 //! # 6. Time
 //!
@@ -153,11 +158,14 @@
 //! # use tidegate::EventLoop;
 //! # let mut event_loop = EventLoop::with_state(0)?;
 //! event_loop.listen("127.0.0.1:0", |socket| {
-//!     // Nothing moved for a minute.
+//!     // Nothing moved for a minute. Whoever is so silent may not answer an `end` either.
 //!     socket.set_timeout(Some(Duration::from_secs(60)));
-//!     socket.on_timeout(|socket| socket.end_with("you are idle\n"));
+//!     socket.on_timeout(|socket| {
+//!         socket.write("you are idle\n");
+//!         socket.destroy_soon();
+//!     });
 //!     // Taken back when the socket closes.
-//!     socket.after(Duration::from_secs(3600), |socket| socket.end_with("enough\n"));
+//!     socket.after(Duration::from_secs(3600), |socket| socket.destroy_soon());
 //! })?;
 //! let ticks = event_loop.every(Duration::from_millis(1), |event_loop| {
 //!     *event_loop.state += 1;
@@ -196,22 +204,58 @@
 //!
 //! Names are not resolved: an address, or `localhost`, or `unix:/path`.
 //!
-//! # 8. Tests without a network
+//! # 8. Stopping
+//!
+//! A program that is told to stop lets everybody come to an end: no new connections, what was said is heard, what was
+//! written goes out, and who does not close within ten seconds is destroyed. Then `run` returns.
+//!
+//! ```no_run
+//! # #[cfg(feature = "signals")] {
+//! use std::time::Duration;
+//! use tidegate::{EventLoop, signal};
+//!
+//! let mut event_loop = EventLoop::new()?;
+//! event_loop.listen("127.0.0.1:7000", |socket| socket.end_with("hello\n"))?;
+//! for number in [signal::INTERRUPT, signal::TERMINATE] {
+//!     event_loop.on_signal(number, |event_loop| event_loop.shut_down(Duration::from_secs(10)))?;
+//! }
+//! event_loop.run()?;
+//! println!("bye");
+//! # }
+//! # Ok::<(), tidegate::Error>(())
+//! ```
+//!
+//! # 9. Tests without a network
 //!
 //! The same loop runs on a simulated kernel, with a clock of its own and any weather: see [`sim`](crate::sim). An idle hour
-//! costs nothing, and a failing seed fails again.
+//! costs nothing, and a failing seed fails again. Put the server into a function that is given the loop, and `main` and the
+//! test share it:
 //!
 //! ```
 //! # #[cfg(unix)] {
 //! use std::time::Duration;
-//! use tidegate::EventLoop;
 //! use tidegate::sim::Sim;
+//! use tidegate::{Error, EventLoop, ServerId};
 //!
+//! /// What `main` calls too.
+//! fn serve<S>(on: &mut EventLoop<S>, address: &str) -> Result<ServerId, Error> {
+//!     on.listen(address, |socket| {
+//!         socket.set_timeout(Some(Duration::from_secs(3600)));
+//!         socket.on_timeout(|socket| {
+//!             socket.write("an hour!\n");
+//!             socket.destroy_soon();
+//!         });
+//!     })
+//! }
+//!
+//! // Each loop is a machine of its own, and they meet on the simulated network.
 //! let sim = Sim::new(7);
-//! let mut event_loop = EventLoop::on(sim.kernel(), 0);
-//! event_loop.after(Duration::from_secs(3600), |event_loop| *event_loop.state += 1);
-//! event_loop.run()?;
-//! assert_eq!(event_loop.state, 1);
+//! let mut server = EventLoop::on(sim.kernel(), ());
+//! let mut client = EventLoop::on(sim.kernel(), String::new());
+//! serve(&mut server, "10.0.0.1:7000")?;
+//! client.connect("10.0.0.1:7000", |client| client.on_text(|client, text| client.state.push_str(text)))?;
+//! sim.run(&mut [&mut server, &mut client], Duration::from_secs(7200))?;
+//! assert_eq!(client.state, "an hour!\n");
 //! # }
 //! # Ok::<(), tidegate::Error>(())
 //! ```
@@ -220,5 +264,6 @@
 //! and [`docs/node.md`](https://docs.rs/crate/tidegate/latest/source/docs/node.md) each name of Node's.
 //!
 //! [`Socket`]: crate::Socket
+//! [`Socket::is_writable`]: crate::Socket::is_writable
 //! [`Socket::on_text`]: crate::Socket::on_text
 //! [`SocketId`]: crate::SocketId

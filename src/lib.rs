@@ -5,7 +5,8 @@
 //! one at a time; it never calls anyone. The **event loop** takes each event and runs the closure that waits for it,
 //! with the net and the application's own state lent side by side.
 //!
-//! It never starts a thread, contains no `unsafe`, resolves no names, and bounds whatever a peer could make grow.
+//! It never starts a thread, contains no `unsafe`, resolves no names, and has a bound for whatever a peer could make grow:
+//! most are on from the start, those of what a peer does not read ([`OutputLimits`]) are off, as in Node.
 //!
 //! ```no_run
 //! use tidegate::EventLoop;
@@ -33,7 +34,7 @@
 //!
 //! ```text
 //!  binary   main.rs  cli/  daemon/  bench/                         the public API only
-//!  loop     event_loop.rs  socket.rs  handlers.rs  server.rs       closures; generic in S, the application's state
+//!  loop     event_loop.rs  socket.rs  server.rs  hooks.rs  ...     closures; generic in S, the application's state
 //!  engine   net/                                                   events out, commands in; calls nobody
 //!  kernel   kernel/                                                the only door to the operating system
 //!  logic    connection/  lines.rs  text.rs  block_list.rs  ...     no I/O and no clock
@@ -43,12 +44,13 @@
 //! To read it, go from the heart outwards: `net/turn.rs` (a turn of the loop, as a table of contents),
 //! `connection/mod.rs` (the diagram on top is what the code does), `net/serve.rs` and `net/output.rs` (a byte in, a byte
 //! out), `net/ticks.rs` (what happens between), `kernel/mod.rs` (what an operating system has to offer), and then
-//! `event_loop.rs` (how your closure gets called).
+//! `dispatch.rs` (how your closure gets called).
 
 mod address;
 mod arena;
 mod block_list;
 mod connection;
+mod dispatch;
 mod encoding;
 mod endpoint;
 mod error;
@@ -56,6 +58,7 @@ mod event_loop;
 mod few;
 pub mod guide;
 mod handlers;
+mod hooks;
 mod id;
 pub mod kernel;
 mod lines;
@@ -63,6 +66,7 @@ mod net;
 #[cfg(any(test, fuzzing))]
 pub mod properties;
 mod server;
+pub mod signal;
 mod socket;
 mod text;
 mod timers;

@@ -10,8 +10,9 @@ use crate::connection::{CloseReason, ReadyState};
 use crate::encoding::{Decoder, Encoding};
 use crate::endpoint::ToEndpoint;
 use crate::error::Error;
-use crate::event_loop::{Hooks, Loop};
+use crate::event_loop::Loop;
 use crate::handlers::{On, SocketHooks, Told};
+use crate::hooks::Hooks;
 use crate::id::{ServerId, SocketId, TimerId};
 use crate::kernel::{KeepAlive, PeerCred};
 use crate::net::{Closed, Net, OutputLimits};
@@ -136,6 +137,19 @@ impl<S> Socket<'_, S> {
     pub fn catch_up(&mut self, caught_up: impl FnOnce(&mut Socket<'_, S>, Result<(), Error>) + 'static) {
         let callback = self.hooks.add_callback(Box::new(caught_up));
         self.net.catch_up(self.id, callback);
+    }
+
+    /// Ends this side; what comes from the other one is read, up to its end, and nobody hears it. A handler that answered
+    /// would write after the end.
+    pub(crate) fn end_and_discard(&mut self) {
+        for to in self.net.piped_to(self.id) {
+            self.unpipe(to);
+        }
+        self.off_data();
+        self.set(|hooks| hooks.remove(On::Text));
+        self.net.listen_for_data(self.id, false);
+        self.resume();
+        self.end();
     }
 
     /// Stops the `data` events. Reading goes on until read-ahead is full; none at all if it pauses before the first read.

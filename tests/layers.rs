@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 /// The first part of a path below `src/`, with its floor.
 const FLOORS: &[(&str, u32)] = &[
     ("id", 0),
+    ("signal", 0),
     ("error", 0),
     ("endpoint", 0),
     ("address", 0),
@@ -18,7 +19,6 @@ const FLOORS: &[(&str, u32)] = &[
     ("text", 1),
     ("encoding", 1),
     ("timers", 1),
-    ("work_list", 1),
     ("arena", 1),
     ("few", 1),
     ("block_list", 1),
@@ -27,6 +27,8 @@ const FLOORS: &[(&str, u32)] = &[
     ("event_loop", 4),
     ("socket", 4),
     ("handlers", 4),
+    ("hooks", 4),
+    ("dispatch", 4),
     ("guide", 4),
     ("server", 4),
     ("properties", 2),

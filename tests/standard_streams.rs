@@ -26,7 +26,7 @@ use tidegate::{FileOptions, SocketId};
 fn adopt(world: &mut World, name: &str, descriptor: impl Into<OwnedFd>, options: FileOptions) -> SocketId {
     world
         .event_loop()
-        .adopt(descriptor, options, |file| {
+        .adopt_file(descriptor, options, |file| {
             file.pause();
             watch(file, name, quiet);
         })

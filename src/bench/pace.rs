@@ -68,7 +68,7 @@ impl Alarm {
         let flags = TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC;
         let timer = timerfd_create(TimerfdClockId::Monotonic, flags).map_err(std::io::Error::from)?;
         let watched = timer.try_clone()?;
-        event_loop.adopt(watched, FileOptions::read(), |timer| {
+        event_loop.adopt_file(watched, FileOptions::read(), |timer| {
             timer.set_ref(false);
             timer.on_data(|_, _| {}); // that the turn ends is all that it is for
         })?;

@@ -35,6 +35,7 @@ mod write_queue;
 mod writing;
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::time::Duration;
 
 pub(crate) use idle::{Expiry, Idle};
@@ -234,6 +235,23 @@ pub enum CloseReason {
     ConnectFailed,
     /// Any other error; the `error` event told which.
     Error,
+}
+
+impl fmt::Display for CloseReason {
+    /// In words, for a log: `the other side ended first`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            CloseReason::PeerEnded => "the other side ended first",
+            CloseReason::PeerReset => "the other side reset the connection",
+            CloseReason::EndedHere => "this side ended first",
+            CloseReason::DestroyedHere => "it was destroyed here",
+            CloseReason::Timeout => "nothing happened for too long",
+            CloseReason::OutputLimit => "the other side did not read: an output limit was passed",
+            CloseReason::Shutdown => "the loop was stopped",
+            CloseReason::ConnectFailed => "the connection was not made",
+            CloseReason::Error => "an error",
+        })
+    }
 }
 
 /// How a write was received.

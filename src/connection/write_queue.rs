@@ -33,7 +33,12 @@ pub(crate) struct WriteQueue {
 #[derive(Debug)]
 enum Piece {
     /// One write, or several that were merged, so many from the number `first` on; `sent` bytes of it are gone.
-    Owned { bytes: Vec<u8>, sent: usize, first: u64, writes: u32 },
+    Owned {
+        bytes: Vec<u8>,
+        sent: usize,
+        first: u64,
+        writes: u32,
+    },
     Shared(Span),
 }
 

@@ -345,7 +345,10 @@ impl Kernel for MioKernel {
 
     #[cfg(not(feature = "signals"))]
     fn watch_signal(&mut self, _signal: i32) -> io::Result<()> {
-        Err(io::Error::new(io::ErrorKind::Unsupported, "built without the feature `signals`"))
+        Err(io::Error::new(
+            io::ErrorKind::Unsupported,
+            "built without the feature `signals`: add it to those of tidegate in Cargo.toml",
+        ))
     }
 
     #[cfg(unix)]

@@ -131,7 +131,7 @@ impl Net {
     /// # Errors
     /// It is no descriptor of such a kind; a mark out of its bounds.
     #[cfg(unix)]
-    pub fn adopt(&mut self, descriptor: impl Into<OwnedFd>, options: FileOptions) -> Result<SocketId, Error> {
+    pub fn adopt_file(&mut self, descriptor: impl Into<OwnedFd>, options: FileOptions) -> Result<SocketId, Error> {
         options.check()?;
         let adopted = self.kernel.adopt(descriptor.into(), options.access);
         let id = adopted.and_then(|handle| self.add_file(handle, options, true));

@@ -224,6 +224,8 @@ impl SocketOptions {
 ///     ..OutputLimits::default()
 /// };
 /// ```
+///
+/// [`OutputLimits::disconnect_above`] is the short way to the usual one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct OutputLimits {
     /// Above so many bytes the policy acts at once.
@@ -259,6 +261,11 @@ pub enum OutputPolicy {
 }
 
 impl OutputLimits {
+    /// Who has left more than so many bytes unread is disconnected: the hard limit alone.
+    pub fn disconnect_above(bytes: usize) -> Self {
+        OutputLimits { hard: Some(bytes), ..OutputLimits::default() }
+    }
+
     pub(super) fn is_off(&self) -> bool {
         self.hard.is_none() && self.soft.is_none()
     }

@@ -1,0 +1,102 @@
+//! Each event to the handler that waits for it.
+//!
+//! A handler is out of its place while it runs, so it may replace or remove itself: what it has set meanwhile stays.
+//! Handlers are never called from inside a user's call: whatever a call causes comes as an event of its own, later.
+//! Those of a socket's and a server's own events are run by `socket.rs` and `server.rs`.
+
+use crate::event_loop::Loop;
+use crate::handlers::Told;
+use crate::hooks::TimerHook;
+use crate::id::{ServerId, SocketId, TimerId};
+use crate::net::Event;
+use crate::server::Server;
+use crate::socket::Socket;
+
+impl<S> Loop<'_, S> {
+    pub(crate) fn dispatch(&mut self, event: Event) {
+        match event {
+            Event::Data { socket, chunk } => {
+                self.with_socket(socket, |socket| socket.hears(Told::Data(&chunk)));
+                self.net.recycle(chunk);
+            }
+            Event::Connection { server, socket } => self.connection(server, socket),
+            Event::Connect(id) => self.with_socket(id, |it| it.hears(Told::Connect)),
+            Event::End(id) => self.with_socket(id, |it| it.hears(Told::End)),
+            Event::Drain(id) => self.with_socket(id, |it| it.hears(Told::Drain)),
+            Event::Finish(id) => self.with_socket(id, |it| it.hears(Told::Finish)),
+            Event::Timeout(id) => self.with_socket(id, |it| it.hears(Told::Timeout)),
+            Event::Error { socket, error } => self.with_socket(socket, |socket| socket.hears(Told::Error(&error))),
+            Event::Close { socket, closed } => {
+                for timer in self.hooks.take_timers(socket) {
+                    self.cancel(timer);
+                }
+                self.with_socket(socket, |socket| socket.hears(Told::Close(closed)));
+                if self.net.is_over(socket) {
+                    for timer in self.hooks.remove_socket(socket) {
+                        self.cancel(timer);
+                    }
+                }
+            }
+            Event::Callback { socket, callback, outcome } => {
+                if let Some(callback) = self.hooks.take_callback(callback) {
+                    self.with_socket(socket, |socket| callback(socket, outcome));
+                }
+            }
+            Event::Listening(id) => self.with_server(id, |it| it.tell_listening()),
+            Event::Drop { server, dropped } => self.with_server(server, |server| server.tell_drop(dropped)),
+            Event::ServerError { server, error } => self.with_server(server, |server| server.tell_error(&error)),
+            Event::ServerClose(id) => self.with_server(id, |it| it.tell_close()),
+            Event::Timer(id) => self.timer(id),
+            Event::Tick(number) => {
+                if let Some(handler) = self.hooks.take_tick(number) {
+                    handler(self);
+                }
+            }
+            Event::Signal(signal) => self.signal(signal),
+        }
+    }
+
+    #[inline]
+    fn with_socket(&mut self, id: SocketId, tell: impl FnOnce(&mut Socket<'_, S>)) {
+        if let Some(mut socket) = self.socket(id) {
+            tell(&mut socket);
+        }
+    }
+
+    fn with_server(&mut self, id: ServerId, tell: impl FnOnce(&mut Server<'_, S>)) {
+        if let Some(mut server) = self.server(id) {
+            tell(&mut server);
+        }
+    }
+
+    fn connection(&mut self, server: ServerId, id: SocketId) {
+        self.hooks.add_socket(id);
+        let handler = self.hooks.servers.get_mut(&server).and_then(|hooks| hooks.connection.take());
+        let Some(mut handler) = handler else { return };
+        self.with_socket(id, |socket| handler(socket));
+        if let Some(hooks) = self.hooks.servers.get_mut(&server) {
+            hooks.connection.get_or_insert(handler);
+        }
+    }
+
+    fn timer(&mut self, id: TimerId) {
+        match self.hooks.timers.remove(&id) {
+            Some(TimerHook::Once(handler)) => handler(self),
+            Some(TimerHook::Every(mut handler)) => {
+                handler(self);
+                if self.net.timer_exists(id) {
+                    self.hooks.timers.insert(id, TimerHook::Every(handler));
+                }
+            }
+            None => {}
+        }
+    }
+
+    fn signal(&mut self, signal: i32) {
+        let Some(mut handler) = self.hooks.signals.get_mut(&signal).and_then(Option::take) else { return };
+        handler(self);
+        if let Some(place) = self.hooks.signals.get_mut(&signal) {
+            place.get_or_insert(handler);
+        }
+    }
+}

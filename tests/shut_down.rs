@@ -1,0 +1,137 @@
+//! A loop that comes to its end in order: `Loop::shut_down`, in simulated time.
+
+#![cfg(unix)]
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::time::Duration;
+
+use tidegate::sim::Sim;
+use tidegate::{CloseReason, EventLoop, Socket, SocketId, SocketOptions};
+
+const ADDRESS: &str = "10.0.0.1:7";
+const PATIENCE: Duration = Duration::from_secs(10);
+
+#[derive(Debug, Default)]
+struct Heard {
+    text: String,
+    ended: bool,
+    errors: Vec<String>,
+    closed: Vec<(CloseReason, Duration)>,
+}
+
+const fn s(n: u64) -> Duration {
+    Duration::from_secs(n)
+}
+
+fn note(socket: &mut Socket<'_, Heard>) {
+    socket.on_end(|socket| socket.state.ended = true);
+    socket.on_error(|socket, error| socket.state.errors.push(error.to_string()));
+    socket.on_close(|socket, closed| {
+        let now = socket.net.now();
+        socket.state.closed.push((closed.reason, now));
+    });
+}
+
+/// An echo that is shut down after five seconds, and has a timer that never ends.
+fn echo(sim: &Sim) -> EventLoop<Heard> {
+    let mut echo = EventLoop::on(sim.kernel(), Heard::default());
+    echo.listen(ADDRESS, |socket| {
+        note(socket);
+        socket.on_text(|socket, text| {
+            socket.state.text.push_str(text);
+            socket.write(text);
+        });
+    })
+    .unwrap();
+    echo.after(s(5), |echo| echo.shut_down(PATIENCE));
+    echo.every(s(1), |_| {});
+    echo
+}
+
+fn client(sim: &Sim, options: SocketOptions) -> (EventLoop<Heard>, SocketId) {
+    let mut client = EventLoop::on(sim.kernel(), Heard::default());
+    let id = client
+        .connect_with(options, ADDRESS, |socket| {
+            note(socket);
+            socket.write("hello");
+            socket.on_text(|socket, text| socket.state.text.push_str(text));
+        })
+        .unwrap();
+    (client, id)
+}
+
+fn reasons(of: &Heard) -> Vec<CloseReason> {
+    of.closed.iter().map(|(reason, _)| *reason).collect()
+}
+
+#[test]
+fn what_was_said_is_answered_and_then_it_ends() {
+    let sim = Sim::new(1);
+    let mut echo = echo(&sim);
+    let (mut client, id) = client(&sim, SocketOptions::default());
+    // On its way when the echo is told to stop, or there already.
+    client.after(s(5) - Duration::from_micros(300), move |client| {
+        client.net.write(id, b", and bye");
+    });
+    sim.run(&mut [&mut echo, &mut client], s(60)).unwrap();
+    assert_eq!((echo.state.text.as_str(), client.state.text.as_str()), ("hello, and bye", "hello, and bye"));
+    assert_eq!((&echo.state.errors, &client.state.errors), (&vec![], &vec![]));
+    assert_eq!(reasons(&echo.state), [CloseReason::EndedHere]);
+    assert_eq!(reasons(&client.state), [CloseReason::PeerEnded]);
+    let (_, closed_at) = echo.state.closed[0];
+    assert!(closed_at < s(5) + PATIENCE, "nobody had to be waited for: {closed_at:?}");
+    assert_eq!((echo.net.sockets(), echo.net.is_alive()), (0, true), "its timer is still there");
+}
+
+#[test]
+fn what_is_said_behind_the_end_is_not_answered_and_who_stays_is_destroyed() {
+    let sim = Sim::new(1);
+    let mut echo = echo(&sim);
+    let (mut client, id) = client(&sim, SocketOptions { allow_half_open: true, ..SocketOptions::default() });
+    client.every(s(1), move |client| {
+        client.net.write(id, b"more ");
+    });
+    sim.run(&mut [&mut echo, &mut client], s(60)).unwrap();
+    assert_eq!(client.state.text, echo.state.text, "all that was heard was answered");
+    assert!(client.state.ended);
+    assert_eq!(echo.state.errors, Vec::<String>::new(), "no write after the end");
+    let [(reason, closed_at)] = echo.state.closed[..] else { panic!("{:?}", echo.state) };
+    assert_eq!(reason, CloseReason::Shutdown);
+    assert!(closed_at >= s(5) + PATIENCE, "it had all its time: {closed_at:?}");
+}
+
+#[test]
+fn nobody_new_is_accepted() {
+    let sim = Sim::new(1);
+    let mut echo = echo(&sim);
+    let mut late = EventLoop::on(sim.kernel(), Heard::default());
+    late.after(s(6), |late| {
+        late.connect(ADDRESS, note).unwrap();
+    });
+    sim.run(&mut [&mut echo, &mut late], s(60)).unwrap();
+    assert_eq!(late.state.errors.len(), 1);
+    assert!(late.state.errors[0].contains("ECONNREFUSED"), "{:?}", late.state.errors);
+    assert_eq!(reasons(&late.state), [CloseReason::ConnectFailed]);
+}
+
+#[test]
+fn run_returns_when_the_last_socket_has_closed_whatever_timers_there_are() {
+    let sim = Sim::new(1);
+    let mut echo = echo(&sim);
+    let fresh = echo.new_socket(SocketOptions::default(), note).unwrap();
+    echo.run().unwrap();
+    assert_eq!(echo.net.now().as_secs(), 5);
+    assert!(!echo.net.exists(fresh), "one that never connected has nothing to bring to its end");
+    assert_eq!(reasons(&echo.state), [CloseReason::Shutdown]);
+}
+
+#[test]
+fn a_loop_that_was_shut_down_runs_again() {
+    let sim = Sim::new(1);
+    let mut echo = echo(&sim);
+    echo.run().unwrap();
+    echo.listen(ADDRESS, note).unwrap();
+    echo.after(s(1), |echo| echo.stop());
+    echo.run().unwrap();
+    assert_eq!(echo.net.now().as_secs(), 6);
+}
