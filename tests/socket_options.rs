@@ -260,6 +260,29 @@ fn keep_alive_of_a_server_is_there_before_the_connection_and_the_same_again_is_n
     assert!(sim.now() - cut <= s(1) + 2 * s(10), "after {:?}", sim.now() - cut);
 }
 
+#[test]
+fn keep_alive_of_a_server_goes_with_a_socket_that_connects_again() {
+    let sim = Sim::new(1);
+    sim.keep_calls();
+    let mut world = World::on(&sim);
+    let options = ServerOptions { keep_alive: delay(s(1)), ..ServerOptions::default() };
+    world.serve_on("10.0.0.1:7", options, |socket| {
+        watch(socket, "S", quiet);
+        socket.on_close(|socket, _| socket.connect("10.0.0.2:7").unwrap());
+    });
+    world.serve_on("10.0.0.2:7", ServerOptions::default(), |_| {});
+    world.client("C", "10.0.0.1:7", |socket, heard| {
+        if let Heard::Connect = heard {
+            socket.destroy();
+        }
+    });
+    world.until_saw("S", "connect");
+    let before = options_set(&sim);
+    assert_eq!(before, 1, "once, as it has connected");
+    world.of("S").set_keep_alive(delay(s(1))).unwrap();
+    assert_eq!(options_set(&sim), before, "it is on already");
+}
+
 // ---- the idle timeout -----------------------------------------------------------------------------------------------
 
 // covers: settimeout

@@ -21,7 +21,7 @@ use crate::connection::{CloseReason, Connection};
 use crate::endpoint::{Endpoint, ToEndpoint};
 use crate::error::{Code, Error, Syscall};
 use crate::id::{ServerId, SocketId};
-use crate::kernel::{Handle, ListenOptions};
+use crate::kernel::{Handle, KeepAlive, ListenOptions};
 use crate::timers::Due;
 
 /// The first pause of a server that cannot accept; each further one is twice as long, up to the longest.
@@ -253,6 +253,11 @@ impl Net {
 
     // ---- inside -----------------------------------------------------------------------------------------------------
 
+    /// The keep-alive that a connection was accepted with: its server's.
+    pub(super) fn inherited_keep_alive(&self, id: Option<ServerId>) -> Option<KeepAlive> {
+        self.servers.get(id?)?.options.keep_alive
+    }
+
     pub(super) fn make_accepting(&mut self, id: ServerId) {
         if let Some(server) = self.servers.get_mut(id)
             && !server.listed
@@ -316,7 +321,7 @@ impl Net {
         let options = &server.options;
         let connection =
             Connection::accepted(options.high_water_mark as u32, options.allow_half_open, options.pause_on_connect);
-        let mut link = Link {
+        let link = Link {
             handle: Some(handle),
             server: Some(id),
             remote: remote.into(),
@@ -324,9 +329,6 @@ impl Net {
             limits: server.limits.clone(),
             ..Link::new(connection)
         };
-        if options.keep_alive.is_some() {
-            link.rare_mut().keep_alive = options.keep_alive;
-        }
         let socket = self.sockets.insert_with(|_| link);
         if let Err(error) = self.kernel.register(handle, socket.into()) {
             // The system has no watch left for it. It is refused; the others and the server go on.

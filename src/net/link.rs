@@ -72,7 +72,8 @@ pub(super) struct Rare {
     pub thrown_away: usize,
     /// Where a connect goes.
     pub connecting_to: Option<Candidates>,
-    pub keep_alive: Option<KeepAlive>,
+    /// As it was set. None: it never was, and is as the server's that has accepted it, or off.
+    pub keep_alive: Option<Option<KeepAlive>>,
     pub setup: Setup,
     pub excess: Excess,
 }
@@ -188,7 +189,7 @@ impl Link {
         Link {
             no_delay: options.no_delay,
             limits: limits::limits(options.output_limits),
-            rare: (!is_usual).then(|| Box::new(Rare { setup, keep_alive, ..Rare::default() })),
+            rare: (!is_usual).then(|| Box::new(Rare { setup, keep_alive: Some(keep_alive), ..Rare::default() })),
             ..Link::new(connection)
         }
     }
@@ -257,7 +258,7 @@ impl Link {
         if self.no_delay {
             super::set_option(kernel, handle, SocketOption::NoDelay(true));
         }
-        let keep_alive = self.rare().keep_alive;
+        let keep_alive = self.rare().keep_alive.flatten();
         if keep_alive.is_some() {
             super::set_option(kernel, handle, SocketOption::KeepAlive(keep_alive));
         }

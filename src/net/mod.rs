@@ -259,6 +259,7 @@ impl Net {
     #[doc(alias = "createConnection")]
     pub fn connect(&mut self, id: SocketId, to: impl ToEndpoint) -> Result<(), Error> {
         let to = to.to_endpoint()?.to_connect_to();
+        let inherited = self.inherited_keep_alive(self.server_of(id));
         let (link, mut later) = self.link(id).ok_or_else(|| Error::new(Code::Gone))?;
         if link.leaving {
             return Err(Error::new(Code::Gone));
@@ -272,6 +273,8 @@ impl Net {
         }
         link.connection.connect(&mut later)?;
         link.begin_connect(to);
+        // The server that has accepted it once is its no more.
+        link.rare_mut().keep_alive.get_or_insert(inherited);
         self.touch_at(id, self.time_of_call());
         Ok(())
     }
@@ -433,9 +436,10 @@ impl Net {
     #[doc(alias = "setKeepAlive")]
     pub fn set_keep_alive(&mut self, id: SocketId, keep_alive: Option<KeepAlive>) -> Result<(), Error> {
         options::check_keep_alive(keep_alive)?;
+        let inherited = self.inherited_keep_alive(self.server_of(id));
         let Some(link) = self.sockets.get_mut(id) else { return Ok(()) };
-        if link.rare().keep_alive != keep_alive {
-            link.rare_mut().keep_alive = keep_alive;
+        if link.rare().keep_alive.unwrap_or(inherited) != keep_alive {
+            link.rare_mut().keep_alive = Some(keep_alive);
             if let Some(handle) = link.handle_if_connected() {
                 set_option(&mut *self.kernel, handle, SocketOption::KeepAlive(keep_alive));
             }
