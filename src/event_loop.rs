@@ -692,11 +692,7 @@ impl<S> Loop<'_, S> {
                 });
             }
         }
-        self.after(patience, |event_loop| {
-            for id in event_loop.net.socket_ids().collect::<Vec<_>>() {
-                event_loop.net.destroy_because(id, CloseReason::Shutdown);
-            }
-        });
+        self.after(patience, |event_loop| event_loop.net.destroy_all());
     }
 
     /// Closes all servers and destroys all sockets. With no timer left, the loop comes to its end.

@@ -451,13 +451,17 @@ impl Net {
         }
     }
 
+    /// Destroys all sockets, with [`CloseReason::Shutdown`]. Servers that listen go on.
+    pub fn destroy_all(&mut self) {
+        for id in self.socket_ids().collect::<Vec<_>>() {
+            self.destroy_because(id, CloseReason::Shutdown);
+        }
+    }
+
     /// Stops listening everywhere and destroys all sockets.
     pub fn close_all(&mut self) {
         self.close_servers();
-        let sockets: Vec<SocketId> = self.sockets.iter().map(|(id, _)| id).collect();
-        for id in sockets {
-            self.destroy_because(id, CloseReason::Shutdown);
-        }
+        self.destroy_all();
     }
 }
 
