@@ -20,7 +20,7 @@ use crate::block_list::BlockList;
 use crate::connection::{CloseReason, Connection};
 use crate::endpoint::{Endpoint, ToEndpoint};
 use crate::error::{Code, Error, Syscall};
-use crate::id::{ServerId, SocketId};
+use crate::id::ServerId;
 use crate::kernel::{Handle, KeepAlive, ListenOptions};
 use crate::timers::Due;
 
