@@ -146,6 +146,22 @@ fn who_writes_to_a_machine_that_lost_its_power_is_answered_with_a_reset() {
 }
 
 #[test]
+fn keep_alive_notices_a_power_loss_with_its_first_probe() {
+    let sim = Sim::new(1);
+    let mut server = server(&sim, ServerOptions::default());
+    let keep_alive = Some(KeepAlive { initial_delay: s(60), ..KeepAlive::default() });
+    let (mut client, _) = client(&sim, SocketOptions { keep_alive, ..SocketOptions::default() });
+    run(&sim, &mut [&mut server, &mut client], s(5));
+    sim.lose_power(server_ip());
+    drop(server);
+    let lost = sim.now();
+    run(&sim, &mut [&mut client], s(3600));
+    assert_eq!(client.state.events, ["ECONNRESET"]);
+    let (_, noticed) = client.state.closed.unwrap();
+    assert!(noticed - lost >= s(60) && noticed - lost < s(61), "after {:?}", noticed - lost);
+}
+
+#[test]
 fn a_process_that_ends_closes_its_connections() {
     let sim = Sim::new(1);
     let mut server = server(&sim, ServerOptions::default());

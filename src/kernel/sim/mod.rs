@@ -241,7 +241,7 @@ impl Sim {
     }
 
     /// The machine with this address loses power: its connections are gone, and nobody is told. Who writes to one is
-    /// answered with a reset, unless there is a partition too. Its own loop hears nothing any more; drop it.
+    /// answered with a reset, and so is the first probe of keep-alive, unless there is a partition too. Its own loop hears nothing any more; drop it.
     pub fn lose_power(&self, address: IpAddr) {
         self.world.borrow_mut().lose_power(address);
     }
@@ -311,7 +311,8 @@ impl Sim {
         }
     }
 
-    /// Runs several loops on this network until none of them is alive, or until the clock has reached `until`.
+    /// Runs several loops on this network until the clock has reached `until`; or until nothing will happen any more: no
+    /// loop has anything to do, now or later, and nothing is under way between them. Then the clock stays where it is.
     ///
     /// # Errors
     /// Those of [`EventLoop::turn`](crate::EventLoop::turn).

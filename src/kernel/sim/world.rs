@@ -114,6 +114,8 @@ pub(super) struct Stream {
     pub probing_since: Option<Duration>,
     /// What arrives here keeps its order.
     pub last_arrival: Duration,
+    /// The other side's machine has lost power.
+    pub has_lost_its_peer: bool,
     /// Its machine has lost power: nobody will ever hear of it again.
     pub dead: bool,
 }
@@ -421,14 +423,16 @@ impl World {
 
     /// Keep-alive, where it is on, notices that the other side is not to be heard any more.
     pub fn probe(&mut self, end: usize) {
-        let now = self.now;
-        if !self.is_cut(end) {
-            return;
-        }
+        let (now, is_cut) = (self.now, self.is_cut(end));
         let Some(stream) = self.stream_mut(end) else { return };
         let Some(keep_alive) = stream.keep_alive else { return };
-        stream.probing_since = Some(now);
-        self.later(end, now + patience_of(keep_alive), What::Patience);
+        if is_cut {
+            stream.probing_since = Some(now);
+            self.later(end, now + patience_of(keep_alive), What::Patience);
+        } else if stream.has_lost_its_peer {
+            // The first probe is answered: by a machine that knows of no such connection.
+            self.later(end, now + delay_of(keep_alive), What::Reset);
+        }
     }
 
     fn has_lost_patience(&self, end: usize) -> bool {
@@ -455,8 +459,11 @@ impl World {
         for end in gone {
             let Some(stream) = self.stream_mut(end) else { continue };
             stream.dead = true;
-            if let Some(peer) = stream.peer.take().and_then(|peer| self.stream_mut(peer)) {
-                peer.peer = None;
+            let Some(peer) = stream.peer.take() else { continue };
+            if let Some(stream) = self.stream_mut(peer) {
+                stream.peer = None;
+                stream.has_lost_its_peer = true;
+                self.probe(peer);
             }
         }
     }
@@ -614,13 +621,16 @@ impl What {
 }
 
 /// How long keep-alive waits for a peer that says nothing. Its delay is in whole seconds; of 0 the system's own is left.
-fn patience_of(KeepAlive { initial_delay, interval, count }: KeepAlive) -> Duration {
-    let probes = interval.unwrap_or(PROBE_EVERY) * count.unwrap_or(PROBES);
-    probes
-        + match initial_delay.as_secs() {
-            0 => SYSTEM_KEEP_ALIVE,
-            seconds => Duration::from_secs(seconds),
-        }
+fn patience_of(keep_alive: KeepAlive) -> Duration {
+    delay_of(keep_alive) + keep_alive.interval.unwrap_or(PROBE_EVERY) * keep_alive.count.unwrap_or(PROBES)
+}
+
+/// When the first probe goes out.
+fn delay_of(keep_alive: KeepAlive) -> Duration {
+    match keep_alive.initial_delay.as_secs() {
+        0 => SYSTEM_KEEP_ALIVE,
+        seconds => Duration::from_secs(seconds),
+    }
 }
 
 /// A time in a trace.
