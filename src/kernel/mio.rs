@@ -373,7 +373,7 @@ impl Kernel for MioKernel {
     }
 
     #[cfg(unix)]
-    fn adopt(&mut self, descriptor: OwnedFd, access: Access) -> io::Result<Handle> {
+    fn adopt_file(&mut self, descriptor: OwnedFd, access: Access) -> io::Result<Handle> {
         let file = Descriptor::adopt(descriptor, access)?;
         Ok(self.keep(Source::File(Box::new(file))))
     }

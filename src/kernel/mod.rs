@@ -203,7 +203,7 @@ pub trait Kernel: fmt::Debug {
     /// # Errors
     /// Those of `fstat(2)`; a kernel without descriptors.
     #[cfg(unix)]
-    fn adopt(&mut self, descriptor: OwnedFd, access: Access) -> io::Result<Handle> {
+    fn adopt_file(&mut self, descriptor: OwnedFd, access: Access) -> io::Result<Handle> {
         let _ = (descriptor, access);
         Err(io::ErrorKind::Unsupported.into())
     }

@@ -17,7 +17,7 @@ use super::turn::Step;
 use super::{Alarm, Net};
 use crate::address::Address;
 use crate::block_list::BlockList;
-use crate::connection::{CloseReason, Connection};
+use crate::connection::Connection;
 use crate::endpoint::{Endpoint, ToEndpoint};
 use crate::error::{Code, Error, Syscall};
 use crate::id::ServerId;
@@ -448,13 +448,6 @@ impl Net {
         let servers: Vec<ServerId> = listening.map(|(id, _)| id).collect();
         for id in servers {
             self.close_server(id);
-        }
-    }
-
-    /// Destroys all sockets, with [`CloseReason::Shutdown`]. Servers that listen go on.
-    pub fn destroy_all(&mut self) {
-        for id in self.socket_ids().collect::<Vec<_>>() {
-            self.destroy_because(id, CloseReason::Shutdown);
         }
     }
 

@@ -133,7 +133,7 @@ impl Net {
     #[cfg(unix)]
     pub fn adopt_file(&mut self, descriptor: impl Into<OwnedFd>, options: FileOptions) -> Result<SocketId, Error> {
         options.check()?;
-        let adopted = self.kernel.adopt(descriptor.into(), options.access);
+        let adopted = self.kernel.adopt_file(descriptor.into(), options.access);
         let id = adopted.and_then(|handle| self.add_file(handle, options, true));
         id.map_err(|error| Error::system(&error, Syscall::Open))
     }

@@ -256,11 +256,11 @@ impl Link {
     /// Sets what waited for the connection.
     pub fn set_options_at_connection(&self, kernel: &mut dyn Kernel, handle: Handle) {
         if self.no_delay {
-            super::set_option(kernel, handle, SocketOption::NoDelay(true));
+            set_option(kernel, handle, SocketOption::NoDelay(true));
         }
         let keep_alive = self.rare().keep_alive.flatten();
         if keep_alive.is_some() {
-            super::set_option(kernel, handle, SocketOption::KeepAlive(keep_alive));
+            set_option(kernel, handle, SocketOption::KeepAlive(keep_alive));
         }
     }
 
@@ -377,6 +377,14 @@ impl Link {
                 }
                 Stage::Fresh | Stage::Destroyed { .. } | Stage::Closed => false,
             }
+    }
+}
+
+/// Sets an option, and lets it be where the system will not: a peer that is gone already makes it fail, and that peer's
+/// connection tells so itself. Node ignores it too.
+pub(super) fn set_option(kernel: &mut dyn Kernel, handle: Handle, option: SocketOption) {
+    if let Err(error) = kernel.set_option(handle, option) {
+        log::debug!("{option:?} was not set: {error}");
     }
 }
 
