@@ -10,14 +10,14 @@
 //!
 //! `docs/decisions/0006-files.md` says why.
 
-use std::io::{ErrorKind, IoSlice};
+use std::io::ErrorKind;
 #[cfg(unix)]
 use std::os::fd::OwnedFd;
 use std::path::Path;
 
 use super::link::{Link, Remote};
 use super::options::{DEFAULT_HIGH_WATER_MARK, check_mark};
-use super::output::{Emptied, SLICES_AT_ONCE, verdict};
+use super::output::{Emptied, verdict, write_front};
 use super::{Net, READ_BUFFER};
 use crate::connection::{Connection, Segments};
 use crate::error::{Error, Syscall};
@@ -211,12 +211,7 @@ pub(super) fn write_piece(
     if unit == 0 {
         return (0, Emptied::All);
     }
-    let mut slices = [IoSlice::new(&[]); SLICES_AT_ONCE];
-    let count = link.connection.queue().gather(unit.min(READ_BUFFER), segments, &mut slices);
-    let wrote = match &slices[..count] {
-        [one] => kernel.write(handle, one),
-        many => kernel.write_vectored(handle, many),
-    };
+    let (_, wrote) = write_front(link.connection.queue(), unit.min(READ_BUFFER), handle, kernel, segments);
     match wrote {
         // It would say so for ever.
         Ok(0) => (0, verdict(ErrorKind::WriteZero.into())),

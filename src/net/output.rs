@@ -24,7 +24,7 @@ use crate::kernel::{Handle, Kernel};
 use crate::timers::Timers;
 
 /// Slices given to the kernel at once. More would only make the stack frame larger: small writes are merged.
-pub(super) const SLICES_AT_ONCE: usize = 64;
+const SLICES_AT_ONCE: usize = 64;
 
 /// A write that found no memory is tried again after this time: no edge tells when there is some.
 const RETRY_AFTER: Duration = Duration::from_millis(10);
@@ -529,7 +529,7 @@ fn empty(link: &mut Link, kernel: &mut dyn Kernel, segments: &mut Segments) -> (
 }
 
 /// Offers the kernel what is at the front of a queue, `most` bytes at most: how much that was, and what came of it.
-fn write_front(
+pub(super) fn write_front(
     queue: &WriteQueue,
     most: usize,
     handle: Handle,
