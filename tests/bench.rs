@@ -14,6 +14,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
+use support::folder::Folder;
 use support::{Daemon, PATIENCE, Signal, free_address};
 
 /// Enough for some thousand messages, and for a few on a machine that is busy.
@@ -122,8 +123,8 @@ fn messages_may_be_larger_than_any_buffer() {
 
 #[test]
 fn a_unix_socket_is_loaded_too() {
-    let path = std::env::temp_dir().join(format!("tidegate-bench-{}.sock", std::process::id()));
-    let address = format!("unix:{}", path.display());
+    let folder = Folder::new();
+    let address = format!("unix:{}", folder.path("echo.sock").display());
     let server = Daemon::launch(&["echo", "--listen", &address]);
     server.logs("it listens", |line| line.contains("listening on"));
     bench("echo", &address, &["--connections", "4"]).is_good();
@@ -522,10 +523,10 @@ fn the_summary_is_for_people_and_stderr_has_nothing_to_say() {
 fn a_plot_is_an_svg() {
     let server = Daemon::echo(&[]);
     let address = server.address().to_string();
-    let path = std::env::temp_dir().join(format!("tidegate-bench-{}.svg", std::process::id()));
+    let folder = Folder::new();
+    let path = folder.path("echo.svg");
     bench("echo", &address, &["--plot", path.to_str().unwrap()]).is_good();
     let svg = std::fs::read_to_string(&path).unwrap();
-    std::fs::remove_file(&path).unwrap();
     assert!(svg.starts_with("<svg ") && svg.trim_end().ends_with("</svg>"), "{svg}");
     for part in ["latency by percentile", "throughput per second", "prefers-color-scheme: dark", "<polyline"] {
         assert!(svg.contains(part), "no {part} in\n{svg}");

@@ -8,33 +8,33 @@ mod support;
 
 use std::io::{BufRead, BufReader, Read};
 use std::net::{SocketAddr, TcpListener};
-use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, channel};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
+use support::examples::compiled;
+use support::folder::Folder;
 use support::{Client, PATIENCE};
 
 /// A running example, in a directory of its own.
 struct Program {
     child: Child,
     lines: Receiver<String>,
-    directory: PathBuf,
+    folder: Folder,
 }
 
 impl Program {
     /// Starts the example of this name.
     fn start(name: &str, arguments: &[&str]) -> Program {
         let program = compiled(name);
-        let directory = std::env::temp_dir().join(format!("tidegate-{name}-{}", std::process::id()));
-        std::fs::create_dir_all(&directory).unwrap();
+        let folder = Folder::new();
         let mut command = Command::new(program);
-        command.args(arguments).current_dir(&directory).stdin(Stdio::null()).stdout(Stdio::piped());
+        command.args(arguments).current_dir(folder.itself()).stdin(Stdio::null()).stdout(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let output = BufReader::new(child.stdout.take().unwrap());
         let (line, lines) = channel();
         std::thread::spawn(move || output.lines().map_while(Result::ok).try_for_each(|text| line.send(text)));
-        Program { child, lines, directory }
+        Program { child, lines, folder }
     }
 
     /// Starts it on a port of the system's choice, and says which.
@@ -73,7 +73,7 @@ impl Program {
             let shown = String::from_utf8_lossy(&written);
             assert!(Instant::now() < deadline, "{file} has {} bytes: {shown:.200}", written.len());
             std::thread::sleep(Duration::from_millis(2));
-            written = std::fs::read(self.directory.join(file)).unwrap_or_default();
+            written = std::fs::read(self.folder.path(file)).unwrap_or_default();
         }
     }
 
@@ -94,44 +94,7 @@ impl Drop for Program {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
-        let _ = std::fs::remove_dir_all(&self.directory);
     }
-}
-
-/// Where cargo has put an example: beside the folder of this test. `cargo test --test programs` builds no examples, so it
-/// may be missing, or older than what it is made of.
-#[track_caller]
-fn compiled(name: &str) -> PathBuf {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let profile = std::env::current_exe().unwrap().parent().unwrap().parent().unwrap().to_owned();
-    let program = profile.join("examples").join(name);
-    let made_of = last_change(&source(name)).max(last_change(&root.join("src")));
-    if !program.exists() || last_change(&program) < made_of {
-        let mut build = Command::new(env!("CARGO"));
-        build.args(["build", "--quiet", "--example", name, "--target-dir"]).arg(profile.parent().unwrap());
-        if profile.ends_with("release") {
-            build.arg("--release");
-        }
-        assert!(build.current_dir(root).status().unwrap().success(), "{name} cannot be built");
-    }
-    program
-}
-
-/// When a file, or the last one of a folder, was changed.
-fn last_change(path: &Path) -> SystemTime {
-    let itself = path.metadata().unwrap().modified().unwrap();
-    let within = path.read_dir().into_iter().flatten().map(|entry| last_change(&entry.unwrap().path()));
-    within.max().unwrap_or(itself)
-}
-
-/// Its path, as `Cargo.toml` declares it.
-#[track_caller]
-fn source(name: &str) -> PathBuf {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let declared = std::fs::read_to_string(root.join("Cargo.toml")).unwrap();
-    let entry = format!("[[example]]\nname = \"{name}\"\npath = \"");
-    let (_, path) = declared.split_once(&entry).unwrap_or_else(|| panic!("{name} is not declared in Cargo.toml"));
-    root.join(path.split('"').next().unwrap())
 }
 
 #[test]

@@ -13,6 +13,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use socket2::SockRef;
+use support::folder::Folder;
 use support::{Client, Daemon, Random, Signal};
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -302,9 +303,8 @@ fn a_target_that_breaks_later_is_no_louder_than_a_client_and_named() {
 
 #[test]
 fn a_target_may_be_a_path() {
-    let directory = std::env::temp_dir().join(format!("tidegate-proxy-{}", std::process::id()));
-    std::fs::create_dir_all(&directory).unwrap();
-    let path = directory.join("target");
+    let folder = Folder::new();
+    let path = folder.path("target");
     let target = UnixListener::bind(&path).unwrap();
     let proxy = proxy_to(&format!("unix:{}", path.display()), &[]);
     let mut client = proxy.join();
@@ -315,7 +315,6 @@ fn a_target_may_be_a_path() {
     assert_eq!(&found, b"ping");
     server.write_all(b"pong\n").unwrap();
     client.hears("pong");
-    std::fs::remove_dir_all(&directory).unwrap();
 }
 
 #[test]

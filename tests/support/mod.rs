@@ -12,6 +12,9 @@
 #![allow(dead_code, reason = "no test file uses the whole harness")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by a panic")]
 
+pub mod examples;
+pub mod folder;
+
 use std::fs;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
