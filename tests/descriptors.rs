@@ -5,6 +5,7 @@
 
 mod support {
     #![allow(dead_code, reason = "shared with other tests")]
+    pub mod folder;
     pub mod loops;
 }
 
@@ -14,6 +15,7 @@ use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
 
+use support::folder::Folder;
 use support::loops::{Heard, View, World, ms, quiet, watch};
 use tidegate::sim::Sim;
 use tidegate::{Code, EventLoop, ServerOptions, SocketOptions};
@@ -56,7 +58,8 @@ fn a_listener_of_std_becomes_a_server() {
 // covers: server-listen-handle
 #[test]
 fn a_unix_listener_becomes_a_server_and_its_path_stays() {
-    let path = std::env::temp_dir().join(format!("tidegate-adopted-{}", std::process::id()));
+    let folder = Folder::new();
+    let path = folder.path("s");
     let listener = UnixListener::bind(&path).unwrap();
     let mut world = World::new();
     let options = ServerOptions::default();
@@ -65,7 +68,6 @@ fn a_unix_listener_becomes_a_server_and_its_path_stays() {
     talk(&mut world, UnixStream::connect(&path).unwrap());
     world.net.close_server(server);
     assert!(path.exists(), "it is not ours");
-    std::fs::remove_file(path).unwrap();
 }
 
 // covers: socket-constructor
@@ -240,7 +242,8 @@ fn as_systemd(arguments: &str, socket: OwnedFd, pid: &str) -> std::process::Chil
 // covers: listen-fd-server
 #[test]
 fn the_daemon_listens_on_a_path_that_systemd_has_passed() {
-    let path = std::env::temp_dir().join(format!("tidegate-passed-{}", std::process::id()));
+    let folder = Folder::new();
+    let path = folder.path("s");
     let listener = UnixListener::bind(&path).unwrap();
     let mut peer = UnixStream::connect(&path).unwrap();
     let mut daemon = as_systemd("echo", listener.into(), "$$");
@@ -250,7 +253,6 @@ fn the_daemon_listens_on_a_path_that_systemd_has_passed() {
     assert_eq!(&back, b"hello");
     daemon.kill().unwrap();
     daemon.wait().unwrap();
-    std::fs::remove_file(path).unwrap();
 }
 
 // covers: listen-fd-server

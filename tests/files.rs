@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on says so")]
 
+#[path = "support/folder.rs"]
+mod folder;
 #[path = "support/loops.rs"]
 mod loops;
 
@@ -11,38 +13,15 @@ use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
+use folder::Folder;
 use loops::{FLOOD, World, ms, pattern, quiet, told, watch};
 use tidegate::{Access, CloseReason, Code, FileOptions, ServerOptions, SocketId};
 
-/// A folder of this test's own, removed at its end.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new() -> Self {
-        static NUMBER: AtomicU32 = AtomicU32::new(0);
-        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let path = std::env::temp_dir().join(format!("tidegate-files-{}-{number}", std::process::id()));
-        fs::create_dir(&path).unwrap();
-        Folder(path)
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.0.join(name)
-    }
-
-    fn put(&self, name: &str, bytes: &[u8]) -> PathBuf {
-        fs::write(self.path(name), bytes).unwrap();
-        self.path(name)
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
+fn put(folder: &Folder, name: &str, bytes: &[u8]) -> PathBuf {
+    fs::write(folder.path(name), bytes).unwrap();
+    folder.path(name)
 }
 
 /// A world whose server has named its sockets a, b, c; they are paused, and each has a plain socket at its other end.
@@ -92,7 +71,7 @@ fn a_file_is_written_finishes_and_closes() {
 #[test]
 fn the_access_says_what_becomes_of_what_is_there() {
     let folder = Folder::new();
-    let path = folder.put("there", b"old");
+    let path = put(&folder, "there", b"old");
     let write = |options: FileOptions, bytes: &str| {
         let mut world = World::new();
         world.event_loop().open(&path, options, |file| file.end_with(bytes)).map(|_| world.run_dry())
@@ -118,7 +97,7 @@ fn what_cannot_be_opened_says_so_at_once() {
     let missing = folder.path("missing");
     let error = world.net.open(&missing, FileOptions::read()).unwrap_err();
     assert_eq!(error.to_string(), format!("open ENOENT: no such file or directory {missing:?}"));
-    let error = world.net.open(&folder.0, FileOptions::write()).unwrap_err();
+    let error = world.net.open(folder.itself(), FileOptions::write()).unwrap_err();
     assert_eq!(error.code().name(), "EISDIR");
     let error = world.net.open(&missing, FileOptions { high_water_mark: 0, ..FileOptions::write() }).unwrap_err();
     assert_eq!(error.code(), Code::InvalidArgument);
@@ -208,7 +187,7 @@ fn a_full_disk_is_an_error_of_the_file_alone() {
 fn a_file_is_read_ends_and_closes() {
     let folder = Folder::new();
     let bytes = pattern(200_000);
-    let path = folder.put("there", &bytes);
+    let path = put(&folder, "there", &bytes);
     for piece in [1000, 65536, 65537, 1 << 20] {
         let mut world = World::new();
         let longest = Rc::new(Cell::new(0));
@@ -235,7 +214,7 @@ fn a_file_is_read_ends_and_closes() {
 #[test]
 fn a_byte_at_a_time() {
     let folder = Folder::new();
-    let path = folder.put("there", b"hello");
+    let path = put(&folder, "there", b"hello");
     let mut world = World::new();
     let options = FileOptions { high_water_mark: 1, ..FileOptions::read() };
     world
@@ -254,7 +233,7 @@ fn a_byte_at_a_time() {
 #[test]
 fn an_empty_file_only_ends() {
     let folder = Folder::new();
-    let path = folder.put("empty", b"");
+    let path = put(&folder, "empty", b"");
     let mut world = World::new();
     world.file("file", path, FileOptions::read());
     world.of("file").resume();
@@ -265,7 +244,7 @@ fn an_empty_file_only_ends() {
 #[test]
 fn a_file_that_nobody_reads_is_not_touched_and_keeps_nothing_awake() {
     let folder = Folder::new();
-    let path = folder.put("there", &pattern(1000));
+    let path = put(&folder, "there", &pattern(1000));
     let mut world = World::new();
     world.file("file", path, FileOptions::read());
     world.turn_for(ms(5));
@@ -282,7 +261,7 @@ fn a_file_that_nobody_reads_is_not_touched_and_keeps_nothing_awake() {
 fn a_pause_in_the_middle_sleeps_and_a_resume_goes_on() {
     let folder = Folder::new();
     let bytes = pattern(300_000);
-    let path = folder.put("there", &bytes);
+    let path = put(&folder, "there", &bytes);
     let mut world = World::new();
     let options = FileOptions { high_water_mark: 1000, ..FileOptions::read() };
     world
@@ -310,7 +289,7 @@ fn a_pause_in_the_middle_sleeps_and_a_resume_goes_on() {
 fn a_directory_can_be_opened_and_not_read() {
     let folder = Folder::new();
     let mut world = World::new();
-    world.file("folder", &folder.0, FileOptions::read());
+    world.file("folder", folder.itself(), FileOptions::read());
     world.of("folder").resume();
     world.run_dry();
     assert_eq!(world.state.of("folder"), ["error EISDIR", "close(true)"]);
@@ -320,7 +299,7 @@ fn a_directory_can_be_opened_and_not_read() {
 fn each_direction_has_its_own_file() {
     let folder = Folder::new();
     let mut world = World::new();
-    let read = world.file("read", folder.put("there", b"x"), FileOptions::read());
+    let read = world.file("read", put(&folder, "there", b"x"), FileOptions::read());
     let written = world.file("written", folder.path("new"), FileOptions::write());
     let errors = [world.net.pipe(read, read, true), world.net.pipe(written, written, true)];
     for error in errors {
@@ -397,7 +376,7 @@ fn unpiped_both_go_on() {
 fn a_file_flows_into_a_socket_as_fast_as_it_is_read() {
     let folder = Folder::new();
     let bytes = pattern(FLOOD);
-    let path = folder.put("there", &bytes);
+    let path = put(&folder, "there", &bytes);
     let (mut world, peers) = with_sockets(1);
     world.file("file", path, FileOptions::read());
     pipe(&mut world, "file", "a", true);
@@ -421,7 +400,7 @@ fn a_file_flows_into_a_socket_as_fast_as_it_is_read() {
 fn a_file_is_copied() {
     let folder = Folder::new();
     let bytes = pattern(1_000_000);
-    let path = folder.put("there", &bytes);
+    let path = put(&folder, "there", &bytes);
     for (from, to) in [(65536, 65536), (777, 65536), (65536, 1), (1 << 20, 1 << 20)] {
         let mut world = World::new();
         world.file("from", &path, FileOptions { high_water_mark: from, ..FileOptions::read() });
@@ -485,7 +464,7 @@ fn of_a_file_and_two_sockets_the_slowest_rules() {
 fn a_source_that_is_a_broken_file_does_not_end_its_destination() {
     let folder = Folder::new();
     let (mut world, peers) = with_sockets(1);
-    world.file("folder", &folder.0, FileOptions::read());
+    world.file("folder", folder.itself(), FileOptions::read());
     pipe(&mut world, "folder", "a", true);
     world.until_closed(&["folder"]);
     assert_eq!(world.state.of("folder"), ["error EISDIR", "close(true)"]);
@@ -513,7 +492,7 @@ fn talk(world: &mut World, address: SocketAddr) -> SocketId {
 fn a_big_file_goes_through_two_sockets_into_a_file_while_others_are_served() {
     const SIZE: usize = 64 << 20;
     let folder = Folder::new();
-    let path = folder.put("there", &pattern(SIZE));
+    let path = put(&folder, "there", &pattern(SIZE));
     let mut world = World::new();
     let (_, echo) = world.serve(ServerOptions::default(), |socket| {
         let itself = socket.id();

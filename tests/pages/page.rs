@@ -62,7 +62,7 @@ pub fn parts(text: &str) -> Vec<Part> {
     let mut parts = Vec::new();
     let (mut prose, mut block): (String, Option<Block>) = (String::new(), None);
     let spans = |prose: &mut String| {
-        assert!(prose.matches('`').count() % 2 == 0, "a backtick is alone in:\n{prose}");
+        assert!(prose.matches('`').count().is_multiple_of(2), "a backtick is alone in:\n{prose}");
         let prose = std::mem::take(prose);
         prose.split('`').skip(1).step_by(2).map(|span| Part::Span(span.replace('\n', " "))).collect::<Vec<_>>()
     };

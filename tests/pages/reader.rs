@@ -146,11 +146,11 @@ impl Reader {
     }
 
     fn shell(&self, line: &str) -> Command {
-        let mut shell = Command::new("sh");
+        let mut shell = Command::new("timeout"); // redis-benchmark would try for ever to connect
         let programs = std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()).collect::<Vec<_>>();
         let ours = [env!("CARGO_BIN_EXE_tidegate"), env!("CARGO")].map(|it| std::path::Path::new(it).parent().unwrap());
         let path = std::env::join_paths(ours.iter().map(|it| it.to_path_buf()).chain(programs)).unwrap();
-        shell.args(["-c", line]).env("PATH", path).env("CARGO_TARGET_DIR", profile().parent().unwrap());
+        shell.args(["300", "sh", "-c", line]).env("PATH", path).env("CARGO_TARGET_DIR", profile().parent().unwrap());
         shell.current_dir(if line.contains("cargo ") { root() } else { self.folder.itself() });
         shell
     }

@@ -81,11 +81,11 @@ pub fn how_many_are_equal(reader: &Reader, text: &str) {
 }
 
 pub fn second_json(page: &str) -> String {
-    let blocks = parts(&read(page)).into_iter().filter_map(|part| match part {
+    let mut blocks = parts(&read(page)).into_iter().filter_map(|part| match part {
         Part::Block(block) if block.language == "json" => Some(block.text),
         _ => None,
     });
-    blocks.skip(1).next().unwrap()
+    blocks.nth(1).unwrap()
 }
 
 /// A scenario of a page gives the trace beside it, and the rule that never fires is the last one, as it says.

@@ -1,5 +1,6 @@
 //! A folder of one test's own, which goes with it.
 
+#![allow(dead_code, reason = "not every test file uses all of it")]
 #![allow(clippy::unwrap_used, reason = "a test fails by a panic")]
 
 use std::path::{Path, PathBuf};
