@@ -20,8 +20,10 @@ use reader::{INSTEAD, Reader, has};
 
 /// What becomes of a command.
 enum Rule {
-    /// It is typed. With `&` it goes on in the background; a role of the daemon does so without.
+    /// It is typed. With `&` it goes on in the background.
     Typed,
+    /// It is typed, and goes on as a server until the page is read.
+    Serves,
     /// It is typed, and this server is there: a role of the daemon, or `lines`, which answers as strangers do.
     Against(&'static str),
     /// CI does it: `.ci/run` or `.ci/smoke` has this line.
@@ -31,17 +33,20 @@ enum Rule {
     /// It cannot be run here, for this reason; a file has what it names.
     Named(&'static str, &'static str, &'static str),
 }
-use Rule::{Against, Ci, Elsewhere, Named, Typed};
+use Rule::{Against, Ci, Elsewhere, Named, Serves, Typed};
 
 const ALL_TESTS: &str = "step env TIDEGATE_STRACE=required TIDEGATE_TOOLS=required cargo test --locked";
 const ALL_BENCHES: &str = "step cargo bench --locked --bench logic --bench loops --bench scale -- --test";
+const ALL_DOCS: &str = "step env RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps --document-private-items";
 const NIGHTLY: &str = "it needs nightly Rust and minutes";
 const PREFIX: &str = "it is put before a command of one's own";
 
 const RULES: &[(&str, Rule)] = &[
     // README.md, CONTRIBUTING.md
-    ("cargo run --release -- chat", Typed),
-    ("tidegate chat --listen unix:/run/chat.sock --mode 660 --owner :27", Typed),
+    ("cargo install --path .", Ci("cargo install --locked --quiet --path . --root \"$work\"")),
+    ("tidegate chat", Serves),
+    ("cargo doc --open", Ci(ALL_DOCS)),
+    ("tidegate chat --listen unix:/run/chat.sock --mode 660 --owner :27", Serves),
     ("nc -U /run/chat.sock", Typed),
     ("ncat --chat", Named("another program is compared", "README.md", "| a room for `nc`, out of the box |")),
     ("cargo bench", Ci(ALL_BENCHES)),
@@ -66,7 +71,7 @@ const RULES: &[(&str, Rule)] = &[
     ("taskset -c 0", Named(PREFIX, "docs/bench.md", "Give client and server a core each")),
     ("taskset -c 1", Named(PREFIX, "docs/bench.md", "Give client and server a core each")),
     // docs/benchmarks.md
-    ("tidegate echo --listen 7000 -q &", Typed),
+    ("tidegate echo --listen 7000 -q &", Serves),
     ("tidegate bench echo 7000 --connections 1 --size 65536 --duration 5s &", Typed),
     ("tidegate bench echo 7000 --connections 1000 --size 64 --rate 10000 --duration 4s", Typed),
     ("cargo build --release", Ci("cargo build --locked --release --quiet")),
@@ -76,12 +81,9 @@ const RULES: &[(&str, Rule)] = &[
     ("redis-benchmark -t ping_mbulk -p 8080", Against("echo")),
     ("iperf -c 127.0.0.1 -p 8080", Against("sink")),
     ("strace -c", Named(PREFIX, "docs/benchmarks.md", "system calls are counted by")),
-    // docs/conformance.md: with its own scenario, and with the corpus
-    ("cargo run --release --example scenario -- FILE...", Elsewhere("tests/pages/shown.rs", "scenario -- FILE...")),
-    (
-        "cargo run --release --example scenario -- --sim FILE...",
-        Elsewhere("tests/pages/shown.rs", "scenario -- --sim FILE..."),
-    ),
+    // docs/conformance.md
+    ("cargo run --release --example scenario -- FILE...", Typed),
+    ("cargo run --release --example scenario -- --sim FILE...", Typed),
     // docs/connection.md, docs/turn.md
     ("docs/pictures/render", Elsewhere("tests/pages/main.rs", "fn the_pictures_can_be_rendered")),
     // docs/fuzzing.md
@@ -104,7 +106,7 @@ const RULES: &[(&str, Rule)] = &[
     ("cargo run --example new-socket", Elsewhere("tests/programs.rs", "\"new-socket\"")),
     ("cargo run --example keep-alive", Elsewhere("tests/programs.rs", "\"keep-alive\"")),
     ("cargo run --example vanished-peer", Elsewhere("tests/programs.rs", "\"vanished-peer\"")),
-    ("cargo run -- chat", Typed),
+    ("cargo run -- chat", Serves),
     // docs/reliability.md
     ("SEED=17 cargo test --test simulation -- --nocapture", Typed),
     ("ulimit -n 64", Elsewhere("tests/load.rs", "ulimit -n 64")),
@@ -114,7 +116,7 @@ const RULES: &[(&str, Rule)] = &[
     ("strace -e inject=...", Elsewhere("tests/support/strace.rs", "inject={injection}")),
 ];
 
-/// The rule for a command. Two forms need no line: tests that CI runs among all, and a role that is only named.
+/// The rule for a command. Two forms need none: tests that CI runs among all, and in a sentence a role of the daemon.
 fn rule(command: &str) -> Option<&'static Rule> {
     RULES.iter().find(|(text, _)| *text == command).map(|(_, rule)| rule)
 }
@@ -158,24 +160,18 @@ fn play(reader: &mut Reader, page: &str, command: &str, place: In) {
         assert!(is_known(command), "{page}: this program does not know {command}");
     }
     let program = command.split(' ').find(|word| !word.contains('=')).unwrap_or_default();
-    match rule(command) {
-        Some(Typed) if command.starts_with("tidegate bench ") && command.ends_with(" &") => reader.types_aside(command),
-        Some(Typed) if command.starts_with("tidegate ") && !command.starts_with("tidegate bench ") => {
-            reader.serves(command)
-        }
-        Some(Typed) if command.ends_with("run -- chat") || command.ends_with("--release -- chat") => {
-            reader.serves(command)
-        }
-        Some(Typed) if ["cargo", "tidegate"].contains(&program) || has(program, command) => {
-            reader.types(command);
-        }
+    let is_here = |program| ["cargo", "tidegate"].contains(&program) || has(program, command);
+    let is_name = place == In::Sentence && program == "tidegate" && command.split(' ').count() == 2;
+    match rule(command).filter(|_| !is_name) {
+        Some(Serves) => reader.serves(command),
+        Some(Typed) if command.ends_with(" &") => reader.types_aside(command),
+        Some(Typed) if is_here(program) => drop(reader.types(command)),
         Some(Against(role)) => {
             let pipe = command.split(" | ").nth(1).and_then(|it| it.split(' ').next());
-            if program != "tidegate" && !has(program, command) || pipe.is_some_and(|it| !has(it, command)) {
-                return;
+            if is_here(program) && pipe.is_none_or(is_here) {
+                reader.starts(role, command);
+                reader.types(command);
             }
-            reader.starts(role, command);
-            reader.types(command);
         }
         Some(Typed) => {} // and it was said that the program is missing
         Some(Ci(line)) => {
@@ -189,8 +185,8 @@ fn play(reader: &mut Reader, page: &str, command: &str, place: In) {
             assert!(read(file).contains(text), "{page}: {command} is not run, since {why}, and {file} has no {text}");
         }
         None => {
-            let is_named = place == In::Sentence && command.starts_with("tidegate ");
-            assert!(is_named || is_a_test_of_ci(command), "{page}: no rule for the command {command}");
+            let is_spoken_of = place == In::Sentence && program == "tidegate";
+            assert!(is_spoken_of || is_a_test_of_ci(command), "{page}: no rule for the command {command}");
         }
     }
 }
@@ -205,6 +201,7 @@ fn block(reader: &mut Reader, page: &str, block: &Block, nth: usize) {
             let doctest = format!("#[doc = include_str!(\"../{page}\")]");
             assert!(read("src/lib.rs").contains(&doctest), "{page}: its Rust is no doctest");
         }
+        ("README.md", "toml", 0) => shown::a_dependency(reader, text),
         ("README.md", "text", 0) => shown::a_room(text),
         ("docs/bench.md", "text", 0) => shown::a_measurement(reader, text),
         ("docs/conformance.md", "text", 0) => shown::how_many_are_equal(reader, text),

@@ -13,7 +13,7 @@ use crate::support::folder::Folder;
 use crate::support::{Daemon, Signal, Stderr};
 
 /// What is typed in the place of what is written, where that would take long, or speak of a user's own.
-pub const INSTEAD: [(&str, &str); 12] = [
+pub const INSTEAD: [(&str, &str); 13] = [
     ("SEEDS=1000000 ", "SEEDS=4 "),
     ("MEGABYTES=1024 cargo test --release ", "MEGABYTES=8 cargo test "),
     ("PROPTEST_CASES=100000 ", "PROPTEST_CASES=20 "),
@@ -24,6 +24,7 @@ pub const INSTEAD: [(&str, &str); 12] = [
     ("--rate 20000 ", "--rate 2000 "),
     ("redis-benchmark ", "redis-benchmark -n 1000 "),
     ("iperf ", "iperf -t 1 "),
+    (" FILE...", " ROOT/tests/conformance/corpus.json"),
     (" :27", " :GROUP"),
     ("/run/", "FOLDER/"),
 ];
@@ -52,7 +53,8 @@ impl Reader {
     fn changed(&self, command: &str) -> String {
         let changed = INSTEAD.iter().fold(command.to_owned(), |text, (written, typed)| text.replace(written, typed));
         let group = rustix::process::getgid().as_raw().to_string();
-        changed.replace(":GROUP", &format!(":{group}")).replace("FOLDER", self.folder.itself().to_str().unwrap())
+        let (root, folder) = (root().to_str().unwrap(), self.folder.itself().to_str().unwrap());
+        changed.replace(":GROUP", &format!(":{group}")).replace("ROOT", root).replace("FOLDER", folder)
     }
 
     /// Starts a server, `tidegate chat --listen 7000` or `cargo run -- chat`, and returns when it listens.
@@ -134,7 +136,7 @@ impl Reader {
             return typed.replace("8080", real.rsplit(':').next().unwrap());
         }
         // `tidegate bench echo :7000 --duration 3s | jq ...`
-        let (bench, pipe) = typed.split_once(" | ").unwrap_or((&typed, "cat"));
+        let (bench, pipe) = typed.split_once(" | ").unwrap_or((&typed, ""));
         let quoted = format!(" {bench} ").replace(&format!(" {written} "), " ");
         let mut words: Vec<&str> = quoted.trim().split(' ').collect();
         if let Some(place) = words.iter().position(|word| *word == "--duration") {
@@ -142,7 +144,7 @@ impl Reader {
         }
         let warmup = if words[2] == "idle" { "" } else { "--warmup 50ms" };
         let bench = format!("{} {real} {} --duration 200ms {warmup}", words[..3].join(" "), words[3..].join(" "));
-        format!("{bench} >output && {pipe} <output")
+        if pipe.is_empty() { bench } else { format!("{bench} >output && {pipe} <output") }
     }
 
     fn shell(&self, line: &str) -> Command {

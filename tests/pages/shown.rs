@@ -100,6 +100,17 @@ pub fn a_scenario(reader: &Reader, text: &str, trace: &str) {
     }
 }
 
+/// A manifest with these lines is one that cargo resolves, where the project lies beside it.
+pub fn a_dependency(reader: &Reader, text: &str) {
+    assert!(text.contains("\"../tidegate\""), "{text}");
+    let package = "[package]\nname = \"reader\"\nversion = \"0.0.0\"\n[lib]\npath = \"Cargo.toml\"\n[workspace]\n";
+    let lines = text.replace("../tidegate", root().to_str().unwrap());
+    let manifest = reader.put("Cargo.toml", &format!("{package}{lines}"));
+    reader.put("Cargo.lock", &read("Cargo.lock"));
+    let output = reader.run(&format!("cargo tree --offline --edges normal --manifest-path {manifest}"));
+    assert!(output.status.success(), "{output:?}");
+}
+
 /// JavaScript, which is judged where there is a node; what it does was compared by hand.
 pub fn a_sketch(reader: &Reader, text: &str) {
     if has("node", "the sketch of docs/node.md") {
