@@ -33,8 +33,9 @@ const DEFAULT: &str = "127.0.0.1:8080";
 
 pub struct Reader {
     folder: Folder,
-    /// Servers that he has started, by the address that the page gives them.
-    servers: HashMap<String, (Daemon, String)>,
+    /// Servers that he has started, by the port or path that the page gives them, and where they are really. A stranger's is
+    /// no daemon.
+    servers: HashMap<String, (Option<Daemon>, String)>,
     /// What he has put into the background, and not seen the end of.
     background: Vec<(String, Daemon)>,
 }
@@ -85,7 +86,7 @@ impl Reader {
             let real = server.address().to_string();
             (server, real)
         };
-        self.servers.insert(port(written), (server, real));
+        self.servers.insert(port(written), (Some(server), real));
     }
 
     /// Starts what a command wants to be there: a role of the daemon, or a stranger's server.
@@ -93,10 +94,7 @@ impl Reader {
         let written = address(command);
         self.servers.remove(&port(&self.changed(&written)));
         match role {
-            "lines" => {
-                let sleeper = Daemon::role("sink", &[]);
-                self.servers.insert(port(&written), (sleeper, serve_lines().to_string()));
-            }
+            "lines" => drop(self.servers.insert(port(&written), (None, serve_lines().to_string()))),
             role => self.serves(&format!("tidegate {role} --listen {written}")),
         }
     }
@@ -174,7 +172,8 @@ impl Reader {
         for (command, mut program) in self.background.drain(..) {
             assert_eq!(program.exits(), 0, "{command}\n{}", program.log());
         }
-        for (written, (mut server, _)) in self.servers.drain() {
+        for (written, (server, _)) in self.servers.drain() {
+            let Some(mut server) = server else { continue };
             server.signal(Signal::TERM);
             assert_eq!(server.exits(), 0, "the server on {written}\n{}", server.log());
         }
