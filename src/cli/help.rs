@@ -53,14 +53,16 @@ Values:
   64KiB, 1M. The largest is 1GiB; 'none' is no limit.
 
 Stopping:
-  SIGINT (Ctrl-C) or SIGTERM closes the listeners, sends what is queued, and
-  ends each connection when its peer does or has been silent for 1 s. A second
-  signal exits at once.
+  SIGINT (Ctrl-C), SIGTERM or SIGHUP (the terminal is gone) closes the
+  listeners, sends what is queued, and ends each connection when its peer does
+  or has been silent for 1 s. A second signal exits at once. Under nohup SIGHUP
+  does nothing.
 
 Exit codes:
   0    stopped by a signal, and nothing that was queued was thrown away
   1    cannot start, or stopped with queued bytes thrown away
   2    wrong usage
+  129  stopped at once by a second SIGHUP
   130  stopped at once by a second SIGINT
   143  stopped at once by a second SIGTERM"
         )

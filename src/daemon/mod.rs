@@ -118,7 +118,9 @@ fn places(common: &Common) -> Result<Vec<Place>, CannotStart> {
                     .to_owned(),
             ));
         }
-        (false, 1..) => ::log::warn!("systemd has passed {} that no --listen systemd asks for", sockets(passed.len())),
+        (false, 1..) => {
+            ::log::warn!("systemd has passed {} that no --listen systemd asks for", counted(passed.len(), "socket"))
+        }
         _ => {}
     }
     let mut passed = Some(passed);
@@ -129,8 +131,9 @@ fn places(common: &Common) -> Result<Vec<Place>, CannotStart> {
     Ok(places.collect())
 }
 
-fn sockets(count: usize) -> String {
-    if count == 1 { "a socket".to_owned() } else { format!("{count} sockets") }
+/// `1 socket`, `2 sockets`.
+fn counted(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
 /// Says a thing no more than once a second: a flood of connections must not become a flood of log lines.
