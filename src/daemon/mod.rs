@@ -3,6 +3,7 @@
 //! Each role is one file and doubles as an example of the public API.
 
 pub mod chat;
+mod closing;
 pub mod echo;
 pub mod limits;
 pub mod log;
@@ -119,7 +120,10 @@ fn places(common: &Common) -> Result<Vec<Place>, CannotStart> {
             ));
         }
         (false, 1..) => {
-            ::log::warn!("systemd has passed {} that no --listen systemd asks for", counted(passed.len(), "socket"))
+            ::log::warn!(
+                "systemd has passed {} that no --listen systemd asks for",
+                counted(passed.len() as u64, "socket")
+            )
         }
         _ => {}
     }
@@ -132,11 +136,12 @@ fn places(common: &Common) -> Result<Vec<Place>, CannotStart> {
 }
 
 /// `1 socket`, `2 sockets`.
-fn counted(count: usize, what: &str) -> String {
+fn counted(count: u64, what: &str) -> String {
     format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
-/// Says a thing no more than once a second: a flood of connections must not become a flood of log lines.
+/// Warns of a thing no more than once a second: a flood of connections must not become a flood of log lines. What is not
+/// warned of is said at `-v`.
 #[derive(Default)]
 struct Seldom {
     said: Option<Duration>,
@@ -147,7 +152,7 @@ impl Seldom {
     fn warn(&mut self, now: Duration, what: &dyn fmt::Display) {
         if self.said.is_some_and(|said| now < said + Duration::from_secs(1)) {
             self.unsaid += 1;
-            return;
+            return ::log::debug!("{what}");
         }
         self.said = Some(now);
         match std::mem::take(&mut self.unsaid) {

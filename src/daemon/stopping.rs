@@ -61,8 +61,8 @@ pub struct Stopping {
     /// Connections that have not caught up.
     behind: usize,
     /// What was thrown away since the signal: bytes, and connections that they were for.
-    bytes_lost: usize,
-    connections_lost: usize,
+    bytes_lost: u64,
+    connections_lost: u64,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -90,7 +90,7 @@ impl Stopping {
     /// A connection has closed.
     pub fn closed(&mut self, closed: Closed) {
         if self.has_begun() && closed.unsent > 0 {
-            self.bytes_lost += closed.unsent;
+            self.bytes_lost += closed.unsent as u64;
             self.connections_lost += 1;
         }
     }
@@ -158,7 +158,7 @@ fn stop<R: Role>(on: &mut Loop<'_, R>, signal: i32) {
     let sockets: Vec<_> = on.net.socket_ids().collect();
     match sockets.len() {
         0 => log::info!("stopping: no connection is open"),
-        count => log::info!("stopping: {timeout:?} for {} to drain", counted(count, "connection")),
+        count => log::info!("stopping: {timeout:?} for {} to drain", counted(count as u64, "connection")),
     }
     on.state.stopping().stage = Stage::CatchingUp;
     on.state.stopping().behind = sockets.len();
