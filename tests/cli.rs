@@ -39,6 +39,36 @@ fn a_log_line_says_only_listening_on_after_its_prefix() {
 }
 
 #[test]
+fn it_says_how_many_may_come_and_warns_where_the_descriptor_limit_leaves_few() {
+    let told = |daemon: Daemon| daemon.logs("how many may come", |line| line.contains("at most"));
+    assert!(told(Daemon::chat(&["--max-connections", "1"])).ends_with("at most 1 connection at once"));
+    assert!(told(Daemon::echo(&["--max-connections", "7"])).ends_with("at most 7 connections at once"));
+
+    for (role, more, most) in [("echo", &[][..], 16), ("proxy", &["--to", "9"], 8)] {
+        let mut command = support::program_after("ulimit -n 80"); // less the 64 that are kept
+        let command = command.args([role, "--listen", "127.0.0.1:0"]).args(more);
+        let daemon = Daemon::launch_with(command, Stderr::Kept);
+        daemon.logs("the few", |line| line.ends_with(&format!("at most {most} connections at once")));
+        daemon.logs("why", |line| line.contains("WARN") && line.contains("the descriptor limit has room for no more"));
+    }
+    // Who asks for few is not warned.
+    let mut room = Daemon::chat(&["--max-connections", "7"]);
+    room.signal(Signal::TERM);
+    room.exits_with(0);
+    assert!(!room.log().contains("WARN"), "{}", room.log());
+}
+
+#[test]
+fn the_log_is_about_connections_and_not_about_the_insides_of_other_crates() {
+    let mut room = Daemon::chat(&["-vv"]);
+    room.join().hears("* you are guest1; 1 online");
+    room.signal(Signal::TERM);
+    room.exits_with(0);
+    let log = room.log();
+    assert!(log.contains("TRACE") && log.lines().all(|line| line.contains("[tidegate")), "{log}");
+}
+
+#[test]
 fn stdout_is_left_alone() {
     let mut room = Daemon::chat(&["-v"]);
     let [mut anna, mut bob] = room.guests();

@@ -38,7 +38,7 @@ impl From<Error> for CannotStart {
     }
 }
 
-/// Listens on all that the command line and systemd name, or on nothing.
+/// Listens on all that the command line and systemd name, or on nothing, and says so.
 fn listen<S: 'static>(
     event_loop: &mut EventLoop<S>,
     common: &Common,
@@ -75,6 +75,9 @@ fn listen<S: 'static>(
             }
         }
     }
+    if let Some(most) = options.max_connections {
+        tell_most(most, common.max_connections.is_some());
+    }
     Ok(())
 }
 
@@ -94,6 +97,17 @@ fn greet<S: 'static>(event_loop: &mut EventLoop<S>, server: ServerId) {
             let who = format_args!("too many connections: {} was turned away", Peer::at(dropped.remote));
             turned_away.warn(server.net.now(), &who);
         });
+    }
+}
+
+/// With room for fewer connections than this, a descriptor limit is more likely a mistake than meant.
+const FEW: usize = 100;
+
+/// Says how many connections there may be at once, and warns where nobody has asked for so few.
+fn tell_most(most: usize, asked: bool) {
+    ::log::info!("at most {} at once", counted(most as u64, "connection"));
+    if most < FEW && !asked {
+        ::log::warn!("the descriptor limit has room for no more: raise it with 'ulimit -Hn' or LimitNOFILE");
     }
 }
 
