@@ -307,7 +307,7 @@ fn help_is_no_error_and_names_the_options() {
     for role in ["chat", "echo"] {
         assert!(daemon.whole_output().contains(role), "{}", daemon.whole_output());
     }
-    let common = ["--listen", "--max-connections", "--idle-timeout", "--drain-timeout", "-v", "-q"];
+    let common = ["--listen", "--max-connections", "--idle-timeout", "--keep-alive", "--drain-timeout", "-v", "-q"];
     for (role, own) in [("chat", &["--echo", "--flood"][..]), ("echo", &[])] {
         let mut daemon = Daemon::launch(&[role, "--help"]);
         daemon.exits_with(0);

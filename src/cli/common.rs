@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use clap::{ArgAction, Args};
 use log::LevelFilter;
-use tidegate::{Endpoint, SocketAccess};
+use tidegate::{Endpoint, KeepAlive, SocketAccess};
 
 use super::access::{Owner, mode, owner};
-use super::duration::{duration, idle_timeout};
+use super::duration::{duration, idle_timeout, keep_alive};
 use super::listen::{Listen, listen, reject_doubles};
 use super::number::{OrNone, connections};
 
@@ -21,6 +21,7 @@ pub struct Common {
     /// None leaves it to the descriptor limit, which is not a matter of the command line.
     pub max_connections: Option<usize>,
     pub idle_timeout: Option<Duration>,
+    pub keep_alive: Option<KeepAlive>,
     /// Zero waits for nothing.
     pub drain_timeout: Duration,
     pub verbosity: LevelFilter,
@@ -66,6 +67,16 @@ pub(super) struct TypedCommon {
     #[arg(long, value_name = "DURATION|none", default_value = "none", value_parser = idle_timeout)]
     idle_timeout: OrNone<Duration>,
 
+    /// Ask a peer that is silent for this long whether it is still there
+    ///
+    /// A machine that has lost its power or its network says no goodbye, and
+    /// its connection would stay for ever. The kernel asks after this long,
+    /// in whole seconds, and then every 10s; when the peer's kernel has not
+    /// answered 6 of these probes, the connection is closed. Who is there is
+    /// not disturbed, however long he says nothing.
+    #[arg(long, value_name = "DURATION|none", default_value = "60s", value_parser = keep_alive, verbatim_doc_comment)]
+    keep_alive: OrNone<Duration>,
+
     /// Longest wait, once stopped, for peers to take what is queued
     ///
     /// What is left after that is thrown away, and the exit code is 1. With 0
@@ -91,6 +102,7 @@ impl TypedCommon {
             listen: self.listen,
             max_connections: self.max_connections,
             idle_timeout: self.idle_timeout.0,
+            keep_alive: self.keep_alive.0.map(probes_after),
             drain_timeout: self.drain_timeout,
         })
     }
@@ -117,6 +129,11 @@ impl TypedCommon {
             _ => LevelFilter::Trace,
         }
     }
+}
+
+/// Slower than Node's, a probe each second: who is on a train is not gone after a tunnel.
+fn probes_after(silence: Duration) -> KeepAlive {
+    KeepAlive { initial_delay: silence, interval: Some(Duration::from_secs(10)), count: Some(6) }
 }
 
 #[cfg(test)]

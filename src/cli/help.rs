@@ -28,9 +28,9 @@ pub(super) const ABOUT_PROXY: &str = "\
 Pass each connection on to another server, both ways.
 
 Each direction ends by itself, and who is slow slows the other side and nobody
-else. A side that breaks breaks the other: where the server resets a connection,
-or cannot be reached at all, the client is reset too, and never sees an end that
-looks like an empty answer. The log says which client and which server it was.
+else. A side that breaks breaks the other: where the server resets a connection
+or cannot be reached, the client is reset too, and never takes that for an empty
+answer. The log says which client and which server it was.
 
 A connection takes two descriptors, so half as many fit as in the other roles.";
 

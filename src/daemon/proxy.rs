@@ -9,7 +9,9 @@ use std::fmt;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use tidegate::{CloseReason, Closed, Endpoint, Error, EventLoop, Loop, ServerOptions, Socket, SocketId, SocketOptions};
+use tidegate::{
+    CloseReason, Closed, Endpoint, Error, EventLoop, KeepAlive, Loop, ServerOptions, Socket, SocketId, SocketOptions,
+};
 
 use super::closing::on_close;
 use super::stopping::{self, Ending, Role, Stopping};
@@ -20,6 +22,7 @@ struct Proxy {
     to: Endpoint,
     connect_timeout: Duration,
     idle_timeout: Option<Duration>,
+    keep_alive: Option<KeepAlive>,
     max_connections: usize,
     unreachable: Seldom,
     stopping: Stopping,
@@ -32,6 +35,7 @@ pub fn run(options: &ProxyOptions, max_connections: usize) -> Result<ExitCode, C
         to: options.to,
         connect_timeout: options.connect_timeout,
         idle_timeout: common.idle_timeout,
+        keep_alive: common.keep_alive,
         max_connections,
         unreachable: Seldom::default(),
         stopping: Stopping::new(common.drain_timeout),
@@ -60,7 +64,8 @@ pub fn run(options: &ProxyOptions, max_connections: usize) -> Result<ExitCode, C
 
 /// Connects a client's target. What the client says meanwhile waits for it, a buffer full.
 fn connect(client: &mut Socket<'_, Proxy>, peer: Peer) -> Result<(), Error> {
-    let options = SocketOptions { allow_half_open: true, no_delay: true, ..SocketOptions::default() };
+    let keep_alive = client.state.keep_alive;
+    let options = SocketOptions { allow_half_open: true, no_delay: true, keep_alive, ..SocketOptions::default() };
     let (to, timeout) = (client.state.to, client.state.connect_timeout);
     let from = client.id();
     let target = client.event_loop().connect_with(options, to, |target| {
