@@ -42,7 +42,7 @@ pub(super) struct TypedCommon {
     /// systemd is the sockets of the unit's .socket file.
     ///
     /// [default: systemd where it has passed any, else 127.0.0.1:8080]
-    #[arg(long, value_name = "ADDR", value_parser = listen, verbatim_doc_comment)]
+    #[arg(long, alias = "port", value_name = "ADDR", value_parser = listen, verbatim_doc_comment)]
     listen: Vec<Listen>,
 
     /// Mode of the Unix sockets, in octal: who may connect, such as 660

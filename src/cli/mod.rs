@@ -10,6 +10,7 @@
 //! `invalid value 'X' for '--flag'` in front of it.
 
 mod access;
+mod advice;
 mod bench;
 mod common;
 mod duration;
@@ -23,9 +24,10 @@ use std::ffi::OsString;
 use std::time::Duration;
 
 use clap::error::ErrorKind;
-use clap::{Args, CommandFactory, Parser, Subcommand};
+use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use tidegate::{Endpoint, OutputLimits};
 
+use self::advice::advised;
 use self::common::TypedCommon;
 use self::duration::connect_timeout;
 use self::flood::flood;
@@ -88,14 +90,25 @@ pub struct ProxyOptions {
 
 // What is typed.
 
-fn parse_from<W: Into<OsString> + Clone>(words: impl IntoIterator<Item = W>) -> Result<Command, clap::Error> {
-    let typed = Typed::try_parse_from(words)?;
-    typed.meaning().map_err(|wrong| Typed::command().error(ErrorKind::ValueValidation, wrong))
+fn parse_from<W: Into<OsString>>(words: impl IntoIterator<Item = W>) -> Result<Command, clap::Error> {
+    let words: Vec<OsString> = words.into_iter().map(Into::into).collect();
+    let mut command = Typed::command();
+    let matches = command.try_get_matches_from_mut(&words).map_err(|error| advised(error, &words))?;
+    let typed = Typed::from_arg_matches(&matches).map_err(|error| error.format(&mut command))?;
+    typed.meaning().map_err(|wrong| used(&command, &matches).error(ErrorKind::ValueValidation, wrong))
+}
+
+/// The role, or the workload, that was asked for: an error tells how that is used.
+fn used(command: &clap::Command, matches: &ArgMatches) -> clap::Command {
+    match matches.subcommand().and_then(|(name, inner)| Some((command.find_subcommand(name)?, inner))) {
+        Some((subcommand, inner)) => used(subcommand, inner),
+        None => command.clone(),
+    }
 }
 
 /// Tidegate: a chat room, an echo, a sink, a source, a proxy and a load generator, in one thread.
 #[derive(Debug, Parser)]
-#[command(version, subcommand_required = true, arg_required_else_help = true, disable_help_subcommand = true)]
+#[command(version, propagate_version = true, subcommand_required = true, arg_required_else_help = true)]
 #[command(after_help = "Try 'tidegate chat --help' for all flags, with examples.", after_long_help = help::AFTER_HELP)]
 struct Typed {
     #[command(subcommand)]
@@ -121,7 +134,7 @@ enum TypedCommand {
     Proxy(TypedProxy),
     #[command(about = "Load a server and measure it", long_about = bench::ABOUT, after_long_help = bench::AFTER_HELP)]
     #[command(subcommand, subcommand_value_name = "WORKLOAD", subcommand_help_heading = "Workloads")]
-    #[command(arg_required_else_help = true, disable_help_subcommand = true)]
+    #[command(arg_required_else_help = true)]
     Bench(bench::TypedBench),
 }
 
