@@ -33,7 +33,7 @@ use self::duration::connect_timeout;
 use self::flood::flood;
 use self::limits::TypedLimits;
 use self::listen::target;
-use self::number::{OrNone, bytes_or_none};
+use self::number::{OrNone, total_or_none};
 
 pub use self::bench::{BenchOptions, Pressure, Workload};
 pub use self::common::Common;
@@ -182,7 +182,9 @@ struct TypedSource {
     common: TypedCommon,
 
     /// Bytes for each connection, which ends after them
-    #[arg(long, value_name = "N|none", default_value = "none", value_parser = bytes_or_none)]
+    ///
+    /// A SIZE, but up to 1048576GiB.
+    #[arg(long, value_name = "SIZE|none", default_value = "none", value_parser = total_or_none)]
     bytes: OrNone<u64>,
 }
 
@@ -322,8 +324,17 @@ mod tests {
         };
         assert_eq!(source(&[]), Ok(None));
         assert_eq!(source(&["--bytes", "5000000000"]), Ok(Some(5_000_000_000)));
-        for text in ["0", "1K", "1.5", ""] {
-            assert!(source(&["--bytes", text]).is_err_and(|error| error.contains("at least 1")), "{text}");
+        assert_eq!(source(&["--bytes", "1M"]), Ok(Some(1 << 20)));
+        assert_eq!(source(&["--bytes", "1048576G"]), Ok(Some(1 << 50)));
+        assert_eq!(source(&["--bytes", "none"]), Ok(None));
+        for (text, says) in [
+            ("0", "from 1 byte to 1048576GiB"),
+            ("1048577G", "from 1 byte to 1048576GiB"),
+            ("", "from 1 byte to 1048576GiB"),
+            ("1X", "in bytes, or in KiB, MiB or GiB, such as"),
+            ("1.5", "in bytes, or in KiB, MiB or GiB, such as"),
+        ] {
+            assert!(source(&["--bytes", text]).is_err_and(|error| error.contains(says)), "{text}");
         }
     }
 
