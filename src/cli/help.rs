@@ -5,7 +5,10 @@ Run a chat room that people join with nc, ncat or telnet.
 
 One line is one message: it goes to everybody else in the room. In the room,
 /nick NAME changes the name, /who tells who is there, /quit leaves, and /help
-lists these. A line from the room itself starts with '* '.";
+lists these. A line from the room itself starts with '* '.
+
+A line has at most 4096 bytes. A longer one is said to nobody, and who sends
+three of them has to leave.";
 
 pub(super) const ABOUT_ECHO: &str = "\
 Send every byte back to where it came from, in order, and the end too.
@@ -39,6 +42,8 @@ Examples:
   tidegate chat                      a room on 127.0.0.1:8080
   nc 127.0.0.1 8080                  join it, from another terminal
 
+All is set by flags: there is no configuration file.
+
 Try 'tidegate chat --help', or that of another command, for its flags, with
 examples, the forms of values, and the exit codes.";
 
@@ -48,6 +53,8 @@ macro_rules! manual {
         concat!(
             $examples,
             "
+
+All is set by flags: there is no configuration file.
 
 Values:
   A DURATION is 0 or has units, from large to small: 500ms, 30s, 5m, 1h30m, 2d.

@@ -15,6 +15,7 @@ mod systemd;
 
 use std::fmt;
 use std::net::{Ipv6Addr, SocketAddr};
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use tidegate::{Code, Endpoint, Error, EventLoop, PeerCred, ServerId, ServerOptions, Socket};
@@ -186,6 +187,9 @@ fn cannot_listen_on_passed(error: &Error) -> CannotStart {
     CannotStart(format!("cannot listen on a socket from systemd: {why}"))
 }
 
+/// Ports for whom the system trusts, unless it is told otherwise (net.ipv4.ip_unprivileged_port_start).
+const LOW_PORTS: RangeInclusive<u16> = 1..=1023;
+
 fn cannot_listen(endpoint: &Endpoint, error: &Error) -> CannotStart {
     let address = match (error.address(), endpoint) {
         (_, Endpoint::Ip(_) | Endpoint::Unix(_)) => endpoint.to_string(),
@@ -195,6 +199,10 @@ fn cannot_listen(endpoint: &Endpoint, error: &Error) -> CannotStart {
     let why = why_not_at_a_path(endpoint, error).unwrap_or_else(|| match error.code() {
         // The word "already" says nothing that the rest does not.
         code if code.name() == "EADDRINUSE" => "address in use".to_owned(),
+        code if code.name() == "EACCES" && LOW_PORTS.contains(&endpoint.port()) => {
+            "permission denied: a port below 1024 takes CAP_NET_BIND_SERVICE, or a socket that systemd has made"
+                .to_owned()
+        }
         Code::Os(number) => describe(number),
         _ => error.to_string(),
     });
@@ -280,6 +288,25 @@ impl fmt::Display for Peer {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn that_a_low_port_is_not_for_all_is_told_with_the_ways_out() {
+        let why = |endpoint: &str, number| {
+            let error = Error::from(std::io::Error::from_raw_os_error(number));
+            cannot_listen(&endpoint.parse().unwrap(), &error).to_string()
+        };
+        const EACCES: i32 = 13;
+        const EADDRINUSE: i32 = if cfg!(target_os = "linux") { 98 } else { 48 };
+        let ways_out =
+            "permission denied: a port below 1024 takes CAP_NET_BIND_SERVICE, or a socket that systemd has made";
+        for low in ["127.0.0.1:80", ":1023"] {
+            assert!(why(low, EACCES).ends_with(ways_out), "{}", why(low, EACCES));
+        }
+        assert_eq!(why("127.0.0.1:80", EADDRINUSE), "cannot listen on 127.0.0.1:80: address in use");
+        for other in [":1024", "unix:/run/x.sock", "unix:@x"] {
+            assert!(why(other, EACCES).ends_with(": permission denied"), "{}", why(other, EACCES));
+        }
+    }
 
     #[test]
     fn who_is_on_loopback_or_on_a_unix_socket_is_local() {
