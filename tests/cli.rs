@@ -278,6 +278,42 @@ fn a_value_that_cannot_be_is_misuse_and_is_named() {
     }
 }
 
+/// What takes more than one flag to be wrong is told with the usage of the role, as all else is, and in the words typed.
+#[test]
+fn misuse_shows_how_the_role_is_used() {
+    for (words, says, usage) in [
+        (&["chat", "--mode", "660"][..], "nothing else has a file", "Usage: tidegate chat [OPTIONS]"),
+        (
+            &["chat", "--output-soft", "1M", "--output-hard", "512K"],
+            "--output-soft of 1M is above --output-hard of 512K",
+            "Usage: tidegate chat [OPTIONS]",
+        ),
+        (&["echo", "--listen", "9", "--listen", "9"], "is given twice", "Usage: tidegate echo [OPTIONS]"),
+        (&["chat", "9000"], "write --listen 9000", "Usage: tidegate chat [OPTIONS]"),
+        (&["bench", "echo", "--depth", "65536", "--size", "1M"], "1M", "Usage: tidegate bench echo [OPTIONS] [ADDR]"),
+    ] {
+        let message = is_misused(words);
+        assert!(message.contains(says) && message.contains(usage), "{words:?}: {message}");
+    }
+}
+
+#[test]
+fn help_and_version_can_be_asked_for_in_each_way() {
+    for words in [&["help", "chat"][..], &["chat", "--help"], &["help", "bench", "echo"], &["proxy", "--version"]] {
+        let mut daemon = Daemon::launch(words);
+        daemon.exits_with(0);
+        let expected = if words.contains(&"--version") { env!("CARGO_PKG_VERSION") } else { "Usage: tidegate" };
+        assert!(daemon.whole_output().contains(expected), "{words:?}: {}", daemon.whole_output());
+    }
+}
+
+#[test]
+fn a_port_is_listened_on_for_who_looks_for_a_flag_of_that_name() {
+    let mut room = Daemon::launch(&["chat", "--port", "0"]);
+    room.finds_its_addresses(1);
+    room.join().hears("* you are guest1; 1 online");
+}
+
 #[test]
 fn an_option_without_its_value_is_misuse() {
     for option in ["--listen", "--max-connections", "--idle-timeout", "--drain-timeout", "--flood"] {
