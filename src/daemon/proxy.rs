@@ -76,18 +76,19 @@ fn connect(client: &mut Socket<'_, Proxy>, peer: Peer) -> Result<(), Error> {
         target.on_connect(move |target| {
             target.event_loop().cancel(gives_up);
             // From here on it can be reached, and what it does is no louder than what a client does.
-            target.on_error(move |target, error| log::debug!("{peer} -> {}: {error}", target.state.to));
+            target.on_error(move |target, error| {
+                log::debug!("{}: {error}", Way { peer, to: target.state.to });
+            });
         });
         target.on_error(move |target, error| not_reached(target, peer, error));
-        let way = Way { peer, to };
-        watch(target, way, from);
+        watch(target, Way { peer, to }, from);
     })?;
     watch(client, peer, target);
     client.net.pipe(from, target, true)?;
     client.net.pipe(target, from, true)
 }
 
-/// Which connection of the proxy's own it is, for the log.
+/// A connection of the proxy's own, for the log: whose it is, and where it leads.
 struct Way {
     peer: Peer,
     to: Endpoint,
@@ -102,7 +103,7 @@ impl fmt::Display for Way {
 /// The target of this client was not reached: a warning, as it concerns all clients.
 fn not_reached(socket: &mut Socket<'_, Proxy>, peer: Peer, why: &dyn fmt::Display) {
     let (now, proxy) = (socket.net.now(), &mut *socket.state);
-    proxy.unreachable.warn(now, &format_args!("{peer} -> {}: {why}", proxy.to));
+    proxy.unreachable.warn(now, &format_args!("{}: {why}", Way { peer, to: proxy.to }));
 }
 
 /// One of a pair is watched for the other's sake.
