@@ -6,7 +6,7 @@
 
 mod support;
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -531,11 +531,29 @@ fn a_plot_is_an_svg() {
     for part in ["latency by percentile", "throughput per second", "prefers-color-scheme: dark", "<polyline"] {
         assert!(svg.contains(part), "no {part} in\n{svg}");
     }
+}
 
+#[test]
+fn that_a_plot_cannot_be_written_is_said_before_anything_is_measured() {
+    let untouched = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = untouched.local_addr().unwrap().to_string();
     let nowhere = "/there/is/no/such/folder.svg";
-    let mut bench = Daemon::launch(&["bench", "echo", &address, "--duration", "50ms", "--plot", nowhere]);
+    let mut bench = Daemon::launch(&["bench", "echo", &address, "--duration", "1h", "--plot", nowhere]);
     bench.exits_with(1);
     assert!(bench.log().contains(&format!("cannot write {nowhere}")), "{}", bench.log());
+    untouched.set_nonblocking(true).unwrap();
+    assert_eq!(untouched.accept().unwrap_err().kind(), ErrorKind::WouldBlock);
+
+    // A measurement that does not begin leaves no file behind, and the one of another as it is.
+    let path = std::env::temp_dir().join(format!("tidegate-bench-none-{}.svg", std::process::id()));
+    let nobody = free_address().to_string();
+    let fails = || Daemon::launch(&["bench", "echo", &nobody, "--plot", path.to_str().unwrap()]).exits_with(1);
+    fails();
+    assert!(!path.exists());
+    std::fs::write(&path, "another's").unwrap();
+    fails();
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), "another's");
+    std::fs::remove_file(&path).unwrap();
 }
 
 #[test]

@@ -39,6 +39,36 @@ fn a_log_line_says_only_listening_on_after_its_prefix() {
 }
 
 #[test]
+fn it_says_how_many_may_come_and_warns_where_the_descriptor_limit_leaves_few() {
+    let told = |daemon: Daemon| daemon.logs("how many may come", |line| line.contains("at most"));
+    assert!(told(Daemon::chat(&["--max-connections", "1"])).ends_with("at most 1 connection at once"));
+    assert!(told(Daemon::echo(&["--max-connections", "7"])).ends_with("at most 7 connections at once"));
+
+    for (role, more, most) in [("echo", &[][..], 16), ("proxy", &["--to", "9"], 8)] {
+        let mut command = support::program_after("ulimit -n 80"); // less the 64 that are kept
+        let command = command.args([role, "--listen", "127.0.0.1:0"]).args(more);
+        let daemon = Daemon::launch_with(command, Stderr::Kept);
+        daemon.logs("the few", |line| line.ends_with(&format!("at most {most} connections at once")));
+        daemon.logs("why", |line| line.contains("WARN") && line.contains("the descriptor limit has room for no more"));
+    }
+    // Who asks for few is not warned.
+    let mut room = Daemon::chat(&["--max-connections", "7"]);
+    room.signal(Signal::TERM);
+    room.exits_with(0);
+    assert!(!room.log().contains("WARN"), "{}", room.log());
+}
+
+#[test]
+fn the_log_is_about_connections_and_not_about_the_insides_of_other_crates() {
+    let mut room = Daemon::chat(&["-vv"]);
+    room.join().hears("* you are guest1; 1 online");
+    room.signal(Signal::TERM);
+    room.exits_with(0);
+    let log = room.log();
+    assert!(log.contains("TRACE") && log.lines().all(|line| line.contains("[tidegate")), "{log}");
+}
+
+#[test]
 fn stdout_is_left_alone() {
     let mut room = Daemon::chat(&["-v"]);
     let [mut anna, mut bob] = room.guests();
@@ -248,6 +278,42 @@ fn a_value_that_cannot_be_is_misuse_and_is_named() {
     }
 }
 
+/// What takes more than one flag to be wrong is told with the usage of the role, as all else is, and in the words typed.
+#[test]
+fn misuse_shows_how_the_role_is_used() {
+    for (words, says, usage) in [
+        (&["chat", "--mode", "660"][..], "nothing else has a file", "Usage: tidegate chat [OPTIONS]"),
+        (
+            &["chat", "--output-soft", "1M", "--output-hard", "512K"],
+            "--output-soft of 1M is above --output-hard of 512K",
+            "Usage: tidegate chat [OPTIONS]",
+        ),
+        (&["echo", "--listen", "9", "--listen", "9"], "is given twice", "Usage: tidegate echo [OPTIONS]"),
+        (&["chat", "9000"], "write --listen 9000", "Usage: tidegate chat [OPTIONS]"),
+        (&["bench", "echo", "--depth", "65536", "--size", "1M"], "1M", "Usage: tidegate bench echo [OPTIONS] [ADDR]"),
+    ] {
+        let message = is_misused(words);
+        assert!(message.contains(says) && message.contains(usage), "{words:?}: {message}");
+    }
+}
+
+#[test]
+fn help_and_version_can_be_asked_for_in_each_way() {
+    for words in [&["help", "chat"][..], &["chat", "--help"], &["help", "bench", "echo"], &["proxy", "--version"]] {
+        let mut daemon = Daemon::launch(words);
+        daemon.exits_with(0);
+        let expected = if words.contains(&"--version") { env!("CARGO_PKG_VERSION") } else { "Usage: tidegate" };
+        assert!(daemon.whole_output().contains(expected), "{words:?}: {}", daemon.whole_output());
+    }
+}
+
+#[test]
+fn a_port_is_listened_on_for_who_looks_for_a_flag_of_that_name() {
+    let mut room = Daemon::launch(&["chat", "--port", "0"]);
+    room.finds_its_addresses(1);
+    room.join().hears("* you are guest1; 1 online");
+}
+
 #[test]
 fn an_option_without_its_value_is_misuse() {
     for option in ["--listen", "--max-connections", "--idle-timeout", "--drain-timeout", "--flood"] {
@@ -277,7 +343,7 @@ fn help_is_no_error_and_names_the_options() {
     for role in ["chat", "echo"] {
         assert!(daemon.whole_output().contains(role), "{}", daemon.whole_output());
     }
-    let common = ["--listen", "--max-connections", "--idle-timeout", "--drain-timeout", "-v", "-q"];
+    let common = ["--listen", "--max-connections", "--idle-timeout", "--keep-alive", "--drain-timeout", "-v", "-q"];
     for (role, own) in [("chat", &["--echo", "--flood"][..]), ("echo", &[])] {
         let mut daemon = Daemon::launch(&[role, "--help"]);
         daemon.exits_with(0);

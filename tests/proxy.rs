@@ -61,6 +61,12 @@ fn reads_reset(stream: &mut TcpStream) {
     assert_eq!(stream.read(&mut [0]).unwrap_err().kind(), ErrorKind::ConnectionReset);
 }
 
+fn is_reset(client: Client) {
+    let mut stream = client.into_stream();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    reads_reset(&mut stream);
+}
+
 fn resets(stream: TcpStream) {
     SockRef::from(&stream).set_linger(Some(Duration::ZERO)).unwrap();
 }
@@ -235,19 +241,26 @@ fn a_side_that_breaks_breaks_the_other() {
     reads_reset(&mut server);
 
     let (client, server) = pair(&proxy, &target);
-    let mut client = client.into_stream();
-    client.set_read_timeout(Some(PATIENCE)).unwrap();
     resets(server);
-    reads_reset(&mut client);
+    is_reset(client);
 }
 
 #[test]
-fn a_target_that_is_not_there_ends_its_client_and_is_told() {
+fn a_target_that_is_not_there_resets_its_client_and_is_told() {
     let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let proxy = proxy_to(&nobody.to_string(), &[]);
-    let mut client = proxy.join();
-    client.is_dismissed();
-    proxy.logs("that nobody is there", |line| line.contains("ECONNREFUSED") && line.contains(&nobody.to_string()));
+    let proxy = proxy_to(&nobody.to_string(), &["-v"]);
+    let client = proxy.join();
+    let way = format!("{} -> {nobody}: connect ECONNREFUSED", client.local_address());
+    is_reset(client); // an end in order would look like an empty answer
+    proxy.logs("whom nobody was there for", |line| line.contains("WARN") && line.contains(&way));
+
+    // No more than one warning a second: the others are told at -v.
+    let others: Vec<Client> = (0..3).map(|_| proxy.join()).collect();
+    for client in others {
+        let way = format!("{} -> {nobody}: connect ECONNREFUSED", client.local_address());
+        proxy.logs("each of them", |line| line.contains(&way));
+        is_reset(client);
+    }
 
     // As soon as there is somebody, all is well.
     let target = TcpListener::bind(nobody).unwrap();
@@ -263,9 +276,9 @@ fn a_target_that_does_not_answer_is_given_up() {
     let (address, _silent) = silent_target();
     let proxy = proxy_to(&address.to_string(), &["--connect-timeout", "200ms"]);
     let started = Instant::now();
-    proxy.join().is_dismissed();
+    is_reset(proxy.join());
     assert!(started.elapsed() >= Duration::from_millis(190));
-    proxy.logs("that it gave up", |line| line.contains(&format!("{address} does not answer")));
+    proxy.logs("that it gave up", |line| line.contains(&format!("-> {address}: it does not answer")));
 }
 
 #[cfg(target_os = "linux")]
@@ -278,7 +291,7 @@ fn a_client_that_breaks_while_its_target_is_connected_to_is_not_waited_for() {
     for _ in 0..20 {
         proxy.join().resets();
     }
-    proxy.logs("the last of them", |line| line.contains("closed: PeerReset"));
+    proxy.logs("the last of them", |line| line.contains("closed: the other side reset"));
     let deadline = Instant::now() + PATIENCE;
     while proxy.log().matches(" connected").count() < 20 || proxy.descriptors() > before {
         assert!(Instant::now() < deadline, "{} descriptors, {before} before", proxy.descriptors());
@@ -291,10 +304,8 @@ fn a_target_that_breaks_later_is_no_louder_than_a_client_and_named() {
     let target = Target::new();
     let proxy = target.proxy(&["-v"]);
     let (client, server) = pair(&proxy, &target);
-    let mut client = client.into_stream();
-    client.set_read_timeout(Some(PATIENCE)).unwrap();
     resets(server);
-    reads_reset(&mut client);
+    is_reset(client);
     let address = target.0.local_addr().unwrap().to_string();
     let line = proxy.logs("who broke", |line| line.contains("ECONNRESET") && line.contains(&address));
     assert!(line.contains("DEBUG"), "{line}");

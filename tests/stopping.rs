@@ -1,4 +1,4 @@
-//! How a daemon stops, judged from outside: SIGINT and SIGTERM; what is in flight is served; the drain and its timeout;
+//! How a daemon stops, judged from outside: SIGINT, SIGTERM and SIGHUP; what is in flight is served; the drain and its timeout;
 //! the exit code, and the line that says what was thrown away; the second signal.
 
 #![cfg(all(feature = "cli", unix))]
@@ -8,7 +8,7 @@ mod support;
 
 use std::time::{Duration, Instant};
 
-use support::{Client, Daemon, Signal};
+use support::{Client, Daemon, Signal, Stderr};
 
 const SHUTDOWN: &str = "* the server is shutting down";
 
@@ -28,6 +28,66 @@ fn both_signals_tell_all_and_exit_with_0() {
         }
         drop(guests);
         room.exits_with(0);
+    }
+}
+
+/// A role that has not been asked to ignore SIGHUP, though this test may run under nohup.
+#[cfg(target_os = "linux")]
+fn under_a_terminal(arguments: &[&str]) -> Daemon {
+    let mut command = std::process::Command::new("env");
+    command.args(["--default-signal=HUP", env!("CARGO_BIN_EXE_tidegate")]).args(arguments);
+    let mut daemon = Daemon::launch_with(command.args(["--listen", "127.0.0.1:0"]), Stderr::Kept);
+    daemon.finds_its_addresses(1);
+    daemon
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_hangup_stops_it_as_sigterm_does() {
+    let mut room = under_a_terminal(&["chat"]);
+    let [mut anna] = room.guests();
+    room.signal(Signal::HUP);
+    anna.hears(SHUTDOWN);
+    anna.ends();
+    drop(anna);
+    room.exits_with(0);
+}
+
+/// What nohup does before it becomes the daemon.
+#[test]
+fn a_hangup_that_was_ignored_before_stays_so() {
+    let mut command = support::program_after("trap '' HUP");
+    let mut room = Daemon::launch_with(command.args(["chat", "--listen", "127.0.0.1:0"]), Stderr::Kept);
+    room.finds_its_addresses(1);
+    let [mut anna, mut bob] = room.guests();
+    room.signal(Signal::HUP);
+    anna.says("/who");
+    anna.hears("* 2 online: guest1, guest2");
+    bob.hears_nothing();
+    room.signal(Signal::TERM);
+    anna.hears(SHUTDOWN);
+    drop((anna, bob));
+    room.exits_with(0);
+}
+
+#[test]
+fn the_log_counts_who_is_waited_for_and_says_that_all_was_delivered() {
+    for (guests, says) in [
+        (0, "stopping: no connection is open"),
+        (1, "stopping: 10s for 1 connection to drain"),
+        (2, "stopping: 10s for 2 connections to drain"),
+    ] {
+        let mut sink = Daemon::role("sink", &["-v"]);
+        let clients: Vec<Client> = (0..guests).map(|_| sink.join()).collect();
+        for client in &clients {
+            let address = client.local_address().to_string();
+            sink.logs("that it has come", |line| line.contains(&address));
+        }
+        sink.signal(Signal::TERM);
+        sink.logs(says, |line| line.ends_with(says));
+        drop(clients);
+        sink.exits_with(0);
+        assert!(sink.log().trim_end().ends_with("stopped: all was delivered"), "{}", sink.log());
     }
 }
 
@@ -358,7 +418,10 @@ fn what_was_lost_before_the_signal_gives_0() {
 
 /// An echo whose peer has sent until it was paused, and reads nothing.
 fn stuck_echo(drain_timeout: &str) -> (Daemon, Client) {
-    let echo = Daemon::echo(&["--drain-timeout", drain_timeout]);
+    stuck(Daemon::echo(&["--drain-timeout", drain_timeout]))
+}
+
+fn stuck(echo: Daemon) -> (Daemon, Client) {
     let mut stuck = echo.join();
     stuck.sends_until_paused(&[b'x'; 1 << 16], 96 << 20);
     (echo, stuck)
@@ -382,7 +445,11 @@ fn an_echo_that_is_not_taken_gives_1() {
 
 #[track_caller]
 fn second_signal(first: Signal, second: Signal, code: i32) {
-    let (mut echo, _stuck) = stuck_echo("60s");
+    exits_at_the_second(stuck_echo("60s"), first, second, code);
+}
+
+#[track_caller]
+fn exits_at_the_second((mut echo, _stuck): (Daemon, Client), first: Signal, second: Signal, code: i32) {
     echo.signal(first);
     echo.refuses(); // it has seen the first
     echo.signal(second);
@@ -403,4 +470,11 @@ fn a_second_sigint_exits_at_once_with_130() {
 fn of_two_different_signals_the_second_gives_the_code() {
     second_signal(Signal::INT, Signal::TERM, 143);
     second_signal(Signal::TERM, Signal::INT, 130);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_second_sighup_exits_at_once_with_129() {
+    let echo = stuck(under_a_terminal(&["echo", "--drain-timeout", "60s"]));
+    exits_at_the_second(echo, Signal::HUP, Signal::HUP, 129);
 }

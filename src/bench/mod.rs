@@ -25,7 +25,9 @@ mod report;
 mod stream;
 pub mod template;
 
+use std::fmt::Display;
 use std::io::Write;
+use std::path::Path;
 use std::process::ExitCode;
 use std::rc::Rc;
 
@@ -38,6 +40,9 @@ use crate::daemon::CannotStart;
 /// Measures, and tells of it.
 pub fn run(options: &BenchOptions, most_connections: usize) -> Result<ExitCode, CannotStart> {
     reject_too_many(options, most_connections)?;
+    if let Some(path) = &options.plot {
+        plot::try_out(path).map_err(|error| cannot_write(path, error))?;
+    }
     let course = match &options.workload {
         Workload::Echo { size, .. } => {
             let messages = Messages::Echo { pattern: pattern::Pattern::new(), size: *size };
@@ -74,9 +79,13 @@ fn tell(options: &BenchOptions, course: &Course, report: &Report<'_>) -> Result<
     if let Some(path) = &options.plot {
         let drawn = plot::draw(options, course).map_err(|error| error.to_string());
         let written = drawn.and_then(|svg| std::fs::write(path, svg).map_err(|error| error.to_string()));
-        written.map_err(|error| CannotStart(format!("cannot write {}: {error}", path.display())))?;
+        written.map_err(|error| cannot_write(path, error))?;
     }
     Ok(())
+}
+
+fn cannot_write(path: &Path, error: impl Display) -> CannotStart {
+    CannotStart(format!("cannot write {}: {error}", path.display()))
 }
 
 fn reject_too_many(options: &BenchOptions, most: usize) -> Result<(), CannotStart> {

@@ -4,7 +4,10 @@
 //! a dark one for readers who have asked for that.
 
 use std::error::Error;
+use std::fs::{self, OpenOptions};
+use std::io;
 use std::ops::Range;
+use std::path::Path;
 
 use hdrhistogram::Histogram;
 use plotters::coord::Shift;
@@ -29,6 +32,13 @@ const NIGHT: &str = "<style>@media (prefers-color-scheme: dark) {\
 
 type Area<'s> = DrawingArea<SVGBackend<'s>, Shift>;
 type Failed = Box<dyn Error>;
+
+/// Whether the file can be made: nobody wants to hear that it cannot when the measurement is over. Leaves no trace.
+pub fn try_out(path: &Path) -> io::Result<()> {
+    let is_new = !path.exists();
+    OpenOptions::new().append(true).create(true).open(path)?;
+    if is_new { fs::remove_file(path) } else { Ok(()) }
+}
 
 /// The SVG.
 ///

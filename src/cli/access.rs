@@ -18,16 +18,23 @@ pub(super) struct Owner {
 
 pub(super) fn owner(text: &str) -> Result<Owner, String> {
     let (user, group) = text.split_once(':').unwrap_or((text, ""));
-    let number = |text: &str| match text {
-        "" => Ok(None),
-        // The last number means "nobody in particular" to chown(2).
-        _ => whole(text, 0..=u32::MAX - 1).map(Some),
-    };
-    match (number(user)?, number(group)?) {
+    match (number(user, "id -u")?, number(group, "getent group")?) {
         (None, None) => {
             Err("write a user's number, a user's and a group's such as 0:27, or :27 for a group".to_owned())
         }
         (user, group) => Ok(Owner { user, group }),
+    }
+}
+
+/// A name is not looked up, as that may ask another machine; `lookup` is the command that does.
+fn number(text: &str, lookup: &str) -> Result<Option<u32>, String> {
+    match text {
+        "" => Ok(None),
+        name if name.starts_with(|letter: char| letter.is_ascii_alphabetic() || letter == '_') => {
+            Err(format!("names are not looked up: write the number that '{lookup} {name}' prints"))
+        }
+        // The last number means "nobody in particular" to chown(2).
+        number => whole(number, 0..=u32::MAX - 1).map(Some),
     }
 }
 
@@ -57,7 +64,13 @@ mod tests {
             assert!(wrong(&["--listen", path, "--mode", text]).contains("such as 660"), "{text}");
         }
         assert!(wrong(&["--listen", path, "--owner", ":"]).contains("a user's number"));
-        assert!(wrong(&["--listen", path, "--owner", "root"]).contains("not a whole number"));
+        for (owner, says) in [
+            ("root", "names are not looked up: write the number that 'id -u root' prints"),
+            ("0:adm", "names are not looked up: write the number that 'getent group adm' prints"),
+            ("-1", "not a whole number"),
+        ] {
+            assert!(wrong(&["--listen", path, &format!("--owner={owner}")]).contains(says), "{owner}");
+        }
         assert!(wrong(&["--mode", "660"]).contains("nothing else has a file"));
         assert!(wrong(&["--listen", "unix:@x", "--mode", "660"]).contains("nothing else has a file"));
     }

@@ -9,7 +9,7 @@ use tidegate::Endpoint;
 
 use super::duration::duration;
 use super::listen::{DEFAULT_LISTEN, endpoint};
-use super::number::{connections, size, whole};
+use super::number::{Size, connections, size, whole};
 use crate::bench::template::{Expected, Text};
 
 /// What to load, with what, for how long, and how to tell of it.
@@ -213,7 +213,7 @@ pub(super) struct TypedEcho {
 
     /// Bytes of a message
     #[arg(short, long, value_name = "SIZE", default_value = "64", value_parser = size)]
-    size: usize,
+    size: Size,
 
     #[command(flatten)]
     pressure: TypedPressure,
@@ -266,7 +266,7 @@ pub(super) struct TypedSink {
 
     /// Bytes of one write
     #[arg(short, long, value_name = "SIZE", default_value = "64KiB", value_parser = size)]
-    size: usize,
+    size: Size,
 
     #[command(flatten)]
     warmup: TypedWarmup,
@@ -302,7 +302,7 @@ pub(super) struct TypedChurn {
 
     /// Bytes of the message
     #[arg(short, long, value_name = "SIZE", default_value = "64", value_parser = size)]
-    size: usize,
+    size: Size,
 
     #[command(flatten)]
     warmup: TypedWarmup,
@@ -326,7 +326,7 @@ pub(super) struct TypedChat {
 
     /// Bytes of a line with its end, from 32 to 64KiB
     #[arg(short, long, value_name = "SIZE", default_value = "64", value_parser = line_size)]
-    size: usize,
+    size: Size,
 
     /// Lines under way in all, from 1 to 65536
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = depth)]
@@ -364,29 +364,29 @@ impl TypedBench {
     pub(super) fn meaning(self) -> Result<BenchOptions, String> {
         match self {
             TypedBench::Echo(TypedEcho { place, connections, size, pressure, warmup, report }) => {
-                bound_what_is_under_way(connections, pressure.depth, size)?;
-                let workload = Workload::Echo { size, pressure: pressure.meaning() };
+                bound_what_is_under_way(connections, pressure.depth, &size)?;
+                let workload = Workload::Echo { size: size.bytes, pressure: pressure.meaning() };
                 Ok(report.meaning(place, workload, connections, Some(warmup)))
             }
             TypedBench::Request(TypedRequest { place, send, expect, connections, pressure, warmup, report }) => {
-                bound_what_is_under_way(connections, pressure.depth, send.0.len())?;
+                bound_what_is_under_way(connections, pressure.depth, &Size::from(send.0.len()))?;
                 let workload = Workload::Request { send: send.0, expect, pressure: pressure.meaning() };
                 Ok(report.meaning(place, workload, connections, Some(warmup)))
             }
             TypedBench::Sink(TypedSink { place, connections, size, warmup, report }) => {
-                bound_what_is_under_way(connections, 1, size)?;
-                Ok(report.meaning(place, Workload::Sink { size }, connections, Some(warmup)))
+                bound_what_is_under_way(connections, 1, &size)?;
+                Ok(report.meaning(place, Workload::Sink { size: size.bytes }, connections, Some(warmup)))
             }
             TypedBench::Source(TypedSource { place, connections, warmup, report }) => {
                 Ok(report.meaning(place, Workload::Source, connections, Some(warmup)))
             }
             TypedBench::Churn(TypedChurn { place, connections, size, warmup, report }) => {
-                bound_what_is_under_way(connections, 1, size)?;
-                Ok(report.meaning(place, Workload::Churn { size }, connections, Some(warmup)))
+                bound_what_is_under_way(connections, 1, &size)?;
+                Ok(report.meaning(place, Workload::Churn { size: size.bytes }, connections, Some(warmup)))
             }
             TypedBench::Chat(TypedChat { place, connections, senders, size, depth, rate, warmup, report }) => {
-                bound_what_is_under_way(1, depth, size)?;
-                let workload = Workload::Chat { senders, size, pressure: Pressure { depth, rate } };
+                bound_what_is_under_way(1, depth, &size)?;
+                let workload = Workload::Chat { senders, size: size.bytes, pressure: Pressure { depth, rate } };
                 Ok(report.meaning(place, workload, connections, Some(warmup)))
             }
             TypedBench::Idle(TypedIdle { place, connections, report }) => {
@@ -417,13 +417,13 @@ impl TypedReport {
 }
 
 /// The product is what waits here if the server does not read.
-fn bound_what_is_under_way(connections: usize, depth: usize, size: usize) -> Result<(), String> {
-    let bytes = connections.checked_mul(depth).and_then(|messages| messages.checked_mul(size));
+fn bound_what_is_under_way(connections: usize, depth: usize, size: &Size) -> Result<(), String> {
+    let bytes = connections.checked_mul(depth).and_then(|messages| messages.checked_mul(size.bytes));
     if bytes.is_some_and(|bytes| bytes <= MOST_UNDER_WAY) {
         return Ok(());
     }
     Err(format!(
-        "{connections} connections with {depth} messages of {size} bytes under way on each are more than 1GiB, which \
+        "{connections} connections with {depth} messages of {size} under way on each are more than 1GiB, which \
          may have to be queued: lower one of the three"
     ))
 }
@@ -447,9 +447,9 @@ fn rate(text: &str) -> Result<u32, String> {
     whole(text, 1..=10_000_000)
 }
 
-fn line_size(text: &str) -> Result<usize, String> {
+fn line_size(text: &str) -> Result<Size, String> {
     match size(text)? {
-        bytes @ SHORTEST_LINE..=LONGEST_LINE => Ok(bytes),
+        size if (SHORTEST_LINE..=LONGEST_LINE).contains(&size.bytes) => Ok(size),
         _ => Err("a line has from 32 bytes, which it needs to be known again, to 64KiB".to_owned()),
     }
 }
@@ -501,7 +501,8 @@ mod tests {
         assert!(wrong(&["echo", "--rate", "0"]).contains("from 1 to 10000000"));
         assert!(wrong(&["echo", "--connections", "0"]).contains("not a whole number"));
         assert!(wrong(&["chat", "--size", "31"]).contains("32 bytes"));
-        assert!(wrong(&["echo", "--size", "1M", "--depth", "1024"]).contains("more than 1GiB"));
+        let wrong = wrong(&["echo", "--size", "1M", "--depth", "1024"]);
+        assert!(wrong.contains("1024 messages of 1M under way on each are more than 1GiB"), "{wrong}");
         assert_eq!(bench(&["echo", "-s", "1M", "--depth", "16"]).connections, 64);
     }
 }

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use clap::{ArgAction, Args};
 use log::LevelFilter;
-use tidegate::{Endpoint, SocketAccess};
+use tidegate::{Endpoint, KeepAlive, SocketAccess};
 
 use super::access::{Owner, mode, owner};
-use super::duration::{duration, idle_timeout};
+use super::duration::{duration, idle_timeout, keep_alive};
 use super::listen::{Listen, listen, reject_doubles};
 use super::number::{OrNone, connections};
 
@@ -21,6 +21,7 @@ pub struct Common {
     /// None leaves it to the descriptor limit, which is not a matter of the command line.
     pub max_connections: Option<usize>,
     pub idle_timeout: Option<Duration>,
+    pub keep_alive: Option<KeepAlive>,
     /// Zero waits for nothing.
     pub drain_timeout: Duration,
     pub verbosity: LevelFilter,
@@ -41,7 +42,7 @@ pub(super) struct TypedCommon {
     /// systemd is the sockets of the unit's .socket file.
     ///
     /// [default: systemd where it has passed any, else 127.0.0.1:8080]
-    #[arg(long, value_name = "ADDR", value_parser = listen, verbatim_doc_comment)]
+    #[arg(long, alias = "port", value_name = "ADDR", value_parser = listen, verbatim_doc_comment)]
     listen: Vec<Listen>,
 
     /// Mode of the Unix sockets, in octal: who may connect, such as 660
@@ -65,6 +66,16 @@ pub(super) struct TypedCommon {
     /// Close a connection after this long without a byte either way
     #[arg(long, value_name = "DURATION|none", default_value = "none", value_parser = idle_timeout)]
     idle_timeout: OrNone<Duration>,
+
+    /// Ask a peer that is silent for this long whether it is still there
+    ///
+    /// A machine that has lost its power or its network says no goodbye, and
+    /// its connection would stay for ever. The kernel asks after this long,
+    /// in whole seconds, and then every 10s; when the peer's kernel has not
+    /// answered 6 of these probes, the connection is closed. Who is there is
+    /// not disturbed, however long he says nothing.
+    #[arg(long, value_name = "DURATION|none", default_value = "60s", value_parser = keep_alive, verbatim_doc_comment)]
+    keep_alive: OrNone<Duration>,
 
     /// Longest wait, once stopped, for peers to take what is queued
     ///
@@ -91,6 +102,7 @@ impl TypedCommon {
             listen: self.listen,
             max_connections: self.max_connections,
             idle_timeout: self.idle_timeout.0,
+            keep_alive: self.keep_alive.0.map(probes_after),
             drain_timeout: self.drain_timeout,
         })
     }
@@ -117,6 +129,11 @@ impl TypedCommon {
             _ => LevelFilter::Trace,
         }
     }
+}
+
+/// Slower than Node's, a probe each second: who is on a train is not gone after a tunnel.
+fn probes_after(silence: Duration) -> KeepAlive {
+    KeepAlive { initial_delay: silence, interval: Some(Duration::from_secs(10)), count: Some(6) }
 }
 
 #[cfg(test)]

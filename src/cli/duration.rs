@@ -18,6 +18,16 @@ pub(super) fn idle_timeout(text: &str) -> Result<OrNone<Duration>, String> {
     }
 }
 
+/// How long a connection is silent before it is probed.
+pub(super) fn keep_alive(text: &str) -> Result<OrNone<Duration>, String> {
+    match or_none(text, duration)? {
+        OrNone(Some(silence)) if silence.subsec_nanos() != 0 || !(1..=32_767).contains(&silence.as_secs()) => {
+            Err("the kernel counts whole seconds, from 1s to 32767s; for no probes, use none".to_owned())
+        }
+        silence => Ok(silence),
+    }
+}
+
 pub(super) fn grace(text: &str) -> Result<Duration, String> {
     match duration(text)? {
         Duration::ZERO => Err("a limit without grace is what --output-hard is: lower that".to_owned()),
@@ -83,6 +93,9 @@ mod tests {
         assert_eq!(common(&["--idle-timeout", "5m"]).idle_timeout, Some(Duration::from_secs(300)));
         assert_eq!(common(&["--idle-timeout", "none"]).idle_timeout, None);
         assert!(wrong(&["--idle-timeout", "0"]).ends_with("for no timeout, use none"));
+        for text in ["0", "1500ms", "32768s", "500ms"] {
+            assert!(wrong(&["--keep-alive", text]).ends_with("from 1s to 32767s; for no probes, use none"));
+        }
         assert!(wrong(&["--output-grace", "0s"]).contains("--output-hard"));
         assert_eq!(common(&["--drain-timeout", "0"]).drain_timeout, Duration::ZERO);
     }

@@ -5,7 +5,10 @@ Run a chat room that people join with nc, ncat or telnet.
 
 One line is one message: it goes to everybody else in the room. In the room,
 /nick NAME changes the name, /who tells who is there, /quit leaves, and /help
-lists these. A line from the room itself starts with '* '.";
+lists these. A line from the room itself starts with '* '.
+
+A line has at most 4096 bytes. A longer one is said to nobody, and who sends
+three of them has to leave.";
 
 pub(super) const ABOUT_ECHO: &str = "\
 Send every byte back to where it came from, in order, and the end too.
@@ -28,13 +31,18 @@ pub(super) const ABOUT_PROXY: &str = "\
 Pass each connection on to another server, both ways.
 
 Each direction ends by itself, and who is slow slows the other side and nobody
-else. A side that breaks breaks the other. A connection takes two descriptors,
-so half as many fit as in the other roles.";
+else. A side that breaks breaks the other: where the server resets a connection
+or cannot be reached, the client is reset too, and never takes that for an empty
+answer. The log says which client and which server it was.
+
+A connection takes two descriptors, so half as many fit as in the other roles.";
 
 pub(super) const AFTER_HELP: &str = "\
 Examples:
   tidegate chat                      a room on 127.0.0.1:8080
   nc 127.0.0.1 8080                  join it, from another terminal
+
+All is set by flags: there is no configuration file.
 
 Try 'tidegate chat --help', or that of another command, for its flags, with
 examples, the forms of values, and the exit codes.";
@@ -46,6 +54,8 @@ macro_rules! manual {
             $examples,
             "
 
+All is set by flags: there is no configuration file.
+
 Values:
   A DURATION is 0 or has units, from large to small: 500ms, 30s, 5m, 1h30m, 2d.
   The longest is 365d.
@@ -53,14 +63,16 @@ Values:
   64KiB, 1M. The largest is 1GiB; 'none' is no limit.
 
 Stopping:
-  SIGINT (Ctrl-C) or SIGTERM closes the listeners, sends what is queued, and
-  ends each connection when its peer does or has been silent for 1 s. A second
-  signal exits at once.
+  SIGINT (Ctrl-C), SIGTERM or SIGHUP (the terminal is gone) closes the
+  listeners, sends what is queued, and ends each connection when its peer does
+  or has been silent for 1 s. A second signal exits at once. Under nohup SIGHUP
+  does nothing.
 
 Exit codes:
   0    stopped by a signal, and nothing that was queued was thrown away
   1    cannot start, or stopped with queued bytes thrown away
   2    wrong usage
+  129  stopped at once by a second SIGHUP
   130  stopped at once by a second SIGINT
   143  stopped at once by a second SIGTERM"
         )

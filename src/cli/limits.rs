@@ -6,7 +6,7 @@ use clap::Args;
 use tidegate::{OutputLimits, OutputPolicy, SoftLimit};
 
 use super::duration::grace;
-use super::number::{OrNone, size_or_none};
+use super::number::{OrNone, Size, size_or_none};
 
 #[derive(Debug, Args)]
 pub(super) struct TypedLimits {
@@ -14,7 +14,7 @@ pub(super) struct TypedLimits {
     ///
     /// A peer for which more waits is disconnected at once.
     #[arg(long, value_name = "SIZE|none", default_value = "1MiB", value_parser = size_or_none, verbatim_doc_comment)]
-    output_hard: OrNone<usize>,
+    output_hard: OrNone<Size>,
 
     /// Most bytes that may wait for longer than --output-grace
     ///
@@ -23,7 +23,7 @@ pub(super) struct TypedLimits {
     ///
     /// [default: 256KiB]
     #[arg(long, value_name = "SIZE|none", value_parser = size_or_none, verbatim_doc_comment)]
-    output_soft: Option<OrNone<usize>>,
+    output_soft: Option<OrNone<Size>>,
 
     /// Longest time above --output-soft
     #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = grace)]
@@ -35,17 +35,20 @@ const OUTPUT_SOFT: usize = 256 * 1024;
 
 impl TypedLimits {
     pub(super) fn meaning(&self) -> Result<OutputLimits, String> {
-        let hard = self.output_hard.0;
-        let soft = match (self.output_soft, hard) {
-            (Some(OrNone(Some(soft))), Some(hard)) if soft > hard => {
-                return Err(format!(
-                    "--output-soft of {soft} bytes is above --output-hard of {hard} bytes and would never act: \
-                     lower it, or raise --output-hard (or set it to none)"
-                ));
-            }
-            (Some(OrNone(soft)), _) => soft,
-            (None, hard) => Some(hard.map_or(OUTPUT_SOFT, |hard| hard.min(OUTPUT_SOFT))),
+        let bytes = |size: &OrNone<Size>| size.0.as_ref().map(|size| size.bytes);
+        let hard = bytes(&self.output_hard);
+        let soft = match &self.output_soft {
+            Some(soft) => bytes(soft),
+            None => Some(hard.map_or(OUTPUT_SOFT, |hard| hard.min(OUTPUT_SOFT))),
         };
+        if let (Some(OrNone(Some(soft))), OrNone(Some(hard))) = (&self.output_soft, &self.output_hard)
+            && soft.bytes > hard.bytes
+        {
+            return Err(format!(
+                "--output-soft of {soft} is above --output-hard of {hard} and would never act: lower it, or raise \
+                 --output-hard (or set it to none)"
+            ));
+        }
         let soft = soft.map(|bytes| SoftLimit { bytes, grace: self.output_grace });
         Ok(OutputLimits { hard, soft, policy: OutputPolicy::Disconnect })
     }
@@ -73,8 +76,8 @@ mod tests {
         );
         assert_eq!(
             wrong(&["--output-soft", "2M"]),
-            "error: --output-soft of 2097152 bytes is above --output-hard of 1048576 bytes and would never act: \
-             lower it, or raise --output-hard (or set it to none)"
+            "error: --output-soft of 2M is above --output-hard of 1MiB and would never act: lower it, or raise \
+             --output-hard (or set it to none)"
         );
     }
 }

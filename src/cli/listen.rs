@@ -28,6 +28,9 @@ pub(super) fn endpoint(text: &str) -> Result<Endpoint, String> {
     if let Ok(ip) = text.parse::<IpAddr>() {
         return Err(format!("it has no port: write {}", SocketAddr::new(ip, 8080)));
     }
+    if let Some(port) = text.strip_prefix("*:") {
+        return Err(format!("every address of this machine is written :{port}"));
+    }
     match text.parse::<Endpoint>() {
         Ok(Endpoint::Port(port)) if !text.starts_with(':') => Ok(Endpoint::from((Ipv4Addr::LOCALHOST, port))),
         Err(_) if text == "localhost" => Err("it has no port: write localhost:8080".to_owned()),
@@ -108,6 +111,7 @@ mod tests {
         says("127.0.0.1", "it has no port: write 127.0.0.1:8080");
         says("::1", "it has no port: write [::1]:8080");
         says("localhost", "it has no port: write localhost:8080");
+        says("*:7000", "every address of this machine is written :7000");
         says("70000", "a port is a number from 0 to 65535");
         says("/run/x.sock", "the path of a Unix socket is written unix:PATH");
         says("Unix:/run/x.sock", "the path of a Unix socket is written unix:PATH");

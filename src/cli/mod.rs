@@ -10,6 +10,7 @@
 //! `invalid value 'X' for '--flag'` in front of it.
 
 mod access;
+mod advice;
 mod bench;
 mod common;
 mod duration;
@@ -23,15 +24,16 @@ use std::ffi::OsString;
 use std::time::Duration;
 
 use clap::error::ErrorKind;
-use clap::{Args, CommandFactory, Parser, Subcommand};
+use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use tidegate::{Endpoint, OutputLimits};
 
+use self::advice::advised;
 use self::common::TypedCommon;
 use self::duration::connect_timeout;
 use self::flood::flood;
 use self::limits::TypedLimits;
 use self::listen::target;
-use self::number::{OrNone, bytes_or_none};
+use self::number::{OrNone, total_or_none};
 
 pub use self::bench::{BenchOptions, Pressure, Workload};
 pub use self::common::Common;
@@ -88,14 +90,25 @@ pub struct ProxyOptions {
 
 // What is typed.
 
-fn parse_from<W: Into<OsString> + Clone>(words: impl IntoIterator<Item = W>) -> Result<Command, clap::Error> {
-    let typed = Typed::try_parse_from(words)?;
-    typed.meaning().map_err(|wrong| Typed::command().error(ErrorKind::ValueValidation, wrong))
+fn parse_from<W: Into<OsString>>(words: impl IntoIterator<Item = W>) -> Result<Command, clap::Error> {
+    let words: Vec<OsString> = words.into_iter().map(Into::into).collect();
+    let mut command = Typed::command();
+    let matches = command.try_get_matches_from_mut(&words).map_err(|error| advised(error, &words))?;
+    let typed = Typed::from_arg_matches(&matches).map_err(|error| error.format(&mut command))?;
+    typed.meaning().map_err(|wrong| used(&command, &matches).error(ErrorKind::ValueValidation, wrong))
+}
+
+/// The role, or the workload, that was asked for: an error tells how that is used.
+fn used(command: &clap::Command, matches: &ArgMatches) -> clap::Command {
+    match matches.subcommand().and_then(|(name, inner)| Some((command.find_subcommand(name)?, inner))) {
+        Some((subcommand, inner)) => used(subcommand, inner),
+        None => command.clone(),
+    }
 }
 
 /// Tidegate: a chat room, an echo, a sink, a source, a proxy and a load generator, in one thread.
 #[derive(Debug, Parser)]
-#[command(version, subcommand_required = true, arg_required_else_help = true, disable_help_subcommand = true)]
+#[command(version, propagate_version = true, subcommand_required = true, arg_required_else_help = true)]
 #[command(after_help = "Try 'tidegate chat --help' for all flags, with examples.", after_long_help = help::AFTER_HELP)]
 struct Typed {
     #[command(subcommand)]
@@ -121,7 +134,7 @@ enum TypedCommand {
     Proxy(TypedProxy),
     #[command(about = "Load a server and measure it", long_about = bench::ABOUT, after_long_help = bench::AFTER_HELP)]
     #[command(subcommand, subcommand_value_name = "WORKLOAD", subcommand_help_heading = "Workloads")]
-    #[command(arg_required_else_help = true, disable_help_subcommand = true)]
+    #[command(arg_required_else_help = true)]
     Bench(bench::TypedBench),
 }
 
@@ -169,7 +182,9 @@ struct TypedSource {
     common: TypedCommon,
 
     /// Bytes for each connection, which ends after them
-    #[arg(long, value_name = "N|none", default_value = "none", value_parser = bytes_or_none)]
+    ///
+    /// A SIZE, but up to 1048576GiB.
+    #[arg(long, value_name = "SIZE|none", default_value = "none", value_parser = total_or_none)]
     bytes: OrNone<u64>,
 }
 
@@ -266,6 +281,7 @@ mod tests {
         assert_eq!(DEFAULT_LISTEN.to_string(), "127.0.0.1:8080");
         assert_eq!(common.max_connections, None);
         assert_eq!(common.idle_timeout, None);
+        assert_eq!(common.keep_alive.unwrap().initial_delay, Duration::from_secs(60));
         assert_eq!(limits.hard, Some(1024 * 1024));
         assert_eq!(limits.soft, Some(SoftLimit { bytes: 256 * 1024, grace: Duration::from_secs(10) }));
         assert_eq!(common.drain_timeout, Duration::from_secs(10));
@@ -308,8 +324,17 @@ mod tests {
         };
         assert_eq!(source(&[]), Ok(None));
         assert_eq!(source(&["--bytes", "5000000000"]), Ok(Some(5_000_000_000)));
-        for text in ["0", "1K", "1.5", ""] {
-            assert!(source(&["--bytes", text]).is_err_and(|error| error.contains("at least 1")), "{text}");
+        assert_eq!(source(&["--bytes", "1M"]), Ok(Some(1 << 20)));
+        assert_eq!(source(&["--bytes", "1048576G"]), Ok(Some(1 << 50)));
+        assert_eq!(source(&["--bytes", "none"]), Ok(None));
+        for (text, says) in [
+            ("0", "from 1 byte to 1048576GiB"),
+            ("1048577G", "from 1 byte to 1048576GiB"),
+            ("", "from 1 byte to 1048576GiB"),
+            ("1X", "in bytes, or in KiB, MiB or GiB, such as"),
+            ("1.5", "in bytes, or in KiB, MiB or GiB, such as"),
+        ] {
+            assert!(source(&["--bytes", text]).is_err_and(|error| error.contains(says)), "{text}");
         }
     }
 

@@ -1,5 +1,6 @@
 //! Numbers, sizes, and the word `none`, as they are typed.
 
+use std::fmt;
 use std::ops::RangeInclusive;
 
 /// A value, or the word `none`. A type of its own, as clap reads a bare `Option` as a flag that may be missing.
@@ -25,32 +26,60 @@ pub(super) fn connections(text: &str) -> Result<usize, String> {
     usize::try_from(number).map_err(|error| error.to_string())
 }
 
-pub(super) fn bytes_or_none(text: &str) -> Result<OrNone<u64>, String> {
-    or_none(text, |text| match text.parse() {
-        Ok(number @ 1..) => Ok(number),
-        _ => Err("write a whole number of bytes, at least 1; 'none' is no end".to_owned()),
-    })
+const GIB: u64 = 1 << 30;
+
+/// A size, which whoever typed it is to know again.
+#[derive(Clone, Debug)]
+pub(super) struct Size {
+    pub bytes: usize,
+    typed: String,
 }
 
-pub(super) fn size_or_none(text: &str) -> Result<OrNone<usize>, String> {
-    or_none(text, size)
+impl fmt::Display for Size {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let unit = if self.typed.bytes().all(|byte| byte.is_ascii_digit()) { " bytes" } else { "" };
+        write!(f, "{}{unit}", self.typed)
+    }
 }
 
-/// Bytes, or 1024 of them to the power of a unit. No more than a GiB, which fits every machine's `usize`.
-pub(super) fn size(text: &str) -> Result<usize, String> {
-    const LARGEST: usize = 1 << 30;
+impl From<usize> for Size {
+    fn from(bytes: usize) -> Self {
+        Size { bytes, typed: bytes.to_string() }
+    }
+}
 
+/// No more than a GiB, which fits every machine's `usize`.
+pub(super) fn size(text: &str) -> Result<Size, String> {
+    let bytes = bytes(text, GIB)?;
+    Ok(Size { bytes: usize::try_from(bytes).map_err(|error| error.to_string())?, typed: text.to_owned() })
+}
+
+pub(super) fn size_or_none(text: &str) -> Result<OrNone<Size>, String> {
+    or_none(text, |text| size(text).map_err(or_no_limit))
+}
+
+/// All that one connection is to get.
+pub(super) fn total_or_none(text: &str) -> Result<OrNone<u64>, String> {
+    or_none(text, |text| bytes(text, GIB << 20).map_err(or_no_limit))
+}
+
+fn or_no_limit(wrong: String) -> String {
+    format!("{wrong}; 'none' is no limit")
+}
+
+/// Bytes, or 1024 of them to the power of a unit. `largest` is a whole number of GiB.
+fn bytes(text: &str, largest: u64) -> Result<u64, String> {
     let (number, unit) = text.split_at(count(text, |byte| byte.is_ascii_digit()));
-    let factor: usize = match unit.to_ascii_lowercase().as_str() {
+    let factor: u64 = match unit.to_ascii_lowercase().as_str() {
         "" => 1,
         "k" | "kib" => 1 << 10,
         "m" | "mib" => 1 << 20,
         "g" | "gib" => 1 << 30,
         _ => return Err("write a size in bytes, or in KiB, MiB or GiB, such as 65536, 64KiB or 1M".to_owned()),
     };
-    match number.parse::<usize>().ok().and_then(|number| number.checked_mul(factor)) {
-        Some(bytes @ 1..=LARGEST) => Ok(bytes),
-        _ => Err("a size is from 1 byte to 1GiB; 'none' is no limit".to_owned()),
+    match number.parse::<u64>().ok().and_then(|number| number.checked_mul(factor)) {
+        Some(bytes) if (1..=largest).contains(&bytes) => Ok(bytes),
+        _ => Err(format!("a size is from 1 byte to {}GiB", largest / GIB)),
     }
 }
 
@@ -75,9 +104,11 @@ mod tests {
     #[test]
     fn sizes_count_in_1024() {
         for (text, expected) in [("1", 1), ("65536", 65536), ("64KiB", 65536), ("64k", 65536), ("1M", 1 << 20)] {
-            assert_eq!(size(text), Ok(expected), "{text}");
+            assert_eq!(size(text).unwrap().bytes, expected, "{text}");
         }
-        assert_eq!(size("1GiB"), Ok(1 << 30));
+        assert_eq!(size("1GiB").unwrap().bytes, 1 << 30);
+        assert_eq!(size("1M").unwrap().to_string(), "1M");
+        assert_eq!(size("64").unwrap().to_string(), "64 bytes");
         for text in ["1KB", "1 M", "1.5M", "-1", "1é", "none"] {
             assert!(size(text).is_err_and(|error| error.starts_with("write a size in bytes")), "{text}");
         }

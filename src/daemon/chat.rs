@@ -14,8 +14,9 @@ use std::collections::{BTreeMap, HashMap};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use tidegate::{CloseReason, Closed, EventLoop, Line, Lines, Loop, ServerOptions, Socket, SocketId, sanitize};
+use tidegate::{CloseReason, EventLoop, Line, Lines, Loop, ServerOptions, Socket, SocketId, sanitize};
 
+use super::closing::on_close;
 use super::stopping::{self, Ending, Role, Stopping, end_and_discard};
 use super::{CannotStart, Peer, listen};
 use crate::cli::{ChatOptions, Flood};
@@ -142,8 +143,7 @@ fn arrive(socket: &mut Socket<'_, Room>) {
         dismiss(socket);
     });
     socket.on_error(move |_, error| log::debug!("{peer}: {error}"));
-    socket.on_close(move |socket, closed| {
-        log::debug!("{peer} closed: {}", reason(closed));
+    on_close(socket, peer, |socket, closed| {
         socket.state.stopping.closed(closed);
         leave(socket);
         let id = socket.id();
@@ -166,19 +166,6 @@ fn dismiss(socket: &mut Socket<'_, Room>) {
     end_and_discard(socket);
     let patience = socket.state.stopping.patience();
     socket.after(patience, |socket| socket.destroy_because(CloseReason::Timeout));
-}
-
-fn reason(closed: Closed) -> String {
-    let words = match closed.reason {
-        CloseReason::OutputLimit => "it did not read: the output limit was passed",
-        CloseReason::PeerEnded => "it ended",
-        CloseReason::PeerReset => "it reset the connection",
-        CloseReason::EndedHere => "ended here",
-        CloseReason::Timeout => "nothing came for too long",
-        CloseReason::Shutdown => "the server stopped",
-        _ => return format!("{:?}", closed.reason),
-    };
-    words.to_owned()
 }
 
 // ---- hearing ------------------------------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use tidegate::{CloseReason, EventLoop, Loop, ServerOptions};
 
+use super::closing::on_close;
 use super::stopping::{self, Ending, Role, Stopping};
 use super::{CannotStart, Peer, listen};
 use crate::cli::EchoOptions;
@@ -44,11 +45,7 @@ pub fn run(options: &EchoOptions, max_connections: usize) -> Result<ExitCode, Ca
             socket.set_timeout(idle_timeout);
             socket.on_timeout(|socket| socket.destroy_because(CloseReason::Timeout));
         }
-        // What a handler would keep of the peer, each connection would have to keep.
-        socket.on_close(|socket, closed| {
-            log::debug!("{} closed: {:?}", Peer::of(socket), closed.reason);
-            socket.state.stopping.closed(closed);
-        });
+        on_close(socket, peer, |socket, closed| socket.state.stopping.closed(closed));
     })?;
     Ok(stopping::run(&mut echo)?)
 }

@@ -110,8 +110,10 @@ impl GuardedLog {
 }
 
 impl Log for GuardedLog {
+    /// What other crates have to say, such as mio of each registration, is about their insides and not about connections.
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        metadata.level() <= self.level
+        let is_ours = metadata.target().split("::").next() == Some(env!("CARGO_CRATE_NAME"));
+        is_ours && metadata.level() <= self.level
     }
 
     fn log(&self, record: &Record<'_>) {
@@ -242,11 +244,17 @@ mod tests {
     }
 
     #[test]
-    fn a_level_that_is_not_asked_for_is_not_printed_nor_counted() {
+    fn a_level_or_a_crate_that_is_not_asked_for_is_not_printed_nor_counted() {
         let log = GuardedLog::new(LevelFilter::Error);
-        log.log(&Record::builder().level(Level::Warn).args(format_args!("quiet")).build());
-        assert!(!log.enabled(&Metadata::builder().level(Level::Warn).build()));
-        assert!(log.enabled(&Metadata::builder().level(Level::Error).build()));
+        let is_printed = |level, target| log.enabled(&Metadata::builder().level(level).target(target).build());
+        for target in ["tidegate", "tidegate::net::accept"] {
+            assert!(is_printed(Level::Error, target) && !is_printed(Level::Warn, target));
+        }
+        for target in ["mio::poll", "tidegated", ""] {
+            assert!(!is_printed(Level::Error, target));
+        }
+        log.log(&Record::builder().level(Level::Warn).target("tidegate").args(format_args!("quiet")).build());
+        log.log(&Record::builder().level(Level::Error).target("mio::poll").args(format_args!("quiet")).build());
         assert_eq!(log.left_out.load(Relaxed), 0);
     }
 }

@@ -3,6 +3,7 @@
 //! Each role is one file and doubles as an example of the public API.
 
 pub mod chat;
+mod closing;
 pub mod echo;
 pub mod limits;
 pub mod log;
@@ -14,6 +15,7 @@ mod systemd;
 
 use std::fmt;
 use std::net::{Ipv6Addr, SocketAddr};
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use tidegate::{Code, Endpoint, Error, EventLoop, PeerCred, ServerId, ServerOptions, Socket};
@@ -37,15 +39,15 @@ impl From<Error> for CannotStart {
     }
 }
 
-/// Listens on all that the command line and systemd name, or on nothing.
+/// Listens on all that the command line and systemd name, or on nothing, and says so.
 fn listen<S: 'static>(
     event_loop: &mut EventLoop<S>,
     common: &Common,
     options: &ServerOptions,
     connection: impl Fn(&mut Socket<'_, S>) + Clone + 'static,
 ) -> Result<(), CannotStart> {
-    // Who has a mode and an owner is a Unix socket's path.
-    let options = ServerOptions { access: common.access, ..options.clone() };
+    // Who has a mode and an owner is a Unix socket's path. Accepted sockets inherit the probes, so none of them is asked for.
+    let options = ServerOptions { access: common.access, keep_alive: common.keep_alive, ..options.clone() };
     let connection = move || {
         let connection = connection.clone();
         move |socket: &mut Socket<'_, S>| connection(socket)
@@ -74,6 +76,9 @@ fn listen<S: 'static>(
             }
         }
     }
+    if let Some(most) = options.max_connections {
+        tell_most(most, common.max_connections.is_some());
+    }
     Ok(())
 }
 
@@ -93,6 +98,17 @@ fn greet<S: 'static>(event_loop: &mut EventLoop<S>, server: ServerId) {
             let who = format_args!("too many connections: {} was turned away", Peer::at(dropped.remote));
             turned_away.warn(server.net.now(), &who);
         });
+    }
+}
+
+/// With room for fewer connections than this, a descriptor limit is more likely a mistake than meant.
+const FEW: usize = 100;
+
+/// Says how many connections there may be at once, and warns where nobody has asked for so few.
+fn tell_most(most: usize, asked: bool) {
+    ::log::info!("at most {} at once", counted(most as u64, "connection"));
+    if most < FEW && !asked {
+        ::log::warn!("the descriptor limit has room for no more: raise it with 'ulimit -Hn' or LimitNOFILE");
     }
 }
 
@@ -118,7 +134,12 @@ fn places(common: &Common) -> Result<Vec<Place>, CannotStart> {
                     .to_owned(),
             ));
         }
-        (false, 1..) => ::log::warn!("systemd has passed {} that no --listen systemd asks for", sockets(passed.len())),
+        (false, 1..) => {
+            ::log::warn!(
+                "systemd has passed {} that no --listen systemd asks for",
+                counted(passed.len() as u64, "socket")
+            )
+        }
         _ => {}
     }
     let mut passed = Some(passed);
@@ -129,11 +150,13 @@ fn places(common: &Common) -> Result<Vec<Place>, CannotStart> {
     Ok(places.collect())
 }
 
-fn sockets(count: usize) -> String {
-    if count == 1 { "a socket".to_owned() } else { format!("{count} sockets") }
+/// `1 socket`, `2 sockets`.
+fn counted(count: u64, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
-/// Says a thing no more than once a second: a flood of connections must not become a flood of log lines.
+/// Warns of a thing no more than once a second: a flood of connections must not become a flood of log lines. What is not
+/// warned of is said at `-v`.
 #[derive(Default)]
 struct Seldom {
     said: Option<Duration>,
@@ -144,7 +167,7 @@ impl Seldom {
     fn warn(&mut self, now: Duration, what: &dyn fmt::Display) {
         if self.said.is_some_and(|said| now < said + Duration::from_secs(1)) {
             self.unsaid += 1;
-            return;
+            return ::log::debug!("{what}");
         }
         self.said = Some(now);
         match std::mem::take(&mut self.unsaid) {
@@ -164,6 +187,9 @@ fn cannot_listen_on_passed(error: &Error) -> CannotStart {
     CannotStart(format!("cannot listen on a socket from systemd: {why}"))
 }
 
+/// Ports for whom the system trusts, unless it is told otherwise (net.ipv4.ip_unprivileged_port_start).
+const LOW_PORTS: RangeInclusive<u16> = 1..=1023;
+
 fn cannot_listen(endpoint: &Endpoint, error: &Error) -> CannotStart {
     let address = match (error.address(), endpoint) {
         (_, Endpoint::Ip(_) | Endpoint::Unix(_)) => endpoint.to_string(),
@@ -173,6 +199,10 @@ fn cannot_listen(endpoint: &Endpoint, error: &Error) -> CannotStart {
     let why = why_not_at_a_path(endpoint, error).unwrap_or_else(|| match error.code() {
         // The word "already" says nothing that the rest does not.
         code if code.name() == "EADDRINUSE" => "address in use".to_owned(),
+        code if code.name() == "EACCES" && LOW_PORTS.contains(&endpoint.port()) => {
+            "permission denied: a port below 1024 takes CAP_NET_BIND_SERVICE, or a socket that systemd has made"
+                .to_owned()
+        }
         Code::Os(number) => describe(number),
         _ => error.to_string(),
     });
@@ -258,6 +288,25 @@ impl fmt::Display for Peer {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn that_a_low_port_is_not_for_all_is_told_with_the_ways_out() {
+        let why = |endpoint: &str, number| {
+            let error = Error::from(std::io::Error::from_raw_os_error(number));
+            cannot_listen(&endpoint.parse().unwrap(), &error).to_string()
+        };
+        const EACCES: i32 = 13;
+        const EADDRINUSE: i32 = if cfg!(target_os = "linux") { 98 } else { 48 };
+        let ways_out =
+            "permission denied: a port below 1024 takes CAP_NET_BIND_SERVICE, or a socket that systemd has made";
+        for low in ["127.0.0.1:80", ":1023"] {
+            assert!(why(low, EACCES).ends_with(ways_out), "{}", why(low, EACCES));
+        }
+        assert_eq!(why("127.0.0.1:80", EADDRINUSE), "cannot listen on 127.0.0.1:80: address in use");
+        for other in [":1024", "unix:/run/x.sock", "unix:@x"] {
+            assert!(why(other, EACCES).ends_with(": permission denied"), "{}", why(other, EACCES));
+        }
+    }
 
     #[test]
     fn who_is_on_loopback_or_on_a_unix_socket_is_local() {

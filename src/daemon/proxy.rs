@@ -5,11 +5,15 @@
 //!   client ◀══ pipe ◀══ target        who breaks, breaks the other
 //! ```
 
+use std::fmt;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use tidegate::{CloseReason, Closed, Endpoint, Error, EventLoop, Loop, ServerOptions, Socket, SocketId, SocketOptions};
+use tidegate::{
+    CloseReason, Closed, Endpoint, Error, EventLoop, KeepAlive, Loop, ServerOptions, Socket, SocketId, SocketOptions,
+};
 
+use super::closing::on_close;
 use super::stopping::{self, Ending, Role, Stopping};
 use super::{CannotStart, Peer, Seldom, listen};
 use crate::cli::ProxyOptions;
@@ -18,6 +22,7 @@ struct Proxy {
     to: Endpoint,
     connect_timeout: Duration,
     idle_timeout: Option<Duration>,
+    keep_alive: Option<KeepAlive>,
     max_connections: usize,
     unreachable: Seldom,
     stopping: Stopping,
@@ -30,6 +35,7 @@ pub fn run(options: &ProxyOptions, max_connections: usize) -> Result<ExitCode, C
         to: options.to,
         connect_timeout: options.connect_timeout,
         idle_timeout: common.idle_timeout,
+        keep_alive: common.keep_alive,
         max_connections,
         unreachable: Seldom::default(),
         stopping: Stopping::new(common.drain_timeout),
@@ -46,45 +52,62 @@ pub fn run(options: &ProxyOptions, max_connections: usize) -> Result<ExitCode, C
         if client.net.sockets().div_ceil(2) > client.state.max_connections {
             return client.destroy();
         }
-        log::debug!("{} connected", Peer::of(client));
-        if let Err(error) = connect(client) {
-            let proxy = &mut *client.state;
-            proxy.unreachable.warn(client.net.now(), &error);
-            client.destroy();
+        let peer = Peer::of(client);
+        log::debug!("{peer} connected");
+        if let Err(error) = connect(client, peer) {
+            not_reached(client, peer, &error);
+            client.reset();
         }
     })?;
     Ok(stopping::run(&mut proxy)?)
 }
 
 /// Connects a client's target. What the client says meanwhile waits for it, a buffer full.
-fn connect(client: &mut Socket<'_, Proxy>) -> Result<(), Error> {
-    let options = SocketOptions { allow_half_open: true, no_delay: true, ..SocketOptions::default() };
+fn connect(client: &mut Socket<'_, Proxy>, peer: Peer) -> Result<(), Error> {
+    let keep_alive = client.state.keep_alive;
+    let options = SocketOptions { allow_half_open: true, no_delay: true, keep_alive, ..SocketOptions::default() };
     let (to, timeout) = (client.state.to, client.state.connect_timeout);
     let from = client.id();
     let target = client.event_loop().connect_with(options, to, |target| {
-        let gives_up = target.after(timeout, |target| {
-            let proxy = &mut *target.state;
-            proxy.unreachable.warn(target.net.now(), &format_args!("{} does not answer", proxy.to));
+        let gives_up = target.after(timeout, move |target| {
+            not_reached(target, peer, &"it does not answer");
             target.destroy_because(CloseReason::ConnectFailed);
         });
         target.on_connect(move |target| {
             target.event_loop().cancel(gives_up);
             // From here on it can be reached, and what it does is no louder than what a client does.
-            target.on_error(|target, error| log::debug!("{}: {error}", target.state.to));
+            target.on_error(move |target, error| {
+                log::debug!("{}: {error}", Way { peer, to: target.state.to });
+            });
         });
-        target.on_error(|target, error| {
-            let proxy = &mut *target.state;
-            proxy.unreachable.warn(target.net.now(), error);
-        });
-        watch(target, from);
+        target.on_error(move |target, error| not_reached(target, peer, error));
+        watch(target, Way { peer, to }, from);
     })?;
-    watch(client, target);
+    watch(client, peer, target);
     client.net.pipe(from, target, true)?;
     client.net.pipe(target, from, true)
 }
 
+/// A connection of the proxy's own, for the log: whose it is, and where it leads.
+struct Way {
+    peer: Peer,
+    to: Endpoint,
+}
+
+impl fmt::Display for Way {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} -> {}", self.peer, self.to)
+    }
+}
+
+/// The target of this client was not reached: a warning, as it concerns all clients.
+fn not_reached(socket: &mut Socket<'_, Proxy>, peer: Peer, why: &dyn fmt::Display) {
+    let (now, proxy) = (socket.net.now(), &mut *socket.state);
+    proxy.unreachable.warn(now, &format_args!("{}: {why}", Way { peer, to: proxy.to }));
+}
+
 /// One of a pair is watched for the other's sake.
-fn watch(socket: &mut Socket<'_, Proxy>, other: SocketId) {
+fn watch(socket: &mut Socket<'_, Proxy>, who: impl fmt::Display + 'static, other: SocketId) {
     let idle_timeout = socket.state.idle_timeout;
     if idle_timeout.is_some() {
         socket.set_timeout(idle_timeout);
@@ -97,22 +120,20 @@ fn watch(socket: &mut Socket<'_, Proxy>, other: SocketId) {
             socket.destroy_because(CloseReason::Timeout);
         });
     }
-    socket.on_close(move |socket, closed| {
-        match socket.server() {
-            Some(_) => log::debug!("{} closed: {:?}", Peer::of(socket), closed.reason),
-            None => log::debug!("{} closed: {:?}", socket.state.to, closed.reason),
-        }
+    on_close(socket, who, move |socket, closed| {
         socket.state.stopping.closed(closed);
         part(socket, other, closed);
     });
 }
 
 /// One of a pair has closed. Where both have said all there is nothing to be done; the other may still be taking the rest.
+/// Where something broke, or a target was not reached, the other must not take it for an end in order: it is reset.
 fn part(socket: &mut Socket<'_, Proxy>, other: SocketId, closed: Closed) {
+    let broke = closed.had_error || closed.reason == CloseReason::ConnectFailed;
     match closed.reason {
         CloseReason::PeerEnded | CloseReason::EndedHere => {}
         // A reset waits for the connection, and before there is one nobody is there to be told.
-        CloseReason::PeerReset if !socket.net.is_connecting(other) => socket.net.reset(other),
+        _ if broke && !socket.net.is_connecting(other) => socket.net.reset(other),
         reason => socket.net.destroy_because(other, reason),
     }
 }

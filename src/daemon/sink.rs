@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use tidegate::{CloseReason, EventLoop, Loop, ServerOptions};
 
+use super::closing::on_close;
 use super::stopping::{self, Ending, Role, Stopping};
 use super::{CannotStart, Peer, listen};
 use crate::cli::Common;
@@ -24,15 +25,14 @@ pub fn run(common: &Common, max_connections: usize) -> Result<ExitCode, CannotSt
         if socket.net.sockets() > socket.state.max_connections {
             return socket.destroy();
         }
-        log::debug!("{} connected", Peer::of(socket));
+        let peer = Peer::of(socket);
+        log::debug!("{peer} connected");
         socket.on_data(|_, _| {});
         if idle_timeout.is_some() {
             socket.set_timeout(idle_timeout);
             socket.on_timeout(|socket| socket.destroy_because(CloseReason::Timeout));
         }
-        socket.on_close(|socket, closed| {
-            log::debug!("{} closed after {} bytes: {:?}", Peer::of(socket), socket.bytes_read(), closed.reason);
-        });
+        on_close(socket, peer, |_, _| {});
     })?;
     Ok(stopping::run(&mut sink)?)
 }

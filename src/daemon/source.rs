@@ -8,6 +8,7 @@ use std::process::ExitCode;
 
 use tidegate::{CloseReason, EventLoop, Loop, ServerOptions, Socket};
 
+use super::closing::on_close;
 use super::stopping::{self, Ending, Role, Stopping};
 use super::{CannotStart, Peer, listen};
 use crate::cli::SourceOptions;
@@ -46,17 +47,15 @@ pub fn run(options: &SourceOptions, max_connections: usize) -> Result<ExitCode, 
         if socket.net.sockets() > socket.state.max_connections {
             return socket.destroy();
         }
-        log::debug!("{} connected", Peer::of(socket));
+        let peer = Peer::of(socket);
+        log::debug!("{peer} connected");
         socket.on_data(|_, _| {});
         socket.on_drain(flow);
         if idle_timeout.is_some() {
             socket.set_timeout(idle_timeout);
             socket.on_timeout(|socket| socket.destroy_because(CloseReason::Timeout));
         }
-        socket.on_close(|socket, closed| {
-            log::debug!("{} closed after {} bytes: {:?}", Peer::of(socket), socket.bytes_written(), closed.reason);
-            socket.state.stopping.closed(closed);
-        });
+        on_close(socket, peer, |socket, closed| socket.state.stopping.closed(closed));
         flow(socket);
     })?;
     Ok(stopping::run(&mut source)?)

@@ -1,4 +1,4 @@
-//! The end of a daemon: SIGINT and SIGTERM.
+//! The end of a daemon: SIGINT, SIGTERM, and SIGHUP where nobody has asked to be spared it.
 //!
 //! ```text
 //!   signal ──▶ listeners close, the role says so
@@ -17,7 +17,10 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
+use tidegate::signal::{HANGUP, INTERRUPT, TERMINATE};
 use tidegate::{CloseReason, Closed, Error, EventLoop, Loop, Socket};
+
+use super::counted;
 
 /// How long those who talk to each other wait for the last of them to catch up: one that never stops must not keep the
 /// others from a proper end.
@@ -25,9 +28,6 @@ const CATCHING_UP: Duration = Duration::from_secs(1);
 
 /// How long an ended connection may stay silent before it is closed.
 const SILENCE: Duration = Duration::from_secs(1);
-
-const SIGINT: i32 = 2;
-const SIGTERM: i32 = 15;
 
 /// What a role is, to be stopped.
 pub trait Role: 'static {
@@ -61,8 +61,8 @@ pub struct Stopping {
     /// Connections that have not caught up.
     behind: usize,
     /// What was thrown away since the signal: bytes, and connections that they were for.
-    bytes_lost: usize,
-    connections_lost: usize,
+    bytes_lost: u64,
+    connections_lost: u64,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -90,16 +90,18 @@ impl Stopping {
     /// A connection has closed.
     pub fn closed(&mut self, closed: Closed) {
         if self.has_begun() && closed.unsent > 0 {
-            self.bytes_lost += closed.unsent;
+            self.bytes_lost += closed.unsent as u64;
             self.connections_lost += 1;
         }
     }
 
     fn exit_code(&self) -> ExitCode {
         if self.connections_lost == 0 {
+            log::info!("stopped: all was delivered");
             return ExitCode::SUCCESS;
         }
-        log::error!("stopped with {} bytes unsent on {} connections", self.bytes_lost, self.connections_lost);
+        let (bytes, connections) = (counted(self.bytes_lost, "byte"), counted(self.connections_lost, "connection"));
+        log::error!("stopped: {bytes} on {connections} could not be delivered");
         ExitCode::FAILURE
     }
 }
@@ -107,10 +109,35 @@ impl Stopping {
 /// A signal stops the role from now on. To be called before anybody is told that it listens: who reads that may send
 /// one at once.
 pub fn at_signals<R: Role>(event_loop: &mut EventLoop<R>) -> Result<(), Error> {
-    for signal in [SIGINT, SIGTERM] {
+    let hangup = (!ignores_hangups()).then_some(HANGUP);
+    for signal in [INTERRUPT, TERMINATE].into_iter().chain(hangup) {
         event_loop.on_signal(signal, move |on| stop(on, signal))?;
     }
     Ok(())
+}
+
+/// Whether SIGHUP is not to end this process, as `nohup` asks for: it was ignored when this began.
+#[cfg(target_os = "linux")]
+fn ignores_hangups() -> bool {
+    let ignored = std::fs::read_to_string("/proc/self/status")
+        .ok()
+        .and_then(|status| ignored_signals(&status))
+        // Where there is no /proc, the system decides as ever.
+        .unwrap_or(u64::MAX);
+    ignored & (1 << (HANGUP - 1)) != 0
+}
+
+/// What proc(5) calls SigIgn: bit 0 is signal 1.
+#[cfg(target_os = "linux")]
+fn ignored_signals(status: &str) -> Option<u64> {
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"))?;
+    u64::from_str_radix(mask.trim(), 16).ok()
+}
+
+/// Elsewhere only unsafe code can ask. So the system decides: it ends this process, or ignores the signal.
+#[cfg(not(target_os = "linux"))]
+fn ignores_hangups() -> bool {
+    true
 }
 
 /// Runs a role until it was stopped.
@@ -129,7 +156,10 @@ fn stop<R: Role>(on: &mut Loop<'_, R>, signal: i32) {
     let timeout = on.state.stopping().drain_timeout;
     on.net.close_servers();
     let sockets: Vec<_> = on.net.socket_ids().collect();
-    log::info!("stopping: {} connections have {timeout:?} to drain", sockets.len());
+    match sockets.len() {
+        0 => log::info!("stopping: no connection is open"),
+        count => log::info!("stopping: {timeout:?} for {} to drain", counted(count as u64, "connection")),
+    }
     on.state.stopping().stage = Stage::CatchingUp;
     on.state.stopping().behind = sockets.len();
     R::farewell(on);

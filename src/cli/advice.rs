@@ -1,0 +1,58 @@
+//! Advice for an argument that clap does not know, where its own would lead astray: a daemon's address needs a flag, and
+//! that of a server to be measured is bare.
+
+use std::ffi::OsString;
+
+use clap::builder::StyledStr;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+
+use super::listen::listen;
+
+/// The error, with the advice that these words call for.
+pub(super) fn advised(mut error: clap::Error, words: &[OsString]) -> clap::Error {
+    if error.kind() == ErrorKind::UnknownArgument
+        && let Some(ContextValue::String(unknown)) = error.get(ContextKind::InvalidArg)
+        && let Some(advice) = advice(words.get(1).and_then(|word| word.to_str()).unwrap_or_default(), unknown)
+    {
+        error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![StyledStr::from(advice)]));
+        error.remove(ContextKind::SuggestedArg);
+    }
+    error
+}
+
+fn advice(command: &str, unknown: &str) -> Option<String> {
+    match (command, unknown) {
+        ("bench", "--listen" | "--port" | "--to") => {
+            Some("write the address of the server without a flag, such as 7240 or unix:/run/x.sock".to_owned())
+        }
+        ("bench", _) => None,
+        (_, address) if listen(address).is_err() => None,
+        ("proxy", address) => Some(format!("write --listen {address}, or --to {address}")),
+        (_, address) => Some(format!("write --listen {address}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::parse_from;
+
+    #[test]
+    fn an_address_in_the_wrong_place_is_shown_the_right_one() {
+        for (words, advice) in [
+            (&["chat", "9000"][..], "  tip: write --listen 9000\n"),
+            (&["echo", "-v", ":9000"], "  tip: write --listen :9000\n"),
+            (&["sink", "unix:/run/x.sock"], "  tip: write --listen unix:/run/x.sock\n"),
+            (&["proxy", "9000"], "  tip: write --listen 9000, or --to 9000\n"),
+            (&["bench", "echo", "--listen", "7240"], "  tip: write the address of the server without a flag, such as"),
+            (&["bench", "idle", "--port=7240"], "  tip: write the address of the server without a flag, such as"),
+        ] {
+            let error = parse_from(["tidegate"].iter().chain(words)).expect_err("wrong usage").to_string();
+            assert!(error.contains(advice), "{words:?}: {error}");
+            assert_eq!(error.matches("tip:").count(), 1, "{error}");
+        }
+        for words in [["chat", "nonsense"], ["chat", "--shout"], ["bench", "7240"]] {
+            let error = parse_from(["tidegate"].iter().chain(&words)).expect_err("wrong usage").to_string();
+            assert!(!error.contains("write"), "{error}");
+        }
+    }
+}
