@@ -39,6 +39,7 @@ const ALL_TESTS: &str = "step env TIDEGATE_STRACE=required TIDEGATE_TOOLS=requir
 const ALL_BENCHES: &str = "step cargo bench --locked --bench logic --bench loops --bench scale -- --test";
 const ALL_DOCS: &str = "step env RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps --document-private-items";
 const NIGHTLY: &str = "it needs nightly Rust and minutes";
+const BOOTED: &str = "it needs a machine that systemd has started";
 const PREFIX: &str = "it is put before a command of one's own";
 
 const RULES: &[(&str, Rule)] = &[
@@ -114,6 +115,15 @@ const RULES: &[(&str, Rule)] = &[
     ("MEGABYTES=1024 cargo test --release --test gigabyte -- --nocapture --test-threads=1", Typed),
     ("SEEDS=1000000 FROM=2000 TURNS=500 cargo test --test simulation -- --nocapture", Typed),
     ("strace -e inject=...", Elsewhere("tests/support/strace.rs", "inject={injection}")),
+    // docs/systemd.md
+    (
+        "systemd-socket-activate --listen 127.0.0.1:7000 tidegate chat --listen systemd",
+        Elsewhere("tests/systemd.rs", "fn the_room_serves_and_stops_as_the_units_say"),
+    ),
+    ("nc 127.0.0.1 7000", Elsewhere("tests/systemd.rs", "fn the_room_serves_and_stops_as_the_units_say")),
+    ("systemctl stop", Named(BOOTED, "docs/systemd.md", "sends SIGTERM")),
+    ("systemd-analyze verify", Named(BOOTED, "docs/systemd.md", "finds what is wrong with a unit")),
+    ("systemd-analyze security tidegate-chat", Named(BOOTED, "docs/systemd.md", "how much it may")),
 ];
 
 /// The rule for a command. Two forms need none: tests that CI runs among all, and in a sentence a role of the daemon.
@@ -209,6 +219,8 @@ fn block(reader: &mut Reader, page: &str, block: &Block, nth: usize) {
         ("docs/conformance.md", "json", 1) => {} // the trace of the first
         ("docs/node.md", "js", 0) => shown::a_sketch(reader, text),
         ("docs/reliability.md", "text", 0) => shown::a_trace(reader, text),
+        ("docs/systemd.md", "ini", _) => assert!(read("tests/systemd.rs").contains("docs/systemd.md")),
+        ("docs/systemd.md", "text", 0) => {} // as root, on a machine that systemd has started
         (_, language, _) => panic!("{page}:{}: no rule for this block {language:?}", block.line),
     }
 }
@@ -259,6 +271,7 @@ pages! {
     node "docs/node.md"
     programs "docs/programs.md"
     reliability "docs/reliability.md"
+    systemd "docs/systemd.md"
     turn "docs/turn.md"
 }
 
