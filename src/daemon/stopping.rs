@@ -218,7 +218,5 @@ pub fn end_and_discard<S>(socket: &mut Socket<'_, S>) {
 
 fn destroy_all<R: Role>(on: &mut Loop<'_, R>) {
     on.state.stopping().stage = Stage::Ending;
-    for id in on.net.socket_ids().collect::<Vec<_>>() {
-        on.net.destroy_because(id, CloseReason::Shutdown);
-    }
+    on.net.destroy_all();
 }
