@@ -1,7 +1,7 @@
-//! What a user asks of a socket before and while it is connected: to connect, to pause, its options.
+//! What a user asks of a socket: to be made, to pause, to catch up, its clock and its options.
 //!
-//! Writing is in `output.rs`, ending it at once in `destroy.rs`, pipes in `pipe.rs`. Each is legal at any time, and does
-//! nothing where the socket is gone.
+//! Connecting is in `connect.rs`, writing in `output.rs`, ending it at once in `destroy.rs`, pipes in `pipe.rs`. Each call
+//! is legal at any time, and does nothing where the socket is gone.
 
 use std::time::Duration;
 
@@ -9,7 +9,6 @@ use super::link::{self, Link};
 use super::options::{self, SocketOptions};
 use super::{Alarm, Net};
 use crate::connection::{CallbackId, Connection, Stage};
-use crate::endpoint::ToEndpoint;
 use crate::error::{Code, Error};
 use crate::id::SocketId;
 use crate::kernel::{KeepAlive, SocketOption};
@@ -30,34 +29,6 @@ impl Net {
         if self.sockets.get(id).is_some_and(|link| link.connection.stage() == Stage::Fresh) {
             self.sockets.remove(id);
         }
-    }
-
-    /// Connects a socket that is fresh or closed. What goes wrong on the way is an event.
-    ///
-    /// # Errors
-    /// Text that is no address; one of another family than the local address; a socket that is connecting, connected,
-    /// closing, or gone: after `on_close` has returned there is no connecting again.
-    #[doc(alias = "createConnection")]
-    pub fn connect(&mut self, id: SocketId, to: impl ToEndpoint) -> Result<(), Error> {
-        let to = to.to_endpoint()?.to_connect_to();
-        let inherited = self.inherited_keep_alive(self.server_of(id));
-        let (link, mut later) = self.link(id).ok_or_else(|| Error::new(Code::Gone))?;
-        if link.leaving {
-            return Err(Error::new(Code::Gone));
-        }
-        let to = match link.rare().setup.local_address {
-            Some(local) => to.reached_from(local)?,
-            None => to,
-        };
-        if link.file.is_some() {
-            return Err(Error::invalid("a file cannot be connected: make a socket"));
-        }
-        link.connection.connect(&mut later)?;
-        link.begin_connect(to);
-        // The server that has accepted it once is its no more.
-        link.rare_mut().keep_alive.get_or_insert(inherited);
-        self.touch_at(id, self.time_of_call());
-        Ok(())
     }
 
     /// Stops the `data` events. Reading goes on until read-ahead is full: the mark - 1 + 64 KiB at most.
@@ -152,9 +123,7 @@ impl Net {
         let Some(link) = self.sockets.get_mut(id) else { return };
         if link.no_delay != on {
             link.no_delay = on;
-            if let Some(handle) = link.handle_if_connected() {
-                link::set_option(&mut *self.kernel, handle, SocketOption::NoDelay(on));
-            }
+            self.set_if_connected(id, SocketOption::NoDelay(on));
         }
     }
 
@@ -170,9 +139,7 @@ impl Net {
         let Some(link) = self.sockets.get_mut(id) else { return Ok(()) };
         if link.rare().keep_alive.unwrap_or(inherited) != keep_alive {
             link.rare_mut().keep_alive = Some(keep_alive);
-            if let Some(handle) = link.handle_if_connected() {
-                link::set_option(&mut *self.kernel, handle, SocketOption::KeepAlive(keep_alive));
-            }
+            self.set_if_connected(id, SocketOption::KeepAlive(keep_alive));
         }
         Ok(())
     }
@@ -183,9 +150,7 @@ impl Net {
     pub fn set_type_of_service(&mut self, id: SocketId, value: u8) {
         let Some(link) = self.sockets.get_mut(id) else { return };
         link.tuning_mut().type_of_service = Some(value);
-        if let Some(handle) = link.handle_if_connected() {
-            link::set_option(&mut *self.kernel, handle, SocketOption::TypeOfService(value));
-        }
+        self.set_if_connected(id, SocketOption::TypeOfService(value));
     }
 
     /// TCP_USER_TIMEOUT, on Linux: when what was sent has no answer for so long, the connection is over with ETIMEDOUT.
@@ -197,10 +162,15 @@ impl Net {
         options::check_user_timeout(timeout)?;
         let Some(link) = self.sockets.get_mut(id) else { return Ok(()) };
         link.tuning_mut().user_timeout = timeout;
-        if let Some(handle) = link.handle_if_connected() {
-            link::set_option(&mut *self.kernel, handle, SocketOption::UserTimeout(timeout));
-        }
+        self.set_if_connected(id, SocketOption::UserTimeout(timeout));
         Ok(())
+    }
+
+    /// What an option says is remembered for the next connection, and said to one that is there already.
+    fn set_if_connected(&mut self, id: SocketId, option: SocketOption) {
+        if let Some(handle) = self.sockets.get(id).and_then(Link::handle_if_connected) {
+            link::set_option(&mut *self.kernel, handle, option);
+        }
     }
 
     /// Whether the socket keeps the loop running while it is active.

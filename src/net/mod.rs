@@ -8,6 +8,7 @@
 //! | `turn.rs` | waiting, and the phases of a turn: read it first |
 //! | `ticks.rs` | what happens between two pieces of work |
 //! | `serve.rs` | a socket that is ready: connect, read, write |
+//! | `connect.rs` | from `connect` to the connection |
 //! | `output.rs` | writing: at once, queued, flushed |
 //! | `commands.rs`, `destroy.rs` | what else a user asks of a socket; its end at once |
 //! | `accept.rs`, `adopt.rs` | servers; sockets that somebody else made |
@@ -24,6 +25,7 @@ mod adopt;
 mod broadcast;
 mod clock;
 mod commands;
+mod connect;
 mod destroy;
 mod event;
 mod file;

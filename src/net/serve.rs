@@ -1,4 +1,4 @@
-//! A socket that is ready: its connect comes to an end, it is read from, its queue goes on.
+//! A socket that is ready: its connect comes to an end (`connect.rs`), it is read from, its queue goes on.
 //!
 //! One socket is served at a time, in steps, and between two steps the deferred work runs: what a handler does about a
 //! chunk takes effect before the next chunk is read. The order of the steps is libuv's `uv__stream_io`.
@@ -6,14 +6,12 @@
 use std::io::ErrorKind;
 
 use super::event::{Chunk, Event};
-use super::ticks::Then;
 use super::turn::Step;
 use super::{Alarm, Net, READ_BUFFER};
-use crate::address::Address;
 use crate::connection::Received;
 use crate::error::{Error, Syscall};
 use crate::id::SocketId;
-use crate::kernel::{Readiness, Token, Whose};
+use crate::kernel::{Token, Whose};
 
 /// Bytes read from one connection in one turn, by reads that come back full: libuv's 32 reads of 64 KiB. One that sends as
 /// fast as it can holds the others up for no longer than these take, 0.2 to 0.6 ms. With less, a sender on the same machine
@@ -205,95 +203,6 @@ impl Net {
         self.touch(id);
         if let Some((link, mut later)) = self.link(id) {
             link.connection.reached_end(&mut later);
-        }
-    }
-
-    // ---- connecting -------------------------------------------------------------------------------------------------
-
-    /// connect(2), one tick after `connect`.
-    pub(super) fn start_connect(&mut self, id: SocketId) {
-        let Some(link) = self.sockets.get_mut(id) else { return };
-        if !link.is_connecting() {
-            return;
-        }
-        // A first address that has failed leaves latches that are not the second one's.
-        link.latches = Readiness::default();
-        let Some(address) = link.rare().connecting_to.as_ref().map(|to| to.first) else { return };
-        let options = link.rare().setup.to_connect(address);
-        if let Some(to) = address.ip()
-            && link.blocks(to.ip())
-        {
-            return self.connect_failed(id, Error::blocked(to.ip()));
-        }
-        let begun = self.kernel.connect(address, &options).and_then(|handle| {
-            let registered = self.kernel.register(handle, id.into());
-            registered.map(|()| handle).map_err(|error| {
-                self.kernel.close(handle);
-                (Syscall::Connect, error)
-            })
-        });
-        match begun {
-            Ok(handle) => {
-                if let Some(link) = self.sockets.get_mut(id) {
-                    link.handle = Some(handle);
-                }
-                self.watch(id);
-            }
-            Err((Syscall::Bind, error)) => {
-                let local = options.local.map_or(address, Address::Ip);
-                self.connect_failed(id, Error::system(&error, Syscall::Bind).at(local));
-            }
-            Err((syscall, error)) => self.connect_failed(id, Error::system(&error, syscall)),
-        }
-    }
-
-    /// The connect has come to its end, or was only said to have.
-    fn finish_connect(&mut self, id: SocketId) -> Option<Event> {
-        let link = self.sockets.get_mut(id)?;
-        let handle = link.handle?;
-        link.latches.writable = false;
-        match self.kernel.connected(handle) {
-            Ok(false) => None,
-            Ok(true) => {
-                link.connection.connected();
-                if let Some(to) = link.rare_mut().connecting_to.take() {
-                    link.remote = to.first.into();
-                }
-                link.set_options_at_connection(&mut *self.kernel, handle);
-                link.listed = true;
-                self.just_connected.push(id);
-                self.touch(id);
-                self.then = Some((id, Then::AfterConnect));
-                Some(Event::Connect(id))
-            }
-            Err(error) => {
-                self.connect_failed(id, Error::system(&error, Syscall::Connect));
-                None
-            }
-        }
-    }
-
-    /// Tries the next address, or gives up.
-    fn connect_failed(&mut self, id: SocketId, error: Error) {
-        let Some(link) = self.sockets.get_mut(id) else { return };
-        let Some(mut to) = link.rare_mut().connecting_to.take() else { return };
-        let mut error = error.or_at(to.first);
-        let local = link.rare().setup.to_connect(to.first).local;
-        if let Some(local) = local
-            && error.syscall() == Some(Syscall::Connect)
-        {
-            error = error.with_local(local);
-        }
-        if let Some(second) = to.second.take() {
-            if let Some(handle) = link.handle.take() {
-                self.kernel.close(handle);
-            }
-            to.failed = Some(error);
-            to.first = second;
-            link.rare_mut().connecting_to = Some(to);
-            self.start_connect(id);
-        } else {
-            self.broke(id, to.failed.take().unwrap_or(error));
         }
     }
 }
