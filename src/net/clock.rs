@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::accept::Server;
 use super::link::Link;
+use super::server::Server;
 use super::ticks::Deferred;
 use super::{Alarm, Net, UserTimer};
 use crate::arena::Arena;
@@ -106,7 +106,7 @@ fn is_live(
         }
         Alarm::Grace(id) => sockets.get(id).is_some_and(|link| link.waits_for_grace(due)),
         Alarm::Retry(id) => sockets.get(id).is_some_and(|link| link.handle.is_some()),
-        Alarm::Accept(id) => servers.get(id).is_some_and(|server| server.pauses_until(due)),
+        Alarm::Accept(id) => servers.get(id).is_some_and(|server| server.accepting.pauses_until(due)),
         Alarm::User(id) => timers.contains(id),
     }
 }

@@ -11,7 +11,8 @@
 //! | `connect.rs` | from `connect` to the connection |
 //! | `output.rs` | writing: at once, queued, flushed |
 //! | `commands.rs`, `destroy.rs` | what else a user asks of a socket; its end at once |
-//! | `accept.rs`, `adopt.rs` | servers; sockets that somebody else made |
+//! | `server.rs`, `accept.rs` | servers; how they accept |
+//! | `adopt.rs` | sockets that somebody else made |
 //! | `broadcast.rs`, `limits.rs` | one message to many, and what is done about those who do not read |
 //! | `pipe.rs` | one socket or file into another |
 //! | `file.rs` | files, pipes of the system's and terminals: connections with one half |
@@ -38,6 +39,7 @@ mod output;
 mod pipe;
 mod questions;
 mod serve;
+mod server;
 mod ticks;
 mod turn;
 
@@ -54,10 +56,10 @@ use crate::error::Error;
 use crate::id::{ServerId, SocketId, TimerId};
 use crate::kernel::{Kernel, Ready};
 use crate::timers::{Due, Timers};
-use accept::Server;
 use line::Line;
 use link::Link;
 use serve::Serving;
+use server::Server;
 use ticks::{Deferred, Later, Then};
 use turn::Phase;
 
