@@ -9,7 +9,7 @@
 //! | `ticks.rs` | what happens between two pieces of work |
 //! | `serve.rs` | a socket that is ready: connect, read, write |
 //! | `connect.rs` | from `connect` to the connection |
-//! | `output.rs` | writing: at once, queued, flushed |
+//! | `output.rs`, `flush.rs` | writing: at once or queued; what waits for its phase |
 //! | `commands.rs`, `destroy.rs` | what else a user asks of a socket; its end at once |
 //! | `server.rs`, `accept.rs` | servers; how they accept |
 //! | `adopt.rs` | sockets that somebody else made |
@@ -30,6 +30,7 @@ mod connect;
 mod destroy;
 mod event;
 mod file;
+mod flush;
 mod invariants;
 mod limits;
 mod line;
@@ -350,17 +351,6 @@ impl Net {
         {
             link.listed = true;
             self.just_watched.push(id);
-        }
-    }
-
-    /// Puts a socket on the flush list, once.
-    #[inline]
-    fn flush_later(&mut self, id: SocketId) {
-        if let Some(link) = self.sockets.get_mut(id)
-            && !link.to_be_flushed
-        {
-            link.to_be_flushed = true;
-            self.flushing.push_back(id);
         }
     }
 

@@ -1,10 +1,11 @@
-//! Writing: at once where the kernel takes it, queued where it does not, flushed once a turn where it can wait.
+//! Writing: at once where the kernel takes it, queued where it does not.
 //!
 //! ```text
 //!   write, uncork ──▶ writev(2) at once ──all taken──▶ completed
 //!                         │ the rest
 //!                         ▼
-//!   broadcast ─────▶   queue  ──▶ writable edge (serve.rs), flush (here) ──▶ writev(2) ──▶ completed ──▶ drain
+//!   broadcast ─────▶   queue  ──▶ writable edge (serve.rs) ──▶ writev(2) ──▶ completed ──▶ drain
+//!                                 or the flush (flush.rs)
 //! ```
 
 use std::collections::VecDeque;
@@ -14,7 +15,7 @@ use std::time::Duration;
 use super::event::Event;
 use super::link::Link;
 use super::ticks::{Deferred, Later, Tail};
-use super::turn::{FLUSHES_UNTIMED, Step};
+use super::turn::Step;
 use super::{Alarm, Net};
 use crate::arena::Arena;
 use crate::connection::{Admission, CallbackId, CloseReason, Last, Segments, WriteQueue};
@@ -345,7 +346,7 @@ impl Net {
     }
 
     /// The write in flight has come to its end; the next one begins.
-    fn unit_is_over(&mut self, id: SocketId, outcome: Result<(), Error>) -> Option<Event> {
+    pub(super) fn unit_is_over(&mut self, id: SocketId, outcome: Result<(), Error>) -> Option<Event> {
         let link = self.sockets.get_mut(id)?;
         if let Err(error) = outcome {
             let callbacks = link.connection.failed(error);
@@ -356,60 +357,6 @@ impl Net {
         self.touch(id);
         self.dispatch_waiting(id);
         self.after_write(id, callbacks)
-    }
-
-    /// One connection of the flush list: a broadcast is sent, a writing side ended.
-    pub(super) fn flush_one(&mut self) -> Step {
-        if self.flushes_left == 0 {
-            if self.flushing.is_empty() {
-                self.segments.seal();
-            }
-            return Step::Over;
-        }
-        self.flushes_left -= 1;
-        if self.flushes_left > 0
-            && self.flushes_left.is_multiple_of(FLUSHES_UNTIMED)
-            && self.kernel.now() > self.flush_until
-        {
-            self.flushes_left = 0;
-        }
-        let Some(id) = self.flushing.pop_front() else { return Step::Over };
-        let Some(link) = self.sockets.get_mut(id) else { return Step::Worked };
-        link.to_be_flushed = false;
-        if let Some(outcome) = link.rare_if_any().and_then(|rare| rare.outcome.take()) {
-            // Its end, if it has one to send, goes right behind.
-            link.to_be_flushed = true;
-            self.flushing.push_front(id);
-            self.flushes_left += 1;
-            return self.unit_is_over(id, outcome).map_or(Step::Worked, Step::Event);
-        }
-        if self.dispatch_waiting(id) {
-            self.judge(id);
-        }
-        self.finish_if_done(id);
-        self.shutdown_if_wanted(id);
-        Step::Worked
-    }
-
-    /// shutdown(2), once all is written.
-    pub(super) fn shutdown_if_wanted(&mut self, id: SocketId) {
-        let Some(link) = self.sockets.get_mut(id) else { return };
-        if !link.shutdown_wanted || !link.connection.awaits_shutdown() {
-            return;
-        }
-        link.shutdown_wanted = false;
-        if let Some(handle) = link.handle.filter(|_| link.file.is_none())
-            && let Err(error) = self.kernel.shutdown(handle)
-        {
-            // Only a connection that is broken already fails here, and the next read will say of what. Should it say
-            // that nothing is wrong, this is the error: who cannot tell its end must not wait for the other's.
-            link.rare_mut().unshut = Some(Error::system(&error, Syscall::Shutdown));
-            link.latches.readable = true;
-            self.list_if_readable(id);
-        }
-        if let Some((link, mut later)) = self.link(id) {
-            link.connection.shut(&mut later);
-        }
     }
 
     /// What is queued will never be sent, and is counted as thrown away.

@@ -350,12 +350,4 @@ impl Net {
             self.shutdown_later(id);
         }
     }
-
-    /// shutdown(2) waits for the flush: libuv does it in its pending phase.
-    fn shutdown_later(&mut self, id: SocketId) {
-        if let Some(link) = self.sockets.get_mut(id) {
-            link.shutdown_wanted = true;
-            self.flush_later(id);
-        }
-    }
 }

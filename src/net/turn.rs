@@ -24,15 +24,6 @@ use crate::id::{SocketId, TimerId};
 use crate::kernel::{Ready, Whose};
 use crate::timers::Due;
 
-/// Connections flushed at one go, and for how long: a broadcast to all of 15,000 is cut into pieces, between which the
-/// others have their turn. A send to a socket that is in no cache takes ten times that to one that is, so the count alone
-/// would not do.
-const FLUSHES_AT_ONCE: usize = 512;
-const LONGEST_FLUSH: Duration = Duration::from_millis(1);
-
-/// The clock is looked at behind so many of them: fewer are no matter.
-pub(super) const FLUSHES_UNTIMED: usize = 32;
-
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Phase {
     Flush,
@@ -93,12 +84,7 @@ impl Net {
     /// Fixes what belongs to the round of a phase: all that is there now.
     fn enter(&mut self, phase: Phase) {
         match phase {
-            Phase::Flush | Phase::FlushAgain => {
-                self.flushes_left = self.flushing.len().min(FLUSHES_AT_ONCE);
-                if self.flushes_left > FLUSHES_UNTIMED {
-                    self.flush_until = self.kernel.now() + LONGEST_FLUSH;
-                }
-            }
+            Phase::Flush | Phase::FlushAgain => self.begin_flush(),
             Phase::Serve => self.ready.begin_round(),
             Phase::NextTurns => self.next_turns_left = self.next_turns.len(),
             Phase::Closes => {
