@@ -1,14 +1,25 @@
-//! The user's timers, and work for the next tick.
+//! The user's timers and what is put off to the next tick or turn; and which entries of the timers still stand for
+//! something.
 
 use std::time::Duration;
 
+use super::event::Event;
 use super::link::Link;
 use super::server::Server;
 use super::ticks::Deferred;
-use super::{Alarm, Net, UserTimer};
+use super::{Alarm, Net};
 use crate::arena::Arena;
 use crate::id::{ServerId, SocketId, TimerId};
 use crate::timers::Due;
+
+/// A timer of the user's.
+#[derive(Debug)]
+pub(super) struct UserTimer {
+    due: Due,
+    /// For a timer that comes again.
+    every: Option<Duration>,
+    pub referenced: bool,
+}
 
 impl Net {
     /// A timer that is due once, after `delay`: at least 1 ms, at most 2^31 - 1 ms, never early.
@@ -41,6 +52,55 @@ impl Net {
         true
     }
 
+    /// Whether the timer keeps the loop running.
+    pub fn set_timer_ref(&mut self, id: TimerId, on: bool) {
+        if let Some(timer) = self.user_timers.get_mut(id)
+            && timer.referenced != on
+        {
+            timer.referenced = on;
+            self.referenced_timers = if on { self.referenced_timers + 1 } else { self.referenced_timers - 1 };
+        }
+    }
+
+    pub(crate) fn timer_exists(&self, id: TimerId) -> bool {
+        self.user_timers.contains(id)
+    }
+
+    /// Has [`Event::Tick`] with this number come before the next piece of work.
+    #[doc(alias = "nextTick")]
+    pub fn next_tick(&mut self, number: u64) {
+        self.deferred.push_back(Deferred::User(number));
+    }
+
+    /// Has [`Event::Tick`] with this number come after all that has come in was served once: in
+    /// this turn, or in the next one if it is asked for there.
+    #[doc(alias = "setImmediate")]
+    pub fn next_turn(&mut self, number: u64) {
+        self.next_turns.push_back(number);
+    }
+
+    // ---- inside -----------------------------------------------------------------------------------------------------
+
+    /// A timer is due. One that comes again is set anew.
+    pub(super) fn expire_user(&mut self, id: TimerId, entry: Due) -> Option<Event> {
+        let Some(timer) = self.user_timers.get_mut(id) else {
+            self.timers.dropped_stale();
+            return None;
+        };
+        debug_assert_eq!(timer.due, entry, "a timer has one entry");
+        match timer.every {
+            Some(period) => {
+                timer.due = self.timers.after(self.counted_from, period);
+                self.timers.push(timer.due, Alarm::User(id));
+            }
+            None => {
+                self.referenced_timers -= usize::from(timer.referenced);
+                self.user_timers.remove(id);
+            }
+        }
+        Some(Event::Timer(id))
+    }
+
     /// What a delay that is set by a call counts from. A handler may have taken long, and a loop may not have turned
     /// yet: the clock of the last wait alone would make the delay too short.
     pub(super) fn time_of_call(&self) -> Duration {
@@ -62,33 +122,6 @@ impl Net {
     pub(super) fn next_alarm(&mut self) -> Option<Duration> {
         let (sockets, servers, timers) = (&self.sockets, &self.servers, &self.user_timers);
         self.timers.next_live(|due, alarm| is_live(sockets, servers, timers, due, alarm))
-    }
-
-    /// Whether the timer keeps the loop running.
-    pub fn set_timer_ref(&mut self, id: TimerId, on: bool) {
-        if let Some(timer) = self.user_timers.get_mut(id)
-            && timer.referenced != on
-        {
-            timer.referenced = on;
-            self.referenced_timers = if on { self.referenced_timers + 1 } else { self.referenced_timers - 1 };
-        }
-    }
-
-    pub(crate) fn timer_exists(&self, id: TimerId) -> bool {
-        self.user_timers.contains(id)
-    }
-
-    /// Has [`Event::Tick`](super::Event::Tick) with this number come before the next piece of work.
-    #[doc(alias = "nextTick")]
-    pub fn next_tick(&mut self, number: u64) {
-        self.deferred.push_back(Deferred::User(number));
-    }
-
-    /// Has [`Event::Tick`](super::Event::Tick) with this number come after all that has come in was served once: in this
-    /// turn, or in the next one if it is asked for there.
-    #[doc(alias = "setImmediate")]
-    pub fn next_turn(&mut self, number: u64) {
-        self.next_turns.push_back(number);
     }
 }
 

@@ -16,7 +16,7 @@
 //! | `broadcast.rs`, `limits.rs` | one message to many, and what is done about those who do not read |
 //! | `pipe.rs` | one socket or file into another |
 //! | `file.rs` | files, pipes of the system's and terminals: connections with one half |
-//! | `clock.rs`, `questions.rs` | timers; what can be asked of a socket |
+//! | `clock.rs`, `questions.rs` | timers and what is put off; what can be asked of a socket |
 //! | `invariants.rs` | what is true between two turns |
 //! | `line.rs`, `link.rs` | who stands in line to be served; a connection with its descriptor and its latches |
 
@@ -56,7 +56,8 @@ use crate::connection::{Connection, Segments};
 use crate::error::Error;
 use crate::id::{ServerId, SocketId, TimerId};
 use crate::kernel::{Kernel, Ready};
-use crate::timers::{Due, Timers};
+use crate::timers::Timers;
+use clock::UserTimer;
 use line::Line;
 use link::Link;
 use serve::Serving;
@@ -189,14 +190,6 @@ enum Alarm {
     /// A server that could not accept.
     Accept(ServerId),
     User(TimerId),
-}
-
-#[derive(Debug)]
-struct UserTimer {
-    due: Due,
-    /// For a timer that comes again.
-    every: Option<Duration>,
-    referenced: bool,
 }
 
 impl Net {

@@ -20,7 +20,7 @@ use super::event::Event;
 use super::{Alarm, Net};
 use crate::connection::Expiry;
 use crate::error::{Error, Syscall};
-use crate::id::{SocketId, TimerId};
+use crate::id::SocketId;
 use crate::kernel::{Ready, Whose};
 use crate::timers::Due;
 
@@ -231,17 +231,12 @@ impl Net {
     }
 
     fn expire_idle(&mut self, id: SocketId, entry: Due) -> Option<Event> {
-        let expiry = match self.sockets.get_mut(id) {
-            Some(link) => {
-                let unsent = link.connection.unsent_in_flight();
-                match &mut link.connection.idle {
-                    Some(idle) => idle.expire(entry, unsent, self.counted_from, &mut self.timers),
-                    None => Expiry::Stale,
-                }
-            }
-            None => Expiry::Stale,
-        };
-        match expiry {
+        let expiry = self.sockets.get_mut(id).and_then(|link| {
+            let unsent = link.connection.unsent_in_flight();
+            let idle = link.connection.idle.as_mut()?;
+            Some(idle.expire(entry, unsent, self.counted_from, &mut self.timers))
+        });
+        match expiry.unwrap_or(Expiry::Stale) {
             Expiry::Stale => {
                 self.timers.dropped_stale();
                 None
@@ -252,24 +247,5 @@ impl Net {
             }
             Expiry::Timeout => Some(Event::Timeout(id)),
         }
-    }
-
-    fn expire_user(&mut self, id: TimerId, entry: Due) -> Option<Event> {
-        let Some(timer) = self.user_timers.get_mut(id) else {
-            self.timers.dropped_stale();
-            return None;
-        };
-        debug_assert_eq!(timer.due, entry, "a timer has one entry");
-        match timer.every {
-            Some(period) => {
-                timer.due = self.timers.after(self.counted_from, period);
-                self.timers.push(timer.due, Alarm::User(id));
-            }
-            None => {
-                self.referenced_timers -= usize::from(timer.referenced);
-                self.user_timers.remove(id);
-            }
-        }
-        Some(Event::Timer(id))
     }
 }
