@@ -312,7 +312,8 @@ impl ReadyState {
 }
 
 impl Connection {
-    pub fn new(high_water_mark: u32, allow_half_open: bool) -> Self {
+    /// One that is not connected. The mark is in bytes, at most 1 GiB.
+    pub fn new(high_water_mark: usize, allow_half_open: bool) -> Self {
         Connection {
             stage: Stage::Fresh,
             reading: Reading::Open,
@@ -329,7 +330,7 @@ impl Connection {
             idle: None,
             callbacks: None,
             error: None,
-            high_water_mark,
+            high_water_mark: high_water_mark as u32,
             allow_half_open,
             bytes_read: 0,
             dispatched: 0,
@@ -338,7 +339,7 @@ impl Connection {
     }
 
     /// One that a server accepted. It begins to read at once, unless it is to begin paused.
-    pub fn accepted(high_water_mark: u32, allow_half_open: bool, paused: bool) -> Self {
+    pub fn accepted(high_water_mark: usize, allow_half_open: bool, paused: bool) -> Self {
         Connection {
             stage: Stage::Connected,
             flow: if paused { Flow::Paused } else { Flow::Initial },
@@ -348,12 +349,12 @@ impl Connection {
     }
 
     /// A file that is read: it has nothing to write, and nothing is read before somebody takes it.
-    pub fn reading_file(high_water_mark: u32) -> Self {
+    pub fn reading_file(high_water_mark: usize) -> Self {
         Connection { stage: Stage::Connected, writing: Writing::Finished, ..Connection::new(high_water_mark, true) }
     }
 
     /// A file that is written: its end was told already.
-    pub fn writing_file(high_water_mark: u32) -> Self {
+    pub fn writing_file(high_water_mark: usize) -> Self {
         Connection {
             stage: Stage::Connected,
             reading: Reading::EndTold,

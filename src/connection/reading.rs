@@ -82,7 +82,7 @@ impl Connection {
                 self.arm_below_mark();
                 return None;
             };
-            if before - chunk.len() < self.high_water_mark as usize {
+            if before - chunk.len() < self.high_water_mark() {
                 self.arm();
             }
             if self.reading == Reading::EndSeen && self.read_ahead.length() == 0 {
@@ -159,7 +159,7 @@ impl Connection {
 
     pub(super) fn below_read_mark(&self) -> bool {
         let length = self.read_ahead.length();
-        length == 0 || length < self.high_water_mark as usize
+        length == 0 || length < self.high_water_mark()
     }
 
     fn arm_below_mark(&mut self) {

@@ -456,7 +456,7 @@ impl Connection {
     #[inline]
     pub(super) fn has_room(&self) -> bool {
         let length = self.length();
-        length == 0 || length < self.high_water_mark as usize
+        length == 0 || length < self.high_water_mark()
     }
 
     /// Bytes of all writes so far, sent or not, of this connection.

@@ -160,7 +160,7 @@ impl Net {
         let server = self.servers.get_mut(id)?;
         let options = &server.options;
         let connection =
-            Connection::accepted(options.high_water_mark as u32, options.allow_half_open, options.pause_on_connect);
+            Connection::accepted(options.high_water_mark, options.allow_half_open, options.pause_on_connect);
         let link = Link {
             handle: Some(handle),
             server: Some(id),

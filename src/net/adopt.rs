@@ -38,7 +38,7 @@ impl Net {
         options.check()?;
         let adopted = self.kernel.adopt_stream(socket.into(), &options.tuning());
         let (handle, remote) = adopted.map_err(|error| Error::system(&error, Syscall::Connect))?;
-        let connection = Connection::accepted(options.high_water_mark as u32, options.allow_half_open, false);
+        let connection = Connection::accepted(options.high_water_mark, options.allow_half_open, false);
         let link = Link { handle: Some(handle), remote: remote.into(), ..Link::unconnected(connection, &options) };
         link.set_options_at_connection(&mut *self.kernel, handle);
         let id = self.sockets.insert_with(|_| link);

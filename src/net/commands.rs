@@ -20,7 +20,7 @@ impl Net {
     /// An option out of its bounds.
     pub fn new_socket(&mut self, options: SocketOptions) -> Result<SocketId, Error> {
         options.check()?;
-        let connection = Connection::new(options.high_water_mark as u32, options.allow_half_open);
+        let connection = Connection::new(options.high_water_mark, options.allow_half_open);
         Ok(self.sockets.insert_with(|_| Link::unconnected(connection, &options)))
     }
 

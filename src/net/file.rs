@@ -48,7 +48,7 @@ impl FileOptions {
     /// A file that is read.
     #[doc(alias = "createReadStream")]
     pub fn read() -> Self {
-        FileOptions { access: Access::Read, high_water_mark: DEFAULT_HIGH_WATER_MARK as usize }
+        FileOptions { access: Access::Read, high_water_mark: DEFAULT_HIGH_WATER_MARK }
     }
 
     /// A file that is made, or cut to nothing, and written.
@@ -145,7 +145,7 @@ impl Net {
 
     /// A file is there. `readable` says whether a read may be tried before any readiness was told.
     fn add_file(&mut self, handle: Handle, options: FileOptions, readable: bool) -> std::io::Result<SocketId> {
-        let mark = options.high_water_mark as u32;
+        let mark = options.high_water_mark;
         let connection = match options.access {
             Access::Read => Connection::reading_file(mark),
             Access::Write | Access::Append | Access::CreateNew => Connection::writing_file(mark),

@@ -394,7 +394,7 @@ mod tests {
 
     #[test]
     fn the_read_buffer_grows_while_it_is_filled_and_shrinks_again() {
-        let mut link = Link::new(Connection::accepted(READ_BUFFER as u32, false, false));
+        let mut link = Link::new(Connection::accepted(READ_BUFFER, false, false));
         link.piping = Some(Box::new(Piping::into_one()));
         let mut most = Vec::new();
         for filled in [1, 1, 1, 1, 1, 2, 8, 8, 8, 8, 8, 1] {

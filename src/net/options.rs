@@ -8,10 +8,10 @@ use crate::error::Error;
 use crate::kernel::{Inherit, KeepAlive, ListenOptions, SocketAccess, Tuning};
 
 /// Node's default mark: 64 KiB.
-pub(super) const DEFAULT_HIGH_WATER_MARK: u32 = 64 * 1024;
+pub(super) const DEFAULT_HIGH_WATER_MARK: usize = 64 * 1024;
 
-/// The largest mark: 1 GiB. Node takes more, and no connection has use for it.
-const LARGEST_MARK: usize = 1 << 30;
+/// The largest mark, and the largest of the kernel's own buffers: 1 GiB. Node takes more, and no connection has use for it.
+const LARGEST_BUFFER: usize = 1 << 30;
 
 /// What a server is made with. The defaults are Node's.
 ///
@@ -86,7 +86,7 @@ impl Default for ServerOptions {
             pause_on_connect: false,
             no_delay: false,
             keep_alive: None,
-            high_water_mark: DEFAULT_HIGH_WATER_MARK as usize,
+            high_water_mark: DEFAULT_HIGH_WATER_MARK,
             max_connections: None,
             backlog: 511,
             access: SocketAccess::default(),
@@ -182,7 +182,7 @@ impl Default for SocketOptions {
             allow_half_open: false,
             no_delay: false,
             keep_alive: None,
-            high_water_mark: DEFAULT_HIGH_WATER_MARK as usize,
+            high_water_mark: DEFAULT_HIGH_WATER_MARK,
             local_address: None,
             local_port: 0,
             block_list: None,
@@ -293,10 +293,10 @@ impl Tuning {
         check_user_timeout(self.user_timeout)?;
         for (name, size) in [("receive", self.receive_buffer), ("send", self.send_buffer)] {
             if let Some(bytes) = size
-                && !(1..=LARGEST_MARK).contains(&bytes)
+                && !(1..=LARGEST_BUFFER).contains(&bytes)
             {
                 return Err(Error::invalid(format!(
-                    "{name} buffer of {bytes} bytes: it is from 1 to {LARGEST_MARK} bytes (1 GiB)"
+                    "{name} buffer of {bytes} bytes: it is from 1 to {LARGEST_BUFFER} bytes (1 GiB)"
                 )));
             }
         }
@@ -325,8 +325,8 @@ impl SocketAccess {
 }
 
 pub(super) fn check_mark(mark: usize) -> Result<(), Error> {
-    if mark > LARGEST_MARK {
-        return Err(Error::invalid(format!("high-water mark {mark}: it is at most {LARGEST_MARK} bytes (1 GiB)")));
+    if mark > LARGEST_BUFFER {
+        return Err(Error::invalid(format!("high-water mark {mark}: it is at most {LARGEST_BUFFER} bytes (1 GiB)")));
     }
     Ok(())
 }

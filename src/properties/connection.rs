@@ -36,7 +36,7 @@ pub fn check(bytes: &[u8]) {
                     model.writes.push(length);
                     let returned = driver.write(length, callback);
                     model.owes_drain |= !returned;
-                    let room = driver.connection.length() == 0 || driver.connection.length() < mark as usize;
+                    let room = driver.connection.length() == 0 || driver.connection.length() < mark;
                     assert_eq!(returned, room && driver.connection.error().is_none());
                 }
             }
