@@ -650,9 +650,10 @@ impl<S> Loop<'_, S> {
     }
 
     /// Comes to an end in order. No server listens any more; each socket is read until a read finds nothing, so that what
-    /// was said is heard, and then ended, behind all that was written. What it says later is thrown away. Whoever has not
-    /// closed after `patience` is destroyed, with [`CloseReason::Shutdown`]. Then [`EventLoop::run`] returns, whatever
-    /// timers there are.
+    /// was said is heard, and then ended, behind all that was written. What it says later is thrown away, and so is all
+    /// from a socket that nobody listens to. A paused one is waited for. Whoever has not closed after `patience` is
+    /// destroyed, with [`CloseReason::Shutdown`]: what was not sent to it is the `unsent` of [`Socket::on_close`]. Then
+    /// [`EventLoop::run`] returns, whatever timers there are.
     ///
     /// Handlers go on working: what they write before their socket is ended goes out. Asked again, it does nothing.
     ///
@@ -681,18 +682,28 @@ impl<S> Loop<'_, S> {
         self.hooks.course = Course::ShuttingDown;
         self.net.close_servers();
         for id in self.net.socket_ids().collect::<Vec<_>>() {
-            if self.net.is_pending(id) && !self.net.is_connecting(id) {
-                // It has no connection to bring to its end.
-                self.net.destroy_because(id, CloseReason::Shutdown);
-            } else if let Some(mut socket) = self.socket(id) {
-                socket.catch_up(|socket, outcome| {
-                    if outcome.is_ok() {
-                        socket.end_and_discard();
-                    }
-                });
-            }
+            self.bring_to_its_end(id);
         }
         self.after(patience, |event_loop| event_loop.net.destroy_all());
+    }
+
+    fn bring_to_its_end(&mut self, id: SocketId) {
+        if self.net.is_pending(id) && !self.net.is_connecting(id) {
+            // It has no connection to bring to its end.
+            return self.net.destroy_because(id, CloseReason::Shutdown);
+        }
+        let is_heard = self.net.is_heard(id);
+        let Some(mut socket) = self.socket(id) else { return };
+        if is_heard {
+            socket.catch_up(|socket, outcome| {
+                if outcome.is_ok() {
+                    socket.end_and_discard();
+                }
+            });
+        } else {
+            // What came for it is kept for a handler that there never was, and would not be delivered by waiting.
+            socket.end_and_discard();
+        }
     }
 
     /// Closes all servers and destroys all sockets. With no timer left, the loop comes to its end.

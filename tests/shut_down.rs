@@ -135,3 +135,57 @@ fn a_loop_that_was_shut_down_runs_again() {
     echo.run().unwrap();
     assert_eq!(echo.net.now().as_secs(), 6);
 }
+
+/// A server that is shut down after five seconds, and what its client has heard by then.
+fn said_to(setup: impl Fn(&mut Socket<'_, Heard>) + 'static) -> (EventLoop<Heard>, EventLoop<Heard>) {
+    let sim = Sim::new(1);
+    let mut server = EventLoop::on(sim.kernel(), Heard::default());
+    server
+        .listen(ADDRESS, move |socket| {
+            note(socket);
+            setup(socket);
+        })
+        .unwrap();
+    server.after(s(5), |server| server.shut_down(PATIENCE));
+    let (mut client, _) = client(&sim, SocketOptions::default());
+    sim.run(&mut [&mut server, &mut client], s(60)).unwrap();
+    (server, client)
+}
+
+#[test]
+fn who_speaks_to_a_server_that_does_not_listen_is_not_waited_for() {
+    let (server, client) = said_to(|socket| {
+        socket.write("the time is five");
+    });
+    assert_eq!(client.state.text, "the time is five");
+    assert_eq!(reasons(&client.state), [CloseReason::PeerEnded], "{:?}", client.state);
+    assert_eq!(reasons(&server.state), [CloseReason::EndedHere]);
+    assert!(server.state.closed[0].1 < s(6), "{:?}", server.state);
+}
+
+#[test]
+fn a_pause_is_respected_until_patience_is_over() {
+    let (server, client) = said_to(|socket| {
+        socket.pause();
+        socket.on_text(|socket, text| socket.state.text.push_str(text));
+    });
+    assert_eq!(server.state.text, "", "it was not resumed");
+    assert_eq!(reasons(&server.state), [CloseReason::Shutdown]);
+    assert!(server.state.closed[0].1 >= s(5) + PATIENCE, "{:?}", server.state);
+    assert_eq!(client.state.closed.len(), 1);
+}
+
+#[test]
+fn who_is_resumed_within_patience_is_heard_first() {
+    let (server, client) = said_to(|socket| {
+        socket.pause();
+        socket.on_text(|socket, text| {
+            socket.state.text.push_str(text);
+            socket.write(text);
+        });
+        socket.after(s(8), |socket| socket.resume());
+    });
+    assert_eq!((server.state.text.as_str(), client.state.text.as_str()), ("hello", "hello"));
+    assert_eq!(reasons(&server.state), [CloseReason::EndedHere]);
+    assert!(server.state.closed[0].1 < s(9), "{:?}", server.state);
+}

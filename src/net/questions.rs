@@ -82,6 +82,11 @@ impl Net {
         self.ask(id, Connection::is_paused)
     }
 
+    /// Whether data would be heard: somebody takes it, or the user has paused, and so may still ask for it.
+    pub(crate) fn is_heard(&self, id: SocketId) -> bool {
+        self.ask(id, |connection| connection.is_listening() || connection.is_paused())
+    }
+
     /// Whether `data` or `end` can still come.
     #[doc(alias = "readable")]
     pub fn is_readable(&self, id: SocketId) -> bool {
