@@ -103,27 +103,30 @@
 //!
 //! # 4. Lines
 //!
-//! TCP is a stream: a chunk is not a message. [`Lines`](crate::Lines) cuts it, and bounds what it keeps:
+//! TCP is a stream: a chunk is not a message. [`Socket::on_line`] cuts it, and bounds what is kept of a line:
 //!
 //! ```
-//! use tidegate::{EventLoop, Lines};
+//! use tidegate::EventLoop;
 //!
 //! let mut event_loop = EventLoop::new()?;
 //! event_loop.listen("127.0.0.1:0", |socket| {
-//!     let mut lines = Lines::at_most(1000);
-//!     socket.on_data(move |socket, chunk| {
-//!         for line in lines.push(chunk) {
-//!             if line.is_too_long() {
-//!                 return socket.destroy();
-//!             }
-//!             socket.write(format!("{} bytes\n", line.bytes().len()));
+//!     socket.on_line(1000, |socket, line| {
+//!         if line.is_too_long() {
+//!             return socket.destroy();
 //!         }
+//!         socket.write(format!("{} bytes\n", line.bytes().len()));
 //!     });
 //! })?;
 //! # Ok::<(), tidegate::Error>(())
 //! ```
 //!
-//! For text that is not cut, [`Socket::on_text`] is right also where a character is split between two chunks.
+//! The last line is told also if it has no end. For text that is not cut, [`Socket::on_text`] is right also where a character
+//! is split between two chunks; frames of your own you cut in [`Socket::on_data`], and [`Lines`](crate::Lines) is the cutter
+//! alone, for those who stop between two lines.
+//!
+//! A connection is read from only when somebody takes the data, in one of these three ways, or after
+//! [`Socket::resume`], which throws it away. A server that only sends calls that: the client's end lies behind its data, and
+//! would not be noticed.
 //!
 //! # 5. Ends
 //!
@@ -179,6 +182,9 @@
 //! # Ok::<(), tidegate::Error>(())
 //! ```
 //!
+//! `set_timeout` itself closes nothing. It is Node's clock: whatever is read or written holds it off, and a write that has
+//! stalled is told after twice the time.
+//!
 //! Long work holds everybody up: do a piece, and put the rest off with [`Loop::next_turn`](crate::Loop::next_turn).
 //!
 //! # 7. A client
@@ -207,7 +213,8 @@
 //! # 8. Stopping
 //!
 //! A program that is told to stop lets everybody come to an end: no new connections, what was said is heard, what was
-//! written goes out, and who does not close within ten seconds is destroyed. Then `run` returns.
+//! written goes out, and who does not close within ten seconds is destroyed, which `on_close` is told as
+//! [`CloseReason::Shutdown`](crate::CloseReason::Shutdown), with what was not sent. Then `run` returns.
 //!
 //! ```no_run
 //! # #[cfg(feature = "signals")] {
@@ -266,4 +273,7 @@
 //! [`Socket`]: crate::Socket
 //! [`Socket::is_writable`]: crate::Socket::is_writable
 //! [`Socket::on_text`]: crate::Socket::on_text
+//! [`Socket::on_data`]: crate::Socket::on_data
+//! [`Socket::on_line`]: crate::Socket::on_line
+//! [`Socket::resume`]: crate::Socket::resume
 //! [`SocketId`]: crate::SocketId

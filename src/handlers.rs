@@ -9,6 +9,7 @@ use crate::encoding::{Decoder, Encoding};
 use crate::error::Error;
 use crate::few::Few;
 use crate::id::TimerId;
+use crate::lines::{Line, Lines};
 use crate::net::Closed;
 use crate::socket::Socket;
 
@@ -18,6 +19,7 @@ pub(crate) enum Told<'a> {
     Connect,
     Data(&'a [u8]),
     Text(&'a str),
+    Line(&'a Line<'a>),
     End,
     Drain,
     Finish,
@@ -32,6 +34,7 @@ pub(crate) enum On {
     Connect,
     Data,
     Text,
+    Line,
     End,
     Drain,
     Finish,
@@ -47,6 +50,7 @@ impl Told<'_> {
             Told::Connect => On::Connect,
             Told::Data(_) => On::Data,
             Told::Text(_) => On::Text,
+            Told::Line(_) => On::Line,
             Told::End => On::End,
             Told::Drain => On::Drain,
             Told::Finish => On::Finish,
@@ -73,6 +77,8 @@ pub(crate) struct More {
     pub decoder: Option<Decoder>,
     /// That of the decoder, and of the next one.
     pub encoding: Encoding,
+    /// Of who reads lines.
+    pub lines: Option<Lines>,
     /// To be cancelled when the socket closes.
     pub timers: Vec<TimerId>,
 }
@@ -99,6 +105,18 @@ impl<S> SocketHooks<S> {
         self.handlers.iter().any(|(other, _)| *other == on)
     }
 
+    /// Whether anybody takes what comes in.
+    pub fn listen_for_data(&self) -> bool {
+        [On::Data, On::Text, On::Line].into_iter().any(|on| self.has(on))
+    }
+
+    /// Nobody takes it any more.
+    pub fn remove_listeners_for_data(&mut self) {
+        for on in [On::Data, On::Text, On::Line] {
+            self.remove(on);
+        }
+    }
+
     /// Takes a handler out, to run it.
     #[inline]
     pub fn take(&mut self, on: On) -> Option<Handler<S>> {
@@ -122,5 +140,15 @@ impl More {
     /// A decoder that has seen nothing yet.
     pub fn begin_text(&mut self) {
         self.decoder = Some(Decoder::new(self.encoding));
+    }
+
+    /// A connection is over: half a character or line of it is not the next one's.
+    pub fn forget_halves(&mut self) {
+        if self.decoder.is_some() {
+            self.begin_text();
+        }
+        if let Some(lines) = &mut self.lines {
+            lines.finish();
+        }
     }
 }

@@ -2,8 +2,8 @@
 //!
 //! TCP has no messages: a line arrives in two pieces, or twenty lines at once. [`Lines`] is fed with the chunks as they
 //! come and gives the lines. It knows bytes, ends of lines and one bound; no socket, no encoding. What is in a line may
-//! still be meant badly: before it is shown to other people, or logged, it goes through `text.rs`. Nothing in the
-//! engine calls this: it is for handlers of `on_data`, those of the chat and the log collector among them.
+//! still be meant badly: before it is shown to other people, or logged, it goes through `text.rs`. `socket.rs` feeds it for
+//! `on_line`; handlers of `on_data` that stop between two lines feed one of their own, as the chat does.
 //!
 //! ```text
 //! chunks    | o n e LF t w |   | o CR LF t h r e e LF f o |   | u r LF |
@@ -88,6 +88,11 @@ impl Lines {
     /// The memory used is what is held of an unfinished line, at most the bound and one byte.
     pub fn at_most(bytes: usize) -> Self {
         Lines { bound: bytes, unfinished: Unfinished::default() }
+    }
+
+    /// Another bound, from the next call on, also for a line of which a part is held.
+    pub(crate) fn set_bound(&mut self, bytes: usize) {
+        self.bound = bytes;
     }
 
     /// Takes the next chunk of the stream and gives its lines, one by one.

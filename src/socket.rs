@@ -11,10 +11,11 @@ use crate::encoding::{Decoder, Encoding};
 use crate::endpoint::ToEndpoint;
 use crate::error::Error;
 use crate::event_loop::Loop;
-use crate::handlers::{On, SocketHooks, Told};
+use crate::handlers::{More, On, SocketHooks, Told};
 use crate::hooks::Hooks;
 use crate::id::{ServerId, SocketId, TimerId};
 use crate::kernel::{KeepAlive, PeerCred};
+use crate::lines::{Line, Lines};
 use crate::net::{Closed, Net, OutputLimits};
 
 /// A connection, as a handler sees it. Node's `net.Socket`.
@@ -145,8 +146,7 @@ impl<S> Socket<'_, S> {
         for to in self.net.piped_to(self.id) {
             self.unpipe(to);
         }
-        self.off_data();
-        self.set(|hooks| hooks.remove(On::Text));
+        self.set(SocketHooks::remove_listeners_for_data);
         self.net.listen_for_data(self.id, false);
         self.resume();
         self.end();
@@ -378,12 +378,12 @@ impl<S> Socket<'_, S> {
 
     /// Takes the handler for data away. Data that flows without one is lost, as in Node: pause first.
     pub fn off_data(&mut self) {
-        let mut text = false;
+        let mut listens = false;
         self.set(|hooks| {
             hooks.remove(On::Data);
-            text = hooks.has(On::Text);
+            listens = hooks.listen_for_data();
         });
-        self.net.listen_for_data(self.id, text);
+        self.net.listen_for_data(self.id, listens);
     }
 
     /// In which encoding `on_text` reads the bytes. It begins anew: half a character that was held is forgotten.
@@ -410,6 +410,37 @@ impl<S> Socket<'_, S> {
         self.on(On::Text, move |socket, told| {
             if let Told::Text(text) = told {
                 handler(socket, text);
+            }
+        });
+        self.net.listen_for_data(self.id, true);
+    }
+
+    /// A line came, without its end, which is LF or CRLF; the last one also without any, before `end` is told. Lines are of
+    /// `at_most` so many bytes, and that is also the memory that half a line can cost: of a longer one the beginning comes,
+    /// with [`Line::is_too_long`], and the rest is dropped. A second call replaces the handler and the bound.
+    ///
+    /// Lines that came in one chunk are told one after the other, a `pause` in between or not; a `destroy` ends them. Who
+    /// needs to stop between two, or has a [`Net`] only, cuts them with [`Lines`](crate::Lines).
+    ///
+    /// ```
+    /// # use tidegate::EventLoop;
+    /// # let mut event_loop = EventLoop::new()?;
+    /// event_loop.listen("127.0.0.1:0", |socket| {
+    ///     socket.on_line(1000, |socket, line| {
+    ///         if line.is_too_long() {
+    ///             return socket.destroy();
+    ///         }
+    ///         socket.write(format!("{} bytes\n", line.bytes().len()));
+    ///     });
+    /// })?;
+    /// # Ok::<(), tidegate::Error>(())
+    /// ```
+    #[doc(alias = "readline")]
+    pub fn on_line(&mut self, at_most: usize, mut handler: impl FnMut(&mut Socket<'_, S>, &Line<'_>) + 'static) {
+        self.set(|hooks| hooks.more_mut().lines.get_or_insert_with(|| Lines::at_most(at_most)).set_bound(at_most));
+        self.on(On::Line, move |socket, told| {
+            if let Told::Line(line) = told {
+                handler(socket, line);
             }
         });
         self.net.listen_for_data(self.id, true);
@@ -480,9 +511,11 @@ impl<S> Socket<'_, S> {
             Told::Data(chunk) => {
                 self.tell(told);
                 self.tell_text(|decoder| decoder.decode(chunk));
+                self.tell_lines(chunk);
             }
             Told::End => {
                 self.tell_text(|decoder| decoder.finish().into());
+                self.tell_last_line();
                 self.tell(told);
             }
             Told::Error(error) => {
@@ -491,11 +524,8 @@ impl<S> Socket<'_, S> {
                 }
             }
             Told::Close(_) => {
-                // Half a character of this connection is not the next one's.
-                if let Some(more) = self.hooks.of_socket(self.id).and_then(|hooks| hooks.more.as_mut())
-                    && more.decoder.is_some()
-                {
-                    more.begin_text();
+                if let Some(more) = self.more() {
+                    more.forget_halves();
                 }
                 self.tell(told);
             }
@@ -508,8 +538,7 @@ impl<S> Socket<'_, S> {
     /// The decoder is out of its place while the handler runs, as the handler is.
     #[inline]
     fn tell_text<'t>(&mut self, decode: impl FnOnce(&mut Decoder) -> std::borrow::Cow<'t, str>) {
-        let more = self.hooks.of_socket(self.id).and_then(|hooks| hooks.more.as_mut());
-        let Some(mut decoder) = more.and_then(|more| more.decoder.take()) else { return };
+        let Some(mut decoder) = self.more().and_then(|more| more.decoder.take()) else { return };
         let text = decode(&mut decoder);
         if !text.is_empty() {
             self.tell(Told::Text(&text));
@@ -517,6 +546,32 @@ impl<S> Socket<'_, S> {
         self.set(|hooks| {
             hooks.more_mut().decoder.get_or_insert(decoder);
         });
+    }
+
+    /// What follows a line is not looked at before its handler has returned, which may have destroyed the socket or set
+    /// another bound.
+    #[inline]
+    fn tell_lines(&mut self, mut chunk: &[u8]) {
+        while let Some(lines) = self.more().and_then(|more| more.lines.as_mut()) {
+            let mut pushed = lines.push(chunk);
+            let Some(line) = pushed.next() else { return };
+            chunk = pushed.rest();
+            self.tell(Told::Line(&line));
+            if self.is_destroyed() {
+                return;
+            }
+        }
+    }
+
+    fn tell_last_line(&mut self) {
+        if let Some(line) = self.more().and_then(|more| more.lines.as_mut()?.finish()) {
+            self.tell(Told::Line(&line));
+        }
+    }
+
+    #[inline]
+    fn more(&mut self) -> Option<&mut More> {
+        self.hooks.of_socket(self.id)?.more.as_deref_mut()
     }
 
     /// Takes a handler out, runs it, and puts it back unless it was replaced or removed meanwhile. False if there is

@@ -12,8 +12,8 @@ mod loops;
 use std::io::Write;
 use std::net::{Shutdown, TcpListener, TcpStream};
 
-use loops::{FLOOD, Heard, World, has_ipv6, ms, nobody, pattern, quiet, told, watch};
-use tidegate::{CloseReason, Code, Endpoint, Lines, ReadyState, ServerOptions, SocketOptions, Syscall};
+use loops::{FLOOD, Heard, View, World, has_ipv6, ms, nobody, pattern, quiet, told, watch};
+use tidegate::{CloseReason, Code, Endpoint, Line, ReadyState, ServerOptions, SocketOptions, Syscall};
 
 fn half_open() -> (ServerOptions, SocketOptions) {
     (
@@ -439,7 +439,7 @@ fn a_socket_paused_before_it_connects_reads_not_one_byte_not_even_the_end() {
                 socket.end_with("early");
             }
         });
-        let setup = |socket: &mut loops::View<'_>| {
+        let setup = |socket: &mut View<'_>| {
             if in_connect {
                 socket.on_connect(|socket| {
                     socket.pause();
@@ -584,31 +584,72 @@ fn text_is_right_where_a_character_is_split_between_chunks() {
     assert_eq!(world.state.of("S"), expected, "half a character at the end is one replacement, told before `end`");
 }
 
-#[test]
-fn lines_are_cut_from_the_chunks_of_a_socket() {
+/// A socket `S` whose lines of 8 bytes are noted, with a client that says these pieces and ends.
+fn lines_of(pieces: &[&str], also: impl Fn(&mut View<'_>, &Line<'_>) + Copy + 'static) -> World {
     let mut world = World::new();
-    let (_, address) = world.serve(ServerOptions::default(), |socket| {
-        let mut lines = Lines::at_most(8);
+    let (_, address) = world.serve(ServerOptions::default(), move |socket| {
         watch(socket, "S", quiet);
-        socket.on_data(move |socket, chunk| {
-            for line in lines.push(chunk) {
-                let too_long = if line.is_too_long() { " and too long" } else { "" };
-                socket.state.note("S", format!("line {}{too_long}", line.text()));
-            }
+        socket.off_data();
+        socket.on_line(8, move |socket, line| {
+            let too_long = if line.is_too_long() { " and too long" } else { "" };
+            socket.state.note("S", format!("line {}{too_long}", line.text()));
+            also(socket, line);
         });
     });
     let mut raw = TcpStream::connect(address).unwrap();
     let mut sent = 0;
-    for piece in ["one\r\ntw", "o\n\nfar too", " long a line\nlast", "\n"] {
+    for piece in pieces {
         raw.write_all(piece.as_bytes()).unwrap();
         sent += piece.len() as u64;
-        world.until(|world| world.state.saw("server", "connection") && world.of("S").bytes_read() == sent);
+        world.until(|world| {
+            world.state.is_closed("S") || world.state.saw("server", "connection") && world.of("S").bytes_read() == sent
+        });
     }
+    raw.shutdown(Shutdown::Write).unwrap();
+    world.until_closed(&["S"]);
+    world
+}
+
+#[test]
+fn lines_are_cut_from_the_chunks_of_a_socket() {
+    let world = lines_of(&["one\r\ntw", "o\n\nfar too", " long a line\nlast", "\nand this"], |_, _| {});
     assert_eq!(
         world.state.of("S"),
-        ["line one", "line two", "line ", "line far too  and too long", "line last"],
-        "a line that is too long is told in its place, once"
+        [
+            "line one",
+            "line two",
+            "line ",
+            "line far too  and too long",
+            "line last",
+            "line and this",
+            "end",
+            "finish",
+            "close(false)"
+        ],
+        "a line that is too long is told in its place, once; the last one needs no end of its own"
     );
+}
+
+#[test]
+fn lines_end_with_a_destroy() {
+    let world = lines_of(&["one\ntwo\nthree\nfo"], |socket, line| {
+        if line.bytes() == b"two" {
+            socket.destroy();
+        }
+    });
+    assert_eq!(world.state.of("S"), ["line one", "line two", "close(false)"]);
+}
+
+#[test]
+fn another_handler_and_bound_are_for_the_next_line() {
+    let world = lines_of(&["one\nlonger\nthen", " more\n"], |socket, _| {
+        socket.on_line(4, |socket, line| {
+            let too_long = if line.is_too_long() { " and too long" } else { "" };
+            socket.state.note("S", format!("other {}{too_long}", line.text()));
+        });
+    });
+    let expected = ["line one", "other long and too long", "other then and too long", "end", "finish", "close(false)"];
+    assert_eq!(world.state.of("S"), expected);
 }
 
 #[test]
@@ -1054,7 +1095,7 @@ fn destroying_in_any_handler_leaves_only_close() {
     ];
     for (at, expected) in cases {
         let mut world = World::new();
-        let server_side = move |socket: &mut loops::View<'_>, heard: Heard<'_>| match heard {
+        let server_side = move |socket: &mut View<'_>, heard: Heard<'_>| match heard {
             Heard::Accepted if at == "end" => socket.end_with("hello"),
             Heard::Accepted => {
                 socket.write("hello");

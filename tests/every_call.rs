@@ -251,6 +251,7 @@ const CALLS: &[(&str, Call)] = &[
     }),
     ("off_data", |socket, _| socket.off_data()),
     ("on_text", |socket, _| socket.on_text(|_, _| {})),
+    ("on_line", |socket, _| socket.on_line(80, |_, _| {})),
     ("every handler anew", |socket, _| watch(socket, "X", quiet)),
     ("close_all", |socket, _| socket.event_loop().close_all()),
     ("stop", |socket, _| socket.event_loop().stop()),

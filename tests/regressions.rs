@@ -180,19 +180,20 @@ fn a_write_that_waited_fails_also_if_the_socket_connects_again_in_on_close() {
 }
 
 #[test]
-fn half_a_character_of_one_connection_is_not_the_next_ones() {
+fn half_a_character_or_line_of_one_connection_is_not_the_next_ones() {
     let mut world = World::new();
     let (_, address) = world.sockets_called_s(ServerOptions::default(), |socket, heard| {
         if let Heard::Accepted = heard {
             match socket.state.add("n", 1) {
                 1 => socket.write(&"é".as_bytes()[..1]),
-                _ => socket.write("ok"),
+                _ => socket.write("ok\n"),
             };
         }
     });
     world
         .connect(address, move |socket| {
             socket.on_text(|socket, text| socket.state.note("C", text));
+            socket.on_line(100, |socket, line| socket.state.note("C", line.text()));
             socket.after(ms(20), |socket| socket.destroy());
             socket.on_close(move |socket, _| {
                 if socket.state.number("n") == 1 {
@@ -202,7 +203,7 @@ fn half_a_character_of_one_connection_is_not_the_next_ones() {
         })
         .unwrap();
     world.until(|world| !world.state.of("C").is_empty());
-    assert_eq!(world.state.of("C"), ["ok"]);
+    assert_eq!(world.state.of("C"), ["ok\n", "ok"]);
 }
 
 #[test]

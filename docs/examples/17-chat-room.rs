@@ -10,7 +10,7 @@
 
 use std::collections::HashMap;
 
-use tidegate::{Error, EventLoop, Lines, Socket, SocketId, sanitize};
+use tidegate::{Error, EventLoop, Socket, SocketId, sanitize};
 
 #[derive(Default)]
 struct Room {
@@ -29,12 +29,9 @@ fn main() -> Result<(), Error> {
         guest.write(format!("* you are {name}; {online} online\n"));
         tell_others(guest, &format!("* {name} has joined; {online} online\n"));
 
-        let mut lines = Lines::at_most(4096);
-        guest.on_data(move |guest, chunk| {
-            for line in lines.push(chunk) {
-                let said = format!("{}: {}\n", guest.state.names[&id], sanitize(line.bytes()));
-                tell_others(guest, &said);
-            }
+        guest.on_line(4096, move |guest, line| {
+            let said = format!("{}: {}\n", guest.state.names[&id], sanitize(line.bytes()));
+            tell_others(guest, &said);
         });
         guest.on_close(move |guest, _| {
             guest.state.names.remove(&id);
