@@ -420,7 +420,7 @@ impl<S> Socket<'_, S> {
     /// with [`Line::is_too_long`], and the rest is dropped. A second call replaces the handler and the bound.
     ///
     /// Lines that came in one chunk are told one after the other, a `pause` in between or not; a `destroy` ends them. Who
-    /// needs to stop between two, or has a [`Net`] only, cuts them with [`Lines`](crate::Lines).
+    /// needs to stop between two, or has a [`Net`] only, cuts them with [`Lines`].
     ///
     /// ```
     /// # use tidegate::EventLoop;

@@ -45,10 +45,6 @@ impl Load for Churn {
         self.course
     }
 
-    fn connections(&self) -> usize {
-        self.slots.len()
-    }
-
     /// There is nothing to open before: to connect is a part of it.
     fn start(on: &mut Loop<'_, Self>) {
         course::begin(on);

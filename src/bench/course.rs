@@ -11,7 +11,7 @@
 
 use std::time::{Duration, Instant};
 
-use tidegate::{CloseReason, Closed, Endpoint, Error, EventLoop, Loop, Socket, SocketOptions};
+use tidegate::{CloseReason, Closed, Endpoint, Error, EventLoop, Loop, Socket, SocketOptions, signal};
 
 use super::measuring::Measured;
 use super::pace::{Alarm, Pace};
@@ -24,9 +24,6 @@ const CONNECTING_AT_ONCE: usize = 64;
 /// How long nothing may come before what is still under way is given up.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-const SIGINT: i32 = 2;
-const SIGTERM: i32 = 15;
-
 /// What the connections do.
 pub trait Load: Sized + 'static {
     /// What is measured is the opening of the connections, and what follows is only waited for.
@@ -36,9 +33,6 @@ pub trait Load: Sized + 'static {
 
     /// What is left of it at the end.
     fn into_course(self) -> Course;
-
-    /// How many connections it has, from the begin to the end.
-    fn connections(&self) -> usize;
 
     /// Before anything is sent. Most open their connections first.
     fn start(on: &mut Loop<'_, Self>) {
@@ -54,7 +48,7 @@ pub trait Load: Sized + 'static {
     }
 
     /// From now on there is something to send.
-    fn begin(on: &mut Loop<'_, Self>);
+    fn begin(_: &mut Loop<'_, Self>) {}
 
     /// Before each turn: what is not the answer to an event. Gives the time at which it is to be called again at the
     /// latest; none is after the next event.
@@ -90,6 +84,8 @@ pub enum Stage {
 /// What a run has come to, and what went wrong.
 pub struct Course {
     pub to: Endpoint,
+    /// How many there are, from the begin to the end.
+    pub connections: usize,
     pub stage: Stage,
     pub measured: Measured,
     pub connecting: Connecting,
@@ -150,6 +146,7 @@ impl Course {
         let began = origin.elapsed();
         Course {
             to: options.to,
+            connections: options.all_connections(),
             stage: Stage::Connecting,
             measured: Measured::begin(began, options.duration),
             connecting: Connecting {
@@ -193,11 +190,6 @@ impl Course {
     /// How many connections are open.
     pub fn open(&self) -> usize {
         self.connecting.opened - self.closed
-    }
-
-    /// How many connections were open at the end, without a fault.
-    pub fn stayed(&self) -> usize {
-        self.connecting.opened.saturating_sub(self.closed)
     }
 
     /// Whether there is still something to send.
@@ -268,7 +260,7 @@ impl Course {
 /// The system's, of waiting for events.
 pub fn run<L: Load>(load: L) -> Result<L, Error> {
     let mut event_loop = EventLoop::with_state(load)?;
-    for signal in [SIGINT, SIGTERM] {
+    for signal in [signal::INTERRUPT, signal::TERMINATE] {
         event_loop.on_signal(signal, interrupt)?;
     }
     Progress::begin(&mut event_loop);
@@ -356,16 +348,15 @@ fn interrupt<L: Load>(on: &mut Loop<'_, L>) {
 
 /// Opens all connections, a few at a time.
 pub fn open_all<L: Load>(on: &mut Loop<'_, L>) {
-    let wanted = on.state.connections();
+    let wanted = on.state.course().connections;
     for _ in 0..wanted.min(CONNECTING_AT_ONCE) {
         open_next(on);
     }
 }
 
 fn open_next<L: Load>(on: &mut Loop<'_, L>) {
-    let wanted = on.state.connections();
     let course = on.state.course();
-    if course.connecting.started == wanted || course.stage != Stage::Connecting {
+    if course.connecting.started == course.connections || course.stage != Stage::Connecting {
         return;
     }
     let (number, to, asked) = (course.connecting.started, course.to, course.now());
@@ -427,7 +418,7 @@ pub fn why(error: Option<&Error>, reason: CloseReason) -> String {
         (Some(error), _) => error.to_string(),
         (None, CloseReason::PeerEnded) => "the server ended it".to_owned(),
         (None, CloseReason::PeerReset) => "the server reset it".to_owned(),
-        (None, reason) => format!("{reason:?}"),
+        (None, reason) => reason.to_string(),
     }
 }
 
@@ -447,9 +438,8 @@ fn not_connected<L: Load>(on: &mut Loop<'_, L>) {
 }
 
 fn settled<L: Load>(on: &mut Loop<'_, L>) {
-    let wanted = on.state.connections();
     let course = on.state.course();
-    if course.connecting.opened + course.connecting.failed < wanted {
+    if course.connecting.opened + course.connecting.failed < course.connections {
         return open_next(on);
     }
     course.connecting.is_done = true;

@@ -146,10 +146,6 @@ impl Load for Exchange {
         self.course
     }
 
-    fn connections(&self) -> usize {
-        self.talks.len()
-    }
-
     fn set_up(socket: &mut Socket<'_, Self>, number: usize) {
         socket.state.talks[number].id = Some(socket.id());
         socket.on_data(move |socket, chunk| answered(socket, number, chunk));

@@ -6,7 +6,7 @@
 //! | `exchange.rs` | `echo` and `request`: messages that have answers |
 //! | `stream.rs` | `sink`, `source` and `idle`: bytes in one direction, or none |
 //! | `churn.rs` | connections that come and go |
-//! | `chat.rs` | lines that go to everybody else |
+//! | `chat.rs`, `form.rs` | lines that go to everybody else, and how they look |
 //! | `pattern.rs`, `template.rs` | bytes that are known again: made here, or typed |
 //! | `pace.rs` | the schedule of an open loop |
 //! | `measuring.rs` | counts, latencies and this process's CPU time |
@@ -16,6 +16,7 @@ mod chat;
 mod churn;
 mod course;
 mod exchange;
+mod form;
 mod measuring;
 mod pace;
 mod pattern;
@@ -89,10 +90,7 @@ fn cannot_write(path: &Path, error: impl Display) -> CannotStart {
 }
 
 fn reject_too_many(options: &BenchOptions, most: usize) -> Result<(), CannotStart> {
-    let wanted = match &options.workload {
-        Workload::Chat { senders, .. } => options.connections.saturating_add(*senders),
-        _ => options.connections,
-    };
+    let wanted = options.all_connections();
     if wanted <= most {
         return Ok(());
     }

@@ -95,7 +95,7 @@ impl<'c> Report<'c> {
     /// What a rate makes in what is counted: a line of a chat is heard by many.
     fn expected(&self, rate: u32) -> f64 {
         let each = match self.options.workload {
-            Workload::Chat { senders, .. } => self.options.connections + senders - 1,
+            Workload::Chat { .. } => self.course.connections - 1,
             _ => 1,
         };
         f64::from(rate) * each as f64
@@ -130,7 +130,7 @@ impl<'c> Report<'c> {
                 "opened",
                 format!("{} in {}, {}/s", grouped(measured.count), seconds(self.time), rounded(self.per_second())),
             );
-            row("stayed", format!("{} for {}", grouped(course.stayed() as u64), seconds(self.options.duration)));
+            row("stayed", format!("{} for {}", grouped(course.open() as u64), seconds(self.options.duration)));
         } else {
             let warmup = format!(", after {} of warm-up", seconds(self.options.warmup));
             row("time", seconds(self.time) + if self.options.warmup.is_zero() { "" } else { &warmup });
@@ -223,7 +223,7 @@ impl<'c> Report<'c> {
             "opened": course.connecting.opened,
             "failed": course.connecting.failed,
             "lost": course.lost,
-            "stayed": course.stayed(),
+            "stayed": course.open(),
             "wrong": course.where_wrong.as_ref().map(|wrong| json!({
                 "connections": course.wrong,
                 "connection": wrong.connection,

@@ -15,13 +15,11 @@ pub struct Sink {
     course: Course,
     message: Vec<u8>,
     sockets: Vec<SocketId>,
-    connections: usize,
 }
 
 impl Sink {
     pub fn new(options: &BenchOptions, size: usize) -> Self {
-        let (message, sockets) = (vec![b'x'; size], Vec::new());
-        Sink { course: Course::new(options), message, sockets, connections: options.connections }
+        Sink { course: Course::new(options), message: vec![b'x'; size], sockets: Vec::new() }
     }
 
     /// The system has a whole message.
@@ -38,10 +36,6 @@ impl Load for Sink {
 
     fn into_course(self) -> Course {
         self.course
-    }
-
-    fn connections(&self) -> usize {
-        self.connections
     }
 
     fn set_up(socket: &mut Socket<'_, Self>, _: usize) {
@@ -85,12 +79,11 @@ fn flow(socket: &mut Socket<'_, Sink>) {
 /// Bytes that nobody asked for.
 pub struct Source {
     course: Course,
-    connections: usize,
 }
 
 impl Source {
     pub fn new(options: &BenchOptions) -> Self {
-        Source { course: Course::new(options), connections: options.connections }
+        Source { course: Course::new(options) }
     }
 }
 
@@ -103,29 +96,22 @@ impl Load for Source {
         self.course
     }
 
-    fn connections(&self) -> usize {
-        self.connections
-    }
-
     fn set_up(socket: &mut Socket<'_, Self>, _: usize) {
         socket.on_data(|socket, chunk| {
             socket.state.course.received(chunk.len());
             socket.state.course.moved(chunk.len());
         });
     }
-
-    fn begin(_: &mut Loop<'_, Self>) {}
 }
 
 /// Connections that say nothing: `idle`.
 pub struct Idle {
     course: Course,
-    connections: usize,
 }
 
 impl Idle {
     pub fn new(options: &BenchOptions) -> Self {
-        Idle { course: Course::new(options), connections: options.connections }
+        Idle { course: Course::new(options) }
     }
 }
 
@@ -140,13 +126,7 @@ impl Load for Idle {
         self.course
     }
 
-    fn connections(&self) -> usize {
-        self.connections
-    }
-
     fn set_up(socket: &mut Socket<'_, Self>, _: usize) {
         socket.on_data(|_, _| {});
     }
-
-    fn begin(_: &mut Loop<'_, Self>) {}
 }

@@ -27,6 +27,16 @@ pub struct BenchOptions {
     pub plot: Option<PathBuf>,
 }
 
+impl BenchOptions {
+    /// With those who speak in a chat.
+    pub fn all_connections(&self) -> usize {
+        match &self.workload {
+            Workload::Chat { senders, .. } => self.connections.saturating_add(*senders),
+            _ => self.connections,
+        }
+    }
+}
+
 /// What the connections do.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Workload {

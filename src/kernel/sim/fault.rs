@@ -1,10 +1,12 @@
-//! What can go wrong with a call, and the list of calls that a simulated kernel keeps.
+//! What can go wrong with a call, and the list of calls that a simulated kernel keeps: each of them is made here.
 //!
 //! The table of errors is that of Linux's man pages: what each call can give for reasons that are not its caller's.
 
 use std::io;
 
 use rustix::io::Errno;
+
+use super::world::{World, at};
 
 /// A call of the [`Kernel`](crate::kernel::Kernel) contract that can fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -39,70 +41,22 @@ pub enum Call {
 impl Call {
     /// The error numbers that this call can give though its caller did nothing wrong.
     pub const fn errors(self) -> &'static [i32] {
-        const fn number(errno: Errno) -> i32 {
-            errno.raw_os_error()
+        macro_rules! numbers {
+            ($($name:ident)*) => { const { &[$(Errno::$name.raw_os_error()),*] } };
         }
         match self {
-            Call::Listen => {
-                const { &[number(Errno::ADDRINUSE), number(Errno::ACCESS), number(Errno::MFILE), number(Errno::NOBUFS)] }
-            }
-            Call::Accept => {
-                const {
-                    &[
-                        number(Errno::INTR),
-                        number(Errno::CONNABORTED),
-                        number(Errno::PROTO),
-                        number(Errno::MFILE),
-                        number(Errno::NFILE),
-                        number(Errno::NOBUFS),
-                        number(Errno::NOMEM),
-                        number(Errno::PERM),
-                    ]
-                }
-            }
-            Call::Connect => const { &[number(Errno::NETUNREACH), number(Errno::ADDRNOTAVAIL), number(Errno::MFILE)] },
-            Call::Connected => {
-                const {
-                    &[
-                        number(Errno::CONNREFUSED),
-                        number(Errno::NETUNREACH),
-                        number(Errno::ADDRNOTAVAIL),
-                        number(Errno::TIMEDOUT),
-                    ]
-                }
-            }
-            Call::Register => const { &[number(Errno::NOMEM), number(Errno::NOSPC)] },
-            Call::Read => {
-                const {
-                    &[
-                        number(Errno::INTR),
-                        number(Errno::CONNRESET),
-                        number(Errno::TIMEDOUT),
-                        number(Errno::HOSTUNREACH),
-                        number(Errno::IO),
-                    ]
-                }
-            }
-            Call::Write => {
-                const {
-                    &[
-                        number(Errno::INTR),
-                        number(Errno::PIPE),
-                        number(Errno::CONNRESET),
-                        number(Errno::NOBUFS),
-                        number(Errno::NOMEM),
-                    ]
-                }
-            }
-            Call::Shutdown => const { &[number(Errno::NOTCONN)] },
-            Call::SetOption => const { &[number(Errno::INVAL)] },
-            Call::Open => {
-                const { &[number(Errno::ACCESS), number(Errno::MFILE), number(Errno::ROFS), number(Errno::IO)] }
-            }
-            Call::ReadFile => const { &[number(Errno::IO)] },
-            Call::WriteFile => {
-                const { &[number(Errno::NOSPC), number(Errno::DQUOT), number(Errno::FBIG), number(Errno::IO)] }
-            }
+            Call::Listen => numbers![ADDRINUSE ACCESS MFILE NOBUFS],
+            Call::Accept => numbers![INTR CONNABORTED PROTO MFILE NFILE NOBUFS NOMEM PERM],
+            Call::Connect => numbers![NETUNREACH ADDRNOTAVAIL MFILE],
+            Call::Connected => numbers![CONNREFUSED NETUNREACH ADDRNOTAVAIL TIMEDOUT],
+            Call::Register => numbers![NOMEM NOSPC],
+            Call::Read => numbers![INTR CONNRESET TIMEDOUT HOSTUNREACH IO],
+            Call::Write => numbers![INTR PIPE CONNRESET NOBUFS NOMEM],
+            Call::Shutdown => numbers![NOTCONN],
+            Call::SetOption => numbers![INVAL],
+            Call::Open => numbers![ACCESS MFILE ROFS IO],
+            Call::ReadFile => numbers![IO],
+            Call::WriteFile => numbers![NOSPC DQUOT FBIG IO],
         }
     }
 }
@@ -191,6 +145,75 @@ impl Record {
     pub fn mix(&mut self, words: impl IntoIterator<Item = u64>) {
         for word in words {
             self.fingerprint = (self.fingerprint ^ word).wrapping_mul(0x0000_0100_0000_01b3).rotate_left(23);
+        }
+    }
+}
+
+impl World {
+    /// Makes a call: it is counted, fails if that is planned or the weather's, and is written down.
+    pub fn call(
+        &mut self,
+        call: Call,
+        end: usize,
+        carry_out: impl FnOnce(&mut World, Fate) -> io::Result<usize>,
+    ) -> io::Result<usize> {
+        let number = self.record.next;
+        self.record.next += 1;
+        if let Some(calls) = &mut self.record.calls {
+            calls.push(call);
+        }
+        let name = self.name_if_traced(end);
+        let outcome = match self.fate(call, number) {
+            Ok(fate) => carry_out(self, fate),
+            Err(errno) => Err(io::Error::from_raw_os_error(errno)),
+        };
+        let code = match &outcome {
+            Ok(count) => *count as u64,
+            Err(error) => u64::MAX - error.raw_os_error().unwrap_or(0) as u64,
+        };
+        self.record.mix([self.now.as_nanos() as u64, call as u64, end as u64, code]);
+        self.record.line(|| {
+            let answer = match &outcome {
+                Ok(count) => count.to_string(),
+                Err(error) => error.to_string(),
+            };
+            format!("{} {name} {call:?} = {answer}", at(self.now))
+        });
+        outcome
+    }
+
+    /// What is planned for a call, or what the weather does with it.
+    fn fate(&mut self, call: Call, number: u64) -> Result<Fate, i32> {
+        match self.record.planned.remove(&number) {
+            Some(Fault::Error(errno)) => return Err(errno),
+            Some(Fault::Short(short)) => return Ok(Fate::Short(short)),
+            None => {}
+        }
+        let faults = self.weather.faults;
+        if self.happens(faults) {
+            let errors = call.errors();
+            return Err(errors[self.random(errors.len() as u64) as usize]);
+        }
+        if !matches!(call, Call::Read | Call::Write) {
+            return Ok(Fate::Normal);
+        }
+        if self.happens(self.weather.interrupted) {
+            return Err(Errno::INTR.raw_os_error());
+        }
+        if call == Call::Write && self.happens(self.weather.no_buffers) {
+            return Err(Errno::NOBUFS.raw_os_error());
+        }
+        let short = self.weather.short;
+        Ok(if self.happens(short) { Fate::ShortAtRandom } else { Fate::Normal })
+    }
+
+    /// How many of `possible` bytes a read or a write moves.
+    pub fn share(&mut self, fate: Fate, possible: usize) -> usize {
+        match fate {
+            Fate::Normal => possible,
+            Fate::Short(short) => short.of(possible),
+            Fate::ShortAtRandom if possible > 1 => 1 + self.random(possible as u64 - 1) as usize,
+            Fate::ShortAtRandom => possible,
         }
     }
 }

@@ -164,7 +164,7 @@ impl Files {
 impl World {
     /// Opens, and says the number in [`Files::open`].
     pub fn open_file(&mut self, machine: usize, path: &Path, access: Access) -> io::Result<usize> {
-        self.take_descriptor(machine)?;
+        self.may_open(machine)?;
         self.disk_works();
         let exists = self.files.exists(path);
         match access {

@@ -10,8 +10,9 @@ use std::net::{IpAddr, SocketAddr};
 
 use rustix::io::Errno;
 
+use super::end::{End, Kind, Stream};
 use super::fault::{os, would_block};
-use super::world::{End, Kind, Stream, World};
+use super::world::World;
 use crate::address::{Address, UnixAddress};
 use crate::kernel::ListenOptions;
 
@@ -57,7 +58,7 @@ pub(super) fn in_family(address: SocketAddr, of: IpAddr) -> SocketAddr {
 
 impl World {
     pub fn listen(&mut self, machine: usize, address: Address, options: &ListenOptions) -> io::Result<usize> {
-        self.take_descriptor(machine)?;
+        self.may_open(machine)?;
         let address = match address {
             Address::Ip(address) if address.is_ipv6() && address.ip().to_canonical().is_ipv4() && options.ipv6_only => {
                 return Err(os(Errno::INVAL));
@@ -151,7 +152,7 @@ impl World {
             return Err(os(Errno::BADF));
         };
         let Some(end) = found.waiting.front().copied() else { return Err(would_block()) };
-        self.take_descriptor(*machine)?;
+        self.may_open(*machine)?;
         if let Some(listener) = self.listener_mut(listener) {
             listener.waiting.pop_front();
         }

@@ -104,93 +104,30 @@
 //! A failing run is found again by its seed. [`Sim::keep_trace`] writes down every call and everything that arrives,
 //! and [`Sim::fingerprint`] tells whether two runs were the same.
 
+mod arrivals;
+mod end;
 mod fault;
 mod files;
+mod kernel;
 mod listening;
+mod readiness;
+mod silence;
+mod weather;
 mod wire;
 mod world;
 
 use std::cell::RefCell;
 use std::fmt;
-use std::io::{self, IoSlice};
 use std::net::IpAddr;
-use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
 
-use rustix::io::Errno;
-
 pub use fault::{Call, Fault, Short};
 pub use files::Disk;
+pub use kernel::SimKernel;
+pub use weather::Weather;
 
-use super::{Access, ConnectOptions, Handle, Kernel, ListenOptions, Ready, SocketOption, Standard, Token, Watch};
-use crate::address::Address;
-use crate::error::Syscall;
-use fault::{Fate, os};
-use world::{Machine, Stream, World, at};
-
-/// What a connection holds on its way in one direction: what Linux's loopback does.
-const LOOPBACK_BUFFER: usize = 3_900_000;
-
-/// What it holds after a first write of 4 to 16 KiB: such a segment fills the receiver's pages well, and Linux widens the
-/// window (tcp_grow_window). Measured as 4,007,936 to 4,036,608; after any other, 3.88 to 3.96 MB.
-const WIDENED_BUFFER: usize = 4_016_128;
-
-/// How a simulated network behaves. The defaults are those of a loopback: no delay, nothing random, and each turn of a
-/// loop takes 10 us.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Weather {
-    /// What one turn of a loop takes, so that two who talk without end do not stop the clock.
-    pub turn: Duration,
-    /// Bytes that a connection holds in one direction.
-    pub buffer: usize,
-    /// The longest that bytes are on their way; each write's delay is random up to it, order is kept.
-    pub delay: Duration,
-    /// Of a thousand reads and writes, so many are short.
-    pub short: u32,
-    /// Of a thousand edges, so many are told one wait later than they could be.
-    pub late: u32,
-    /// Of a thousand waits, so many tell a readiness that is none.
-    pub spurious: u32,
-    /// Of a thousand reads and writes, so many are interrupted.
-    pub interrupted: u32,
-    /// Of a thousand reads and writes, so many find the connection reset.
-    pub resets: u32,
-    /// Of a thousand writes, so many find no buffer space, which no edge ends.
-    pub no_buffers: u32,
-    /// Of a thousand calls of any kind, so many fail with one of the errors that they can give ([`Call::errors`]).
-    pub faults: u32,
-    /// The most descriptors of a machine.
-    pub descriptors: usize,
-}
-
-impl Default for Weather {
-    fn default() -> Self {
-        Weather {
-            turn: Duration::from_micros(10),
-            buffer: LOOPBACK_BUFFER,
-            delay: Duration::ZERO,
-            short: 0,
-            late: 0,
-            spurious: 0,
-            interrupted: 0,
-            resets: 0,
-            no_buffers: 0,
-            faults: 0,
-            descriptors: 20_000,
-        }
-    }
-}
-
-impl Weather {
-    /// What is held on the way to a receiver.
-    fn buffer_of(&self, receiver: &Stream) -> usize {
-        match self.buffer {
-            LOOPBACK_BUFFER if receiver.widened => WIDENED_BUFFER,
-            buffer => buffer,
-        }
-    }
-}
+use world::{Machine, World, at};
 
 /// A simulated network, on which any number of loops can live.
 #[derive(Clone)]
@@ -361,176 +298,4 @@ pub trait Turning {
 
     /// When it has something to do by itself.
     fn next_deadline(&self) -> Option<Duration>;
-}
-
-/// The kernel of one loop on a simulated network. Made by [`Sim::kernel`].
-pub struct SimKernel {
-    world: Rc<RefCell<World>>,
-    machine: usize,
-}
-
-impl fmt::Debug for SimKernel {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SimKernel").field("machine", &self.machine).finish_non_exhaustive()
-    }
-}
-
-impl SimKernel {
-    fn call(
-        &self,
-        call: Call,
-        handle: Option<Handle>,
-        carry_out: impl FnOnce(&mut World, Fate) -> io::Result<usize>,
-    ) -> io::Result<usize> {
-        let end = handle.map_or(usize::MAX, |handle| handle.0 as usize);
-        self.world.borrow_mut().call(call, end, carry_out)
-    }
-}
-
-/// Its process has ended: the system closes what it has left open.
-impl Drop for SimKernel {
-    fn drop(&mut self) {
-        let mut world = self.world.borrow_mut();
-        let left: Vec<usize> =
-            world.ends.iter().filter(|(_, end)| end.machine == self.machine).map(|(end, _)| end).collect();
-        for end in left {
-            world.close(end, false);
-        }
-        world.close_files_of(self.machine);
-    }
-}
-
-impl Kernel for SimKernel {
-    fn now(&self) -> Duration {
-        self.world.borrow().now
-    }
-
-    fn clock_slack(&self) -> Duration {
-        Duration::ZERO
-    }
-
-    fn wait(&mut self, deadline: Option<Duration>, ready: &mut Vec<Ready>) -> io::Result<()> {
-        let mut world = self.world.borrow_mut();
-        let alone = world.machines.len() == 1;
-        let later = world.now + world.weather.turn;
-        world.advance(later);
-        while alone && !world.has_edges() && deadline.is_none_or(|deadline| deadline > world.now) {
-            let next = [world.next_arrival(), deadline].into_iter().flatten().min();
-            let Some(next) = next else {
-                return Err(io::Error::other("the simulation is stuck: the loop waits, and nothing will ever happen"));
-            };
-            world.advance(next);
-        }
-        world.tell(self.machine, ready);
-        Ok(())
-    }
-
-    fn listen(&mut self, address: Address, options: &ListenOptions) -> io::Result<Handle> {
-        let machine = self.machine;
-        let end = self.call(Call::Listen, None, |world, _| world.listen(machine, address, options))?;
-        Ok(Handle(end as u32))
-    }
-
-    fn accept(&mut self, listener: Handle) -> io::Result<(Handle, Address)> {
-        let mut from = None;
-        let end = self.call(Call::Accept, Some(listener), |world, _| {
-            let (end, remote) = world.accept(listener.0 as usize)?;
-            from = Some(remote);
-            Ok(end)
-        })?;
-        from.map(|from| (Handle(end as u32), from)).ok_or_else(|| os(Errno::BADF))
-    }
-
-    fn shed(&mut self, listener: Handle) -> io::Result<bool> {
-        self.world.borrow_mut().shed(listener.0 as usize)
-    }
-
-    fn connect(&mut self, address: Address, options: &ConnectOptions) -> Result<Handle, (Syscall, io::Error)> {
-        let machine = self.machine;
-        let end = self.call(Call::Connect, None, |world, _| world.connect(machine, address, options.local));
-        end.map(|end| Handle(end as u32)).map_err(|error| (Syscall::Connect, error))
-    }
-
-    fn connected(&mut self, socket: Handle) -> io::Result<bool> {
-        self.call(Call::Connected, Some(socket), |world, _| world.connected(socket.0 as usize).map(usize::from))
-            .map(|connected| connected != 0)
-    }
-
-    fn register(&mut self, handle: Handle, token: Token) -> io::Result<()> {
-        self.call(Call::Register, Some(handle), |world, _| world.register(handle.0 as usize, token).map(|()| 0))
-            .map(drop)
-    }
-
-    fn read(&mut self, socket: Handle, buffer: &mut [u8]) -> io::Result<usize> {
-        if files::is_file(socket) {
-            return self.call(Call::ReadFile, Some(socket), |world, fate| world.read_file(socket, buffer, fate));
-        }
-        self.call(Call::Read, Some(socket), |world, fate| world.read(socket.0 as usize, buffer, fate))
-    }
-
-    fn write(&mut self, socket: Handle, bytes: &[u8]) -> io::Result<usize> {
-        self.write_vectored(socket, &[IoSlice::new(bytes)])
-    }
-
-    fn write_vectored(&mut self, socket: Handle, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        if files::is_file(socket) {
-            return self.call(Call::WriteFile, Some(socket), |world, fate| world.write_file(socket, slices, fate));
-        }
-        self.call(Call::Write, Some(socket), |world, fate| world.write(socket.0 as usize, slices, fate))
-    }
-
-    fn shutdown(&mut self, socket: Handle) -> io::Result<()> {
-        self.call(Call::Shutdown, Some(socket), |world, _| world.shutdown(socket.0 as usize).map(|()| 0)).map(drop)
-    }
-
-    fn close(&mut self, handle: Handle) {
-        match files::is_file(handle) {
-            true => self.world.borrow_mut().close_file(handle),
-            false => self.world.borrow_mut().close(handle.0 as usize, false),
-        }
-    }
-
-    fn reset(&mut self, socket: Handle) {
-        match files::is_file(socket) {
-            true => self.world.borrow_mut().close_file(socket),
-            false => {
-                let mut world = self.world.borrow_mut();
-                let end = socket.0 as usize;
-                let is_unix = world.ends.get(end).is_some_and(|end| end.local.unix().is_some());
-                world.close(end, !is_unix);
-            }
-        }
-    }
-
-    fn set_option(&mut self, socket: Handle, option: SocketOption) -> io::Result<()> {
-        self.call(Call::SetOption, Some(socket), |world, _| world.set_option(socket.0 as usize, option).map(|()| 0))
-            .map(drop)
-    }
-
-    fn local_address(&self, handle: Handle) -> io::Result<Address> {
-        self.world.borrow().ends.get(handle.0 as usize).map(|end| end.local).ok_or_else(|| os(Errno::BADF))
-    }
-
-    fn watch_signal(&mut self, signal: i32) -> io::Result<()> {
-        self.world.borrow_mut().machines[self.machine].watched.push(signal);
-        Ok(())
-    }
-
-    fn poll_fd(&self) -> Option<i32> {
-        None
-    }
-
-    fn open(&mut self, path: &Path, access: Access) -> io::Result<Handle> {
-        let machine = self.machine;
-        self.call(Call::Open, None, |world, _| world.open_file(machine, path, access)).map(files::handle)
-    }
-
-    fn standard(&mut self, stream: Standard) -> io::Result<Handle> {
-        let (path, access) = files::standard(stream);
-        self.open(Path::new(path), access)
-    }
-
-    fn watch_file(&mut self, _handle: Handle, _token: Token) -> io::Result<Watch> {
-        Ok(Watch::AlwaysReady)
-    }
 }

@@ -1,4 +1,4 @@
-//! What each call on a simulated descriptor does.
+//! What each call on a simulated connection does.
 //!
 //! What it answers is what Linux's TCP answers, named where it is not obvious.
 
@@ -9,9 +9,11 @@ use std::time::Duration;
 
 use rustix::io::Errno;
 
-use super::fault::{Call, Fate, Fault, os, would_block};
+use super::arrivals::What;
+use super::end::{Kind, Stream};
+use super::fault::{Fate, os, would_block};
 use super::listening::in_family;
-use super::world::{Kind, Stream, What, World, at, machine_address};
+use super::world::{World, at, machine_address};
 use crate::address::{Address, UnixAddress};
 use crate::kernel::{Readiness, SocketOption, Token};
 
@@ -29,76 +31,8 @@ const WIDENING: RangeInclusive<usize> = 4000..=16_384;
 const LATE_ACKNOWLEDGEMENT: Duration = Duration::from_millis(40);
 
 impl World {
-    /// Makes a call: it is counted, fails if that is planned or the weather's, and is written down.
-    pub fn call(
-        &mut self,
-        call: Call,
-        end: usize,
-        carry_out: impl FnOnce(&mut World, Fate) -> io::Result<usize>,
-    ) -> io::Result<usize> {
-        let number = self.record.next;
-        self.record.next += 1;
-        if let Some(calls) = &mut self.record.calls {
-            calls.push(call);
-        }
-        let name = self.name_if_traced(end);
-        let outcome = match self.fate(call, number) {
-            Ok(fate) => carry_out(self, fate),
-            Err(errno) => Err(io::Error::from_raw_os_error(errno)),
-        };
-        let code = match &outcome {
-            Ok(count) => *count as u64,
-            Err(error) => u64::MAX - error.raw_os_error().unwrap_or(0) as u64,
-        };
-        self.record.mix([self.now.as_nanos() as u64, call as u64, end as u64, code]);
-        self.record.line(|| {
-            let answer = match &outcome {
-                Ok(count) => count.to_string(),
-                Err(error) => error.to_string(),
-            };
-            format!("{} {name} {call:?} = {answer}", at(self.now))
-        });
-        outcome
-    }
-
-    /// What is planned for a call, or what the weather does with it.
-    fn fate(&mut self, call: Call, number: u64) -> Result<Fate, i32> {
-        match self.record.planned.remove(&number) {
-            Some(Fault::Error(errno)) => return Err(errno),
-            Some(Fault::Short(short)) => return Ok(Fate::Short(short)),
-            None => {}
-        }
-        let faults = self.weather.faults;
-        if self.happens(faults) {
-            let errors = call.errors();
-            return Err(errors[self.random(errors.len() as u64) as usize]);
-        }
-        if !matches!(call, Call::Read | Call::Write) {
-            return Ok(Fate::Normal);
-        }
-        if self.happens(self.weather.interrupted) {
-            return Err(Errno::INTR.raw_os_error());
-        }
-        if call == Call::Write && self.happens(self.weather.no_buffers) {
-            return Err(Errno::NOBUFS.raw_os_error());
-        }
-        let short = self.weather.short;
-        Ok(if self.happens(short) { Fate::ShortAtRandom } else { Fate::Normal })
-    }
-
-    /// How many of `possible` bytes a read or a write moves.
-    pub fn share(&mut self, fate: Fate, possible: usize) -> usize {
-        match fate {
-            Fate::Normal => possible,
-            Fate::Short(short) => short.of(possible),
-            Fate::ShortAtRandom if possible > 1 => 1 + self.random(possible as u64 - 1) as usize,
-            Fate::ShortAtRandom => possible,
-        }
-    }
-
-    // ---- descriptors -------------------------------------------------------------------------------------------------------
-
-    pub fn take_descriptor(&self, machine: usize) -> io::Result<()> {
+    /// Whether a machine may have one more descriptor.
+    pub fn may_open(&self, machine: usize) -> io::Result<()> {
         match self.machines[machine].descriptors >= self.weather.descriptors {
             true => Err(os(Errno::MFILE)),
             false => Ok(()),
@@ -114,10 +48,8 @@ impl World {
         }
     }
 
-    // ---- connections --------------------------------------------------------------------------------------------------------
-
     pub fn connect(&mut self, machine: usize, to: Address, from: Option<SocketAddr>) -> io::Result<usize> {
-        self.take_descriptor(machine)?;
+        self.may_open(machine)?;
         match to {
             Address::Ip(address) => {
                 let local = self.local_for(machine, address, from).into();

@@ -1,0 +1,91 @@
+//! Readiness: the edges that the loops have not been told yet, and what they will be told.
+
+use super::end::{Kind, Stream};
+use super::world::{World, at};
+use crate::kernel::{Readiness, Ready};
+
+impl World {
+    pub fn has_edges(&self) -> bool {
+        self.machines.iter().any(|machine| !machine.edges.is_empty() || !machine.signals.is_empty())
+    }
+
+    /// Something has changed at an end: its loop will be told, once, in order.
+    pub fn edge(&mut self, end: usize) {
+        let Some(found) = self.ends.get_mut(end) else { return };
+        let dead = matches!(&found.kind, Kind::Stream(Stream { dead: true, .. }));
+        if found.token.is_some() && !found.has_edge && !dead {
+            found.has_edge = true;
+            self.machines[found.machine].edges.push_back(end);
+        }
+    }
+
+    /// Tells a machine what is ready, each edge once.
+    pub fn tell(&mut self, machine: usize, ready: &mut Vec<Ready>) {
+        let spurious = self.weather.spurious;
+        if self.happens(spurious) {
+            let end = self.random(self.ends.capacity() as u64) as usize;
+            if self.ends.get(end).is_some_and(|found| found.machine == machine) {
+                self.edge(end);
+            }
+        }
+        ready.extend(self.machines[machine].signals.drain(..).map(Ready::Signal));
+        let late = self.weather.late;
+        for end in std::mem::take(&mut self.machines[machine].edges) {
+            if self.happens(late) {
+                self.machines[machine].edges.push_back(end);
+                continue;
+            }
+            let readiness = self.readiness(end);
+            let name = self.name_if_traced(end);
+            self.record.line(|| format!("{} {name} {}", at(self.now), readiness.words()));
+            if let Some(stream) = self.stream_mut(end) {
+                // As poll does in Linux: who is told that there is no room is told when there is.
+                stream.wants_room |= !readiness.writable;
+            }
+            if let Some(found) = self.ends.get_mut(end) {
+                found.has_edge = false;
+                if let Some(token) = found.token {
+                    ready.push(Ready::Io { token, readiness });
+                }
+            }
+        }
+    }
+
+    pub fn readiness(&self, end: usize) -> Readiness {
+        let Some(found) = self.ends.get(end) else { return Readiness::default() };
+        match &found.kind {
+            Kind::Listener(listener) => Readiness { readable: !listener.waiting.is_empty(), ..Readiness::default() },
+            Kind::Stream(stream) => {
+                let over = stream.broken || (stream.ended && stream.shut);
+                Readiness {
+                    readable: !stream.inbox.is_empty() || stream.ended || stream.broken,
+                    writable: stream.connected.is_some() && (self.room(stream) > 0 || stream.broken),
+                    ended: stream.ended || stream.broken,
+                    hung_up: over || matches!(stream.connected, Some(Err(_))),
+                }
+            }
+        }
+    }
+
+    /// How much may be sent from here.
+    pub fn room(&self, stream: &Stream) -> usize {
+        match stream.peer.and_then(|peer| self.stream(peer)) {
+            Some(peer) => self.weather.buffer_of(peer).saturating_sub(peer.inbox.len() + peer.coming),
+            None => self.weather.buffer,
+        }
+    }
+}
+
+impl Readiness {
+    /// As a person reads it in a trace.
+    fn words(self) -> String {
+        let words = [
+            (self.readable, " readable"),
+            (self.writable, " writable"),
+            (self.ended, " ended"),
+            (self.hung_up, " hung up"),
+        ];
+        let words: String = words.iter().filter(|(is, _)| *is).map(|(_, word)| *word).collect();
+        format!("is{}", if words.is_empty() { " not ready" } else { &words })
+    }
+}
