@@ -24,6 +24,8 @@
 //! A connection destroys itself when reading is at EndTold and writing at Finished. Where a rule looks odd it is
 //! Node's, and the traces in `tests/conformance` know it.
 
+mod callbacks;
+mod close_reason;
 #[cfg(any(test, fuzzing))]
 #[cfg_attr(fuzzing, allow(dead_code, reason = "the fuzz targets use a part of it"))]
 pub(crate) mod driver;
@@ -31,19 +33,24 @@ mod idle;
 mod invariants;
 mod read_ahead;
 mod reading;
+mod ready_state;
+mod segments;
 mod write_queue;
 mod writing;
 
-use std::collections::VecDeque;
-use std::fmt;
 use std::time::Duration;
 
+pub use callbacks::CallbackId;
+pub use close_reason::CloseReason;
 pub(crate) use idle::{Expiry, Idle};
 pub(crate) use read_ahead::ReadAhead;
-pub(crate) use write_queue::{Borders, Gone, Segments, Span, WriteQueue};
+pub use ready_state::ReadyState;
+pub(crate) use segments::{Segments, Span};
+pub(crate) use write_queue::{Borders, Gone, WriteQueue};
 
 use crate::error::{Code, Error};
 use crate::timers::{Due, Timers};
+use callbacks::Callbacks;
 
 /// The state of one connection.
 #[derive(Debug)]
@@ -163,20 +170,6 @@ struct Waiting {
     bytes: usize,
 }
 
-/// The callbacks of writes and of `end`. Most connections never have any.
-#[derive(Debug, Default)]
-struct Callbacks {
-    unit: Vec<CallbackId>,
-    /// With the numbers of their writes; an empty one has none, because nobody can drop it.
-    waiting: Vec<(Option<u64>, CallbackId)>,
-    end: Vec<CallbackId>,
-    /// Those whose turn has come, with their outcome.
-    ready: VecDeque<(CallbackId, Result<(), Error>)>,
-}
-
-/// Names a callback of a write or an `end`; whoever gave the callback knows what it stands for.
-pub type CallbackId = u64;
-
 /// Something that happens after the current call and before the loop's next piece of work: Node's `nextTick`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Tick {
@@ -213,47 +206,6 @@ pub(crate) trait Ticks {
     fn defer(&mut self, tick: Tick);
 }
 
-/// Why a connection is closed, in its `close` event.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum CloseReason {
-    /// The other side ended first, and this side followed.
-    PeerEnded,
-    /// The other side reset the connection.
-    PeerReset,
-    /// This side ended first, and the other side followed.
-    EndedHere,
-    /// `destroy` or `reset` was called here.
-    DestroyedHere,
-    /// Nothing happened for too long: the idle timeout of a server that closes such connections, or ETIMEDOUT.
-    Timeout,
-    /// The other side did not read, and an output limit said that this was enough.
-    OutputLimit,
-    /// The loop was stopped.
-    Shutdown,
-    /// The connection was never made.
-    ConnectFailed,
-    /// Any other error; the `error` event told which.
-    Error,
-}
-
-impl fmt::Display for CloseReason {
-    /// In words, for a log: `the other side ended first`.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            CloseReason::PeerEnded => "the other side ended first",
-            CloseReason::PeerReset => "the other side reset the connection",
-            CloseReason::EndedHere => "this side ended first",
-            CloseReason::DestroyedHere => "it was destroyed here",
-            CloseReason::Timeout => "nothing happened for too long",
-            CloseReason::OutputLimit => "the other side did not read: an output limit was passed",
-            CloseReason::Shutdown => "the loop was stopped",
-            CloseReason::ConnectFailed => "the connection was not made",
-            CloseReason::Error => "an error",
-        })
-    }
-}
-
 /// How a write was received.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Admission {
@@ -281,34 +233,6 @@ pub(crate) enum Received {
     Deliver,
     /// It was kept for `resume`, or nobody wants it.
     Done,
-}
-
-/// How `socket.readyState` reads in Node.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum ReadyState {
-    /// Connecting.
-    Opening,
-    /// Both directions are open; also before the first `connect`.
-    Open,
-    /// This side has ended.
-    ReadOnly,
-    /// The other side has ended.
-    WriteOnly,
-    /// Neither direction is open.
-    Closed,
-}
-
-impl ReadyState {
-    /// Node's word for it: `"open"`, `"readOnly"`.
-    pub fn name(self) -> &'static str {
-        match self {
-            ReadyState::Opening => "opening",
-            ReadyState::Open => "open",
-            ReadyState::ReadOnly => "readOnly",
-            ReadyState::WriteOnly => "writeOnly",
-            ReadyState::Closed => "closed",
-        }
-    }
 }
 
 impl Connection {
@@ -404,7 +328,7 @@ impl Connection {
             return false;
         }
         if self.outgoing().waiting.writes > 0
-            || self.callbacks.as_ref().is_some_and(|callbacks| !callbacks.end.is_empty())
+            || self.callbacks.as_ref().is_some_and(|callbacks| callbacks.has_any_for_end())
         {
             ticks.defer(Tick::FailWaiting);
         }

@@ -48,11 +48,13 @@ impl Connection {
             waiting.writes += 1;
             waiting.bytes += length;
             if let Some(callback) = callback {
-                self.callbacks.get_or_insert_default().waiting.push((number, callback));
+                self.callbacks_mut().add_waiting(number, callback);
             }
             return Admission::Queue;
         }
-        self.keep_callback(callback, |callbacks| &mut callbacks.unit);
+        if let Some(callback) = callback {
+            self.callbacks_mut().add_to_unit(callback);
+        }
         self.begin(length, ticks)
     }
 
@@ -167,7 +169,9 @@ impl Connection {
         {
             return self.refuse(Some(callback), Code::AlreadyFinished, ticks);
         }
-        self.keep_callback(callback, |callbacks| &mut callbacks.end);
+        if let Some(callback) = callback {
+            self.callbacks_mut().add_to_end(callback);
+        }
     }
 
     /// The write that waited for the connection goes out.
@@ -258,16 +262,10 @@ impl Connection {
             }
             outgoing.waiting = Waiting::default();
         }
-        let outcome = |otherwise| match &self.error {
-            Some(error) => (**error).clone(),
-            None => Error::new(otherwise),
-        };
-        let outcome = outcome(Code::Destroyed);
-        let Some(callbacks) = self.callbacks.as_mut() else { return 0 };
-        let failed = callbacks.waiting.drain(..).map(|(_, callback)| callback).chain(callbacks.end.drain(..));
-        let before = callbacks.ready.len();
-        callbacks.ready.extend(failed.map(|callback| (callback, Err(outcome.clone()))));
-        (callbacks.ready.len() - before) as u32
+        let error = self.error.as_ref().map_or_else(|| Error::new(Code::Destroyed), |error| (**error).clone());
+        let Some(callbacks) = &mut self.callbacks else { return 0 };
+        let outcome = Err(error);
+        callbacks.waiting_is_over(&outcome) + callbacks.end_is_over(&outcome)
     }
 
     /// All that waits becomes the next unit, if there is no other and nothing holds it back. Its bytes lie in the queue
@@ -278,7 +276,7 @@ impl Connection {
         }
         let length = std::mem::take(&mut self.outgoing_mut().waiting).bytes;
         if let Some(callbacks) = &mut self.callbacks {
-            callbacks.unit.extend(callbacks.waiting.drain(..).map(|(_, callback)| callback));
+            callbacks.begin_unit();
         }
         self.begin(length, ticks)
     }
@@ -336,42 +334,32 @@ impl Connection {
     /// [`Tick::Finish`]: the callbacks of `end` are ready, so many; `finish` follows.
     pub fn finished(&mut self) -> u32 {
         self.set_writing(Writing::Finished);
-        let Some(callbacks) = self.callbacks.as_mut() else { return 0 };
-        let before = callbacks.ready.len();
-        callbacks.ready.extend(callbacks.end.drain(..).map(|callback| (callback, Ok(()))));
-        (callbacks.ready.len() - before) as u32
+        self.callbacks.as_mut().map_or(0, |callbacks| callbacks.end_is_over(&Ok(())))
     }
 
     /// A callback is due on the next tick.
     pub fn callback_due(&mut self, callback: CallbackId, outcome: Result<(), Error>, ticks: &mut impl Ticks) {
-        self.callbacks.get_or_insert_default().ready.push_back((callback, outcome));
+        self.callbacks_mut().add_ready(callback, outcome);
         ticks.defer(Tick::Callbacks(1));
     }
 
     /// All callbacks that no outcome has come for get this one. Says how many.
     pub(super) fn fail_all(&mut self, code: Code) -> u32 {
-        let Some(callbacks) = self.callbacks.as_mut() else { return 0 };
-        let waiting = callbacks.waiting.drain(..).map(|(_, callback)| callback);
-        let all = callbacks.unit.drain(..).chain(waiting).chain(callbacks.end.drain(..));
-        let before = callbacks.ready.len();
-        callbacks.ready.extend(all.map(|callback| (callback, Err(Error::new(code)))));
-        (callbacks.ready.len() - before) as u32
+        let Some(callbacks) = &mut self.callbacks else { return 0 };
+        let outcome = Err(Error::new(code));
+        callbacks.unit_is_over(&outcome) + callbacks.waiting_is_over(&outcome) + callbacks.end_is_over(&outcome)
     }
 
     /// Whether the outcome of a callback is still to be told.
     pub fn has_callbacks_due(&self) -> bool {
-        self.callbacks.as_ref().is_some_and(|callbacks| !callbacks.ready.is_empty())
+        self.callbacks.as_ref().is_some_and(|callbacks| callbacks.has_ready())
     }
 
     /// Takes the next callback whose turn has come.
     pub fn take_callback(&mut self) -> Option<(CallbackId, Result<(), Error>)> {
         let callbacks = self.callbacks.as_mut()?;
-        let next = callbacks.ready.pop_front();
-        if callbacks.ready.is_empty()
-            && callbacks.unit.is_empty()
-            && callbacks.waiting.is_empty()
-            && callbacks.end.is_empty()
-        {
+        let next = callbacks.take_ready();
+        if callbacks.is_empty() {
             self.callbacks = None;
         }
         next
@@ -384,10 +372,7 @@ impl Connection {
         waiting.bytes = waiting.bytes.saturating_sub(gone.bytes);
         waiting.writes = waiting.writes.saturating_sub(gone.messages);
         if let Some(callbacks) = &mut self.callbacks {
-            let is_gone =
-                |(number, _): &mut (Option<u64>, _)| number.is_some_and(|number| gone.writes.contains(&number));
-            let failed: Vec<_> = callbacks.waiting.extract_if(.., is_gone).collect();
-            for (_, callback) in failed {
+            for callback in callbacks.take_waiting(&gone.writes) {
                 self.callback_due(callback, Err(Error::new(Code::OutputLimit)), ticks);
             }
         }
@@ -526,18 +511,12 @@ impl Connection {
     fn unit_failed_itself(&mut self, error: Error) -> u32 {
         self.forget_unit();
         self.error.get_or_insert_with(|| Box::new(error.clone()));
-        let Some(callbacks) = self.callbacks.as_mut() else { return 0 };
-        let count = callbacks.unit.len() as u32;
-        callbacks.ready.extend(callbacks.unit.drain(..).map(|callback| (callback, Err(error.clone()))));
-        count
+        self.callbacks.as_mut().map_or(0, |callbacks| callbacks.unit_is_over(&Err(error)))
     }
 
     #[inline]
     fn unit_callbacks_ready(&mut self) -> u32 {
-        let Some(callbacks) = self.callbacks.as_mut() else { return 0 };
-        let count = callbacks.unit.len() as u32;
-        callbacks.ready.extend(callbacks.unit.drain(..).map(|callback| (callback, Ok(()))));
-        count
+        self.callbacks.as_mut().map_or(0, |callbacks| callbacks.unit_is_over(&Ok(())))
     }
 
     pub(super) fn refuse(&mut self, callback: Option<CallbackId>, code: Code, ticks: &mut impl Ticks) {
@@ -546,13 +525,7 @@ impl Connection {
         }
     }
 
-    fn keep_callback(
-        &mut self,
-        callback: Option<CallbackId>,
-        place: impl FnOnce(&mut Callbacks) -> &mut Vec<CallbackId>,
-    ) {
-        if let Some(callback) = callback {
-            place(self.callbacks.get_or_insert_default()).push(callback);
-        }
+    fn callbacks_mut(&mut self) -> &mut Callbacks {
+        self.callbacks.get_or_insert_default()
     }
 }
