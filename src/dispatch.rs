@@ -2,10 +2,13 @@
 //!
 //! A handler is out of its place while it runs, so it may replace or remove itself: what it has set meanwhile stays.
 //! Handlers are never called from inside a user's call: whatever a call causes comes as an event of its own, later.
-//! Those of a socket's and a server's own events are run by `socket.rs` and `server.rs`.
+//! What comes in is told up to three times: as bytes, as text and as lines. A server's own events are run by `server.rs`.
 
+use std::borrow::Cow;
+
+use crate::encoding::Decoder;
 use crate::event_loop::Loop;
-use crate::handlers::Told;
+use crate::handlers::{More, Told};
 use crate::hooks::TimerHook;
 use crate::id::{ServerId, SocketId, TimerId};
 use crate::net::Event;
@@ -98,5 +101,93 @@ impl<S> Loop<'_, S> {
         if let Some(place) = self.hooks.signals.get_mut(&signal) {
             place.get_or_insert(handler);
         }
+    }
+}
+
+impl<S> Socket<'_, S> {
+    /// Runs the handler of what happened.
+    #[inline]
+    pub(crate) fn hears(&mut self, told: Told<'_>) {
+        match told {
+            Told::Data(chunk) => {
+                self.tell(told);
+                if self.more().is_some() {
+                    self.tell_text(|decoder| decoder.decode(chunk));
+                    self.tell_lines(chunk);
+                }
+            }
+            Told::End => {
+                self.tell_text(|decoder| decoder.finish().into());
+                self.tell_last_line();
+                self.tell(told);
+            }
+            Told::Error(error) => {
+                if !self.tell(told) {
+                    self.net.count_unheard(error);
+                }
+            }
+            Told::Close(_) => {
+                if let Some(more) = self.more() {
+                    more.forget_halves();
+                }
+                self.tell(told);
+            }
+            _ => {
+                self.tell(told);
+            }
+        }
+    }
+
+    /// The decoder is out of its place while the handler runs, as the handler is.
+    #[inline]
+    fn tell_text<'t>(&mut self, decode: impl FnOnce(&mut Decoder) -> Cow<'t, str>) {
+        let Some(mut decoder) = self.more().and_then(|more| more.decoder.take()) else { return };
+        let text = decode(&mut decoder);
+        if !text.is_empty() {
+            self.tell(Told::Text(&text));
+        }
+        self.set(|hooks| {
+            hooks.more_mut().decoder.get_or_insert(decoder);
+        });
+    }
+
+    /// What follows a line is not looked at before its handler has returned, which may have destroyed the socket or set
+    /// another bound.
+    #[inline]
+    fn tell_lines(&mut self, mut chunk: &[u8]) {
+        while let Some(lines) = self.more().and_then(|more| more.lines.as_mut()) {
+            let mut pushed = lines.push(chunk);
+            let Some(line) = pushed.next() else { return };
+            chunk = pushed.rest();
+            self.tell(Told::Line(&line));
+            if self.is_destroyed() {
+                return;
+            }
+        }
+    }
+
+    fn tell_last_line(&mut self) {
+        if let Some(line) = self.more().and_then(|more| more.lines.as_mut()?.finish()) {
+            self.tell(Told::Line(&line));
+        }
+    }
+
+    #[inline]
+    fn more(&mut self) -> Option<&mut More> {
+        self.hooks.of_socket(self.id)?.more.as_deref_mut()
+    }
+
+    /// Takes a handler out, runs it, and puts it back unless it was replaced or removed meanwhile. False if there is
+    /// none.
+    #[inline]
+    fn tell(&mut self, told: Told<'_>) -> bool {
+        let Some(mut handler) = self.hooks.of_socket(self.id).and_then(|hooks| hooks.take(told.on())) else {
+            return false;
+        };
+        handler(self, told);
+        if let Some(hooks) = self.hooks.of_socket(self.id) {
+            hooks.put_back(told.on(), handler);
+        }
+        true
     }
 }

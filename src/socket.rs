@@ -7,11 +7,11 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::connection::{CloseReason, ReadyState};
-use crate::encoding::{Decoder, Encoding};
+use crate::encoding::Encoding;
 use crate::endpoint::ToEndpoint;
 use crate::error::Error;
 use crate::event_loop::Loop;
-use crate::handlers::{More, On, SocketHooks, Told};
+use crate::handlers::{On, SocketHooks, Told};
 use crate::hooks::Hooks;
 use crate::id::{ServerId, SocketId, TimerId};
 use crate::kernel::{KeepAlive, PeerCred};
@@ -496,96 +496,10 @@ impl<S> Socket<'_, S> {
         self.set(|hooks| hooks.set(on, Box::new(handler)));
     }
 
-    fn set(&mut self, set: impl FnOnce(&mut SocketHooks<S>)) {
+    pub(crate) fn set(&mut self, set: impl FnOnce(&mut SocketHooks<S>)) {
         if let Some(hooks) = self.hooks.of_socket(self.id) {
             set(hooks);
         }
-    }
-
-    // ---- dispatch -----------------------------------------------------------------------------------------------------
-
-    /// Runs the handler of what happened.
-    #[inline]
-    pub(crate) fn hears(&mut self, told: Told<'_>) {
-        match told {
-            Told::Data(chunk) => {
-                self.tell(told);
-                self.tell_text(|decoder| decoder.decode(chunk));
-                self.tell_lines(chunk);
-            }
-            Told::End => {
-                self.tell_text(|decoder| decoder.finish().into());
-                self.tell_last_line();
-                self.tell(told);
-            }
-            Told::Error(error) => {
-                if !self.tell(told) {
-                    self.net.count_unheard(error);
-                }
-            }
-            Told::Close(_) => {
-                if let Some(more) = self.more() {
-                    more.forget_halves();
-                }
-                self.tell(told);
-            }
-            _ => {
-                self.tell(told);
-            }
-        }
-    }
-
-    /// The decoder is out of its place while the handler runs, as the handler is.
-    #[inline]
-    fn tell_text<'t>(&mut self, decode: impl FnOnce(&mut Decoder) -> std::borrow::Cow<'t, str>) {
-        let Some(mut decoder) = self.more().and_then(|more| more.decoder.take()) else { return };
-        let text = decode(&mut decoder);
-        if !text.is_empty() {
-            self.tell(Told::Text(&text));
-        }
-        self.set(|hooks| {
-            hooks.more_mut().decoder.get_or_insert(decoder);
-        });
-    }
-
-    /// What follows a line is not looked at before its handler has returned, which may have destroyed the socket or set
-    /// another bound.
-    #[inline]
-    fn tell_lines(&mut self, mut chunk: &[u8]) {
-        while let Some(lines) = self.more().and_then(|more| more.lines.as_mut()) {
-            let mut pushed = lines.push(chunk);
-            let Some(line) = pushed.next() else { return };
-            chunk = pushed.rest();
-            self.tell(Told::Line(&line));
-            if self.is_destroyed() {
-                return;
-            }
-        }
-    }
-
-    fn tell_last_line(&mut self) {
-        if let Some(line) = self.more().and_then(|more| more.lines.as_mut()?.finish()) {
-            self.tell(Told::Line(&line));
-        }
-    }
-
-    #[inline]
-    fn more(&mut self) -> Option<&mut More> {
-        self.hooks.of_socket(self.id)?.more.as_deref_mut()
-    }
-
-    /// Takes a handler out, runs it, and puts it back unless it was replaced or removed meanwhile. False if there is
-    /// none.
-    #[inline]
-    fn tell(&mut self, told: Told<'_>) -> bool {
-        let Some(mut handler) = self.hooks.of_socket(self.id).and_then(|hooks| hooks.take(told.on())) else {
-            return false;
-        };
-        handler(self, told);
-        if let Some(hooks) = self.hooks.of_socket(self.id) {
-            hooks.put_back(told.on(), handler);
-        }
-        true
     }
 }
 
