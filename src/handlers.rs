@@ -1,9 +1,9 @@
 //! The handlers of one socket: what a user has hung on its events.
 //!
 //! Most sockets have a few, so they are a short list and not a place for each event. All of them are kept in one
-//! form, which is given what happened; `socket.rs` makes it out of what a user gives, and `dispatch.rs` runs it. Nothing is decided
-//! here but one rule: a handler is out of its place while it runs, and what was set or removed meanwhile beats the
-//! put-back.
+//! form, which is given what happened; `socket.rs` makes it out of what a user gives, and `dispatch.rs` runs it. Nothing is
+//! decided here but one rule: a handler is out of its place while it runs, and what was set or removed meanwhile beats
+//! the put-back.
 
 use crate::encoding::{Decoder, Encoding};
 use crate::error::Error;

@@ -2,8 +2,8 @@
 //!
 //! TCP has no messages: a line arrives in two pieces, or twenty lines at once. [`Lines`] is fed with the chunks as they
 //! come and gives the lines. It knows bytes, ends of lines and one bound; no socket, no encoding. What is in a line may
-//! still be meant badly: before it is shown to other people, or logged, it goes through `text.rs`. `dispatch.rs` feeds it for
-//! `on_line`; handlers of `on_data` that stop between two lines feed one of their own, as the chat does.
+//! still be meant badly: before it is shown to other people, or logged, it goes through `text.rs`. `dispatch.rs` feeds it
+//! for `on_line`; handlers of `on_data` that stop between two lines feed one of their own, as the chat does.
 //!
 //! ```text
 //! chunks    | o n e LF t w |   | o CR LF t h r e e LF f o |   | u r LF |

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::course::Course;
 use crate::cli::{BenchOptions, Workload};
+use crate::daemon::counted;
 
 /// Above this share of a core, this process may have been what was measured.
 const BUSY: f64 = 0.9;
@@ -42,24 +43,24 @@ impl<'c> Report<'c> {
         let mut problems = Vec::new();
         if course.connecting.failed > 0 {
             let why = course.connecting.why.as_ref().map_or_else(String::new, |error| format!(": {error}"));
-            problems.push(format!("could not open {}{why}", counted(course.connecting.failed, "connection")));
+            problems.push(format!("could not open {}{why}", counted(course.connecting.failed as u64, "connection")));
         }
         if course.lost > 0 {
             let why = course.why_lost.as_ref().map_or_else(String::new, |why| format!(": {why}"));
-            problems.push(format!("lost {}{why}", counted(course.lost, "connection")));
+            problems.push(format!("lost {}{why}", counted(course.lost as u64, "connection")));
         }
         if let Some(wrong) = &course.where_wrong {
             problems.push(format!(
                 "wrong bytes on {}, first on number {} after {}: {}",
-                counted(course.wrong, "connection"),
+                counted(course.wrong as u64, "connection"),
                 wrong.connection,
-                counted(wrong.at as usize, "byte"),
+                counted(wrong.at, "byte"),
                 wrong.what
             ));
         }
         if course.unanswered > 0 {
             let unit = if matches!(self.options.workload, Workload::Chat { .. }) { "delivery" } else { "answer" };
-            problems.push(format!("missing {}", counted(course.unanswered, unit)));
+            problems.push(format!("missing {}", counted(course.unanswered as u64, unit)));
         }
         if problems.is_empty() && self.course.measured.count == 0 {
             problems.push("it ended before anything was measured".to_owned());
@@ -167,7 +168,7 @@ impl<'c> Report<'c> {
 
     fn title(&self) -> String {
         let BenchOptions { to, workload, connections, .. } = self.options;
-        let mut title = format!("{} on {to}: {}", workload.name(), counted(*connections, "connection"));
+        let mut title = format!("{} on {to}: {}", workload.name(), counted(*connections as u64, "connection"));
         match workload {
             Workload::Echo { size, pressure } => {
                 let _ = write!(title, ", {size} bytes, {} under way on each", pressure.depth);
@@ -289,15 +290,6 @@ fn megabytes(bytes: f64) -> String {
 
 fn rounded(number: f64) -> String {
     grouped(number.round() as u64)
-}
-
-/// `1 answer`, `2 answers`, `3 deliveries`.
-fn counted(count: usize, what: &str) -> String {
-    match what.strip_suffix('y') {
-        _ if count == 1 => format!("1 {what}"),
-        Some(stem) => format!("{count} {stem}ies"),
-        None => format!("{count} {what}s"),
-    }
 }
 
 /// With a comma between each three digits.

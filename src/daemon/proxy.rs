@@ -14,8 +14,9 @@ use tidegate::{
 };
 
 use super::closing::on_close;
+use super::seldom::Seldom;
 use super::stopping::{self, Ending, Role, Stopping};
-use super::{CannotStart, Peer, Seldom, listen};
+use super::{CannotStart, Peer, listen};
 use crate::cli::ProxyOptions;
 
 struct Proxy {

@@ -1,0 +1,64 @@
+//! Who a peer is, for the log.
+
+use std::fmt;
+use std::net::SocketAddr;
+
+use tidegate::{PeerCred, Socket};
+
+#[derive(Clone, Copy, Debug)]
+pub enum Peer {
+    Ip(SocketAddr),
+    /// On a Unix socket, where the kernel tells who it is and it has no address.
+    Unix(Option<PeerCred>),
+}
+
+impl Peer {
+    pub fn of<S>(socket: &Socket<'_, S>) -> Self {
+        match Peer::at(socket.remote_address()) {
+            Peer::Unix(_) => Peer::Unix(socket.peer_cred()),
+            peer => peer,
+        }
+    }
+
+    /// A mapped IPv4 address is shown as what it is.
+    pub fn at(address: Option<SocketAddr>) -> Self {
+        address.map_or(Peer::Unix(None), |peer| Peer::Ip(SocketAddr::new(peer.ip().to_canonical(), peer.port())))
+    }
+
+    /// Whether it is on this machine.
+    pub fn is_local(self) -> bool {
+        match self {
+            Peer::Ip(peer) => peer.ip().is_loopback(),
+            Peer::Unix(_) => true,
+        }
+    }
+}
+
+impl fmt::Display for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Peer::Ip(peer) => peer.fmt(f),
+            Peer::Unix(None) => f.write_str("a local peer"),
+            Peer::Unix(Some(PeerCred { uid, pid: None, .. })) => write!(f, "uid {uid}"),
+            Peer::Unix(Some(PeerCred { uid, pid: Some(pid), .. })) => write!(f, "uid {uid}, pid {pid}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_is_on_loopback_or_on_a_unix_socket_is_local() {
+        let peer = |ip: &str| Peer::at(Some(SocketAddr::new(ip.parse().unwrap(), 1)));
+        // A listener for both families sees a peer on 127.0.0.1 as ::ffff:127.0.0.1.
+        for ip in ["127.0.0.1", "127.9.9.9", "::1", "::ffff:127.0.0.1"] {
+            assert!(peer(ip).is_local(), "{ip}");
+        }
+        for ip in ["10.0.0.1", "fe80::1", "::ffff:10.0.0.1"] {
+            assert!(!peer(ip).is_local(), "{ip}");
+        }
+        assert!(Peer::at(None).is_local());
+    }
+}
