@@ -1,4 +1,4 @@
-//! The sockets of the machine's own kernel: how they are made, of either family, and their options.
+//! The sockets of the machine's own kernel: how they are made, of either family.
 //!
 //! mio's sockets do the reading and the writing; socket2 makes them, because options have to be set before they listen
 //! or connect. Nothing is remembered here but the file of a listening Unix socket, which goes with it. Who calls this
@@ -18,20 +18,15 @@ use mio::net::{TcpListener, TcpStream};
 use mio::net::{UnixListener, UnixStream};
 #[cfg(any(target_os = "linux", target_os = "android"))]
 use rustix::net::{RecvFlags, SendFlags};
-use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
-use super::{ConnectOptions, Inherit, KeepAlive, ListenOptions, PeerCred, SocketOption, Tuning};
+use super::{ConnectOptions, ListenOptions, PeerCred, SocketOption, socket_options};
 #[cfg(unix)]
-use super::{SocketAccess, socket_file::SocketFile};
+use super::{Inherit, SocketAccess, Tuning, socket_file::SocketFile};
 use crate::address::Address;
 #[cfg(unix)]
 use crate::address::UnixAddress;
 use crate::error::Syscall;
-
-/// Node's times between probes, which it sets together with the initial delay.
-const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(1);
-#[cfg(unix)]
-const KEEP_ALIVE_PROBES: u32 = 10;
 
 /// A socket that listens.
 #[derive(Debug)]
@@ -73,7 +68,7 @@ impl Listener {
             socket.set_only_v6(options.ipv6_only)?;
         }
         socket.bind(&address.into())?;
-        set_inherited(&SockRef::from(&socket), &options.inherit)?;
+        socket_options::set_inherited(&SockRef::from(&socket), &options.inherit)?;
         socket.listen(backlog(options))?;
         Ok(Listener::Tcp(TcpListener::from_std(socket.into())))
     }
@@ -109,7 +104,7 @@ impl Listener {
         Ok(if domain == Domain::UNIX {
             Listener::Unix(None, UnixListener::from_std(socket.into()))
         } else {
-            set_inherited(&SockRef::from(&socket), inherit)?;
+            socket_options::set_inherited(&SockRef::from(&socket), inherit)?;
             Listener::Tcp(TcpListener::from_std(socket.into()))
         })
     }
@@ -159,7 +154,7 @@ impl Stream {
         let at = |syscall| move |error| (syscall, error);
         let socket = Socket::new(Domain::for_address(address), Type::STREAM.nonblocking(), Some(Protocol::TCP))
             .map_err(at(Syscall::Connect))?;
-        set_tuning(&SockRef::from(&socket), &options.tuning).map_err(at(Syscall::SetOption))?;
+        socket_options::set_tuning(&SockRef::from(&socket), &options.tuning).map_err(at(Syscall::SetOption))?;
         if let Some(local) = options.local {
             // As libuv does: an address that a connection of the past still holds can be used again.
             socket.set_reuse_address(true).and_then(|()| socket.bind(&local.into())).map_err(at(Syscall::Bind))?;
@@ -189,7 +184,7 @@ impl Stream {
         socket.set_nonblocking(true)?;
         let tcp = domain != Domain::UNIX;
         if tcp {
-            set_tuning(&SockRef::from(&socket), tuning)?;
+            socket_options::set_tuning(&SockRef::from(&socket), tuning)?;
         }
         let stream = match tcp {
             true => Stream::Tcp(TcpStream::from_std(socket.into())),
@@ -301,14 +296,7 @@ impl Stream {
             #[cfg(unix)]
             Stream::Unix(_) => return Ok(()),
         };
-        let socket = SockRef::from(stream);
-        match option {
-            SocketOption::NoDelay(on) => stream.set_nodelay(on),
-            SocketOption::KeepAlive(Some(keep_alive)) => set_keep_alive(&socket, keep_alive),
-            SocketOption::KeepAlive(None) => socket.set_keepalive(false),
-            SocketOption::TypeOfService(value) => set_type_of_service(&socket, value),
-            SocketOption::UserTimeout(timeout) => set_user_timeout(&socket, timeout),
-        }
+        socket_options::set(&SockRef::from(stream), option)
     }
 
     pub fn type_of_service(&self) -> io::Result<u8> {
@@ -357,76 +345,8 @@ impl Stream {
     }
 }
 
-// ---- options ------------------------------------------------------------------------------------------------------------
-
 fn backlog(options: &ListenOptions) -> i32 {
     i32::try_from(options.backlog).unwrap_or(i32::MAX)
-}
-
-fn set_inherited(socket: &SockRef<'_>, inherit: &Inherit) -> io::Result<()> {
-    if inherit.no_delay {
-        socket.set_tcp_nodelay(true)?;
-    }
-    if let Some(keep_alive) = inherit.keep_alive {
-        set_keep_alive(socket, keep_alive)?;
-    }
-    set_tuning(socket, &inherit.tuning)
-}
-
-fn set_tuning(socket: &SockRef<'_>, tuning: &Tuning) -> io::Result<()> {
-    if let Some(value) = tuning.type_of_service {
-        set_type_of_service(socket, value)?;
-    }
-    if let Some(timeout) = tuning.user_timeout {
-        set_user_timeout(socket, Some(timeout))?;
-    }
-    if let Some(bytes) = tuning.receive_buffer {
-        socket.set_recv_buffer_size(bytes)?;
-    }
-    if let Some(bytes) = tuning.send_buffer {
-        socket.set_send_buffer_size(bytes)?;
-    }
-    Ok(())
-}
-
-fn set_keep_alive(socket: &SockRef<'_>, keep_alive: KeepAlive) -> io::Result<()> {
-    let KeepAlive { initial_delay, interval, count } = keep_alive;
-    let nodes = initial_delay.as_secs() > 0; // Node's own times come with a delay alone
-    let mut times = TcpKeepalive::new();
-    if nodes {
-        times = times.with_time(Duration::from_secs(initial_delay.as_secs()));
-    }
-    if let Some(interval) = interval.or(nodes.then_some(KEEP_ALIVE_INTERVAL)) {
-        times = times.with_interval(Duration::from_secs(interval.as_secs()));
-    }
-    #[cfg(unix)]
-    if let Some(count) = count.or(nodes.then_some(KEEP_ALIVE_PROBES)) {
-        times = times.with_retries(count);
-    }
-    #[cfg(not(unix))]
-    let _ = count;
-    // Sets SO_KEEPALIVE as well.
-    socket.set_tcp_keepalive(&times)
-}
-
-/// An IPv6 socket carries IPv4 too, unless it is for IPv6 alone, and each has a field of its own.
-fn set_type_of_service(socket: &SockRef<'_>, value: u8) -> io::Result<()> {
-    let v4 = socket.set_tos_v4(value.into());
-    #[cfg(unix)]
-    if socket.local_addr()?.domain() == Domain::IPV6 {
-        return socket.set_tclass_v6(value.into());
-    }
-    v4
-}
-
-#[cfg(any(target_os = "linux", target_os = "android"))]
-fn set_user_timeout(socket: &SockRef<'_>, timeout: Option<Duration>) -> io::Result<()> {
-    socket.set_tcp_user_timeout(timeout)
-}
-
-#[cfg(not(any(target_os = "linux", target_os = "android")))]
-fn set_user_timeout(_: &SockRef<'_>, _: Option<Duration>) -> io::Result<()> {
-    Err(io::Error::new(ErrorKind::Unsupported, "this system has no TCP user timeout"))
 }
 
 // ---- what the systems differ in -----------------------------------------------------------------------------------------

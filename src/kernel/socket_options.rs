@@ -1,0 +1,93 @@
+//! The options of a TCP socket, as this machine's system calls set them.
+
+use std::io;
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+use std::io::ErrorKind;
+use std::time::Duration;
+
+use socket2::{Domain, SockRef, TcpKeepalive};
+
+use super::{Inherit, KeepAlive, SocketOption, Tuning};
+
+/// Node's times between probes, which it sets together with the initial delay.
+const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(1);
+#[cfg(unix)]
+const KEEP_ALIVE_PROBES: u32 = 10;
+
+/// Sets one.
+pub(super) fn set(socket: &SockRef<'_>, option: SocketOption) -> io::Result<()> {
+    match option {
+        SocketOption::NoDelay(on) => socket.set_tcp_nodelay(on),
+        SocketOption::KeepAlive(Some(keep_alive)) => set_keep_alive(socket, keep_alive),
+        SocketOption::KeepAlive(None) => socket.set_keepalive(false),
+        SocketOption::TypeOfService(value) => set_type_of_service(socket, value),
+        SocketOption::UserTimeout(timeout) => set_user_timeout(socket, timeout),
+    }
+}
+
+/// What a listener hands down.
+pub(super) fn set_inherited(socket: &SockRef<'_>, inherit: &Inherit) -> io::Result<()> {
+    if inherit.no_delay {
+        socket.set_tcp_nodelay(true)?;
+    }
+    if let Some(keep_alive) = inherit.keep_alive {
+        set_keep_alive(socket, keep_alive)?;
+    }
+    set_tuning(socket, &inherit.tuning)
+}
+
+pub(super) fn set_tuning(socket: &SockRef<'_>, tuning: &Tuning) -> io::Result<()> {
+    if let Some(value) = tuning.type_of_service {
+        set_type_of_service(socket, value)?;
+    }
+    if let Some(timeout) = tuning.user_timeout {
+        set_user_timeout(socket, Some(timeout))?;
+    }
+    if let Some(bytes) = tuning.receive_buffer {
+        socket.set_recv_buffer_size(bytes)?;
+    }
+    if let Some(bytes) = tuning.send_buffer {
+        socket.set_send_buffer_size(bytes)?;
+    }
+    Ok(())
+}
+
+fn set_keep_alive(socket: &SockRef<'_>, keep_alive: KeepAlive) -> io::Result<()> {
+    let KeepAlive { initial_delay, interval, count } = keep_alive;
+    let nodes = initial_delay.as_secs() > 0; // Node's own times come with a delay alone
+    let mut times = TcpKeepalive::new();
+    if nodes {
+        times = times.with_time(Duration::from_secs(initial_delay.as_secs()));
+    }
+    if let Some(interval) = interval.or(nodes.then_some(KEEP_ALIVE_INTERVAL)) {
+        times = times.with_interval(Duration::from_secs(interval.as_secs()));
+    }
+    #[cfg(unix)]
+    if let Some(count) = count.or(nodes.then_some(KEEP_ALIVE_PROBES)) {
+        times = times.with_retries(count);
+    }
+    #[cfg(not(unix))]
+    let _ = count;
+    // Sets SO_KEEPALIVE as well.
+    socket.set_tcp_keepalive(&times)
+}
+
+/// An IPv6 socket carries IPv4 too, unless it is for IPv6 alone, and each has a field of its own.
+fn set_type_of_service(socket: &SockRef<'_>, value: u8) -> io::Result<()> {
+    let v4 = socket.set_tos_v4(value.into());
+    #[cfg(unix)]
+    if socket.local_addr()?.domain() == Domain::IPV6 {
+        return socket.set_tclass_v6(value.into());
+    }
+    v4
+}
+
+#[cfg(any(target_os = "linux", target_os = "android"))]
+fn set_user_timeout(socket: &SockRef<'_>, timeout: Option<Duration>) -> io::Result<()> {
+    socket.set_tcp_user_timeout(timeout)
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+fn set_user_timeout(_: &SockRef<'_>, _: Option<Duration>) -> io::Result<()> {
+    Err(io::Error::new(ErrorKind::Unsupported, "this system has no TCP user timeout"))
+}
