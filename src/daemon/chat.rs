@@ -1,33 +1,27 @@
 //! `tidegate chat`: a room that people join with `nc`.
 //!
 //! A line that a guest types goes to everybody else as `name: line`; a line of the server's own begins with `* `, which
-//! no guest can forge. This file is the room: who is in it, what they may be called, what they may say. Comings and
-//! goings are in `announcements.rs`, the pace of one guest in `flood.rs`.
+//! no guest can forge. This file is what guests do and what becomes of it. Who is in the room, and what they may be
+//! called, is in `room.rs`; comings and goings are told by `announcements.rs`; the pace of one guest is in `flood.rs`.
 //!
 //! Nothing that a peer sends reaches another terminal before `sanitize` has seen it as one whole line. A guest costs
 //! memory only while half a line or a flood of his is held: at most 4 KiB and one chunk.
 
 mod announcements;
 mod flood;
+mod room;
 
-use std::collections::{BTreeMap, HashMap};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use tidegate::{CloseReason, EventLoop, Line, Lines, Loop, ServerOptions, Socket, SocketId, sanitize};
+use tidegate::{CloseReason, EventLoop, Line, Lines, Loop, ServerOptions, Socket, sanitize};
 
 use super::closing::on_close;
 use super::stopping::{self, Ending, Role, Stopping, end_and_discard};
 use super::{CannotStart, Peer, listen};
-use crate::cli::{ChatOptions, Flood};
-use announcements::Announcements;
+use crate::cli::ChatOptions;
 use flood::Bucket;
-
-/// The longest line, its end not counted.
-const LONGEST_LINE: usize = 4096;
-
-/// The longest name.
-const LONGEST_NAME: usize = 32;
+use room::{LONGEST_LINE, Options, Presence, Renamed, Room};
 
 /// With this many lines over the bound, a guest has to go.
 const TOO_MANY_TOO_LONG: u32 = 3;
@@ -37,68 +31,12 @@ const HELP: &[u8] = b"* /nick NAME: be called NAME (letters, digits, _ and -, at
     * /quit: leave\n\
     * anything else is said to everybody\n";
 
-/// The room: the state of the loop.
-struct Room {
-    guests: HashMap<SocketId, Guest>,
-    /// Who is in the room, by number, which is the order of arrival.
-    online: BTreeMap<u64, SocketId>,
-    /// Every name that is in use, in lower case.
-    names: HashMap<String, SocketId>,
-    /// Guests' numbers are never used again.
-    next_number: u64,
-    announcements: Announcements,
-    /// A line is built here, so that saying something costs no allocation.
-    said: String,
-    options: Options,
-    stopping: Stopping,
-}
-
-struct Options {
-    echo: bool,
-    flood: Flood,
-    idle_timeout: Option<Duration>,
-    max_connections: usize,
-}
-
-/// One guest, from the connection to its close.
-struct Guest {
-    number: u64,
-    name: String,
-    lines: Lines,
-    /// What was read and not heard yet: the guest is paused for talking too fast.
-    held: Vec<u8>,
-    bucket: Option<Bucket>,
-    too_long: u32,
-    presence: Presence,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Presence {
-    Here,
-    /// The other side has ended; what is held is still to be heard.
-    Leaving,
-    /// Out of the room; the connection is coming to its end.
-    Gone,
-}
-
 /// Runs the room until it is stopped.
 pub fn run(options: &ChatOptions, max_connections: usize) -> Result<ExitCode, CannotStart> {
     let common = &options.common;
-    let mut room = EventLoop::with_state(Room {
-        guests: HashMap::new(),
-        online: BTreeMap::new(),
-        names: HashMap::new(),
-        next_number: 1,
-        announcements: Announcements::default(),
-        said: String::new(),
-        options: Options {
-            echo: options.echo,
-            flood: options.flood,
-            idle_timeout: common.idle_timeout,
-            max_connections,
-        },
-        stopping: Stopping::new(common.drain_timeout),
-    })?;
+    let room_options =
+        Options { echo: options.echo, flood: options.flood, idle_timeout: common.idle_timeout, max_connections };
+    let mut room = EventLoop::with_state(Room::new(room_options, Stopping::new(common.drain_timeout)))?;
     let server = ServerOptions {
         // A guest who has ended is heard out first.
         allow_half_open: true,
@@ -337,88 +275,6 @@ fn who(socket: &mut Socket<'_, Room>) {
     socket.write(told);
 }
 
-/// What became of a wish for another name.
-#[derive(Debug, PartialEq, Eq)]
-enum Renamed {
-    From(String),
-    Same,
-    Taken,
-    NotAllowed,
-}
-
-impl Room {
-    fn guest(&mut self, id: SocketId) -> Option<&mut Guest> {
-        self.guests.get_mut(&id)
-    }
-
-    /// A new guest, with the next number for a name.
-    fn admit(&mut self, id: SocketId, bucket: Option<Bucket>) -> String {
-        let number = self.next_number;
-        self.next_number += 1;
-        let name = format!("guest{number}");
-        self.names.insert(name.clone(), id);
-        self.online.insert(number, id);
-        let guest = Guest {
-            number,
-            name: name.clone(),
-            lines: Lines::at_most(LONGEST_LINE),
-            held: Vec::new(),
-            bucket,
-            too_long: 0,
-            presence: Presence::Here,
-        };
-        self.guests.insert(id, guest);
-        name
-    }
-
-    /// Out of the room: the name that the guest had, if still in it.
-    fn remove(&mut self, id: SocketId) -> Option<String> {
-        let guest = self.guests.get_mut(&id).filter(|guest| guest.presence != Presence::Gone)?;
-        guest.presence = Presence::Gone;
-        guest.held = Vec::new();
-        let (number, name) = (guest.number, guest.name.clone());
-        self.online.remove(&number);
-        self.names.remove(&name.to_lowercase());
-        Some(name)
-    }
-
-    fn rename(&mut self, id: SocketId, wanted: &str) -> Renamed {
-        let Some(guest) = self.guests.get_mut(&id) else { return Renamed::NotAllowed };
-        if guest.name == wanted {
-            return Renamed::Same;
-        }
-        let key = wanted.to_lowercase();
-        match self.names.get(&key) {
-            Some(owner) if *owner != id => return Renamed::Taken,
-            _ if !is_allowed(wanted, guest.number) => return Renamed::NotAllowed,
-            _ => {}
-        }
-        self.names.remove(&guest.name.to_lowercase());
-        self.names.insert(key, id);
-        Renamed::From(std::mem::replace(&mut guest.name, wanted.to_owned()))
-    }
-}
-
-impl Presence {
-    fn after_end(self) -> Self {
-        match self {
-            Presence::Here => Presence::Leaving,
-            other => other,
-        }
-    }
-}
-
-/// Whether the guest with this number may be called so. `guestN` is kept for whom the room calls so.
-fn is_allowed(name: &str, number: u64) -> bool {
-    let well_formed = (1..=LONGEST_NAME).contains(&name.len())
-        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-');
-    let lower = name.to_ascii_lowercase();
-    let kept = lower
-        .strip_prefix("guest")
-        .is_some_and(|digits| !digits.is_empty() && digits.bytes().all(|digit| digit.is_ascii_digit()));
-    well_formed && (!kept || lower == format!("guest{number}"))
-}
-
 impl Role for Room {
     const ENDING: Ending = Ending::AllTogether;
 
@@ -433,30 +289,6 @@ impl Role for Room {
             if let Some(mut socket) = on.socket(id) {
                 hear_held(&mut socket);
             }
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_are_short_and_plain() {
-        for good in ["a", "Anna_3-x", "guest", "guestX", "xguest1", &"n".repeat(32)] {
-            assert!(is_allowed(good, 7), "{good}");
-        }
-        for bad in ["", "a b", "ä", "a\u{202e}", "x!", &"n".repeat(33)] {
-            assert!(!is_allowed(bad, 7), "{bad}");
-        }
-    }
-
-    #[test]
-    fn the_rooms_own_names_are_kept() {
-        assert!(is_allowed("guest7", 7));
-        assert!(is_allowed("GUEST7", 7));
-        for kept in ["guest8", "Guest70", "guest07", "guest0"] {
-            assert!(!is_allowed(kept, 7), "{kept}");
         }
     }
 }
