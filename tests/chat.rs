@@ -9,11 +9,12 @@
 
 mod support;
 
-use std::io::Write;
-use std::net::{TcpListener, UdpSocket};
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use socket2::{Domain, Socket, Type};
 use support::{Client, Daemon, PATIENCE, Random, a_quiet_moment, program_after};
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -1274,6 +1275,20 @@ fn one_connection_too_many_is_closed_and_the_others_stay() {
     bob.says("still here");
     anna.hears("guest2: still here");
     bob.hears_nothing();
+}
+
+#[test]
+fn who_is_blocked_is_turned_away_and_nobody_hears_of_it() {
+    let room = Daemon::chat(&["--block", "127.0.0.2-127.0.0.9", "-v"]);
+    let mut anna = room.join();
+    anna.hears("* you are guest1; 1 online");
+    let blocked = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    blocked.bind(&SocketAddr::from(([127, 0, 0, 2], 0)).into()).unwrap();
+    blocked.connect(&room.address().into()).unwrap();
+    blocked.set_read_timeout(Some(PATIENCE)).unwrap();
+    assert_eq!(TcpStream::from(blocked).read(&mut [0; 1]).unwrap(), 0, "it is told nothing");
+    room.logs("the blocked one", |line| line.contains("127.0.0.2:") && line.contains("is blocked"));
+    anna.hears_nothing();
 }
 
 #[test]

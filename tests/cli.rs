@@ -343,7 +343,8 @@ fn help_is_no_error_and_names_the_options() {
     for role in ["chat", "echo"] {
         assert!(daemon.whole_output().contains(role), "{}", daemon.whole_output());
     }
-    let common = ["--listen", "--max-connections", "--idle-timeout", "--keep-alive", "--drain-timeout", "-v", "-q"];
+    let common =
+        ["--listen", "--max-connections", "--block", "--idle-timeout", "--keep-alive", "--drain-timeout", "-v", "-q"];
     for (role, own) in [("chat", &["--echo", "--flood"][..]), ("echo", &[])] {
         let mut daemon = Daemon::launch(&[role, "--help"]);
         daemon.exits_with(0);
@@ -366,6 +367,7 @@ fn good_values_are_accepted() {
         &["--flood", "20/10"],
         &["--flood", "none"],
         &["--max-connections", "1"],
+        &["--block", "192.0.2.1", "--block", "192.0.2.0-192.0.2.9", "--block", "2001:db8::/32"],
         &["-v"],
         &["-vv"],
     ] {

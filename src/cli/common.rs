@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use clap::{ArgAction, Args};
 use log::LevelFilter;
-use tidegate::{Endpoint, KeepAlive, SocketAccess};
+use tidegate::{BlockList, Endpoint, KeepAlive, SocketAccess};
 
 use super::access::{Owner, mode, owner};
+use super::block::Blocked;
 use super::duration::{duration, idle_timeout, keep_alive};
 use super::listen::{Listen, listen, reject_doubles};
 use super::number::{OrNone, connections};
@@ -20,6 +21,8 @@ pub struct Common {
     pub access: SocketAccess,
     /// None leaves it to the descriptor limit, which is not a matter of the command line.
     pub max_connections: Option<usize>,
+    /// Who is turned away.
+    pub block_list: Option<BlockList>,
     pub idle_timeout: Option<Duration>,
     pub keep_alive: Option<KeepAlive>,
     /// Zero waits for nothing.
@@ -63,6 +66,15 @@ pub(super) struct TypedCommon {
     #[arg(long, value_name = "N", value_parser = connections, verbatim_doc_comment)]
     max_connections: Option<usize>,
 
+    /// Turn away who comes from there; may be repeated
+    ///
+    /// An address, a range ADDR-ADDR of which both ends are part, or a subnet
+    /// ADDR/BITS. IPv4 is also meant where it is mapped into IPv6. Who is
+    /// blocked is disconnected at once, and told of at -v; peers on Unix
+    /// sockets have no address.
+    #[arg(long, alias = "deny", value_name = "ADDRS", value_parser = Blocked::parse, verbatim_doc_comment)]
+    block: Vec<Blocked>,
+
     /// Close a connection after this long without a byte either way
     #[arg(long, value_name = "DURATION|none", default_value = "none", value_parser = idle_timeout)]
     idle_timeout: OrNone<Duration>,
@@ -101,6 +113,7 @@ impl TypedCommon {
             verbosity: self.verbosity(),
             listen: self.listen,
             max_connections: self.max_connections,
+            block_list: Blocked::list(&self.block)?,
             idle_timeout: self.idle_timeout.0,
             keep_alive: self.keep_alive.0.map(probes_after),
             drain_timeout: self.drain_timeout,

@@ -12,6 +12,7 @@
 mod access;
 mod advice;
 mod bench;
+mod block;
 mod common;
 mod duration;
 mod flood;

@@ -19,7 +19,12 @@ pub fn listen<S: 'static>(
     connection: impl Fn(&mut Socket<'_, S>) + Clone + 'static,
 ) -> Result<(), CannotStart> {
     // Who has a mode and an owner is a Unix socket's path. Accepted sockets inherit the probes, so none of them is asked for.
-    let options = ServerOptions { access: common.access, keep_alive: common.keep_alive, ..options.clone() };
+    let options = ServerOptions {
+        access: common.access,
+        keep_alive: common.keep_alive,
+        block_list: common.block_list.clone(),
+        ..options.clone()
+    };
     let connection = move || {
         let connection = connection.clone();
         move |socket: &mut Socket<'_, S>| connection(socket)
