@@ -21,6 +21,16 @@
 //!             one write, or all that were waiting, is in flight at a time: Unit = None | Parked | InFlight
 //! ```
 //!
+//! | file | |
+//! | --- | --- |
+//! | `mod.rs` | its stages, and what there is to it |
+//! | `reading.rs`, `read_ahead.rs` | the reading half; what was read and not delivered |
+//! | `writing.rs`, `callbacks.rs` | the writing half; who is told when a write is over |
+//! | `write_queue.rs`, `segments.rs` | the bytes that wait; those that many wait for |
+//! | `idle.rs` | Node's idle clock |
+//! | `close_reason.rs`, `ready_state.rs` | words for its users |
+//! | `invariants.rs`, `driver.rs` | what is true between two turns; a net of its own, for tests |
+//!
 //! A connection destroys itself when reading is at EndTold and writing at Finished. Where a rule looks odd it is
 //! Node's, and the traces in `tests/conformance` know it.
 
