@@ -256,59 +256,7 @@ impl Unit {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    struct XorShift(u32);
-
-    impl XorShift {
-        fn below(&mut self, bound: usize) -> usize {
-            self.0 ^= self.0 << 13;
-            self.0 ^= self.0 >> 17;
-            self.0 ^= self.0 << 5;
-            self.0 as usize % bound
-        }
-    }
-
-    /// Bytes of which random strings have every kind of right and wrong UTF-8 in them: lead bytes of 2, 3 and 4, those
-    /// whose second byte is restricted, those that never occur, and second bytes on both sides of each restriction.
-    const PIECES: [u8; 18] =
-        [b'a', b'~', 0x80, 0x8F, 0x90, 0x9F, 0xA0, 0xBF, 0xC0, 0xC2, 0xE0, 0xE2, 0xED, 0xF0, 0xF1, 0xF4, 0xF5, 0xFF];
-
-    /// Decodes `bytes` cut behind each byte whose bit is set in `cuts`.
-    fn decode_cut(bytes: &[u8], cuts: u64) -> String {
-        let mut decoder = Utf8Decoder::new();
-        let (mut text, mut start) = (String::new(), 0);
-        for end in 1..=bytes.len() {
-            if end == bytes.len() || cuts >> (end - 1) & 1 == 1 {
-                text.push_str(&decoder.decode(&bytes[start..end]));
-                start = end;
-            }
-        }
-        text + decoder.finish()
-    }
-
-    #[test]
-    fn all_short_streams_decode_alike_however_they_are_cut() {
-        let longest = if cfg!(miri) { 2 } else { 4 };
-        for length in 0..=longest {
-            for number in 0..PIECES.len().pow(length) {
-                let digit = |place| PIECES[number / PIECES.len().pow(place) % PIECES.len()];
-                let bytes: Vec<u8> = (0..length).map(digit).collect();
-                for cuts in 0..1u64 << length.saturating_sub(1) {
-                    assert_eq!(decode_cut(&bytes, cuts), String::from_utf8_lossy(&bytes), "{bytes:x?} cut {cuts:b}");
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn random_streams_decode_alike_however_they_are_cut() {
-        for seed in 1..=if cfg!(miri) { 20 } else { 20_000 } {
-            let mut random = XorShift(seed);
-            let bytes: Vec<u8> = (0..random.below(60)).map(|_| PIECES[random.below(PIECES.len())]).collect();
-            let cuts = random.below(1 << 31) as u64 | (random.below(1 << 31) as u64) << 31;
-            assert_eq!(decode_cut(&bytes, cuts), String::from_utf8_lossy(&bytes), "seed {seed}");
-        }
-    }
+    use crate::properties::text::is_listed;
 
     #[test]
     fn characters_come_as_early_as_they_are_complete() {
@@ -345,20 +293,13 @@ mod tests {
         assert!(matches!(decoder.decode(b"again"), Cow::Borrowed("again")));
     }
 
-    /// The list itself, written down once more and without cleverness.
-    fn is_listed(code: u32) -> bool {
-        (code < 0x20 && code != 9)
-            || (0x7F..=0x9F).contains(&code)
-            || [0x2028, 0x2029, 0x202A, 0x202B, 0x202C, 0x202D, 0x202E, 0x2066, 0x2067, 0x2068, 0x2069].contains(&code)
-    }
-
     #[test]
     fn sanitize_removes_what_is_listed_and_nothing_else() {
         let last = if cfg!(miri) { 0x2100 } else { 0x10_FFFF };
         for character in (0..=last).filter_map(char::from_u32) {
             for text in [format!("<{character}>"), format!("«{character}»")] {
                 let clean = sanitize(text.as_bytes());
-                if is_listed(character as u32) {
+                if is_listed(character) {
                     assert_eq!(clean, text.replace(character, ""), "{:x}", character as u32);
                 } else {
                     assert!(matches!(&clean, Cow::Borrowed(clean) if *clean == text), "{:x}", character as u32);
@@ -410,52 +351,5 @@ mod tests {
         }
         assert_eq!(format!("{:.0}", Escaped(b"")), "");
         assert_eq!(format!("{:.2?}", Escaped(b"abc")), r#""ab…""#);
-    }
-
-    /// Takes the escapes back.
-    fn unescape(text: &str) -> Vec<u8> {
-        let (mut bytes, mut rest) = (Vec::new(), text);
-        while let Some((plain, escape)) = rest.split_once('\\') {
-            bytes.extend(plain.bytes());
-            let length = match &escape[..1] {
-                "x" => 3,
-                "u" => escape.find('}').unwrap() + 1,
-                _ => 1,
-            };
-            match &escape[..length] {
-                "\\" => bytes.push(b'\\'),
-                "t" => bytes.push(b'\t'),
-                "r" => bytes.push(b'\r'),
-                "n" => bytes.push(b'\n'),
-                byte if length == 3 && byte.starts_with('x') => bytes.push(u8::from_str_radix(&byte[1..], 16).unwrap()),
-                code => {
-                    let code = code.strip_prefix("u{").and_then(|code| code.strip_suffix('}')).unwrap();
-                    let character = u32::from_str_radix(code, 16).ok().and_then(char::from_u32).unwrap();
-                    bytes.extend(character.to_string().bytes());
-                }
-            }
-            rest = &escape[length..];
-        }
-        bytes.extend(rest.bytes());
-        bytes
-    }
-
-    #[test]
-    fn an_escape_can_be_taken_back_and_holds_nothing_harmful() {
-        let pieces = ["a", "é", "\\", "\\", "x1b", "u{9b}", "n", "\n", "\t", "\r", "\x1B", "\u{9B}", "\u{202E}"];
-        for seed in 1..=if cfg!(miri) { 20 } else { 20_000 } {
-            let mut random = XorShift(seed);
-            let mut bytes = Vec::new();
-            for _ in 0..random.below(20) {
-                match random.below(pieces.len() + 3) {
-                    wrong if wrong >= pieces.len() => bytes.push(PIECES[random.below(PIECES.len())]),
-                    right => bytes.extend(pieces[right].bytes()),
-                }
-            }
-            let shown = Escaped(&bytes).to_string();
-            assert!(!shown.contains(|character| is_listed(character as u32) || character == '\t'), "seed {seed}");
-            assert_eq!(unescape(&shown), bytes, "seed {seed}, {shown}");
-            assert!(!sanitize(&bytes).contains(|character| is_listed(character as u32)), "seed {seed}");
-        }
     }
 }
