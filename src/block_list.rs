@@ -66,13 +66,7 @@ impl BlockList {
     /// A start behind the end, or of another family.
     #[doc(alias = "addRange")]
     pub fn add_range(&mut self, start: IpAddr, end: IpAddr) -> Result<(), Error> {
-        if start.is_ipv4() != end.is_ipv4() {
-            return Err(Error::invalid(format!("range {start}-{end}: its ends are of different families")));
-        }
-        if start > end {
-            return Err(Error::invalid(format!("range {start}-{end}: it starts behind its end")));
-        }
-        self.add(Rule::Range(start, end));
+        self.add(Rule::range(start, end)?);
         Ok(())
     }
 
@@ -184,16 +178,33 @@ impl Forms {
 
 impl Rule {
     fn has(&self, forms: &Forms) -> bool {
-        let is_v4 = match self {
-            Rule::Address(address) | Rule::Range(address, _) => address.is_ipv4(),
-            Rule::Subnet(subnet) => subnet.addr().is_ipv4(),
-        };
-        let Some(address) = (if is_v4 { forms.v4 } else { Some(forms.v6) }) else { return false };
+        let Some(address) = (if self.is_ipv4() { forms.v4 } else { Some(forms.v6) }) else { return false };
         match self {
             Rule::Address(own) => address == *own,
             Rule::Range(start, end) => (*start..=*end).contains(&address),
             Rule::Subnet(subnet) => subnet.contains(&address),
         }
+    }
+
+    fn is_ipv4(&self) -> bool {
+        match self {
+            Rule::Address(address) | Rule::Range(address, _) => address.is_ipv4(),
+            Rule::Subnet(subnet) => subnet.addr().is_ipv4(),
+        }
+    }
+
+    fn family(&self) -> &'static str {
+        if self.is_ipv4() { "IPv4" } else { "IPv6" }
+    }
+
+    fn range(start: IpAddr, end: IpAddr) -> Result<Self, Error> {
+        if start.is_ipv4() != end.is_ipv4() {
+            return Err(Error::invalid(format!("range {start}-{end}: its ends are of different families")));
+        }
+        if start > end {
+            return Err(Error::invalid(format!("range {start}-{end}: it starts behind its end")));
+        }
+        Ok(Rule::Range(start, end))
     }
 
     fn parse(text: &str) -> Result<Self, Error> {
@@ -205,38 +216,28 @@ impl Rule {
         let address = |text: &str| text.parse::<IpAddr>().map_err(|_| wrong());
         let (kind, rest) = text.split_once(": ").ok_or_else(wrong)?;
         let (family, rest) = rest.split_once(' ').ok_or_else(wrong)?;
-        let (rule, first) = match kind {
-            "Address" => (Rule::Address(address(rest)?), address(rest)?),
+        let rule = match kind {
+            "Address" => Rule::Address(address(rest)?),
             "Range" => {
                 let (start, end) = rest.split_once('-').ok_or_else(wrong)?;
-                let (start, end) = (address(start)?, address(end)?);
-                if start.is_ipv4() != end.is_ipv4() || start > end {
-                    return Err(wrong());
-                }
-                (Rule::Range(start, end), start)
+                Rule::range(address(start)?, address(end)?).map_err(|_| wrong())?
             }
-            "Subnet" => {
-                let subnet = subnet(rest)?;
-                (Rule::Subnet(subnet), subnet.addr())
-            }
+            "Subnet" => Rule::Subnet(subnet(rest)?),
             _ => return Err(wrong()),
         };
-        if family == family_of(first) { Ok(rule) } else { Err(wrong()) }
+        if family == rule.family() { Ok(rule) } else { Err(wrong()) }
     }
 }
 
 impl fmt::Display for Rule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let family = self.family();
         match self {
-            Rule::Address(address) => write!(f, "Address: {} {address}", family_of(*address)),
-            Rule::Range(start, end) => write!(f, "Range: {} {start}-{end}", family_of(*start)),
-            Rule::Subnet(subnet) => write!(f, "Subnet: {} {subnet}", family_of(subnet.addr())),
+            Rule::Address(address) => write!(f, "Address: {family} {address}"),
+            Rule::Range(start, end) => write!(f, "Range: {family} {start}-{end}"),
+            Rule::Subnet(subnet) => write!(f, "Subnet: {family} {subnet}"),
         }
     }
-}
-
-fn family_of(address: IpAddr) -> &'static str {
-    if address.is_ipv4() { "IPv4" } else { "IPv6" }
 }
 
 fn subnet(text: &str) -> Result<IpNet, Error> {

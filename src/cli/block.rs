@@ -4,54 +4,29 @@ use std::net::IpAddr;
 
 use tidegate::BlockList;
 
-/// What one `--block` names.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Blocked {
-    Address(IpAddr),
-    Range(IpAddr, IpAddr),
-    Subnet(IpAddr, u8),
+/// What one `--block` names: a list of one rule.
+pub(super) fn block(text: &str) -> Result<BlockList, String> {
+    const HOW: &str =
+        "write an address such as 192.0.2.1, a range such as 192.0.2.1-192.0.2.9, or a subnet such as 192.0.2.0/24";
+
+    let address = |text: &str| text.parse::<IpAddr>().map_err(|_| HOW);
+    let mut list = BlockList::new();
+    let added = if let Some((start, end)) = text.split_once('-') {
+        list.add_range(address(start)?, address(end)?)
+    } else if let Some((net, bits)) = text.split_once('/') {
+        list.add_subnet(address(net)?, bits.parse().map_err(|_| HOW)?)
+    } else {
+        list.add_address(address(text)?);
+        Ok(())
+    };
+    added.map(|()| list).map_err(|error| error.to_string())
 }
 
-impl Blocked {
-    pub fn parse(text: &str) -> Result<Self, String> {
-        let address = |text: &str| text.parse().map_err(|_| how());
-        let blocked = if let Some((start, end)) = text.split_once('-') {
-            Blocked::Range(address(start)?, address(end)?)
-        } else if let Some((net, bits)) = text.split_once('/') {
-            Blocked::Subnet(address(net)?, bits.parse().map_err(|_| how())?)
-        } else {
-            Blocked::Address(address(text)?)
-        };
-        // The list itself knows what is a range and a subnet.
-        blocked.add_to(&mut BlockList::new())?;
-        Ok(blocked)
-    }
-
-    /// None where nothing is blocked.
-    pub fn list(all: &[Blocked]) -> Result<Option<BlockList>, String> {
-        let mut list = BlockList::new();
-        for blocked in all {
-            blocked.add_to(&mut list)?;
-        }
-        Ok(Some(list).filter(|list| !list.is_empty()))
-    }
-
-    fn add_to(self, list: &mut BlockList) -> Result<(), String> {
-        let added = match self {
-            Blocked::Address(address) => {
-                list.add_address(address);
-                Ok(())
-            }
-            Blocked::Range(start, end) => list.add_range(start, end),
-            Blocked::Subnet(net, bits) => list.add_subnet(net, bits),
-        };
-        added.map_err(|error| error.to_string())
-    }
-}
-
-fn how() -> String {
-    "write an address such as 192.0.2.1, a range such as 192.0.2.1-192.0.2.9, or a subnet such as 192.0.2.0/24"
-        .to_owned()
+/// All of them as one. None where nothing is blocked.
+pub(super) fn joined(lists: &[BlockList]) -> Result<Option<BlockList>, String> {
+    let rules = lists.iter().rev().flat_map(BlockList::rules);
+    let list = BlockList::from_rules(rules).map_err(|error| error.to_string())?;
+    Ok(Some(list).filter(|list| !list.is_empty()))
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use log::LevelFilter;
 use tidegate::{BlockList, Endpoint, KeepAlive, SocketAccess};
 
 use super::access::{Owner, mode, owner};
-use super::block::Blocked;
+use super::block::{block, joined};
 use super::duration::{duration, idle_timeout, keep_alive};
 use super::listen::{Listen, listen, reject_doubles};
 use super::number::{OrNone, connections};
@@ -72,8 +72,8 @@ pub(super) struct TypedCommon {
     /// ADDR/BITS. IPv4 is also meant where it is mapped into IPv6. Who is
     /// blocked is disconnected at once, and told of at -v; peers on Unix
     /// sockets have no address.
-    #[arg(long, alias = "deny", value_name = "ADDRS", value_parser = Blocked::parse, verbatim_doc_comment)]
-    block: Vec<Blocked>,
+    #[arg(long, alias = "deny", value_name = "ADDRS", value_parser = block, verbatim_doc_comment)]
+    block: Vec<BlockList>,
 
     /// Close a connection after this long without a byte either way
     #[arg(long, value_name = "DURATION|none", default_value = "none", value_parser = idle_timeout)]
@@ -113,7 +113,7 @@ impl TypedCommon {
             verbosity: self.verbosity(),
             listen: self.listen,
             max_connections: self.max_connections,
-            block_list: Blocked::list(&self.block)?,
+            block_list: joined(&self.block)?,
             idle_timeout: self.idle_timeout.0,
             keep_alive: self.keep_alive.0.map(probes_after),
             drain_timeout: self.drain_timeout,
