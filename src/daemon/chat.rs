@@ -41,12 +41,11 @@ pub fn run(options: &ChatOptions, max_connections: usize) -> Result<ExitCode, Ca
         // A guest who has ended is heard out first.
         allow_half_open: true,
         no_delay: true,
-        max_connections: Some(max_connections),
         output_limits: options.limits,
         ..ServerOptions::default()
     };
     stopping::at_signals(&mut room)?;
-    listen(&mut room, common, &server, arrive)?;
+    listen(&mut room, common, max_connections, &server, arrive)?;
     Ok(stopping::run(&mut room)?)
 }
 
@@ -285,10 +284,6 @@ impl Role for Room {
     fn farewell(on: &mut Loop<'_, Self>) {
         on.net.broadcast(on.state.online.values().copied(), "* the server is shutting down\n");
         // Whoever is paused for talking too fast is heard now: what was said is served.
-        for id in on.net.socket_ids().collect::<Vec<_>>() {
-            if let Some(mut socket) = on.socket(id) {
-                hear_held(&mut socket);
-            }
-        }
+        stopping::for_each_socket(on, hear_held);
     }
 }

@@ -15,41 +15,37 @@ use crate::cli::{Common, DEFAULT_LISTEN, Listen};
 pub fn listen<S: 'static>(
     event_loop: &mut EventLoop<S>,
     common: &Common,
+    max_connections: usize,
     options: &ServerOptions,
     connection: impl Fn(&mut Socket<'_, S>) + Clone + 'static,
 ) -> Result<(), CannotStart> {
     // Who has a mode and an owner is a Unix socket's path. Accepted sockets inherit the probes, so none of them is asked for.
     let options = ServerOptions {
+        max_connections: Some(max_connections),
         access: common.access,
         keep_alive: common.keep_alive,
         block_list: common.block_list.clone(),
         ..options.clone()
     };
-    let connection = move || {
-        let connection = connection.clone();
-        move |socket: &mut Socket<'_, S>| connection(socket)
-    };
     for place in places(common)? {
         let is_localhost = matches!(place, Place::At(Endpoint::Localhost(_)));
         let server = match place {
             Place::At(endpoint) => event_loop
-                .listen_with(options.clone(), endpoint, connection())
+                .listen_with(options.clone(), endpoint, connection.clone())
                 .map_err(|error| cannot_listen(&endpoint, &error))?,
             #[cfg(not(unix))]
             Place::Passed(nothing) => match nothing {},
             #[cfg(unix)]
             Place::Passed(socket) => event_loop
-                .listen_fd(options.clone(), socket, connection())
+                .listen_fd(options.clone(), socket, connection.clone())
                 .map_err(|error| cannot_listen_on_passed(&error))?,
         };
         greet(event_loop, server);
         if is_localhost {
-            listen_on_ipv6_too(event_loop, server, &options, connection())?;
+            listen_on_ipv6_too(event_loop, server, &options, connection.clone())?;
         }
     }
-    if let Some(most) = options.max_connections {
-        tell_most(most, common.max_connections.is_some());
-    }
+    tell_most(max_connections, common.max_connections.is_some());
     Ok(())
 }
 

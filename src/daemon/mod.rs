@@ -2,6 +2,7 @@
 //!
 //! Each role is one file and doubles as an example of the public API.
 
+mod arrival;
 pub mod chat;
 mod closing;
 pub mod echo;

@@ -7,24 +7,17 @@
 
 use std::fmt;
 use std::process::ExitCode;
-use std::time::Duration;
 
-use tidegate::{
-    CloseReason, Closed, Endpoint, Error, EventLoop, KeepAlive, Loop, ServerOptions, Socket, SocketId, SocketOptions,
-};
+use tidegate::{CloseReason, Closed, Endpoint, Error, EventLoop, ServerOptions, Socket, SocketId, SocketOptions};
 
 use super::closing::on_close;
 use super::seldom::Seldom;
 use super::stopping::{self, Ending, Role, Stopping};
 use super::{CannotStart, Peer, listen};
-use crate::cli::ProxyOptions;
+use crate::cli::{Common, ProxyOptions};
 
 struct Proxy {
-    to: Endpoint,
-    connect_timeout: Duration,
-    idle_timeout: Option<Duration>,
-    keep_alive: Option<KeepAlive>,
-    max_connections: usize,
+    options: ProxyOptions,
     unreachable: Seldom,
     stopping: Stopping,
 }
@@ -33,24 +26,15 @@ struct Proxy {
 pub fn run(options: &ProxyOptions, max_connections: usize) -> Result<ExitCode, CannotStart> {
     let common = &options.common;
     let mut proxy = EventLoop::with_state(Proxy {
-        to: options.to,
-        connect_timeout: options.connect_timeout,
-        idle_timeout: common.idle_timeout,
-        keep_alive: common.keep_alive,
-        max_connections,
+        options: options.clone(),
         unreachable: Seldom::default(),
         stopping: Stopping::new(common.drain_timeout),
     })?;
-    let server = ServerOptions {
-        allow_half_open: true,
-        no_delay: true,
-        max_connections: Some(max_connections),
-        ..ServerOptions::default()
-    };
+    let server = ServerOptions { allow_half_open: true, no_delay: true, ..ServerOptions::default() };
     stopping::at_signals(&mut proxy)?;
-    listen(&mut proxy, common, &server, |client| {
+    listen(&mut proxy, common, max_connections, &server, move |client| {
         // Each server knows its own connections only; a client and its target are two sockets.
-        if client.net.sockets().div_ceil(2) > client.state.max_connections {
+        if client.net.sockets().div_ceil(2) > max_connections {
             return client.destroy();
         }
         let peer = Peer::of(client);
@@ -65,12 +49,11 @@ pub fn run(options: &ProxyOptions, max_connections: usize) -> Result<ExitCode, C
 
 /// Connects a client's target. What the client says meanwhile waits for it, a buffer full.
 fn connect(client: &mut Socket<'_, Proxy>, peer: Peer) -> Result<(), Error> {
-    let keep_alive = client.state.keep_alive;
+    let ProxyOptions { to, connect_timeout, common: Common { keep_alive, .. } } = client.state.options;
     let options = SocketOptions { allow_half_open: true, no_delay: true, keep_alive, ..SocketOptions::default() };
-    let (to, timeout) = (client.state.to, client.state.connect_timeout);
     let from = client.id();
     let target = client.event_loop().connect_with(options, to, |target| {
-        let gives_up = target.after(timeout, move |target| {
+        let gives_up = target.after(connect_timeout, move |target| {
             not_reached(target, peer, &"it does not answer");
             target.destroy_because(CloseReason::ConnectFailed);
         });
@@ -78,7 +61,7 @@ fn connect(client: &mut Socket<'_, Proxy>, peer: Peer) -> Result<(), Error> {
             target.event_loop().cancel(gives_up);
             // From here on it can be reached, and what it does is no louder than what a client does.
             target.on_error(move |target, error| {
-                log::debug!("{}: {error}", Way { peer, to: target.state.to });
+                log::debug!("{}: {error}", Way { peer, to: target.state.options.to });
             });
         });
         target.on_error(move |target, error| not_reached(target, peer, error));
@@ -104,18 +87,18 @@ impl fmt::Display for Way {
 /// The target of this client was not reached: a warning, as it concerns all clients.
 fn not_reached(socket: &mut Socket<'_, Proxy>, peer: Peer, why: &dyn fmt::Display) {
     let (now, proxy) = (socket.net.now(), &mut *socket.state);
-    proxy.unreachable.warn(now, &format_args!("{}: {why}", Way { peer, to: proxy.to }));
+    proxy.unreachable.warn(now, &format_args!("{}: {why}", Way { peer, to: proxy.options.to }));
 }
 
 /// One of a pair is watched for the other's sake.
 fn watch(socket: &mut Socket<'_, Proxy>, who: impl fmt::Display + 'static, other: SocketId) {
-    let idle_timeout = socket.state.idle_timeout;
+    let idle_timeout = socket.state.options.common.idle_timeout;
     if idle_timeout.is_some() {
         socket.set_timeout(idle_timeout);
         socket.on_timeout(move |socket| {
             // As long as the other takes what was said here, only this side is silent.
             if socket.buffer_size() == 0 && socket.net.buffer_size(other) > 0 {
-                return socket.set_timeout(socket.state.idle_timeout);
+                return socket.set_timeout(idle_timeout);
             }
             socket.net.destroy_because(other, CloseReason::Timeout);
             socket.destroy_because(CloseReason::Timeout);
@@ -145,6 +128,4 @@ impl Role for Proxy {
     fn stopping(&mut self) -> &mut Stopping {
         &mut self.stopping
     }
-
-    fn farewell(_: &mut Loop<'_, Self>) {}
 }

@@ -6,11 +6,11 @@
 
 use std::process::ExitCode;
 
-use tidegate::{CloseReason, EventLoop, Loop, ServerOptions, Socket};
+use tidegate::{EventLoop, ServerOptions, Socket};
 
-use super::closing::on_close;
+use super::arrival::admit;
 use super::stopping::{self, Ending, Role, Stopping};
-use super::{CannotStart, Peer, listen};
+use super::{CannotStart, listen};
 use crate::cli::SourceOptions;
 
 /// How often the pattern is repeated in one write: about 64 KiB.
@@ -25,7 +25,6 @@ struct Source {
     piece: Box<[u8]>,
     /// How many bytes each connection gets. None: without end.
     bytes: Option<u64>,
-    max_connections: usize,
     stopping: Stopping,
 }
 
@@ -34,29 +33,16 @@ pub fn run(options: &SourceOptions, max_connections: usize) -> Result<ExitCode, 
     let common = &options.common;
     let stopping = Stopping::new(common.drain_timeout);
     let piece = (0..PIECE).map(|place| (place % PATTERN) as u8).collect();
-    let mut source = EventLoop::with_state(Source { piece, bytes: options.bytes, max_connections, stopping })?;
-    let server = ServerOptions {
-        allow_half_open: true,
-        no_delay: true,
-        max_connections: Some(max_connections),
-        ..ServerOptions::default()
-    };
+    let mut source = EventLoop::with_state(Source { piece, bytes: options.bytes, stopping })?;
+    let server = ServerOptions { allow_half_open: true, no_delay: true, ..ServerOptions::default() };
     let idle_timeout = common.idle_timeout;
     stopping::at_signals(&mut source)?;
-    listen(&mut source, common, &server, move |socket| {
-        if socket.net.sockets() > socket.state.max_connections {
-            return socket.destroy();
+    listen(&mut source, common, max_connections, &server, move |socket| {
+        if admit(socket, max_connections, idle_timeout).is_some() {
+            socket.on_data(|_, _| {});
+            socket.on_drain(flow);
+            flow(socket);
         }
-        let peer = Peer::of(socket);
-        log::debug!("{peer} connected");
-        socket.on_data(|_, _| {});
-        socket.on_drain(flow);
-        if idle_timeout.is_some() {
-            socket.set_timeout(idle_timeout);
-            socket.on_timeout(|socket| socket.destroy_because(CloseReason::Timeout));
-        }
-        on_close(socket, peer, |socket, closed| socket.state.stopping.closed(closed));
-        flow(socket);
     })?;
     Ok(stopping::run(&mut source)?)
 }
@@ -92,6 +78,4 @@ impl Role for Source {
     fn stopping(&mut self) -> &mut Stopping {
         &mut self.stopping
     }
-
-    fn farewell(_: &mut Loop<'_, Self>) {}
 }

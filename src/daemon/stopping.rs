@@ -30,16 +30,14 @@ const CATCHING_UP: Duration = Duration::from_secs(1);
 const SILENCE: Duration = Duration::from_secs(1);
 
 /// What a role is, to be stopped.
-pub trait Role: 'static {
+pub trait Role: Sized + 'static {
     /// How its connections come to their end.
     const ENDING: Ending;
 
     fn stopping(&mut self) -> &mut Stopping;
 
     /// The first signal came: the last chance to say something to everybody.
-    fn farewell(on: &mut Loop<'_, Self>)
-    where
-        Self: Sized;
+    fn farewell(_: &mut Loop<'_, Self>) {}
 }
 
 /// Who ends the connections of a role that is stopped.
@@ -155,20 +153,16 @@ fn stop<R: Role>(on: &mut Loop<'_, R>, signal: i32) {
     }
     let timeout = on.state.stopping().drain_timeout;
     on.net.close_servers();
-    let sockets: Vec<_> = on.net.socket_ids().collect();
-    match sockets.len() {
+    let connections = on.net.sockets();
+    match connections {
         0 => log::info!("stopping: no connection is open"),
         count => log::info!("stopping: {timeout:?} for {} to drain", counted(count as u64, "connection")),
     }
     on.state.stopping().stage = Stage::CatchingUp;
-    on.state.stopping().behind = sockets.len();
+    on.state.stopping().behind = connections;
     R::farewell(on);
     if R::ENDING != Ending::ByThePeers {
-        for id in &sockets {
-            if let Some(mut socket) = on.socket(*id) {
-                socket.catch_up(|socket, _| caught_up(socket));
-            }
-        }
+        for_each_socket(on, |socket| socket.catch_up(|socket, _| caught_up(socket)));
     }
     if R::ENDING == Ending::AllTogether {
         let enough = on.after(CATCHING_UP.min(timeout / 2), end_all);
@@ -193,9 +187,14 @@ fn end_all<R: Role>(on: &mut Loop<'_, R>) {
         return;
     }
     on.state.stopping().stage = Stage::Ending;
+    for_each_socket(on, end_and_discard);
+}
+
+/// Does this with each that is there now.
+pub fn for_each_socket<S>(on: &mut Loop<'_, S>, with: impl Fn(&mut Socket<'_, S>)) {
     for id in on.net.socket_ids().collect::<Vec<_>>() {
         if let Some(mut socket) = on.socket(id) {
-            end_and_discard(&mut socket);
+            with(&mut socket);
         }
     }
 }
