@@ -21,7 +21,7 @@ use super::stopping::{self, Ending, Role, Stopping, end_and_discard};
 use super::{CannotStart, Peer, listen};
 use crate::cli::ChatOptions;
 use flood::Bucket;
-use room::{LONGEST_LINE, Options, Presence, Renamed, Room};
+use room::{Guest, LONGEST_LINE, Presence, Renamed, Room};
 
 /// With this many lines over the bound, a guest has to go.
 const TOO_MANY_TOO_LONG: u32 = 3;
@@ -34,9 +34,7 @@ const HELP: &[u8] = b"* /nick NAME: be called NAME (letters, digits, _ and -, at
 /// Runs the room until it is stopped.
 pub fn run(options: &ChatOptions, max_connections: usize) -> Result<ExitCode, CannotStart> {
     let common = &options.common;
-    let room_options =
-        Options { echo: options.echo, flood: options.flood, idle_timeout: common.idle_timeout, max_connections };
-    let mut room = EventLoop::with_state(Room::new(room_options, Stopping::new(common.drain_timeout)))?;
+    let mut room = EventLoop::with_state(Room::new(options.clone()))?;
     let server = ServerOptions {
         // A guest who has ended is heard out first.
         allow_half_open: true,
@@ -45,7 +43,12 @@ pub fn run(options: &ChatOptions, max_connections: usize) -> Result<ExitCode, Ca
         ..ServerOptions::default()
     };
     stopping::at_signals(&mut room)?;
-    listen(&mut room, common, max_connections, &server, arrive)?;
+    listen(&mut room, common, max_connections, &server, move |socket| {
+        if socket.state.guests.len() >= max_connections {
+            return socket.destroy();
+        }
+        arrive(socket);
+    })?;
     Ok(stopping::run(&mut room)?)
 }
 
@@ -54,27 +57,24 @@ pub fn run(options: &ChatOptions, max_connections: usize) -> Result<ExitCode, Ca
 fn arrive(socket: &mut Socket<'_, Room>) {
     let (id, peer) = (socket.id(), Peer::of(socket));
     let room = &mut *socket.state;
-    if room.guests.len() >= room.options.max_connections {
-        return socket.destroy();
-    }
     let bucket = room.options.flood.limit_for(peer.is_local()).map(|limit| Bucket::new(limit, socket.net.now()));
     let name = room.admit(id, bucket);
     log::debug!("{peer} is {name}");
-    let timeout = room.options.idle_timeout;
+    let idle_timeout = room.options.common.idle_timeout;
     let welcome = format!("* you are {name}; {} online\n", room.online.len());
     socket.write(welcome);
     announcements::joined(socket, &name);
 
-    socket.on_data(|socket, chunk| {
-        hear(socket, chunk);
-    });
+    socket.on_data(hear);
     socket.on_end(|socket| {
-        if let Some(guest) = socket.state.guest(socket.id()) {
-            guest.presence = guest.presence.after_end();
+        if let Some(guest) = guest(socket)
+            && guest.presence == Presence::Here
+        {
+            guest.presence = Presence::Leaving;
         }
         hear_held(socket);
     });
-    socket.set_timeout(timeout);
+    socket.set_timeout(idle_timeout);
     socket.on_timeout(|socket| {
         socket.write("* you said nothing for too long\n");
         dismiss(socket);
@@ -88,10 +88,15 @@ fn arrive(socket: &mut Socket<'_, Room>) {
     });
 }
 
+/// Whose socket this is.
+fn guest<'r>(socket: &'r mut Socket<'_, Room>) -> Option<&'r mut Guest> {
+    let id = socket.id();
+    socket.state.guests.get_mut(&id)
+}
+
 /// Out of the room, if still in it; the others are told. The connection lives on until its close.
 fn leave(socket: &mut Socket<'_, Room>) {
-    let id = socket.id();
-    if let Some(name) = socket.state.remove(id) {
+    if let Some(name) = socket.state.remove(socket.id()) {
         announcements::left(socket, &name);
     }
 }
@@ -109,31 +114,26 @@ fn dismiss(socket: &mut Socket<'_, Room>) {
 
 /// Takes what a guest has sent, line by line, as far as the flood limit lets it.
 fn hear(socket: &mut Socket<'_, Room>, chunk: &[u8]) {
-    let id = socket.id();
-    let Some(guest) = socket.state.guest(id) else { return };
-    if guest.presence == Presence::Gone {
-        return;
-    }
-    if !guest.held.is_empty() {
+    let Some(here) = guest(socket).filter(|guest| guest.presence != Presence::Gone) else { return };
+    if !here.held.is_empty() {
         // He is paused, and this was on its way.
-        guest.held.extend_from_slice(chunk);
+        here.held.extend_from_slice(chunk);
         return;
     }
     // Out of its place while lines are heard, so that the room is free meanwhile.
-    let mut lines = std::mem::replace(&mut guest.lines, Lines::at_most(LONGEST_LINE));
+    let mut lines = std::mem::replace(&mut here.lines, Lines::at_most(LONGEST_LINE));
     let mut pushed = lines.push(chunk);
-    let mut wait = None;
-    loop {
-        wait = wait.or(may_speak_in(socket));
+    let wait = loop {
+        let wait = may_speak_in(socket);
         if wait.is_some() {
-            break;
+            break wait;
         }
-        let Some(line) = pushed.next() else { break };
+        let Some(line) = pushed.next() else { break None };
         spend(socket);
         hear_line(socket, &line);
-    }
+    };
     let rest = pushed.rest();
-    if let Some(guest) = socket.state.guest(id) {
+    if let Some(guest) = guest(socket) {
         guest.lines = lines;
         if let Some(wait) = wait
             && guest.presence != Presence::Gone
@@ -146,16 +146,15 @@ fn hear(socket: &mut Socket<'_, Room>, chunk: &[u8]) {
 
 /// How long a guest who talks too fast has to wait; none at all while the server stops, since what was said is heard.
 fn may_speak_in(socket: &mut Socket<'_, Room>) -> Option<Duration> {
-    let (id, now) = (socket.id(), socket.net.now());
+    let now = socket.net.now();
     if socket.state.stopping.has_begun() {
         return None;
     }
-    socket.state.guest(id)?.bucket.as_mut()?.wait(now)
+    guest(socket)?.bucket.as_mut()?.wait(now)
 }
 
 fn spend(socket: &mut Socket<'_, Room>) {
-    let id = socket.id();
-    if let Some(bucket) = socket.state.guest(id).and_then(|guest| guest.bucket.as_mut()) {
+    if let Some(bucket) = guest(socket).and_then(|guest| guest.bucket.as_mut()) {
         bucket.spend();
     }
 }
@@ -163,20 +162,16 @@ fn spend(socket: &mut Socket<'_, Room>) {
 /// The flooder waits; the room does not.
 fn hold(socket: &mut Socket<'_, Room>, wait: Duration) {
     socket.pause();
-    socket.after(wait, |socket| {
-        hear_held(socket);
-    });
+    socket.after(wait, hear_held);
 }
 
 /// Goes on with what was held, and with the connection when nothing is.
 fn hear_held(socket: &mut Socket<'_, Room>) {
-    let id = socket.id();
-    let Some(guest) = socket.state.guest(id) else { return };
-    let held = std::mem::take(&mut guest.held);
+    let Some(held) = guest(socket).map(|guest| std::mem::take(&mut guest.held)) else { return };
     if !held.is_empty() {
         hear(socket, &held);
     }
-    let Some(guest) = socket.state.guest(id) else { return };
+    let Some(guest) = guest(socket) else { return };
     if !guest.held.is_empty() {
         return;
     }
@@ -195,8 +190,7 @@ fn hear_held(socket: &mut Socket<'_, Room>) {
 }
 
 fn hear_line(socket: &mut Socket<'_, Room>, line: &Line<'_>) {
-    let id = socket.id();
-    if socket.state.guest(id).is_none_or(|guest| guest.presence == Presence::Gone) {
+    if guest(socket).is_none_or(|guest| guest.presence == Presence::Gone) {
         return;
     }
     if line.is_too_long() {
@@ -211,9 +205,8 @@ fn hear_line(socket: &mut Socket<'_, Room>, line: &Line<'_>) {
 }
 
 fn too_long(socket: &mut Socket<'_, Room>) {
-    let id = socket.id();
     socket.write("* line too long\n");
-    let Some(guest) = socket.state.guest(id) else { return };
+    let Some(guest) = guest(socket) else { return };
     guest.too_long += 1;
     if guest.too_long == TOO_MANY_TOO_LONG {
         dismiss(socket);
@@ -249,21 +242,17 @@ fn obey(socket: &mut Socket<'_, Room>, command: &str) {
 
 fn nick(socket: &mut Socket<'_, Room>, wanted: &str) {
     let me = socket.id();
-    match socket.state.rename(me, wanted) {
+    let told = match socket.state.rename(me, wanted) {
         Renamed::From(old) => {
             let told = format!("* {old} is now {wanted}\n");
             socket.net.broadcast(socket.state.online.values().copied(), told);
+            return;
         }
-        Renamed::Same => {
-            socket.write(format!("* you are {wanted}\n"));
-        }
-        Renamed::Taken => {
-            socket.write(format!("* name taken: {wanted}\n"));
-        }
-        Renamed::NotAllowed => {
-            socket.write(format!("* name not allowed: {wanted}\n"));
-        }
-    }
+        Renamed::Same => format!("* you are {wanted}\n"),
+        Renamed::Taken => format!("* name taken: {wanted}\n"),
+        Renamed::NotAllowed => format!("* name not allowed: {wanted}\n"),
+    };
+    socket.write(told);
 }
 
 fn who(socket: &mut Socket<'_, Room>) {

@@ -1,13 +1,12 @@
 //! The room: who is in it, and what they may be called. It says nothing to anybody.
 
 use std::collections::{BTreeMap, HashMap};
-use std::time::Duration;
 
 use tidegate::{Lines, SocketId};
 
 use super::announcements::Announcements;
 use super::flood::Bucket;
-use crate::cli::Flood;
+use crate::cli::ChatOptions;
 use crate::daemon::stopping::Stopping;
 
 /// The longest line, its end not counted.
@@ -28,15 +27,8 @@ pub struct Room {
     pub announcements: Announcements,
     /// A line is built here, so that saying something costs no allocation.
     pub said: String,
-    pub options: Options,
+    pub options: ChatOptions,
     pub stopping: Stopping,
-}
-
-pub struct Options {
-    pub echo: bool,
-    pub flood: Flood,
-    pub idle_timeout: Option<Duration>,
-    pub max_connections: usize,
 }
 
 /// One guest, from the connection to its close.
@@ -70,7 +62,7 @@ pub enum Renamed {
 }
 
 impl Room {
-    pub fn new(options: Options, stopping: Stopping) -> Self {
+    pub fn new(options: ChatOptions) -> Self {
         Room {
             guests: HashMap::new(),
             online: BTreeMap::new(),
@@ -78,13 +70,9 @@ impl Room {
             next_number: 1,
             announcements: Announcements::default(),
             said: String::new(),
+            stopping: Stopping::new(options.common.drain_timeout),
             options,
-            stopping,
         }
-    }
-
-    pub fn guest(&mut self, id: SocketId) -> Option<&mut Guest> {
-        self.guests.get_mut(&id)
     }
 
     /// A new guest, with the next number for a name.
@@ -132,15 +120,6 @@ impl Room {
         self.names.remove(&guest.name.to_lowercase());
         self.names.insert(key, id);
         Renamed::From(std::mem::replace(&mut guest.name, wanted.to_owned()))
-    }
-}
-
-impl Presence {
-    pub fn after_end(self) -> Self {
-        match self {
-            Presence::Here => Presence::Leaving,
-            other => other,
-        }
     }
 }
 
