@@ -52,12 +52,10 @@ impl Endpoint {
     /// The addresses to try in turn for a server; the first that the system can bind is taken.
     pub(crate) fn to_listen_on(self) -> Candidates {
         match self {
-            Endpoint::Ip(address) => Candidates::one(address.into()),
-            Endpoint::Unix(address) => Candidates::one(address.into()),
-            Endpoint::Localhost(port) => Candidates::localhost(port),
             Endpoint::Port(port) => {
                 Candidates::two((Ipv6Addr::UNSPECIFIED, port).into(), (Ipv4Addr::UNSPECIFIED, port).into())
             }
+            other => other.to_connect_to(),
         }
     }
 
