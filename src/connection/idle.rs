@@ -144,36 +144,36 @@ mod tests {
     }
 
     /// A clock with the timers that it lives in.
-    #[derive(Default)]
     struct Clock {
         idle: Idle,
-        timers: Option<Timers<()>>,
+        timers: Timers<()>,
     }
 
     impl Clock {
+        fn new() -> Self {
+            Clock { idle: Idle::default(), timers: Timers::new() }
+        }
+
         fn set(&mut self, now: u64, period: u64) {
-            let timers = self.timers.get_or_insert_with(Timers::new);
-            if let Some(due) = self.idle.set((period > 0).then(|| ms(period)), ms(now), timers) {
-                timers.push(due, ());
+            if let Some(due) = self.idle.set((period > 0).then(|| ms(period)), ms(now), &mut self.timers) {
+                self.timers.push(due, ());
             }
         }
 
         fn activity(&mut self, now: u64) {
-            let timers = self.timers.get_or_insert_with(Timers::new);
-            if let Some(due) = self.idle.activity(ms(now), timers) {
-                timers.push(due, ());
+            if let Some(due) = self.idle.activity(ms(now), &mut self.timers) {
+                self.timers.push(due, ());
             }
         }
 
         /// Runs the timers from one millisecond to another and says when `timeout` came.
         fn timeouts(&mut self, from: u64, to: u64, unsent: impl Fn(u64) -> usize) -> Vec<u64> {
-            let timers = self.timers.get_or_insert_with(Timers::new);
             let mut told = Vec::new();
             for now in from..=to {
-                while let Some((entry, ())) = timers.pop(ms(now)) {
-                    match self.idle.expire(entry, unsent(now), ms(now), timers) {
+                while let Some((entry, ())) = self.timers.pop(ms(now)) {
+                    match self.idle.expire(entry, unsent(now), ms(now), &mut self.timers) {
                         Expiry::Stale => {}
-                        Expiry::Later(due) => timers.push(due, ()),
+                        Expiry::Later(due) => self.timers.push(due, ()),
                         Expiry::Timeout => told.push(now),
                     }
                 }
@@ -184,7 +184,7 @@ mod tests {
 
     #[test]
     fn it_fires_once_for_each_idle_period() {
-        let mut clock = Clock::default();
+        let mut clock = Clock::new();
         clock.set(0, 10);
         assert_eq!(clock.timeouts(0, 100, |_| 0), [10]);
         clock.activity(100);
@@ -193,7 +193,7 @@ mod tests {
 
     #[test]
     fn activity_moves_it() {
-        let mut clock = Clock::default();
+        let mut clock = Clock::new();
         clock.set(0, 10);
         clock.activity(6);
         clock.activity(9);
@@ -202,7 +202,7 @@ mod tests {
 
     #[test]
     fn activity_of_an_earlier_time_does_not_make_it_early() {
-        let mut clock = Clock::default();
+        let mut clock = Clock::new();
         clock.set(5, 10);
         clock.activity(3);
         assert_eq!(clock.timeouts(0, 100, |_| 0), [15]);
@@ -210,7 +210,7 @@ mod tests {
 
     #[test]
     fn a_shorter_period_counts_at_once_and_none_turns_it_off() {
-        let mut clock = Clock::default();
+        let mut clock = Clock::new();
         clock.set(0, 100);
         clock.set(0, 10);
         assert_eq!(clock.timeouts(0, 200, |_| 0), [10]);
@@ -221,7 +221,7 @@ mod tests {
 
     #[test]
     fn a_write_that_moves_holds_it_off_and_a_stalled_one_takes_two_periods() {
-        let mut clock = Clock::default();
+        let mut clock = Clock::new();
         clock.set(0, 10);
         clock.idle.write_in_flight(1000);
         assert_eq!(clock.timeouts(0, 15, |_| 400), [], "400 of 1000 are left: it moved");
@@ -230,13 +230,12 @@ mod tests {
 
     #[test]
     fn it_costs_one_entry_however_busy_the_connection_is() {
-        let mut clock = Clock::default();
+        let mut clock = Clock::new();
         clock.set(0, 1000);
         for now in 1..500 {
             clock.activity(now);
         }
-        let mut timers = clock.timers.take().expect("made by set");
-        assert!(timers.pop(ms(2000)).is_some());
-        assert!(timers.pop(ms(2000)).is_none());
+        assert!(clock.timers.pop(ms(2000)).is_some());
+        assert!(clock.timers.pop(ms(2000)).is_none());
     }
 }
