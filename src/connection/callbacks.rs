@@ -9,7 +9,8 @@
 use std::collections::VecDeque;
 use std::ops::Range;
 
-use crate::error::Error;
+use super::{Connection, Tick, Ticks};
+use crate::error::{Code, Error};
 
 /// Names a callback of a write or an `end`; whoever gave the callback knows what it stands for.
 pub type CallbackId = u64;
@@ -36,10 +37,6 @@ impl Callbacks {
 
     pub fn add_to_end(&mut self, callback: CallbackId) {
         self.end.push(callback);
-    }
-
-    pub fn add_ready(&mut self, callback: CallbackId, outcome: Result<(), Error>) {
-        self.ready.push_back((callback, outcome));
     }
 
     /// All that waits becomes the unit.
@@ -76,15 +73,47 @@ impl Callbacks {
         !self.end.is_empty()
     }
 
-    pub fn has_ready(&self) -> bool {
-        !self.ready.is_empty()
-    }
-
-    pub fn take_ready(&mut self) -> Option<(CallbackId, Result<(), Error>)> {
-        self.ready.pop_front()
-    }
-
-    pub fn is_empty(&self) -> bool {
+    fn is_empty(&self) -> bool {
         self.ready.is_empty() && self.unit.is_empty() && self.waiting.is_empty() && self.end.is_empty()
+    }
+}
+
+impl Connection {
+    /// A callback is due on the next tick.
+    pub fn callback_due(&mut self, callback: CallbackId, outcome: Result<(), Error>, ticks: &mut impl Ticks) {
+        self.callbacks_mut().ready.push_back((callback, outcome));
+        ticks.defer(Tick::Callbacks(1));
+    }
+
+    /// All callbacks that no outcome has come for get this one. Says how many.
+    pub(super) fn fail_all(&mut self, code: Code) -> u32 {
+        let Some(callbacks) = &mut self.callbacks else { return 0 };
+        let outcome = Err(Error::new(code));
+        callbacks.unit_is_over(&outcome) + callbacks.waiting_is_over(&outcome) + callbacks.end_is_over(&outcome)
+    }
+
+    /// Whether the outcome of a callback is still to be told.
+    pub fn has_callbacks_due(&self) -> bool {
+        self.callbacks.as_ref().is_some_and(|callbacks| !callbacks.ready.is_empty())
+    }
+
+    /// Takes the next callback whose turn has come.
+    pub fn take_callback(&mut self) -> Option<(CallbackId, Result<(), Error>)> {
+        let callbacks = self.callbacks.as_mut()?;
+        let next = callbacks.ready.pop_front();
+        if callbacks.is_empty() {
+            self.callbacks = None;
+        }
+        next
+    }
+
+    pub(super) fn refuse(&mut self, callback: Option<CallbackId>, code: Code, ticks: &mut impl Ticks) {
+        if let Some(callback) = callback {
+            self.callback_due(callback, Err(Error::new(code)), ticks);
+        }
+    }
+
+    pub(super) fn callbacks_mut(&mut self) -> &mut Callbacks {
+        self.callbacks.get_or_insert_default()
     }
 }

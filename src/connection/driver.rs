@@ -7,7 +7,6 @@
 
 use super::*;
 
-/// What the net does with a connection, without a socket.
 pub(crate) struct Driver {
     pub connection: Connection,
     pub ticks: Vec<Tick>,

@@ -100,7 +100,7 @@ pub(crate) struct Connection {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Stage {
-    /// Never connected, or reborn by nothing yet.
+    /// Never connected.
     Fresh,
     /// From `connect` to its end, the lookup of the address included.
     Connecting,

@@ -157,7 +157,7 @@ impl Connection {
         self.bytes_read
     }
 
-    pub(super) fn below_read_mark(&self) -> bool {
+    fn below_read_mark(&self) -> bool {
         let length = self.read_ahead.length();
         length == 0 || length < self.high_water_mark()
     }

@@ -1,6 +1,6 @@
 //! The bytes that a connection still owes the kernel, in order.
 //!
-//! It is storage only: what may be written and when, `mod.rs` decides; the net empties it with `write_vectored`.
+//! It is storage only: what may be written and when, `writing.rs` decides; the net empties it with `write_vectored`.
 //!
 //! ```text
 //!   front                                                  back

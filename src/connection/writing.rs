@@ -8,8 +8,8 @@
 //! Node hands one write to the kernel at a time, or all that waited as one; the bytes of both lie in the write queue.
 
 use super::{
-    Admission, Borders, CallbackId, Callbacks, CloseReason, Connection, Finish, Gone, Last, NOTHING, Outgoing, Reading,
-    Segments, Span, Stage, Tick, Ticks, Unit, Waiting, WriteQueue, Writing,
+    Admission, Borders, CallbackId, CloseReason, Connection, Finish, Gone, Last, NOTHING, Outgoing, Reading, Segments,
+    Span, Stage, Tick, Ticks, Unit, Waiting, WriteQueue, Writing,
 };
 use crate::error::{Code, Error};
 
@@ -97,10 +97,7 @@ impl Connection {
     #[inline]
     pub fn wrote_at_once(&mut self, length: usize, ticks: &mut impl Ticks) {
         self.dispatched += length as u64;
-        if self.drain_owed && !self.after_write_scheduled {
-            self.after_write_scheduled = true;
-            ticks.defer(Tick::AfterWrite(0));
-        }
+        self.schedule_after_write(0, ticks);
     }
 
     /// A write of [`Connection::writes_at_once`] was not taken whole.
@@ -215,10 +212,7 @@ impl Connection {
         }
         outgoing.unit = Unit::None;
         let callbacks = self.unit_callbacks_ready();
-        if callbacks > 0 || (self.drain_owed && self.length() == 0 && !self.after_write_scheduled) {
-            self.after_write_scheduled = true;
-            ticks.defer(Tick::AfterWrite(callbacks));
-        }
+        self.schedule_after_write(callbacks, ticks);
         true
     }
 
@@ -292,13 +286,20 @@ impl Connection {
             && self.error.is_none()
     }
 
+    /// A tick is to tell of so many callbacks, or of `drain`, where it is owed and nothing is left.
+    #[inline]
+    fn schedule_after_write(&mut self, callbacks: u32, ticks: &mut impl Ticks) {
+        if callbacks > 0 || (self.drain_owed && self.length() == 0 && !self.after_write_scheduled) {
+            self.after_write_scheduled = true;
+            ticks.defer(Tick::AfterWrite(callbacks));
+        }
+    }
+
     /// A write is over: whether `drain` is to be told. The callbacks follow it.
     pub fn after_write(&mut self) -> bool {
         self.after_write_scheduled = false;
-        let drain = self.drain_owed && self.writing == Writing::Open && !self.is_destroyed() && self.length() == 0;
-        if drain {
-            self.drain_owed = false;
-        }
+        let drain = self.needs_drain() && self.length() == 0;
+        self.drain_owed &= !drain;
         drain
     }
 
@@ -337,34 +338,6 @@ impl Connection {
         self.callbacks.as_mut().map_or(0, |callbacks| callbacks.end_is_over(&Ok(())))
     }
 
-    /// A callback is due on the next tick.
-    pub fn callback_due(&mut self, callback: CallbackId, outcome: Result<(), Error>, ticks: &mut impl Ticks) {
-        self.callbacks_mut().add_ready(callback, outcome);
-        ticks.defer(Tick::Callbacks(1));
-    }
-
-    /// All callbacks that no outcome has come for get this one. Says how many.
-    pub(super) fn fail_all(&mut self, code: Code) -> u32 {
-        let Some(callbacks) = &mut self.callbacks else { return 0 };
-        let outcome = Err(Error::new(code));
-        callbacks.unit_is_over(&outcome) + callbacks.waiting_is_over(&outcome) + callbacks.end_is_over(&outcome)
-    }
-
-    /// Whether the outcome of a callback is still to be told.
-    pub fn has_callbacks_due(&self) -> bool {
-        self.callbacks.as_ref().is_some_and(|callbacks| callbacks.has_ready())
-    }
-
-    /// Takes the next callback whose turn has come.
-    pub fn take_callback(&mut self) -> Option<(CallbackId, Result<(), Error>)> {
-        let callbacks = self.callbacks.as_mut()?;
-        let next = callbacks.take_ready();
-        if callbacks.is_empty() {
-            self.callbacks = None;
-        }
-        next
-    }
-
     /// A message that waits was dropped by an output limit: it was never written. If it was the last one, no write will
     /// complete and tell `drain`.
     pub fn dropped(&mut self, gone: &Gone, ticks: &mut impl Ticks) {
@@ -376,10 +349,7 @@ impl Connection {
                 self.callback_due(callback, Err(Error::new(Code::OutputLimit)), ticks);
             }
         }
-        if self.drain_owed && self.length() == 0 && !self.after_write_scheduled {
-            self.after_write_scheduled = true;
-            ticks.defer(Tick::AfterWrite(0));
-        }
+        self.schedule_after_write(0, ticks);
     }
 
     pub fn is_finished(&self) -> bool {
@@ -439,7 +409,7 @@ impl Connection {
     }
 
     #[inline]
-    pub(super) fn has_room(&self) -> bool {
+    fn has_room(&self) -> bool {
         let length = self.length();
         length == 0 || length < self.high_water_mark()
     }
@@ -504,7 +474,7 @@ impl Connection {
     }
 
     /// The unit fails, and all that waits behind it. Says how many callbacks are ready.
-    pub(super) fn unit_failed(&mut self, error: Error) -> u32 {
+    fn unit_failed(&mut self, error: Error) -> u32 {
         self.unit_failed_itself(error) + self.fail_waiting()
     }
 
@@ -517,15 +487,5 @@ impl Connection {
     #[inline]
     fn unit_callbacks_ready(&mut self) -> u32 {
         self.callbacks.as_mut().map_or(0, |callbacks| callbacks.unit_is_over(&Ok(())))
-    }
-
-    pub(super) fn refuse(&mut self, callback: Option<CallbackId>, code: Code, ticks: &mut impl Ticks) {
-        if let Some(callback) = callback {
-            self.callback_due(callback, Err(Error::new(code)), ticks);
-        }
-    }
-
-    fn callbacks_mut(&mut self) -> &mut Callbacks {
-        self.callbacks.get_or_insert_default()
     }
 }
