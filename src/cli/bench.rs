@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 use tidegate::Endpoint;
 
-use super::duration::duration;
+use super::duration::{duration, not_zero};
 use super::listen::{DEFAULT_LISTEN, endpoint};
 use super::number::{Size, connections, size, whole};
 use crate::bench::template::{Expected, Text};
@@ -439,10 +439,7 @@ fn bound_what_is_under_way(connections: usize, depth: usize, size: &Size) -> Res
 }
 
 fn some_time(text: &str) -> Result<Duration, String> {
-    match duration(text)? {
-        Duration::ZERO => Err("in 0 there is nothing to measure: write at least 1ms".to_owned()),
-        time => Ok(time),
-    }
+    not_zero(text, "in 0 there is nothing to measure: write at least 1ms")
 }
 
 fn depth(text: &str) -> Result<usize, String> {

@@ -5,17 +5,11 @@ use std::time::Duration;
 use super::number::{OrNone, count, or_none};
 
 pub(super) fn connect_timeout(text: &str) -> Result<Duration, String> {
-    match duration(text)? {
-        Duration::ZERO => Err("0 leaves no time to connect".to_owned()),
-        timeout => Ok(timeout),
-    }
+    not_zero(text, "0 leaves no time to connect")
 }
 
 pub(super) fn idle_timeout(text: &str) -> Result<OrNone<Duration>, String> {
-    match or_none(text, duration)? {
-        OrNone(Some(Duration::ZERO)) => Err("0 leaves no time to say anything: for no timeout, use none".to_owned()),
-        timeout => Ok(timeout),
-    }
+    or_none(text, |text| not_zero(text, "0 leaves no time to say anything: for no timeout, use none"))
 }
 
 /// How long a connection is silent before it is probed.
@@ -29,9 +23,13 @@ pub(super) fn keep_alive(text: &str) -> Result<OrNone<Duration>, String> {
 }
 
 pub(super) fn grace(text: &str) -> Result<Duration, String> {
+    not_zero(text, "a limit without grace is what --output-hard is: lower that")
+}
+
+pub(super) fn not_zero(text: &str, why: &str) -> Result<Duration, String> {
     match duration(text)? {
-        Duration::ZERO => Err("a limit without grace is what --output-hard is: lower that".to_owned()),
-        grace => Ok(grace),
+        Duration::ZERO => Err(why.to_owned()),
+        time => Ok(time),
     }
 }
 
