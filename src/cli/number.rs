@@ -22,8 +22,7 @@ pub(super) fn whole(text: &str, bounds: RangeInclusive<u32>) -> Result<u32, Stri
 }
 
 pub(super) fn connections(text: &str) -> Result<usize, String> {
-    let number = whole(text, 1..=u32::MAX)?;
-    usize::try_from(number).map_err(|error| error.to_string())
+    whole(text, 1..=u32::MAX).map(|connections| connections as usize)
 }
 
 const GIB: u64 = 1 << 30;
@@ -50,8 +49,7 @@ impl From<usize> for Size {
 
 /// No more than a GiB, which fits every machine's `usize`.
 pub(super) fn size(text: &str) -> Result<Size, String> {
-    let bytes = bytes(text, GIB)?;
-    Ok(Size { bytes: usize::try_from(bytes).map_err(|error| error.to_string())?, typed: text.to_owned() })
+    Ok(Size { bytes: bytes(text, GIB)? as usize, typed: text.to_owned() })
 }
 
 pub(super) fn size_or_none(text: &str) -> Result<OrNone<Size>, String> {
