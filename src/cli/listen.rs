@@ -3,10 +3,10 @@
 use std::collections::HashSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use tidegate::{Address, Endpoint};
+use tidegate::Endpoint;
 
 /// Where to listen.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Listen {
     At(Endpoint),
     /// On the sockets that systemd has passed.
@@ -51,32 +51,27 @@ pub(super) fn target(text: &str) -> Result<Endpoint, String> {
 
 pub(super) fn reject_doubles(places: &[Listen]) -> Result<(), String> {
     let mut taken = HashSet::new();
-    let mut systemd = false;
     for place in places {
-        let doubled = match place {
-            Listen::Systemd => std::mem::replace(&mut systemd, true).then(|| "systemd".to_owned()),
-            // A plain loop and no `any`: all of them are taken.
-            Listen::At(endpoint) => {
-                let fresh = addresses_of(*endpoint).into_iter().filter(|address| !taken.insert(*address)).count() == 0;
-                (!fresh).then(|| endpoint.to_string())
-            }
-        };
-        if let Some(doubled) = doubled {
-            return Err(format!("--listen {doubled} is given twice: leave one out"));
+        if taken_by(*place).into_iter().any(|one| !taken.insert(one)) {
+            let name = match place {
+                Listen::At(endpoint) => endpoint.to_string(),
+                Listen::Systemd => "systemd".to_owned(),
+            };
+            return Err(format!("--listen {name} is given twice: leave one out"));
         }
     }
     Ok(())
 }
 
 /// What a server binds: two ways to write one address are one address. Port 0 is another port each time, and none here.
-fn addresses_of(endpoint: Endpoint) -> Vec<Address> {
-    let ip = |ip: IpAddr, port| Address::Ip(SocketAddr::new(ip, port));
-    match endpoint {
-        Endpoint::Unix(address) => vec![address.into()],
-        _ if endpoint.port() == 0 => vec![],
-        Endpoint::Ip(address) => vec![address.into()],
-        Endpoint::Port(port) => vec![ip(Ipv6Addr::UNSPECIFIED.into(), port)],
-        Endpoint::Localhost(port) => {
+fn taken_by(place: Listen) -> Vec<Listen> {
+    let ip = |ip: IpAddr, port| Listen::At(Endpoint::from((ip, port)));
+    match place {
+        Listen::Systemd | Listen::At(Endpoint::Unix(_)) => vec![place],
+        Listen::At(endpoint) if endpoint.port() == 0 => vec![],
+        Listen::At(Endpoint::Ip(_)) => vec![place],
+        Listen::At(Endpoint::Port(port)) => vec![ip(Ipv6Addr::UNSPECIFIED.into(), port)],
+        Listen::At(Endpoint::Localhost(port)) => {
             vec![ip(Ipv4Addr::LOCALHOST.into(), port), ip(Ipv6Addr::LOCALHOST.into(), port)]
         }
     }
