@@ -24,7 +24,8 @@ fn main() -> ExitCode {
     };
     daemon::log::install(common.map_or(LevelFilter::Info, |common| common.verbosity));
     let descriptors_each = if matches!(command, Command::Proxy(_)) { 2 } else { 1 };
-    let max_connections = max_connections(common.and_then(|common| common.max_connections), descriptors_each);
+    let max_connections =
+        daemon::limits::max_connections(common.and_then(|common| common.max_connections), descriptors_each);
     let ended = match command {
         Command::Chat(options) => daemon::chat::run(&options, max_connections),
         Command::Echo(options) => daemon::echo::run(&options, max_connections),
@@ -39,18 +40,4 @@ fn main() -> ExitCode {
     });
     log::logger().flush();
     code
-}
-
-/// The descriptor limit is raised whatever was asked for: a number that was typed needs its descriptors too.
-fn max_connections(asked: Option<usize>, descriptors_each: usize) -> usize {
-    let descriptors = daemon::limits::default_max_connections(daemon::limits::raise_descriptor_limit());
-    let room = (descriptors / descriptors_each).max(1);
-    match asked {
-        Some(asked) if asked > room => {
-            log::warn!("--max-connections {asked} is more than the descriptor limit has room for ({room})");
-            asked
-        }
-        Some(asked) => asked,
-        None => room,
-    }
 }

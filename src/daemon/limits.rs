@@ -8,11 +8,25 @@
 /// one, and some room for whatever else a library opens.
 const NOT_CONNECTIONS: u64 = 64;
 
+/// The most connections at once: what was asked for, else what there is room for. The limit is raised whatever was asked
+/// for: a number that was typed needs its descriptors too.
+pub fn max_connections(asked: Option<usize>, descriptors_each: u64) -> usize {
+    let room = room(raise_descriptor_limit(), descriptors_each);
+    match asked {
+        Some(asked) if asked > room => {
+            log::warn!("--max-connections {asked} is more than the descriptor limit has room for ({room})");
+            asked
+        }
+        Some(asked) => asked,
+        None => room,
+    }
+}
+
 /// Raises the soft limit of descriptors to the hard one, and gives the limit now in force.
 ///
 /// A system that refuses is no reason not to start: the limit stays what it was.
 #[cfg(unix)]
-pub fn raise_descriptor_limit() -> u64 {
+fn raise_descriptor_limit() -> u64 {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
     // What macOS calls OPEN_MAX: the most it takes where its hard limit reads as infinite.
@@ -30,14 +44,14 @@ pub fn raise_descriptor_limit() -> u64 {
 
 /// Where there is no such limit, none is in force.
 #[cfg(not(unix))]
-pub fn raise_descriptor_limit() -> u64 {
+fn raise_descriptor_limit() -> u64 {
     u64::MAX
 }
 
-/// The connections that a descriptor limit leaves room for; at least one, so that a tiny limit still serves somebody.
-pub fn default_max_connections(descriptor_limit: u64) -> usize {
-    let connections = descriptor_limit.saturating_sub(NOT_CONNECTIONS).max(1);
-    usize::try_from(connections).unwrap_or(usize::MAX)
+/// The connections that a descriptor limit has room for; at least one, so that a tiny limit still serves somebody.
+fn room(descriptor_limit: u64, descriptors_each: u64) -> usize {
+    let connections = descriptor_limit.saturating_sub(NOT_CONNECTIONS) / descriptors_each;
+    usize::try_from(connections.max(1)).unwrap_or(usize::MAX)
 }
 
 #[cfg(test)]
@@ -46,11 +60,11 @@ mod tests {
 
     #[test]
     fn some_descriptors_are_kept_for_other_uses() {
-        assert_eq!(default_max_connections(1024), 960);
-        assert_eq!(default_max_connections(65), 1);
-        assert_eq!(default_max_connections(64), 1);
-        assert_eq!(default_max_connections(0), 1);
-        assert!(default_max_connections(u64::MAX) > 1_000_000);
+        assert_eq!((room(1024, 1), room(1024, 2)), (960, 480));
+        for tiny in [65, 64, 0] {
+            assert_eq!((room(tiny, 1), room(tiny, 2)), (1, 1));
+        }
+        assert!(room(u64::MAX, 1) > 1_000_000);
     }
 
     #[cfg(target_os = "linux")]
