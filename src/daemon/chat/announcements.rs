@@ -28,10 +28,10 @@ pub struct Announcements {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Told {
     Now,
-    /// Together with others, which are being counted already.
-    Together,
-    /// Together with those that come within so long.
-    TogetherIn(Duration),
+    /// Together with others, when the span is over that the first of them begins.
+    Together {
+        first: bool,
+    },
 }
 
 /// The newcomer was told himself; this is for the others.
@@ -55,10 +55,12 @@ fn announce(
             let told = format!("* {name} {what}; {} online\n", room.online.len());
             socket.net.broadcast(room.online.values().copied().filter(|id| *id != me), told);
         }
-        Told::Together => *counter(&mut room.announcements) += 1,
-        Told::TogetherIn(wait) => {
+        Told::Together { first } => {
             *counter(&mut room.announcements) += 1;
-            let timer = socket.event_loop().after(wait, |on| {
+            if !first {
+                return;
+            }
+            let timer = socket.event_loop().after(SPAN, |on| {
                 if let Some(told) = on.state.announcements.together(on.state.online.len()) {
                     on.net.broadcast(on.state.online.values().copied(), told);
                 }
@@ -71,18 +73,16 @@ fn announce(
 impl Announcements {
     fn told(&mut self, now: Duration) -> Told {
         if self.joined + self.left > 0 {
-            return Told::Together;
+            return Told::Together { first: false };
         }
         while self.told.front().is_some_and(|told| *told + SPAN <= now) {
             self.told.pop_front();
         }
-        match self.told.front() {
-            Some(_) if self.told.len() >= ONE_BY_ONE => Told::TogetherIn(SPAN),
-            _ => {
-                self.told.push_back(now);
-                Told::Now
-            }
+        if self.told.len() >= ONE_BY_ONE {
+            return Told::Together { first: true };
         }
+        self.told.push_back(now);
+        Told::Now
     }
 
     /// The line for all that were counted.
@@ -106,9 +106,9 @@ mod tests {
         for now in [0, 10, 20, 30, 99] {
             assert_eq!(announcements.told(ms(now)), Told::Now);
         }
-        assert_eq!(announcements.told(ms(99)), Told::TogetherIn(SPAN));
+        assert_eq!(announcements.told(ms(99)), Told::Together { first: true });
         assert_eq!(announcements.told(ms(100)), Told::Now, "the one at 0 is a tenth of a second ago");
-        assert_eq!(announcements.told(ms(105)), Told::TogetherIn(SPAN));
+        assert_eq!(announcements.told(ms(105)), Told::Together { first: true });
     }
 
     #[test]
@@ -119,7 +119,7 @@ mod tests {
         }
         announcements.joined += 37;
         announcements.left += 12;
-        assert_eq!(announcements.told(ms(1)), Told::Together);
+        assert_eq!(announcements.told(ms(1)), Told::Together { first: false });
         assert_eq!(announcements.together(4821).as_deref(), Some("* 37 joined, 12 left; 4821 online\n"));
         assert_eq!(announcements.together(4821), None);
     }
