@@ -60,7 +60,7 @@ fn listen_on_ipv6_too<S: 'static>(
     let endpoint = Endpoint::from((Ipv6Addr::LOCALHOST, first.port()));
     match event_loop.listen_with(options.clone(), endpoint, connection) {
         Ok(server) => greet(event_loop, server),
-        Err(error) if is_without_ipv6(&error) => ::log::debug!("{error}"),
+        Err(error) if is_without_ipv6(&error) => log::debug!("{error}"),
         Err(error) => return Err(cannot_listen(&endpoint, &error)),
     }
     Ok(())
@@ -73,7 +73,7 @@ fn is_without_ipv6(error: &Error) -> bool {
 /// Says where a server listens, and from then on what goes wrong there.
 fn greet<S: 'static>(event_loop: &mut EventLoop<S>, server: ServerId) {
     if let Some(endpoint) = event_loop.net.server_endpoint(server) {
-        ::log::info!("listening on {endpoint}");
+        log::info!("listening on {endpoint}");
     }
     if let Some(mut server) = event_loop.server(server) {
         let (mut errors, mut turned_away) = (Seldom::default(), Seldom::default());
@@ -90,9 +90,9 @@ const FEW: usize = 100;
 
 /// Says how many connections there may be at once, and warns where nobody has asked for so few.
 fn tell_most(most: usize, asked: bool) {
-    ::log::info!("at most {} at once", counted(most as u64, "connection"));
+    log::info!("at most {} at once", counted(most as u64, "connection"));
     if most < FEW && !asked {
-        ::log::warn!("the descriptor limit has room for no more: raise it with 'ulimit -Hn' or LimitNOFILE");
+        log::warn!("the descriptor limit has room for no more: raise it with 'ulimit -Hn' or LimitNOFILE");
     }
 }
 
@@ -119,7 +119,7 @@ fn places(common: &Common) -> Result<Vec<Place>, CannotStart> {
             ));
         }
         (false, 1..) => {
-            ::log::warn!(
+            log::warn!(
                 "systemd has passed {} that no --listen systemd asks for",
                 counted(passed.len() as u64, "socket")
             )

@@ -15,12 +15,12 @@ impl Seldom {
     pub fn warn(&mut self, now: Duration, what: &dyn fmt::Display) {
         if self.said.is_some_and(|said| now < said + Duration::from_secs(1)) {
             self.unsaid += 1;
-            return ::log::debug!("{what}");
+            return log::debug!("{what}");
         }
         self.said = Some(now);
         match std::mem::take(&mut self.unsaid) {
-            0 => ::log::warn!("{what}"),
-            others => ::log::warn!("{what}, and {others} others before it"),
+            0 => log::warn!("{what}"),
+            others => log::warn!("{what}, and {others} others before it"),
         }
     }
 }

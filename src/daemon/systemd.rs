@@ -27,20 +27,15 @@ pub fn sockets() -> Result<Vec<Passed>, CannotStart> {
     let mut passed = ListenFd::from_env();
     let mut sockets = Vec::new();
     for index in 0..passed.len() {
-        let socket = match passed.take_tcp_listener(index) {
-            Ok(listener) => listener.map(Passed::from),
-            Err(_) => match passed.take_unix_listener(index) {
-                Ok(listener) => listener.map(Passed::from),
-                Err(_) => {
-                    return Err(CannotStart(format!(
-                        "cannot listen on descriptor {} from systemd: it is no stream socket, so its .socket file has \
-                         to say ListenStream=",
-                        3 + index
-                    )));
-                }
-            },
-        };
-        sockets.extend(socket);
+        let tcp = passed.take_tcp_listener(index).map(|listener| listener.map(Passed::from));
+        let either = tcp.or_else(|_| passed.take_unix_listener(index).map(|listener| listener.map(Passed::from)));
+        sockets.extend(either.map_err(|_| {
+            CannotStart(format!(
+                "cannot listen on descriptor {} from systemd: it is no stream socket, so its .socket file has to say \
+                 ListenStream=",
+                3 + index
+            ))
+        })?);
     }
     Ok(sockets)
 }
