@@ -13,13 +13,17 @@
 //! It is no queue: what stderr cannot take at once is left out, and the next record that gets through is preceded by how
 //! many were. `main` calls [`install`] once; everybody else uses the macros.
 
+mod one_line;
+
 use std::cell::Cell;
-use std::fmt::{self, Write};
+use std::fmt;
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use log::{Level, LevelFilter, Log, Metadata, Record};
 use simple_logger::SimpleLogger;
+
+use one_line::one_line;
 
 /// The most bytes of one record, from its time to its line end. A pipe counts as writable when one page of it is free,
 /// 4,096 bytes: a longer record could still wait for the reader.
@@ -160,88 +164,9 @@ fn print_catching_panics(printer: &SimpleLogger, level: Level, target: &str, mes
     printed
 }
 
-/// The text as one line of at most `bound` bytes that is safe to show on a terminal.
-fn one_line(text: fmt::Arguments<'_>, bound: usize) -> String {
-    let mut line = OneLine { text: String::new(), room: bound - CUT.len(), is_cut: false };
-    // The only error is our own, which stops a long text from being laid out for nothing.
-    let _ = line.write_fmt(text);
-    line.text
-}
-
-/// Stands for the rest of a text that was too long.
-const CUT: &str = " [cut]";
-
-struct OneLine {
-    text: String,
-    /// The most bytes of `text` before the mark of a cut.
-    room: usize,
-    is_cut: bool,
-}
-
-impl Write for OneLine {
-    fn write_str(&mut self, piece: &str) -> fmt::Result {
-        for character in piece.chars() {
-            self.write_char(character)?;
-        }
-        Ok(())
-    }
-
-    fn write_char(&mut self, character: char) -> fmt::Result {
-        if self.is_cut {
-            return Err(fmt::Error);
-        }
-        let end = self.text.len();
-        push_escaped(&mut self.text, character);
-        if self.text.len() > self.room {
-            self.text.truncate(end);
-            self.text.push_str(CUT);
-            self.is_cut = true;
-            return Err(fmt::Error);
-        }
-        Ok(())
-    }
-}
-
-/// Escapes what would end the line, steer a terminal, or show the line in another order than it has. A backslash stays
-/// as it is: the log is to be harmless to read, not to be turned back into bytes.
-fn push_escaped(text: &mut String, character: char) {
-    match character {
-        '\n' | '\r' | '\t' => text.extend(character.escape_default()),
-        '\0'..='\x1f' | '\x7f' => {
-            let _ = write!(text, "\\x{:02x}", u32::from(character)); // a String takes everything
-        }
-        // C1, then the bidirectional marks, overrides and isolates with the two line separators among them.
-        '\u{80}'..='\u{9f}'
-        | '\u{61c}'
-        | '\u{200e}'
-        | '\u{200f}'
-        | '\u{2028}'..='\u{202e}'
-        | '\u{2066}'..='\u{2069}' => {
-            text.extend(character.escape_unicode());
-        }
-        _ => text.push(character),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_record_is_one_harmless_line() {
-        let line = one_line(format_args!("{}", "a\tb\r\nc\x1b[31m\x7f\u{9b}\u{202e}\u{2028}é\\"), 200);
-        assert_eq!(line, "a\\tb\\r\\nc\\x1b[31m\\x7f\\u{9b}\\u{202e}\\u{2028}é\\");
-    }
-
-    #[test]
-    fn a_long_text_is_cut_between_characters() {
-        assert_eq!(one_line(format_args!("{}", "é".repeat(10)), 20), "ééééééé [cut]");
-        assert_eq!(one_line(format_args!("{}{}", "\x1b".repeat(3), "abc"), 20), "\\x1b\\x1b\\x1bab [cut]");
-        assert_eq!(one_line(format_args!("fits"), 20), "fits");
-        for bound in 10..40 {
-            assert!(one_line(format_args!("{}", "aé\n\u{202e}".repeat(9)), bound).len() <= bound);
-        }
-    }
 
     #[test]
     fn a_level_or_a_crate_that_is_not_asked_for_is_not_printed_nor_counted() {
