@@ -77,12 +77,11 @@ impl Connection {
             if self.flow != Flow::Flowing {
                 return None;
             }
-            let before = self.read_ahead.length();
             let Some(chunk) = self.read_ahead.pop() else {
                 self.arm_below_mark();
                 return None;
             };
-            if before - chunk.len() < self.high_water_mark() {
+            if self.read_ahead.length() < self.high_water_mark() {
                 self.arm();
             }
             if self.reading == Reading::EndSeen && self.read_ahead.length() == 0 {
