@@ -8,6 +8,7 @@ use clap::{Args, Subcommand};
 use tidegate::Endpoint;
 
 use super::duration::{duration, not_zero};
+use super::help;
 use super::listen::{DEFAULT_LISTEN, endpoint};
 use super::number::{Size, connections, size, whole};
 use crate::bench::template::{Expected, Text};
@@ -92,74 +93,42 @@ const SHORTEST_LINE: usize = 32;
 /// `Lines` of a room are bounded, and nobody has longer ones to say.
 const LONGEST_LINE: usize = 64 * 1024;
 
-pub(super) const ABOUT: &str = "\
-Load a server and measure it: how many messages, and how long each takes.
-
-One thread, built on the same loop as the servers. What comes back is checked.
-Only measure servers that are yours.";
-
-pub(super) const AFTER_HELP: &str = "\
-Examples:
-  tidegate echo &                    something to measure
-  tidegate bench echo                64 connections, a message on each
-  tidegate bench echo --rate 10000   as fast as users ask, and not as it answers
-  tidegate bench chat :7000 --connections 1000 --json
-  tidegate bench request :6379 --send 'PING\\r\\n' --expect '+PONG\\r\\n'
-
-Try 'tidegate bench echo --help' for the flags of each, with the forms of
-values.
-
-Exit codes:
-  0  measured, and all that was checked was right
-  1  cannot connect or cannot write the report, connections were lost, bytes
-     were wrong or missing
-  2  wrong usage";
-
-const VALUES: &str = "\
-Values:
-  A DURATION is 0 or has units, from large to small: 500ms, 30s, 5m, 1h30m, 2d.
-  A SIZE is in bytes, or in K, M or G (also KiB, MiB, GiB; 1K is 1024).
-
-SIGINT (Ctrl-C) ends the measurement early and reports it. The exit code is 1 if
-connections were lost, or bytes were wrong or missing: see 'tidegate bench
---help'.";
-
 #[derive(Debug, Subcommand)]
 pub(super) enum TypedBench {
     /// Send messages that come back, and compare them
     ///
     /// On each connection up to --depth messages are under way; the next one goes
     /// out when one has come back.
-    #[command(verbatim_doc_comment, after_long_help = VALUES)]
+    #[command(verbatim_doc_comment, after_long_help = help::BENCH_VALUES)]
     Echo(TypedEcho),
     /// Send a request of yours, and compare the answer
     ///
     /// For any protocol in which a request has an answer of known form and the
     /// connection stays open: Redis, memcached, HTTP with keep-alive.
-    #[command(verbatim_doc_comment, after_long_help = VALUES)]
+    #[command(verbatim_doc_comment, after_long_help = help::BENCH_VALUES)]
     Request(TypedRequest),
     /// Send as fast as the server reads
-    #[command(after_long_help = VALUES)]
+    #[command(after_long_help = help::BENCH_VALUES)]
     Sink(TypedSink),
     /// Read as fast as the server sends
-    #[command(after_long_help = VALUES)]
+    #[command(after_long_help = help::BENCH_VALUES)]
     Source(TypedSource),
     /// Connect, send one message that comes back, close, and again
     ///
     /// The latency is that of the whole, from the connect to the close by both.
-    #[command(verbatim_doc_comment, after_long_help = VALUES)]
+    #[command(verbatim_doc_comment, after_long_help = help::BENCH_VALUES)]
     Churn(TypedChurn),
     /// Speak in a chat in which every line goes to everybody else
     ///
     /// --senders speak, --connections listen. What counts is a delivery: one line
     /// at one connection. What the server puts in front of a line, and lines of
     /// its own, are passed over.
-    #[command(verbatim_doc_comment, after_long_help = VALUES)]
+    #[command(verbatim_doc_comment, after_long_help = help::BENCH_VALUES)]
     Chat(TypedChat),
     /// Open connections, hold them, and count those that stay
     ///
     /// The latency is that of a connect.
-    #[command(verbatim_doc_comment, after_long_help = VALUES)]
+    #[command(verbatim_doc_comment, after_long_help = help::BENCH_VALUES)]
     Idle(TypedIdle),
 }
 

@@ -47,7 +47,7 @@ All is set by flags: there is no configuration file.
 Try 'tidegate chat --help', or that of another command, for its flags, with
 examples, the forms of values, and the exit codes.";
 
-/// What the `--help` of either command ends with. A macro, as only `concat!` joins text before the program runs.
+/// What the `--help` of a role ends with. A macro, as only `concat!` joins text before the program runs.
 macro_rules! manual {
     ($examples:literal) => {
         concat!(
@@ -120,3 +120,35 @@ Examples:
   tidegate proxy --listen 5432 --to unix:/run/postgresql/.s.PGSQL.5432
   tidegate proxy --listen unix:/run/web.sock --mode 660 --to localhost:3000"
 );
+
+pub(super) const ABOUT_BENCH: &str = "\
+Load a server and measure it: how many messages, and how long each takes.
+
+One thread, built on the same loop as the servers. What comes back is checked.
+Only measure servers that are yours.";
+
+pub(super) const AFTER_BENCH_HELP: &str = "\
+Examples:
+  tidegate echo &                    something to measure
+  tidegate bench echo                64 connections, a message on each
+  tidegate bench echo --rate 10000   as fast as users ask, and not as it answers
+  tidegate bench chat :7000 --connections 1000 --json
+  tidegate bench request :6379 --send 'PING\\r\\n' --expect '+PONG\\r\\n'
+
+Try 'tidegate bench echo --help' for the flags of each, with the forms of
+values.
+
+Exit codes:
+  0  measured, and all that was checked was right
+  1  cannot connect or cannot write the report, connections were lost, bytes
+     were wrong or missing
+  2  wrong usage";
+
+pub(super) const BENCH_VALUES: &str = "\
+Values:
+  A DURATION is 0 or has units, from large to small: 500ms, 30s, 5m, 1h30m, 2d.
+  A SIZE is in bytes, or in K, M or G (also KiB, MiB, GiB; 1K is 1024).
+
+SIGINT (Ctrl-C) ends the measurement early and reports it. The exit code is 1 if
+connections were lost, or bytes were wrong or missing: see 'tidegate bench
+--help'.";

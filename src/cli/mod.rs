@@ -133,7 +133,8 @@ enum TypedCommand {
     #[command(about = "Pass each connection on to another server", long_about = help::ABOUT_PROXY)]
     #[command(after_long_help = help::AFTER_PROXY_HELP)]
     Proxy(TypedProxy),
-    #[command(about = "Load a server and measure it", long_about = bench::ABOUT, after_long_help = bench::AFTER_HELP)]
+    #[command(about = "Load a server and measure it", long_about = help::ABOUT_BENCH)]
+    #[command(after_long_help = help::AFTER_BENCH_HELP)]
     #[command(subcommand, subcommand_value_name = "WORKLOAD", subcommand_help_heading = "Workloads")]
     #[command(arg_required_else_help = true)]
     Bench(bench::TypedBench),
