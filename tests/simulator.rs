@@ -243,6 +243,8 @@ fn a_trace_keeps_the_last_lines_and_notes() {
         sim.trace().lines().map(|line| line.trim().to_owned()).collect::<Vec<_>>(),
         ["0.000 ms line 2", "0.000 ms line 3", "0.000 ms line 4"]
     );
+    sim.keep_trace(1);
+    assert_eq!(sim.trace().trim(), "0.000 ms line 4", "fewer are the last ones too");
 }
 
 #[test]

@@ -119,7 +119,7 @@ pub(super) struct Record {
 impl Record {
     pub fn keep_lines(&mut self, most: usize) {
         self.most_lines = most;
-        self.lines.truncate(most);
+        self.lines.drain(..self.lines.len().saturating_sub(most));
     }
 
     pub fn keeps_lines(&self) -> bool {
