@@ -163,10 +163,7 @@ impl World {
             calls.push(call);
         }
         let name = self.name_if_traced(end);
-        let outcome = match self.fate(call, number) {
-            Ok(fate) => carry_out(self, fate),
-            Err(errno) => Err(io::Error::from_raw_os_error(errno)),
-        };
+        let outcome = self.fate(call, number).and_then(|fate| carry_out(self, fate));
         let code = match &outcome {
             Ok(count) => *count as u64,
             Err(error) => u64::MAX - error.raw_os_error().unwrap_or(0) as u64,
@@ -183,25 +180,25 @@ impl World {
     }
 
     /// What is planned for a call, or what the weather does with it.
-    fn fate(&mut self, call: Call, number: u64) -> Result<Fate, i32> {
+    fn fate(&mut self, call: Call, number: u64) -> io::Result<Fate> {
         match self.record.planned.remove(&number) {
-            Some(Fault::Error(errno)) => return Err(errno),
+            Some(Fault::Error(errno)) => return Err(io::Error::from_raw_os_error(errno)),
             Some(Fault::Short(short)) => return Ok(Fate::Short(short)),
             None => {}
         }
         let faults = self.weather.faults;
         if self.happens(faults) {
             let errors = call.errors();
-            return Err(errors[self.random(errors.len() as u64) as usize]);
+            return Err(io::Error::from_raw_os_error(errors[self.random(errors.len() as u64) as usize]));
         }
         if !matches!(call, Call::Read | Call::Write) {
             return Ok(Fate::Normal);
         }
         if self.happens(self.weather.interrupted) {
-            return Err(Errno::INTR.raw_os_error());
+            return Err(os(Errno::INTR));
         }
         if call == Call::Write && self.happens(self.weather.no_buffers) {
-            return Err(Errno::NOBUFS.raw_os_error());
+            return Err(os(Errno::NOBUFS));
         }
         let short = self.weather.short;
         Ok(if self.happens(short) { Fate::ShortAtRandom } else { Fate::Normal })

@@ -12,7 +12,7 @@ use rustix::io::Errno;
 use super::fault::{Call, Fate, os};
 use super::files;
 use super::world::World;
-use crate::address::Address;
+use crate::address::{Address, UnixAddress};
 use crate::error::Syscall;
 use crate::kernel::{
     Access, ConnectOptions, Handle, Kernel, ListenOptions, Ready, SocketOption, Standard, Token, Watch,
@@ -46,9 +46,7 @@ impl SimKernel {
 impl Drop for SimKernel {
     fn drop(&mut self) {
         let mut world = self.world.borrow_mut();
-        let left: Vec<usize> =
-            world.ends.iter().filter(|(_, end)| end.machine == self.machine).map(|(end, _)| end).collect();
-        for end in left {
+        for end in world.ends_that(|_, end| end.machine == self.machine) {
             world.close(end, false);
         }
         world.close_files_of(self.machine);
@@ -87,13 +85,9 @@ impl Kernel for SimKernel {
     }
 
     fn accept(&mut self, listener: Handle) -> io::Result<(Handle, Address)> {
-        let mut from = None;
-        let end = self.call(Call::Accept, Some(listener), |world, _| {
-            let (end, remote) = world.accept(listener.0 as usize)?;
-            from = Some(remote);
-            Ok(end)
-        })?;
-        from.map(|from| (Handle(end as u32), from)).ok_or_else(|| os(Errno::BADF))
+        let end = self.call(Call::Accept, Some(listener), |world, _| world.accept(listener.0 as usize))?;
+        let remote = self.world.borrow().stream(end).and_then(|stream| stream.remote);
+        Ok((Handle(end as u32), remote.unwrap_or(UnixAddress::UNNAMED.into())))
     }
 
     fn shed(&mut self, listener: Handle) -> io::Result<bool> {
@@ -146,14 +140,11 @@ impl Kernel for SimKernel {
     }
 
     fn reset(&mut self, socket: Handle) {
-        match files::is_file(socket) {
-            true => self.world.borrow_mut().close_file(socket),
-            false => {
-                let mut world = self.world.borrow_mut();
-                let end = socket.0 as usize;
-                let is_unix = world.ends.get(end).is_some_and(|end| end.local.unix().is_some());
-                world.close(end, !is_unix);
-            }
+        let end = socket.0 as usize;
+        let has_resets = self.world.borrow().ends.get(end).is_some_and(|end| end.local.ip().is_some());
+        match has_resets {
+            true => self.world.borrow_mut().close(end, true),
+            false => self.close(socket),
         }
     }
 

@@ -2,7 +2,7 @@
 //!
 //! A loop is a machine. One address is one place on the whole network; an address and the one that means all of them are
 //! in each other's way on one machine only. Which is which was measured on Linux, and `tests/simulator.rs` compares the
-//! two. What becomes of a client before it comes here is in `world.rs`.
+//! two. What becomes of a client before it comes here is in `arrivals.rs`.
 
 use std::collections::VecDeque;
 use std::io;
@@ -147,7 +147,7 @@ impl World {
         self.edge(listener);
     }
 
-    pub fn accept(&mut self, listener: usize) -> io::Result<(usize, Address)> {
+    pub fn accept(&mut self, listener: usize) -> io::Result<usize> {
         let Some(End { kind: Kind::Listener(found), machine, .. }) = self.ends.get(listener) else {
             return Err(os(Errno::BADF));
         };
@@ -157,8 +157,7 @@ impl World {
             listener.waiting.pop_front();
         }
         self.give_descriptor(end);
-        let remote = self.stream(end).and_then(|stream| stream.remote);
-        Ok((end, remote.unwrap_or(UnixAddress::UNNAMED.into())))
+        Ok(end)
     }
 
     /// One that waits is closed without having had a descriptor of the loop's.

@@ -178,7 +178,8 @@ impl Sim {
     }
 
     /// The machine with this address loses power: its connections are gone, and nobody is told. Who writes to one is
-    /// answered with a reset, and so is the first probe of keep-alive, unless there is a partition too. Its own loop hears nothing any more; drop it.
+    /// answered with a reset, and so is the first probe of keep-alive, unless there is a partition too. Its own loop hears
+    /// nothing any more; drop it.
     pub fn lose_power(&self, address: IpAddr) {
         self.world.borrow_mut().lose_power(address);
     }
@@ -267,11 +268,7 @@ impl Sim {
             }
             let arrival = self.world.borrow().next_arrival();
             let Some(next) = [next, arrival].into_iter().flatten().min() else { return Ok(()) };
-            if next > until {
-                self.world.borrow_mut().advance(until);
-                return Ok(());
-            }
-            self.world.borrow_mut().advance(next);
+            self.world.borrow_mut().advance(next.min(until));
         }
         Ok(())
     }

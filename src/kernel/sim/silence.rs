@@ -38,10 +38,7 @@ impl World {
     pub fn cut_off(&mut self, address: IpAddr) {
         self.record.line(|| format!("{} {address} is cut off", at(self.now)));
         self.cut.push(address);
-        let probing: Vec<usize> = (self.ends.iter().map(|(end, _)| end))
-            .filter(|end| self.stream(*end).is_some_and(|stream| stream.keep_alive.is_some()) && self.is_cut(*end))
-            .collect();
-        for end in probing {
+        for end in self.ends_that(|end, _| self.is_cut(end)) {
             self.probe(end);
         }
     }
@@ -108,13 +105,8 @@ impl World {
     /// A machine loses power: its connections are gone, and nobody is told.
     pub fn lose_power(&mut self, address: IpAddr) {
         self.record.line(|| format!("{} {address} has lost power", at(self.now)));
-        let gone: Vec<usize> = self
-            .ends
-            .iter()
-            .filter(|(_, end)| end.local.ip().is_some_and(|local| local.ip().to_canonical() == address.to_canonical()))
-            .map(|(end, _)| end)
-            .collect();
-        for end in gone {
+        let is_there = |local: SocketAddr| local.ip().to_canonical() == address.to_canonical();
+        for end in self.ends_that(|_, end| end.local.ip().is_some_and(is_there)) {
             let Some(stream) = self.stream_mut(end) else { continue };
             stream.dead = true;
             let Some(peer) = stream.peer.take() else { continue };

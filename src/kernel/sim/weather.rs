@@ -33,7 +33,8 @@ pub struct Weather {
     pub resets: u32,
     /// Of a thousand writes, so many find no buffer space, which no edge ends.
     pub no_buffers: u32,
-    /// Of a thousand calls of any kind, so many fail with one of the errors that they can give ([`Call::errors`](super::Call::errors)).
+    /// Of a thousand calls of any kind, so many fail with one of the errors that they can give
+    /// ([`Call::errors`](super::Call::errors)).
     pub faults: u32,
     /// The most descriptors of a machine.
     pub descriptors: usize,

@@ -31,23 +31,6 @@ const WIDENING: RangeInclusive<usize> = 4000..=16_384;
 const LATE_ACKNOWLEDGEMENT: Duration = Duration::from_millis(40);
 
 impl World {
-    /// Whether a machine may have one more descriptor.
-    pub fn may_open(&self, machine: usize) -> io::Result<()> {
-        match self.machines[machine].descriptors >= self.weather.descriptors {
-            true => Err(os(Errno::MFILE)),
-            false => Ok(()),
-        }
-    }
-
-    pub fn give_descriptor(&mut self, end: usize) {
-        if let Some(end) = self.ends.get_mut(end)
-            && !end.has_descriptor
-        {
-            end.has_descriptor = true;
-            self.machines[end.machine].descriptors += 1;
-        }
-    }
-
     pub fn connect(&mut self, machine: usize, to: Address, from: Option<SocketAddr>) -> io::Result<usize> {
         self.may_open(machine)?;
         match to {
@@ -178,8 +161,7 @@ impl World {
 
     /// Buffers may have become larger.
     pub fn tell_of_room(&mut self) {
-        let ends: Vec<usize> = self.ends.iter().map(|(end, _)| end).collect();
-        ends.into_iter().for_each(|end| self.tell_room(end));
+        self.ends_that(|_, _| true).into_iter().for_each(|end| self.tell_room(end));
     }
 
     pub fn write(&mut self, end: usize, slices: &[IoSlice<'_>], fate: Fate) -> io::Result<usize> {

@@ -1,6 +1,7 @@
 //! The simulated network itself: all that there is, and its seed.
 //!
-//! It knows no loop: it keeps for each machine the edges that its loop has not been told. The rest of it, by noun:
+//! It knows no loop: it keeps for each machine the edges that its loop has not been told. Who calls it is `kernel.rs`. The
+//! rest of it, by noun:
 //!
 //! | file | |
 //! | --- | --- |
@@ -9,17 +10,19 @@
 //! | `arrivals.rs` | what is on its way, and what it does when its time has come |
 //! | `readiness.rs` | the edges |
 //! | `silence.rs` | partitions, power losses, and how long a system waits for somebody it does not hear |
-//! | `fault.rs` | which calls fail, and the trace |
+//! | `weather.rs`, `fault.rs` | how the network behaves; which calls fail, and the trace |
 
 use std::collections::{BTreeMap, VecDeque};
+use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
+use rustix::io::Errno;
 use slab::Slab;
 
 use super::arrivals::Arrival;
 use super::end::{End, Kind, Stream};
-use super::fault::Record;
+use super::fault::{Record, os};
 use super::files::Files;
 use super::weather::Weather;
 use crate::address::Address;
@@ -96,6 +99,28 @@ impl World {
         let serial = self.next_serial;
         self.next_serial += 1;
         self.ends.insert(End { serial, machine, token: None, has_edge: false, has_descriptor: false, local, kind })
+    }
+
+    /// Whether a machine may have one more descriptor.
+    pub fn may_open(&self, machine: usize) -> io::Result<()> {
+        match self.machines[machine].descriptors >= self.weather.descriptors {
+            true => Err(os(Errno::MFILE)),
+            false => Ok(()),
+        }
+    }
+
+    pub fn give_descriptor(&mut self, end: usize) {
+        if let Some(end) = self.ends.get_mut(end)
+            && !end.has_descriptor
+        {
+            end.has_descriptor = true;
+            self.machines[end.machine].descriptors += 1;
+        }
+    }
+
+    /// The ends of which something is true, so that each can be changed.
+    pub fn ends_that(&self, are: impl Fn(usize, &End) -> bool) -> Vec<usize> {
+        self.ends.iter().filter(|(end, found)| are(*end, found)).map(|(end, _)| end).collect()
     }
 
     pub fn stream(&self, end: usize) -> Option<&Stream> {
