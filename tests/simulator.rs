@@ -131,6 +131,25 @@ fn keep_alive_notices_a_peer_that_has_vanished() {
 }
 
 #[test]
+fn one_partition_does_not_change_how_long_another_is_borne() {
+    let sim = Sim::new(1);
+    let keep_alive = Some(KeepAlive { initial_delay: s(60), ..KeepAlive::default() });
+    let mut server = server(&sim, ServerOptions { keep_alive, ..ServerOptions::default() });
+    let (mut client, id) = client(&sim, SocketOptions::default());
+    run(&sim, &mut [&mut server, &mut client], s(1));
+    sim.partition("10.1.0.2".parse().unwrap(), true);
+    client.net.write(id, b"is anybody there?");
+    for (cut, at) in [(true, s(30)), (false, s(40))] {
+        run(&sim, &mut [&mut server, &mut client], at);
+        sim.partition("10.9.9.9".parse().unwrap(), cut);
+    }
+    run(&sim, &mut [&mut server, &mut client], s(75));
+    assert_eq!(server.state.events, ["ETIMEDOUT"], "of keep-alive");
+    run(&sim, &mut [&mut server, &mut client], s(926));
+    assert_eq!(client.state.events, ["ETIMEDOUT"], "of what nobody acknowledges");
+}
+
+#[test]
 fn who_writes_to_a_machine_that_lost_its_power_is_answered_with_a_reset() {
     let sim = Sim::new(1);
     let mut server = server(&sim, ServerOptions::default());

@@ -4,7 +4,6 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use super::arrivals::{Arrival, What};
-use super::end::Kind;
 use super::world::{World, at};
 use crate::address::Address;
 use crate::kernel::KeepAlive;
@@ -37,9 +36,12 @@ impl World {
     /// Between this address and all others nothing arrives any more.
     pub fn cut_off(&mut self, address: IpAddr) {
         self.record.line(|| format!("{} {address} is cut off", at(self.now)));
+        let heard = self.ends_that(|end, _| !self.is_cut(end));
         self.cut.push(address);
-        for end in self.ends_that(|end, _| self.is_cut(end)) {
-            self.probe(end);
+        for end in heard {
+            if self.is_cut(end) {
+                self.probe(end);
+            }
         }
     }
 
@@ -51,8 +53,8 @@ impl World {
         for (number, arrival) in std::mem::take(&mut self.held) {
             self.on_the_way.insert((now, number), arrival);
         }
-        for (_, end) in &mut self.ends {
-            if let Kind::Stream(stream) = &mut end.kind {
+        for end in self.ends_that(|end, _| !self.is_cut(end)) {
+            if let Some(stream) = self.stream_mut(end) {
                 stream.unheard_since = None;
                 stream.probing_since = None;
             }
