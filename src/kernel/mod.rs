@@ -189,8 +189,7 @@ pub trait Kernel: fmt::Debug {
     ///
     /// # Errors
     /// Those of `open(2)`; a kernel without files.
-    fn open(&mut self, path: &Path, access: Access) -> io::Result<Handle> {
-        let _ = (path, access);
+    fn open(&mut self, _path: &Path, _access: Access) -> io::Result<Handle> {
         Err(io::ErrorKind::Unsupported.into())
     }
 
@@ -198,8 +197,7 @@ pub trait Kernel: fmt::Debug {
     ///
     /// # Errors
     /// One that is closed; out of descriptors; a kernel without files.
-    fn standard(&mut self, stream: Standard) -> io::Result<Handle> {
-        let _ = stream;
+    fn standard(&mut self, _stream: Standard) -> io::Result<Handle> {
         Err(io::ErrorKind::Unsupported.into())
     }
 
@@ -208,8 +206,7 @@ pub trait Kernel: fmt::Debug {
     /// # Errors
     /// Those of `fstat(2)`; a kernel without descriptors.
     #[cfg(unix)]
-    fn adopt_file(&mut self, descriptor: OwnedFd, access: Access) -> io::Result<Handle> {
-        let _ = (descriptor, access);
+    fn adopt_file(&mut self, _descriptor: OwnedFd, _access: Access) -> io::Result<Handle> {
         Err(io::ErrorKind::Unsupported.into())
     }
 
@@ -218,8 +215,7 @@ pub trait Kernel: fmt::Debug {
     ///
     /// # Errors
     /// Those of `epoll_ctl(2)` but EPERM, which says that the file is always ready; a kernel without files.
-    fn watch_file(&mut self, handle: Handle, token: Token) -> io::Result<Watch> {
-        let _ = (handle, token);
+    fn watch_file(&mut self, _handle: Handle, _token: Token) -> io::Result<Watch> {
         Err(io::ErrorKind::Unsupported.into())
     }
 }

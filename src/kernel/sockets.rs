@@ -113,9 +113,7 @@ impl Listener {
         match self {
             Listener::Tcp(listener) => listener.accept().map(|(stream, peer)| (Stream::Tcp(stream), peer.into())),
             #[cfg(unix)]
-            Listener::Unix(_, listener) => {
-                listener.accept().map(|(stream, peer)| (Stream::Unix(stream), named(&peer).into()))
-            }
+            Listener::Unix(_, listener) => listener.accept().map(|(stream, peer)| (Stream::Unix(stream), named(peer))),
         }
     }
 
@@ -123,7 +121,7 @@ impl Listener {
         match self {
             Listener::Tcp(listener) => listener.local_addr().map(Address::Ip),
             #[cfg(unix)]
-            Listener::Unix(_, listener) => listener.local_addr().map(|address| named(&address).into()),
+            Listener::Unix(_, listener) => listener.local_addr().map(named),
         }
     }
 
@@ -142,9 +140,7 @@ impl Stream {
         match address {
             Address::Ip(address) => Stream::connect_tcp(address, options),
             #[cfg(unix)]
-            Address::Unix(address) => {
-                Stream::connect_unix(address).map_err(|error| (Syscall::Connect, error)) //
-            }
+            Address::Unix(address) => Stream::connect_unix(address).map_err(|error| (Syscall::Connect, error)),
             #[cfg(not(unix))]
             Address::Unix(_) => Err((Syscall::Connect, no_unix_sockets())),
         }
@@ -182,13 +178,11 @@ impl Stream {
             return Err(invalid("the descriptor is a socket that listens: adopt it as a server"));
         }
         socket.set_nonblocking(true)?;
-        let tcp = domain != Domain::UNIX;
-        if tcp {
+        let stream = if domain == Domain::UNIX {
+            Stream::Unix(UnixStream::from_std(socket.into()))
+        } else {
             socket_options::set_tuning(&SockRef::from(&socket), tuning)?;
-        }
-        let stream = match tcp {
-            true => Stream::Tcp(TcpStream::from_std(socket.into())),
-            false => Stream::Unix(UnixStream::from_std(socket.into())),
+            Stream::Tcp(TcpStream::from_std(socket.into()))
         };
         match stream.peer() {
             Ok(peer) => Ok((stream, peer)),
@@ -203,7 +197,7 @@ impl Stream {
         match self {
             Stream::Tcp(stream) => stream.peer_addr().map(Address::Ip),
             #[cfg(unix)]
-            Stream::Unix(stream) => stream.peer_addr().map(|peer| named(&peer).into()),
+            Stream::Unix(stream) => stream.peer_addr().map(named),
         }
     }
 
@@ -332,7 +326,7 @@ impl Stream {
         match self {
             Stream::Tcp(stream) => stream.local_addr().map(Address::Ip),
             #[cfg(unix)]
-            Stream::Unix(stream) => stream.local_addr().map(|address| named(&address).into()),
+            Stream::Unix(stream) => stream.local_addr().map(named),
         }
     }
 
@@ -422,10 +416,11 @@ fn unix_address(address: UnixAddress) -> io::Result<socket2::SockAddr> {
 
 /// What the system says a socket's name is. A peer's own name may be anything, and one that we cannot hold is none.
 #[cfg(unix)]
-fn named(address: &std::os::unix::net::SocketAddr) -> UnixAddress {
+fn named(address: std::os::unix::net::SocketAddr) -> Address {
     #[cfg(target_os = "linux")]
-    if let Some(name) = std::os::linux::net::SocketAddrExt::as_abstract_name(address) {
-        return UnixAddress::abstract_name(name).unwrap_or(UnixAddress::UNNAMED);
+    if let Some(name) = std::os::linux::net::SocketAddrExt::as_abstract_name(&address) {
+        return UnixAddress::abstract_name(name).unwrap_or(UnixAddress::UNNAMED).into();
     }
-    address.as_pathname().map_or(UnixAddress::UNNAMED, |path| UnixAddress::path(path).unwrap_or(UnixAddress::UNNAMED))
+    let path = address.as_pathname().and_then(|path| UnixAddress::path(path).ok());
+    path.unwrap_or(UnixAddress::UNNAMED).into()
 }
