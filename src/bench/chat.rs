@@ -14,7 +14,6 @@ use tidegate::{Lines, Loop, Net, Socket, SocketId, sanitize};
 
 use super::course::{self, Course, Load, Stage, Wrong};
 use super::form::{Form, Read};
-use super::pace::Pace;
 use crate::cli::{BenchOptions, Pressure};
 
 /// How long a server's name for a speaker, or a line of its own, may be.
@@ -33,7 +32,6 @@ const IN_THE_ROOM_AFTER: Duration = Duration::from_secs(5);
 pub struct Chat {
     course: Course,
     form: Form,
-    pace: Option<Pace>,
     /// How many more lines may be under way.
     places: usize,
     /// Lines are spoken in turn.
@@ -90,7 +88,6 @@ impl Chat {
         Chat {
             course,
             form: Form::new(std::process::id(), size),
-            pace: None,
             places: pressure.depth,
             turn: 0,
             speakers: std::iter::repeat_with(speaker).take(senders).collect(),
@@ -148,9 +145,7 @@ impl Load for Chat {
     }
 
     fn begin(on: &mut Loop<'_, Self>) {
-        let it = &mut *on.state;
-        it.open = it.course.open();
-        it.pace = it.course.pace();
+        on.state.open = on.state.course.open();
     }
 
     /// Speaks as places allow, and with a rate the lines that are due. What a turn has made places for is spoken as one,
@@ -162,7 +157,7 @@ impl Load for Chat {
         }
         let now = it.course.now();
         while it.places > 0 {
-            let since = match &mut it.pace {
+            let since = match &mut it.course.pace {
                 None => now,
                 Some(pace) => match pace.take(now) {
                     Some(due) => due,
@@ -196,11 +191,6 @@ impl Load for Chat {
 
     fn under_way(&self) -> usize {
         self.speakers.iter().flat_map(|speaker| &speaker.lines).map(|spoken| spoken.awaited).sum()
-    }
-
-    fn unsent(&mut self) -> u64 {
-        let now = self.course.now();
-        self.pace.as_ref().map_or(0, |pace| pace.behind(now))
     }
 }
 

@@ -71,8 +71,8 @@ fn fill(on: &mut Loop<'_, Churn>, number: usize) {
         socket.on_close(move |socket, closed| again(socket, number, closed));
     });
     if let Err(error) = made {
-        on.state.course.connecting.failed += 1;
-        on.state.course.connecting.why.get_or_insert(error);
+        on.state.course.error = Some(error);
+        on.state.course.has_failed();
         course::enter(on, course::Stage::Over);
     }
 }
@@ -115,7 +115,6 @@ fn again(socket: &mut Socket<'_, Churn>, number: usize, closed: Closed) {
     let it = &mut *socket.state;
     let slot = std::mem::take(&mut it.slots[number]);
     let now = it.course.now();
-    let error = it.course.error.take();
     let is_whole = slot.received == it.size && !closed.had_error;
     if it.course.stage == course::Stage::Over {
         return;
@@ -123,14 +122,12 @@ fn again(socket: &mut Socket<'_, Churn>, number: usize, closed: Closed) {
     if is_whole {
         it.course.answered(slot.asked, now);
     } else if closed.reason == CloseReason::ConnectFailed {
-        it.course.connecting.failed += 1;
-        it.course.connecting.why = it.course.connecting.why.take().or(error);
+        it.course.has_failed();
         if it.course.connecting.opened == 0 {
             return course::enter(&mut socket.event_loop(), course::Stage::Over);
         }
-    } else if closed.reason != CloseReason::DestroyedHere {
-        it.course.lost += 1;
-        it.course.why_lost.get_or_insert_with(|| course::why(error.as_ref(), closed.reason));
+    } else {
+        it.course.has_lost(closed.reason);
     }
     if !it.course.is_loading() {
         return;

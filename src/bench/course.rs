@@ -63,11 +63,6 @@ pub trait Load: Sized + 'static {
     fn under_way(&self) -> usize {
         0
     }
-
-    /// Messages that were due and were never sent.
-    fn unsent(&mut self) -> u64 {
-        0
-    }
 }
 
 /// Where a run is.
@@ -102,12 +97,15 @@ pub struct Course {
     pub where_wrong: Option<Wrong>,
     /// What was given up.
     pub unanswered: usize,
+    /// Messages that were due and were never sent.
     pub unsent: u64,
     /// A signal came before the time was over.
     pub is_interrupted: bool,
     pub warmup: Duration,
     pub duration: Duration,
     rate: Option<u32>,
+    /// The schedule of an open loop, from [`begin`] on.
+    pub pace: Option<Pace>,
     /// All times are counted from here.
     origin: Instant,
     /// When the stage was entered.
@@ -117,11 +115,8 @@ pub struct Course {
 }
 
 /// How the connections were opened.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Connecting {
-    pub began: Duration,
-    /// From the first connect to the last connection, or to now.
-    pub took: Duration,
     started: usize,
     is_done: bool,
     pub opened: usize,
@@ -149,15 +144,7 @@ impl Course {
             connections: options.all_connections(),
             stage: Stage::Connecting,
             measured: Measured::begin(began, options.duration),
-            connecting: Connecting {
-                began,
-                took: Duration::ZERO,
-                started: 0,
-                is_done: false,
-                opened: 0,
-                failed: 0,
-                why: None,
-            },
+            connecting: Connecting::default(),
             lost: 0,
             why_lost: None,
             closed: 0,
@@ -170,6 +157,7 @@ impl Course {
             warmup: options.warmup,
             duration: options.duration,
             rate: options.workload.pressure().and_then(|pressure| pressure.rate),
+            pace: None,
             origin,
             entered: began,
             heard: began,
@@ -182,9 +170,16 @@ impl Course {
         self.origin.elapsed()
     }
 
-    /// The schedule of an open loop, which begins now.
-    pub fn pace(&self) -> Option<Pace> {
-        self.rate.map(|rate| Pace::begin(self.now(), rate))
+    /// What the stage that is left has come to.
+    fn leave_for(&mut self, next: Stage, now: Duration, connecting_counts: bool) {
+        if !connecting_counts && self.stage < Stage::Measuring {
+            // Nothing that came before counts, wherever this leads to.
+            self.measured = Measured::begin(now, self.duration);
+        }
+        if self.stage <= Stage::Measuring && next > Stage::Measuring {
+            self.measured.end(now);
+            self.unsent = self.pace.as_ref().map_or(0, |pace| pace.behind(now));
+        }
     }
 
     /// How many connections are open.
@@ -241,6 +236,22 @@ impl Course {
         }
     }
 
+    /// A connection that was open has closed: a loss, unless it was given up here.
+    pub fn has_lost(&mut self, reason: CloseReason) {
+        let error = self.error.take();
+        if reason != CloseReason::DestroyedHere {
+            self.lost += 1;
+            self.why_lost.get_or_insert_with(|| why(error.as_ref(), reason));
+        }
+    }
+
+    /// A connection could not be opened.
+    pub fn has_failed(&mut self) {
+        let error = self.error.take();
+        self.connecting.failed += 1;
+        self.connecting.why = self.connecting.why.take().or(error);
+    }
+
     /// How much of the planned time is over, and how much there is.
     pub fn progress(&self) -> (Duration, Duration) {
         let in_stage = self.now().saturating_sub(self.entered);
@@ -285,16 +296,7 @@ pub fn run<L: Load>(load: L) -> Result<L, Error> {
 pub fn enter<L: Load>(on: &mut Loop<'_, L>, stage: Stage) {
     let course = on.state.course();
     let now = course.now();
-    if !L::CONNECTING_COUNTS && matches!(course.stage, Stage::Connecting | Stage::WarmingUp) {
-        // Nothing that came before counts, wherever this leads to.
-        course.measured = Measured::begin(now, course.duration);
-    }
-    if course.stage <= Stage::Measuring && stage > Stage::Measuring {
-        course.measured.end(now);
-        let unsent = on.state.unsent();
-        on.state.course().unsent = unsent;
-    }
-    let course = on.state.course();
+    course.leave_for(stage, now, L::CONNECTING_COUNTS);
     (course.stage, course.entered) = (stage, now);
     match stage {
         Stage::Connecting => {}
@@ -399,11 +401,7 @@ fn has_closed<L: Load>(socket: &mut Socket<'_, L>, number: usize, closed: Closed
         L::lost(&mut socket.event_loop(), number);
         return not_connected(&mut socket.event_loop());
     }
-    let error = course.error.take();
-    if closed.reason != CloseReason::DestroyedHere {
-        course.lost += 1;
-        course.why_lost.get_or_insert_with(|| why(error.as_ref(), closed.reason));
-    }
+    course.has_lost(closed.reason);
     L::lost(&mut socket.event_loop(), number);
     let course = socket.state.course();
     course.closed += 1;
@@ -413,7 +411,7 @@ fn has_closed<L: Load>(socket: &mut Socket<'_, L>, number: usize, closed: Closed
 }
 
 /// What a close was, in the words of a report.
-pub fn why(error: Option<&Error>, reason: CloseReason) -> String {
+fn why(error: Option<&Error>, reason: CloseReason) -> String {
     match (error, reason) {
         (Some(error), _) => error.to_string(),
         (None, CloseReason::PeerEnded) => "the server ended it".to_owned(),
@@ -425,11 +423,7 @@ pub fn why(error: Option<&Error>, reason: CloseReason) -> String {
 /// One that cannot be opened before any was open is an address that is wrong, and the end.
 fn not_connected<L: Load>(on: &mut Loop<'_, L>) {
     let course = on.state.course();
-    let error = course.error.take();
-    course.connecting.failed += 1;
-    if course.connecting.why.is_none() {
-        course.connecting.why = error;
-    }
+    course.has_failed();
     if course.connecting.opened == 0 {
         enter(on, Stage::Over);
     } else {
@@ -443,13 +437,14 @@ fn settled<L: Load>(on: &mut Loop<'_, L>) {
         return open_next(on);
     }
     course.connecting.is_done = true;
-    course.connecting.took = course.now().saturating_sub(course.connecting.began);
     L::all_open(on);
 }
 
 /// The connections are ready.
 pub fn begin<L: Load>(on: &mut Loop<'_, L>) {
     enter(on, Stage::WarmingUp);
+    let course = on.state.course();
+    course.pace = course.rate.map(|rate| Pace::begin(course.now(), rate));
     L::begin(on);
 }
 

@@ -10,7 +10,6 @@ use std::time::Duration;
 use tidegate::{Loop, Net, Socket, SocketId};
 
 use super::course::{self, Course, Load, Wrong};
-use super::pace::Pace;
 use super::pattern::Pattern;
 use super::template::Matcher;
 use crate::cli::BenchOptions;
@@ -20,7 +19,6 @@ pub struct Exchange {
     course: Course,
     messages: Messages,
     depth: usize,
-    pace: Option<Pace>,
     /// With a rate: connections that have a place for a message, once for each place.
     places: VecDeque<usize>,
     talks: Vec<Talk>,
@@ -78,7 +76,7 @@ impl Exchange {
         };
         let talks = (0..options.connections).map(talk).collect();
         let depth = options.workload.pressure().map_or(1, |pressure| pressure.depth);
-        Exchange { course: Course::new(options), messages, depth, pace: None, places: VecDeque::new(), talks }
+        Exchange { course: Course::new(options), messages, depth, places: VecDeque::new(), talks }
     }
 
     /// Sends so many messages on one connection, in as few writes as can be.
@@ -153,23 +151,21 @@ impl Load for Exchange {
 
     fn begin(on: &mut Loop<'_, Self>) {
         let it = &mut *on.state;
-        it.pace = it.course.pace();
-        for number in 0..it.talks.len() {
-            if it.pace.is_none() {
-                let now = it.course.now();
-                it.send(on.net, number, it.depth, now);
-            }
-        }
-        if it.pace.is_some() {
+        if it.course.pace.is_some() {
             // All first places before any second one.
             it.places = (0..it.depth).flat_map(|_| 0..it.talks.len()).collect();
+            return;
+        }
+        for number in 0..it.talks.len() {
+            let now = it.course.now();
+            it.send(on.net, number, it.depth, now);
         }
     }
 
     /// With a rate: sends what is due, as far as there are places.
     fn work(on: &mut Loop<'_, Self>) -> Option<Duration> {
         let it = &mut *on.state;
-        if it.pace.is_none() || !it.course.is_loading() {
+        if it.course.pace.is_none() || !it.course.is_loading() {
             return None;
         }
         let now = it.course.now();
@@ -178,7 +174,7 @@ impl Load for Exchange {
                 it.places.pop_front();
                 continue;
             }
-            let pace = it.pace.as_mut()?;
+            let pace = it.course.pace.as_mut()?;
             let Some(due) = pace.take(now) else { return Some(pace.next()) };
             it.places.pop_front();
             it.send(on.net, number, 1, due);
@@ -194,11 +190,6 @@ impl Load for Exchange {
 
     fn under_way(&self) -> usize {
         self.talks.iter().map(|talk| talk.since.len()).sum()
-    }
-
-    fn unsent(&mut self) -> u64 {
-        let now = self.course.now();
-        self.pace.as_ref().map_or(0, |pace| pace.behind(now))
     }
 }
 
@@ -217,7 +208,7 @@ fn answered(socket: &mut Socket<'_, Exchange>, number: usize, chunk: &[u8]) {
     for since in it.talks[number].since.drain(..answers) {
         it.course.answered(since, now);
     }
-    if it.pace.is_some() {
+    if it.course.pace.is_some() {
         it.places.extend(std::iter::repeat_n(number, answers));
     } else if it.course.is_loading() {
         it.send(socket.net, number, answers, now);
