@@ -15,7 +15,7 @@ use tidegate::{CloseReason, Closed, Endpoint, Error, EventLoop, Loop, Socket, So
 
 use super::measuring::Measured;
 use super::pace::{Alarm, Pace};
-use super::progress::Progress;
+use super::progress;
 use crate::cli::BenchOptions;
 
 /// So many connections are on their way at a time: fewer than a usual listener keeps waiting.
@@ -274,7 +274,7 @@ pub fn run<L: Load>(load: L) -> Result<L, Error> {
     for signal in [signal::INTERRUPT, signal::TERMINATE] {
         event_loop.on_signal(signal, interrupt)?;
     }
-    Progress::begin(&mut event_loop);
+    progress::show(&mut event_loop);
     let mut alarm = Alarm::new(&mut event_loop)?;
     L::start(&mut event_loop.event_loop());
     while event_loop.state.course().stage != Stage::Over {

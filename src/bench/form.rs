@@ -24,11 +24,14 @@ pub enum Read {
 const SPEAKER_DIGITS: usize = 3;
 const LINE_DIGITS: usize = 10;
 
+/// The two numbers, each with a space behind it.
+const NUMBERS: usize = SPEAKER_DIGITS + 1 + LINE_DIGITS + 1;
+
 impl Form {
     pub fn new(run: u32, size: usize) -> Self {
         let mark = format!("#tg{:04x} ", run & 0xFFFF).into_bytes();
         let mut line = mark.clone();
-        line.extend([b' '; SPEAKER_DIGITS + 1 + LINE_DIGITS + 1]);
+        line.extend([b' '; NUMBERS]);
         line.resize(size - 1, b'x');
         line.push(b'\n');
         Form { mark, line }
@@ -47,11 +50,10 @@ impl Form {
         let length = self.line.len() - 1;
         let Some(own) = line.len().checked_sub(length).map(|begin| &line[begin..]) else { return self.changed(line) };
         let Some(rest) = own.strip_prefix(&self.mark[..]) else { return self.changed(line) };
-        let filler = SPEAKER_DIGITS + 1 + LINE_DIGITS + 1;
         let speaker = read_digits(&rest[..SPEAKER_DIGITS]);
         let number = read_digits(&rest[SPEAKER_DIGITS + 1..][..LINE_DIGITS]);
         match (speaker, number) {
-            (Some(speaker), Some(line)) if rest[filler..] == self.line[self.mark.len() + filler..length] => {
+            (Some(speaker), Some(line)) if rest[NUMBERS..] == self.line[self.mark.len() + NUMBERS..length] => {
                 Read::Own { speaker: speaker as usize, line }
             }
             _ => Read::Changed,

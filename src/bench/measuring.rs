@@ -20,7 +20,9 @@ const SHORTEST_POINT: Duration = Duration::from_millis(100);
 pub struct Measured {
     began: Duration,
     ended: Option<Duration>,
-    busy: Busy,
+    /// The CPU time of this process at the begin, and what was used of it up to the end.
+    cpu_before: Option<Duration>,
+    cpu_used: Option<Duration>,
     /// What was asked for: messages, deliveries, bytes or connections.
     pub count: u64,
     pub bytes_sent: u64,
@@ -34,16 +36,24 @@ impl Measured {
         let series = Series { point: (planned / POINTS).max(SHORTEST_POINT), began: now, counts: Vec::new(), count: 0 };
         // Three digits are within the bounds of what it takes, so there is one.
         let latencies = Histogram::new_with_bounds(1, nanoseconds(LONGEST), 3).ok();
-        let busy = Busy { before: cpu_time(), used: None };
-        let (count, bytes_sent, bytes_received) = (0, 0, 0);
-        Measured { began: now, ended: None, busy, count, bytes_sent, bytes_received, latencies, series }
+        Measured {
+            began: now,
+            ended: None,
+            cpu_before: cpu_time(),
+            cpu_used: None,
+            count: 0,
+            bytes_sent: 0,
+            bytes_received: 0,
+            latencies,
+            series,
+        }
     }
 
     /// The first end counts.
     pub fn end(&mut self, now: Duration) {
         if self.ended.is_none() {
             self.ended = Some(now);
-            self.busy.end();
+            self.cpu_used = cpu_time().zip(self.cpu_before).map(|(now, before)| now.saturating_sub(before));
             self.series.go_to(now);
         }
     }
@@ -75,7 +85,7 @@ impl Measured {
     /// Of one core, from 0 to 1; none where the system does not tell.
     pub fn busy_share(&self) -> Option<f64> {
         let time = self.time(self.ended?).as_secs_f64();
-        (time > 0.0).then_some(self.busy.used?.as_secs_f64() / time)
+        (time > 0.0).then_some(self.cpu_used?.as_secs_f64() / time)
     }
 
     /// The time of one point, and how many in each; a last point that is not whole is left out.
@@ -107,18 +117,6 @@ impl Series {
             self.counts.push(std::mem::take(&mut self.count));
             self.began += self.point;
         }
-    }
-}
-
-/// The CPU time of this process.
-struct Busy {
-    before: Option<Duration>,
-    used: Option<Duration>,
-}
-
-impl Busy {
-    fn end(&mut self) {
-        self.used = cpu_time().zip(self.before).map(|(now, before)| now.saturating_sub(before));
     }
 }
 
