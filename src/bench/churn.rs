@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tidegate::{CloseReason, Closed, Loop, Socket};
 
-use super::course::{self, Course, Load, Wrong};
+use super::course::{self, Course, Load};
 use super::pattern::Pattern;
 use crate::cli::BenchOptions;
 
@@ -78,15 +78,12 @@ fn fill(on: &mut Loop<'_, Churn>, number: usize) {
 }
 
 fn speak(socket: &mut Socket<'_, Churn>, number: usize) {
-    let (id, begin) = (socket.id(), Pattern::begin_of(number));
+    let id = socket.id();
     let it = &mut *socket.state;
     it.course.connecting.opened += 1;
     it.course.sent(it.size);
-    let mut sent = 0;
-    while sent < it.size {
-        let piece = it.pattern.at(begin + sent as u64, it.size - sent);
+    for piece in it.pattern.pieces(number, 0, it.size) {
         socket.net.write(id, piece);
-        sent += piece.len();
     }
 }
 
@@ -96,14 +93,8 @@ fn hear(socket: &mut Socket<'_, Churn>, number: usize, chunk: &[u8]) {
     let before = slot.received;
     slot.received += chunk.len();
     it.course.received(chunk.len());
-    if let Some(at) = it.pattern.first_difference(Pattern::begin_of(number) + before as u64, chunk) {
-        let what = format!("0x{:02x} is not the byte that was sent", chunk[at]);
-        return course::wrong(socket, Wrong { connection: number, at: (before + at) as u64, what });
-    }
-    if slot.received > it.size {
-        let what = "more came back than was sent".to_owned();
-        let at = it.size as u64;
-        return course::wrong(socket, Wrong { connection: number, at, what });
+    if let Err(wrong) = it.pattern.check(number, before as u64, it.size as u64, chunk) {
+        return course::wrong(socket, wrong);
     }
     if slot.received == it.size {
         socket.end();

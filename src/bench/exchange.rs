@@ -11,8 +11,8 @@ use tidegate::{Loop, Net, Socket, SocketId};
 
 use super::course::{self, Course, Load, Wrong};
 use super::pattern::Pattern;
-use super::template::Matcher;
-use crate::cli::BenchOptions;
+use super::template::{Expected, Matcher};
+use crate::cli::{BenchOptions, Pressure};
 
 /// Messages and answers on all connections.
 pub struct Exchange {
@@ -25,36 +25,26 @@ pub struct Exchange {
 }
 
 /// What is said.
-pub enum Messages {
+enum Messages {
     /// A part of the pattern.
     Echo { pattern: Pattern, size: usize },
-    /// The same each time. It is kept as often as may be under way, to be written as one.
-    Request { requests: Vec<u8>, size: usize, answers: Matcher },
+    /// The same each time. It is kept as often as may be under way, to be written as one. What each connection has heard
+    /// of its next answer stands in `answers`.
+    Request { requests: Vec<u8>, size: usize, answers: Vec<Matcher> },
 }
 
 /// One connection.
+#[derive(Clone, Default)]
 struct Talk {
     /// None before it connects, and when it is gone.
     id: Option<SocketId>,
-    heard: Heard,
     /// When those under way were sent, or were due.
     since: VecDeque<Duration>,
     sent: u64,
     received: u64,
 }
 
-/// What is to be heard.
-enum Heard {
-    /// The pattern from here on.
-    Pattern(u64),
-    Answers(Matcher),
-}
-
 impl Messages {
-    pub fn request(request: &[u8], answers: Matcher, depth: usize) -> Self {
-        Messages::Request { requests: request.repeat(depth), size: request.len(), answers }
-    }
-
     fn size(&self) -> usize {
         match self {
             Messages::Echo { size, .. } | Messages::Request { size, .. } => *size,
@@ -63,19 +53,18 @@ impl Messages {
 }
 
 impl Exchange {
-    pub fn new(options: &BenchOptions, messages: Messages) -> Self {
-        let talk = |number| Talk {
-            id: None,
-            heard: match &messages {
-                Messages::Echo { .. } => Heard::Pattern(Pattern::begin_of(number)),
-                Messages::Request { answers, .. } => Heard::Answers(answers.clone()),
-            },
-            since: VecDeque::new(),
-            sent: 0,
-            received: 0,
-        };
-        let talks = (0..options.connections).map(talk).collect();
-        let depth = options.workload.pressure().map_or(1, |pressure| pressure.depth);
+    pub fn echo(options: &BenchOptions, size: usize, pressure: Pressure) -> Self {
+        Exchange::new(options, Messages::Echo { pattern: Pattern::new(), size }, pressure.depth)
+    }
+
+    pub fn request(options: &BenchOptions, request: &[u8], answer: &Expected, pressure: Pressure) -> Self {
+        let requests = request.repeat(pressure.depth);
+        let answers = vec![Matcher::new(answer.clone()); options.connections];
+        Exchange::new(options, Messages::Request { requests, size: request.len(), answers }, pressure.depth)
+    }
+
+    fn new(options: &BenchOptions, messages: Messages, depth: usize) -> Self {
+        let talks = vec![Talk::default(); options.connections];
         Exchange { course: Course::new(options), messages, depth, places: VecDeque::new(), talks }
     }
 
@@ -87,21 +76,17 @@ impl Exchange {
         let bytes = many * self.messages.size();
         talk.since.extend(std::iter::repeat_n(since, many));
         self.course.sent(bytes);
-        match (&self.messages, &talk.heard) {
-            (Messages::Echo { pattern, .. }, Heard::Pattern(begin)) => {
-                let end = talk.sent + bytes as u64;
-                while talk.sent < end {
-                    let piece = pattern.at(begin + talk.sent, (end - talk.sent) as usize);
-                    talk.sent += piece.len() as u64;
+        match &self.messages {
+            Messages::Echo { pattern, .. } => {
+                for piece in pattern.pieces(number, talk.sent, bytes) {
                     net.write(id, piece);
                 }
             }
-            (Messages::Request { requests, .. }, _) => {
-                talk.sent += bytes as u64;
+            Messages::Request { requests, .. } => {
                 net.write(id, &requests[..bytes]);
             }
-            (Messages::Echo { .. }, Heard::Answers(_)) => {}
         }
+        talk.sent += bytes as u64;
     }
 
     /// Takes what came; how many answers end in it.
@@ -112,21 +97,15 @@ impl Exchange {
         talk.received += chunk.len() as u64;
         self.course.received(chunk.len());
         let wrong = |at: usize, what: String| Err(Wrong { connection: number, at: before + at as u64, what });
-        let answers = match (&self.messages, &mut talk.heard) {
-            (Messages::Echo { pattern, size }, Heard::Pattern(begin)) => {
-                if let Some(at) = pattern.first_difference(*begin + before, chunk) {
-                    return wrong(at, format!("0x{:02x} is not the byte that was sent", chunk[at]));
-                }
-                if talk.received > talk.sent {
-                    return wrong(0, "more came back than was sent".to_owned());
-                }
+        let answers = match &mut self.messages {
+            Messages::Echo { pattern, size } => {
+                pattern.check(number, before, talk.sent, chunk)?;
                 (talk.received / *size as u64 - before / *size as u64) as usize
             }
-            (_, Heard::Answers(matcher)) => match matcher.take(chunk) {
+            Messages::Request { answers, .. } => match answers[number].take(chunk) {
                 Ok(answers) => answers,
                 Err(at) => return wrong(at, format!("0x{:02x} is not what was expected", chunk[at])),
             },
-            (Messages::Request { .. }, Heard::Pattern(_)) => 0,
         };
         if answers > talk.since.len() {
             return wrong(0, "an answer to nothing".to_owned());

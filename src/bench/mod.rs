@@ -30,10 +30,8 @@ use std::fmt::Display;
 use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
-use std::rc::Rc;
 
 use self::course::{Course, Load};
-use self::exchange::Messages;
 use self::report::Report;
 use crate::cli::{BenchOptions, Workload};
 use crate::daemon::CannotStart;
@@ -45,13 +43,9 @@ pub fn run(options: &BenchOptions, most_connections: usize) -> Result<ExitCode, 
         plot::try_out(path).map_err(|error| cannot_write(path, error))?;
     }
     let course = match &options.workload {
-        Workload::Echo { size, .. } => {
-            let messages = Messages::Echo { pattern: pattern::Pattern::new(), size: *size };
-            measure(exchange::Exchange::new(options, messages))
-        }
+        Workload::Echo { size, pressure } => measure(exchange::Exchange::echo(options, *size, *pressure)),
         Workload::Request { send, expect, pressure } => {
-            let answers = template::Matcher::new(Rc::new(expect.clone()));
-            measure(exchange::Exchange::new(options, Messages::request(send, answers, pressure.depth)))
+            measure(exchange::Exchange::request(options, send, expect, *pressure))
         }
         Workload::Sink { size } => measure(stream::Sink::new(options, *size)),
         Workload::Source => measure(stream::Source::new(options)),

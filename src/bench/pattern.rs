@@ -2,6 +2,7 @@
 //!
 //! Each connection begins at a place of its own, so that what was meant for another one is seen to be.
 
+use super::course::Wrong;
 use super::template::first_difference;
 
 /// The stream repeats itself after so many bytes: a prime, so that no buffer's size is a part of it.
@@ -31,19 +32,30 @@ impl Pattern {
         Pattern(bytes)
     }
 
-    /// Where a connection's stream begins.
-    pub fn begin_of(number: usize) -> u64 {
-        number as u64 * APART
+    /// What a connection is to send next, piece by piece.
+    pub fn pieces(&self, connection: usize, sent: u64, length: usize) -> impl Iterator<Item = &[u8]> {
+        let begin = begin_of(connection) + sent;
+        (0..length).step_by(PIECE).map(move |at| self.at(begin + at as u64, length - at))
+    }
+
+    /// Compares what came back on a connection behind so many bytes, of so many that were sent.
+    pub fn check(&self, connection: usize, before: u64, sent: u64, came: &[u8]) -> Result<(), Wrong> {
+        let wrong = |at, what| Err(Wrong { connection, at, what });
+        match self.first_difference(begin_of(connection) + before, came) {
+            Some(at) => wrong(before + at as u64, format!("0x{:02x} is not the byte that was sent", came[at])),
+            None if before + came.len() as u64 > sent => wrong(sent, "more came back than was sent".to_owned()),
+            None => Ok(()),
+        }
     }
 
     /// So many bytes of the stream from a position on, but a piece at most.
-    pub fn at(&self, position: u64, length: usize) -> &[u8] {
+    fn at(&self, position: u64, length: usize) -> &[u8] {
         let begin = (position % PERIOD as u64) as usize;
         &self.0[begin..begin + length.min(PIECE)]
     }
 
     /// Where bytes differ from those at this position.
-    pub fn first_difference(&self, position: u64, came: &[u8]) -> Option<usize> {
+    fn first_difference(&self, position: u64, came: &[u8]) -> Option<usize> {
         let mut before = 0;
         for piece in came.chunks(PIECE) {
             let wanted = self.at(position + before as u64, piece.len());
@@ -54,6 +66,11 @@ impl Pattern {
         }
         None
     }
+}
+
+/// Where a connection's stream begins.
+fn begin_of(connection: usize) -> u64 {
+    connection as u64 * APART
 }
 
 #[cfg(test)]
@@ -78,7 +95,7 @@ mod tests {
     #[test]
     fn two_connections_have_other_bytes() {
         let pattern = Pattern::new();
-        let first = |number| pattern.at(Pattern::begin_of(number), 16).to_vec();
+        let first = |number| pattern.at(begin_of(number), 16).to_vec();
         assert_ne!(first(0), first(1));
         assert_ne!(first(1), first(2));
     }

@@ -86,8 +86,8 @@ pub struct Matcher {
 }
 
 impl Matcher {
-    pub fn new(expected: Rc<Expected>) -> Self {
-        Matcher { expected, piece: 0, matched: 0 }
+    pub fn new(expected: Expected) -> Self {
+        Matcher { expected: Rc::new(expected), piece: 0, matched: 0 }
     }
 
     /// Takes what came, and gives how many answers end in it.
@@ -192,7 +192,7 @@ mod tests {
     use super::*;
 
     fn matcher(expected: &str) -> Matcher {
-        Matcher::new(Rc::new(Expected::parse(expected).unwrap()))
+        Matcher::new(Expected::parse(expected).unwrap())
     }
 
     #[test]
