@@ -25,6 +25,9 @@ const QUANTILES: [(f64, &str, &str); 5] = [
     (0.9999, "p99_99", "99.99 %"),
 ];
 
+/// A line of the summary: what it tells of, and what.
+type Row = (&'static str, String);
+
 /// A measurement, to be told of.
 pub struct Report<'c> {
     options: &'c BenchOptions,
@@ -123,47 +126,46 @@ impl<'c> Report<'c> {
 
     /// The summary. It ends with a line end.
     pub fn text(&self) -> String {
-        let (course, measured) = (self.course, &self.course.measured);
-        let mut lines = vec![self.title()];
-        let mut row = |name: &str, what: String| lines.push(format!("  {name:<12} {what}"));
-        if self.options.workload == Workload::Idle {
-            row(
-                "opened",
-                format!("{} in {}, {}/s", grouped(measured.count), seconds(self.time), rounded(self.per_second())),
-            );
-            row("stayed", format!("{} for {}", grouped(course.open() as u64), seconds(self.options.duration)));
-        } else {
-            let warmup = format!(", after {} of warm-up", seconds(self.options.warmup));
-            row("time", seconds(self.time) + if self.options.warmup.is_zero() { "" } else { &warmup });
-            row(
-                self.unit(),
-                match self.unit() {
-                    "bytes" => format!("{}, {} MB/s", grouped(measured.count), megabytes(self.per_second())),
-                    _ => format!("{}, {}/s", grouped(measured.count), rounded(self.per_second())),
-                },
-            );
-            for (name, bytes) in [("sent", measured.bytes_sent), ("received", measured.bytes_received)] {
-                if bytes > 0 && self.unit() != "bytes" {
-                    row(name, format!("{} bytes, {} MB/s", grouped(bytes), megabytes(per_second(bytes, self.time))));
-                }
+        let mut rows = if self.options.workload == Workload::Idle { self.held() } else { self.carried() };
+        rows.extend(self.course.measured.latencies().map(spread).unwrap_or_default());
+        let busy = self.course.measured.busy_share();
+        rows.extend(busy.map(|share| ("this client", format!("busy {:.0} % of the time", share * 100.0))));
+        rows.extend(self.notes().into_iter().map(|note| ("note", note)));
+        rows.extend(self.problems().into_iter().map(|problem| ("PROBLEM", problem)));
+        let mut text = self.title() + "\n";
+        for (name, what) in rows {
+            let _ = writeln!(text, "  {name:<12} {what}");
+        }
+        text
+    }
+
+    /// Where connections are what is measured.
+    fn held(&self) -> Vec<Row> {
+        let count = grouped(self.course.measured.count);
+        let opened = format!("{count} in {}, {}/s", seconds(self.time), rounded(self.per_second()));
+        let stayed = format!("{} for {}", grouped(self.course.open() as u64), seconds(self.options.duration));
+        vec![("opened", opened), ("stayed", stayed)]
+    }
+
+    /// Where it is what goes through them.
+    fn carried(&self) -> Vec<Row> {
+        let measured = &self.course.measured;
+        let mut time = seconds(self.time);
+        if !self.options.warmup.is_zero() {
+            let _ = write!(time, ", after {} of warm-up", seconds(self.options.warmup));
+        }
+        let count = grouped(measured.count);
+        if self.unit() == "bytes" {
+            return vec![("time", time), ("bytes", format!("{count}, {} MB/s", megabytes(self.per_second())))];
+        }
+        let mut rows = vec![("time", time), (self.unit(), format!("{count}, {}/s", rounded(self.per_second())))];
+        for (name, bytes) in [("sent", measured.bytes_sent), ("received", measured.bytes_received)] {
+            if bytes > 0 {
+                let each = megabytes(per_second(bytes, self.time));
+                rows.push((name, format!("{} bytes, {each} MB/s", grouped(bytes))));
             }
         }
-        if let Some(latencies) = measured.latencies() {
-            row("latency", format!("mean {}, max {}", time(latencies.mean()), time(latencies.max() as f64)));
-            for (quantile, _, name) in QUANTILES.into_iter().filter(|it| is_known(latencies, it.0)) {
-                row("", format!("{name:>7}  {}", time(latencies.value_at_quantile(quantile) as f64)));
-            }
-        }
-        if let Some(share) = measured.busy_share() {
-            row("this client", format!("busy {:.0} % of the time", share * 100.0));
-        }
-        for note in self.notes() {
-            row("note", note);
-        }
-        for problem in self.problems() {
-            row("PROBLEM", problem);
-        }
-        lines.join("\n") + "\n"
+        rows
     }
 
     fn title(&self) -> String {
@@ -240,6 +242,15 @@ impl<'c> Report<'c> {
             "problems": self.problems(),
         })
     }
+}
+
+fn spread(latencies: &Histogram<u64>) -> Vec<Row> {
+    let mean = format!("mean {}, max {}", time(latencies.mean()), time(latencies.max() as f64));
+    let known = QUANTILES.into_iter().filter(|it| is_known(latencies, it.0));
+    let quantile = |(quantile, _, name): (f64, _, &str)| {
+        ("", format!("{name:>7}  {}", time(latencies.value_at_quantile(quantile) as f64)))
+    };
+    std::iter::once(("latency", mean)).chain(known.map(quantile)).collect()
 }
 
 fn latency(latencies: &Histogram<u64>) -> Value {
