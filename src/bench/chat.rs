@@ -256,32 +256,23 @@ fn heard(socket: &mut Socket<'_, Chat>, number: usize, chunk: &[u8]) {
     course.received(chunk.len());
     let mut wrong = None;
     for line in lines.push(chunk) {
-        let what = match form.read(line.bytes()) {
-            Read::Foreign => continue,
-            Read::Own { speaker, .. } if speaker == number => continue, // a room that sends a line to its speaker too
+        let judged = match form.read(line.bytes()) {
+            Read::Foreign => Ok(()),
+            Read::Own { speaker, .. } if speaker == number => Ok(()), // a room that sends a line to its speaker too
             Read::Own { line: CALL, .. } => {
                 place.change(Place::Room, outside);
-                continue;
+                Ok(())
             }
-            Read::Own { speaker, line } => {
-                let it = speakers.get_mut(speaker);
-                let spoken = it
-                    .and_then(|it| Some((it.lines.get_mut(line.checked_sub(it.first)? as usize)?, &mut next[speaker])));
-                match spoken {
-                    Some((spoken, next)) if *next == line => {
-                        *next += 1;
-                        *places += spoken.heard_by_one();
-                        course.answered(spoken.since, now);
-                        speakers[speaker].forget_what_all_have_heard();
-                        continue;
-                    }
-                    _ => out_of_order(speaker, line, next.get(speaker)),
-                }
-            }
-            Read::Changed => changed(line.bytes()),
+            Read::Own { speaker, line } => hear_line(speakers, next, speaker, line).map(|(since, made)| {
+                *places += made;
+                course.answered(since, now);
+            }),
+            Read::Changed => Err(changed(line.bytes())),
         };
-        wrong = Some(Wrong { connection: number, at: before, what });
-        break;
+        if let Err(what) = judged {
+            wrong = Some(Wrong { connection: number, at: before, what });
+            break;
+        }
     }
     let are_all_there = *outside == 0 && course.stage == Stage::Connecting;
     if let Some(wrong) = wrong {
@@ -289,6 +280,22 @@ fn heard(socket: &mut Socket<'_, Chat>, number: usize, chunk: &[u8]) {
     } else if are_all_there {
         course::begin(&mut socket.event_loop());
     }
+}
+
+/// One connection has heard a line. Gives since when it was awaited, and how many places that makes.
+#[inline]
+fn hear_line(speakers: &mut [Speaker], next: &mut [u64], who: usize, line: u64) -> Result<(Duration, usize), String> {
+    let (Some(speaker), Some(next)) = (speakers.get_mut(who), next.get_mut(who)) else {
+        return Err(out_of_order(who, line, "there is no such speaker"));
+    };
+    let spoken = line.checked_sub(speaker.first).and_then(|at| speaker.lines.get_mut(at as usize));
+    let Some(spoken) = spoken.filter(|_| *next == line) else {
+        return Err(out_of_order(who, line, &format!("{next} was to come")));
+    };
+    *next += 1;
+    let heard = (spoken.since, spoken.heard_by_one());
+    speaker.forget_what_all_have_heard();
+    Ok(heard)
 }
 
 /// As much of it as fits a message, and harmless on a terminal.
@@ -299,7 +306,6 @@ fn changed(line: &[u8]) -> String {
     format!("a line was changed: {}{dots}", sanitize(shown))
 }
 
-fn out_of_order(speaker: usize, line: u64, next: Option<&u64>) -> String {
-    let expected = next.map_or_else(|| "there is no such speaker".to_owned(), |next| format!("{next} was to come"));
+fn out_of_order(speaker: usize, line: u64, expected: &str) -> String {
     format!("line {line} of speaker {speaker} came, but {expected}")
 }
