@@ -131,7 +131,7 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(super::super::some(3000))]
+        #![proptest_config(super::super::some(20_000))]
 
         #[test]
         fn however_a_stream_is_split_and_stopped_the_lines_are_the_same(

@@ -11,7 +11,7 @@ pub fn check(bytes: &[u8], pieces: &[usize], limit: usize) {
 }
 
 /// The text of a stream that arrives in pieces of these lengths, and what is left as one.
-pub fn decoded(bytes: &[u8], pieces: &[usize]) -> String {
+fn decoded(bytes: &[u8], pieces: &[usize]) -> String {
     let mut decoder = Utf8Decoder::new();
     let (mut text, mut rest) = (String::new(), bytes);
     for length in pieces {
@@ -123,7 +123,7 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(super::super::some(3000))]
+        #![proptest_config(super::super::some(20_000))]
 
         #[test]
         fn text_is_what_its_definition_says_however_it_arrives(
