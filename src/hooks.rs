@@ -1,6 +1,6 @@
 //! All handlers of a loop: of its sockets, servers, timers, ticks, callbacks and signals.
 //!
-//! The net knows nothing of them; it gives numbers, and they are found by these. `event_loop.rs` runs them.
+//! The net knows nothing of them; it gives numbers, and they are found by these. `dispatch.rs` runs them.
 
 use std::collections::HashMap;
 

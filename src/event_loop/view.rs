@@ -1,0 +1,415 @@
+//! The loop as a handler sees it: what can be asked of it from inside.
+
+use std::fmt;
+#[cfg(unix)]
+use std::os::fd::OwnedFd;
+use std::path::Path;
+use std::time::Duration;
+
+use crate::connection::CloseReason;
+use crate::endpoint::ToEndpoint;
+use crate::error::Error;
+use crate::hooks::{Course, Hooks, TimerHook};
+use crate::id::{ServerId, SocketId, TimerId};
+use crate::kernel::Standard;
+use crate::net::{FileOptions, Net, ServerOptions, SocketOptions};
+use crate::server::{Server, ServerHooks};
+use crate::socket::Socket;
+
+/// A loop, as a handler sees it.
+///
+/// `state` and `net` are fields side by side, so that both can be used in one expression.
+pub struct Loop<'a, S> {
+    /// The application's own.
+    pub state: &'a mut S,
+    /// The engine: its commands and questions are there for everybody.
+    pub net: &'a mut Net,
+    pub(crate) hooks: &'a mut Hooks<S>,
+}
+
+impl<S> Loop<'_, S> {
+    /// A server with Node's defaults that listens; `connection` runs for each connection that it accepts.
+    ///
+    /// ```
+    /// # use tidegate::EventLoop;
+    /// # let mut event_loop = EventLoop::new()?;
+    /// let server = event_loop.listen("127.0.0.1:0", |socket| {
+    ///     socket.write(b"hello\n");
+    ///     socket.end();
+    /// })?;
+    /// assert_ne!(event_loop.net.server_address(server).expect("it listens").port(), 0);
+    /// # Ok::<(), tidegate::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Text that is no address, and what the system says, with the address. No `error` event follows.
+    pub fn listen(
+        &mut self,
+        on: impl ToEndpoint,
+        connection: impl FnMut(&mut Socket<'_, S>) + 'static,
+    ) -> Result<ServerId, Error> {
+        self.listen_with(ServerOptions::default(), on, connection)
+    }
+
+    /// As [`Loop::listen`], with options.
+    ///
+    /// # Errors
+    /// Those of [`Loop::listen`], and an option out of its bounds.
+    pub fn listen_with(
+        &mut self,
+        options: ServerOptions,
+        on: impl ToEndpoint,
+        connection: impl FnMut(&mut Socket<'_, S>) + 'static,
+    ) -> Result<ServerId, Error> {
+        let id = self.new_server(options, connection)?;
+        let listens = self.net.listen(id, on);
+        self.keep_if_it_listens(id, listens)
+    }
+
+    /// As [`Loop::listen_with`], on a socket that listens already: an `OwnedFd`, or std's `TcpListener` or
+    /// `UnixListener`. It is made non-blocking.
+    ///
+    /// ```
+    /// # use tidegate::EventLoop;
+    /// # let mut event_loop = EventLoop::new()?;
+    /// # #[cfg(unix)] {
+    /// let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+    /// event_loop.listen_fd(Default::default(), listener, |socket| socket.end_with("hello\n"))?;
+    /// # }
+    /// # Ok::<(), tidegate::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Those of [`Net::listen_fd`].
+    #[cfg(unix)]
+    pub fn listen_fd(
+        &mut self,
+        options: ServerOptions,
+        listener: impl Into<OwnedFd>,
+        connection: impl FnMut(&mut Socket<'_, S>) + 'static,
+    ) -> Result<ServerId, Error> {
+        let id = self.new_server(options, connection)?;
+        let listens = self.net.listen_fd(id, listener);
+        self.keep_if_it_listens(id, listens)
+    }
+
+    fn keep_if_it_listens(&mut self, id: ServerId, listens: Result<(), Error>) -> Result<ServerId, Error> {
+        if listens.is_err() {
+            self.net.remove_server(id);
+            self.hooks.servers.remove(&id);
+        }
+        listens.map(|()| id)
+    }
+
+    /// A server that does not listen yet: see [`Server::listen`].
+    ///
+    /// # Errors
+    /// An option out of its bounds.
+    #[doc(alias = "createServer")]
+    pub fn new_server(
+        &mut self,
+        options: ServerOptions,
+        connection: impl FnMut(&mut Socket<'_, S>) + 'static,
+    ) -> Result<ServerId, Error> {
+        let id = self.net.new_server(options)?;
+        self.hooks.servers.insert(id, ServerHooks::new(connection));
+        Ok(id)
+    }
+
+    /// A socket that connects. `setup` runs at once, to hang handlers on it and perhaps write: what is written waits for
+    /// the connection.
+    ///
+    /// # Errors
+    /// Text that is no address. What goes wrong on the way is an `error` event of the socket.
+    pub fn connect(&mut self, to: impl ToEndpoint, setup: impl FnOnce(&mut Socket<'_, S>)) -> Result<SocketId, Error> {
+        self.connect_with(SocketOptions::default(), to, setup)
+    }
+
+    /// As [`Loop::connect`], with options.
+    ///
+    /// # Errors
+    /// Those of [`Loop::connect`], and an option out of its bounds.
+    pub fn connect_with(
+        &mut self,
+        options: SocketOptions,
+        to: impl ToEndpoint,
+        setup: impl FnOnce(&mut Socket<'_, S>),
+    ) -> Result<SocketId, Error> {
+        let to = to.to_endpoint()?;
+        let id = self.net.new_socket(options)?;
+        if let Err(error) = self.net.connect(id, to) {
+            self.net.forget_fresh(id);
+            return Err(error);
+        }
+        self.set_up(id, setup);
+        Ok(id)
+    }
+
+    /// A socket that is not connected yet: see [`Socket::connect`].
+    ///
+    /// # Errors
+    /// An option out of its bounds.
+    pub fn new_socket(
+        &mut self,
+        options: SocketOptions,
+        setup: impl FnOnce(&mut Socket<'_, S>),
+    ) -> Result<SocketId, Error> {
+        let id = self.net.new_socket(options)?;
+        self.set_up(id, setup);
+        Ok(id)
+    }
+
+    /// A socket that is connected already: an `OwnedFd`, or std's `TcpStream` or `UnixStream`. It is made non-blocking.
+    /// `setup` runs at once, and reading begins; there is no `connect`.
+    ///
+    /// # Errors
+    /// Those of [`Net::adopt_socket`].
+    #[cfg(unix)]
+    #[doc(alias = "fd")]
+    pub fn adopt_socket(
+        &mut self,
+        socket: impl Into<OwnedFd>,
+        options: SocketOptions,
+        setup: impl FnOnce(&mut Socket<'_, S>),
+    ) -> Result<SocketId, Error> {
+        let id = self.net.adopt_socket(socket, options)?;
+        self.set_up(id, setup);
+        Ok(id)
+    }
+
+    /// A file, a FIFO or a device: a socket with one half, to hang handlers on, to write to and to pipe.
+    ///
+    /// ```
+    /// # use tidegate::{EventLoop, FileOptions};
+    /// # let directory = std::env::temp_dir().join(format!("tidegate-open-{}", std::process::id()));
+    /// # std::fs::create_dir_all(&directory).expect("a directory can be made");
+    /// # let log = directory.join("log");
+    /// let mut event_loop = EventLoop::with_state(String::new())?;
+    /// event_loop.open(&log, FileOptions::append(), |file| file.end_with("hello"))?;
+    /// event_loop.run()?;
+    /// event_loop.open(&log, FileOptions::read(), |file| file.on_text(|file, text| file.state.push_str(text)))?;
+    /// event_loop.run()?;
+    /// assert_eq!(event_loop.state, "hello");
+    /// # std::fs::remove_dir_all(&directory).expect("it can be removed");
+    /// # Ok::<(), tidegate::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Those of [`Net::open`].
+    #[doc(alias = "createReadStream")]
+    #[doc(alias = "createWriteStream")]
+    pub fn open(
+        &mut self,
+        path: impl AsRef<Path>,
+        options: FileOptions,
+        setup: impl FnOnce(&mut Socket<'_, S>),
+    ) -> Result<SocketId, Error> {
+        let id = self.net.open(path, options)?;
+        self.set_up(id, setup);
+        Ok(id)
+    }
+
+    /// A stream that the process was started with. What is written to it after `end` is an error as for any other, but
+    /// the process's own descriptor stays open.
+    ///
+    /// # Errors
+    /// Those of [`Net::standard`].
+    #[doc(alias = "stdin")]
+    #[doc(alias = "stdout")]
+    #[doc(alias = "stderr")]
+    pub fn standard(&mut self, stream: Standard, setup: impl FnOnce(&mut Socket<'_, S>)) -> Result<SocketId, Error> {
+        let id = self.net.standard(stream)?;
+        self.set_up(id, setup);
+        Ok(id)
+    }
+
+    /// A pipe, a terminal or a file that was opened elsewhere: the output of a child process, an end of
+    /// [`std::io::pipe`]. A connection is adopted with [`Loop::adopt_socket`].
+    ///
+    /// # Errors
+    /// Those of [`Net::adopt_file`].
+    #[cfg(unix)]
+    pub fn adopt_file(
+        &mut self,
+        descriptor: impl Into<OwnedFd>,
+        options: FileOptions,
+        setup: impl FnOnce(&mut Socket<'_, S>),
+    ) -> Result<SocketId, Error> {
+        let id = self.net.adopt_file(descriptor, options)?;
+        self.set_up(id, setup);
+        Ok(id)
+    }
+
+    fn set_up(&mut self, id: SocketId, setup: impl FnOnce(&mut Socket<'_, S>)) {
+        self.hooks.add_socket(id);
+        if let Some(mut socket) = self.socket(id) {
+            setup(&mut socket);
+        }
+    }
+
+    /// Runs `handler` once, after `delay`: at least 1 ms, at most 2^31 - 1 ms, never early.
+    #[doc(alias = "setTimeout")]
+    pub fn after(&mut self, delay: Duration, handler: impl FnOnce(&mut Loop<'_, S>) + 'static) -> TimerId {
+        let id = self.net.after(delay);
+        self.hooks.timers.insert(id, TimerHook::Once(Box::new(handler)));
+        id
+    }
+
+    /// Runs `handler` again and again, until it is cancelled.
+    #[doc(alias = "setInterval")]
+    pub fn every(&mut self, period: Duration, handler: impl FnMut(&mut Loop<'_, S>) + 'static) -> TimerId {
+        let id = self.net.every(period);
+        self.hooks.timers.insert(id, TimerHook::Every(Box::new(handler)));
+        id
+    }
+
+    /// Takes a timer back. False if it is gone already.
+    #[doc(alias = "clearTimeout")]
+    #[doc(alias = "clearInterval")]
+    pub fn cancel(&mut self, timer: TimerId) -> bool {
+        self.hooks.timers.remove(&timer);
+        self.net.cancel(timer)
+    }
+
+    /// Whether a timer keeps the loop running.
+    #[doc(alias = "ref")]
+    #[doc(alias = "unref")]
+    pub fn set_ref(&mut self, timer: TimerId, on: bool) {
+        self.net.set_timer_ref(timer, on);
+    }
+
+    /// Runs `handler` after the current one, before anything else comes in.
+    #[doc(alias = "nextTick")]
+    pub fn next_tick(&mut self, handler: impl FnOnce(&mut Loop<'_, S>) + 'static) {
+        let number = self.hooks.add_tick(Box::new(handler));
+        self.net.next_tick(number);
+    }
+
+    /// Runs `handler` after all that has come in was served once. Who has much to do does a piece, puts the rest off, and
+    /// so holds nobody up for longer than the piece.
+    ///
+    /// ```
+    /// # use tidegate::{EventLoop, Loop};
+    /// fn count(event_loop: &mut Loop<'_, u32>) {
+    ///     *event_loop.state += 1;
+    ///     if *event_loop.state < 1000 {
+    ///         event_loop.next_turn(count);
+    ///     }
+    /// }
+    /// let mut event_loop = EventLoop::with_state(0)?;
+    /// event_loop.event_loop().next_turn(count);
+    /// event_loop.run()?;
+    /// assert_eq!(event_loop.state, 1000);
+    /// # Ok::<(), tidegate::Error>(())
+    /// ```
+    #[doc(alias = "setImmediate")]
+    pub fn next_turn(&mut self, handler: impl FnOnce(&mut Loop<'_, S>) + 'static) {
+        let number = self.hooks.add_tick(Box::new(handler));
+        self.net.next_turn(number);
+    }
+
+    /// Runs `handler` for each signal of this number, instead of what it would do by default. A second call replaces
+    /// the handler. Signals do not keep the loop running. It takes the feature `signals`, which is on by default.
+    ///
+    /// ```no_run
+    /// use std::time::Duration;
+    /// use tidegate::{EventLoop, signal};
+    ///
+    /// let mut event_loop = EventLoop::new()?;
+    /// for number in [signal::INTERRUPT, signal::TERMINATE] {
+    ///     event_loop.on_signal(number, |event_loop| event_loop.shut_down(Duration::from_secs(10)))?;
+    /// }
+    /// # Ok::<(), tidegate::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// A signal that cannot be caught; a build without the feature `signals`.
+    pub fn on_signal(&mut self, signal: i32, handler: impl FnMut(&mut Loop<'_, S>) + 'static) -> Result<(), Error> {
+        self.net.watch_signal(signal)?;
+        self.hooks.signals.insert(signal, Some(Box::new(handler)));
+        Ok(())
+    }
+
+    /// A view on a socket, if it is still there.
+    pub fn socket(&mut self, id: SocketId) -> Option<Socket<'_, S>> {
+        self.hooks.socket(self.state, self.net, id)
+    }
+
+    /// A view on a server, if it is still there.
+    pub fn server(&mut self, id: ServerId) -> Option<Server<'_, S>> {
+        self.hooks.server(self.state, self.net, id)
+    }
+
+    /// Has [`EventLoop::run`](crate::EventLoop::run) return when this turn is over. What is open stays open.
+    pub fn stop(&mut self) {
+        self.hooks.course = Course::Stopped;
+    }
+
+    /// Comes to an end in order. No server listens any more; each socket is read until a read finds nothing, so that what
+    /// was said is heard, and then ended, behind all that was written. What it says later is thrown away, and so is all
+    /// from a socket that nobody listens to. A paused one is waited for. Whoever has not closed after `patience` is
+    /// destroyed, with [`CloseReason::Shutdown`]: what was not sent to it is the `unsent` of [`Socket::on_close`]. Then
+    /// [`EventLoop::run`](crate::EventLoop::run) returns, whatever timers there are.
+    ///
+    /// Handlers go on working: what they write before their socket is ended goes out. Asked again, it does nothing.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use tidegate::EventLoop;
+    /// let mut event_loop = EventLoop::new()?;
+    /// let server = event_loop.listen("127.0.0.1:0", |socket| {
+    ///     socket.on_data(|socket, chunk| {
+    ///         socket.write(chunk);
+    ///         socket.event_loop().shut_down(Duration::from_secs(10)); // a program does so at a signal
+    ///     });
+    /// })?;
+    /// let address = event_loop.net.server_address(server).expect("it listens");
+    /// event_loop.connect(address, |client| {
+    ///     client.write("hello");
+    ///     client.on_text(|_, text| assert_eq!(text, "hello"));
+    /// })?;
+    /// event_loop.run()?;
+    /// # Ok::<(), tidegate::Error>(())
+    /// ```
+    pub fn shut_down(&mut self, patience: Duration) {
+        if self.hooks.course != Course::Running {
+            return;
+        }
+        self.hooks.course = Course::ShuttingDown;
+        self.net.close_servers();
+        for id in self.net.socket_ids().collect::<Vec<_>>() {
+            self.bring_to_its_end(id);
+        }
+        self.after(patience, |event_loop| event_loop.net.destroy_all());
+    }
+
+    fn bring_to_its_end(&mut self, id: SocketId) {
+        if self.net.is_pending(id) && !self.net.is_connecting(id) {
+            // It has no connection to bring to its end.
+            return self.net.destroy_because(id, CloseReason::Shutdown);
+        }
+        let is_heard = self.net.is_heard(id);
+        let Some(mut socket) = self.socket(id) else { return };
+        if is_heard {
+            socket.catch_up(|socket, outcome| {
+                if outcome.is_ok() {
+                    socket.end_and_discard();
+                }
+            });
+        } else {
+            // What came for it is kept for a handler that there never was, and would not be delivered by waiting.
+            socket.end_and_discard();
+        }
+    }
+
+    /// Closes all servers and destroys all sockets. With no timer left, the loop comes to its end.
+    pub fn close_all(&mut self) {
+        self.net.close_all();
+    }
+}
+
+impl<S> fmt::Debug for Loop<'_, S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Loop").field("sockets", &self.net.sockets()).finish_non_exhaustive()
+    }
+}
