@@ -97,7 +97,11 @@ impl Connection {
     #[inline]
     pub fn wrote_at_once(&mut self, length: usize, ticks: &mut impl Ticks) {
         self.dispatched += length as u64;
-        self.schedule_after_write(0, ticks);
+        // As in `schedule_after_write`, less what is known here: every message comes by.
+        if self.drain_owed && !self.after_write_scheduled {
+            self.after_write_scheduled = true;
+            ticks.defer(Tick::AfterWrite(0));
+        }
     }
 
     /// A write of [`Connection::writes_at_once`] was not taken whole.
@@ -287,7 +291,6 @@ impl Connection {
     }
 
     /// A tick is to tell of so many callbacks, or of `drain`, where it is owed and nothing is left.
-    #[inline]
     fn schedule_after_write(&mut self, callbacks: u32, ticks: &mut impl Ticks) {
         if callbacks > 0 || (self.drain_owed && self.length() == 0 && !self.after_write_scheduled) {
             self.after_write_scheduled = true;
