@@ -419,8 +419,9 @@ impl<S> Socket<'_, S> {
     /// `at_most` so many bytes, and that is also the memory that half a line can cost: of a longer one the beginning comes,
     /// with [`Line::is_too_long`], and the rest is dropped. A second call replaces the handler and the bound.
     ///
-    /// Lines that came in one chunk are told one after the other, a `pause` in between or not; a `destroy` ends them. Who
-    /// needs to stop between two, or has a [`Net`] only, cuts them with [`Lines`].
+    /// Lines that came in one chunk are told one after the other, a `pause` or an `end` in between or not: who answers asks
+    /// [`Socket::is_writable`] first. A `destroy` ends them. Who needs to stop between two, or has a [`Net`] only, cuts them
+    /// with [`Lines`].
     ///
     /// ```
     /// # use tidegate::EventLoop;
