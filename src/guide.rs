@@ -200,7 +200,8 @@
 //! let address = event_loop.net.server_address(server).expect("it listens");
 //! event_loop.connect(address, |client| {
 //!     client.on_text(|client, text| client.state.push_str(text));
-//!     // Reconnecting is connecting again in `on_close`: the id and the handlers stay.
+//!     // Reconnecting at once is connecting again in `on_close`: the id and the handlers stay. After a while it takes a new
+//!     // connection: the id is stale when `on_close` has returned.
 //!     client.on_error(|_, error| eprintln!("{error}"));
 //! })?;
 //! event_loop.run()?; // until nothing is left that is referenced and active

@@ -33,6 +33,17 @@ pub(crate) struct Hooks<S> {
     /// None: it is out, running.
     pub signals: HashMap<i32, Option<LoopHandler<S>>>,
     pub course: Course,
+    /// While it is shut down.
+    pub stop: Stop,
+}
+
+/// Who is waited for when a loop is shut down.
+#[derive(Debug, Default)]
+pub(crate) struct Stop {
+    /// Those that have not caught up, with those that they pipe into.
+    pub behind: HashMap<SocketId, Vec<SocketId>>,
+    /// How many of those pipe into a socket: what they say is for its ears, so it is ended behind them.
+    pub awaited: HashMap<SocketId, u32>,
 }
 
 /// Whether the loop goes on.
@@ -61,6 +72,7 @@ impl<S> Hooks<S> {
             callbacks: Slab::new(),
             signals: HashMap::new(),
             course: Course::Running,
+            stop: Stop::default(),
         }
     }
 

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use tidegate::sim::Sim;
-use tidegate::{CloseReason, EventLoop, Socket, SocketId, SocketOptions};
+use tidegate::{CloseReason, EventLoop, FileOptions, Socket, SocketId, SocketOptions};
 
 const ADDRESS: &str = "10.0.0.1:7";
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -188,4 +188,67 @@ fn who_is_resumed_within_patience_is_heard_first() {
     assert_eq!((server.state.text.as_str(), client.state.text.as_str()), ("hello", "hello"));
     assert_eq!(reasons(&server.state), [CloseReason::EndedHere]);
     assert!(server.state.closed[0].1 < s(9), "{:?}", server.state);
+}
+
+/// Bytes that a client says at once, and its end.
+const UPLOAD: usize = 300_000;
+
+fn uploads(sim: &Sim, into: fn(&mut Socket<'_, Heard>, SocketId)) {
+    let mut server = EventLoop::on(sim.kernel(), Heard::default());
+    server
+        .listen(ADDRESS, move |socket| {
+            note(socket);
+            let file = socket.event_loop().open("upload", FileOptions::write(), |_| {}).unwrap();
+            into(socket, file);
+            socket.event_loop().shut_down(PATIENCE);
+        })
+        .unwrap();
+    let mut client = EventLoop::on(sim.kernel(), Heard::default());
+    client.connect(ADDRESS, |socket| socket.end_with(vec![b'x'; UPLOAD])).unwrap();
+    sim.run(&mut [&mut server, &mut client], s(60)).unwrap();
+    assert_eq!(sim.file("upload").map(|bytes| bytes.len()), Some(UPLOAD));
+    assert_eq!(server.net.sockets(), 0);
+    assert!(server.state.closed[0].1 < s(1), "{:?}", server.state);
+}
+
+#[test]
+fn a_file_that_is_piped_into_is_ended_behind_its_source() {
+    uploads(&Sim::new(1), |socket, file| socket.pipe(file).unwrap());
+}
+
+#[test]
+fn a_file_that_handlers_write_to_is_ended_last() {
+    uploads(&Sim::new(1), |socket, file| {
+        socket.on_data(move |socket, chunk| {
+            socket.net.write(file, chunk);
+        });
+    });
+}
+
+#[test]
+fn a_pair_that_is_piped_both_ways_is_heard_by_each_other_first() {
+    // Half of it is in the buffers of the one connection, and half in those of the other.
+    const ALL: usize = 7_000_000;
+    let sim = Sim::new(1);
+    let mut upstream = EventLoop::on(sim.kernel(), 0);
+    let slow = |socket: &mut Socket<'_, usize>| {
+        socket.pause();
+        socket.on_data(|socket, chunk| *socket.state += chunk.len());
+        socket.after(s(5), |socket| socket.resume());
+    };
+    upstream.listen("10.0.0.9:9", slow).unwrap();
+    let mut proxy = EventLoop::on(sim.kernel(), Heard::default());
+    proxy
+        .listen(ADDRESS, |client| {
+            let from = client.id();
+            let target = client.event_loop().connect("10.0.0.9:9", |target| target.pipe(from).unwrap()).unwrap();
+            client.pipe(target).unwrap();
+        })
+        .unwrap();
+    proxy.after(s(2), |proxy| proxy.shut_down(PATIENCE));
+    let mut client = EventLoop::on(sim.kernel(), Heard::default());
+    client.connect(ADDRESS, |socket| socket.end_with(vec![b'x'; ALL])).unwrap();
+    sim.run(&mut [&mut upstream, &mut proxy, &mut client], s(11)).unwrap();
+    assert_eq!(upstream.state, ALL);
+    assert_eq!(proxy.net.sockets(), 0);
 }
