@@ -4,6 +4,7 @@
 //! net side by side. [`EventLoop`] is what a program owns, [`Loop`] (`event_loop/view.rs`) what a handler is lent; which
 //! handler is run for which event is in `dispatch.rs`.
 
+mod shut_down;
 mod view;
 
 use std::fmt;
@@ -12,6 +13,7 @@ use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::time::Duration;
 
+pub(crate) use shut_down::Stop;
 pub use view::Loop;
 
 use crate::endpoint::ToEndpoint;
@@ -116,6 +118,7 @@ impl<S> EventLoop<S> {
         while let Some(event) = self.net.next_event(max_wait)? {
             self.event_loop().dispatch(event);
         }
+        self.event_loop().end_files_if_alone();
         Ok(())
     }
 

@@ -8,7 +8,7 @@ use slab::Slab;
 
 use crate::connection::CallbackId;
 use crate::error::Error;
-use crate::event_loop::Loop;
+use crate::event_loop::{Loop, Stop};
 use crate::handlers::SocketHooks;
 use crate::id::{ServerId, SocketId, TimerId};
 use crate::net::Net;
@@ -35,15 +35,6 @@ pub(crate) struct Hooks<S> {
     pub course: Course,
     /// While it is shut down.
     pub stop: Stop,
-}
-
-/// Who is waited for when a loop is shut down.
-#[derive(Debug, Default)]
-pub(crate) struct Stop {
-    /// Those that have not caught up, with those that they pipe into.
-    pub behind: HashMap<SocketId, Vec<SocketId>>,
-    /// How many of those pipe into a socket: what they say is for its ears, so it is ended behind them.
-    pub awaited: HashMap<SocketId, u32>,
 }
 
 /// Whether the loop goes on.

@@ -252,3 +252,24 @@ fn a_pair_that_is_piped_both_ways_is_heard_by_each_other_first() {
     assert_eq!(upstream.state, ALL);
     assert_eq!(proxy.net.sockets(), 0);
 }
+
+#[test]
+fn what_a_last_close_writes_to_a_file_is_there() {
+    let sim = Sim::new(1);
+    let mut server = EventLoop::on(sim.kernel(), Heard::default());
+    let log = server.open("log", FileOptions::write(), note).unwrap();
+    server
+        .listen(ADDRESS, move |socket| {
+            socket.resume();
+            socket.on_close(move |socket, closed| {
+                socket.net.write(log, format!("{}\n", closed.reason).as_bytes());
+            });
+        })
+        .unwrap();
+    server.after(s(5), |server| server.shut_down(PATIENCE));
+    let (mut client, _) = client(&sim, SocketOptions::default());
+    sim.run(&mut [&mut server, &mut client], s(60)).unwrap();
+    assert_eq!(sim.file("log").as_deref(), Some(&b"this side ended first\n"[..]));
+    assert_eq!((&server.state.errors, server.net.sockets()), (&vec![], 0));
+    assert!(server.state.closed[0].1 < s(6), "the file: {:?}", server.state);
+}

@@ -6,10 +6,9 @@ use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::time::Duration;
 
-use crate::connection::CloseReason;
 use crate::endpoint::ToEndpoint;
 use crate::error::Error;
-use crate::hooks::{Course, Hooks, Stop, TimerHook};
+use crate::hooks::{Course, Hooks, TimerHook};
 use crate::id::{ServerId, SocketId, TimerId};
 use crate::kernel::Standard;
 use crate::net::{FileOptions, Net, ServerOptions, SocketOptions};
@@ -343,102 +342,6 @@ impl<S> Loop<'_, S> {
     /// Has [`EventLoop::run`](crate::EventLoop::run) return when this turn is over. What is open stays open.
     pub fn stop(&mut self) {
         self.hooks.course = Course::Stopped;
-    }
-
-    /// Comes to an end in order. No server listens any more; each socket is read until a read finds nothing, so that what
-    /// was said is heard, and then ended, behind all that was written. What it says later is thrown away, and so is all
-    /// from a socket that nobody listens to. A paused one is waited for. What a socket is piped into is ended behind it, and
-    /// files behind all, since any handler may write to them. Whoever has not closed after `patience` is
-    /// destroyed, with [`CloseReason::Shutdown`]: what was not sent to it is the `unsent` of [`Socket::on_close`]. Then
-    /// [`EventLoop::run`](crate::EventLoop::run) returns, whatever timers there are.
-    ///
-    /// Handlers go on working: what they write before their socket is ended goes out. Asked again, it does nothing.
-    ///
-    /// ```
-    /// # use std::time::Duration;
-    /// # use tidegate::EventLoop;
-    /// let mut event_loop = EventLoop::new()?;
-    /// let server = event_loop.listen("127.0.0.1:0", |socket| {
-    ///     socket.on_data(|socket, chunk| {
-    ///         socket.write(chunk);
-    ///         socket.event_loop().shut_down(Duration::from_secs(10)); // a program does so at a signal
-    ///     });
-    /// })?;
-    /// let address = event_loop.net.server_address(server).expect("it listens");
-    /// event_loop.connect(address, |client| {
-    ///     client.write("hello");
-    ///     client.on_text(|_, text| assert_eq!(text, "hello"));
-    /// })?;
-    /// event_loop.run()?;
-    /// # Ok::<(), tidegate::Error>(())
-    /// ```
-    pub fn shut_down(&mut self, patience: Duration) {
-        if self.hooks.course != Course::Running {
-            return;
-        }
-        self.hooks.course = Course::ShuttingDown;
-        self.net.close_servers();
-        self.listen_to_the_last();
-        self.after(patience, |event_loop| event_loop.net.destroy_all());
-    }
-
-    /// Who is heard is ended when he has caught up, and nobody who is heard pipes into him any more; who is not, at once.
-    /// Files are ended last: any handler may write to them.
-    fn listen_to_the_last(&mut self) {
-        let all: Vec<SocketId> = self.net.socket_ids().collect();
-        let heard: Vec<SocketId> = all.iter().copied().filter(|id| self.net.is_heard(*id)).collect();
-        for id in heard {
-            let targets = self.net.piped_to(id);
-            for target in &targets {
-                *self.hooks.stop.awaited.entry(*target).or_default() += 1;
-            }
-            self.hooks.stop.behind.insert(id, targets);
-        }
-        for id in all {
-            if self.net.is_pending(id) && !self.net.is_connecting(id) {
-                // It has no connection to bring to its end.
-                self.net.destroy_because(id, CloseReason::Shutdown);
-                self.has_caught_up(id);
-            } else if self.hooks.stop.behind.contains_key(&id) {
-                if let Some(mut socket) = self.socket(id) {
-                    socket.catch_up(|socket, _| {
-                        let id = socket.id();
-                        socket.event_loop().has_caught_up(id);
-                    });
-                }
-            } else if self.hooks.stop.behind.is_empty() || !self.net.is_file(id) {
-                self.end_if_nobody_is_awaited(id);
-            }
-        }
-    }
-
-    fn has_caught_up(&mut self, id: SocketId) {
-        let Some(targets) = self.hooks.stop.behind.remove(&id) else { return };
-        for target in targets {
-            if let Some(awaited) = self.hooks.stop.awaited.get_mut(&target) {
-                *awaited -= 1;
-            }
-            self.end_if_nobody_is_awaited(target);
-        }
-        self.end_if_nobody_is_awaited(id);
-        if self.hooks.stop.behind.is_empty() {
-            self.hooks.stop = Stop::default();
-            for id in self.net.socket_ids().collect::<Vec<_>>() {
-                self.end_if_nobody_is_awaited(id);
-            }
-        }
-    }
-
-    fn end_if_nobody_is_awaited(&mut self, id: SocketId) {
-        let stop = &self.hooks.stop;
-        if stop.behind.contains_key(&id) || stop.awaited.get(&id).is_some_and(|awaited| *awaited > 0) {
-            return;
-        }
-        if let Some(mut socket) = self.socket(id)
-            && !socket.is_destroyed()
-        {
-            socket.end_and_discard();
-        }
     }
 
     /// Closes all servers and destroys all sockets. With no timer left, the loop comes to its end.
