@@ -33,62 +33,49 @@
 //! Folders are floors, and imports point down only.
 //!
 //! ```text
-//!  binary   main.rs  cli/  daemon/  bench/                         the public API only
-//!  loop     event_loop.rs  socket.rs  server.rs  hooks.rs  ...     closures; generic in S, the application's state
-//!  engine   net/                                                   events out, commands in; calls nobody
-//!  kernel   kernel/                                                the only door to the operating system
-//!  logic    connection/  lines.rs  text.rs  block_list.rs  ...     no I/O and no clock
-//!  names    id.rs  error.rs  address.rs  endpoint.rs               ids, errors, addresses
+//!  binary   bin/tidegate/    the public API only
+//!  loop     event_loop/      closures; generic in S, the application's state
+//!  engine   net/             events out, commands in; calls nobody
+//!  kernel   kernel/  sim/    the only door to the operating system; a simulated one
+//!  logic    connection/  text/          no I/O and no clock
+//!  names    base/  address/             ids, errors, addresses, and small tools
 //! ```
 //!
 //! To read it, go from the heart outwards: `net/turn.rs` (a turn of the loop, as a table of contents),
 //! `connection/mod.rs` (the diagram on top is what the code does), `net/serve.rs` and `net/output.rs` (a byte in, a byte
 //! out), `net/ticks.rs` (what happens between), `kernel/mod.rs` (what an operating system has to offer), and then
-//! `dispatch.rs` (how your closure gets called).
+//! `event_loop/dispatch.rs` (how your closure gets called).
 
 mod address;
-mod arena;
-mod block_list;
+mod base;
 mod connection;
-mod dispatch;
-mod encoding;
-mod endpoint;
-mod error;
 mod event_loop;
-mod few;
 pub mod guide;
-mod handlers;
-mod hooks;
-mod id;
 pub mod kernel;
-mod lines;
 mod net;
 #[cfg(any(test, fuzzing))]
 pub mod properties;
-mod server;
-pub mod signal;
-mod socket;
-mod text;
-mod timers;
-
-pub use address::{Address, UnixAddress};
-pub use block_list::BlockList;
-pub use connection::{CallbackId, CloseReason, ReadyState};
-pub use encoding::Encoding;
-pub use endpoint::{Endpoint, ToEndpoint};
-pub use error::{Code, Error, Syscall};
-pub use event_loop::{EventLoop, Loop};
-pub use id::{ServerId, SocketId, TimerId};
 #[cfg(unix)]
-pub use kernel::sim;
+pub mod sim;
+mod text;
+
+pub use address::block_list::BlockList;
+pub use address::endpoint::{Endpoint, ToEndpoint};
+pub use address::{Address, UnixAddress};
+pub use base::error::{Code, Error, Syscall};
+pub use base::id::{ServerId, SocketId, TimerId};
+pub use base::signal;
+pub use connection::{CallbackId, CloseReason, ReadyState};
+pub use event_loop::server::Server;
+pub use event_loop::socket::Socket;
+pub use event_loop::{EventLoop, Loop};
 pub use kernel::{Access, KeepAlive, PeerCred, SocketAccess, Standard};
-pub use lines::{Line, Lines, Pushed};
 pub use net::{
     Chunk, Closed, Counters, Dropped, Event, FileOptions, Net, OutputLimits, OutputPolicy, ServerOptions,
     SocketOptions, SoftLimit,
 };
-pub use server::Server;
-pub use socket::Socket;
+pub use text::encoding::Encoding;
+pub use text::lines::{Line, Lines, Pushed};
 pub use text::{Escaped, Utf8Decoder, sanitize};
 
 /// The README's examples compile.

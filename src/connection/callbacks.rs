@@ -10,7 +10,7 @@ use std::collections::VecDeque;
 use std::ops::Range;
 
 use super::{Connection, Tick, Ticks};
-use crate::error::{Code, Error};
+use crate::base::error::{Code, Error};
 
 /// Names a callback of a write or an `end`; whoever gave the callback knows what it stands for.
 pub type CallbackId = u64;

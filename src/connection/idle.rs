@@ -15,7 +15,7 @@
 
 use std::time::Duration;
 
-use crate::timers::{Due, Timers};
+use crate::base::timers::{Due, Timers};
 
 /// The idle clock of one connection.
 #[derive(Debug, Default)]

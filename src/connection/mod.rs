@@ -58,8 +58,8 @@ pub use ready_state::ReadyState;
 pub(crate) use segments::{Segments, Span};
 pub(crate) use write_queue::{Borders, Gone, WriteQueue};
 
-use crate::error::{Code, Error};
-use crate::timers::{Due, Timers};
+use crate::base::error::{Code, Error};
+use crate::base::timers::{Due, Timers};
 use callbacks::Callbacks;
 
 /// The state of one connection.

@@ -11,7 +11,7 @@ use super::{
     Admission, Borders, CallbackId, CloseReason, Connection, Finish, Gone, Last, NOTHING, Outgoing, Reading, Segments,
     Span, Stage, Tick, Ticks, Unit, Waiting, WriteQueue, Writing,
 };
-use crate::error::{Code, Error};
+use crate::base::error::{Code, Error};
 
 impl Outgoing {
     /// Nothing is on its way, waits or is held back: a write that comes has nothing before it.

@@ -10,9 +10,9 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use super::Loop;
+use crate::base::id::SocketId;
 use crate::connection::CloseReason;
-use crate::hooks::Course;
-use crate::id::SocketId;
+use crate::event_loop::hooks::Course;
 
 /// Who is waited for.
 #[derive(Debug, Default)]

@@ -6,14 +6,14 @@ use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::time::Duration;
 
-use crate::endpoint::ToEndpoint;
-use crate::error::Error;
-use crate::hooks::{Course, Hooks, TimerHook};
-use crate::id::{ServerId, SocketId, TimerId};
+use crate::address::endpoint::ToEndpoint;
+use crate::base::error::Error;
+use crate::base::id::{ServerId, SocketId, TimerId};
+use crate::event_loop::hooks::{Course, Hooks, TimerHook};
+use crate::event_loop::server::{Server, ServerHooks};
+use crate::event_loop::socket::Socket;
 use crate::kernel::Standard;
 use crate::net::{FileOptions, Net, ServerOptions, SocketOptions};
-use crate::server::{Server, ServerHooks};
-use crate::socket::Socket;
 
 /// A loop, as a handler sees it.
 ///

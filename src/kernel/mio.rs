@@ -26,7 +26,7 @@ use super::{
 #[cfg(unix)]
 use super::{Inherit, Standard, Tuning};
 use crate::address::Address;
-use crate::error::Syscall;
+use crate::base::error::Syscall;
 
 /// Events taken from the system at once. More wait there for the next turn.
 const EVENTS_AT_ONCE: usize = 1024;

@@ -18,13 +18,11 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::address::Address;
-use crate::error::Syscall;
+use crate::base::error::Syscall;
 
 mod descriptor;
 pub(crate) mod mio;
 mod options;
-#[cfg(unix)]
-pub mod sim;
 #[cfg(unix)]
 mod socket_file;
 mod socket_options;

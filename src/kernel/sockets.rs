@@ -26,7 +26,7 @@ use super::{Inherit, SocketAccess, Tuning, socket_file::SocketFile};
 use crate::address::Address;
 #[cfg(unix)]
 use crate::address::UnixAddress;
-use crate::error::Syscall;
+use crate::base::error::Syscall;
 
 /// A socket that listens.
 #[derive(Debug)]

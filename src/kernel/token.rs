@@ -1,6 +1,6 @@
 //! For whom a readiness is, as a kernel keeps it.
 
-use crate::id::{ServerId, SocketId};
+use crate::base::id::{ServerId, SocketId};
 
 /// The loop's name for whom a readiness is. A kernel keeps it and tells it back; what it says is the loop's affair.
 ///

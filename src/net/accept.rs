@@ -12,12 +12,12 @@ use super::link::Link;
 use super::turn::Step;
 use super::{Alarm, Net};
 use crate::address::Address;
-use crate::block_list::BlockList;
+use crate::address::block_list::BlockList;
+use crate::base::error::{Error, Syscall};
+use crate::base::id::ServerId;
+use crate::base::timers::Due;
 use crate::connection::Connection;
-use crate::error::{Error, Syscall};
-use crate::id::ServerId;
 use crate::kernel::Handle;
-use crate::timers::Due;
 
 /// The first pause of a server that cannot accept; each further one is twice as long, up to the longest.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(10);

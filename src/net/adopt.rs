@@ -8,9 +8,9 @@ use std::os::fd::OwnedFd;
 use super::Net;
 use super::link::Link;
 use super::options::SocketOptions;
+use crate::base::error::{Error, Syscall};
+use crate::base::id::{ServerId, SocketId};
 use crate::connection::Connection;
-use crate::error::{Error, Syscall};
-use crate::id::{ServerId, SocketId};
 
 impl Net {
     /// Listens on a socket that listens already, of TCP or of a Unix domain. `listening` follows on a tick.

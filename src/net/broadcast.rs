@@ -6,8 +6,8 @@
 //! as for sixty-four.
 
 use super::Net;
+use crate::base::id::SocketId;
 use crate::connection::Stage;
-use crate::id::SocketId;
 
 /// A message above this size is written to each receiver by itself: places in a segment are 32 bits.
 const LARGEST_SHARED: usize = 1 << 30;

@@ -8,9 +8,9 @@ use super::link::Link;
 use super::server::Server;
 use super::ticks::Deferred;
 use super::{Alarm, Net};
-use crate::arena::Arena;
-use crate::id::{ServerId, SocketId, TimerId};
-use crate::timers::Due;
+use crate::base::arena::Arena;
+use crate::base::id::{ServerId, SocketId, TimerId};
+use crate::base::timers::Due;
 
 /// A timer of the user's.
 #[derive(Debug)]

@@ -8,9 +8,9 @@ use std::time::Duration;
 use super::link::{self, Link};
 use super::options::{self, SocketOptions};
 use super::{Alarm, Net};
+use crate::base::error::{Code, Error};
+use crate::base::id::SocketId;
 use crate::connection::{CallbackId, Connection, Stage};
-use crate::error::{Code, Error};
-use crate::id::SocketId;
 use crate::kernel::{KeepAlive, SocketOption};
 
 impl Net {

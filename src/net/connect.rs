@@ -10,9 +10,9 @@ use super::Net;
 use super::event::Event;
 use super::ticks::Then;
 use crate::address::Address;
-use crate::endpoint::ToEndpoint;
-use crate::error::{Code, Error, Syscall};
-use crate::id::SocketId;
+use crate::address::endpoint::ToEndpoint;
+use crate::base::error::{Code, Error, Syscall};
+use crate::base::id::SocketId;
 use crate::kernel::Readiness;
 
 impl Net {

@@ -5,9 +5,9 @@
 
 use super::Net;
 use super::link::ResetPlace;
+use crate::base::error::{Code, Error, Syscall};
+use crate::base::id::SocketId;
 use crate::connection::{CloseReason, Stage};
-use crate::error::{Code, Error, Syscall};
-use crate::id::SocketId;
 
 impl Net {
     /// Ends a connection at once. Unsent bytes are thrown away; `close` follows.

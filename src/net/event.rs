@@ -6,9 +6,9 @@
 use std::net::SocketAddr;
 use std::ops::Deref;
 
+use crate::base::error::Error;
+use crate::base::id::{ServerId, SocketId, TimerId};
 use crate::connection::{CallbackId, CloseReason};
-use crate::error::Error;
-use crate::id::{ServerId, SocketId, TimerId};
 
 /// One thing that happened. Node's names, Node's order.
 #[derive(Debug)]

@@ -19,9 +19,9 @@ use super::link::{Link, Remote};
 use super::options::{DEFAULT_HIGH_WATER_MARK, check_mark};
 use super::output::{Emptied, verdict, write_front};
 use super::{Net, READ_BUFFER};
+use crate::base::error::{Error, Syscall};
+use crate::base::id::SocketId;
 use crate::connection::{Connection, Segments};
-use crate::error::{Error, Syscall};
-use crate::id::SocketId;
 use crate::kernel::{Access, Handle, Kernel, Readiness, Standard, Watch};
 
 /// What a file is opened with.

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use super::Net;
 use super::turn::Step;
-use crate::error::{Error, Syscall};
-use crate::id::SocketId;
+use crate::base::error::{Error, Syscall};
+use crate::base::id::SocketId;
 
 /// Connections flushed at one go, and for how long: a broadcast to all of 15,000 is cut into pieces, between which the
 /// others have their turn. A send to a socket that is in no cache takes ten times that to one that is, so the count alone

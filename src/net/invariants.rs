@@ -7,8 +7,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::link::Link;
 use super::{Alarm, Net, READ_BUFFER};
+use crate::base::id::{ServerId, SocketId};
 use crate::connection::Stage;
-use crate::id::{ServerId, SocketId};
 use crate::kernel::{Token, Whose};
 
 /// One walk over everything in so many turns.

@@ -17,10 +17,10 @@ use super::link::Link;
 use super::options::{OutputLimits, OutputPolicy};
 use super::ticks::Later;
 use super::{Alarm, Net};
+use crate::base::error::{Code, Error};
+use crate::base::id::SocketId;
+use crate::base::timers::Due;
 use crate::connection::{Borders, CloseReason};
-use crate::error::{Code, Error};
-use crate::id::SocketId;
-use crate::timers::Due;
 
 /// The limits of one connection. Those that a server has accepted share its own.
 pub(super) type Limits = Rc<OutputLimits>;

@@ -58,7 +58,7 @@ impl Line {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::id::SocketId;
+    use crate::base::id::SocketId;
 
     fn token(slot: u32) -> Token {
         SocketId { slot, generation: 0 }.into()

@@ -7,11 +7,11 @@ use super::limits::{self, Excess, Limits};
 use super::options::SocketOptions;
 use super::{file::FileEnd, pipe::PipeFlow, pipe::Piping};
 use crate::address::Address;
-use crate::block_list::BlockList;
+use crate::address::block_list::BlockList;
+use crate::address::endpoint::Candidates;
+use crate::base::error::Error;
+use crate::base::id::{ServerId, SocketId};
 use crate::connection::{CallbackId, Connection, Stage};
-use crate::endpoint::Candidates;
-use crate::error::Error;
-use crate::id::{ServerId, SocketId};
 use crate::kernel::{ConnectOptions, Handle, KeepAlive, Kernel, Readiness, SocketOption, Tuning};
 
 /// The read buffer is doubled so often at most, to 1 MiB: fewer calls for who moves much.

@@ -51,12 +51,12 @@ pub use event::{Chunk, Closed, Dropped, Event};
 pub use file::FileOptions;
 pub use options::{OutputLimits, OutputPolicy, ServerOptions, SocketOptions, SoftLimit};
 
-use crate::arena::Arena;
+use crate::base::arena::Arena;
+use crate::base::error::Error;
+use crate::base::id::{ServerId, SocketId, TimerId};
+use crate::base::timers::Timers;
 use crate::connection::{Connection, Segments};
-use crate::error::Error;
-use crate::id::{ServerId, SocketId, TimerId};
 use crate::kernel::{Kernel, Ready};
-use crate::timers::Timers;
 use clock::UserTimer;
 use line::Line;
 use link::Link;

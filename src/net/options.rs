@@ -3,8 +3,8 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use crate::block_list::BlockList;
-use crate::error::Error;
+use crate::address::block_list::BlockList;
+use crate::base::error::Error;
 use crate::kernel::{Inherit, KeepAlive, ListenOptions, SocketAccess, Tuning};
 
 /// Node's default mark: 64 KiB.

@@ -17,12 +17,12 @@ use super::link::Link;
 use super::ticks::{Deferred, Later, Tail};
 use super::turn::Step;
 use super::{Alarm, Net};
-use crate::arena::Arena;
+use crate::base::arena::Arena;
+use crate::base::error::{Code, Error, Syscall};
+use crate::base::id::SocketId;
+use crate::base::timers::Timers;
 use crate::connection::{Admission, CallbackId, CloseReason, Last, Segments, WriteQueue};
-use crate::error::{Code, Error, Syscall};
-use crate::id::SocketId;
 use crate::kernel::{Handle, Kernel};
-use crate::timers::Timers;
 
 /// Slices given to the kernel at once. More would only make the stack frame larger: small writes are merged.
 const SLICES_AT_ONCE: usize = 64;

@@ -13,9 +13,9 @@
 use super::output::Write;
 use super::ticks::Deferred;
 use super::{Net, READ_BUFFER};
-use crate::error::{Code, Error};
-use crate::few::Few;
-use crate::id::SocketId;
+use crate::base::error::{Code, Error};
+use crate::base::few::Few;
+use crate::base::id::SocketId;
 
 /// What a socket has to do with pipes. Few have anything, so it is kept apart.
 #[derive(Debug, Default)]

@@ -4,8 +4,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::Net;
+use crate::base::id::{ServerId, SocketId};
 use crate::connection::{Connection, ReadyState, Stage};
-use crate::id::{ServerId, SocketId};
 use crate::kernel::PeerCred;
 
 impl Net {

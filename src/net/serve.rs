@@ -8,9 +8,9 @@ use std::io::ErrorKind;
 use super::event::{Chunk, Event};
 use super::turn::Step;
 use super::{Alarm, Net, READ_BUFFER};
+use crate::base::error::{Error, Syscall};
+use crate::base::id::SocketId;
 use crate::connection::Received;
-use crate::error::{Error, Syscall};
-use crate::id::SocketId;
 use crate::kernel::{Token, Whose};
 
 /// Bytes read from one connection in one turn, by reads that come back full: libuv's 32 reads of 64 KiB. One that sends as

@@ -9,10 +9,10 @@ use super::limits::{Limits, limits};
 use super::options::ServerOptions;
 use super::ticks::Deferred;
 use crate::address::Address;
-use crate::block_list::BlockList;
-use crate::endpoint::{Endpoint, ToEndpoint};
-use crate::error::{Code, Error, Syscall};
-use crate::id::ServerId;
+use crate::address::block_list::BlockList;
+use crate::address::endpoint::{Endpoint, ToEndpoint};
+use crate::base::error::{Code, Error, Syscall};
+use crate::base::id::ServerId;
 use crate::kernel::{Handle, KeepAlive, ListenOptions};
 
 /// One server of the net.

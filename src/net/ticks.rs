@@ -9,9 +9,9 @@ use std::collections::VecDeque;
 use super::Net;
 use super::event::{Chunk, Closed, Event};
 use super::link::ResetPlace;
+use crate::base::error::{Code, Error};
+use crate::base::id::{ServerId, SocketId};
 use crate::connection::{AfterEnd, CloseReason, Finish, Stage, Start, Tick, Ticks};
-use crate::error::{Code, Error};
-use crate::id::{ServerId, SocketId};
 
 /// Work that goes before everything else.
 #[derive(Debug)]

@@ -18,11 +18,11 @@ use std::time::Duration;
 
 use super::event::Event;
 use super::{Alarm, Net};
+use crate::base::error::{Error, Syscall};
+use crate::base::id::SocketId;
+use crate::base::timers::Due;
 use crate::connection::Expiry;
-use crate::error::{Error, Syscall};
-use crate::id::SocketId;
 use crate::kernel::{Ready, Whose};
-use crate::timers::Due;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Phase {

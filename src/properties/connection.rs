@@ -1,8 +1,8 @@
 //! The state machine of a connection, against sums and orders.
 
+use crate::base::error::{Code, Error};
 use crate::connection::driver::Driver;
 use crate::connection::{CallbackId, CloseReason, Connection, Stage};
-use crate::error::{Code, Error};
 
 /// A connection whose user, peer and kernel do what the bytes say, one after another; then all is brought to its end.
 pub fn check(bytes: &[u8]) {

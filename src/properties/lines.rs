@@ -1,6 +1,6 @@
 //! The cutter of lines: however a stream is split, and wherever its reader stops, the lines are the same.
 
-use crate::lines::{Line, Lines};
+use crate::text::lines::{Line, Lines};
 
 /// How the next piece of a stream arrives, and what its reader does.
 #[derive(Clone, Copy, Debug)]

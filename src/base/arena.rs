@@ -89,7 +89,7 @@ impl<I: From<(u32, u32)> + Into<(u32, u32)> + Copy, T> Arena<I, T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::id::SocketId;
+    use crate::base::id::SocketId;
 
     #[test]
     fn a_stale_id_finds_nothing_and_never_a_stranger() {

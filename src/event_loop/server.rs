@@ -5,14 +5,14 @@
 use std::fmt;
 use std::net::SocketAddr;
 
-use crate::block_list::BlockList;
-use crate::endpoint::{Endpoint, ToEndpoint};
-use crate::error::Error;
+use crate::address::block_list::BlockList;
+use crate::address::endpoint::{Endpoint, ToEndpoint};
+use crate::base::error::Error;
+use crate::base::id::ServerId;
 use crate::event_loop::Loop;
-use crate::hooks::Hooks;
-use crate::id::ServerId;
+use crate::event_loop::hooks::Hooks;
+use crate::event_loop::socket::Socket;
 use crate::net::{Dropped, Net};
-use crate::socket::Socket;
 
 /// A server, as a handler sees it. Node's `net.Server`.
 pub struct Server<'a, S> {

@@ -4,11 +4,14 @@
 //! that is an [`Endpoint`](crate::Endpoint). All of them are small and `Copy`: the name of a Unix socket is bounded by
 //! the system anyway, so it lies in the value itself, and one that is too long is found out when it is made.
 
+pub(crate) mod block_list;
+pub(crate) mod endpoint;
+
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::Path;
 
-use crate::error::Error;
+use crate::base::error::Error;
 
 /// The address of a socket, of either family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -4,7 +4,12 @@
 //! net side by side. [`EventLoop`] is what a program owns, [`Loop`] (`event_loop/view.rs`) what a handler is lent; which
 //! handler is run for which event is in `dispatch.rs`.
 
+mod dispatch;
+mod handlers;
+mod hooks;
+pub(crate) mod server;
 mod shut_down;
+pub(crate) mod socket;
 mod view;
 
 use std::fmt;
@@ -16,15 +21,15 @@ use std::time::Duration;
 pub(crate) use shut_down::Stop;
 pub use view::Loop;
 
-use crate::endpoint::ToEndpoint;
-use crate::error::Error;
-use crate::hooks::{Course, Hooks};
-use crate::id::{ServerId, SocketId, TimerId};
+use crate::address::endpoint::ToEndpoint;
+use crate::base::error::Error;
+use crate::base::id::{ServerId, SocketId, TimerId};
+use crate::event_loop::hooks::{Course, Hooks};
+use crate::event_loop::server::Server;
+use crate::event_loop::socket::Socket;
 use crate::kernel::mio::MioKernel;
 use crate::kernel::{Kernel, Standard};
 use crate::net::{FileOptions, Net, ServerOptions, SocketOptions};
-use crate::server::Server;
-use crate::socket::Socket;
 
 /// A single-threaded event loop with the application's state `S`.
 ///
@@ -310,7 +315,7 @@ impl<S> EventLoop<S> {
 }
 
 #[cfg(unix)]
-impl<S> crate::kernel::sim::Turning for EventLoop<S> {
+impl<S> crate::sim::Turning for EventLoop<S> {
     fn turn_now(&mut self) -> Result<(), Error> {
         self.turn(Some(Duration::ZERO))
     }

@@ -15,6 +15,9 @@
 //!
 //! Nothing in the engine calls this: it is for handlers of `on_data`, and for the daemon's roles and its log.
 
+pub(crate) mod encoding;
+pub(crate) mod lines;
+
 use std::ascii;
 use std::borrow::Cow;
 use std::fmt::{self, Write};

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 
-use crate::error::Error;
+use crate::base::error::Error;
 
 /// Addresses, ranges and subnets.
 ///

@@ -5,13 +5,13 @@
 //! decided here but one rule: a handler is out of its place while it runs, and what was set or removed meanwhile beats
 //! the put-back.
 
-use crate::encoding::{Decoder, Encoding};
-use crate::error::Error;
-use crate::few::Few;
-use crate::id::TimerId;
-use crate::lines::{Line, Lines};
+use crate::base::error::Error;
+use crate::base::few::Few;
+use crate::base::id::TimerId;
+use crate::event_loop::socket::Socket;
 use crate::net::Closed;
-use crate::socket::Socket;
+use crate::text::encoding::{Decoder, Encoding};
+use crate::text::lines::{Line, Lines};
 
 /// Something that happened to a socket, with what comes with it.
 #[derive(Clone, Copy, Debug)]

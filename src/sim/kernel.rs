@@ -13,7 +13,7 @@ use super::fault::{Call, Fate, os};
 use super::files;
 use super::world::World;
 use crate::address::{Address, UnixAddress};
-use crate::error::Syscall;
+use crate::base::error::Syscall;
 use crate::kernel::{
     Access, ConnectOptions, Handle, Kernel, ListenOptions, Ready, SocketOption, Standard, Token, Watch,
 };

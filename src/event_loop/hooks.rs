@@ -6,14 +6,14 @@ use std::collections::HashMap;
 
 use slab::Slab;
 
+use crate::base::error::Error;
+use crate::base::id::{ServerId, SocketId, TimerId};
 use crate::connection::CallbackId;
-use crate::error::Error;
+use crate::event_loop::handlers::SocketHooks;
+use crate::event_loop::server::{Server, ServerHooks};
+use crate::event_loop::socket::Socket;
 use crate::event_loop::{Loop, Stop};
-use crate::handlers::SocketHooks;
-use crate::id::{ServerId, SocketId, TimerId};
 use crate::net::Net;
-use crate::server::{Server, ServerHooks};
-use crate::socket::Socket;
 
 pub(crate) type LoopHandler<S> = Box<dyn FnMut(&mut Loop<'_, S>)>;
 pub(crate) type OnceHandler<S> = Box<dyn FnOnce(&mut Loop<'_, S>)>;

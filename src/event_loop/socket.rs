@@ -6,17 +6,17 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use crate::address::endpoint::ToEndpoint;
+use crate::base::error::Error;
+use crate::base::id::{ServerId, SocketId, TimerId};
 use crate::connection::{CloseReason, ReadyState};
-use crate::encoding::Encoding;
-use crate::endpoint::ToEndpoint;
-use crate::error::Error;
 use crate::event_loop::Loop;
-use crate::handlers::{On, SocketHooks, Told};
-use crate::hooks::Hooks;
-use crate::id::{ServerId, SocketId, TimerId};
+use crate::event_loop::handlers::{On, SocketHooks, Told};
+use crate::event_loop::hooks::Hooks;
 use crate::kernel::{KeepAlive, PeerCred};
-use crate::lines::{Line, Lines};
 use crate::net::{Closed, Net, OutputLimits};
+use crate::text::encoding::Encoding;
+use crate::text::lines::{Line, Lines};
 
 /// A connection, as a handler sees it. Node's `net.Socket`.
 ///

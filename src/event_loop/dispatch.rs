@@ -6,14 +6,14 @@
 
 use std::borrow::Cow;
 
-use crate::encoding::Decoder;
+use crate::base::id::{ServerId, SocketId, TimerId};
 use crate::event_loop::Loop;
-use crate::handlers::{More, Told};
-use crate::hooks::TimerHook;
-use crate::id::{ServerId, SocketId, TimerId};
+use crate::event_loop::handlers::{More, Told};
+use crate::event_loop::hooks::TimerHook;
+use crate::event_loop::server::Server;
+use crate::event_loop::socket::Socket;
 use crate::net::Event;
-use crate::server::Server;
-use crate::socket::Socket;
+use crate::text::encoding::Decoder;
 
 impl<S> Loop<'_, S> {
     pub(crate) fn dispatch(&mut self, event: Event) {

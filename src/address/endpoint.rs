@@ -10,7 +10,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::str::FromStr;
 
 use crate::address::{Address, UnixAddress};
-use crate::error::Error;
+use crate::base::error::Error;
 
 /// The place that a server listens on, or that a socket connects to.
 ///

@@ -1,0 +1,8 @@
+//! Names and small tools: what all other floors stand on. No I/O, no clock.
+
+pub(crate) mod arena;
+pub(crate) mod error;
+pub(crate) mod few;
+pub(crate) mod id;
+pub mod signal;
+pub(crate) mod timers;
