@@ -28,7 +28,7 @@ fn echo(socket: &mut View<'_>, heard: Heard<'_>) {
 
 fn listen(world: &mut World, listener: impl Into<OwnedFd>) {
     let options = ServerOptions { no_delay: true, ..ServerOptions::default() };
-    let server = world.listen_fd(options, listener, |socket| watch(socket, "S", echo)).unwrap();
+    let server = world.listen_fd(listener, options, |socket| watch(socket, "S", echo)).unwrap();
     world.watch_server(server, "server");
 }
 
@@ -63,7 +63,7 @@ fn a_unix_listener_becomes_a_server_and_its_path_stays() {
     let listener = UnixListener::bind(&path).unwrap();
     let mut world = World::new();
     let options = ServerOptions::default();
-    let server = world.listen_fd(options, listener, |socket| watch(socket, "S", echo)).unwrap();
+    let server = world.listen_fd(listener, options, |socket| watch(socket, "S", echo)).unwrap();
     assert_eq!(world.net.server_endpoint(server).unwrap().to_string(), format!("unix:{}", path.display()));
     talk(&mut world, UnixStream::connect(&path).unwrap());
     world.net.close_server(server);
@@ -122,7 +122,7 @@ fn what_was_adopted_can_connect_again() {
 fn what_is_not_meant_is_an_error_in_words() {
     let mut world = World::new();
     let mut server = |fd: OwnedFd, words: &str| {
-        let error = world.listen_fd(ServerOptions::default(), fd, |_| {}).unwrap_err();
+        let error = world.listen_fd(fd, ServerOptions::default(), |_| {}).unwrap_err();
         assert_eq!(error.code(), Code::InvalidArgument);
         assert!(error.to_string().contains(words), "{error}");
     };
@@ -149,7 +149,7 @@ fn what_is_not_meant_is_an_error_in_words() {
     assert_eq!(world.net.sockets(), 0);
 
     let mut simulated = EventLoop::on(Sim::new(1).kernel(), ());
-    let error = simulated.listen_fd(ServerOptions::default(), listener, |_| {}).unwrap_err();
+    let error = simulated.listen_fd(listener, ServerOptions::default(), |_| {}).unwrap_err();
     assert!(error.to_string().contains("no descriptors"), "{error}");
     let error = simulated.adopt_socket(connected, SocketOptions::default(), |_| {}).unwrap_err();
     assert!(error.to_string().contains("no descriptors"), "{error}");
@@ -163,7 +163,7 @@ fn what_was_adopted_and_closed_is_not_heard_of_again() {
     let mut kept = ours.try_clone().unwrap();
     let socket = world.adopt_socket(ours, SocketOptions::default(), |socket| watch(socket, "S", quiet)).unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let server = world.listen_fd(ServerOptions::default(), listener.try_clone().unwrap(), |_| {}).unwrap();
+    let server = world.listen_fd(listener.try_clone().unwrap(), ServerOptions::default(), |_| {}).unwrap();
     world.turn_for(ms(10));
     world.net.destroy(socket);
     world.net.close_server(server);
@@ -195,7 +195,7 @@ fn what_is_refused_is_closed() {
     for as_server in [true, false] {
         let mut refuse = |fd: OwnedFd| {
             let refused = match as_server {
-                true => world.listen_fd(ServerOptions::default(), fd, |_| {}).map(drop),
+                true => world.listen_fd(fd, ServerOptions::default(), |_| {}).map(drop),
                 false => world.adopt_socket(fd, SocketOptions::default(), |_| {}).map(drop),
             };
             assert_eq!(refused.unwrap_err().code(), Code::InvalidArgument);
@@ -209,7 +209,7 @@ fn what_is_refused_is_closed() {
     }
     // A connection is no listener, and a listener no connection.
     let (ours, mut theirs) = UnixStream::pair().unwrap();
-    world.listen_fd(ServerOptions::default(), ours, |_| {}).unwrap_err();
+    world.listen_fd(ours, ServerOptions::default(), |_| {}).unwrap_err();
     assert_eq!(theirs.read(&mut [0]).unwrap(), 0);
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();

@@ -565,7 +565,7 @@ fn options_out_of_range_are_errors_that_name_the_value_and_the_bound() {
         (ServerOptions { output_limits: limits, ..server() }, "2 bytes, is above the hard one, 1 bytes"),
         (ServerOptions { output_limits: timeless, ..server() }, "at least 1 ms"),
     ] {
-        says(world.listen_with(options.clone(), "127.0.0.1:0", |_| {}), part);
+        says(world.listen_with("127.0.0.1:0", options.clone(), |_| {}), part);
         says(world.event_loop().new_server(options, |_| {}), part);
     }
 
@@ -578,7 +578,7 @@ fn options_out_of_range_are_errors_that_name_the_value_and_the_bound() {
         (SocketOptions { output_limits: timeless, ..socket() }, "at least 1 ms"),
     ] {
         says(world.new_socket(options.clone(), |_| unreachable!("there is no socket")), part);
-        says(world.event_loop().connect_with(options, address, |_| unreachable!("there is no socket")), part);
+        says(world.event_loop().connect_with(address, options, |_| unreachable!("there is no socket")), part);
     }
     assert_eq!(world.net.sockets(), 0, "nothing is left behind");
 
@@ -588,7 +588,7 @@ fn options_out_of_range_are_errors_that_name_the_value_and_the_bound() {
         ServerOptions { high_water_mark: 0, backlog: i32::MAX as u32, max_connections: Some(0), ..server() },
         ServerOptions { max_connections: Some(usize::MAX), ..server() },
     ] {
-        world.listen_with(options, "127.0.0.1:0", |_| {}).unwrap();
+        world.listen_with("127.0.0.1:0", options, |_| {}).unwrap();
     }
     world.new_socket(SocketOptions { high_water_mark: GIB, keep_alive: latest, ..socket() }, |_| {}).unwrap();
 }

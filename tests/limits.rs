@@ -165,7 +165,7 @@ fn limits_out_of_range_are_errors() {
         assert_eq!(error.code(), Code::InvalidArgument);
         assert!(error.to_string().starts_with("output limits: "), "{error}");
         let server = ServerOptions { output_limits: wrong, ..ServerOptions::default() };
-        assert!(world.listen_with(server, "127.0.0.1:0", |_| {}).is_err());
+        assert!(world.listen_with("127.0.0.1:0", server, |_| {}).is_err());
         let client = SocketOptions { output_limits: wrong, ..SocketOptions::default() };
         assert!(world.new_socket(client, |_| {}).is_err());
     }

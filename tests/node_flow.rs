@@ -48,7 +48,7 @@ fn ping_pong(on: Endpoint) {
             }
         });
     };
-    let server = world.listen_with(half_open, on, accept).unwrap();
+    let server = world.listen_with(on, half_open, accept).unwrap();
     let to = match (on, world.net.server_address(server)) {
         (Endpoint::Port(_), Some(address)) => Endpoint::Localhost(address.port()),
         (_, Some(address)) => address.into(),

@@ -270,7 +270,7 @@ fn a_server_is_bound_when_listen_returns_whatever_its_backlog() {
     for backlog in [1, 10, 511] {
         let mut world = World::new();
         for on in [":0", "127.0.0.1:0"] {
-            let server = world.listen_with(ServerOptions { backlog, ..options() }, on, |_| {}).unwrap();
+            let server = world.listen_with(on, ServerOptions { backlog, ..options() }, |_| {}).unwrap();
             let port = world.net.server_address(server).unwrap().port();
             assert!(port > 100);
             TcpStream::connect((Ipv4Addr::LOCALHOST, port)).unwrap();

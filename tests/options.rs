@@ -94,7 +94,7 @@ fn an_accepted_socket_has_its_listeners_options() {
     let options = ServerOptions { type_of_service: Some(0x20), user_timeout: Some(ms(1234)), ..server() };
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let (seen, address) = (listener.try_clone().unwrap(), listener.local_addr().unwrap());
-    world.listen_fd(options.clone(), listener, |socket| watch(socket, "S", quiet)).unwrap();
+    world.listen_fd(listener, options.clone(), |socket| watch(socket, "S", quiet)).unwrap();
     assert_eq!(SockRef::from(&seen).tcp_user_timeout().unwrap(), Some(ms(1234)));
     world.client("C", address, quiet);
     world.until_saw("C", "connect");
@@ -106,7 +106,7 @@ fn an_accepted_socket_has_its_listeners_options() {
     if has_ipv6() {
         for host in [IpAddr::from(Ipv4Addr::LOCALHOST), Ipv6Addr::LOCALHOST.into()] {
             let mut world = World::new();
-            let server = world.listen_with(options.clone(), "[::]:0", |socket| watch(socket, "S", quiet)).unwrap();
+            let server = world.listen_with("[::]:0", options.clone(), |socket| watch(socket, "S", quiet)).unwrap();
             let port = world.net.server_address(server).unwrap().port();
             world.client("C", (host, port), quiet);
             world.until_saw("C", "connect");
@@ -195,7 +195,7 @@ fn a_local_address_that_is_not_ours_is_an_error_of_bind() {
 fn a_local_address_chooses_the_family() {
     let mut world = World::new();
     let options = SocketOptions { local_address: Some(Ipv6Addr::LOCALHOST.into()), ..socket() };
-    let error = world.event_loop().connect_with(options.clone(), "127.0.0.1:1", |_| {}).unwrap_err();
+    let error = world.event_loop().connect_with("127.0.0.1:1", options.clone(), |_| {}).unwrap_err();
     assert_eq!(error.to_string(), "cannot connect from ::1 to 127.0.0.1:1: they are of different families");
     assert_eq!(world.net.sockets(), 0);
     if has_ipv6() {
@@ -214,7 +214,7 @@ fn one_port_is_shared_by_those_who_agree_to() {
     let shared = ServerOptions { reuse_port: true, ..server() };
     for on in ["127.0.0.1:0", ":0"] {
         let (_, address) = world.serve_on(on, shared.clone(), |_| {});
-        let second = world.listen_with(shared.clone(), address, |_| {}).unwrap();
+        let second = world.listen_with(address, shared.clone(), |_| {}).unwrap();
         assert_eq!(world.net.server_address(second), Some(address));
         assert_eq!(world.listen(address, |_| {}).unwrap_err().code().name(), "EADDRINUSE");
     }
@@ -249,7 +249,7 @@ fn listens_where_the_first_fails(on: &str, options: ServerOptions) -> Result<Soc
     let sim = Sim::new(1);
     let mut event_loop = EventLoop::on(sim.kernel(), ());
     sim.fail_call(sim.calls(), Fault::Error(EAFNOSUPPORT));
-    event_loop.listen_with(options, on, |_| {}).map(|server| event_loop.net.server_address(server).unwrap())
+    event_loop.listen_with(on, options, |_| {}).map(|server| event_loop.net.server_address(server).unwrap())
 }
 
 #[test]
@@ -281,7 +281,7 @@ const PLACES: [Place; 8] = [
 fn two_listen(mut event_loop: EventLoop<Vec<String>>, port: u16, places: [(Place, bool); 2]) -> Vec<String> {
     for ((at, ipv6_only), reuse_port) in places {
         let options = ServerOptions { ipv6_only, reuse_port, ..server() };
-        let listens = event_loop.listen_with(options, format!("{at}:{port}"), move |socket| {
+        let listens = event_loop.listen_with(format!("{at}:{port}"), options, move |socket| {
             let [local, remote] =
                 [socket.local_address(), socket.remote_address()].map(|address| address.unwrap().ip());
             socket.state.push(format!("{at} takes {local} from {remote}"));
@@ -334,7 +334,7 @@ fn a_shared_port_spreads_its_clients_and_outlives_one_of_those_who_share() {
     let shared = ServerOptions { reuse_port: true, ..server() };
     let serve = || {
         let mut event_loop = EventLoop::on(sim.kernel(), 0);
-        event_loop.listen_with(shared.clone(), "10.0.0.1:7", |socket| *socket.state += 1).unwrap();
+        event_loop.listen_with("10.0.0.1:7", shared.clone(), |socket| *socket.state += 1).unwrap();
         event_loop
     };
     let (mut one, mut other) = (serve(), serve());
@@ -382,6 +382,6 @@ fn an_option_out_of_its_bounds_is_told_with_them() {
         assert!(error.to_string().contains(bound), "{error}");
         assert_eq!(error.code(), Code::InvalidArgument);
     }
-    let error = world.listen_with(ServerOptions { receive_buffer: Some(0), ..server() }, 0, |_| {}).unwrap_err();
+    let error = world.listen_with(0, ServerOptions { receive_buffer: Some(0), ..server() }, |_| {}).unwrap_err();
     assert!(error.to_string().contains("receive buffer"), "{error}");
 }

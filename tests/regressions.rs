@@ -483,7 +483,7 @@ fn a_receiver_whose_messages_are_dropped_holds_nobody_up() {
     let sim = Sim::with(1, Weather { buffer: 10_000, ..Weather::default() });
     let mut event_loop = EventLoop::on(sim.kernel(), (Vec::new(), 0));
     event_loop
-        .listen_with(ServerOptions { output_limits: limits, ..ServerOptions::default() }, "10.0.0.1:7", |socket| {
+        .listen_with("10.0.0.1:7", ServerOptions { output_limits: limits, ..ServerOptions::default() }, |socket| {
             let id = socket.id();
             socket.state.0.push(id);
             socket.on_data(move |socket, chunk| {
@@ -530,7 +530,7 @@ fn what_a_pipe_carries_is_not_judged_either_when_a_part_of_it_is_taken() {
     let sim = Sim::with(1, Weather { buffer: 10_000, ..Weather::default() });
     let mut event_loop = EventLoop::on(sim.kernel(), None);
     event_loop
-        .listen_with(ServerOptions { output_limits: limits, ..ServerOptions::default() }, "10.0.0.1:7", |socket| {
+        .listen_with("10.0.0.1:7", ServerOptions { output_limits: limits, ..ServerOptions::default() }, |socket| {
             let id = socket.id();
             socket.pipe(id).unwrap();
             socket.on_close(|socket, closed| *socket.state = Some(closed));
@@ -539,7 +539,7 @@ fn what_a_pipe_carries_is_not_judged_either_when_a_part_of_it_is_taken() {
     let options = SocketOptions { high_water_mark: 1, ..SocketOptions::default() };
     let client = event_loop
         .event_loop()
-        .connect_with(options, "10.0.0.1:7", |client| {
+        .connect_with("10.0.0.1:7", options, |client| {
             client.pause();
             client.write(vec![b'x'; 60_000]);
         })
@@ -569,7 +569,7 @@ fn what_waits_for_the_connection_is_not_dropped_as_the_oldest() {
     let options = SocketOptions { output_limits: limits, ..SocketOptions::default() };
     event_loop
         .event_loop()
-        .connect_with(options, "10.0.0.1:7", |client| {
+        .connect_with("10.0.0.1:7", options, |client| {
             client.write(vec![b'x'; 300_000]);
             client.write(b"dropped");
         })
@@ -588,7 +588,7 @@ fn who_was_held_up_by_a_corked_receiver_is_read_from_when_it_ends() {
     let sim = Sim::new(1);
     let mut event_loop = EventLoop::on(sim.kernel(), (Vec::new(), 0));
     event_loop
-        .listen_with(ServerOptions { allow_half_open: true, ..ServerOptions::default() }, "10.0.0.1:7", |socket| {
+        .listen_with("10.0.0.1:7", ServerOptions { allow_half_open: true, ..ServerOptions::default() }, |socket| {
             let id = socket.id();
             socket.state.0.push(id);
             socket.on_data(|socket, bytes| socket.state.1 += bytes.len());
@@ -597,7 +597,7 @@ fn who_was_held_up_by_a_corked_receiver_is_read_from_when_it_ends() {
     let options = SocketOptions { allow_half_open: true, ..SocketOptions::default() };
     let mut speaker = None;
     for _ in 0..2 {
-        speaker = Some(event_loop.event_loop().connect_with(options.clone(), "10.0.0.1:7", |_| {}).unwrap());
+        speaker = Some(event_loop.event_loop().connect_with("10.0.0.1:7", options.clone(), |_| {}).unwrap());
     }
     let turn = |event_loop: &mut EventLoop<(Vec<SocketId>, usize)>| {
         for _ in 0..20 {
@@ -655,7 +655,7 @@ fn clocks_of_connections_that_are_gone_are_dropped() {
     let soft = Some(SoftLimit { bytes: 1, grace: hour });
     let limited = SocketOptions { output_limits: OutputLimits { soft, ..Default::default() }, ..Default::default() };
     let clients =
-        (0..200).map(|_| event_loop.event_loop().connect_with(limited.clone(), "10.0.0.1:7", |_| {}).unwrap());
+        (0..200).map(|_| event_loop.event_loop().connect_with("10.0.0.1:7", limited.clone(), |_| {}).unwrap());
     let clients: Vec<SocketId> = clients.collect();
     for client in &clients {
         event_loop.net.set_timeout(*client, Some(hour));

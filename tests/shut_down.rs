@@ -51,7 +51,7 @@ fn echo(sim: &Sim) -> EventLoop<Heard> {
 fn client(sim: &Sim, options: SocketOptions) -> (EventLoop<Heard>, SocketId) {
     let mut client = EventLoop::on(sim.kernel(), Heard::default());
     let id = client
-        .connect_with(options, ADDRESS, |socket| {
+        .connect_with(ADDRESS, options, |socket| {
             note(socket);
             socket.write("hello");
             socket.on_text(|socket, text| socket.state.text.push_str(text));

@@ -30,7 +30,7 @@ fn server_ip() -> IpAddr {
 /// A server that notes what it hears.
 fn server(sim: &Sim, options: ServerOptions) -> EventLoop<Heard> {
     let mut server = EventLoop::on(sim.kernel(), Heard::default());
-    server.listen_with(options, SERVER, watch).unwrap();
+    server.listen_with(SERVER, options, watch).unwrap();
     server
 }
 
@@ -46,7 +46,7 @@ fn client(sim: &Sim, options: SocketOptions) -> (EventLoop<Heard>, tidegate::Soc
     let mut client = EventLoop::on(sim.kernel(), Heard::default());
     let id = client
         .event_loop()
-        .connect_with(options, SERVER, |socket| {
+        .connect_with(SERVER, options, |socket| {
             watch(socket);
             socket.write("hello");
         })
@@ -363,7 +363,7 @@ fn a_full_backlog_of_a_unix_socket_is_told_at_once() {
         let sim = Sim::new(1);
         let mut server = EventLoop::on(sim.kernel(), Heard::default());
         // Its loop does not turn: nobody is accepted.
-        server.listen_with(ServerOptions { backlog: 1, ..ServerOptions::default() }, on, watch).unwrap();
+        server.listen_with(on, ServerOptions { backlog: 1, ..ServerOptions::default() }, watch).unwrap();
         let mut clients = EventLoop::on(sim.kernel(), Heard::default());
         let failures: Vec<_> = (0..3).map(|_| failure(&mut clients, on)).collect();
         assert_eq!(failures, [None, None, Some("EAGAIN".to_owned())]);

@@ -96,7 +96,7 @@ fn server(
     options: ServerOptions,
     connection: impl FnMut(&mut View<'_>) + 'static,
 ) -> Option<ServerId> {
-    match on.listen_with(options, ([10, 0, 0, 1], port), connection) {
+    match on.listen_with(([10, 0, 0, 1], port), options, connection) {
         Ok(id) => {
             if let Some(mut server) = on.server(id) {
                 server.on_error(|server, error| server.state.refuse("server", error));
@@ -111,7 +111,7 @@ fn server(
 }
 
 fn client(on: &mut On<'_>, port: u16, options: SocketOptions, setup: impl FnOnce(&mut View<'_>)) {
-    if let Err(error) = on.connect_with(options, ([10, 0, 0, 1], port), setup) {
+    if let Err(error) = on.connect_with(([10, 0, 0, 1], port), options, setup) {
         on.state.refuse("connect", &error);
     }
 }
@@ -279,7 +279,7 @@ fn proxy(on: &mut On<'_>) {
         watch(front, "proxy/front");
         let front_id = front.id();
         let options = SocketOptions { allow_half_open: true, ..SocketOptions::default() };
-        let back = front.event_loop().connect_with(options, "10.0.0.1:2", |back| {
+        let back = front.event_loop().connect_with("10.0.0.1:2", options, |back| {
             watch(back, "proxy/back");
             back.on_close(move |back, closed| {
                 closed_once(back, "proxy/back", closed.had_error);

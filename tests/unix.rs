@@ -149,7 +149,7 @@ fn a_reset_is_a_close_and_unread_input_shows_at_the_other_end() {
 
     let mut world = World::new();
     let options = ServerOptions { pause_on_connect: true, ..ServerOptions::default() };
-    world.listen_with(options, folder.endpoint("t"), |socket| watch(socket, "S", quiet)).unwrap();
+    world.listen_with(folder.endpoint("t"), options, |socket| watch(socket, "S", quiet)).unwrap();
     world.client("C", folder.endpoint("t"), |socket, heard| {
         if let Heard::Connect = heard {
             socket.write("never read");
@@ -203,7 +203,7 @@ fn an_abstract_name_goes_with_its_socket() {
         access: SocketAccess { mode: Some(0o600), ..SocketAccess::default() },
         ..ServerOptions::default()
     };
-    let error = world.listen_with(options, at, |_| {}).unwrap_err();
+    let error = world.listen_with(at, options, |_| {}).unwrap_err();
     assert_eq!(error.code(), Code::InvalidArgument);
     assert!(error.to_string().contains("no mode"), "{error}");
 }
@@ -253,10 +253,10 @@ fn a_file_has_its_mode_and_goes_with_its_server() {
         let access = SocketAccess { mode: Some(mode), ..SocketAccess::default() };
         ServerOptions { access, ..ServerOptions::default() }
     };
-    let everybodys = world.listen_with(with_mode(0o666), folder.endpoint("everybody's"), |_| {}).unwrap();
+    let everybodys = world.listen_with(folder.endpoint("everybody's"), with_mode(0o666), |_| {}).unwrap();
     assert_eq!(mode_of(&folder.path("everybody's")), 0o666);
     world.net.close_server(everybodys);
-    let server = world.listen_with(with_mode(0o620), folder.endpoint("s"), |_| {}).unwrap();
+    let server = world.listen_with(folder.endpoint("s"), with_mode(0o620), |_| {}).unwrap();
     assert_eq!(mode_of(&folder.path("s")), 0o620);
     world.net.close_server(server);
     assert!(!folder.path("s").exists());
@@ -278,14 +278,14 @@ fn an_owner_that_cannot_be_set_is_an_error_and_leaves_no_file() {
     if fs::metadata("/proc/self").is_ok_and(|ours| ours.uid() == 0) {
         let (folder, mut world) = (Folder::new(), World::new());
         let access = SocketAccess { owner: Some(1), group: Some(2), ..SocketAccess::default() };
-        world.listen_with(ServerOptions { access, ..ServerOptions::default() }, folder.endpoint("s"), |_| {}).unwrap();
+        world.listen_with(folder.endpoint("s"), ServerOptions { access, ..ServerOptions::default() }, |_| {}).unwrap();
         let found = fs::symlink_metadata(folder.path("s")).unwrap();
         assert_eq!((found.uid(), found.gid()), (1, 2));
     } else {
         let (folder, mut world) = (Folder::new(), World::new());
         let access = SocketAccess { owner: Some(0), ..SocketAccess::default() };
         let options = ServerOptions { access, ..ServerOptions::default() };
-        assert_eq!(world.listen_with(options, folder.endpoint("s"), |_| {}).unwrap_err().code().name(), "EPERM");
+        assert_eq!(world.listen_with(folder.endpoint("s"), options, |_| {}).unwrap_err().code().name(), "EPERM");
         assert!(!folder.path("s").exists());
     }
 }
@@ -293,7 +293,7 @@ fn an_owner_that_cannot_be_set_is_an_error_and_leaves_no_file() {
 #[test]
 fn a_mode_out_of_its_bounds_is_an_error() {
     let access = SocketAccess { mode: Some(0o1777), ..SocketAccess::default() };
-    let error = World::new().listen_with(ServerOptions { access, ..ServerOptions::default() }, 0, |_| {}).unwrap_err();
+    let error = World::new().listen_with(0, ServerOptions { access, ..ServerOptions::default() }, |_| {}).unwrap_err();
     assert_eq!(error.to_string(), "mode 0o1777 of a Unix socket: it is at most 0o777");
 }
 
@@ -429,7 +429,7 @@ fn a_lock_that_a_killed_server_left_is_in_nobodys_way_and_one_that_is_held_is_re
 fn one_too_many_is_dropped_without_an_address() {
     let (folder, mut world) = (Folder::new(), World::new());
     let options = ServerOptions { max_connections: Some(0), ..ServerOptions::default() };
-    let server = world.listen_with(options, folder.endpoint("s"), |_| {}).unwrap();
+    let server = world.listen_with(folder.endpoint("s"), options, |_| {}).unwrap();
     world.server(server).unwrap().on_drop(|server, dropped| {
         assert_eq!((dropped.local, dropped.remote), (None, None));
         server.state.note("server", "drop");

@@ -21,7 +21,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut event_loop = EventLoop::new()?;
 
     let options = ServerOptions { send_buffer: Some(4096), ..ServerOptions::default() };
-    let server = event_loop.listen_with(options, "127.0.0.1:0", |socket| {
+    let server = event_loop.listen_with("127.0.0.1:0", options, |socket| {
         let client = socket.id();
         let mut writes = 0;
         let mut returned = None;
@@ -51,7 +51,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     let Some(address) = event_loop.net.server_address(server) else { return Ok(()) };
     let options = SocketOptions { receive_buffer: Some(4096), ..SocketOptions::default() };
-    event_loop.event_loop().connect_with(options, address, |client| {
+    event_loop.event_loop().connect_with(address, options, |client| {
         client.pause();
         client.on_data(|_, _| {});
         client.after(wait, |client| client.resume());

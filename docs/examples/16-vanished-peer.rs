@@ -20,7 +20,7 @@ fn main() -> Result<(), Error> {
     let mut server = EventLoop::on(sim.kernel(), ());
     let keep_alive = Some(KeepAlive { initial_delay: MINUTE, ..KeepAlive::default() });
     let options = ServerOptions { keep_alive, ..ServerOptions::default() };
-    server.listen_with(options, "10.0.0.1:8080", |socket| {
+    server.listen_with("10.0.0.1:8080", options, |socket| {
         println!("a client has connected");
         socket.on_error(|socket, error| println!("{:.0?}: error {}", socket.net.now(), error.code().name()));
         socket.on_close(|_, closed| println!("closed {}", if closed.had_error { "with an error" } else { "normally" }));

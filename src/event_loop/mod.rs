@@ -145,11 +145,11 @@ impl<S> EventLoop<S> {
     /// Those of [`Loop::listen`].
     pub fn listen_with(
         &mut self,
-        options: ServerOptions,
         on: impl ToEndpoint,
+        options: ServerOptions,
         connection: impl FnMut(&mut Socket<'_, S>) + 'static,
     ) -> Result<ServerId, Error> {
-        self.event_loop().listen_with(options, on, connection)
+        self.event_loop().listen_with(on, options, connection)
     }
 
     /// See [`Loop::connect`].
@@ -166,11 +166,11 @@ impl<S> EventLoop<S> {
     /// Those of [`Loop::connect_with`].
     pub fn connect_with(
         &mut self,
-        options: SocketOptions,
         to: impl ToEndpoint,
+        options: SocketOptions,
         setup: impl FnOnce(&mut Socket<'_, S>),
     ) -> Result<SocketId, Error> {
-        self.event_loop().connect_with(options, to, setup)
+        self.event_loop().connect_with(to, options, setup)
     }
 
     /// See [`Loop::new_server`].
@@ -225,11 +225,11 @@ impl<S> EventLoop<S> {
     #[cfg(unix)]
     pub fn listen_fd(
         &mut self,
-        options: ServerOptions,
         listener: impl Into<OwnedFd>,
+        options: ServerOptions,
         connection: impl FnMut(&mut Socket<'_, S>) + 'static,
     ) -> Result<ServerId, Error> {
-        self.event_loop().listen_fd(options, listener, connection)
+        self.event_loop().listen_fd(listener, options, connection)
     }
 
     /// See [`Loop::adopt_socket`].

@@ -47,7 +47,7 @@ impl<S> Loop<'_, S> {
         on: impl ToEndpoint,
         connection: impl FnMut(&mut Socket<'_, S>) + 'static,
     ) -> Result<ServerId, Error> {
-        self.listen_with(ServerOptions::default(), on, connection)
+        self.listen_with(on, ServerOptions::default(), connection)
     }
 
     /// As [`Loop::listen`], with options.
@@ -56,8 +56,8 @@ impl<S> Loop<'_, S> {
     /// Those of [`Loop::listen`], and an option out of its bounds.
     pub fn listen_with(
         &mut self,
-        options: ServerOptions,
         on: impl ToEndpoint,
+        options: ServerOptions,
         connection: impl FnMut(&mut Socket<'_, S>) + 'static,
     ) -> Result<ServerId, Error> {
         let id = self.new_server(options, connection)?;
@@ -73,7 +73,7 @@ impl<S> Loop<'_, S> {
     /// # let mut event_loop = EventLoop::new()?;
     /// # #[cfg(unix)] {
     /// let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
-    /// event_loop.listen_fd(Default::default(), listener, |socket| socket.end_with("hello\n"))?;
+    /// event_loop.listen_fd(listener, Default::default(), |socket| socket.end_with("hello\n"))?;
     /// # }
     /// # Ok::<(), tidegate::Error>(())
     /// ```
@@ -83,8 +83,8 @@ impl<S> Loop<'_, S> {
     #[cfg(unix)]
     pub fn listen_fd(
         &mut self,
-        options: ServerOptions,
         listener: impl Into<OwnedFd>,
+        options: ServerOptions,
         connection: impl FnMut(&mut Socket<'_, S>) + 'static,
     ) -> Result<ServerId, Error> {
         let id = self.new_server(options, connection)?;
@@ -121,7 +121,7 @@ impl<S> Loop<'_, S> {
     /// # Errors
     /// Text that is no address. What goes wrong on the way is an `error` event of the socket.
     pub fn connect(&mut self, to: impl ToEndpoint, setup: impl FnOnce(&mut Socket<'_, S>)) -> Result<SocketId, Error> {
-        self.connect_with(SocketOptions::default(), to, setup)
+        self.connect_with(to, SocketOptions::default(), setup)
     }
 
     /// As [`Loop::connect`], with options.
@@ -130,8 +130,8 @@ impl<S> Loop<'_, S> {
     /// Those of [`Loop::connect`], and an option out of its bounds.
     pub fn connect_with(
         &mut self,
-        options: SocketOptions,
         to: impl ToEndpoint,
+        options: SocketOptions,
         setup: impl FnOnce(&mut Socket<'_, S>),
     ) -> Result<SocketId, Error> {
         let to = to.to_endpoint()?;

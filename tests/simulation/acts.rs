@@ -80,7 +80,7 @@ fn connect(on: &mut On<'_>) {
         ..SocketOptions::default()
     };
     let to = on.state.one_of(&on.state.neighbours);
-    let made = on.connect_with(options, to, |socket| {
+    let made = on.connect_with(to, options, |socket| {
         watch(socket);
         if matches!(to, Endpoint::Unix(_)) && !socket.state.mixed {
             greet(socket);
@@ -190,7 +190,7 @@ pub fn listen_at(on: &mut On<'_>, at: usize) {
         ..ServerOptions::default()
     };
     // It may fail for want of descriptors, or because not both are willing to share; then somebody will try again.
-    let server = on.listen_with(options.clone(), place, |socket| {
+    let server = on.listen_with(place, options.clone(), |socket| {
         watch(socket);
         act(&mut socket.event_loop());
     });
@@ -198,7 +198,7 @@ pub fn listen_at(on: &mut On<'_>, at: usize) {
     on.state.places[at].1 = server.ok();
     // A place is taken once by those who do not share it.
     if listens {
-        let second = on.listen_with(ServerOptions { reuse_port: false, ..options }, place, |_| {});
+        let second = on.listen_with(place, ServerOptions { reuse_port: false, ..options }, |_| {});
         assert!(second.is_err(), "two servers listen at {place}");
     }
 }

@@ -207,7 +207,7 @@ impl World {
         mut accepted: impl FnMut(&mut View<'_>) + 'static,
     ) -> (ServerId, SocketAddr) {
         let id = self
-            .listen_with(options, on, move |socket| {
+            .listen_with(on, options, move |socket| {
                 socket.state.note("server", "connection");
                 accepted(socket);
             })
@@ -242,7 +242,7 @@ impl World {
         to: impl ToEndpoint,
         hear: impl Fn(&mut View<'_>, Heard<'_>) + 'static,
     ) -> SocketId {
-        self.event_loop().connect_with(options, to, |socket| watch(socket, name, hear)).unwrap()
+        self.event_loop().connect_with(to, options, |socket| watch(socket, name, hear)).unwrap()
     }
 
     /// A watched file. It flows only if it is resumed or piped.

@@ -26,7 +26,7 @@ pub fn netcat(to: &str) -> Result<(), Error> {
     // Half-open: what the server still has to say is heard when standard input has ended.
     let options = SocketOptions { allow_half_open: true, ..SocketOptions::default() };
     let mut piped = Ok(());
-    let socket = event_loop.event_loop().connect_with(options, to, |socket| {
+    let socket = event_loop.event_loop().connect_with(to, options, |socket| {
         piped = socket.pipe(output);
         socket.on_error(|socket, error| *socket.state = Some(error.clone()));
         // Nobody hears what is typed any more.

@@ -64,7 +64,7 @@ fn fill(on: &mut Loop<'_, Churn>, number: usize) {
     let now = on.state.course.now();
     on.state.slots[number] = Slot { asked: now, ..Slot::default() };
     let to = on.state.course.to;
-    let made = on.connect_with(course::options(), to, move |socket| {
+    let made = on.connect_with(to, course::options(), move |socket| {
         socket.on_connect(move |socket| speak(socket, number));
         socket.on_data(move |socket, chunk| hear(socket, number, chunk));
         socket.on_error(|socket, error| socket.state.course.error = Some(error.clone()));

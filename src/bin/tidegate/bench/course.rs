@@ -363,7 +363,7 @@ fn open_next<L: Load>(on: &mut Loop<'_, L>) {
     }
     let (number, to, asked) = (course.connecting.started, course.to, course.now());
     course.connecting.started += 1;
-    let opened = on.connect_with(options(), to, move |socket| {
+    let opened = on.connect_with(to, options(), move |socket| {
         socket.on_connect(move |socket| connected(socket, asked));
         socket.on_error(|socket, error| socket.state.course().error = Some(error.clone()));
         socket.on_close(move |socket, closed| has_closed(socket, number, closed));

@@ -31,13 +31,13 @@ pub fn listen<S: 'static>(
         let is_localhost = matches!(place, Place::At(Endpoint::Localhost(_)));
         let server = match place {
             Place::At(endpoint) => event_loop
-                .listen_with(options.clone(), endpoint, connection.clone())
+                .listen_with(endpoint, options.clone(), connection.clone())
                 .map_err(|error| cannot_listen(&endpoint, &error))?,
             #[cfg(not(unix))]
             Place::Passed(nothing) => match nothing {},
             #[cfg(unix)]
             Place::Passed(socket) => event_loop
-                .listen_fd(options.clone(), socket, connection.clone())
+                .listen_fd(socket, options.clone(), connection.clone())
                 .map_err(|error| cannot_listen_on_passed(&error))?,
         };
         greet(event_loop, server);
@@ -58,7 +58,7 @@ fn listen_on_ipv6_too<S: 'static>(
 ) -> Result<(), CannotStart> {
     let Some(SocketAddr::V4(first)) = event_loop.net.server_address(first) else { return Ok(()) };
     let endpoint = Endpoint::from((Ipv6Addr::LOCALHOST, first.port()));
-    match event_loop.listen_with(options.clone(), endpoint, connection) {
+    match event_loop.listen_with(endpoint, options.clone(), connection) {
         Ok(server) => greet(event_loop, server),
         Err(error) if is_without_ipv6(&error) => log::debug!("{error}"),
         Err(error) => return Err(cannot_listen(&endpoint, &error)),

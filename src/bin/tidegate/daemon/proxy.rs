@@ -52,7 +52,7 @@ fn connect(client: &mut Socket<'_, Proxy>, peer: Peer) -> Result<(), Error> {
     let ProxyOptions { to, connect_timeout, common: Common { keep_alive, .. } } = client.state.options;
     let options = SocketOptions { allow_half_open: true, no_delay: true, keep_alive, ..SocketOptions::default() };
     let from = client.id();
-    let target = client.event_loop().connect_with(options, to, |target| {
+    let target = client.event_loop().connect_with(to, options, |target| {
         let gives_up = target.after(connect_timeout, move |target| {
             not_reached(target, peer, &"it does not answer");
             target.destroy_because(CloseReason::ConnectFailed);
