@@ -1,7 +1,7 @@
 //! What is true between two turns, whatever users and peers do.
 //!
 //! A release does not look. With debug assertions (a test, a user's debug build) each turn looks at what costs nothing,
-//! and every 64th at everything. The simulation (`tests/simulation.rs`) also asks at its end.
+//! and every 64th at everything. The simulation (`tests/sim/simulation`) also asks at its end.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 

@@ -1,7 +1,7 @@
 //! Who listens on a simulated network: where, beside whom, and who of them is given a client.
 //!
 //! A loop is a machine. One address is one place on the whole network; an address and the one that means all of them are
-//! in each other's way on one machine only. Which is which was measured on Linux, and `tests/simulator.rs` compares the
+//! in each other's way on one machine only. Which is which was measured on Linux, and `tests/sim/simulator.rs` compares the
 //! two. What becomes of a client before it comes here is in `arrivals.rs`.
 
 use std::collections::VecDeque;

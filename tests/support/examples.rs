@@ -1,7 +1,5 @@
 //! The compiled examples, for tests that run them.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by a panic")]
-
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::SystemTime;
@@ -11,7 +9,7 @@ pub fn profile() -> PathBuf {
     std::env::current_exe().unwrap().parent().unwrap().parent().unwrap().to_owned()
 }
 
-/// Where cargo has put an example: beside the folder of this test. `cargo test --test programs` builds no examples, so it
+/// Where cargo has put an example: beside the folder of this test. `cargo test --test docs` builds no examples, so it
 /// may be missing, or older than what it is made of.
 #[track_caller]
 pub fn compiled(name: &str) -> PathBuf {

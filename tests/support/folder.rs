@@ -1,8 +1,5 @@
 //! A folder of one test's own, which goes with it.
 
-#![allow(dead_code, reason = "not every test file uses all of it")]
-#![allow(clippy::unwrap_used, reason = "a test fails by a panic")]
-
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 

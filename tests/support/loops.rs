@@ -4,9 +4,6 @@
 //! the event down and then asks the test's own closure. So a test says what its actors do, runs the world until
 //! something was seen, and compares lists of events. A deadline ends a world that does not come to it.
 
-#![allow(dead_code, reason = "each test file uses a part of it")]
-#![allow(clippy::panic, clippy::unwrap_used, reason = "a test that cannot go on says so")]
-
 use std::collections::HashMap;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};

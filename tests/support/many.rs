@@ -1,19 +1,23 @@
-//! Many connections, from one test at a time.
-
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by a panic")]
+//! Many connections; and tests that measure, one at a time.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use socket2::{Domain, Socket, Type};
 
 use crate::support::PATIENCE;
 
-/// Nothing else is measured meanwhile, and this process may have as many descriptors as the system allows.
-pub fn alone() -> MutexGuard<'static, ()> {
-    static ONE_AFTER_ANOTHER: Mutex<()> = Mutex::new(());
-    let guard = ONE_AFTER_ANOTHER.lock().unwrap_or_else(PoisonError::into_inner);
+static MACHINE: RwLock<()> = RwLock::new(());
+
+/// No test that is [`alone`] runs meanwhile; others like this one may.
+pub fn beside_others() -> RwLockReadGuard<'static, ()> {
+    MACHINE.read().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// No other test of this program runs meanwhile, and this process may have as many descriptors as the system allows.
+pub fn alone() -> RwLockWriteGuard<'static, ()> {
+    let guard = MACHINE.write().unwrap_or_else(PoisonError::into_inner);
     let limit = getrlimit(Resource::Nofile);
     setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }).unwrap();
     let most = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);

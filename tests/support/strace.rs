@@ -2,21 +2,20 @@
 //!
 //! strace starts the daemon, so it needs no right to attach to a stranger. It exits with what the daemon exits with.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by a panic")]
-
 use std::collections::{BTreeSet, HashMap};
 use std::fs;
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{OnceLock, RwLockReadGuard};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, kill_process};
 
+use crate::support::many::beside_others;
 use crate::support::{Daemon, PATIENCE, Signal, Stderr, cpu_time};
 
 /// What an error costs.
@@ -66,6 +65,7 @@ fn has_strace() -> bool {
 pub struct Injected {
     pub strace: Daemon,
     trace: PathBuf,
+    _beside_others: RwLockReadGuard<'static, ()>,
 }
 
 impl Injected {
@@ -89,7 +89,8 @@ impl Injected {
             command.args(["-e", &format!("inject={injection}")]);
         }
         command.args([env!("CARGO_BIN_EXE_tidegate"), role, "--listen", "127.0.0.1:0"]);
-        Some(Injected { strace: Daemon::launch_with(&mut command, Stderr::Kept), trace })
+        let _beside_others = beside_others();
+        Some(Injected { strace: Daemon::launch_with(&mut command, Stderr::Kept), trace, _beside_others })
     }
 
     pub fn address(&self) -> SocketAddr {

@@ -1,0 +1,28 @@
+//! The program `tidegate`, from outside: the real binary, real sockets.
+
+#![cfg(all(feature = "cli", unix))]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by a panic")]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+/// `tidegate bench`.
+mod bench;
+/// `tidegate chat`.
+mod chat;
+/// The command line, what keeps the daemon from starting, and the log.
+mod cli;
+/// `tidegate echo`.
+mod echo;
+/// `--keep-alive`.
+mod keep_alive;
+/// `tidegate proxy`.
+mod proxy;
+/// `tidegate sink` and `tidegate source`.
+mod sink_and_source;
+/// Signals, and what is still sent before the end.
+mod stopping;
+/// Guests of a room who do not read.
+mod stuck_reader;
+/// The units of `docs/systemd.md`.
+mod systemd;

@@ -1,0 +1,412 @@
+//! `tidegate proxy`, judged from outside: what is said on one side is heard on the other, each direction ends by itself,
+//! who breaks breaks the other, and who is slow holds up nobody else.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::os::unix::net::UnixListener;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::support::folder::Folder;
+use crate::support::{self, Client, Daemon, Random, Signal};
+use socket2::{Domain, SockRef, Socket, Type};
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// What a pair may need of a proxy: a read of 1 MiB and as much that was not taken, for each direction, and the buffers that
+/// they grew out of, which the allocator may keep. What is sent is a multiple of it.
+const MOST_MEMORY: u64 = 12 << 20;
+
+/// A target that the test plays itself.
+struct Target(TcpListener);
+
+impl Target {
+    fn new() -> Self {
+        Target(TcpListener::bind("127.0.0.1:0").unwrap())
+    }
+
+    fn proxy(&self, more: &[&str]) -> Daemon {
+        proxy_to(&self.0.local_addr().unwrap().to_string(), more)
+    }
+
+    fn accept(&self) -> TcpStream {
+        let (stream, _) = self.0.accept().unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.set_write_timeout(Some(PATIENCE)).unwrap();
+        stream
+    }
+}
+
+fn proxy_to(to: &str, more: &[&str]) -> Daemon {
+    Daemon::role("proxy", &[&["--to", to], more].concat())
+}
+
+fn reads(stream: &mut TcpStream, expected: &[u8]) {
+    let mut found = vec![0; expected.len()];
+    stream.read_exact(&mut found).unwrap();
+    assert!(found == expected, "{} bytes are not what was sent", expected.len());
+}
+
+fn reads_end(stream: &mut TcpStream) {
+    assert_eq!(stream.read(&mut [0]).unwrap(), 0);
+}
+
+/// A connection that was reset: no end, but an error.
+fn reads_reset(stream: &mut TcpStream) {
+    assert_eq!(stream.read(&mut [0]).unwrap_err().kind(), ErrorKind::ConnectionReset);
+}
+
+fn is_reset(client: Client) {
+    let mut stream = client.into_stream();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    reads_reset(&mut stream);
+}
+
+/// Connects and is reset, which may be so quick that the connect itself says it. Who it was.
+fn comes_and_is_reset(proxy: &Daemon) -> SocketAddr {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+    let client = socket.local_addr().unwrap().as_socket().unwrap();
+    match socket.connect(&proxy.address().into()) {
+        Ok(()) => {
+            socket.set_read_timeout(Some(PATIENCE)).unwrap();
+            reads_reset(&mut TcpStream::from(socket)); // an end in order would look like an empty answer
+        }
+        Err(error) => assert_eq!(error.kind(), ErrorKind::ConnectionReset),
+    }
+    client
+}
+
+fn resets(stream: TcpStream) {
+    SockRef::from(&stream).set_linger(Some(Duration::ZERO)).unwrap();
+}
+
+/// Both ends of a connection that the proxy has made whole.
+fn pair(proxy: &Daemon, target: &Target) -> (Client, TcpStream) {
+    let mut client = proxy.join();
+    let mut server = target.accept();
+    server.write_all(b"hello\n").unwrap();
+    client.hears("hello");
+    (client, server)
+}
+
+/// A target that does not answer, for as long as what is returned is kept: a listener with a backlog of 0 takes one
+/// connection, and SYNs of others are dropped.
+#[cfg(target_os = "linux")]
+fn silent_target() -> (SocketAddr, (Socket, Vec<TcpStream>)) {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+    socket.listen(0).unwrap();
+    let address = socket.local_addr().unwrap().as_socket().unwrap();
+    let taken = (0..3).map_while(|_| TcpStream::connect_timeout(&address, Duration::from_millis(300)).ok()).collect();
+    (address, (socket, taken))
+}
+
+#[test]
+fn what_one_side_says_the_other_hears() {
+    let target = Target::new();
+    let proxy = target.proxy(&[]);
+    let mut client = proxy.join();
+    client.sends(b"said before anybody has accepted");
+    let mut server = target.accept();
+    reads(&mut server, b"said before anybody has accepted");
+    server.write_all(b"heard\n").unwrap();
+    client.hears("heard");
+}
+
+#[test]
+fn each_direction_ends_by_itself() {
+    let target = Target::new();
+    let proxy = target.proxy(&[]);
+    let mut client = proxy.join();
+    let mut server = target.accept();
+    client.sends(b"all");
+    client.ends_its_side();
+    reads(&mut server, b"all");
+    reads_end(&mut server);
+    server.write_all(b"the rest comes later\n").unwrap();
+    client.hears("the rest comes later");
+    server.shutdown(Shutdown::Write).unwrap();
+    client.ends();
+
+    // And the other way round.
+    let mut client = proxy.join();
+    let mut server = target.accept();
+    server.write_all(b"only this\n").unwrap();
+    server.shutdown(Shutdown::Write).unwrap();
+    client.hears("only this");
+    client.ends();
+    client.sends(b"and you?");
+    client.ends_its_side();
+    reads(&mut server, b"and you?");
+    reads_end(&mut server);
+}
+
+#[test]
+fn twenty_megabytes_there_and_back() {
+    let echo = Daemon::echo(&[]);
+    let proxy = proxy_to(&echo.address().to_string(), &[]);
+    let mut client = proxy.join();
+    let bytes = Random(41).bytes(20 << 20);
+    let mut handle = client.handle();
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            handle.write_all(&bytes).unwrap();
+            handle.shutdown(Shutdown::Write).unwrap();
+        });
+        client.receives(&bytes);
+    });
+    client.ends();
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_target_that_does_not_read_holds_up_its_client_and_nobody_else() {
+    let target = Target::new();
+    let proxy = target.proxy(&[]);
+    let mut flooder = proxy.join();
+    let mut stuck = target.accept();
+    let before = proxy.peak_memory();
+    let piece = Random(42).bytes(99_991); // a prime, so that no buffer is a multiple of it
+    let sent = flooder.sends_until_paused(&piece, 96 << 20);
+    let growth = proxy.peak_memory() - before;
+    assert!(growth < MOST_MEMORY, "{growth} bytes of memory for {sent} bytes sent");
+
+    let mut other = proxy.join();
+    let mut server = target.accept();
+    other.sends(b"served all the same");
+    reads(&mut server, b"served all the same");
+
+    // Nothing is lost.
+    flooder.ends_its_side();
+    let mut left = sent;
+    while left > 0 {
+        let length = left.min(piece.len());
+        reads(&mut stuck, &piece[..length]);
+        left -= length;
+    }
+    reads_end(&mut stuck);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_client_that_does_not_read_holds_up_its_target_and_nobody_else() {
+    let source = Daemon::role("source", &[]);
+    let proxy = proxy_to(&source.address().to_string(), &[]);
+    let before = proxy.peak_memory();
+    let mut stuck: Vec<TcpStream> = (0..8).map(|_| proxy.join().into_stream()).collect();
+    let mut found = vec![0; 1 << 20];
+    let pattern = |from: usize, length: usize| (from..from + length).map(|at| (at % 251) as u8).collect::<Vec<_>>();
+    // Somebody else gets far more than all buffers on the way hold.
+    let mut other = proxy.join().into_stream();
+    other.set_read_timeout(Some(PATIENCE)).unwrap();
+    for piece in 0..64 {
+        other.read_exact(&mut found).unwrap();
+        assert!(found == pattern(piece << 20, 1 << 20), "megabyte {piece}");
+    }
+    let growth = proxy.peak_memory() - before;
+    assert!(growth < MOST_MEMORY, "{growth} bytes of memory");
+    // Nothing is lost.
+    let late = &mut stuck[0];
+    late.set_read_timeout(Some(PATIENCE)).unwrap();
+    for piece in 0..16 {
+        late.read_exact(&mut found).unwrap();
+        assert!(found == pattern(piece << 20, 1 << 20), "megabyte {piece} of one that read late");
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn what_a_client_says_before_its_target_answers_is_bounded() {
+    let (address, _silent) = silent_target();
+    let proxy = proxy_to(&address.to_string(), &["--connect-timeout", "1h"]);
+    let before = proxy.peak_memory();
+    let mut client = proxy.join();
+    let sent = client.sends_until_paused(&[7; 100_000], 96 << 20);
+    let growth = proxy.peak_memory() - before;
+    assert!(growth < 4 << 20, "{growth} bytes of memory for {sent} bytes sent");
+}
+
+#[test]
+fn a_target_that_cannot_be_is_misuse() {
+    for (arguments, says) in [
+        (&["proxy"][..], "--to <ADDR>"),
+        (&["proxy", "--to", "nonsense"], "'nonsense'"),
+        (&["proxy", "--to", "127.0.0.1"], "127.0.0.1:8080"),
+        (&["proxy", "--to", ":80"], "127.0.0.1:80"),
+        (&["proxy", "--to", "unix:"], "unix:/PATH"),
+    ] {
+        let mut proxy = Daemon::launch(arguments);
+        proxy.exits_with(2);
+        assert!(proxy.log().contains(says), "{arguments:?}: {}", proxy.log());
+    }
+}
+
+#[test]
+fn a_side_that_breaks_breaks_the_other() {
+    let target = Target::new();
+    let proxy = target.proxy(&[]);
+    let (client, mut server) = pair(&proxy, &target);
+    client.resets();
+    reads_reset(&mut server);
+
+    let (client, server) = pair(&proxy, &target);
+    resets(server);
+    is_reset(client);
+}
+
+#[test]
+fn a_target_that_is_not_there_resets_its_client_and_is_told() {
+    let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let proxy = proxy_to(&nobody.to_string(), &["-v"]);
+    let way = format!("{} -> {nobody}: connect ECONNREFUSED", comes_and_is_reset(&proxy));
+    proxy.logs("whom nobody was there for", |line| line.contains("WARN") && line.contains(&way));
+
+    // No more than one warning a second: the others are told at -v.
+    for client in [(); 3].map(|()| comes_and_is_reset(&proxy)) {
+        let way = format!("{client} -> {nobody}: connect ECONNREFUSED");
+        proxy.logs("each of them", |line| line.contains(&way));
+    }
+
+    // As soon as there is somebody, all is well.
+    let target = TcpListener::bind(nobody).unwrap();
+    let mut client = proxy.join();
+    let (mut server, _) = target.accept().unwrap();
+    server.write_all(b"here I am\n").unwrap();
+    client.hears("here I am");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_target_that_does_not_answer_is_given_up() {
+    let (address, _silent) = silent_target();
+    let proxy = proxy_to(&address.to_string(), &["--connect-timeout", "200ms"]);
+    let started = Instant::now();
+    is_reset(proxy.join());
+    assert!(started.elapsed() >= Duration::from_millis(190));
+    proxy.logs("that it gave up", |line| line.contains(&format!("-> {address}: it does not answer")));
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_client_that_breaks_while_its_target_is_connected_to_is_not_waited_for() {
+    let (address, _silent) = silent_target();
+    // So long that only what is looked for here can end a pair.
+    let proxy = proxy_to(&address.to_string(), &["--connect-timeout", "1h", "-v"]);
+    let before = proxy.descriptors();
+    for _ in 0..20 {
+        proxy.join().resets();
+    }
+    proxy.logs("the last of them", |line| line.contains("closed: the other side reset"));
+    let deadline = Instant::now() + PATIENCE;
+    while proxy.log().matches(" connected").count() < 20 || proxy.descriptors() > before {
+        assert!(Instant::now() < deadline, "{} descriptors, {before} before", proxy.descriptors());
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn a_target_that_breaks_later_is_no_louder_than_a_client_and_named() {
+    let target = Target::new();
+    let proxy = target.proxy(&["-v"]);
+    let (client, server) = pair(&proxy, &target);
+    resets(server);
+    is_reset(client);
+    let address = target.0.local_addr().unwrap().to_string();
+    let line = proxy.logs("who broke", |line| line.contains("ECONNRESET") && line.contains(&address));
+    assert!(line.contains("DEBUG"), "{line}");
+    assert!(!proxy.log().contains("WARN"), "{}", proxy.log());
+}
+
+#[test]
+fn a_target_may_be_a_path() {
+    let folder = Folder::new();
+    let path = folder.path("target");
+    let target = UnixListener::bind(&path).unwrap();
+    let proxy = proxy_to(&format!("unix:{}", path.display()), &[]);
+    let mut client = proxy.join();
+    client.sends(b"ping");
+    let (mut server, _) = target.accept().unwrap();
+    let mut found = [0; 4];
+    server.read_exact(&mut found).unwrap();
+    assert_eq!(&found, b"ping");
+    server.write_all(b"pong\n").unwrap();
+    client.hears("pong");
+}
+
+#[test]
+fn a_pair_is_idle_when_neither_side_says_anything() {
+    let target = Target::new();
+    let proxy = target.proxy(&["--idle-timeout", "1s"]);
+    let mut client = proxy.join();
+    let mut server = target.accept();
+    let started = Instant::now();
+    // One side alone keeps both.
+    for _ in 0..12 {
+        thread::sleep(Duration::from_millis(100));
+        server.write_all(b"tick\n").unwrap();
+        client.hears("tick");
+    }
+    assert!(started.elapsed() >= Duration::from_millis(1200));
+    reads_end(&mut server);
+    client.is_dismissed();
+    assert!(started.elapsed() >= Duration::from_millis(2190));
+
+    // The other side alone does too.
+    let mut client = proxy.join();
+    let mut server = target.accept();
+    let started = Instant::now();
+    for _ in 0..12 {
+        thread::sleep(Duration::from_millis(100));
+        client.sends(b"tock");
+        reads(&mut server, b"tock");
+    }
+    assert!(started.elapsed() >= Duration::from_millis(1200));
+    reads_end(&mut server);
+    client.is_dismissed();
+}
+
+#[test]
+fn when_it_is_stopped_connections_go_on_to_their_end() {
+    let target = Target::new();
+    let mut proxy = target.proxy(&[]);
+    let mut client = proxy.join();
+    let mut server = target.accept();
+    proxy.signal(Signal::TERM);
+    proxy.logs("that it stops", |line| line.contains("stopping"));
+    client.sends(b"one more thing");
+    reads(&mut server, b"one more thing");
+    server.write_all(b"done\n").unwrap();
+    client.hears("done");
+    drop(server);
+    client.ends();
+    client.ends_its_side();
+    proxy.exits_with(0);
+}
+
+#[test]
+fn when_it_is_stopped_it_waits_no_longer_than_it_was_told() {
+    let target = Target::new();
+    let mut proxy = target.proxy(&["--drain-timeout", "300ms"]);
+    let _client = proxy.join();
+    let _server = target.accept();
+    proxy.signal(Signal::TERM);
+    proxy.exits_with(0);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_proxy_to_itself_does_not_eat_the_machine() {
+    let address = support::free_address();
+    let to = address.to_string();
+    let proxy = Daemon::role("proxy", &["--listen", &to, "--to", &to, "--max-connections", "50"]);
+    // It connects to itself until it may not, and then all of it comes apart.
+    let mut client = Client::connect(address);
+    client.is_dismissed();
+    drop(client);
+    let deadline = Instant::now() + PATIENCE;
+    while proxy.descriptors() > 30 {
+        assert!(Instant::now() < deadline, "{} descriptors", proxy.descriptors());
+        thread::sleep(Duration::from_millis(20));
+    }
+}

@@ -1,0 +1,475 @@
+//! How a daemon stops, judged from outside: SIGINT, SIGTERM and SIGHUP; what is in flight is served; the drain and its timeout;
+//! the exit code, and the line that says what was thrown away; the second signal.
+
+use std::time::{Duration, Instant};
+
+use crate::support::{self, Client, Daemon, Signal, Stderr};
+
+const SHUTDOWN: &str = "* the server is shutting down";
+
+// ---------------------------------------------------------------------------------------------------------------------
+// In peace
+// ---------------------------------------------------------------------------------------------------------------------
+
+#[test]
+fn both_signals_tell_all_and_exit_with_0() {
+    for signal in [Signal::TERM, Signal::INT] {
+        let mut room = Daemon::chat(&[]);
+        let mut guests: [Client; 2] = room.guests();
+        room.signal(signal);
+        for guest in &mut guests {
+            guest.hears(SHUTDOWN);
+            guest.ends();
+        }
+        drop(guests);
+        room.exits_with(0);
+    }
+}
+
+/// A role that has not been asked to ignore SIGHUP, though this test may run under nohup.
+#[cfg(target_os = "linux")]
+fn under_a_terminal(arguments: &[&str]) -> Daemon {
+    let mut command = std::process::Command::new("env");
+    command.args(["--default-signal=HUP", env!("CARGO_BIN_EXE_tidegate")]).args(arguments);
+    let mut daemon = Daemon::launch_with(command.args(["--listen", "127.0.0.1:0"]), Stderr::Kept);
+    daemon.finds_its_addresses(1);
+    daemon
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_hangup_stops_it_as_sigterm_does() {
+    let mut room = under_a_terminal(&["chat"]);
+    let [mut anna] = room.guests();
+    room.signal(Signal::HUP);
+    anna.hears(SHUTDOWN);
+    anna.ends();
+    drop(anna);
+    room.exits_with(0);
+}
+
+/// What nohup does before it becomes the daemon.
+#[test]
+fn a_hangup_that_was_ignored_before_stays_so() {
+    let mut command = support::program_after("trap '' HUP");
+    let mut room = Daemon::launch_with(command.args(["chat", "--listen", "127.0.0.1:0"]), Stderr::Kept);
+    room.finds_its_addresses(1);
+    let [mut anna, mut bob] = room.guests();
+    room.signal(Signal::HUP);
+    anna.says("/who");
+    anna.hears("* 2 online: guest1, guest2");
+    bob.hears_nothing();
+    room.signal(Signal::TERM);
+    anna.hears(SHUTDOWN);
+    drop((anna, bob));
+    room.exits_with(0);
+}
+
+#[test]
+fn the_log_counts_who_is_waited_for_and_says_that_all_was_delivered() {
+    for (guests, says) in [
+        (0, "stopping: no connection is open"),
+        (1, "stopping: 10s for 1 connection to drain"),
+        (2, "stopping: 10s for 2 connections to drain"),
+    ] {
+        let mut sink = Daemon::role("sink", &["-v"]);
+        let clients: Vec<Client> = (0..guests).map(|_| sink.join()).collect();
+        for client in &clients {
+            let address = client.local_address().to_string();
+            sink.logs("that it has come", |line| line.contains(&address));
+        }
+        sink.signal(Signal::TERM);
+        sink.logs(says, |line| line.ends_with(says));
+        drop(clients);
+        sink.exits_with(0);
+        assert!(sink.log().trim_end().ends_with("stopped: all was delivered"), "{}", sink.log());
+    }
+}
+
+/// Also at once: when it says that it listens, it has already learnt what the signals mean.
+#[test]
+fn an_empty_daemon_exits_with_0() {
+    for start in [Daemon::chat, Daemon::echo] {
+        for signal in [Signal::TERM, Signal::INT].repeat(10) {
+            let mut daemon = start(&[]);
+            daemon.signal(signal);
+            daemon.exits_with(0);
+        }
+    }
+}
+
+#[test]
+fn an_echo_ends_the_connections_and_exits_with_0() {
+    let mut echo = Daemon::echo(&[]);
+    let mut anna = echo.join();
+    anna.says("hello");
+    anna.hears("hello");
+    echo.signal(Signal::TERM);
+    anna.ends();
+    drop(anna);
+    echo.exits_with(0);
+}
+
+#[test]
+fn nobody_else_may_come() {
+    let mut room = Daemon::chat(&["--drain-timeout", "60s"]);
+    let [mut anna] = room.guests();
+    room.signal(Signal::TERM);
+    anna.hears(SHUTDOWN);
+    room.refuses();
+    drop(anna);
+    room.exits_with(0);
+}
+
+#[cfg(target_os = "linux")] // elsewhere 127.0.0.2 is nobody
+#[test]
+fn every_listener_closes() {
+    let mut room = Daemon::chat(&["--drain-timeout", "60s", "--listen", "127.0.0.2:0", "--listen", "127.0.0.1:0"]);
+    let [mut anna] = room.guests();
+    room.signal(Signal::TERM);
+    anna.hears(SHUTDOWN);
+    for address in room.addresses() {
+        assert!(std::net::TcpStream::connect(address).is_err(), "{address} still accepts");
+    }
+    drop(anna);
+    room.exits_with(0);
+}
+
+#[test]
+fn a_guest_who_says_nothing_more_is_closed_after_a_second() {
+    let mut room = Daemon::chat(&["--drain-timeout", "60s"]);
+    let [mut anna] = room.guests();
+    let began = Instant::now();
+    room.signal(Signal::TERM);
+    anna.hears(SHUTDOWN);
+    anna.ends();
+    room.exits_with(0); // though Anna has not ended her side
+    assert!(began.elapsed() >= Duration::from_secs(1), "{:?}", began.elapsed());
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// What is in flight. The daemon is frozen while it is sent, so that it meets it together with the signal.
+// ---------------------------------------------------------------------------------------------------------------------
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_line_in_flight_is_served() {
+    let mut room = Daemon::chat(&[]);
+    let [mut anna, mut bob] = room.guests();
+    room.freeze();
+    anna.says("one moment");
+    room.signal(Signal::TERM);
+    room.thaw();
+    bob.hears_in_any_order(&["guest1: one moment", SHUTDOWN]);
+    bob.ends();
+    anna.hears(SHUTDOWN);
+    anna.ends();
+    drop((anna, bob));
+    room.exits_with(0);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_question_in_flight_is_answered() {
+    let mut room = Daemon::chat(&[]);
+    let [mut anna] = room.guests();
+    room.freeze();
+    anna.says("/who");
+    room.signal(Signal::INT);
+    room.thaw();
+    anna.hears_in_any_order(&["* 1 online: guest1", SHUTDOWN]);
+    anna.ends();
+    drop(anna);
+    room.exits_with(0);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn everything_in_flight_is_served_also_when_it_is_much() {
+    let mut room = Daemon::chat(&[]);
+    let [mut anna, mut bob] = room.guests();
+    let lines: Vec<String> = (0..1000).map(|number| format!("{number:04} {}", "x".repeat(44))).collect();
+    room.freeze();
+    anna.sends((lines.join("\n") + "\n").as_bytes()); // 50 kB: what one receive buffer holds
+    room.signal(Signal::TERM);
+    room.thaw();
+    let heard = bob.hears_to_the_end();
+    let (from_anna, others): (Vec<String>, Vec<String>) =
+        heard.into_iter().partition(|line| line.starts_with("guest1: "));
+    assert_eq!(others, [SHUTDOWN]);
+    assert!(from_anna.iter().eq(lines.iter().map(|line| format!("guest1: {line}")).collect::<Vec<_>>().iter()));
+    drop((anna, bob));
+    room.exits_with(0);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_guest_who_leaves_as_the_signal_comes_is_heard() {
+    let mut room = Daemon::chat(&[]);
+    let [mut anna, mut bob] = room.guests();
+    room.freeze();
+    anna.sends(b"I am off\nbye");
+    anna.ends_its_side();
+    room.signal(Signal::TERM);
+    room.thaw();
+    let mut heard = bob.hears_to_the_end();
+    heard.retain(|line| line != "* guest1 left; 1 online"); // it may have been closed before Bob's side was ended, or not
+    assert!(heard.iter().any(|line| line == SHUTDOWN), "{heard:?}");
+    heard.retain(|line| line != SHUTDOWN);
+    assert_eq!(heard, ["guest1: I am off", "guest1: bye"]);
+    drop((anna, bob));
+    room.exits_with(0);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn bytes_in_flight_are_echoed() {
+    let mut echo = Daemon::echo(&[]);
+    let mut anna = echo.join();
+    anna.says("first");
+    anna.hears("first");
+    // No more than a receive buffer holds before its owner has read anything: what the peer's kernel still has comes
+    // later, and is not waited for.
+    let bytes = support::Random(21).bytes(30_000);
+    echo.freeze();
+    anna.sends(&bytes);
+    echo.signal(Signal::TERM);
+    echo.thaw();
+    anna.receives(&bytes);
+    anna.ends();
+    drop(anna);
+    echo.exits_with(0);
+}
+
+/// Nothing is lost of what a flooder has said, not even now.
+#[test]
+fn what_a_paused_flooder_has_said_is_served() {
+    let mut room = Daemon::chat(&["--flood", "2/1", "--drain-timeout", "60s"]);
+    let [mut anna, mut bob] = room.guests();
+    anna.sends(b"1\n2\n3\n4\n5\n6\n");
+    bob.hears_all(["guest1: 1", "guest1: 2"]);
+    room.signal(Signal::TERM);
+    let mut heard = bob.hears_to_the_end();
+    assert!(heard.iter().any(|line| line == SHUTDOWN), "{heard:?}");
+    heard.retain(|line| line != SHUTDOWN);
+    assert_eq!(heard, ["guest1: 3", "guest1: 4", "guest1: 5", "guest1: 6"]);
+    drop((anna, bob));
+    room.exits_with(0);
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// What comes later
+// ---------------------------------------------------------------------------------------------------------------------
+
+/// It is read, so that no reset destroys what was sent to the guest before.
+#[test]
+fn what_comes_later_is_read_and_thrown_away() {
+    let mut room = Daemon::chat(&["--drain-timeout", "60s"]);
+    let [mut anna, mut bob] = room.guests();
+    room.signal(Signal::TERM);
+    anna.hears(SHUTDOWN);
+    anna.ends(); // before this, it would have been in time
+    anna.sends(&b"too late\n".repeat(300_000));
+    bob.hears(SHUTDOWN);
+    bob.ends();
+    drop((anna, bob));
+    room.exits_with(0);
+}
+
+#[test]
+fn who_goes_on_talking_is_cut_off_by_the_drain_timeout() {
+    let mut room = Daemon::chat(&["--drain-timeout", "2s"]);
+    let [mut anna] = room.guests();
+    let began = Instant::now();
+    room.signal(Signal::TERM);
+    anna.hears(SHUTDOWN);
+    let mut handle = anna.handle();
+    let talk = std::thread::spawn(move || {
+        while std::io::Write::write_all(&mut handle, b"and another thing\n").is_ok() {
+            std::thread::sleep(Duration::from_millis(100)); // shorter than the second of silence
+        }
+    });
+    room.exits_with(0); // nothing that was meant for Anna is lost
+    assert!(began.elapsed() >= Duration::from_secs(2), "{:?}", began.elapsed());
+    talk.join().unwrap();
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// What is thrown away
+// ---------------------------------------------------------------------------------------------------------------------
+
+/// A line of the log that says how much was thrown away: (bytes, connections).
+#[track_caller]
+fn loss(daemon: &Daemon) -> (usize, usize) {
+    let log = daemon.log();
+    let of = |line: &str| Some((number_before(line, "byte")?, number_before(line, "connection")?));
+    let mut losses = log.lines().filter_map(of);
+    let loss =
+        losses.next().unwrap_or_else(|| panic!("no line like `N bytes ... on M connections` in the log:\n{log}"));
+    assert_eq!(losses.next(), None, "told once; the log:\n{log}");
+    loss
+}
+
+/// The last number that stands before ` word`.
+fn number_before(line: &str, word: &str) -> Option<usize> {
+    line.split(&format!(" {word}")).next().filter(|before| before.len() < line.len())?.rsplit(' ').next()?.parse().ok()
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn what_a_stuck_reader_does_not_take_is_counted_and_gives_1() {
+    let mut room = Daemon::chat(&["--drain-timeout", "1s"]);
+    let [mut anna] = room.guests();
+    let stuck = Client::connect_narrow(room.address());
+    anna.hears("* guest2 joined; 2 online");
+    let said = support::stuff(&mut anna, &[&stuck], 100_000);
+    let began = Instant::now();
+    room.signal(Signal::TERM);
+    anna.hears(SHUTDOWN);
+    anna.ends();
+    drop(anna);
+    room.exits_with(1);
+    assert!(began.elapsed() >= Duration::from_secs(1), "{:?}", began.elapsed());
+    let (bytes, connections) = loss(&room);
+    assert_eq!(connections, 1);
+    let most = said.len() * ("guest1: \n".len() + said[0].len());
+    assert!((100_000..most).contains(&bytes), "{bytes} bytes of {most}");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn the_stuck_are_counted_and_the_others_are_not() {
+    let mut room = Daemon::chat(&["--drain-timeout", "1s"]);
+    let [mut anna] = room.guests();
+    let stuck: Vec<Client> = (0..3).map(|_| Client::connect_narrow(room.address())).collect();
+    anna.hears_all((2..=4).map(|number| format!("* guest{number} joined; {number} online")));
+    support::stuff(&mut anna, &[&stuck[0], &stuck[1], &stuck[2]], 50_000);
+    room.signal(Signal::INT);
+    anna.hears(SHUTDOWN);
+    anna.ends();
+    drop(anna);
+    room.exits_with(1);
+    let (bytes, connections) = loss(&room);
+    assert_eq!(connections, 3);
+    assert!(bytes >= 150_000, "{bytes} bytes");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn who_reads_at_last_hears_everything_and_nothing_is_lost() {
+    let mut room = Daemon::chat(&["--drain-timeout", "60s"]);
+    let [mut anna] = room.guests();
+    let mut stuck = Client::connect_narrow(room.address());
+    anna.hears("* guest2 joined; 2 online");
+    let said = support::stuff(&mut anna, &[&stuck], 100_000);
+    room.signal(Signal::TERM);
+    anna.hears(SHUTDOWN);
+    anna.ends();
+    drop(anna);
+    stuck.hears("* you are guest2; 2 online");
+    stuck.hears_all(said.iter().map(|line| format!("guest1: {line}")));
+    stuck.hears(SHUTDOWN);
+    let heard = stuck.hears_to_the_end();
+    // Anna went while this was still queued: whether that is told to those who are about to go is left open.
+    assert!(heard.iter().all(|line| line == "* guest1 left; 1 online"), "{heard:?}");
+    drop(stuck);
+    room.exits_with(0);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn what_is_lost_by_a_reset_after_the_signal_gives_1() {
+    let mut room = Daemon::chat(&["--drain-timeout", "60s"]);
+    let [mut anna] = room.guests();
+    let stuck = Client::connect_narrow(room.address());
+    anna.hears("* guest2 joined; 2 online");
+    support::stuff(&mut anna, &[&stuck], 100_000);
+    room.signal(Signal::TERM);
+    anna.hears(SHUTDOWN);
+    stuck.resets();
+    anna.ends();
+    drop(anna);
+    room.exits_with(1);
+    let (bytes, connections) = loss(&room);
+    assert!(connections == 1 && bytes >= 100_000, "{bytes} bytes on {connections} connections");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn what_was_lost_before_the_signal_gives_0() {
+    let mut room = Daemon::chat(&[]);
+    let [mut anna] = room.guests();
+    let stuck = Client::connect_narrow(room.address());
+    anna.hears("* guest2 joined; 2 online");
+    support::stuff(&mut anna, &[&stuck], 100_000);
+    stuck.resets();
+    anna.hears("* guest2 left; 1 online");
+    room.signal(Signal::TERM);
+    anna.hears(SHUTDOWN);
+    anna.ends();
+    drop(anna);
+    room.exits_with(0);
+}
+
+/// An echo whose peer has sent until it was paused, and reads nothing.
+fn stuck_echo(drain_timeout: &str) -> (Daemon, Client) {
+    stuck(Daemon::echo(&["--drain-timeout", drain_timeout]))
+}
+
+fn stuck(echo: Daemon) -> (Daemon, Client) {
+    let mut stuck = echo.join();
+    stuck.sends_until_paused(&[b'x'; 1 << 16], 96 << 20);
+    (echo, stuck)
+}
+
+#[test]
+fn an_echo_that_is_not_taken_gives_1() {
+    let (mut echo, _stuck) = stuck_echo("1s");
+    let began = Instant::now();
+    echo.signal(Signal::TERM);
+    echo.refuses();
+    echo.exits_with(1);
+    assert!(began.elapsed() >= Duration::from_secs(1), "{:?}", began.elapsed());
+    let (bytes, connections) = loss(&echo);
+    assert!(connections == 1 && bytes > 0, "{bytes} bytes on {connections} connections");
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// The second signal
+// ---------------------------------------------------------------------------------------------------------------------
+
+#[track_caller]
+fn second_signal(first: Signal, second: Signal, code: i32) {
+    exits_at_the_second(stuck_echo("60s"), first, second, code);
+}
+
+#[track_caller]
+fn exits_at_the_second((mut echo, _stuck): (Daemon, Client), first: Signal, second: Signal, code: i32) {
+    echo.signal(first);
+    echo.refuses(); // it has seen the first
+    echo.signal(second);
+    echo.exits_with(code);
+}
+
+#[test]
+fn a_second_sigterm_exits_at_once_with_143() {
+    second_signal(Signal::TERM, Signal::TERM, 143);
+}
+
+#[test]
+fn a_second_sigint_exits_at_once_with_130() {
+    second_signal(Signal::INT, Signal::INT, 130);
+}
+
+#[test]
+fn of_two_different_signals_the_second_gives_the_code() {
+    second_signal(Signal::INT, Signal::TERM, 143);
+    second_signal(Signal::TERM, Signal::INT, 130);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_second_sighup_exits_at_once_with_129() {
+    let echo = stuck(under_a_terminal(&["echo", "--drain-timeout", "60s"]));
+    exits_at_the_second(echo, Signal::HUP, Signal::HUP, 129);
+}

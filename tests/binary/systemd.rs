@@ -1,0 +1,129 @@
+//! The units of `docs/systemd.md` are what the program takes: each command line of the page is run with a socket such as
+//! systemd passes, serves a guest, and stops in the time that the unit gives it.
+
+use std::io::Read;
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use crate::support::{self, Client, Signal};
+
+fn page() -> String {
+    std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/systemd.md")).unwrap()
+}
+
+/// The code blocks of this language.
+fn blocks(language: &str) -> Vec<String> {
+    let (page, fence) = (page(), format!("```{language}\n"));
+    page.split(&fence).skip(1).map(|block| block.split("```").next().unwrap().to_owned()).collect()
+}
+
+/// A unit: what each key of each section is set to, in their order.
+struct Unit(Vec<(String, String, String)>);
+
+impl Unit {
+    #[track_caller]
+    fn parse(text: &str) -> Self {
+        let mut section = "";
+        let mut settings = Vec::new();
+        for line in text.lines().filter(|line| !line.is_empty()) {
+            match line.strip_prefix('[').and_then(|line| line.strip_suffix(']')) {
+                Some(name) => section = name,
+                None => {
+                    let (key, value) = line.split_once('=').unwrap_or_else(|| panic!("no setting: {line}"));
+                    assert!(!section.is_empty(), "in no section: {line}");
+                    settings.push((section.to_owned(), key.to_owned(), value.to_owned()));
+                }
+            }
+        }
+        Unit(settings)
+    }
+
+    #[track_caller]
+    fn get(&self, section: &str, key: &str) -> &str {
+        let found = self.0.iter().find(|(in_section, of_key, _)| in_section == section && of_key == key);
+        found.map_or_else(|| panic!("no {key}= in [{section}]"), |(_, _, value)| value)
+    }
+}
+
+/// The units of the page: of the socket, and of the service.
+fn units() -> [Unit; 2] {
+    let units: Vec<Unit> = blocks("ini").iter().map(|text| Unit::parse(text)).collect();
+    units.try_into().ok().expect("two units")
+}
+
+/// The words behind the program's name.
+#[track_caller]
+fn flags(command: &str) -> &str {
+    command.split_once("tidegate ").unwrap_or_else(|| panic!("another program: {command}")).1
+}
+
+/// Runs the program as systemd does: the socket is descriptor 3, and the environment says so. The shell becomes it, and so
+/// `$$` is its process.
+fn start(flags: &str, socket: TcpListener) -> Child {
+    let script = format!(r#"exec 3<&0 0</dev/null; LISTEN_FDS=1 LISTEN_PID=$$ exec "$0" {flags}"#);
+    let mut shell = Command::new("/bin/sh");
+    let descriptor = std::os::fd::OwnedFd::from(socket);
+    shell.args(["-c", &script, env!("CARGO_BIN_EXE_tidegate")]).stdin(descriptor).stderr(Stdio::piped());
+    shell.spawn().unwrap()
+}
+
+#[test]
+fn the_room_serves_and_stops_as_the_units_say() {
+    let [_, service] = units();
+    let tried = blocks("sh").concat();
+    for command in [service.get("Service", "ExecStart"), tried.trim()] {
+        let socket = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = socket.local_addr().unwrap();
+        let mut anna = Client::connect(address); // she waits at the socket
+        let mut room = start(flags(command), socket);
+        anna.hears("* you are guest1; 1 online");
+        rustix::process::kill_process(rustix::process::Pid::from_child(&room), Signal::TERM).unwrap();
+        anna.hears("* the server is shutting down");
+        anna.ends();
+        drop(anna);
+        assert_eq!(room.wait().unwrap().code(), Some(0), "{command}");
+        let mut log = String::new();
+        room.stderr.take().unwrap().read_to_string(&mut log).unwrap();
+        assert!(log.contains(&format!("listening on {address}")) && !log.contains("WARN"), "{command}: {log}");
+    }
+}
+
+/// Started without its socket, as by hand, it must not open another one.
+#[test]
+fn without_its_socket_the_service_fails() {
+    let [_, service] = units();
+    let flags = flags(service.get("Service", "ExecStart"));
+    let output = support::program().args(flags.split_whitespace()).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("systemd has passed no socket"));
+}
+
+#[test]
+fn the_units_agree_with_each_other_and_with_the_page() {
+    let [socket, service] = units();
+    assert!(page().contains("tidegate-chat.socket`:\n\n```ini\n[Unit]") && page().contains("tidegate-chat.service`:"));
+    assert_eq!(service.get("Unit", "Requires"), "tidegate-chat.socket");
+    socket.get("Socket", "ListenStream").parse::<u16>().unwrap();
+    assert_eq!(socket.get("Install", "WantedBy"), "sockets.target");
+
+    // What is queued has its time before systemd loses patience.
+    let command = service.get("Service", "ExecStart");
+    let drain = command.split_once("--drain-timeout ").unwrap().1.split(' ').next().unwrap();
+    let drain: u64 = drain.strip_suffix('s').unwrap().parse().unwrap();
+    let patience: u64 = service.get("Service", "TimeoutStopSec").parse().unwrap();
+    assert!(Duration::from_secs(drain) + Duration::from_secs(5) <= Duration::from_secs(patience));
+
+    // 64 descriptors are no connections.
+    let descriptors: usize = service.get("Service", "LimitNOFILE").parse().unwrap();
+    assert!(page().contains(&format!("at most {} connections at once", descriptors - 64)));
+}
+
+/// Wrong usage does not get better by another start.
+#[test]
+fn wrong_usage_is_the_code_that_is_not_tried_again() {
+    let [_, service] = units();
+    let code = support::program().args(["chat", "--shout"]).output().unwrap().status.code();
+    assert_eq!(code.map(|code| code.to_string()).as_deref(), Some(service.get("Service", "RestartPreventExitStatus")));
+}

@@ -1,0 +1,192 @@
+//! The floors of the house: imports point down only. And what the code is promised never to contain.
+//!
+//! It reads `src/` as text, so it sees what a compiler lets pass: a lower floor that has begun to know a higher one.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// The first part of a path below `src/`, with its floor.
+const FLOORS: &[(&str, u32)] = &[
+    ("base", 0),
+    ("address", 0),
+    ("connection", 1),
+    ("text", 1),
+    ("kernel", 2),
+    ("sim", 2),
+    ("properties", 2),
+    ("net", 3),
+    ("event_loop", 4),
+    ("guide", 4),
+    ("bin", 5),
+];
+
+const TOP: u32 = 5;
+
+struct Source {
+    /// As in `connection/mod.rs`.
+    path: String,
+    /// Without comments, and without the tests at its end.
+    code: String,
+}
+
+fn sources() -> Vec<Source> {
+    fn collect(folder: &Path, found: &mut Vec<PathBuf>) {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                collect(&path, found);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                found.push(path);
+            }
+        }
+    }
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut found = Vec::new();
+    collect(&root, &mut found);
+    found.sort();
+    let read = |path: &PathBuf| Source {
+        path: path.strip_prefix(&root).unwrap().to_str().unwrap().replace('\\', "/"),
+        code: code(&std::fs::read_to_string(path).unwrap()),
+    };
+    found.iter().map(read).collect()
+}
+
+/// The lines that are no comments, up to the tests.
+fn code(text: &str) -> String {
+    let text = text.split("#[cfg(test)]\nmod tests {").next().unwrap();
+    let lines = text.lines().map(|line| match line.find("//") {
+        Some(at) => &line[..at],
+        None => line,
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+fn floor_of(module: &str) -> Option<u32> {
+    FLOORS.iter().find(|(name, _)| *name == module).map(|(_, floor)| *floor)
+}
+
+/// What stands behind each `crate::` of a text: `crate::{a, b::c}` names a and b.
+fn named_behind<'t>(root: &str, code: &'t str) -> Vec<&'t str> {
+    let mut named = Vec::new();
+    for (at, _) in code.match_indices(root) {
+        if code[..at].ends_with(|letter: char| letter.is_alphanumeric() || letter == '_' || letter == '$') {
+            continue;
+        }
+        let rest = &code[at + root.len()..];
+        match rest.strip_prefix('{') {
+            None => named.push(word(rest)),
+            Some(group) => {
+                let mut depth = 1;
+                let mut begins = true;
+                for (at, letter) in group.char_indices() {
+                    match letter {
+                        '{' => depth += 1,
+                        '}' => depth -= 1,
+                        ',' => begins = depth == 1,
+                        _ if letter.is_whitespace() => {}
+                        _ if begins => {
+                            named.push(word(&group[at..]));
+                            begins = false;
+                        }
+                        _ => {}
+                    }
+                    if depth == 0 {
+                        break;
+                    }
+                }
+            }
+        }
+    }
+    named
+}
+
+fn word(text: &str) -> &str {
+    let end = text.find(|letter: char| !(letter.is_alphanumeric() || letter == '_')).unwrap_or(text.len());
+    &text[..end]
+}
+
+/// Names that `lib.rs` gives to the whole library, with the module that each comes from.
+fn reexports(lib: &str) -> BTreeMap<String, String> {
+    let mut from = BTreeMap::new();
+    for statement in lib.split(';') {
+        let Some((_, path)) = statement.split_once("pub use ") else { continue };
+        let (module, names) = path.split_once("::").unwrap();
+        for name in names.split(|letter: char| !(letter.is_alphanumeric() || letter == '_')).filter(|n| !n.is_empty()) {
+            from.insert(name.to_owned(), module.trim().to_owned());
+        }
+    }
+    from
+}
+
+#[test]
+fn every_file_stands_on_a_floor() {
+    for source in sources() {
+        let module = source.path.split('/').next().unwrap().trim_end_matches(".rs");
+        assert!(module == "lib" || floor_of(module).is_some(), "{}: which floor is it on?", source.path);
+    }
+}
+
+#[test]
+fn imports_point_down() {
+    let sources = sources();
+    let lib = sources.iter().find(|source| source.path == "lib.rs").unwrap();
+    let reexports = reexports(&lib.code);
+    let mut upward = Vec::new();
+    for source in &sources {
+        let module = source.path.split('/').next().unwrap().trim_end_matches(".rs");
+        let Some(floor) = floor_of(module).filter(|floor| *floor < TOP) else { continue };
+        for name in named_behind("crate::", &source.code) {
+            let named = reexports.get(name).map_or(name, String::as_str);
+            match floor_of(named) {
+                Some(other) if other <= floor => {}
+                Some(other) => upward.push(format!("{} (L{floor}) uses {named} (L{other})", source.path)),
+                None => upward.push(format!("{} (L{floor}) uses {name}, which is on no floor", source.path)),
+            }
+        }
+        if source.code.contains("tidegate::") {
+            upward.push(format!("{} uses the library from outside", source.path));
+        }
+    }
+    assert!(upward.is_empty(), "imports that point up:\n{}", upward.join("\n"));
+}
+
+#[test]
+fn the_logic_does_no_input_or_output_and_reads_no_clock() {
+    let doors = ["std::net::Tcp", "std::fs", "Instant::now", "SystemTime", "mio::", "socket2", "rustix", "std::env"];
+    for source in sources() {
+        let module = source.path.split('/').next().unwrap().trim_end_matches(".rs");
+        let floor = floor_of(module).unwrap_or(TOP);
+        let is_logic = floor == 1;
+        // rustix in `error.rs` is a table of numbers; above the kernel's floor there is no door at all but the log's.
+        let is_engine = floor == 3 || floor == 4;
+        for door in doors {
+            let exempt = is_engine && (door == "mio::" || door == "rustix");
+            assert!(!(is_logic || is_engine) || exempt || !source.code.contains(door), "{} uses {door}", source.path);
+        }
+    }
+}
+
+#[test]
+fn there_is_no_unsafe_code_and_no_thread() {
+    let words = ["unsafe", "thread::spawn", "thread::Builder", "thread::scope"];
+    for source in sources() {
+        for word in words {
+            let found = source.code.match_indices(word).any(|(at, _)| {
+                let behind = source.code[at + word.len()..].chars().next();
+                !behind.is_some_and(|letter| letter == '_' || letter.is_alphanumeric())
+            });
+            assert!(!found, "{}: {word}", source.path);
+        }
+    }
+    let manifest = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml")).unwrap();
+    assert!(manifest.contains("unsafe_code = \"forbid\""));
+}
+
+#[test]
+fn the_test_itself_sees_an_upward_import() {
+    let code = code(
+        "use crate::{error::Error, net::{Net, Event}, id::SocketId};\nfn f(x: crate::event_loop::Socket) {} // crate::main",
+    );
+    assert_eq!(named_behind("crate::", &code), ["error", "net", "id", "event_loop"]);
+    assert_eq!(reexports("pub use net::{Chunk,\n Event};\npub use id::SocketId;")["Event"], "net");
+}

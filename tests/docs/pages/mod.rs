@@ -1,0 +1,329 @@
+//! What the pages have their reader type is run, and what they show is what comes.
+//!
+//! Each block of a page, and each command in its sentences, has a line in [`block`] or in [`RULES`]. One that has none
+//! fails, and so does a line that nothing needs any more. Commands are typed as they are written, but for what
+//! [`reader::INSTEAD`] says and for the ports.
+
+#![cfg(target_os = "linux")]
+mod page;
+mod reader;
+mod shown;
+
+use std::path::Path;
+
+use page::{Block, Part, is_command, is_executable, parts, read, root};
+use reader::{INSTEAD, Reader, has};
+
+/// What becomes of a command.
+enum Rule {
+    /// It is typed. With `&` it goes on in the background.
+    Typed,
+    /// It is typed, and goes on as a server until the page is read.
+    Serves,
+    /// It is typed, and this server is there: a role of the daemon, or `lines`, which answers as strangers do.
+    Against(&'static str),
+    /// CI does it: `.ci/run` or `.ci/smoke` has this line.
+    Ci(&'static str),
+    /// Another test does it, and this stands in its file.
+    Elsewhere(&'static str, &'static str),
+    /// It cannot be run here, for this reason; a file has what it names.
+    Named(&'static str, &'static str, &'static str),
+}
+use Rule::{Against, Ci, Elsewhere, Named, Serves, Typed};
+
+const ALL_TESTS: &str = "step env TIDEGATE_STRACE=required TIDEGATE_TOOLS=required cargo test --locked";
+const PROGRAMS: [&str; 5] = ["binary", "docs", "library", "machine", "sim"];
+const ALL_BENCHES: &str = "step cargo bench --locked --bench logic --bench loops --bench scale -- --test";
+const ALL_DOCS: &str = "step env RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps --document-private-items";
+const NIGHTLY: &str = "it needs nightly Rust and minutes";
+const BOOTED: &str = "it needs a machine that systemd has started";
+const PREFIX: &str = "it is put before a command of one's own";
+
+const RULES: &[(&str, Rule)] = &[
+    // README.md, CONTRIBUTING.md
+    ("cargo install --path .", Ci("cargo install --locked --quiet --path . --root \"$work\"")),
+    ("tidegate chat", Serves),
+    ("cargo doc --open", Ci(ALL_DOCS)),
+    ("tidegate chat --listen unix:/run/chat.sock --mode 660 --owner :27", Serves),
+    ("nc -U /run/chat.sock", Typed),
+    ("ncat --chat", Named("another program is compared", "README.md", "| a room for `nc`, out of the box |")),
+    ("cargo bench", Ci(ALL_BENCHES)),
+    (".ci/run", Named("it runs this test", ".ci/run", "cargo test")),
+    // docs/bench.md
+    ("tidegate bench request :6379 --send 'PING\\r\\n' --expect '+PONG\\r\\n' --depth 16", Against("lines")),
+    ("tidegate bench request :6379 --send 'GET key\\r\\n' --expect '$\\*\\r\\n\\*\\r\\n'", Against("lines")),
+    ("tidegate bench request :11211 --send 'get key\\r\\n' --expect '\\*END\\r\\n'", Against("lines")),
+    (
+        "tidegate bench request :80 --send 'GET / HTTP/1.1\\r\\nHost: localhost\\r\\n\\r\\n' \
+         --expect 'HTTP/1.1 200 OK\\r\\n\\*\\r\\n\\r\\nhello' --rate 1000",
+        Against("lines"),
+    ),
+    ("tidegate bench request :7 --send 'hello\\n' --expect '\\*\\n'", Against("lines")),
+    ("tidegate bench echo :7000 --depth 16", Against("echo")),
+    ("tidegate bench echo :7000 -c 1", Against("echo")),
+    ("tidegate bench echo :7000 --rate 20000 --plot echo.svg", Against("echo")),
+    ("tidegate bench churn unix:/run/echo.sock", Against("echo")),
+    ("tidegate bench sink :7001", Against("sink")),
+    ("tidegate bench idle :7000 -c 10000 --duration 1m", Against("echo")),
+    ("tidegate bench chat :7000 -c 1000 --rate 100 --json | jq .latency_us.p99", Against("chat")),
+    ("taskset -c 0", Named(PREFIX, "docs/bench.md", "Give client and server a core each")),
+    ("taskset -c 1", Named(PREFIX, "docs/bench.md", "Give client and server a core each")),
+    // docs/benchmarks.md
+    ("tidegate echo --listen 7000 -q &", Serves),
+    ("tidegate bench echo 7000 --connections 1 --size 65536 --duration 5s &", Typed),
+    ("tidegate bench echo 7000 --connections 1000 --size 64 --rate 10000 --duration 4s", Typed),
+    ("cargo build --release", Ci("cargo build --locked --release --quiet")),
+    ("cargo bench --bench logic", Ci(ALL_BENCHES)),
+    ("cargo bench --bench loops", Ci(ALL_BENCHES)),
+    ("cargo bench --bench scale", Ci(ALL_BENCHES)),
+    ("redis-benchmark -t ping_mbulk -p 8080", Against("echo")),
+    ("iperf -c 127.0.0.1 -p 8080", Against("sink")),
+    ("strace -c", Named(PREFIX, "docs/benchmarks.md", "system calls are counted by")),
+    // docs/conformance.md
+    ("cargo run --release --example scenario -- FILE...", Typed),
+    ("cargo run --release --example scenario -- --sim FILE...", Typed),
+    // docs/connection.md, docs/turn.md
+    ("docs/pictures/render", Elsewhere("tests/docs/pages/mod.rs", "fn the_pictures_can_be_rendered")),
+    // docs/fuzzing.md
+    ("cargo test --lib properties", Typed),
+    ("cargo install cargo-fuzz", Named(NIGHTLY, "tests/fuzz/Cargo.toml", "cargo-fuzz = true")),
+    (
+        "cargo +nightly fuzz run --fuzz-dir tests/fuzz connection -- -max_total_time=300",
+        Named(NIGHTLY, "tests/fuzz/Cargo.toml", "name = \"connection\""),
+    ),
+    (
+        "cargo +nightly fuzz run --fuzz-dir tests/fuzz connection tests/fuzz/artifacts/connection/crash-...",
+        Named(NIGHTLY, "tests/fuzz/Cargo.toml", "name = \"connection\""),
+    ),
+    ("PROPTEST_RNG_SEED=7 PROPTEST_CASES=100000 cargo test --lib properties", Typed),
+    // docs/programs.md
+    ("cargo run --example greeting", Elsewhere("tests/docs/programs.rs", "\"greeting\"")),
+    ("nc localhost 8080", Elsewhere("tests/docs/programs_page.rs", "[\"nc\", \"localhost\", \"8080\"]")),
+    ("cargo run --example answering", Elsewhere("tests/docs/programs.rs", "\"answering\"")),
+    ("cargo run --example client", Elsewhere("tests/docs/programs.rs", "\"client\"")),
+    ("cargo run --example new-socket", Elsewhere("tests/docs/programs.rs", "\"new-socket\"")),
+    ("cargo run --example keep-alive", Elsewhere("tests/docs/programs.rs", "\"keep-alive\"")),
+    ("cargo run --example vanished-peer", Elsewhere("tests/docs/programs.rs", "\"vanished-peer\"")),
+    ("cargo run -- chat", Serves),
+    // docs/reliability.md
+    ("SEED=17 cargo test --test sim simulation -- --nocapture", Typed),
+    ("ulimit -n 64", Elsewhere("tests/machine/load.rs", "ulimit -n 64")),
+    ("tests/broken/run", Ci("step tests/broken/run")),
+    ("MEGABYTES=1024 cargo test --release --test machine gigabyte -- --nocapture", Typed),
+    ("SEEDS=1000000 FROM=2000 TURNS=500 cargo test --test sim simulation -- --nocapture", Typed),
+    ("strace -e inject=...", Elsewhere("tests/support/strace.rs", "inject={injection}")),
+    // docs/systemd.md
+    (
+        "systemd-socket-activate --listen 127.0.0.1:7000 tidegate chat --listen systemd",
+        Elsewhere("tests/binary/systemd.rs", "fn the_room_serves_and_stops_as_the_units_say"),
+    ),
+    ("nc 127.0.0.1 7000", Elsewhere("tests/binary/systemd.rs", "fn the_room_serves_and_stops_as_the_units_say")),
+    ("systemctl stop", Named(BOOTED, "docs/systemd.md", "sends SIGTERM")),
+    ("systemd-analyze verify", Named(BOOTED, "docs/systemd.md", "finds what is wrong with a unit")),
+    ("systemd-analyze security tidegate-chat", Named(BOOTED, "docs/systemd.md", "how much it may")),
+];
+
+/// The rule for a command. Two forms need none: tests that CI runs among all, and in a sentence a role of the daemon.
+fn rule(command: &str) -> Option<&'static Rule> {
+    RULES.iter().find(|(text, _)| *text == command).map(|(_, rule)| rule)
+}
+
+/// The line of `.ci/run` or `.ci/smoke` is there, step and all.
+fn is_in_ci(line: &str) -> bool {
+    [".ci/run", ".ci/smoke"].iter().any(|script| read(script).lines().any(|it| it.trim() == line))
+}
+
+/// `cargo test --test sim torture -- --nocapture`: CI runs it among all tests, if that program has such a module.
+fn is_a_test_of_ci(command: &str) -> bool {
+    let (settings, words) = command.split_once("cargo test").unwrap_or((command, "none"));
+    let settings_are_cis = settings.split_whitespace().all(|it| ALL_TESTS.contains(it));
+    let words = words.split(" -- ").next().unwrap_or_default().replace(" --release", "");
+    let is_there = match words.split_whitespace().collect::<Vec<_>>()[..] {
+        [] => true,
+        ["--test", program] => PROGRAMS.contains(&program),
+        ["--test", program, module] => {
+            PROGRAMS.contains(&program) && read(&format!("tests/{program}/main.rs")).contains(&format!("mod {module};"))
+        }
+        _ => false,
+    };
+    settings_are_cis && is_there && is_in_ci(ALL_TESTS)
+}
+
+/// `tidegate proxy --to ADDR`, as it is written: the program knows that role, these flags and their values.
+fn is_known(command: &str) -> bool {
+    let words = command.split(" | ").next().unwrap_or_default().trim_end_matches(" &").replace("ADDR", "127.0.0.1:1");
+    words.starts_with("tidegate ") && Reader::new().run(&format!("{words} --help")).status.success()
+}
+
+/// Where a command stands.
+#[derive(Clone, Copy, PartialEq)]
+enum In {
+    /// To be typed.
+    Block,
+    /// To be spoken of: a role may be named there without a rule.
+    Sentence,
+}
+
+/// Does with a command what its rule says.
+#[track_caller]
+fn play(reader: &mut Reader, page: &str, command: &str, place: In) {
+    if command.starts_with("tidegate ") {
+        assert!(is_known(command), "{page}: this program does not know {command}");
+    }
+    let program = command.split(' ').find(|word| !word.contains('=')).unwrap_or_default();
+    let is_here = |program| ["cargo", "tidegate"].contains(&program) || has(program, command);
+    let is_name = place == In::Sentence && program == "tidegate" && command.split(' ').count() == 2;
+    match rule(command).filter(|_| !is_name) {
+        Some(Serves) => reader.serves(command),
+        Some(Typed) if command.ends_with(" &") => reader.types_aside(command),
+        Some(Typed) if is_here(program) => drop(reader.types(command)),
+        Some(Against(role)) => {
+            let pipe = command.split(" | ").nth(1).and_then(|it| it.split(' ').next());
+            if is_here(program) && pipe.is_none_or(is_here) {
+                reader.starts(role, command);
+                reader.types(command);
+            }
+        }
+        Some(Typed) => {} // and it was said that the program is missing
+        Some(Ci(line)) => {
+            assert!(is_in_ci(line), "{page}: CI has no line {line:?} any more, so nothing runs {command}");
+            if let Some(name) = command.strip_prefix("cargo bench --bench ") {
+                assert!(read("Cargo.toml").contains(&format!("[[bench]]\nname = \"{name}\"")), "{page}: {command}");
+            }
+        }
+        Some(Elsewhere(file, text)) => assert!(read(file).contains(text), "{page}: {file} has no {text}: {command}"),
+        Some(Named(why, file, text)) => {
+            assert!(read(file).contains(text), "{page}: {command} is not run, since {why}, and {file} has no {text}");
+        }
+        None => {
+            let is_spoken_of = place == In::Sentence && program == "tidegate";
+            assert!(is_spoken_of || is_a_test_of_ci(command), "{page}: no rule for the command {command}");
+        }
+    }
+}
+
+/// Does with a block what is to be done with the `nth` one of its language on this page.
+fn block(reader: &mut Reader, page: &str, block: &Block, nth: usize) {
+    let text = block.text.as_str();
+    match (page, block.language.as_str(), nth) {
+        (_, "sh", _) => block.commands().iter().for_each(|command| play(reader, page, command, In::Block)),
+        ("docs/programs.md", "js" | "rust" | "text", _) => shown::program(text, &block.language),
+        (_, "rust,no_run", _) => {
+            let doctest = format!("#[doc = include_str!(\"../{page}\")]");
+            assert!(read("src/lib.rs").contains(&doctest), "{page}: its Rust is no doctest");
+        }
+        ("README.md", "toml", 0) => shown::a_dependency(reader, text),
+        ("README.md", "text", 0) => shown::a_room(text),
+        ("docs/bench.md", "text", 0) => shown::a_measurement(reader, text),
+        ("docs/conformance.md", "text", 0) => shown::how_many_are_equal(reader, text),
+        ("docs/conformance.md", "json", 0) => shown::a_scenario(reader, text, &shown::second_json(page)),
+        ("docs/conformance.md", "json", 1) => {} // the trace of the first
+        ("docs/node.md", "js", 0) => shown::a_sketch(reader, text),
+        ("docs/reliability.md", "text", 0) => shown::a_trace(reader, text),
+        ("docs/systemd.md", "ini", _) => assert!(read("tests/binary/systemd.rs").contains("docs/systemd.md")),
+        ("docs/systemd.md", "text", 0) => {} // as root, on a machine that systemd has started
+        (_, language, _) => panic!("{page}:{}: no rule for this block {language:?}", block.line),
+    }
+}
+
+/// Goes through a page as its reader does.
+fn go_through(page: &str) {
+    let mut reader = Reader::new();
+    let mut before: Vec<String> = Vec::new();
+    for part in parts(&read(page)) {
+        match part {
+            Part::Span(span) if is_command(&span) => play(&mut reader, page, &span, In::Sentence),
+            Part::Span(span) if span.starts_with("--") => shown::a_flag(page, &span),
+            Part::Span(_) => {}
+            Part::Block(part) => {
+                let nth = before.iter().filter(|language| **language == part.language).count();
+                block(&mut reader, page, &part, nth);
+                before.push(part.language);
+            }
+        }
+    }
+    reader.goes();
+}
+
+macro_rules! pages {
+    ($($name:ident $page:literal)*) => {
+        const PAGES: &[&str] = &[$($page),*];
+        $(#[test] fn $name() { go_through($page) })*
+    };
+}
+
+pages! {
+    changelog "CHANGELOG.md"
+    contributing "CONTRIBUTING.md"
+    readme "README.md"
+    architecture "docs/architecture.md"
+    bench "docs/bench.md"
+    benchmarks "docs/benchmarks.md"
+    conformance "docs/conformance.md"
+    connection "docs/connection.md"
+    decision_1 "docs/decisions/0001-accepts-among-the-reads.md"
+    decision_2 "docs/decisions/0002-a-late-loop-catches-up-in-order.md"
+    decision_3 "docs/decisions/0003-reset-in-the-turn-of-an-end.md"
+    decision_4 "docs/decisions/0004-segments-are-counted-by-hand.md"
+    decision_5 "docs/decisions/0005-a-terminal-as-stderr-is-reopened.md"
+    decision_6 "docs/decisions/0006-files.md"
+    decisions "docs/decisions/README.md"
+    fuzzing "docs/fuzzing.md"
+    node "docs/node.md"
+    programs "docs/programs.md"
+    reliability "docs/reliability.md"
+    systemd "docs/systemd.md"
+    turn "docs/turn.md"
+}
+
+#[test]
+fn all_pages_are_gone_through() {
+    assert_eq!(page::all(), PAGES);
+}
+
+#[test]
+fn each_rule_is_needed() {
+    let mut commands: Vec<String> = Vec::new();
+    for part in PAGES.iter().flat_map(|page| parts(&read(page))) {
+        match part {
+            Part::Span(span) => commands.push(span),
+            Part::Block(block) => commands.extend(block.commands()),
+        }
+    }
+    for (command, _) in RULES {
+        assert!(commands.iter().any(|it| it == command), "no page has {command}");
+    }
+    for (written, _) in INSTEAD {
+        assert!(commands.iter().any(|it| format!("{it} ").contains(written)), "no page has {written:?}");
+    }
+}
+
+#[test]
+fn what_has_no_rule_fails() {
+    let no_such_test = ["cargo test --test nothing", "cargo test --test sim nothing", "SEED=1 cargo test"];
+    for command in ["tidegate chat --no-such-flag", "tidegate knit"].into_iter().chain(no_such_test) {
+        assert!(rule(command).is_none() && !is_a_test_of_ci(command) && !is_known(command), "{command}");
+    }
+    let unknown = Block { line: 1, language: String::new(), text: "x\n".to_owned() };
+    assert!(std::panic::catch_unwind(|| block(&mut Reader::new(), "README.md", &unknown, 0)).is_err());
+    assert!(!is_in_ci("step cargo test"));
+}
+
+/// On a copy, as the pictures of the pages are not to change.
+#[test]
+fn the_pictures_can_be_rendered() {
+    assert!(is_executable("docs/pictures/render"));
+    if !has("dot", "docs/pictures/render") {
+        return;
+    }
+    let reader = Reader::new();
+    let copy = |name: &str| reader.put(name, &read(&format!("docs/pictures/{name}")));
+    let script = copy("render");
+    copy("turn.dot");
+    copy("connection.dot");
+    let output = reader.run(&format!("bash {script}"));
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "connection.svg\nturn.svg\n");
+    let svg = std::fs::read_to_string(Path::new(&script).with_file_name("turn.svg")).unwrap();
+    assert!(svg.contains("prefers-color-scheme: dark"), "{svg}");
+}

@@ -1,0 +1,163 @@
+//! What the pages show, beside what comes.
+
+use serde_json::{Value, json};
+
+use super::page::{Part, parts, read, root};
+use super::reader::{Reader, has};
+use crate::support::{Client, Daemon};
+
+/// A session in the room: `$ nc ...`, then what this guest types, behind `>`, and what it hears. The others do what it
+/// hears of them.
+pub fn a_room(text: &str) {
+    let mut lines = text.lines();
+    assert_eq!(lines.next(), Some("$ nc 127.0.0.1 8080"));
+    let help = crate::support::program().args(["chat", "--help"]).output().unwrap();
+    assert!(String::from_utf8_lossy(&help.stdout).contains("else 127.0.0.1:8080]"), "the address is the default");
+    let room = Daemon::chat(&[]);
+    let mut anna = room.join();
+    let mut other: Option<Client> = None;
+    for line in lines {
+        if let Some(typed) = line.strip_prefix("> ") {
+            anna.says(typed);
+            continue;
+        }
+        match line.split_once(' ').unwrap() {
+            ("*", told) if told.starts_with("guest2 joined") => other = Some(room.join()),
+            ("*", told) if told.starts_with("guest2 left") => drop(other.take().unwrap()),
+            ("guest2:", said) => other.as_mut().unwrap().says(said),
+            _ => {}
+        }
+        anna.hears(line);
+    }
+    anna.ends();
+}
+
+/// Numbers, and the units of time and size behind them, are other ones each time.
+fn form(line: &str) -> String {
+    let is_number = |word: &str| word.starts_with(|it: char| it.is_ascii_digit());
+    let is_unit = |word: &str| ["us", "ms", "s", "kB/s", "MB/s", "GB/s", "bytes"].contains(&word);
+    let words = line.split_whitespace().map(|word| {
+        let (word, comma) = word.strip_suffix([',', ':']).map_or((word, ""), |it| (it, ","));
+        let shown = if is_number(word) { "N" } else { word };
+        format!("{}{comma}", if is_unit(word) { "unit" } else { shown })
+    });
+    words.collect::<Vec<_>>().join(" ")
+}
+
+/// `$ tidegate echo &`, `$ tidegate bench ...`, and a report of that form.
+pub fn a_measurement(reader: &mut Reader, text: &str) {
+    let commands: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("$ ")).collect();
+    assert_eq!(commands.len(), 2);
+    reader.serves(commands[0]);
+    let output = reader.types(commands[1]);
+    let output = String::from_utf8(output.stdout).unwrap();
+    // What a short measurement may have too little for, and a note about a busy machine.
+    let may_be_missing = |line: &str| ["99.9 %", "99.99 %", "note "].iter().any(|it| line.trim().starts_with(it));
+    let exact = |line: &str| line.trim().split_once(" %").is_some_and(|(it, _)| it.parse::<f64>().is_ok());
+    let form = |line: &str| if exact(line) { line.split(" %").next().unwrap().trim().to_owned() } else { form(line) };
+    let mut come = output.lines().peekable();
+    for line in text.lines().filter(|line| !line.starts_with("$ ")) {
+        match come.next_if(|it| form(it) == form(line)) {
+            Some(_) => {}
+            None => assert!(may_be_missing(line), "shown is {line:?}, next came {:?}, of\n{output}", come.peek()),
+        }
+    }
+    assert!(come.all(may_be_missing), "more comes than is shown:\n{output}");
+}
+
+/// Types `cargo run --release --example scenario -- FILE...`, or `scenario -- --sim FILE...`: what it prints and says.
+fn scenario(reader: &Reader, flags: &str, file: &str) -> (Value, String) {
+    let program = crate::support::examples::compiled("scenario");
+    let output = reader.run(&format!("{} {flags} {file}", program.display()));
+    assert!(output.status.success(), "{output:?}");
+    (serde_json::from_slice(&output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap())
+}
+
+pub fn how_many_are_equal(reader: &Reader, text: &str) {
+    let corpus = root().join("tests/conformance/corpus.json");
+    let (played, said) = scenario(reader, "--sim", corpus.to_str().unwrap());
+    assert_eq!(said, text);
+    assert_eq!(played.as_array().unwrap().len(), text.split(' ').next().unwrap().parse::<usize>().unwrap());
+}
+
+pub fn second_json(page: &str) -> String {
+    let mut blocks = parts(&read(page)).into_iter().filter_map(|part| match part {
+        Part::Block(block) if block.language == "json" => Some(block.text),
+        _ => None,
+    });
+    blocks.nth(1).unwrap()
+}
+
+/// A scenario of a page gives the trace beside it, and the rule that never fires is the last one, as it says.
+pub fn a_scenario(reader: &Reader, text: &str, trace: &str) {
+    let (one, trace): (Value, Value) = (serde_json::from_str(text).unwrap(), serde_json::from_str(trace).unwrap());
+    let last = one["rules"].as_array().unwrap().len() - 1;
+    let file = reader.put("scenario.json", &json!([{ "scenario": one, "trace": trace }]).to_string());
+    for flags in ["", "--sim"] {
+        let (played, said) = scenario(reader, flags, &file);
+        assert_eq!(played, json!([{ "name": one["name"], "trace": trace, "unfired": [last] }]), "{flags}");
+        assert_eq!(said, "1 of 1 traces equal\n");
+    }
+}
+
+/// A manifest with these lines is one that cargo resolves, where the project lies beside it.
+pub fn a_dependency(reader: &Reader, text: &str) {
+    assert!(text.contains("\"../tidegate\""), "{text}");
+    let package = "[package]\nname = \"reader\"\nversion = \"0.0.0\"\n[lib]\npath = \"Cargo.toml\"\n[workspace]\n";
+    let lines = text.replace("../tidegate", root().to_str().unwrap());
+    let manifest = reader.put("Cargo.toml", &format!("{package}{lines}"));
+    reader.put("Cargo.lock", &read("Cargo.lock"));
+    let output = reader.run(&format!("cargo tree --offline --edges normal --manifest-path {manifest}"));
+    assert!(output.status.success(), "{output:?}");
+}
+
+/// JavaScript, which is judged where there is a node; what it does was compared by hand.
+pub fn a_sketch(reader: &Reader, text: &str) {
+    if has("node", "the sketch of docs/node.md") {
+        let file = reader.put("sketch.mjs", text);
+        let output = reader.run(&format!("node --check {file}"));
+        assert!(output.status.success(), "{output:?}");
+    }
+}
+
+/// Each line of a trace has a form that traces have.
+pub fn a_trace(reader: &Reader, text: &str) {
+    let output = reader.types("SEED=17 cargo test --test sim simulation -- --nocapture");
+    let traced = String::from_utf8(output.stdout).unwrap();
+    let form = |line: &str| {
+        let letters = line.trim().chars().map(|it| if it.is_ascii_digit() { '0' } else { it });
+        letters.collect::<String>().split('0').filter(|it| !it.is_empty()).collect::<Vec<_>>().join("0")
+    };
+    let forms: Vec<String> = traced.lines().map(form).collect();
+    for line in text.lines() {
+        assert!(forms.contains(&form(line)), "no line of a trace is like {line:?}");
+    }
+}
+
+/// What `docs/programs.md` shows is judged by tests of its own; a text is what the program prints there.
+pub fn program(text: &str, language: &str) {
+    if language != "text" {
+        return assert!(read("tests/docs/programs_page.rs").contains(&format!(", \"{language}\")")), "{language}");
+    }
+    let tests = read("tests/docs/programs.rs");
+    let words = |line: &str| {
+        line.split([' ', ':', ','])
+            .filter(|it| !it.contains(|it: char| it.is_ascii_digit() || it == '{' || it == '}'))
+            .collect::<Vec<_>>()
+            .join(" ")
+    };
+    let printed: Vec<String> = tests.lines().filter_map(|line| line.split('"').nth(1)).map(words).collect();
+    for line in text.lines() {
+        assert!(printed.contains(&words(line)), "no test sees {line:?}");
+    }
+}
+
+/// A flag in a sentence is one of this program's, in some role; or of a tool that the sentence is about.
+pub fn a_flag(page: &str, span: &str) {
+    let flag = span.split([' ', '=']).next().unwrap();
+    let roles = ["chat", "proxy", "bench echo", "bench request", "bench chat"];
+    let help = |role: &str| crate::support::program().args(role.split(' ')).arg("--help").output().unwrap().stdout;
+    let known = roles.iter().any(|role| String::from_utf8_lossy(&help(role)).contains(&format!("{flag} ")))
+        || roles.iter().any(|role| String::from_utf8_lossy(&help(role)).contains(&format!("{flag}\n")));
+    assert!(known, "{page}: no role has {flag}");
+}

@@ -1,0 +1,91 @@
+//! The pictures of the documentation: what they name exists in the code, and they are as their sources are.
+
+use std::path::{Path, PathBuf};
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn read(path: &str) -> String {
+    std::fs::read_to_string(root().join(path)).unwrap()
+}
+
+/// All sources below a folder, as one text.
+fn sources(folder: &Path) -> String {
+    let mut text = String::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            text += &sources(&path);
+        } else {
+            text += &std::fs::read_to_string(path).unwrap();
+        }
+    }
+    text
+}
+
+/// The texts of a picture's source: each label, line by line.
+fn labels(dot: &str) -> Vec<String> {
+    let parts = dot.split("label=\"").skip(1);
+    parts.flat_map(|rest| rest.split('"').next().unwrap().split("\\n").map(str::to_owned).collect::<Vec<_>>()).collect()
+}
+
+/// The names of a picture's boxes that are no labels: `A -> B` and `A [`.
+fn boxes(dot: &str) -> Vec<String> {
+    let lines = dot.lines().map(str::trim).filter(|line| line.contains("->") || line.contains('['));
+    let lines = lines.filter(|line| !line.starts_with(['n', 'e', 'r', '{', '/']));
+    let names = lines.flat_map(|line| line.split('[').next().unwrap().split("->"));
+    let mut names: Vec<String> = names.map(|name| name.trim().trim_end_matches(';').to_owned()).collect();
+    names.sort();
+    names.dedup();
+    names
+}
+
+/// The functions that a text names: words before `()`.
+fn functions(text: &str) -> impl Iterator<Item = &str> {
+    text.match_indices("()").map(|(at, _)| {
+        let from =
+            text[..at].rfind(|letter: char| !letter.is_alphanumeric() && letter != '_').map_or(0, |space| space + 1);
+        &text[from..at]
+    })
+}
+
+fn check(picture: &str, states_in: &str) {
+    let dot = read(&format!("docs/pictures/{picture}.dot"));
+    let svg = read(&format!("docs/pictures/{picture}.svg"));
+    let code = sources(&root().join("src"));
+    let states = read(states_in);
+    let labels = labels(&dot);
+    assert!(labels.len() > 5, "{picture}: {labels:?}");
+    for label in &labels {
+        let shown = label.replace('\'', "&#39;");
+        assert!(svg.contains(&shown), "{picture}.svg does not show {label:?}: render it again");
+        for name in functions(label) {
+            assert!(code.contains(&format!("fn {name}(")), "{picture}: there is no function {name}");
+        }
+    }
+    for name in boxes(&dot) {
+        // Two states have one name; and what is deferred is no phase.
+        let state = name.strip_prefix("Reading").or(name.strip_prefix("Writing")).unwrap_or(&name);
+        let is_there = states.contains(&format!("    {state},")) || states.contains(&format!("    {state} {{"));
+        let is_there = is_there || states.contains(&format!("    {state}(")) || state == "Deferred";
+        assert!(is_there, "{picture}: {states_in} has no state {state}");
+    }
+}
+
+#[test]
+fn the_turn_is_as_it_is_drawn() {
+    check("turn", "src/net/turn.rs");
+}
+
+#[test]
+fn the_states_of_a_connection_are_as_they_are_drawn() {
+    check("connection", "src/connection/mod.rs");
+}
+
+#[test]
+fn the_page_of_each_picture_shows_it() {
+    for picture in ["turn", "connection"] {
+        assert!(read(&format!("docs/{picture}.md")).contains(&format!("](pictures/{picture}.svg)")));
+    }
+}

@@ -1,0 +1,305 @@
+//! Sockets that somebody else made, given to a loop; and those that systemd gives to the daemon.
+
+#![cfg(unix)]
+
+use std::fs::File;
+use std::io::{ErrorKind, Read, Write};
+use std::net::{TcpListener, TcpStream, UdpSocket};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
+
+use crate::support::folder::Folder;
+use crate::support::loops::{Heard, View, World, ms, quiet, watch};
+use tidegate::sim::Sim;
+use tidegate::{Code, EventLoop, ServerOptions, SocketOptions};
+
+fn echo(socket: &mut View<'_>, heard: Heard<'_>) {
+    if let Heard::Data(bytes) = heard {
+        socket.write(bytes);
+    }
+}
+
+fn listen(world: &mut World, listener: impl Into<OwnedFd>) {
+    let options = ServerOptions { no_delay: true, ..ServerOptions::default() };
+    let server = world.listen_fd(listener, options, |socket| watch(socket, "S", echo)).unwrap();
+    world.watch_server(server, "server");
+}
+
+/// Says something, hears it again, and ends.
+fn talk(world: &mut World, mut peer: impl Read + Write) {
+    peer.write_all(b"hello").unwrap();
+    world.until(|world| world.state.data("S") == b"hello");
+    let mut back = [0; 5];
+    peer.read_exact(&mut back).unwrap();
+    assert_eq!(&back, b"hello");
+    drop(peer);
+    world.until_closed(&["S"]);
+    assert_eq!(world.state.of("S"), ["data hello", "end", "finish", "close(false)"]);
+}
+
+// covers: server-listen-handle
+#[test]
+fn a_listener_of_std_becomes_a_server() {
+    let mut world = World::new();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    listen(&mut world, listener);
+    world.until_saw("server", "listening");
+    talk(&mut world, TcpStream::connect(address).unwrap());
+}
+
+// covers: server-listen-handle
+#[test]
+fn a_unix_listener_becomes_a_server_and_its_path_stays() {
+    let folder = Folder::new();
+    let path = folder.path("s");
+    let listener = UnixListener::bind(&path).unwrap();
+    let mut world = World::new();
+    let options = ServerOptions::default();
+    let server = world.listen_fd(listener, options, |socket| watch(socket, "S", echo)).unwrap();
+    assert_eq!(world.net.server_endpoint(server).unwrap().to_string(), format!("unix:{}", path.display()));
+    talk(&mut world, UnixStream::connect(&path).unwrap());
+    world.net.close_server(server);
+    assert!(path.exists(), "it is not ours");
+}
+
+// covers: socket-constructor
+#[test]
+fn a_connection_of_std_becomes_a_socket_that_reads_at_once() {
+    let mut world = World::new();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let peer = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let (ours, _) = listener.accept().unwrap();
+    let (address, seen) = (peer.local_addr().unwrap(), ours.try_clone().unwrap());
+    let options = SocketOptions { no_delay: true, ..SocketOptions::default() };
+    let id = world.adopt_socket(ours, options, |socket| watch(socket, "S", echo)).unwrap();
+    assert_eq!(world.net.remote_address(id), Some(address));
+    assert!(world.net.is_readable(id) && world.net.is_writable(id));
+    assert!(seen.nodelay().unwrap());
+    drop(seen);
+    talk(&mut world, peer);
+
+    let mut world = World::new();
+    let (ours, peer) = UnixStream::pair().unwrap();
+    let id = world.adopt_socket(ours, SocketOptions::default(), |socket| watch(socket, "S", echo)).unwrap();
+    assert_eq!(world.net.remote_address(id), None);
+    assert!(world.net.peer_cred(id).is_some());
+    talk(&mut world, peer);
+}
+
+#[test]
+fn what_was_adopted_can_connect_again() {
+    let mut world = World::new();
+    let (_, address) = world.serve(ServerOptions::default(), |socket| socket.end());
+    let (ours, theirs) = UnixStream::pair().unwrap();
+    drop(theirs);
+    world
+        .event_loop()
+        .adopt_socket(ours, SocketOptions::default(), |socket| {
+            watch(socket, "S", move |socket, heard| {
+                if let Heard::Close(_) = heard
+                    && socket.state.add("closes", 1) == 1
+                {
+                    socket.connect(address).unwrap();
+                }
+            });
+        })
+        .unwrap();
+    world.until(|world| world.state.times("S", "close(false)") == 2);
+    let events = ["end", "finish", "close(false)", "connect", "end", "finish", "close(false)"];
+    assert_eq!(world.state.of("S"), events);
+}
+
+// covers: listen-fd0, server-listen-handle
+#[test]
+fn what_is_not_meant_is_an_error_in_words() {
+    let mut world = World::new();
+    let mut server = |fd: OwnedFd, words: &str| {
+        let error = world.listen_fd(fd, ServerOptions::default(), |_| {}).unwrap_err();
+        assert_eq!(error.code(), Code::InvalidArgument);
+        assert!(error.to_string().contains(words), "{error}");
+    };
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let connected = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    server(File::open("/dev/null").unwrap().into(), "is no socket");
+    server(UdpSocket::bind("127.0.0.1:0").unwrap().into(), "no stream socket");
+    server(UnixDatagram::unbound().unwrap().into(), "no stream socket");
+    server(connected.try_clone().unwrap().into(), "does not listen");
+
+    let mut socket = |fd: OwnedFd, words: &str| {
+        let error = world
+            .event_loop()
+            .adopt_socket(fd, SocketOptions::default(), |_| panic!("there is no socket"))
+            .unwrap_err();
+        assert_eq!(error.code(), Code::InvalidArgument);
+        assert!(error.to_string().contains(words), "{error}");
+    };
+    socket(File::open("/dev/null").unwrap().into(), "is no socket");
+    socket(UdpSocket::bind("127.0.0.1:0").unwrap().into(), "no stream socket");
+    socket(listener.try_clone().unwrap().into(), "adopt it as a server");
+    let fresh = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    socket(fresh.into(), "not connected");
+    assert_eq!(world.net.sockets(), 0);
+
+    let mut simulated = EventLoop::on(Sim::new(1).kernel(), ());
+    let error = simulated.listen_fd(listener, ServerOptions::default(), |_| {}).unwrap_err();
+    assert!(error.to_string().contains("no descriptors"), "{error}");
+    let error = simulated.adopt_socket(connected, SocketOptions::default(), |_| {}).unwrap_err();
+    assert!(error.to_string().contains("no descriptors"), "{error}");
+}
+
+/// Somebody else has the same description, as systemd has that of each listener, and goes on with it.
+#[test]
+fn what_was_adopted_and_closed_is_not_heard_of_again() {
+    let mut world = World::new();
+    let (ours, mut peer) = UnixStream::pair().unwrap();
+    let mut kept = ours.try_clone().unwrap();
+    let socket = world.adopt_socket(ours, SocketOptions::default(), |socket| watch(socket, "S", quiet)).unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let server = world.listen_fd(listener.try_clone().unwrap(), ServerOptions::default(), |_| {}).unwrap();
+    world.turn_for(ms(10));
+    world.net.destroy(socket);
+    world.net.close_server(server);
+    world.until_closed(&["S"]);
+    world.turn_for(ms(10));
+
+    let fd = world.net.poll_fd().unwrap();
+    let mut outer = mio::Poll::new().unwrap();
+    outer.registry().register(&mut mio::unix::SourceFd(&fd), mio::Token(0), mio::Interest::READABLE).unwrap();
+    let mut woken = || {
+        let mut events = mio::Events::with_capacity(8);
+        outer.poll(&mut events, Some(ms(20))).unwrap();
+        !events.is_empty()
+    };
+    assert!(!woken());
+    peer.write_all(b"for another").unwrap();
+    assert!(!woken(), "by a connection that it has closed");
+    let _client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    assert!(!woken(), "by a listener that it has closed");
+    let mut bytes = [0; 11];
+    kept.read_exact(&mut bytes).unwrap();
+    assert_eq!(&bytes, b"for another");
+}
+
+#[test]
+fn what_is_refused_is_closed() {
+    let mut world = World::new();
+    // A pipe and datagrams: the other end tells that this one is closed.
+    for as_server in [true, false] {
+        let mut refuse = |fd: OwnedFd| {
+            let refused = match as_server {
+                true => world.listen_fd(fd, ServerOptions::default(), |_| {}).map(drop),
+                false => world.adopt_socket(fd, SocketOptions::default(), |_| {}).map(drop),
+            };
+            assert_eq!(refused.unwrap_err().code(), Code::InvalidArgument);
+        };
+        let (reader, mut writer) = std::io::pipe().unwrap();
+        refuse(reader.into());
+        assert_eq!(writer.write(b"x").unwrap_err().kind(), ErrorKind::BrokenPipe);
+        let (ours, theirs) = UnixDatagram::pair().unwrap();
+        refuse(ours.into());
+        assert_eq!(theirs.send(b"x").unwrap_err().kind(), ErrorKind::ConnectionRefused);
+    }
+    // A connection is no listener, and a listener no connection.
+    let (ours, mut theirs) = UnixStream::pair().unwrap();
+    world.listen_fd(ours, ServerOptions::default(), |_| {}).unwrap_err();
+    assert_eq!(theirs.read(&mut [0]).unwrap(), 0);
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    world.adopt_socket(listener, SocketOptions::default(), |_| {}).unwrap_err();
+    assert_eq!(TcpStream::connect(address).unwrap_err().kind(), ErrorKind::ConnectionRefused);
+    // An option out of its bounds, and a server that listens already.
+    let (ours, mut theirs) = UnixStream::pair().unwrap();
+    let options = SocketOptions { high_water_mark: usize::MAX, ..SocketOptions::default() };
+    world.adopt_socket(ours, options, |_| {}).unwrap_err();
+    assert_eq!(theirs.read(&mut [0]).unwrap(), 0);
+    let (server, _) = world.serve(ServerOptions::default(), |_| {});
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    world.net.listen_fd(server, listener).unwrap_err();
+    assert_eq!(TcpStream::connect(address).unwrap_err().kind(), ErrorKind::ConnectionRefused);
+    assert_eq!(world.net.sockets(), 0);
+}
+
+/// Runs the daemon as systemd does: the socket is descriptor 3, and the environment says so. The shell becomes it, and so
+/// `$$` is its process.
+fn as_systemd(arguments: &str, socket: OwnedFd, pid: &str) -> std::process::Child {
+    use std::process::{Command, Stdio};
+
+    let script = format!(r#"exec 3<&0 0</dev/null; LISTEN_FDS=1 LISTEN_PID={pid} exec "$0" {arguments}"#);
+    let mut shell = Command::new("/bin/sh");
+    shell.args(["-c", &script, env!("CARGO_BIN_EXE_tidegate")]).stdin(socket).stderr(Stdio::piped());
+    shell.spawn().unwrap()
+}
+
+// covers: listen-fd-server
+#[test]
+fn the_daemon_listens_on_a_path_that_systemd_has_passed() {
+    let folder = Folder::new();
+    let path = folder.path("s");
+    let listener = UnixListener::bind(&path).unwrap();
+    let mut peer = UnixStream::connect(&path).unwrap();
+    let mut daemon = as_systemd("echo", listener.into(), "$$");
+    peer.write_all(b"hello").unwrap();
+    let mut back = [0; 5];
+    peer.read_exact(&mut back).unwrap();
+    assert_eq!(&back, b"hello");
+    daemon.kill().unwrap();
+    daemon.wait().unwrap();
+}
+
+// covers: listen-fd-server
+#[test]
+fn the_daemon_listens_on_what_systemd_has_passed() {
+    for arguments in ["echo", "echo --listen systemd --listen 127.0.0.1:0"] {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut peer = TcpStream::connect(listener.local_addr().unwrap()).unwrap(); // it waits until it is started
+        let mut daemon = as_systemd(arguments, listener.into(), "$$");
+        peer.write_all(b"hello").unwrap();
+        let mut back = [0; 5];
+        peer.read_exact(&mut back).unwrap();
+        assert_eq!(&back, b"hello", "{arguments}");
+        daemon.kill().unwrap();
+        daemon.wait().unwrap();
+    }
+}
+
+// covers: listen-fd-ebadf
+#[test]
+fn what_systemd_has_passed_wrongly_or_not_at_all_is_told() {
+    let fails = |arguments, socket: OwnedFd, pid, words: &str| {
+        let output = as_systemd(arguments, socket, pid).wait_with_output().unwrap();
+        assert_eq!(output.status.code(), Some(1));
+        let log = String::from_utf8(output.stderr).unwrap();
+        assert!(log.contains(words), "{log}");
+    };
+    let datagrams = || UdpSocket::bind("127.0.0.1:0").unwrap().into();
+    fails("echo", datagrams(), "$$", "ListenStream=");
+    fails("echo --listen systemd", datagrams(), "1", "systemd has passed no socket");
+    let fresh = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    fails("echo", fresh.into(), "$$", "cannot listen on a socket from systemd: ");
+    let (connection, _peer) = UnixStream::pair().unwrap();
+    fails("echo", connection.into(), "$$", "it does not listen, so its .socket file has to say Accept=no");
+}
+
+// covers: listen-fd-ebadf
+#[test]
+fn a_descriptor_that_is_closed_or_standard_error_is_no_listener() {
+    for third in ["3<&-", "3>&2"] {
+        let script = format!(r#"exec {third}; LISTEN_FDS=1 LISTEN_PID=$$ exec "$0" echo"#);
+        let mut shell = std::process::Command::new("/bin/sh");
+        let output = shell.args(["-c", &script, env!("CARGO_BIN_EXE_tidegate")]).output().unwrap();
+        assert_eq!(output.status.code(), Some(1), "{third}");
+        let log = String::from_utf8(output.stderr).unwrap();
+        assert!(log.contains("cannot listen on descriptor 3 from systemd: it is no stream socket"), "{log}");
+    }
+}
+
+#[test]
+fn a_server_that_listens_adopts_nothing_more() {
+    let mut world = World::new();
+    let (server, _) = world.serve(ServerOptions::default(), |socket| watch(socket, "S", quiet));
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let error = world.server(server).unwrap().listen_fd(listener).unwrap_err();
+    assert_eq!(error.code(), Code::AlreadyListening);
+}

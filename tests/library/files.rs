@@ -1,0 +1,531 @@
+//! Files on the machine's disk: as streams of their own, and at the ends of pipes.
+
+use std::cell::Cell;
+use std::fs;
+use std::io::{Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use crate::support::folder::Folder;
+use crate::support::loops::{self, FLOOD, World, ms, pattern, quiet, told, watch};
+use tidegate::{Access, CloseReason, Code, FileOptions, ServerOptions, SocketId};
+
+fn put(folder: &Folder, name: &str, bytes: &[u8]) -> PathBuf {
+    fs::write(folder.path(name), bytes).unwrap();
+    folder.path(name)
+}
+
+/// A world whose server has named its sockets a, b, c; they are paused, and each has a plain socket at its other end.
+fn with_sockets(count: usize) -> (World, Vec<TcpStream>) {
+    let mut world = World::new();
+    let (_, address) = world.serve(ServerOptions::default(), |socket| {
+        let name = ["a", "b", "c"][socket.state.add("accepted", 1) - 1];
+        socket.pause();
+        watch(socket, name, quiet);
+        socket.off_data();
+    });
+    let peers = (1..=count)
+        .map(|number| {
+            let peer = TcpStream::connect(address).unwrap();
+            world.until(|world| world.state.number("accepted") == number);
+            peer
+        })
+        .collect();
+    (world, peers)
+}
+
+fn pipe(world: &mut World, from: &str, to: &str, end: bool) {
+    let (from, to) = (world.id(from), world.id(to));
+    world.net.pipe(from, to, end).unwrap();
+}
+
+// ---- a file that is written -----------------------------------------------------------------------------------------
+
+#[test]
+fn a_file_is_written_finishes_and_closes() {
+    let folder = Folder::new();
+    let mut world = World::new();
+    world.file("file", folder.path("new"), FileOptions::write());
+    let mut file = world.of("file");
+    assert!(file.write("one "));
+    assert!(file.write_then("two ", told("file", "write")));
+    assert_eq!(file.bytes_written(), 0, "nothing is written inside a call");
+    file.end_with("three");
+    world.run_dry();
+    assert_eq!(fs::read(folder.path("new")).unwrap(), b"one two three");
+    assert_eq!(world.state.of("file"), ["write ok", "finish", "close(false)"]);
+    let closed = world.state.closed("file");
+    assert_eq!((closed.reason, closed.unsent), (CloseReason::EndedHere, 0));
+    assert_eq!(world.net.sockets(), 0);
+}
+
+#[test]
+fn the_access_says_what_becomes_of_what_is_there() {
+    let folder = Folder::new();
+    let path = put(&folder, "there", b"old");
+    let write = |options: FileOptions, bytes: &str| {
+        let mut world = World::new();
+        world.event_loop().open(&path, options, |file| file.end_with(bytes)).map(|_| world.run_dry())
+    };
+    write(FileOptions::append(), " and new").unwrap();
+    assert_eq!(fs::read(&path).unwrap(), b"old and new");
+    write(FileOptions::write(), "anew").unwrap();
+    assert_eq!(fs::read(&path).unwrap(), b"anew");
+    let exclusive = FileOptions { access: Access::CreateNew, ..FileOptions::write() };
+    let error = write(exclusive, "not this").unwrap_err();
+    assert_eq!(error.code().name(), "EEXIST");
+    assert_eq!(error.to_string(), format!("open EEXIST: file exists {path:?}"));
+    assert_eq!(fs::read(&path).unwrap(), b"anew");
+    fs::remove_file(&path).unwrap();
+    write(exclusive, "this").unwrap();
+    assert_eq!(fs::read(&path).unwrap(), b"this");
+}
+
+#[test]
+fn what_cannot_be_opened_says_so_at_once() {
+    let folder = Folder::new();
+    let mut world = World::new();
+    let missing = folder.path("missing");
+    let error = world.net.open(&missing, FileOptions::read()).unwrap_err();
+    assert_eq!(error.to_string(), format!("open ENOENT: no such file or directory {missing:?}"));
+    let error = world.net.open(folder.itself(), FileOptions::write()).unwrap_err();
+    assert_eq!(error.code().name(), "EISDIR");
+    let error = world.net.open(&missing, FileOptions { high_water_mark: 0, ..FileOptions::write() }).unwrap_err();
+    assert_eq!(error.code(), Code::InvalidArgument);
+    assert!(!missing.exists());
+    assert_eq!(world.net.sockets(), 0);
+}
+
+#[test]
+fn write_says_when_enough_waits_and_drain_when_nothing_does() {
+    let folder = Folder::new();
+    let mut world = World::new();
+    world.file("file", folder.path("new"), FileOptions { high_water_mark: 10, ..FileOptions::write() });
+    let mut file = world.of("file");
+    assert!(file.write("123456789"));
+    assert!(!file.write("0"), "that is the mark");
+    assert_eq!(file.buffer_size(), 10);
+    world.until_saw("file", "drain");
+    assert_eq!(world.of("file").bytes_written(), 10);
+    assert!(world.of("file").write("more"));
+    world.of("file").end();
+    world.run_dry();
+    assert_eq!(world.state.of("file"), ["drain", "finish", "close(false)"]);
+    assert_eq!(fs::read(folder.path("new")).unwrap(), b"1234567890more");
+}
+
+#[test]
+fn one_turn_writes_one_piece() {
+    let folder = Folder::new();
+    let mut world = World::new();
+    let bytes = pattern(5 * 65536 + 1);
+    world.file("file", folder.path("new"), FileOptions::write());
+    world.of("file").write(&bytes);
+    let mut written = Vec::new();
+    while !world.state.saw("file", "drain") {
+        world.turn(Some(Duration::ZERO)).unwrap();
+        written.push(world.of("file").bytes_written());
+    }
+    let steps: Vec<u64> = written.windows(2).map(|pair| pair[1] - pair[0]).filter(|step| *step > 0).collect();
+    assert!(steps.iter().all(|step| *step <= 65536), "{steps:?}");
+    assert!(steps.len() >= 5, "{steps:?}");
+    assert!(fs::read(folder.path("new")).unwrap() == bytes);
+}
+
+#[test]
+fn what_is_held_by_a_cork_or_said_to_many_gets_there_too() {
+    let folder = Folder::new();
+    let mut world = World::new();
+    let one = world.file("one", folder.path("one"), FileOptions::write());
+    let two = world.file("two", folder.path("two"), FileOptions::append());
+    world.of("one").cork();
+    world.of("one").write("corked ");
+    world.of("one").uncork();
+    for word in ["said ", "to ", "both"] {
+        world.net.broadcast([one, two], word);
+    }
+    world.turn_for(ms(10));
+    world.of("one").end();
+    world.of("two").end();
+    world.run_dry();
+    assert_eq!(fs::read(folder.path("one")).unwrap(), b"corked said to both");
+    assert_eq!(fs::read(folder.path("two")).unwrap(), b"said to both");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_is_an_error_of_the_file_alone() {
+    let (mut world, mut peers) = with_sockets(2);
+    world.file("full", "/dev/full", FileOptions::write());
+    pipe(&mut world, "a", "full", true);
+    peers[0].write_all(b"no room for this").unwrap();
+    world.until_closed(&["full"]);
+    assert_eq!(world.state.of("full"), ["error ENOSPC", "close(true)"]);
+    assert_eq!(world.state.closed("full").reason, CloseReason::Error);
+    assert_eq!(world.state.closed("full").unsent, 16);
+    let a = world.id("a");
+    assert!(world.net.piped_to(a).is_empty());
+    assert!(world.of("a").is_paused() && !world.of("a").is_destroyed(), "the source is left paused, as in Node");
+    world.of("a").write("still here");
+    assert_eq!(world.read_raw(&peers[0], 10), b"still here");
+    world.of("b").write("untouched");
+    assert_eq!(world.read_raw(&peers[1], 9), b"untouched");
+}
+
+// ---- a file that is read --------------------------------------------------------------------------------------------
+
+#[test]
+fn a_file_is_read_ends_and_closes() {
+    let folder = Folder::new();
+    let bytes = pattern(200_000);
+    let path = put(&folder, "there", &bytes);
+    for piece in [1000, 65536, 65537, 1 << 20] {
+        let mut world = World::new();
+        let longest = Rc::new(Cell::new(0));
+        let seen = longest.clone();
+        let options = FileOptions { high_water_mark: piece, ..FileOptions::read() };
+        world
+            .open(&path, options, |file| {
+                watch(file, "file", move |_, heard| {
+                    if let loops::Heard::Data(chunk) = heard {
+                        seen.set(seen.get().max(chunk.len()));
+                    }
+                });
+            })
+            .unwrap();
+        assert_eq!(world.of("file").ready_state().name(), "readOnly");
+        world.run_dry();
+        assert!(world.state.data("file") == bytes);
+        assert_eq!(longest.get(), piece.min(65536));
+        assert_eq!(world.state.of("file")[1..], ["end", "close(false)"]);
+        assert_eq!(world.state.closed("file").reason, CloseReason::PeerEnded);
+    }
+}
+
+#[test]
+fn a_byte_at_a_time() {
+    let folder = Folder::new();
+    let path = put(&folder, "there", b"hello");
+    let mut world = World::new();
+    let options = FileOptions { high_water_mark: 1, ..FileOptions::read() };
+    world
+        .open(&path, options, |file| {
+            file.on_data(|file, chunk| {
+                assert_eq!(chunk.len(), 1);
+                file.state.add("chunks", 1);
+            });
+        })
+        .unwrap();
+    world.run_dry();
+    assert_eq!(world.state.number("chunks"), 5);
+}
+
+// covers: end-close
+#[test]
+fn an_empty_file_only_ends() {
+    let folder = Folder::new();
+    let path = put(&folder, "empty", b"");
+    let mut world = World::new();
+    world.file("file", path, FileOptions::read());
+    world.of("file").resume();
+    world.run_dry();
+    assert_eq!(world.state.of("file"), ["end", "close(false)"]);
+}
+
+#[test]
+fn a_file_that_nobody_reads_is_not_touched_and_keeps_nothing_awake() {
+    let folder = Folder::new();
+    let path = put(&folder, "there", &pattern(1000));
+    let mut world = World::new();
+    world.file("file", path, FileOptions::read());
+    world.turn_for(ms(5));
+    assert_eq!(world.of("file").bytes_read(), 0);
+    assert!(!world.net.is_alive());
+    let turns = world.net.counters().turns;
+    let before = Instant::now();
+    world.turn(Some(ms(60))).unwrap();
+    assert!(before.elapsed() >= ms(60), "the turn slept");
+    assert_eq!(world.net.counters().turns, turns + 1);
+}
+
+#[test]
+fn a_pause_in_the_middle_sleeps_and_a_resume_goes_on() {
+    let folder = Folder::new();
+    let bytes = pattern(300_000);
+    let path = put(&folder, "there", &bytes);
+    let mut world = World::new();
+    let options = FileOptions { high_water_mark: 1000, ..FileOptions::read() };
+    world
+        .open(&path, options, |file| {
+            watch(file, "file", |file, heard| {
+                if matches!(heard, loops::Heard::Data(_)) && file.state.add("chunks", 1) == 10 {
+                    file.pause();
+                }
+            });
+        })
+        .unwrap();
+    world.until(|world| world.state.number("chunks") == 10);
+    world.turn_for(ms(10));
+    assert_eq!(world.state.data("file").len(), 10_000);
+    assert_eq!(world.of("file").bytes_read(), 11_000, "one piece is read ahead");
+    let before = Instant::now();
+    world.turn(Some(ms(60))).unwrap();
+    assert!(before.elapsed() >= ms(60), "the turn slept");
+    world.of("file").resume();
+    world.run_dry();
+    assert!(world.state.data("file") == bytes);
+}
+
+#[test]
+fn a_directory_can_be_opened_and_not_read() {
+    let folder = Folder::new();
+    let mut world = World::new();
+    world.file("folder", folder.itself(), FileOptions::read());
+    world.of("folder").resume();
+    world.run_dry();
+    assert_eq!(world.state.of("folder"), ["error EISDIR", "close(true)"]);
+}
+
+#[test]
+fn each_direction_has_its_own_file() {
+    let folder = Folder::new();
+    let mut world = World::new();
+    let read = world.file("read", put(&folder, "there", b"x"), FileOptions::read());
+    let written = world.file("written", folder.path("new"), FileOptions::write());
+    let errors = [world.net.pipe(read, read, true), world.net.pipe(written, written, true)];
+    for error in errors {
+        assert_eq!(error.unwrap_err().code(), Code::InvalidArgument);
+    }
+    assert_eq!(world.net.connect(read, "127.0.0.1:1").unwrap_err().code(), Code::InvalidArgument);
+    assert!(world.net.is_file(read) && !world.net.is_destroyed(read));
+    world.of("read").write("no");
+    world.until_closed(&["read"]);
+    assert_eq!(world.state.of("read"), ["error ERR_STREAM_WRITE_AFTER_END", "close(true)"]);
+    assert_eq!(world.of("written").local_address(), None);
+    world.of("written").set_no_delay(true);
+    world.of("written").reset();
+    world.until_closed(&["written"]);
+    assert_eq!(world.state.of("written"), ["close(false)"]);
+}
+
+// ---- pipes ----------------------------------------------------------------------------------------------------------
+
+#[test]
+fn a_socket_flows_into_a_file() {
+    let folder = Folder::new();
+    let (mut world, peers) = with_sockets(1);
+    world.file("file", folder.path("new"), FileOptions::write());
+    pipe(&mut world, "a", "file", true);
+    let bytes = pattern(1 << 20);
+    world.write_raw(&peers[0], &bytes);
+    peers[0].shutdown(Shutdown::Write).unwrap();
+    world.until_closed(&["a", "file"]);
+    assert!(fs::read(folder.path("new")).unwrap() == bytes);
+    assert_eq!(world.state.of("file").last().unwrap(), "close(false)");
+    assert_eq!(world.state.times("file", "finish"), 1);
+}
+
+#[test]
+fn without_end_the_file_is_open_for_a_last_word() {
+    let folder = Folder::new();
+    let (mut world, mut peers) = with_sockets(1);
+    world.file("file", folder.path("new"), FileOptions::write());
+    pipe(&mut world, "a", "file", false);
+    peers[0].write_all(b"piped").unwrap();
+    peers[0].shutdown(Shutdown::Write).unwrap();
+    world.until_closed(&["a"]);
+    world.turn_for(ms(10));
+    assert_eq!(world.of("file").bytes_written(), 5);
+    world.of("file").write(", and written");
+    world.of("file").end();
+    world.until_closed(&["file"]);
+    assert_eq!(fs::read(folder.path("new")).unwrap(), b"piped, and written");
+}
+
+#[test]
+fn unpiped_both_go_on() {
+    let folder = Folder::new();
+    let (mut world, mut peers) = with_sockets(1);
+    world.file("file", folder.path("new"), FileOptions::write());
+    pipe(&mut world, "a", "file", true);
+    peers[0].write_all(b"piped").unwrap();
+    world.until(|world| world.of("file").bytes_written() == 5);
+    let (a, file) = (world.id("a"), world.id("file"));
+    world.net.unpipe(a, file);
+    peers[0].write_all(b" kept").unwrap();
+    world.until(|world| world.of("a").bytes_read() == 10);
+    assert!(world.of("a").is_paused());
+    world.of("file").write(" written");
+    world.turn_for(ms(10));
+    pipe(&mut world, "a", "file", true);
+    peers[0].shutdown(Shutdown::Write).unwrap();
+    world.until_closed(&["a", "file"]);
+    assert_eq!(fs::read(folder.path("new")).unwrap(), b"piped written kept");
+}
+
+#[test]
+fn a_file_flows_into_a_socket_as_fast_as_it_is_read() {
+    let folder = Folder::new();
+    let bytes = pattern(FLOOD);
+    let path = put(&folder, "there", &bytes);
+    let (mut world, peers) = with_sockets(1);
+    world.file("file", path, FileOptions::read());
+    pipe(&mut world, "file", "a", true);
+    // The peer does not read yet: the file stops, and the loop sleeps.
+    world.until(|world| world.of("file").is_paused());
+    world.turn_for(ms(20));
+    let stopped_at = world.of("file").bytes_read();
+    assert!(stopped_at < FLOOD as u64);
+    assert!(world.of("a").buffer_size() <= 65536);
+    let before = Instant::now();
+    world.turn(Some(ms(60))).unwrap();
+    assert!(before.elapsed() >= ms(60), "the turn slept");
+    assert_eq!(world.of("file").bytes_read(), stopped_at);
+    assert!(world.read_raw(&peers[0], usize::MAX) == bytes);
+    world.until_closed(&["file"]);
+    assert_eq!(world.state.of("file").last().unwrap(), "close(false)");
+    assert_eq!(world.state.times("a", "finish"), 1);
+}
+
+#[test]
+fn a_file_is_copied() {
+    let folder = Folder::new();
+    let bytes = pattern(1_000_000);
+    let path = put(&folder, "there", &bytes);
+    for (from, to) in [(65536, 65536), (777, 65536), (65536, 1), (1 << 20, 1 << 20)] {
+        let mut world = World::new();
+        world.file("from", &path, FileOptions { high_water_mark: from, ..FileOptions::read() });
+        world.file("to", folder.path("copy"), FileOptions { high_water_mark: to, ..FileOptions::write() });
+        pipe(&mut world, "from", "to", true);
+        world.run_dry();
+        assert!(fs::read(folder.path("copy")).unwrap() == bytes, "marks {from} and {to}");
+        assert!(world.state.is_closed("from") && world.state.is_closed("to"));
+    }
+}
+
+#[test]
+fn of_a_file_and_two_sockets_the_slowest_rules() {
+    let folder = Folder::new();
+    let (mut world, mut peers) = with_sockets(3);
+    world.file("file", folder.path("new"), FileOptions::write());
+    for to in ["file", "b", "c"] {
+        pipe(&mut world, "a", to, true);
+    }
+    let bytes = pattern(2 * FLOOD);
+    let slow = peers.pop().unwrap();
+    for peer in &peers {
+        peer.set_nonblocking(true).unwrap();
+    }
+    let (mut sent, mut to_fast, mut idle) = (0, Vec::new(), 0);
+    let mut buffer = vec![0; 1 << 18];
+    world.until(|_| {
+        idle += 1;
+        if let Ok(count) = (&peers[0]).write(&bytes[sent..]) {
+            sent += count;
+            idle = 0;
+        }
+        while let Ok(count @ 1..) = (&peers[1]).read(&mut buffer) {
+            to_fast.extend_from_slice(&buffer[..count]);
+        }
+        idle > 20
+    });
+    let given = world.of("c").bytes_written();
+    assert!(given < bytes.len() as u64, "the one that does not read holds them all up");
+    assert_eq!(world.of("file").bytes_written(), given);
+    assert_eq!(to_fast.len() as u64, given);
+    drop(slow);
+    world.until(|_| {
+        if let Ok(count) = (&peers[0]).write(&bytes[sent..]) {
+            sent += count;
+            if sent == bytes.len() {
+                let _ = peers[0].shutdown(Shutdown::Write);
+            }
+        }
+        while let Ok(count @ 1..) = (&peers[1]).read(&mut buffer) {
+            to_fast.extend_from_slice(&buffer[..count]);
+        }
+        to_fast.len() == bytes.len()
+    });
+    world.until_closed(&["file"]);
+    assert!(to_fast == bytes);
+    assert!(fs::read(folder.path("new")).unwrap() == bytes);
+}
+
+#[test]
+fn a_source_that_is_a_broken_file_does_not_end_its_destination() {
+    let folder = Folder::new();
+    let (mut world, peers) = with_sockets(1);
+    world.file("folder", folder.itself(), FileOptions::read());
+    pipe(&mut world, "folder", "a", true);
+    world.until_closed(&["folder"]);
+    assert_eq!(world.state.of("folder"), ["error EISDIR", "close(true)"]);
+    assert_eq!(world.of("a").ready_state().name(), "open");
+    world.of("a").end_with("sorry");
+    assert_eq!(world.read_raw(&peers[0], usize::MAX), b"sorry");
+}
+
+/// A client that says one byte, waits for its echo, and says the next.
+fn talk(world: &mut World, address: SocketAddr) -> SocketId {
+    world
+        .connect(address, |client| {
+            client.on_connect(|client| {
+                client.write(".");
+            });
+            client.on_data(|client, _| {
+                client.state.add("echoes", 1);
+                client.write(".");
+            });
+        })
+        .unwrap()
+}
+
+#[test]
+fn a_big_file_goes_through_two_sockets_into_a_file_while_others_are_served() {
+    const SIZE: usize = 64 << 20;
+    let folder = Folder::new();
+    let path = put(&folder, "there", &pattern(SIZE));
+    let mut world = World::new();
+    let (_, echo) = world.serve(ServerOptions::default(), |socket| {
+        let itself = socket.id();
+        socket.pipe(itself).unwrap();
+    });
+    talk(&mut world, echo);
+    let copy = folder.path("copy");
+    let receiving = copy.clone();
+    let (_, receiver) = world.serve(ServerOptions::default(), move |socket| {
+        watch(socket, "in", quiet);
+        socket.off_data();
+        let file =
+            socket.event_loop().open(&receiving, FileOptions::write(), |file| watch(file, "copy", quiet)).unwrap();
+        socket.pipe(file).unwrap();
+    });
+    world.file("file", &path, FileOptions::read());
+    world.client("out", receiver, quiet);
+    pipe(&mut world, "file", "out", true);
+    let mut most = 0;
+    world.until(|world| {
+        let held = |name: &str| match world.state.saw("server", "connection") && !world.state.is_closed(name) {
+            true => world.net.buffer_size(world.id(name)) + world.net.read_ahead(world.id(name)),
+            false => 0,
+        };
+        if world.state.saw("out", "connect") && world.state.times("server", "connection") == 2 {
+            most = most.max(["file", "out", "in", "copy"].into_iter().map(held).sum());
+        }
+        world.state.is_closed("copy")
+    });
+    assert!((1..=6 * 65536).contains(&most), "{most} bytes were held at once");
+    assert!(world.state.number("echoes") >= SIZE / 65536 / 2, "{} echoes", world.state.number("echoes"));
+    assert_eq!(same(&path, &copy), Ok(SIZE));
+}
+
+/// How long two files are, if they are the same.
+fn same(one: &Path, two: &Path) -> Result<usize, usize> {
+    let (one, two) = (fs::read(one).unwrap(), fs::read(two).unwrap());
+    match one.iter().zip(&two).position(|(a, b)| a != b) {
+        Some(at) => Err(at),
+        None if one.len() == two.len() => Ok(one.len()),
+        None => Err(one.len().min(two.len())),
+    }
+}

@@ -1,0 +1,515 @@
+//! Servers, as Node's own tests look at them: how many they take, how they close, where they are and who is at the other
+//! end, and what they do for other processes.
+
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+
+use crate::support::loops::{Heard, View, World, has_ipv6, ms, nobody, quiet, watch};
+use tidegate::{Code, ServerId, ServerOptions, SocketOptions};
+
+fn options() -> ServerOptions {
+    ServerOptions::default()
+}
+
+/// A server whose sockets are called S1, S2 and so on.
+fn serve_counted(
+    world: &mut World,
+    options: ServerOptions,
+    hear: impl Fn(&mut View<'_>, Heard<'_>) + Copy + 'static,
+) -> (ServerId, SocketAddr) {
+    world.serve(options, move |socket| {
+        let n = socket.state.add("accepted", 1);
+        watch(socket, &format!("S{n}"), hear);
+        hear(socket, Heard::Accepted);
+    })
+}
+
+// ---- how many -------------------------------------------------------------------------------------------------------
+
+// covers: server-max-connections
+#[test]
+fn ten_of_twenty_are_taken_and_the_others_closed_first() {
+    const MOST: usize = 10;
+    let mut world = World::new();
+    let (server, address) = serve_counted(&mut world, options(), |socket, heard| {
+        if let Heard::Accepted = heard {
+            socket.write("hello");
+        }
+    });
+    world.net.set_max_connections(server, Some(MOST));
+    for n in 0..2 * MOST {
+        let name = format!("C{n}");
+        world.client(&name, address, |socket, heard| {
+            if let Heard::Close(_) = heard {
+                let closed = socket.state.add("closed", 1);
+                if closed == MOST {
+                    for n in 1..=MOST {
+                        let held = socket.state.id(&format!("S{n}"));
+                        socket.net.end(held, None);
+                    }
+                } else if closed == 2 * MOST {
+                    socket.net.close_servers();
+                }
+            }
+        });
+        world.until_saw(&name, "connect");
+        let seen = 1 + n;
+        world.until(|world| {
+            let server = &world.state;
+            server.times("server", "connection") + server.times("server", "drop") == seen
+        });
+    }
+    world.run_dry();
+    assert_eq!((world.state.times("server", "connection"), world.state.times("server", "drop")), (MOST, MOST));
+    for n in 0..2 * MOST {
+        let seen = world.state.of(&format!("C{n}"));
+        if n < MOST {
+            assert_eq!(seen, ["connect", "data hello", "end", "finish", "close(false)"]);
+        } else {
+            assert_eq!(seen, ["connect", "end", "finish", "close(false)"]);
+        }
+    }
+}
+
+// covers: server-max-connections-close-makes-more-available
+#[test]
+fn who_leaves_makes_room_for_the_next() {
+    let mut world = World::new();
+    let (_, address) =
+        serve_counted(&mut world, ServerOptions { max_connections: Some(1), ..options() }, |socket, heard| {
+            if let Heard::Data(chunk) = heard {
+                let said = String::from_utf8_lossy(chunk).into_owned();
+                socket.state.note("heard", said);
+                socket.write("ack");
+            }
+        });
+    let speak = |world: &mut World, name: &'static str| {
+        world.client(name, address, move |socket, heard| {
+            if let Heard::Connect = heard {
+                assert!(socket.write(name));
+            }
+        });
+    };
+    speak(&mut world, "first");
+    world.until(|world| world.state.data("first") == b"ack");
+    speak(&mut world, "too many");
+    world.until_closed(&["too many"]);
+    world.of("first").end();
+    world.until_closed(&["first", "S1"]);
+    speak(&mut world, "third");
+    world.until(|world| world.state.data("third") == b"ack");
+    speak(&mut world, "too many again");
+    world.until_closed(&["too many again"]);
+    world.net.close_servers();
+    world.of("third").end();
+    world.run_dry();
+    assert_eq!(world.state.of("heard"), ["first", "third"]);
+    for name in ["too many", "too many again"] {
+        // A reset, if the server closed before it had read.
+        let seen = world.state.of(name);
+        assert!(seen[1] == "end" || seen[1] == "error ECONNRESET", "{seen:?}");
+    }
+}
+
+// covers: later/server-drop-connections (extended)
+#[test]
+fn a_server_of_nobody_drops_everybody_with_both_addresses() {
+    let mut world = World::new();
+    let (server, address) = world.sockets_called_s(ServerOptions { max_connections: Some(0), ..options() }, quiet);
+    world.server(server).unwrap().on_drop(move |server, dropped| {
+        assert_eq!(dropped.local, Some(address));
+        let port = dropped.remote.unwrap().port() as usize;
+        server.state.numbers.insert("dropped", port);
+        server.close();
+    });
+    world.client("C", address, |socket, heard| {
+        if let Heard::Connect = heard {
+            let port = socket.local_address().unwrap().port() as usize;
+            socket.state.numbers.insert("own", port);
+        }
+    });
+    world.run_dry();
+    assert_eq!(world.state.of("server"), ["listening", "close"]);
+    assert_eq!(world.state.of("C"), ["connect", "end", "finish", "close(false)"]);
+    assert_eq!(world.state.number("dropped"), world.state.number("own"));
+}
+
+// covers: async-hooks/get-connections
+#[test]
+fn a_server_that_never_listened_has_no_connections_and_says_so_once() {
+    let mut world = World::new();
+    let server = world.event_loop().new_server(options(), |_| {}).unwrap();
+    world.server(server).unwrap().get_connections(|on, count| on.state.note("count", count.to_string()));
+    world.run_dry();
+    assert_eq!(world.state.of("count"), ["0"]);
+}
+
+// ---- closing --------------------------------------------------------------------------------------------------------
+
+// covers: server-close, x/server-close-before-socket-close
+#[test]
+fn a_server_closed_and_both_its_sockets_destroyed_by_the_second_one_closes_before_the_last() {
+    let mut world = World::new();
+    let (_, address) = serve_counted(&mut world, options(), |socket, heard| {
+        if let Heard::Accepted = heard
+            && socket.state.number("accepted") == 2
+        {
+            socket.net.close_servers();
+            for name in ["S1", "S2"] {
+                let id = socket.state.id(name);
+                socket.net.destroy(id);
+            }
+        }
+    });
+    world.client("C1", address, quiet);
+    world.until_saw("server", "connection");
+    world.client("C2", address, quiet);
+    world.run_dry();
+    for name in ["S1", "S2"] {
+        assert_eq!(world.state.of(name), ["close(false)"]);
+    }
+    assert_eq!(world.state.of("server"), ["listening", "connection", "connection", "close"]);
+    let all = world.state.of_all(&["server", "S1", "S2"]);
+    let place = |event: &str| all.iter().position(|seen| seen == event).unwrap();
+    assert!(place("server close") < place("S1 close(false)").max(place("S2 close(false)")), "{all:?}");
+}
+
+// covers: server-reset
+#[test]
+fn a_server_closed_and_both_its_sockets_reset_is_an_error_for_both_clients() {
+    let mut world = World::new();
+    let (_, address) = serve_counted(&mut world, options(), |socket, heard| {
+        if let Heard::Accepted = heard
+            && socket.state.number("accepted") == 2
+        {
+            socket.net.close_servers();
+            for name in ["S1", "S2"] {
+                let id = socket.state.id(name);
+                socket.net.reset(id);
+            }
+        }
+    });
+    world.client("C1", address, quiet);
+    world.until(|world| world.state.saw("server", "connection") && world.state.saw("C1", "connect"));
+    world.client("C2", address, quiet);
+    world.run_dry();
+    for n in 1..=2 {
+        assert_eq!(world.state.of(&format!("S{n}")), ["close(false)"]);
+        // The second may be reset before it has seen that it is connected.
+        let seen = world.state.of(&format!("C{n}"));
+        assert!(seen.ends_with(&["error ECONNRESET".to_owned(), "close(true)".to_owned()]), "{seen:?}");
+    }
+    assert_eq!(world.state.of("server"), ["listening", "connection", "connection", "close"]);
+}
+
+// covers: x/backlog-on-close
+#[test]
+fn who_waits_to_be_accepted_is_reset_when_the_server_closes() {
+    let mut world = World::new();
+    let (server, address) = world.serve(options(), |_| {});
+    let mut waiting = TcpStream::connect(address).unwrap();
+    world.net.close_server(server);
+    world.run_dry();
+    assert_eq!(waiting.read(&mut [0; 8]).unwrap_err().kind(), std::io::ErrorKind::ConnectionReset);
+    assert_eq!(world.state.of("server"), ["close"]);
+}
+
+// ---- what keeps it running ------------------------------------------------------------------------------------------
+
+// covers: server-unref-persistent
+#[test]
+fn a_server_that_was_unreferenced_before_it_listened_keeps_nothing_running() {
+    let mut world = World::new();
+    let server = world.event_loop().new_server(options(), |_| {}).unwrap();
+    world.server(server).unwrap().set_ref(false);
+    world.server(server).unwrap().listen("127.0.0.1:0").unwrap();
+    world.run_dry();
+    assert!(world.net.is_listening(server));
+}
+
+// ---- where it is, and who is at the other end -------------------------------------------------------------------------
+
+// covers: seq/server-address
+#[test]
+fn a_server_says_the_address_that_it_was_given_and_all_of_them_without_one() {
+    let mut world = World::new();
+    let mut says = |on: SocketAddr| {
+        let server = world.listen(on, |_| {}).unwrap();
+        world.net.server_address(server).unwrap()
+    };
+    let four = nobody();
+    assert_eq!(says(four), four);
+    let any = says((Ipv4Addr::LOCALHOST, 0).into());
+    assert_eq!((any.ip(), any.port() > 0), (Ipv4Addr::LOCALHOST.into(), true));
+    if has_ipv6() {
+        let six = says("[::1]:0".parse().unwrap());
+        assert_eq!((six.ip().to_string(), six.is_ipv6(), six.port() > 0), ("::1".to_owned(), true, true));
+    }
+    let all = if has_ipv6() { "[::]" } else { "0.0.0.0" };
+    let server = world.listen(0, |_| {}).unwrap();
+    let address = world.net.server_address(server).unwrap();
+    assert_eq!(address.to_string(), format!("{all}:{}", address.port()));
+    // Of the ports that are free on one address, some may be taken on another.
+    let given = (0..20).find_map(|_| {
+        let port = nobody().port();
+        let server = world.listen(port, |_| {}).ok()?;
+        assert_eq!(world.net.server_address(server).unwrap().to_string(), format!("{all}:{port}"));
+        Some(())
+    });
+    assert!(given.is_some(), "no port is free");
+}
+
+// covers: seq/server-bind
+#[test]
+fn a_server_is_bound_when_listen_returns_whatever_its_backlog() {
+    for backlog in [1, 10, 511] {
+        let mut world = World::new();
+        for on in [":0", "127.0.0.1:0"] {
+            let server = world.listen_with(on, ServerOptions { backlog, ..options() }, |_| {}).unwrap();
+            let port = world.net.server_address(server).unwrap().port();
+            assert!(port > 100);
+            TcpStream::connect((Ipv4Addr::LOCALHOST, port)).unwrap();
+        }
+    }
+}
+
+// covers: socket-connect-without-cb
+#[test]
+fn what_a_server_says_is_its_address_can_be_connected_to() {
+    let mut world = World::new();
+    let (_, address) = world.serve_on(0, options(), |socket| {
+        socket.end();
+        socket.net.close_servers();
+    });
+    assert!(address.ip().is_unspecified());
+    world.client("C", address, |socket, heard| {
+        if let Heard::Connect = heard {
+            socket.end();
+        }
+    });
+    world.run_dry();
+    let seen = world.state.of("C");
+    assert_eq!((seen[0].as_str(), seen.last().unwrap().as_str()), ("connect", "close(false)"));
+    assert_eq!(world.state.times("C", "end"), 1);
+}
+
+// covers: remote-address, remote-address-port
+#[test]
+fn the_other_sides_address_is_there_from_the_connection_to_the_close_on_both_sides() {
+    let mut world = World::new();
+    let (_, address) = serve_counted(&mut world, options(), |socket, heard| {
+        let remote = socket.remote_address();
+        match heard {
+            Heard::Accepted => {
+                let server = socket.server().and_then(|server| socket.net.server_address(server)).unwrap();
+                assert_ne!(remote.unwrap().port(), server.port());
+                assert!(remote.unwrap().ip().is_loopback() && remote.unwrap().is_ipv4());
+                socket.state.note("at the server", remote.unwrap().to_string());
+            }
+            Heard::Close(_) => socket.state.note("at the server, closed", remote.unwrap().to_string()),
+            _ => {}
+        }
+    });
+    for (name, to) in [("C1", address.to_string()), ("C2", format!("localhost:{}", address.port()))] {
+        world.client(name, to, move |socket, heard| match heard {
+            Heard::Connect => {
+                assert_eq!(socket.remote_address(), Some(address));
+                let own = socket.local_address().unwrap().to_string();
+                socket.state.note("at the client", own);
+                socket.end();
+            }
+            Heard::Close(_) => assert_eq!(socket.remote_address(), Some(address)),
+            _ => {}
+        });
+        assert_eq!(world.of(name).remote_address(), None);
+    }
+    world.until_closed(&["C1", "C2", "S1", "S2"]);
+    let sorted = |who| {
+        let mut all = world.state.of(who);
+        all.sort();
+        all
+    };
+    assert_eq!(sorted("at the client").len(), 2);
+    assert_eq!(sorted("at the client"), sorted("at the server"));
+    assert_eq!(sorted("at the client"), sorted("at the server, closed"));
+}
+
+// covers: socket-local-address
+#[test]
+fn in_each_connection_of_a_socket_its_port_is_the_one_that_the_server_sees() {
+    let mut world = World::new();
+    let (server, address) = serve_counted(&mut world, options(), |socket, heard| {
+        if let Heard::Accepted = heard {
+            let port = socket.remote_address().unwrap().port();
+            socket.state.note("seen", port.to_string());
+            socket.end();
+        }
+    });
+    world.client("C", address, move |socket, heard| match heard {
+        Heard::Connect => {
+            let port = socket.local_address().unwrap().port();
+            socket.state.note("own", port.to_string());
+        }
+        Heard::Close(_) if socket.state.add("closes", 1) < 2 => socket.connect(address).unwrap(),
+        Heard::Close(_) => socket.net.close_server(server),
+        _ => {}
+    });
+    world.run_dry();
+    assert_eq!(world.state.of("own").len(), 2);
+    assert_eq!(world.state.of("own"), world.state.of("seen"));
+}
+
+// covers: seq/connect-local-error
+#[test]
+fn a_refused_connection_tells_where_it_was_to_come_from() {
+    let mut world = World::new();
+    let mut refused = |name: &'static str, to: SocketAddr, local: SocketAddr| {
+        let options =
+            SocketOptions { local_address: Some(local.ip()), local_port: local.port(), ..SocketOptions::default() };
+        world.client_with(options, name, to, move |socket, heard| {
+            if let Heard::Error(error) = heard {
+                assert_eq!((error.address(), error.local_address()), (Some(to), Some(local)));
+                let text = error.to_string();
+                assert!(text.starts_with("connect ECONNREFUSED"), "{text}");
+                assert!(text.ends_with(&format!("{to} - Local ({local})")), "{text}");
+                socket.state.note(name, "told");
+            }
+        });
+        world.until_closed(&[name]);
+        assert_eq!(world.state.of(name), ["error ECONNREFUSED", "told", "close(true)"]);
+    };
+    refused("four", nobody(), nobody());
+    if has_ipv6() {
+        let free = || TcpListener::bind("[::1]:0").unwrap().local_addr().unwrap();
+        refused("six", free(), free());
+    }
+}
+
+// ---- other processes ------------------------------------------------------------------------------------------------
+
+// covers: listen-after-destroying-stdin
+#[cfg(feature = "cli")]
+#[test]
+fn a_server_whose_program_has_no_standard_input_serves() {
+    use std::process::{Command, Stdio};
+    let mut shell = Command::new("/bin/sh");
+    shell.args(["-c", r#"exec "$0" echo --listen 127.0.0.1:0 <&-"#, env!("CARGO_BIN_EXE_tidegate")]);
+    let mut daemon = shell.stdin(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let log = std::io::BufReader::new(daemon.stderr.take().unwrap());
+    let mut lines = std::io::BufRead::lines(log);
+    let address = lines.find_map(|line| line.unwrap().split_once("listening on ").map(|(_, it)| it.trim().to_owned()));
+    let mut peer = TcpStream::connect(address.unwrap()).unwrap();
+    peer.write_all(b"hello").unwrap();
+    peer.shutdown(std::net::Shutdown::Write).unwrap();
+    let mut back = String::new();
+    peer.read_to_string(&mut back).unwrap();
+    assert_eq!(back, "hello");
+    let pid = rustix::process::Pid::from_child(&daemon);
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+    assert_eq!(daemon.wait().unwrap().code(), Some(0));
+}
+
+/// The daemon in the background of a shell that has ended: on the listener that the shell was given, with the shell's
+/// standard streams or without. Its process.
+#[cfg(feature = "cli")]
+fn left_behind(listener: TcpListener, streams: &str) -> rustix::process::Pid {
+    use std::process::{Command, Stdio};
+    // In the background a shell takes the standard input away, so the listener is another descriptor by then.
+    let script = format!(
+        r#"exec 3<&0 0</dev/null
+        (LISTEN_FDS=1 LISTEN_PID=$(sh -c 'echo $PPID') exec "$0" echo) {streams} &
+        echo $!"#
+    );
+    let mut shell = Command::new("/bin/sh");
+    shell.args(["-c", &script, env!("CARGO_BIN_EXE_tidegate")]);
+    let input = Stdio::from(std::os::fd::OwnedFd::from(listener));
+    let mut parent = shell.stdin(input).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let mut first = String::new();
+    std::io::BufRead::read_line(&mut std::io::BufReader::new(parent.stdout.take().unwrap()), &mut first).unwrap();
+    assert!(parent.wait().unwrap().success());
+    rustix::process::Pid::from_raw(first.trim().parse().unwrap()).unwrap()
+}
+
+// covers: listen-fd-detached, listen-fd-detached-inherit
+#[cfg(feature = "cli")]
+#[test]
+fn a_child_serves_on_its_parents_listener_when_the_parent_is_gone() {
+    for streams in [">/dev/null 2>&1", ""] {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let child = left_behind(listener, streams);
+        for _ in 0..2 {
+            let mut peer = TcpStream::connect(address).unwrap();
+            peer.set_read_timeout(Some(ms(10_000))).unwrap();
+            peer.write_all(b"hello").unwrap();
+            peer.shutdown(std::net::Shutdown::Write).unwrap();
+            let mut back = String::new();
+            peer.read_to_string(&mut back).unwrap();
+            assert_eq!(back, "hello", "with {streams:?}");
+        }
+        rustix::process::kill_process(child, rustix::process::Signal::TERM).unwrap();
+    }
+}
+
+// ---- block lists ----------------------------------------------------------------------------------------------------
+
+// covers: blocklist
+#[test]
+fn a_block_list_has_addresses_ranges_and_subnets_of_both_families() {
+    use tidegate::BlockList;
+    let ip = |text: &str| text.parse::<std::net::IpAddr>().unwrap();
+    #[track_caller]
+    fn has(list: &BlockList, those: &[&str], but_not: &[&str]) {
+        for text in those {
+            assert!(list.check(text.parse().unwrap()), "{text} is not in it");
+        }
+        for text in but_not {
+            assert!(!list.check(text.parse().unwrap()), "{text} is in it");
+        }
+    }
+
+    let mut list = BlockList::new();
+    list.add_address(ip("1.1.1.1"));
+    list.add_address(ip("::ffff:1.1.1.2"));
+    list.add_address(ip("8592:757c:efae:4e45::"));
+    has(&list, &["1.1.1.1", "::ffff:1.1.1.1", "1.1.1.2", "8592:757c:efae:4e45::"], &["1.1.1.3", "::1", "::1.1.1.1"]);
+
+    let mut list = BlockList::new();
+    list.add_range(ip("1.1.1.1"), ip("1.1.1.10")).unwrap();
+    list.add_range(ip("::1"), ip("::f")).unwrap();
+    has(&list, &["1.1.1.1", "1.1.1.5", "1.1.1.10", "::ffff:1.1.1.2", "::1", "::5", "::f"], &["1.1.1.11", "::10", "::"]);
+    assert_eq!(list.add_range(ip("1.1.1.2"), ip("1.1.1.1")).unwrap_err().code(), Code::InvalidArgument);
+    assert_eq!(list.add_range(ip("1.1.1.2"), ip("::1")).unwrap_err().code(), Code::InvalidArgument);
+
+    // By number, not by text nor by byte.
+    let mut list = BlockList::new();
+    list.add_range(ip("10.0.0.2"), ip("10.0.0.10")).unwrap();
+    let outside = ["192.168.0.3", "2.2.2.2", "255.255.255.255", "::ffff:192.168.0.3", "::ffff:2.2.2.2"];
+    has(&list, &["10.0.0.2", "10.0.0.9", "10.0.0.10", "::ffff:10.0.0.5"], &outside);
+
+    let mut list = BlockList::new();
+    list.add_subnet(ip("1.1.1.0"), 16).unwrap();
+    list.add_subnet(ip("8592:757c:efae:4e45::"), 64).unwrap();
+    has(&list, &["1.1.0.1", "::ffff:1.1.255.1", "8592:757c:efae:4e45:f::"], &["1.2.0.1", "8592:757c:efae:4f45::"]);
+
+    let mut list = BlockList::new();
+    list.add_subnet(ip("192.168.68.1"), 27).unwrap();
+    list.add_subnet(ip("8592:757c:efae:2fff::"), 51).unwrap();
+    list.add_subnet(ip("9.9.9.9"), 32).unwrap();
+    has(&list, &["192.168.68.31", "8592:757c:efae:2000::", "9.9.9.9"], &["192.168.68.32", "9.9.9.8", "9.9.9.10"]);
+    has(&list, &["8592:757c:efae:3fff::"], &["8592:757c:efae:4000::", "8592:757c:efae:1fff::"]);
+    for (net, prefix) in [("1.1.1.1", 33), ("::", 129), ("::", 255)] {
+        assert_eq!(list.add_subnet(ip(net), prefix).unwrap_err().code(), Code::InvalidArgument);
+    }
+    for (net, prefix) in [("1.1.1.1", 0), ("::", 128), ("::", 0)] {
+        list.add_subnet(ip(net), prefix).unwrap();
+    }
+
+    let mut list = BlockList::new();
+    list.add_address(ip("1.1.1.1"));
+    list.add_range(ip("10.0.0.1"), ip("10.0.0.10")).unwrap();
+    list.add_subnet(ip("8592:757c:efae:4e45::"), 64).unwrap();
+    let newest_first =
+        ["Subnet: IPv6 8592:757c:efae:4e45::/64", "Range: IPv4 10.0.0.1-10.0.0.10", "Address: IPv4 1.1.1.1"];
+    assert_eq!(list.rules(), newest_first);
+}

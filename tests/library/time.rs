@@ -1,0 +1,531 @@
+//! Time: timers, ticks, the idle clock of a socket, what keeps the loop running, and the loop inside another loop.
+//!
+//! Only lower bounds of time are asserted: a machine can be as slow as it likes.
+
+use std::io::Write;
+use std::net::{Shutdown, TcpStream};
+use std::time::{Duration, Instant};
+
+use crate::support::loops::{self, FLOOD, Heard, World, ms, pattern, quiet, watch};
+use tidegate::{ServerOptions, SocketOptions};
+
+// ---- timers and ticks -----------------------------------------------------------------------------------------------
+
+#[test]
+fn timers_come_in_order_of_time_then_of_setting_and_never_early() {
+    let mut world = World::new();
+    let started = Instant::now();
+    for (delay, name) in [(30, "third"), (10, "first"), (30, "fourth"), (20, "second"), (30, "fifth")] {
+        world.after(ms(delay), move |on| {
+            assert!(started.elapsed() >= ms(delay), "{name} was early");
+            on.state.note("timer", name);
+        });
+    }
+    world.run_dry();
+    assert_eq!(world.state.of("timer"), ["first", "second", "third", "fourth", "fifth"]);
+}
+
+#[test]
+fn a_timer_set_late_in_a_long_handler_counts_from_there() {
+    let mut world = World::new();
+    world.after(ms(1), |on| {
+        std::thread::sleep(ms(20));
+        let set = Instant::now();
+        on.after(ms(15), move |on| {
+            assert!(set.elapsed() >= ms(15), "{:?}", set.elapsed());
+            on.state.note("timer", "fired");
+        });
+    });
+    world.run_dry();
+    assert_eq!(world.state.of("timer"), ["fired"]);
+}
+
+#[test]
+fn no_delay_is_the_next_round_so_a_timer_that_sets_itself_again_does_not_hang_the_loop() {
+    let mut world = World::new();
+    let (_, address) = world.serve(ServerOptions::default(), |_| {});
+    fn again(on: &mut tidegate::Loop<'_, loops::Log>) {
+        if !on.state.saw("server", "connection") {
+            on.after(Duration::ZERO, again);
+        }
+    }
+    world.after(Duration::ZERO, again);
+    let _raw = TcpStream::connect(address).unwrap();
+    world.until_saw("server", "connection");
+}
+
+#[test]
+fn every_comes_again_and_can_cancel_itself() {
+    let mut world = World::new();
+    let started = Instant::now();
+    let mut count = 0;
+    let id = world.every(ms(5), move |on| {
+        count += 1;
+        assert!(started.elapsed() >= ms(5 * count));
+        on.state.note("timer", count.to_string());
+        if count == 3 {
+            let id = on.state.number("slot") as u32;
+            let generation = on.state.number("generation") as u32;
+            assert!(on.cancel((id, generation).into()));
+            assert!(!on.cancel((id, generation).into()), "it is gone already");
+        }
+    });
+    let (slot, generation) = id.into();
+    world.state.numbers.insert("slot", slot as usize);
+    world.state.numbers.insert("generation", generation as usize);
+    world.run_dry();
+    assert_eq!(world.state.of("timer"), ["1", "2", "3"]);
+}
+
+#[test]
+fn a_timer_cancelled_by_another_that_is_due_at_the_same_time_does_not_come() {
+    let mut world = World::new();
+    let victim = world.after(ms(20), |on| on.state.note("timer", "victim"));
+    world.after(ms(10), move |on| {
+        on.state.note("timer", "first");
+        // What is due has come up by now, but was not told yet.
+        std::thread::sleep(ms(30));
+        assert!(on.cancel(victim));
+    });
+    world.run_dry();
+    assert_eq!(world.state.of("timer"), ["first"]);
+}
+
+#[test]
+fn a_cancelled_timer_keeps_nothing_running_and_its_id_is_stale() {
+    let mut world = World::new();
+    let id = world.after(Duration::from_secs(3600), |_| {});
+    assert!(world.event_loop().cancel(id));
+    assert!(!world.event_loop().cancel(id));
+    let other = world.after(ms(1), |on| on.state.note("timer", "other"));
+    assert_ne!(id, other);
+    assert!(!world.event_loop().cancel(id), "and is nobody else's");
+    world.run_dry();
+    assert_eq!(world.state.of("timer"), ["other"]);
+}
+
+#[test]
+fn ticks_come_in_order_before_anything_else_and_a_tick_of_a_tick_too() {
+    let mut world = World::new();
+    world.after(ms(5), |on| {
+        on.after(ms(1), |on| on.state.note("order", "timer"));
+        on.next_tick(|on| {
+            on.state.note("order", "tick 1");
+            on.next_tick(|on| on.state.note("order", "tick 3"));
+            std::thread::sleep(ms(5));
+        });
+        on.next_tick(|on| on.state.note("order", "tick 2"));
+        on.state.note("order", "handler");
+    });
+    world.run_dry();
+    assert_eq!(world.state.of("order"), ["handler", "tick 1", "tick 2", "tick 3", "timer"]);
+}
+
+#[test]
+fn a_tick_runs_between_two_chunks_of_one_socket() {
+    let mut world = World::new();
+    let mut raw =
+        world.raw_pair(ServerOptions { pause_on_connect: true, ..ServerOptions::default() }, |socket, heard| {
+            if let Heard::Data(chunk) = heard {
+                let length = chunk.len();
+                socket.state.note("order", format!("chunk {length}"));
+                socket.event_loop().next_tick(|on| on.state.note("order", "tick"));
+            }
+        });
+    raw.write_all(&pattern(128 * 1024)).unwrap();
+    world.until_saw("server", "connection");
+    world.of("S").resume();
+    world.until(|world| world.of("S").bytes_read() == 128 * 1024 && world.state.of("order").len().is_multiple_of(2));
+    let order = world.state.of("order");
+    assert!(order.iter().skip(1).step_by(2).all(|event| event == "tick"), "{order:?}");
+}
+
+// ---- what keeps the loop running ------------------------------------------------------------------------------------
+
+#[test]
+fn nothing_keeps_nothing_running() {
+    World::new().run_dry();
+}
+
+// covers: server-unref
+#[test]
+fn a_listening_server_keeps_the_loop_running_unless_it_is_unreferenced() {
+    let mut world = World::new();
+    let (server, _) = world.serve(ServerOptions::default(), |_| {});
+    world.until_saw("server", "listening");
+    assert!(world.net.is_alive());
+    world.server(server).unwrap().set_ref(false);
+    assert!(!world.net.is_alive());
+    world.run_dry();
+    world.server(server).unwrap().set_ref(true);
+    assert!(world.net.is_alive());
+}
+
+#[test]
+fn an_unreferenced_server_still_serves_while_something_else_runs() {
+    let mut world = World::new();
+    let (server, _) = world.pair(quiet, |socket, heard| {
+        if let Heard::Connect = heard {
+            socket.end_with("served");
+        }
+    });
+    world.server(server).unwrap().set_ref(false);
+    world.run_dry();
+    assert_eq!(world.state.of("S"), ["data served", "end", "finish", "close(false)"]);
+    assert!(world.net.is_listening(server));
+}
+
+// covers: x/loop-liveness
+#[test]
+fn a_reading_socket_keeps_the_loop_running_unless_it_is_unreferenced() {
+    let mut world = World::new();
+    let (server, _) = world.pair(quiet, quiet);
+    world.server(server).unwrap().set_ref(false);
+    world.until(|world| world.state.saw("C", "connect") && world.state.saw("server", "connection"));
+    assert!(world.net.is_alive());
+    world.of("C").set_ref(false);
+    assert!(world.net.is_alive(), "the other one");
+    world.of("S").set_ref(false);
+    world.run_dry();
+    assert_eq!(world.of("C").ready_state().name(), "open");
+}
+
+// covers: x/loop-liveness
+#[test]
+fn a_socket_that_reads_nothing_and_owes_nothing_keeps_nothing_running() {
+    let mut world = World::new();
+    let (_, address) = world.serve(ServerOptions { pause_on_connect: true, ..ServerOptions::default() }, |socket| {
+        let server = socket.server().unwrap();
+        socket.net.close_server(server);
+    });
+    let _raw = TcpStream::connect(address).unwrap();
+    world.run_dry();
+    assert_eq!(world.net.sockets(), 1, "it is there, and paused");
+}
+
+// covers: x/loop-liveness
+#[test]
+fn a_half_open_socket_behind_the_peers_end_keeps_nothing_running_until_it_writes() {
+    let mut world = World::new();
+    let options = ServerOptions { allow_half_open: true, ..ServerOptions::default() };
+    let raw = world.raw_pair(options, quiet);
+    raw.shutdown(Shutdown::Write).unwrap();
+    world.until_saw("S", "end");
+    world.net.close_servers();
+    world.run_dry();
+    world.of("S").write(pattern(FLOOD));
+    assert!(world.net.is_alive());
+}
+
+#[test]
+fn timers_keep_the_loop_running_unless_they_are_unreferenced() {
+    let mut world = World::new();
+    let hour = Duration::from_secs(3600);
+    let timer = world.after(hour, |_| {});
+    let second = world.every(hour, |_| {});
+    assert!(world.net.is_alive());
+    world.net.set_timer_ref(timer, false);
+    world.net.set_timer_ref(timer, false);
+    assert!(world.net.is_alive(), "references are not counted");
+    world.net.set_timer_ref(second, false);
+    assert!(!world.net.is_alive());
+    world.run_dry();
+    world.net.set_timer_ref(timer, true);
+    assert!(world.net.is_alive());
+    world.event_loop().cancel(timer);
+    assert!(!world.net.is_alive());
+}
+
+#[test]
+fn an_unreferenced_timer_still_comes_while_something_else_runs() {
+    let mut world = World::new();
+    let timer = world.after(ms(5), |on| on.state.note("timer", "unreferenced"));
+    world.net.set_timer_ref(timer, false);
+    world.after(ms(20), |on| on.state.note("timer", "referenced"));
+    world.run_dry();
+    assert_eq!(world.state.of("timer"), ["unreferenced", "referenced"]);
+}
+
+// covers: timeout-no-handle
+#[test]
+fn the_idle_clock_of_a_socket_keeps_nothing_running() {
+    let mut world = World::new();
+    world.new_socket(SocketOptions::default(), |socket| socket.set_timeout(Some(Duration::from_secs(3600)))).unwrap();
+    world.run_dry();
+}
+
+#[test]
+fn stop_returns_from_run_with_everything_open_and_run_goes_on_afterwards() {
+    let mut world = World::new();
+    world.pair(quiet, |socket, heard| {
+        if let Heard::Connect = heard {
+            socket.event_loop().stop();
+        }
+    });
+    world.run_dry();
+    assert_eq!(world.of("C").ready_state().name(), "open");
+    world.of("C").end();
+    world.run_out();
+    assert_eq!(world.state.of("C"), ["connect", "finish", "end", "close(false)"]);
+}
+
+// ---- the idle clock of a socket -------------------------------------------------------------------------------------
+
+/// A client that is idle from its connection on, with a clock of `period`.
+fn idle_pair(period: Duration) -> World {
+    let mut world = World::new();
+    world.pair(quiet, move |socket, heard| match heard {
+        Heard::Connect => {
+            socket.set_timeout(Some(period));
+            assert_eq!(socket.timeout(), Some(period));
+            socket.state.moments.insert("set", socket.net.now());
+        }
+        Heard::Timeout => assert!(socket.net.now() - socket.state.moments["set"] >= period, "it was early"),
+        _ => {}
+    });
+    world
+}
+
+// covers: x/timeout-once
+#[test]
+fn timeout_comes_once_for_each_idle_period_and_does_nothing_else() {
+    let mut world = idle_pair(ms(20));
+    world.until_saw("C", "timeout");
+    world.turn_for(ms(80));
+    assert_eq!(world.state.of("C"), ["connect", "timeout"]);
+    assert_eq!(world.of("C").ready_state().name(), "open");
+    world.of("S").write("activity");
+    world.until(|world| world.state.times("C", "timeout") == 2);
+    world.turn_for(ms(60));
+    assert_eq!(world.state.of("C"), ["connect", "timeout", "data activity", "timeout"]);
+}
+
+#[test]
+fn reads_and_writes_put_the_timeout_off() {
+    let mut world = idle_pair(ms(100));
+    world.until_saw("C", "connect");
+    for n in 0..6 {
+        world.turn_for(ms(30));
+        let now = world.net.now();
+        world.state.moments.insert("set", now);
+        if n % 2 == 0 {
+            world.of("C").write("x");
+        } else {
+            world.of("S").write("y");
+            world.until(|world| world.of("C").bytes_read() == n / 2 + 1);
+        }
+    }
+    world.until_saw("C", "timeout");
+}
+
+#[test]
+fn none_and_zero_turn_it_off_and_it_can_be_set_again() {
+    for off in [None, Some(Duration::ZERO)] {
+        let mut world = idle_pair(ms(20));
+        world.until_saw("C", "connect");
+        world.of("C").set_timeout(off);
+        assert_eq!(world.of("C").timeout(), None);
+        world.turn_for(ms(60));
+        assert_eq!(world.state.of("C"), ["connect"]);
+        world.of("C").set_timeout(Some(ms(20)));
+        world.until_saw("C", "timeout");
+    }
+}
+
+#[test]
+fn a_pause_neither_stops_it_nor_puts_it_off_and_what_is_read_meanwhile_does() {
+    let mut world = idle_pair(ms(60));
+    world.until_saw("C", "connect");
+    world.turn_for(ms(30));
+    world.of("C").pause();
+    world.until_saw("C", "timeout");
+    let now = world.net.now();
+    world.state.moments.insert("set", now);
+    world.of("S").write("kept");
+    world.until(|world| world.state.times("C", "timeout") == 2);
+    assert_eq!(world.state.of("C"), ["connect", "timeout", "timeout"], "the data waits for resume");
+    assert_eq!(world.of("C").bytes_read(), 4);
+}
+
+// covers: x/timeout-stalled-write
+#[test]
+fn a_write_that_stalls_altogether_is_told_after_twice_the_time() {
+    let period = ms(50);
+    let mut world = World::new();
+    let options = ServerOptions { pause_on_connect: true, ..ServerOptions::default() };
+    let _raw = world.raw_pair(options, move |socket, heard| match heard {
+        Heard::Accepted => {
+            socket.set_timeout(Some(period));
+            socket.write(pattern(FLOOD));
+            socket.state.moments.insert("written", socket.net.now());
+        }
+        Heard::Timeout => assert!(socket.net.now() - socket.state.moments["written"] >= period * 2),
+        _ => {}
+    });
+    world.until_saw("S", "timeout");
+    world.turn_for(ms(120));
+    assert_eq!(world.state.of("S"), ["timeout"]);
+}
+
+// covers: timeout-no-handle
+#[test]
+fn it_runs_without_a_connection_and_survives_one_side_ending_but_not_destroy() {
+    let mut world = World::new();
+    world
+        .new_socket(SocketOptions::default(), |socket| {
+            watch(socket, "fresh", quiet);
+            socket.set_timeout(Some(ms(10)));
+        })
+        .unwrap();
+    world.until_saw("fresh", "timeout");
+
+    let options = ServerOptions { allow_half_open: true, ..ServerOptions::default() };
+    let raw = world.raw_pair(options, |socket, heard| {
+        if let Heard::End = heard {
+            socket.set_timeout(Some(ms(20)));
+        }
+    });
+    raw.shutdown(Shutdown::Write).unwrap();
+    world.until_saw("S", "timeout");
+
+    world.of("S").set_timeout(Some(ms(10)));
+    world.of("S").destroy();
+    world.until_closed(&["S"]);
+    world.turn_for(ms(30));
+    assert_eq!(world.state.of("S"), ["end", "timeout", "close(false)"]);
+}
+
+#[test]
+fn a_timeout_out_of_any_range_is_taken_as_the_longest() {
+    let mut world = idle_pair(Duration::MAX);
+    world.until_saw("C", "connect");
+    world.after(Duration::MAX, |_| {});
+    world.every(Duration::MAX, |_| {});
+    world.turn_for(ms(20));
+    assert_eq!(world.state.of("C"), ["connect"]);
+}
+
+// ---- inside another loop --------------------------------------------------------------------------------------------
+
+#[test]
+fn a_turn_without_waiting_returns_at_once() {
+    let mut world = World::new();
+    world.serve(ServerOptions::default(), |_| {});
+    world.after(Duration::from_secs(3600), |_| {});
+    for _ in 0..3 {
+        world.turn(Some(Duration::ZERO)).unwrap();
+    }
+    assert_eq!(world.state.of("server"), ["listening"]);
+}
+
+#[test]
+fn a_turn_waits_no_longer_than_it_may_and_no_shorter_than_nothing_happens() {
+    let mut world = World::new();
+    world.serve(ServerOptions::default(), |_| {});
+    world.until_saw("server", "listening");
+    let began = Instant::now();
+    world.turn(Some(ms(20))).unwrap();
+    assert!(began.elapsed() >= ms(19), "{:?}", began.elapsed());
+}
+
+#[test]
+fn the_next_deadline_is_the_earliest_timer_now_if_there_is_work_and_none_if_only_an_event_can_bring_some() {
+    let mut world = World::new();
+    assert_eq!(world.net.next_deadline(), None);
+    world.serve(ServerOptions::default(), |_| {});
+    assert_eq!(world.net.next_deadline(), Some(world.net.now()), "listening is to be told");
+    world.until_saw("server", "listening");
+    world.turn(Some(Duration::ZERO)).unwrap();
+    assert_eq!(world.net.next_deadline(), None);
+    world.after(Duration::from_secs(50), |_| {});
+    world.after(Duration::from_secs(5), |_| {});
+    let deadline = world.net.next_deadline().unwrap();
+    assert!(deadline >= world.net.now() + Duration::from_secs(5));
+    assert!(deadline < world.net.now() + Duration::from_secs(50));
+}
+
+/// Another loop waits for the loop's descriptor and its deadline, and turns it without waiting.
+#[cfg(all(unix, feature = "signals"))]
+#[test]
+fn a_loop_lives_inside_another_loop_by_its_descriptor_and_its_deadline() {
+    let mut world = World::new();
+    world.pair(
+        |socket, heard| {
+            if let Heard::Data(chunk) = heard {
+                socket.write(chunk);
+            }
+        },
+        |socket, heard| match heard {
+            Heard::Connect => {
+                socket.write("ping");
+            }
+            Heard::Data(_) => {
+                socket.after(ms(20), |socket| {
+                    socket.state.note("C", "timer");
+                    socket.end();
+                });
+            }
+            _ => {}
+        },
+    );
+    let fd = world.net.poll_fd().unwrap();
+    let mut outer = mio::Poll::new().unwrap();
+    let mut source = mio::unix::SourceFd(&fd);
+    outer.registry().register(&mut source, mio::Token(0), mio::Interest::READABLE).unwrap();
+    let mut events = mio::Events::with_capacity(8);
+    let end = Instant::now() + Duration::from_secs(10);
+    while !(world.state.is_closed("S") && world.state.is_closed("C")) {
+        let wait = world.net.next_deadline().map(|deadline| deadline.saturating_sub(world.net.now()));
+        // The clock of the loop stands since its last turn, so this waits too long rather than too short.
+        outer.poll(&mut events, Some(wait.unwrap_or(Duration::from_secs(5)))).unwrap();
+        world.turn(Some(Duration::ZERO)).unwrap();
+        assert!(Instant::now() < end, "{:#?}", world.state.all());
+    }
+    assert_eq!(world.state.of("C"), ["connect", "data ping", "timer", "finish", "end", "close(false)"]);
+}
+
+#[cfg(feature = "cli")]
+#[test]
+fn a_signal_is_an_event_that_keeps_nothing_running_and_its_handler_can_be_replaced() {
+    use rustix::process::{Signal, getpid, kill_process};
+    let mut world = World::new();
+    world
+        .on_signal(Signal::USR1.as_raw(), |on| {
+            on.state.note("signal", "first");
+            on.on_signal(Signal::USR1.as_raw(), |on| on.state.note("signal", "second")).unwrap();
+        })
+        .unwrap();
+    assert!(!world.net.is_alive());
+    for n in 1..=3 {
+        kill_process(getpid(), Signal::USR1).unwrap();
+        world.until(|world| world.state.of("signal").len() == n);
+    }
+    assert_eq!(world.state.of("signal"), ["first", "second", "second"]);
+    assert!(world.on_signal(Signal::KILL.as_raw(), |_| {}).is_err());
+}
+
+/// Node's `setImmediate`: what has come in is served first, and what is put off there waits for the next turn.
+#[test]
+fn what_is_put_off_comes_behind_what_has_come_in_and_holds_nobody_up() {
+    let mut world = World::new();
+    let raw = world.raw_pair(ServerOptions::default(), |socket, heard| {
+        if let Heard::Data(_) = heard {
+            socket.event_loop().next_turn(|on| on.state.note("order", "put off"));
+            socket.event_loop().next_tick(|on| on.state.note("order", "tick"));
+        }
+    });
+    world.until_saw("server", "connection");
+    world.write_raw(&raw, b"x");
+    world.until(|world| world.state.of("order").len() == 2);
+    assert_eq!(world.state.of("order"), ["tick", "put off"]);
+
+    // One that puts itself off for ever is no end of a turn, and no sleep either.
+    fn again(on: &mut tidegate::Loop<'_, loops::Log>) {
+        on.state.add("turns", 1);
+        on.next_turn(again);
+    }
+    world.event_loop().next_turn(again);
+    world.write_raw(&raw, b"y");
+    world.until(|world| world.state.of("order").len() == 4);
+    assert!(world.state.number("turns") >= 1);
+}

@@ -1,0 +1,555 @@
+//! Unix domain sockets: on the machine's kernel, on the simulated one, and in the daemon.
+
+#![cfg(unix)]
+
+use std::fs;
+use std::io::{Read, Write};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::Barrier;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use crate::support::{
+    self,
+    loops::{FLOOD, Heard, World, ms, pattern, quiet, watch},
+};
+use tidegate::sim::Sim;
+use tidegate::{Code, Endpoint, EventLoop, ServerId, ServerOptions, SocketAccess, Syscall};
+
+/// A folder of one test's own, with short names in it: a path has at most 107 bytes.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new() -> Self {
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let path = PathBuf::from(format!("/tmp/tidegate-{}-unix-{number}", std::process::id()));
+        fs::create_dir(&path).unwrap();
+        Folder(path)
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+
+    fn endpoint(&self, name: &str) -> Endpoint {
+        format!("unix:{}", self.path(name).display()).parse().unwrap()
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// A server whose sockets are called S.
+fn serve(
+    world: &mut World,
+    on: Endpoint,
+    hear: impl Fn(&mut support::loops::View<'_>, Heard<'_>) + Copy + 'static,
+) -> ServerId {
+    let server = world
+        .listen(on, move |socket| {
+            watch(socket, "S", hear);
+            hear(socket, Heard::Accepted);
+        })
+        .unwrap();
+    world.watch_server(server, "server");
+    server
+}
+
+fn mode_of(path: &Path) -> u32 {
+    fs::symlink_metadata(path).unwrap().permissions().mode() & 0o777
+}
+
+// ---- events and bytes -----------------------------------------------------------------------------------------------
+
+// covers: pipe-address
+#[test]
+fn an_echo_over_a_path_has_the_events_of_tcp() {
+    let (folder, mut world) = (Folder::new(), World::new());
+    let at = folder.endpoint("s");
+    let server = serve(&mut world, at, |socket, heard| {
+        if let Heard::Data(bytes) = heard {
+            socket.write(bytes);
+        }
+    });
+    assert_eq!(world.net.server_endpoint(server), Some(at));
+    assert_eq!(world.net.server_address(server), None);
+    world.client("C", at, |socket, heard| match heard {
+        Heard::Connect => _ = socket.write("hello"),
+        Heard::Data(_) => socket.end(),
+        _ => {}
+    });
+    world.until_closed(&["C", "S"]);
+    assert_eq!(world.state.of("C"), ["connect", "data hello", "finish", "end", "close(false)"]);
+    assert_eq!(world.state.of("S"), ["data hello", "end", "finish", "close(false)"]);
+    assert!(!world.state.closed("C").had_error);
+}
+
+#[test]
+fn a_unix_socket_has_no_addresses_and_a_peer() {
+    let (folder, mut world) = (Folder::new(), World::new());
+    let ask = |socket: &mut support::loops::View<'_>, heard: Heard<'_>| {
+        if let Heard::Accepted | Heard::Connect = heard {
+            assert_eq!((socket.local_address(), socket.remote_address()), (None, None));
+            let peer = socket.peer_cred().unwrap();
+            let ours = fs::metadata("/proc/self").unwrap();
+            assert_eq!((peer.uid, peer.gid, peer.pid), (ours.uid(), ours.gid(), Some(std::process::id())));
+            socket.set_no_delay(true);
+            socket.set_keep_alive(Some(tidegate::KeepAlive::default())).unwrap();
+            socket.end();
+        }
+    };
+    serve(&mut world, folder.endpoint("s"), ask);
+    world.client("C", folder.endpoint("s"), ask);
+    world.until_closed(&["C", "S"]);
+    assert!(!world.state.closed("C").had_error && !world.state.closed("S").had_error);
+}
+
+#[test]
+fn a_flood_passes_whole_and_waits_for_a_reader() {
+    let (folder, mut world) = (Folder::new(), World::new());
+    serve(&mut world, folder.endpoint("s"), |socket, heard| match heard {
+        Heard::Accepted => socket.pause(),
+        Heard::Data(bytes) => _ = socket.state.add("read", bytes.len()),
+        _ => {}
+    });
+    world.client("C", folder.endpoint("s"), |socket, heard| match heard {
+        Heard::Connect => assert!(!socket.write(pattern(FLOOD))),
+        Heard::Drain => socket.end(),
+        _ => {}
+    });
+    world.until(|world| world.state.saw("C", "connect") && !world.state.of("server").is_empty());
+    world.turn_for(ms(20));
+    assert!(!world.state.saw("C", "drain"), "the other side has not read yet");
+    world.of("S").resume();
+    world.until_closed(&["C", "S"]);
+    assert_eq!(world.state.number("read"), FLOOD);
+}
+
+#[test]
+fn a_reset_is_a_close_and_unread_input_shows_at_the_other_end() {
+    let (folder, mut world) = (Folder::new(), World::new());
+    serve(&mut world, folder.endpoint("s"), |socket, heard| {
+        if let Heard::Accepted = heard {
+            socket.reset();
+        }
+    });
+    world.client("C", folder.endpoint("s"), quiet);
+    world.until_closed(&["C"]);
+    assert_eq!(world.state.of("C"), ["connect", "end", "finish", "close(false)"], "there is no RST");
+
+    let mut world = World::new();
+    let options = ServerOptions { pause_on_connect: true, ..ServerOptions::default() };
+    world.listen_with(folder.endpoint("t"), options, |socket| watch(socket, "S", quiet)).unwrap();
+    world.client("C", folder.endpoint("t"), |socket, heard| {
+        if let Heard::Connect = heard {
+            socket.write("never read");
+        }
+    });
+    world.until_saw("C", "connect");
+    world.turn_for(ms(20));
+    world.of("S").destroy();
+    world.until_closed(&["C"]);
+    assert_eq!(world.state.of("C"), ["connect", "error ECONNRESET", "close(true)"]);
+}
+
+/// With descriptors in its way a read stops short of what is behind them, and no edge tells.
+#[cfg(target_os = "linux")]
+#[test]
+fn bytes_behind_passed_descriptors_are_not_left_lying() {
+    use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
+    use std::os::fd::AsFd;
+
+    let (folder, mut world) = (Folder::new(), World::new());
+    serve(&mut world, folder.endpoint("s"), quiet);
+    let peer = UnixStream::connect(folder.path("s")).unwrap();
+    for part in [b"one ", b"two "] {
+        let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+        let mut passed = SendAncillaryBuffer::new(&mut space);
+        let descriptors = [peer.as_fd()];
+        assert!(passed.push(SendAncillaryMessage::ScmRights(&descriptors)));
+        sendmsg(&peer, &[std::io::IoSlice::new(part)], &mut passed, SendFlags::empty()).unwrap();
+    }
+    (&peer).write_all(b"three").unwrap();
+    world.until(|world| world.state.data("S").ends_with(b"three"));
+    assert_eq!(world.state.data("S"), b"one two three");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn an_abstract_name_goes_with_its_socket() {
+    let mut world = World::new();
+    let at: Endpoint = format!("unix:@tidegate-test-{}", std::process::id()).parse().unwrap();
+    let server = serve(&mut world, at, |socket, _| socket.end());
+    assert_eq!(world.net.server_endpoint(server), Some(at));
+    assert_eq!(world.listen(at, |_| {}).unwrap_err().code().name(), "EADDRINUSE");
+    world.client("C", at, quiet);
+    world.until_closed(&["C"]);
+    world.net.close_server(server);
+    world.client("late", at, quiet);
+    world.until_closed(&["late"]);
+    assert_eq!(world.state.of("late"), ["error ECONNREFUSED", "close(true)"]);
+
+    let options = ServerOptions {
+        access: SocketAccess { mode: Some(0o600), ..SocketAccess::default() },
+        ..ServerOptions::default()
+    };
+    let error = world.listen_with(at, options, |_| {}).unwrap_err();
+    assert_eq!(error.code(), Code::InvalidArgument);
+    assert!(error.to_string().contains("no mode"), "{error}");
+}
+
+// ---- errors -----------------------------------------------------------------------------------------------------------
+
+// covers: pipe-connect-errors, later/pipe-with-long-path
+#[test]
+fn what_is_wrong_with_a_path_is_told_with_the_path() {
+    let (folder, mut world) = (Folder::new(), World::new());
+    world.client("nowhere", folder.endpoint("nothing"), |socket, heard| {
+        if let Heard::Error(error) = heard {
+            let path = error.unix_address().unwrap();
+            socket.state.note("message", format!("{} {path}", error.syscall().unwrap()));
+        }
+    });
+    fs::write(folder.path("file"), "no socket").unwrap();
+    world.client("file", folder.endpoint("file"), quiet);
+    // Who is root may open what nobody may.
+    let expected =
+        if fs::metadata("/proc/self").is_ok_and(|ours| ours.uid() == 0) { "connect" } else { "error EACCES" };
+    let _listener = UnixListener::bind(folder.path("closed")).unwrap();
+    fs::set_permissions(folder.path("closed"), fs::Permissions::from_mode(0o000)).unwrap();
+    world.client("closed", folder.endpoint("closed"), quiet);
+    world.until_saw("closed", expected);
+    world.until_closed(&["nowhere", "file"]);
+    assert_eq!(world.state.of("nowhere"), ["error ENOENT", "close(true)"]);
+    assert_eq!(world.state.of("file"), ["error ECONNREFUSED", "close(true)"]);
+    assert_eq!(world.state.of("message"), [format!("connect {}", folder.path("nothing").display())]);
+
+    let error = world.listen(folder.endpoint("no/folder"), |_| {}).unwrap_err();
+    assert_eq!((error.code().name(), error.syscall()), ("ENOENT", Some(Syscall::Listen)));
+    for length in [120, 10_000] {
+        let long = format!("unix:/{}", "x".repeat(length));
+        assert!(world.listen(long.as_str(), |_| {}).unwrap_err().to_string().contains("has at most"));
+        assert!(world.connect(long.as_str(), |_| {}).is_err());
+    }
+}
+
+// ---- the file -----------------------------------------------------------------------------------------------------------
+
+// covers: server-listen-path, x/unix-stale-file
+#[test]
+fn a_file_has_its_mode_and_goes_with_its_server() {
+    let (folder, mut world) = (Folder::new(), World::new());
+    let with_mode = |mode| {
+        let access = SocketAccess { mode: Some(mode), ..SocketAccess::default() };
+        ServerOptions { access, ..ServerOptions::default() }
+    };
+    let everybodys = world.listen_with(folder.endpoint("everybody's"), with_mode(0o666), |_| {}).unwrap();
+    assert_eq!(mode_of(&folder.path("everybody's")), 0o666);
+    world.net.close_server(everybodys);
+    let server = world.listen_with(folder.endpoint("s"), with_mode(0o620), |_| {}).unwrap();
+    assert_eq!(mode_of(&folder.path("s")), 0o620);
+    world.net.close_server(server);
+    assert!(!folder.path("s").exists());
+
+    // Otherwise it has what the umask leaves, as what std makes has.
+    let _std = UnixListener::bind(folder.path("std's")).unwrap();
+    world.listen(folder.endpoint("plain"), |_| {}).unwrap();
+    assert_eq!(mode_of(&folder.path("plain")), mode_of(&folder.path("std's")));
+
+    // It is a server like any other: it can listen again, and a loop that is dropped leaves nothing behind.
+    world.net.listen(server, folder.endpoint("s")).unwrap();
+    assert!(folder.path("s").exists());
+    drop(world);
+    assert!(!folder.path("s").exists());
+}
+
+#[test]
+fn an_owner_that_cannot_be_set_is_an_error_and_leaves_no_file() {
+    if fs::metadata("/proc/self").is_ok_and(|ours| ours.uid() == 0) {
+        let (folder, mut world) = (Folder::new(), World::new());
+        let access = SocketAccess { owner: Some(1), group: Some(2), ..SocketAccess::default() };
+        world.listen_with(folder.endpoint("s"), ServerOptions { access, ..ServerOptions::default() }, |_| {}).unwrap();
+        let found = fs::symlink_metadata(folder.path("s")).unwrap();
+        assert_eq!((found.uid(), found.gid()), (1, 2));
+    } else {
+        let (folder, mut world) = (Folder::new(), World::new());
+        let access = SocketAccess { owner: Some(0), ..SocketAccess::default() };
+        let options = ServerOptions { access, ..ServerOptions::default() };
+        assert_eq!(world.listen_with(folder.endpoint("s"), options, |_| {}).unwrap_err().code().name(), "EPERM");
+        assert!(!folder.path("s").exists());
+    }
+}
+
+#[test]
+fn a_mode_out_of_its_bounds_is_an_error() {
+    let access = SocketAccess { mode: Some(0o1777), ..SocketAccess::default() };
+    let error = World::new().listen_with(0, ServerOptions { access, ..ServerOptions::default() }, |_| {}).unwrap_err();
+    assert_eq!(error.to_string(), "mode 0o1777 of a Unix socket: it is at most 0o777");
+}
+
+// covers: x/unix-stale-file
+#[test]
+fn a_path_that_a_killed_server_left_is_taken_over() {
+    let (folder, mut world) = (Folder::new(), World::new());
+    drop(UnixListener::bind(folder.path("s")).unwrap());
+    assert!(folder.path("s").exists(), "std leaves it");
+    serve(&mut world, folder.endpoint("s"), |socket, _| socket.end());
+    world.client("C", folder.endpoint("s"), quiet);
+    world.until_closed(&["C"]);
+    assert!(!world.state.closed("C").had_error);
+}
+
+// covers: server-listen-path, x/unix-stale-file
+#[test]
+fn what_is_in_use_or_no_socket_is_never_removed() {
+    let (folder, mut world) = (Folder::new(), World::new());
+    let in_use = |world: &mut World, name| {
+        let error = world.listen(folder.endpoint(name), |_| {}).unwrap_err();
+        assert_eq!(error.code().name(), "EADDRINUSE");
+        assert!(error.to_string().starts_with("listen EADDRINUSE: address already in use "), "{error}");
+        assert_eq!(error.unix_address().unwrap().as_path(), Some(&*folder.path(name)));
+        assert!(folder.path(name).exists());
+    };
+    let listener = UnixListener::bind(folder.path("listener")).unwrap();
+    in_use(&mut world, "listener");
+    let _datagrams = UnixDatagram::bind(folder.path("datagrams")).unwrap();
+    in_use(&mut world, "datagrams");
+    fs::write(folder.path("file"), "precious").unwrap();
+    in_use(&mut world, "file");
+    std::os::unix::fs::symlink(folder.path("listener"), folder.path("link")).unwrap();
+    in_use(&mut world, "link");
+    assert_eq!(fs::read(folder.path("file")).unwrap(), b"precious");
+    drop(listener);
+    in_use(&mut world, "link");
+}
+
+#[test]
+fn a_file_that_has_come_in_the_place_of_ours_is_not_removed() {
+    let (folder, mut world) = (Folder::new(), World::new());
+    let server = serve(&mut world, folder.endpoint("s"), quiet);
+    fs::remove_file(folder.path("s")).unwrap();
+    let _other = UnixListener::bind(folder.path("s")).unwrap();
+    world.net.close_server(server);
+    assert!(folder.path("s").exists());
+}
+
+// covers: x/unix-stale-file
+#[test]
+fn of_those_who_take_over_one_path_at_once_one_gets_it() {
+    const AT_ONCE: usize = 3;
+    let folder = Folder::new();
+    for round in 0..200 {
+        let (path, at) = (folder.path(&round.to_string()), folder.endpoint(&round.to_string()));
+        drop(UnixListener::bind(&path).unwrap());
+        let together = Barrier::new(AT_ONCE);
+        let try_it = || {
+            let mut world = World::new();
+            together.wait();
+            let tried = world.listen(at, |_| {});
+            together.wait();
+            // Whoever has come to listen can be reached, now that all have tried.
+            let outcome = match tried {
+                Ok(_) if UnixStream::connect(&path).is_ok() => "listens",
+                Ok(_) => "listens where nobody comes",
+                Err(error) => error.code().name(),
+            };
+            together.wait();
+            outcome
+        };
+        let mut outcomes: Vec<_> = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..AT_ONCE).map(|_| scope.spawn(try_it)).collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+        });
+        outcomes.sort_unstable();
+        assert_eq!(outcomes, ["EADDRINUSE", "EADDRINUSE", "listens"], "in round {round}");
+    }
+    assert_eq!(fs::read_dir(&folder.0).unwrap().count(), 0, "neither a socket nor a lock is left");
+}
+
+#[test]
+fn who_takes_a_path_over_from_one_that_closes_keeps_it() {
+    let folder = Folder::new();
+    let (path, at) = (folder.path("s"), folder.endpoint("s"));
+    for round in 0..200 {
+        let mut first = World::new();
+        let server = first.listen(at, |_| {}).unwrap();
+        std::thread::scope(|scope| {
+            let second = scope.spawn(|| {
+                let mut second = World::new();
+                let deadline = Instant::now() + Duration::from_secs(10);
+                while second.listen(at, |_| {}).is_err() {
+                    assert!(Instant::now() < deadline, "the path never became free");
+                }
+                std::thread::sleep(ms(1));
+                assert!(path.exists(), "round {round}: the first one has removed what was not its own any more");
+            });
+            first.net.close_server(server);
+            second.join().unwrap();
+        });
+    }
+}
+
+#[test]
+fn a_lock_that_a_killed_server_left_is_in_nobodys_way_and_one_that_is_held_is_respected() {
+    let (folder, mut world) = (Folder::new(), World::new());
+    let lock = folder.path("s.tidegate-lock");
+    fs::write(&lock, "").unwrap();
+    let server = serve(&mut world, folder.endpoint("s"), quiet);
+    assert!(!lock.exists());
+    world.net.close_server(server);
+
+    let held = fs::File::create(&lock).unwrap();
+    rustix::fs::flock(&held, rustix::fs::FlockOperation::NonBlockingLockExclusive).unwrap();
+    let error = world.listen(folder.endpoint("s"), |_| {}).unwrap_err();
+    assert_eq!(error.code().name(), "EADDRINUSE");
+    assert!(lock.exists() && !folder.path("s").exists());
+    drop(held);
+
+    // What cannot be a lock is left alone, and is no reason not to listen.
+    fs::remove_file(&lock).unwrap();
+    std::os::unix::fs::symlink(folder.path("elsewhere"), &lock).unwrap();
+    serve(&mut world, folder.endpoint("s"), quiet);
+    assert!(lock.is_symlink() && !folder.path("elsewhere").exists());
+}
+
+// ---- dropped, simulated -----------------------------------------------------------------------------------------------
+
+// covers: x/dropped-client
+#[test]
+fn one_too_many_is_dropped_without_an_address() {
+    let (folder, mut world) = (Folder::new(), World::new());
+    let options = ServerOptions { max_connections: Some(0), ..ServerOptions::default() };
+    let server = world.listen_with(folder.endpoint("s"), options, |_| {}).unwrap();
+    world.server(server).unwrap().on_drop(|server, dropped| {
+        assert_eq!((dropped.local, dropped.remote), (None, None));
+        server.state.note("server", "drop");
+    });
+    world.client("C", folder.endpoint("s"), quiet);
+    world.until_closed(&["C"]);
+    assert_eq!(world.state.of("server"), ["drop"]);
+}
+
+#[test]
+fn a_simulated_network_has_unix_sockets_too() {
+    let sim = Sim::new(1);
+    let mut event_loop = EventLoop::on(sim.kernel(), Vec::new());
+    let server = event_loop
+        .listen("unix:/run/x.sock", |socket| {
+            assert_eq!((socket.local_address(), socket.remote_address()), (None, None));
+            socket.on_data(|socket, chunk| socket.end_with(chunk));
+        })
+        .unwrap();
+    assert_eq!(event_loop.net.server_endpoint(server).unwrap().to_string(), "unix:/run/x.sock");
+    assert_eq!(event_loop.listen("unix:/run/x.sock", |_| {}).unwrap_err().code().name(), "EADDRINUSE");
+    event_loop
+        .connect("unix:/run/x.sock", |socket| {
+            socket.write("hello");
+            socket.on_data(|socket, chunk| socket.state.extend_from_slice(chunk));
+            socket.on_close(|socket, _| socket.event_loop().close_all());
+        })
+        .unwrap();
+    event_loop.run().unwrap();
+    assert_eq!(event_loop.state, b"hello");
+}
+
+// ---- the daemon -------------------------------------------------------------------------------------------------------
+
+struct Daemon(Child);
+
+impl Daemon {
+    fn start(arguments: &[&str], path: &Path) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tidegate"));
+        let child = command.args(arguments).stdin(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while UnixStream::connect(path).is_err() {
+            assert!(Instant::now() < deadline, "nobody listens on {}", path.display());
+            std::thread::sleep(ms(5));
+        }
+        Daemon(child)
+    }
+
+    fn stop(mut self) -> Option<i32> {
+        let pid = rustix::process::Pid::from_child(&self.0);
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+        self.0.wait().unwrap().code()
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn join(path: &Path) -> UnixStream {
+    let guest = UnixStream::connect(path).unwrap();
+    guest.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    guest
+}
+
+fn hears(mut guest: &UnixStream, what: &str) {
+    let mut heard = String::new();
+    while !heard.contains(what) {
+        let mut buffer = [0; 1024];
+        let length = guest.read(&mut buffer).unwrap();
+        assert!(length > 0, "it ended before '{what}': {heard:?}");
+        heard.push_str(std::str::from_utf8(&buffer[..length]).unwrap());
+    }
+}
+
+#[test]
+fn a_chat_room_and_an_echo_listen_on_a_path_with_a_mode() {
+    let folder = Folder::new();
+    let path = folder.path("chat");
+    let daemon = Daemon::start(&["chat", "--listen", &folder.endpoint("chat").to_string(), "--mode", "660"], &path);
+    assert_eq!(mode_of(&path), 0o660);
+    let [anna, ben] = [join(&path), join(&path)];
+    (&anna).write_all(b"hello\n").unwrap();
+    hears(&ben, ": hello\n");
+    for mut guest in [anna, ben] {
+        guest.shutdown(std::net::Shutdown::Write).unwrap();
+        guest.read_to_string(&mut String::new()).unwrap();
+    }
+    assert_eq!(daemon.stop(), Some(0));
+    assert!(!path.exists());
+
+    let path = folder.path("echo");
+    let daemon = Daemon::start(&["echo", "--listen", &folder.endpoint("echo").to_string()], &path);
+    let mut peer = join(&path);
+    peer.write_all(b"there and back").unwrap();
+    peer.shutdown(std::net::Shutdown::Write).unwrap();
+    let mut back = String::new();
+    peer.read_to_string(&mut back).unwrap();
+    assert_eq!(back, "there and back");
+    assert_eq!(daemon.stop(), Some(0));
+}
+
+#[test]
+fn a_daemon_says_what_is_wrong_with_a_path() {
+    let folder = Folder::new();
+    let says = |name: &str, why: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tidegate"));
+        let place = folder.endpoint(name).to_string();
+        let output = command.args(["chat", "--listen", &place]).stdin(Stdio::null()).output().unwrap();
+        let log = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{log}");
+        assert!(log.ends_with(&format!("cannot listen on {place}: {why}\n")), "{log}");
+    };
+    fs::write(folder.path("file"), "precious").unwrap();
+    fs::create_dir(folder.path("folder")).unwrap();
+    let _listener = UnixListener::bind(folder.path("socket")).unwrap();
+    says("no/folder", "its folder does not exist");
+    says("file/s", "not a directory");
+    says("file", "something else than a socket is there: move it, or take another path");
+    says("folder", "it is a folder: add the name of the socket");
+    says("socket", "address in use");
+    assert_eq!(fs::read(folder.path("file")).unwrap(), b"precious");
+}

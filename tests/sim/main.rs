@@ -1,0 +1,18 @@
+//! The library on the simulated kernel, where weather and failures come on demand and time costs nothing.
+
+#![cfg(unix)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by a panic")]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+/// A loop that is shut down.
+mod shut_down;
+/// Files on a disk that is full, damaged or slow.
+mod simulated_disk;
+/// Random calls under random weather, 2,000 seeds.
+mod simulation;
+/// What the simulator itself promises.
+mod simulator;
+/// Each kernel call fails with each error.
+mod torture;

@@ -1,0 +1,310 @@
+//! The whole loop on a simulated network, under weather that no real network has: random calls on random sockets, all
+//! from one seed.
+//!
+//! What must hold whatever happens: the bytes that arrive are those that were written, in order, and none is missing
+//! where nobody cut the connection short; `close` comes once for each socket, and nothing after it; each callback comes
+//! once; `buffer_size` is the sum of the writes that are not completed; no timer is early; who is paused hears nothing;
+//! when the random calls are over and the weather is calm, everything comes to its end, and nothing is left. Besides,
+//! the library looks at itself every 64th turn and at the end (`Net::check`), and so does the simulator (`Sim::check`).
+//!
+//! ```text
+//! cargo test --test sim simulation                           2,000 seeds of 5,000 turns, a process for each core
+//! SEED=17 cargo test --test sim simulation -- --nocapture    one seed again, with the end of its trace
+//! SEEDS=1000000 FROM=2000 TURNS=500 cargo test --release --test sim simulation
+//! ```
+
+mod acts;
+mod party;
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use tidegate::sim::{Disk, Sim, Turning, Weather};
+use tidegate::{Endpoint, EventLoop};
+
+use acts::{SIGNAL, act, disk, leave_path, listen_at, weather};
+use party::{Connection, Ledger, Party, settle_accounts};
+
+const SEEDS: u64 = 2000;
+const TURNS: u64 = 5000;
+
+/// One seed in so many is played twice.
+const TWICE: u64 = 100;
+
+/// A long run says how far it is every so many seeds.
+const PROGRESS: u64 = 10_000;
+
+/// Lines of the trace that a failing seed prints.
+const TRACE: usize = 400;
+
+/// What one seed came to.
+#[derive(Debug, PartialEq)]
+struct Outcome {
+    problems: Vec<String>,
+    turns: u64,
+    closes: u64,
+    calls: u64,
+    fingerprint: u64,
+    ended: Duration,
+}
+
+fn play(seed: u64, turns: u64) -> Outcome {
+    play_on(&Sim::new(seed), turns)
+}
+
+/// Plays one seed, from the first connection until nothing is left.
+fn play_on(sim: &Sim, turns: u64) -> Outcome {
+    sim.set_weather(weather(sim));
+    sim.set_disk(disk(sim));
+    let ledger = Ledger::default();
+    let mut parties = gather(sim, &ledger);
+    let mut problems = Vec::new();
+    while turns_of(&parties) < turns && problems.is_empty() {
+        turn(sim, &mut parties, Duration::from_millis(1));
+        look(&mut parties, &mut problems);
+    }
+    if problems.is_empty() {
+        part(sim, &mut parties, &mut problems);
+        settle_accounts(&ledger, &mut problems);
+    }
+    let closes = parties.iter().map(|party| party.state.closes).sum();
+    let turns = turns_of(&parties);
+    Outcome { problems, turns, closes, calls: sim.calls(), fingerprint: sim.fingerprint(), ended: sim.now() }
+}
+
+/// One loop, or two that talk with each other and with themselves.
+fn gather(sim: &Sim, ledger: &Ledger) -> Vec<EventLoop<Party>> {
+    let ips: Vec<IpAddr> = (0..=sim.random(2)).map(|n| IpAddr::from([10, 0, 0, 1 + n as u8])).collect();
+    let mixed = sim.random(2) == 0;
+    let places: Vec<Vec<Endpoint>> = ips.iter().map(|ip| places_of(sim, *ip)).collect();
+    let gathered = ips.iter().zip(&places).map(|(ip, own)| {
+        let mut party = Party::new(sim.clone(), *ip, places.concat(), mixed, ledger.clone());
+        party.places = own.iter().map(|place| (*place, None)).collect();
+        let mut event_loop = EventLoop::on(sim.kernel(), party);
+        (0..own.len()).for_each(|at| listen_at(&mut event_loop.event_loop(), at));
+        let period = Duration::from_millis(1 + sim.random(2));
+        event_loop.every(period, act);
+        event_loop.on_signal(SIGNAL, |on| on.state.signals += 1).expect("the simulated kernel has signals");
+        event_loop
+    });
+    gathered.collect()
+}
+
+/// An address, sometimes for two to share, and sometimes a Unix socket beside it, with a path or with a name.
+fn places_of(sim: &Sim, ip: IpAddr) -> Vec<Endpoint> {
+    let mut places = vec![Endpoint::from((ip, 7)); 1 + sim.random(2) as usize];
+    let unix = match sim.random(4) {
+        0 | 1 => Some(format!("unix:/run/{ip}")),
+        2 => Some(format!("unix:@{ip}")),
+        _ => None,
+    };
+    places.extend(unix.map(|unix| unix.parse::<Endpoint>().expect("a path or a name")));
+    if sim.random(2) == 0 {
+        places.iter().for_each(|place| leave_path(sim, *place));
+    }
+    places
+}
+
+fn turns_of(parties: &[EventLoop<Party>]) -> u64 {
+    parties.iter().map(|party| party.net.counters().turns).sum()
+}
+
+/// A turn of the loop that is alone, or so much time of those that are not.
+fn turn(sim: &Sim, parties: &mut [EventLoop<Party>], most: Duration) {
+    if let [alone] = parties {
+        alone.turn(Some(most)).expect("a simulated kernel can wait");
+    } else {
+        let mut turning: Vec<&mut dyn Turning> = parties.iter_mut().map(|party| party as &mut dyn Turning).collect();
+        sim.run(&mut turning, sim.now() + most).expect("a simulated kernel can wait");
+    }
+}
+
+fn look(parties: &mut [EventLoop<Party>], problems: &mut Vec<String>) {
+    for party in parties {
+        Party::compare(&mut party.event_loop());
+        problems.append(&mut party.state.problems);
+    }
+}
+
+/// The weather turns calm: all that was written arrives, then all is ended, and everything has to come to its end.
+fn part(sim: &Sim, parties: &mut [EventLoop<Party>], problems: &mut Vec<String>) {
+    sim.set_weather(Weather { buffer: 100_000, ..Weather::default() });
+    sim.set_disk(Disk::default());
+    for party in parties.iter_mut() {
+        sim.partition(party.state.ip, false);
+        party.state.quiet = true;
+        Party::let_go(&mut party.event_loop());
+        party.every(Duration::from_millis(20), Party::resume_all);
+    }
+    // Two echoes that are each other's would go on for ever.
+    if !parties[0].state.mixed {
+        let half_a_second = Duration::from_millis(500);
+        run_until(sim, parties, sim.now() + half_a_second, |_| false);
+        let before = streams(parties);
+        run_until(sim, parties, sim.now() + half_a_second, |_| false);
+        look(parties, problems);
+        compare_streams(&before, &streams(parties), problems);
+    }
+
+    for party in parties.iter_mut() {
+        party.every(Duration::from_millis(20), Party::end_all);
+    }
+    // A connect that found no place may be tried again after a minute. Nothing takes longer.
+    let nobody = |parties: &[EventLoop<Party>]| parties.iter().all(|party| party.net.sockets() == 0);
+    run_until(sim, parties, sim.now() + Duration::from_secs(200), nobody);
+    look(parties, problems);
+    for party in parties.iter_mut() {
+        problems.extend(party.net.check().err());
+        for id in &party.state.open {
+            let (state, buffered) = (party.net.ready_state(*id).name(), party.net.buffer_size(*id));
+            problems.push(format!("{id:?} has not come to its end: {state}, {buffered} bytes buffered"));
+        }
+        party.event_loop().close_all();
+    }
+    run_until(sim, parties, sim.now() + Duration::from_secs(1), |_| false);
+    for party in parties.iter_mut() {
+        party.state.settle();
+        if party.net.sockets() != 0 {
+            problems.push(format!("{} sockets are left", party.net.sockets()));
+        }
+    }
+    look(parties, problems);
+    problems.extend(sim.check().err());
+    if sim.descriptors() != 0 {
+        problems.push(format!("{} descriptors are left", sim.descriptors()));
+    }
+}
+
+fn run_until(sim: &Sim, parties: &mut [EventLoop<Party>], end: Duration, enough: impl Fn(&[EventLoop<Party>]) -> bool) {
+    while sim.now() < end && !enough(parties) {
+        turn(sim, parties, Duration::from_millis(20));
+    }
+}
+
+/// What each side of each open connection has written and heard.
+type Streams = HashMap<Connection, Vec<(u64, u64)>>;
+
+fn streams(parties: &[EventLoop<Party>]) -> Streams {
+    let mut streams = Streams::new();
+    for party in parties {
+        for id in &party.state.open {
+            if let Some((connection, written, received)) = party.state.seen[id].stream() {
+                streams.entry(connection).or_default().push((written, received));
+            }
+        }
+    }
+    streams
+}
+
+/// Between two sockets that were connected a while ago and say nothing, all that one has written is heard by the other.
+fn compare_streams(before: &Streams, now: &Streams, problems: &mut Vec<String>) {
+    for (connection, sides) in now {
+        let settled = before.get(connection).is_some_and(|sides| sides.len() == 2);
+        if let [one, other] = sides.as_slice()
+            && settled
+            && (one.0, one.1) != (other.1, other.0)
+        {
+            problems.push(format!("{connection:?} is idle, and (written, received) are {one:?} and {other:?}"));
+        }
+    }
+}
+
+/// Plays a range of seeds, and says what went wrong first.
+fn play_all(seeds: std::ops::Range<u64>, turns: u64) -> Result<(u64, u64), String> {
+    let (mut played, mut calls) = (0, 0);
+    for seed in seeds {
+        if seed.is_multiple_of(PROGRESS) {
+            println!("seed {seed}");
+        }
+        let outcome = catch_unwind(AssertUnwindSafe(|| play(seed, turns)));
+        let fault = match &outcome {
+            Err(_) => Some("it panicked".to_owned()),
+            Ok(outcome) if !outcome.problems.is_empty() => Some(outcome.problems.join("\n  ")),
+            Ok(outcome) if seed.is_multiple_of(TWICE) && play(seed, turns) != *outcome => {
+                Some("the second run was another".to_owned())
+            }
+            Ok(outcome) => {
+                played += outcome.turns;
+                calls += outcome.calls;
+                None
+            }
+        };
+        if let Some(fault) = fault {
+            return Err(format!(
+                "seed {seed}: {fault}\nreplay it with\n    SEED={seed} TURNS={turns} cargo test --test sim simulation -- --nocapture"
+            ));
+        }
+    }
+    Ok((played, calls))
+}
+
+fn setting(name: &str) -> Option<u64> {
+    std::env::var(name).ok().and_then(|value| value.parse().ok())
+}
+
+#[test]
+fn whatever_happens_the_promises_hold() {
+    let turns = setting("TURNS").unwrap_or(TURNS);
+    if let Some(seed) = setting("SEED") {
+        return replay(seed, turns);
+    }
+    let (from, seeds) = (setting("FROM").unwrap_or(0), setting("SEEDS").unwrap_or(SEEDS));
+    if std::env::var_os("IN_A_PROCESS_OF_ITS_OWN").is_some() {
+        match play_all(from..from + seeds, turns) {
+            Ok((turns, calls)) => println!("{turns} turns, {calls} kernel calls"),
+            Err(what) => panic!("{what}"),
+        }
+        return;
+    }
+    in_processes(from, seeds);
+}
+
+/// One seed, with the end of its trace if it fails.
+fn replay(seed: u64, turns: u64) {
+    let sim = Sim::new(seed);
+    sim.keep_trace(TRACE);
+    match catch_unwind(AssertUnwindSafe(|| play_on(&sim, turns))) {
+        Ok(outcome) if outcome.problems.is_empty() => println!("{}seed {seed}: {outcome:?}", sim.trace()),
+        Ok(outcome) => panic!("{}\nseed {seed}: {}", sim.trace(), outcome.problems.join("\n  ")),
+        Err(_) => panic!("{}\nseed {seed} panicked, see above", sim.trace()),
+    }
+}
+
+/// A process for each core: the library knows no threads, and neither does its test.
+fn in_processes(from: u64, seeds: u64) {
+    let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get() as u64);
+    let began = Instant::now();
+    let children: Vec<_> = (0..cores)
+        .map(|core| {
+            let (first, last) = (from + seeds * core / cores, from + seeds * (core + 1) / cores);
+            Command::new(std::env::current_exe().expect("this test is a program"))
+                .args(["--exact", "simulation::whatever_happens_the_promises_hold", "--nocapture"])
+                .env("IN_A_PROCESS_OF_ITS_OWN", "1")
+                .env("FROM", first.to_string())
+                .env("SEEDS", (last - first).to_string())
+                .stdout(Stdio::piped())
+                .stderr(Stdio::piped())
+                .spawn()
+                .expect("a process can be made")
+        })
+        .collect();
+    for child in children {
+        let output = child.wait_with_output().expect("a child ends");
+        let told = String::from_utf8_lossy(&output.stdout);
+        let has_played = told.contains(" kernel calls");
+        assert!(output.status.success() && has_played, "{told}\n{}", String::from_utf8_lossy(&output.stderr));
+        print!("{}", told.lines().filter(|line| line.contains("turns")).collect::<String>() + "\n");
+    }
+    println!("{seeds} seeds in {:.1?}", began.elapsed());
+}
+
+#[test]
+fn a_seed_gives_the_same_run_again_and_another_seed_another() {
+    let (once, again) = (play(3, 2000), play(3, 2000));
+    assert_eq!(once, again);
+    assert!(once.closes > 10 && once.calls > 1000, "it does something: {once:?}");
+    assert_ne!(once.fingerprint, play(4, 2000).fingerprint);
+}
