@@ -11,7 +11,7 @@ mod shown;
 
 use std::path::Path;
 
-use page::{Block, Part, is_command, is_executable, parts, read, root};
+use page::{Block, Part, is_command, is_executable, parts, read};
 use reader::{INSTEAD, Reader, has};
 
 /// What becomes of a command.
