@@ -75,7 +75,7 @@ fn serve(connection: impl Fn(&mut tidegate::Socket<'_, ()>) + Send + 'static) ->
     let (tell, told) = mpsc::channel();
     thread::spawn(move || {
         let mut event_loop = EventLoop::new().expect("there are descriptors");
-        let options = tidegate::ServerOptions { no_delay: true, ..Default::default() };
+        let options = tidegate::ServerOptions::new().no_delay(true);
         let server = event_loop.listen_with("127.0.0.1:0", options, connection).expect("there is a port");
         tell.send(event_loop.net.server_address(server).expect("it listens")).expect("somebody waits for it");
         event_loop.run().expect("it runs");

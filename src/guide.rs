@@ -83,7 +83,7 @@
 //!     }
 //! })?;
 //! // Or it is cut off: with more than a megabyte unsent the connection is over.
-//! let limited = ServerOptions { output_limits: OutputLimits::disconnect_above(1 << 20), ..ServerOptions::default() };
+//! let limited = ServerOptions::new().output_limits(OutputLimits::disconnect_above(1 << 20));
 //! event_loop.listen_with("127.0.0.1:0", limited, |socket| {
 //!     socket.on_data(|socket, chunk| {
 //!         socket.write(chunk);

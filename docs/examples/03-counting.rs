@@ -14,7 +14,7 @@ const MOST: usize = 2;
 fn main() -> Result<(), Error> {
     let address = std::env::args().nth(1).unwrap_or("127.0.0.1:8080".to_owned());
     let mut event_loop = EventLoop::new()?;
-    let options = ServerOptions { max_connections: Some(MOST), ..ServerOptions::default() };
+    let options = ServerOptions::new().max_connections(MOST);
     let server = event_loop.listen_with(address, options, |socket| {
         count(socket);
         socket.on_close(|socket, _| count(socket));

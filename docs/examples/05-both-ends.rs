@@ -14,7 +14,7 @@ use tidegate::{Error, EventLoop, ServerOptions};
 fn main() -> Result<(), Error> {
     let address = std::env::args().nth(1).unwrap_or("127.0.0.1:8080".to_owned());
     let mut event_loop = EventLoop::new()?;
-    let options = ServerOptions { max_connections: Some(1), ..ServerOptions::default() };
+    let options = ServerOptions::new().max_connections(1);
     let server = event_loop.listen_with(address, options, |socket| {
         show("this end", socket.local_address());
         show("the client's end", socket.remote_address());

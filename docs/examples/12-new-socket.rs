@@ -17,7 +17,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let address = std::env::args().nth(1).unwrap_or("127.0.0.1:8080".to_owned());
     let wait = Duration::from_secs_f64(std::env::args().nth(2).unwrap_or("5".to_owned()).parse()?);
     let mut event_loop = EventLoop::new()?;
-    let options = SocketOptions { allow_half_open: true, ..SocketOptions::default() };
+    let options = SocketOptions::new().allow_half_open(true);
     let client = event_loop.new_socket(options, |client| {
         client.on_connect(move |client| {
             let is_tcp4 = client.remote_address().is_some_and(|address| address.is_ipv4());

@@ -14,7 +14,7 @@ use tidegate::{Error, EventLoop, ServerOptions};
 fn main() -> Result<(), Error> {
     let address = std::env::args().nth(1).unwrap_or("127.0.0.1:8080".to_owned());
     let mut event_loop = EventLoop::new()?;
-    let options = ServerOptions { allow_half_open: true, ..ServerOptions::default() };
+    let options = ServerOptions::new().allow_half_open(true);
     let server = event_loop.listen_with(address, options, |socket| {
         let Some(server) = socket.server() else { return };
         socket.net.set_server_ref(server, false);

@@ -20,12 +20,12 @@ fn main() -> Result<(), Box<dyn Error>> {
     std::fs::write("digits.txt", "0123456789".repeat(10_000))?;
     let mut event_loop = EventLoop::new()?;
 
-    let options = ServerOptions { send_buffer: Some(4096), ..ServerOptions::default() };
+    let options = ServerOptions::new().send_buffer(4096);
     let server = event_loop.listen_with("127.0.0.1:0", options, |socket| {
         let client = socket.id();
         let mut writes = 0;
         let mut returned = None;
-        let options = FileOptions { high_water_mark: 2, ..FileOptions::read() };
+        let options = FileOptions::read().high_water_mark(2);
         let file = socket.event_loop().open("digits.txt", options, |file| {
             file.on_data(move |file, piece| {
                 let more = file.net.write(client, piece);
@@ -50,7 +50,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     })?;
 
     let Some(address) = event_loop.net.server_address(server) else { return Ok(()) };
-    let options = SocketOptions { receive_buffer: Some(4096), ..SocketOptions::default() };
+    let options = SocketOptions::new().receive_buffer(4096);
     event_loop.event_loop().connect_with(address, options, |client| {
         client.pause();
         client.on_data(|_, _| {});

@@ -22,11 +22,11 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     let connection = TcpStream::connect(address)?;
     let clone = connection.try_clone()?;
-    let socket = event_loop.event_loop().adopt_socket(connection, SocketOptions::default(), |_| {})?;
+    let socket = event_loop.event_loop().adopt_socket(connection, SocketOptions::new(), |_| {})?;
     println!("keep-alive: {}", SockRef::from(&clone).keepalive()?);
 
     let initial_delay = Duration::from_secs(5);
-    event_loop.net.set_keep_alive(socket, Some(KeepAlive { initial_delay, ..KeepAlive::default() }))?;
+    event_loop.net.set_keep_alive(socket, Some(KeepAlive::new().initial_delay(initial_delay)))?;
     println!("keep-alive: {}", SockRef::from(&clone).keepalive()?);
     println!("initial delay: {:?}", SockRef::from(&clone).tcp_keepalive_time()?);
     println!("then each: {:?}", SockRef::from(&clone).tcp_keepalive_interval()?);

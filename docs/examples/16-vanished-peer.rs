@@ -18,8 +18,8 @@ const MINUTE: Duration = Duration::from_secs(60);
 fn main() -> Result<(), Error> {
     let sim = Sim::new(1);
     let mut server = EventLoop::on(sim.kernel(), ());
-    let keep_alive = Some(KeepAlive { initial_delay: MINUTE, ..KeepAlive::default() });
-    let options = ServerOptions { keep_alive, ..ServerOptions::default() };
+    let keep_alive = Some(KeepAlive::new().initial_delay(MINUTE));
+    let options = ServerOptions::new().keep_alive(keep_alive);
     server.listen_with("10.0.0.1:8080", options, |socket| {
         println!("a client has connected");
         socket.on_error(|socket, error| println!("{:.0?}: error {}", socket.net.now(), error.code().name()));

@@ -47,7 +47,7 @@ impl<S> Loop<'_, S> {
         on: impl ToEndpoint,
         connection: impl FnMut(&mut Socket<'_, S>) + 'static,
     ) -> Result<ServerId, Error> {
-        self.listen_with(on, ServerOptions::default(), connection)
+        self.listen_with(on, ServerOptions::new(), connection)
     }
 
     /// As [`Loop::listen`], with options.
@@ -121,7 +121,7 @@ impl<S> Loop<'_, S> {
     /// # Errors
     /// Text that is no address. What goes wrong on the way is an `error` event of the socket.
     pub fn connect(&mut self, to: impl ToEndpoint, setup: impl FnOnce(&mut Socket<'_, S>)) -> Result<SocketId, Error> {
-        self.connect_with(to, SocketOptions::default(), setup)
+        self.connect_with(to, SocketOptions::new(), setup)
     }
 
     /// As [`Loop::connect`], with options.

@@ -24,7 +24,7 @@ use super::{
     Token, Watch,
 };
 #[cfg(unix)]
-use super::{Inherit, Standard, Tuning};
+use super::{Standard, TcpOptions};
 use crate::address::Address;
 use crate::base::error::Syscall;
 
@@ -196,16 +196,16 @@ impl Kernel for MioKernel {
     }
 
     #[cfg(unix)]
-    fn adopt_listener(&mut self, listener: OwnedFd, inherit: &Inherit) -> io::Result<Handle> {
-        let listener = Listener::adopt(listener, inherit)?;
+    fn adopt_listener(&mut self, listener: OwnedFd, tcp: &TcpOptions) -> io::Result<Handle> {
+        let listener = Listener::adopt(listener, tcp)?;
         let handle = self.keep(Source::Listener(Box::new(listener)));
         self.adopted.insert(handle);
         Ok(handle)
     }
 
     #[cfg(unix)]
-    fn adopt_stream(&mut self, stream: OwnedFd, tuning: &Tuning) -> io::Result<(Handle, Address)> {
-        let (stream, peer) = Stream::adopt(stream, tuning)?;
+    fn adopt_stream(&mut self, stream: OwnedFd, tcp: &TcpOptions) -> io::Result<(Handle, Address)> {
+        let (stream, peer) = Stream::adopt(stream, tcp)?;
         let handle = self.keep(Source::Stream(stream));
         self.adopted.insert(handle);
         Ok((handle, peer))

@@ -23,13 +23,14 @@ use crate::base::error::Syscall;
 mod descriptor;
 pub(crate) mod mio;
 mod options;
+pub(crate) mod setters;
 #[cfg(unix)]
 mod socket_file;
 mod socket_options;
 mod sockets;
 mod token;
 
-pub use options::{ConnectOptions, Inherit, KeepAlive, ListenOptions, SocketAccess, SocketOption, Tuning};
+pub use options::{ConnectOptions, KeepAlive, ListenOptions, SocketAccess, SocketOption, TcpOptions};
 pub use token::Token;
 pub(crate) use token::Whose;
 
@@ -66,7 +67,7 @@ pub trait Kernel: fmt::Debug {
     /// [`ErrorKind::InvalidInput`](io::ErrorKind::InvalidInput), in words, for a descriptor that is no stream socket or
     /// does not listen. A kernel without descriptors takes none.
     #[cfg(unix)]
-    fn adopt_listener(&mut self, _listener: OwnedFd, _inherit: &Inherit) -> io::Result<Handle> {
+    fn adopt_listener(&mut self, _listener: OwnedFd, _tcp: &TcpOptions) -> io::Result<Handle> {
         Err(io::Error::new(io::ErrorKind::Unsupported, "this kernel has no descriptors to adopt"))
     }
 
@@ -76,7 +77,7 @@ pub trait Kernel: fmt::Debug {
     /// [`ErrorKind::InvalidInput`](io::ErrorKind::InvalidInput), in words, for a descriptor that is no stream socket or
     /// is not connected. A kernel without descriptors takes none.
     #[cfg(unix)]
-    fn adopt_stream(&mut self, _stream: OwnedFd, _tuning: &Tuning) -> io::Result<(Handle, Address)> {
+    fn adopt_stream(&mut self, _stream: OwnedFd, _tcp: &TcpOptions) -> io::Result<(Handle, Address)> {
         Err(io::Error::new(io::ErrorKind::Unsupported, "this kernel has no descriptors to adopt"))
     }
 

@@ -3,8 +3,60 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use super::setters::setters;
+
+/// The options of a TCP socket, as Node's `net` and the system have them. By default all are off, or as the system has
+/// them.
+///
+/// They are part of [`ServerOptions`](crate::ServerOptions) and [`SocketOptions`](crate::SocketOptions), which have
+/// the same setters.
+///
+/// ```
+/// use std::time::Duration;
+/// use tidegate::{KeepAlive, SocketOptions, TcpOptions};
+///
+/// let tcp = TcpOptions::new().no_delay(true).user_timeout(Duration::from_secs(20));
+/// let options = SocketOptions::new().tcp(tcp).keep_alive(KeepAlive::new());
+/// assert!(options.tcp.no_delay && options.tcp.keep_alive.is_some());
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct TcpOptions {
+    /// TCP_NODELAY: small writes go out at once. Off by default, as in Node.
+    #[doc(alias = "noDelay")]
+    pub no_delay: bool,
+    /// Keep-alive probes. Off by default.
+    #[doc(alias = "keepAlive")]
+    pub keep_alive: Option<KeepAlive>,
+    /// IP_TOS and IPV6_TCLASS: how routers are to treat what is sent. The two lowest bits are the system's own (ECN).
+    /// Default: the system's, 0.
+    #[doc(alias = "typeOfService")]
+    pub type_of_service: Option<u8>,
+    /// TCP_USER_TIMEOUT, on Linux: when what was sent has no answer for so long, the connection is over with ETIMEDOUT.
+    /// From 1 ms to 2^31 - 1 ms. Default: the system's, some 15 minutes.
+    pub user_timeout: Option<Duration>,
+    /// SO_RCVBUF, in bytes, up to 1 GiB: what the kernel keeps of what was not read. The system bounds it
+    /// (net.core.rmem_max), and Linux doubles it for its own use. Default: the system's, which grows as it is needed.
+    pub receive_buffer: Option<usize>,
+    /// SO_SNDBUF, in bytes, up to 1 GiB: what the kernel takes of what was not sent. Bounded and doubled as
+    /// `receive_buffer` is (net.core.wmem_max).
+    pub send_buffer: Option<usize>,
+}
+
+impl TcpOptions {
+    setters! {
+        no_delay: bool,
+        keep_alive: Option<KeepAlive>,
+        type_of_service: Option<u8>,
+        user_timeout: Option<Duration>,
+        receive_buffer: Option<usize>,
+        send_buffer: Option<usize>,
+    }
+}
+
 /// How a server listens.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ListenOptions {
     /// How many connections may wait.
     pub backlog: u32,
@@ -14,12 +66,29 @@ pub struct ListenOptions {
     pub reuse_port: bool,
     /// Who may connect to a Unix socket's path.
     pub access: SocketAccess,
-    /// What accepted sockets are to have.
-    pub inherit: Inherit,
+    /// What accepted sockets are to have. Linux lets a listener hand these down, which saves a system call each for every
+    /// connection.
+    pub tcp: TcpOptions,
+}
+
+impl ListenOptions {
+    setters! {
+        backlog: u32,
+        ipv6_only: bool,
+        reuse_port: bool,
+        access: SocketAccess,
+        tcp: TcpOptions,
+    }
 }
 
 /// Who may connect to a Unix socket: who may write to its file.
+///
+/// ```
+/// let options = tidegate::ServerOptions::new().access(tidegate::SocketAccess::new().mode(0o660));
+/// assert_eq!(options.access.mode, Some(0o660));
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct SocketAccess {
     /// The mode of the file, such as `0o660`. By default what the umask leaves of 0o777.
     pub mode: Option<u32>,
@@ -29,45 +98,45 @@ pub struct SocketAccess {
     pub group: Option<u32>,
 }
 
-/// What accepted sockets have from their listener. Linux lets a listener hand these down, which saves a system call
-/// each for every connection.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Inherit {
-    /// TCP_NODELAY.
-    pub no_delay: bool,
-    /// Keep-alive, and its times.
-    pub keep_alive: Option<KeepAlive>,
-    /// The rest.
-    pub tuning: Tuning,
+impl SocketAccess {
+    setters! {
+        mode: Option<u32>,
+        owner: Option<u32>,
+        group: Option<u32>,
+    }
 }
 
 /// How a socket connects.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ConnectOptions {
     /// The address that it is bound to before; with port 0 the system chooses one. Of the same family.
     pub local: Option<SocketAddr>,
     /// What is set before it connects.
-    pub tuning: Tuning,
+    pub tcp: TcpOptions,
 }
 
-/// Options of a TCP socket that hardly anybody sets. Those that are `None` stay as the system has them.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Tuning {
-    /// IP_TOS and IPV6_TCLASS.
-    pub type_of_service: Option<u8>,
-    /// TCP_USER_TIMEOUT: how long what was sent may wait for an answer.
-    pub user_timeout: Option<Duration>,
-    /// SO_RCVBUF, in bytes.
-    pub receive_buffer: Option<usize>,
-    /// SO_SNDBUF, in bytes.
-    pub send_buffer: Option<usize>,
+impl ConnectOptions {
+    setters! {
+        local: Option<SocketAddr>,
+        tcp: TcpOptions,
+    }
 }
 
 /// Keep-alive probes: `initial_delay` of silence before the first, then one every `interval`; when `count` of them have
 /// no answer, that is the end.
 ///
 /// A delay of zero leaves the system's own (two hours on Linux).
+///
+/// ```
+/// use std::time::Duration;
+/// use tidegate::{KeepAlive, ServerOptions};
+///
+/// let minute = KeepAlive::new().initial_delay(Duration::from_secs(60));
+/// let options = ServerOptions::new().keep_alive(minute);
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct KeepAlive {
     /// Whole seconds, at most 32,767; a fraction is cut off, as in Node.
     #[doc(alias = "keepAliveInitialDelay")]
@@ -78,6 +147,14 @@ pub struct KeepAlive {
     /// From 1 to 127. `None` is Node's 10; with an initial delay of zero it is the system's own.
     #[doc(alias = "keepAliveCount")]
     pub count: Option<u32>,
+}
+
+impl KeepAlive {
+    setters! {
+        initial_delay: Duration,
+        interval: Option<Duration>,
+        count: Option<u32>,
+    }
 }
 
 /// An option of one connection.

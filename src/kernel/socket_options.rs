@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use socket2::{Domain, SockRef, TcpKeepalive};
 
-use super::{Inherit, KeepAlive, SocketOption, Tuning};
+use super::{KeepAlive, SocketOption, TcpOptions};
 
 /// Node's times between probes, which it sets together with the initial delay.
 const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(1);
@@ -25,28 +25,24 @@ pub(super) fn set(socket: &SockRef<'_>, option: SocketOption) -> io::Result<()> 
     }
 }
 
-/// What a listener hands down.
-pub(super) fn set_inherited(socket: &SockRef<'_>, inherit: &Inherit) -> io::Result<()> {
-    if inherit.no_delay {
+/// Sets all that are on.
+pub(super) fn set_all(socket: &SockRef<'_>, tcp: &TcpOptions) -> io::Result<()> {
+    if tcp.no_delay {
         socket.set_tcp_nodelay(true)?;
     }
-    if let Some(keep_alive) = inherit.keep_alive {
+    if let Some(keep_alive) = tcp.keep_alive {
         set_keep_alive(socket, keep_alive)?;
     }
-    set_tuning(socket, &inherit.tuning)
-}
-
-pub(super) fn set_tuning(socket: &SockRef<'_>, tuning: &Tuning) -> io::Result<()> {
-    if let Some(value) = tuning.type_of_service {
+    if let Some(value) = tcp.type_of_service {
         set_type_of_service(socket, value)?;
     }
-    if let Some(timeout) = tuning.user_timeout {
+    if let Some(timeout) = tcp.user_timeout {
         set_user_timeout(socket, Some(timeout))?;
     }
-    if let Some(bytes) = tuning.receive_buffer {
+    if let Some(bytes) = tcp.receive_buffer {
         socket.set_recv_buffer_size(bytes)?;
     }
-    if let Some(bytes) = tuning.send_buffer {
+    if let Some(bytes) = tcp.send_buffer {
         socket.set_send_buffer_size(bytes)?;
     }
     Ok(())

@@ -22,7 +22,7 @@ use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
 use super::{ConnectOptions, ListenOptions, PeerCred, SocketOption, socket_options};
 #[cfg(unix)]
-use super::{Inherit, SocketAccess, Tuning, socket_file::SocketFile};
+use super::{SocketAccess, TcpOptions, socket_file::SocketFile};
 use crate::address::Address;
 #[cfg(unix)]
 use crate::address::UnixAddress;
@@ -68,7 +68,7 @@ impl Listener {
             socket.set_only_v6(options.ipv6_only)?;
         }
         socket.bind(&address.into())?;
-        socket_options::set_inherited(&SockRef::from(&socket), &options.inherit)?;
+        socket_options::set_all(&SockRef::from(&socket), &options.tcp)?;
         socket.listen(backlog(options))?;
         Ok(Listener::Tcp(TcpListener::from_std(socket.into())))
     }
@@ -94,7 +94,7 @@ impl Listener {
 
     /// One that somebody else made.
     #[cfg(unix)]
-    pub fn adopt(socket: std::os::fd::OwnedFd, inherit: &Inherit) -> io::Result<Self> {
+    pub fn adopt(socket: std::os::fd::OwnedFd, tcp: &TcpOptions) -> io::Result<Self> {
         let socket = Socket::from(socket);
         let domain = stream_domain(&socket)?;
         if !is_listener(&socket)? {
@@ -104,7 +104,7 @@ impl Listener {
         Ok(if domain == Domain::UNIX {
             Listener::Unix(None, UnixListener::from_std(socket.into()))
         } else {
-            socket_options::set_inherited(&SockRef::from(&socket), inherit)?;
+            socket_options::set_all(&SockRef::from(&socket), tcp)?;
             Listener::Tcp(TcpListener::from_std(socket.into()))
         })
     }
@@ -150,7 +150,7 @@ impl Stream {
         let at = |syscall| move |error| (syscall, error);
         let socket = Socket::new(Domain::for_address(address), Type::STREAM.nonblocking(), Some(Protocol::TCP))
             .map_err(at(Syscall::Connect))?;
-        socket_options::set_tuning(&SockRef::from(&socket), &options.tuning).map_err(at(Syscall::SetOption))?;
+        socket_options::set_all(&SockRef::from(&socket), &options.tcp).map_err(at(Syscall::SetOption))?;
         if let Some(local) = options.local {
             // As libuv does: an address that a connection of the past still holds can be used again.
             socket.set_reuse_address(true).and_then(|()| socket.bind(&local.into())).map_err(at(Syscall::Bind))?;
@@ -171,7 +171,7 @@ impl Stream {
 
     /// One that somebody else made, and its peer.
     #[cfg(unix)]
-    pub fn adopt(socket: std::os::fd::OwnedFd, tuning: &Tuning) -> io::Result<(Self, Address)> {
+    pub fn adopt(socket: std::os::fd::OwnedFd, tcp: &TcpOptions) -> io::Result<(Self, Address)> {
         let socket = Socket::from(socket);
         let domain = stream_domain(&socket)?;
         if is_listener(&socket)? {
@@ -181,7 +181,7 @@ impl Stream {
         let stream = if domain == Domain::UNIX {
             Stream::Unix(UnixStream::from_std(socket.into()))
         } else {
-            socket_options::set_tuning(&SockRef::from(&socket), tuning)?;
+            socket_options::set_all(&SockRef::from(&socket), tcp)?;
             Stream::Tcp(TcpStream::from_std(socket.into()))
         };
         match stream.peer() {

@@ -165,7 +165,7 @@ impl Net {
             handle: Some(handle),
             server: Some(id),
             remote: remote.into(),
-            no_delay: options.no_delay,
+            no_delay: options.tcp.no_delay,
             limits: server.limits.clone(),
             ..Link::new(connection)
         };

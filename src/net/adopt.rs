@@ -22,8 +22,8 @@ impl Net {
     /// A descriptor that is no stream socket or does not listen; a server that listens already; a kernel without
     /// descriptors.
     pub fn listen_fd(&mut self, id: ServerId, listener: impl Into<OwnedFd>) -> Result<(), Error> {
-        let inherit = self.server_that_may_listen(id)?.inherit;
-        let handle = self.kernel.adopt_listener(listener.into(), &inherit);
+        let tcp = self.server_that_may_listen(id)?.tcp;
+        let handle = self.kernel.adopt_listener(listener.into(), &tcp);
         let handle = handle.map_err(|error| Error::system(&error, Syscall::Listen))?;
         self.begin_listening(id, handle).map_err(|error| Error::system(&error, Syscall::Listen))
     }
@@ -36,7 +36,7 @@ impl Net {
     /// descriptors.
     pub fn adopt_socket(&mut self, socket: impl Into<OwnedFd>, options: SocketOptions) -> Result<SocketId, Error> {
         options.check()?;
-        let adopted = self.kernel.adopt_stream(socket.into(), &options.tuning());
+        let adopted = self.kernel.adopt_stream(socket.into(), &options.tcp.set_before_connect());
         let (handle, remote) = adopted.map_err(|error| Error::system(&error, Syscall::Connect))?;
         let connection = Connection::accepted(options.high_water_mark, options.allow_half_open, false);
         let link = Link { handle: Some(handle), remote: remote.into(), ..Link::unconnected(connection, &options) };

@@ -149,7 +149,7 @@ impl Net {
     #[doc(alias = "setTypeOfService")]
     pub fn set_type_of_service(&mut self, id: SocketId, value: u8) {
         let Some(link) = self.sockets.get_mut(id) else { return };
-        link.tuning_mut().type_of_service = Some(value);
+        link.tcp_mut().type_of_service = Some(value);
         self.set_if_connected(id, SocketOption::TypeOfService(value));
     }
 
@@ -161,7 +161,7 @@ impl Net {
     pub fn set_user_timeout(&mut self, id: SocketId, timeout: Option<Duration>) -> Result<(), Error> {
         options::check_user_timeout(timeout)?;
         let Some(link) = self.sockets.get_mut(id) else { return Ok(()) };
-        link.tuning_mut().user_timeout = timeout;
+        link.tcp_mut().user_timeout = timeout;
         self.set_if_connected(id, SocketOption::UserTimeout(timeout));
         Ok(())
     }

@@ -29,10 +29,11 @@ use crate::kernel::{Access, Handle, Kernel, Readiness, Standard, Watch};
 /// ```
 /// use tidegate::{Access, FileOptions};
 ///
-/// let options = FileOptions { high_water_mark: 4096, ..FileOptions::append() };
+/// let options = FileOptions::append().high_water_mark(4096);
 /// assert_eq!(options.access, Access::Append);
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct FileOptions {
     /// What for. Of a descriptor that is open already only the direction counts.
     #[doc(alias = "flags")]
@@ -45,21 +46,34 @@ pub struct FileOptions {
 }
 
 impl FileOptions {
+    /// A file that is opened so, with the default mark.
+    #[must_use]
+    pub fn new(access: Access) -> Self {
+        FileOptions { access, high_water_mark: DEFAULT_HIGH_WATER_MARK }
+    }
+
     /// A file that is read.
     #[doc(alias = "createReadStream")]
     pub fn read() -> Self {
-        FileOptions { access: Access::Read, high_water_mark: DEFAULT_HIGH_WATER_MARK }
+        FileOptions::new(Access::Read)
     }
 
     /// A file that is made, or cut to nothing, and written.
     #[doc(alias = "createWriteStream")]
     pub fn write() -> Self {
-        FileOptions { access: Access::Write, ..FileOptions::read() }
+        FileOptions::new(Access::Write)
     }
 
     /// A file that is written at its end.
     pub fn append() -> Self {
-        FileOptions { access: Access::Append, ..FileOptions::read() }
+        FileOptions::new(Access::Append)
+    }
+
+    /// Sets [`high_water_mark`](field@Self::high_water_mark).
+    #[must_use]
+    pub fn high_water_mark(mut self, high_water_mark: usize) -> Self {
+        self.high_water_mark = high_water_mark;
+        self
     }
 
     fn check(&self) -> Result<(), Error> {

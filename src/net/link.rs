@@ -12,7 +12,7 @@ use crate::address::endpoint::Candidates;
 use crate::base::error::Error;
 use crate::base::id::{ServerId, SocketId};
 use crate::connection::{CallbackId, Connection, Stage};
-use crate::kernel::{ConnectOptions, Handle, KeepAlive, Kernel, Readiness, SocketOption, Tuning};
+use crate::kernel::{ConnectOptions, Handle, KeepAlive, Kernel, Readiness, SocketOption, TcpOptions};
 
 /// The read buffer is doubled so often at most, to 1 MiB: fewer calls for who moves much.
 const MOST_DOUBLED: u8 = 4;
@@ -90,7 +90,14 @@ static USUAL: Rare = Rare {
     setup: Setup {
         local_address: None,
         local_port: 0,
-        tuning: Tuning { type_of_service: None, user_timeout: None, receive_buffer: None, send_buffer: None },
+        tcp: TcpOptions {
+            no_delay: false,
+            keep_alive: None,
+            type_of_service: None,
+            user_timeout: None,
+            receive_buffer: None,
+            send_buffer: None,
+        },
         block_list: None,
     },
 };
@@ -139,7 +146,8 @@ impl Remote {
 pub(super) struct Setup {
     pub local_address: Option<IpAddr>,
     pub local_port: u16,
-    pub tuning: Tuning,
+    /// Set before it connects: without no-delay and keep-alive.
+    pub tcp: TcpOptions,
     pub block_list: Option<BlockList>,
 }
 
@@ -148,7 +156,7 @@ impl Setup {
         Setup {
             local_address: options.local_address,
             local_port: options.local_port,
-            tuning: options.tuning(),
+            tcp: options.tcp.set_before_connect(),
             block_list: options.block_list.clone(),
         }
     }
@@ -156,7 +164,7 @@ impl Setup {
     fn is_usual(&self) -> bool {
         self.local_address.is_none()
             && self.local_port == 0
-            && self.tuning == Tuning::default()
+            && self.tcp == TcpOptions::default()
             && self.block_list.is_none()
     }
 
@@ -171,7 +179,7 @@ impl Setup {
             let ip = self.local_address.unwrap_or_else(|| any(to));
             SocketAddr::new(ip, self.local_port)
         });
-        ConnectOptions { local, tuning: self.tuning }
+        ConnectOptions { local, tcp: self.tcp }
     }
 }
 
@@ -184,10 +192,10 @@ pub(super) enum ResetPlace {
 
 impl Link {
     pub fn unconnected(connection: Connection, options: &SocketOptions) -> Self {
-        let (setup, keep_alive) = (Setup::of(options), options.keep_alive);
+        let (setup, keep_alive) = (Setup::of(options), options.tcp.keep_alive);
         let is_usual = setup.is_usual() && keep_alive.is_none();
         Link {
-            no_delay: options.no_delay,
+            no_delay: options.tcp.no_delay,
             limits: limits::limits(options.output_limits),
             rare: (!is_usual).then(|| Box::new(Rare { setup, keep_alive: Some(keep_alive), ..Rare::default() })),
             ..Link::new(connection)
@@ -269,8 +277,8 @@ impl Link {
     }
 
     /// What the next connect sets, to be changed.
-    pub fn tuning_mut(&mut self) -> &mut Tuning {
-        &mut self.rare_mut().setup.tuning
+    pub fn tcp_mut(&mut self) -> &mut TcpOptions {
+        &mut self.rare_mut().setup.tcp
     }
 
     /// Remembers what the kernel has told.

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use crate::address::block_list::BlockList;
 use crate::base::error::Error;
-use crate::kernel::{Inherit, KeepAlive, ListenOptions, SocketAccess, Tuning};
+use crate::kernel::setters::setters;
+use crate::kernel::{KeepAlive, ListenOptions, SocketAccess, TcpOptions};
 
 /// Node's default mark: 64 KiB.
 pub(super) const DEFAULT_HIGH_WATER_MARK: usize = 64 * 1024;
@@ -18,10 +19,11 @@ const LARGEST_BUFFER: usize = 1 << 30;
 /// ```
 /// use tidegate::ServerOptions;
 ///
-/// let options = ServerOptions { allow_half_open: true, no_delay: true, ..ServerOptions::default() };
-/// assert_eq!(options.backlog, 511);
+/// let options = ServerOptions::new().allow_half_open(true).max_connections(1000).no_delay(true);
+/// assert_eq!((options.backlog, options.max_connections, options.tcp.no_delay), (511, Some(1000), true));
 /// ```
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct ServerOptions {
     /// Whether accepted sockets stay writable when the other side has ended. Off: they end in their turn.
     #[doc(alias = "allowHalfOpen")]
@@ -29,12 +31,6 @@ pub struct ServerOptions {
     /// Whether accepted sockets begin paused: nothing at all is read from them until `resume`.
     #[doc(alias = "pauseOnConnect")]
     pub pause_on_connect: bool,
-    /// TCP_NODELAY for accepted sockets: small writes go out at once. Off, as in Node.
-    #[doc(alias = "noDelay")]
-    pub no_delay: bool,
-    /// Keep-alive probes for accepted sockets. Off by default.
-    #[doc(alias = "keepAlive")]
-    pub keep_alive: Option<KeepAlive>,
     /// The mark of accepted sockets, in bytes, for both directions: `write` returns false at it, and read-ahead stops.
     /// Default 64 KiB, at most 1 GiB.
     #[doc(alias = "highWaterMark")]
@@ -62,19 +58,8 @@ pub struct ServerOptions {
     /// ([`Counters::blocked`](crate::Counters::blocked)). Default: none.
     #[doc(alias = "blockList")]
     pub block_list: Option<BlockList>,
-    /// IP_TOS and IPV6_TCLASS of accepted sockets: how routers are to treat what is sent. The two lowest bits are the system's own
-    /// (ECN). Default: the system's, 0.
-    #[doc(alias = "typeOfService")]
-    pub type_of_service: Option<u8>,
-    /// TCP_USER_TIMEOUT of accepted sockets, on Linux: when what was sent has no answer for so long, the connection is over with
-    /// ETIMEDOUT. From 1 ms to 2^31 - 1 ms. Default: the system's, some 15 minutes.
-    pub user_timeout: Option<Duration>,
-    /// SO_RCVBUF of accepted sockets, in bytes, up to 1 GiB: what the kernel keeps of what was not read. The system bounds it
-    /// (net.core.rmem_max), and Linux doubles it for its own use. Default: the system's, which grows as it is needed.
-    pub receive_buffer: Option<usize>,
-    /// SO_SNDBUF of accepted sockets, in bytes, up to 1 GiB: what the kernel takes of what was not sent. As `receive_buffer`
-    /// (net.core.wmem_max).
-    pub send_buffer: Option<usize>,
+    /// The TCP options of accepted sockets. They are set once, on the listening socket, and Linux hands them down.
+    pub tcp: TcpOptions,
     /// Output limits of accepted sockets. Off by default.
     pub output_limits: OutputLimits,
 }
@@ -84,8 +69,6 @@ impl Default for ServerOptions {
         ServerOptions {
             allow_half_open: false,
             pause_on_connect: false,
-            no_delay: false,
-            keep_alive: None,
             high_water_mark: DEFAULT_HIGH_WATER_MARK,
             max_connections: None,
             backlog: 511,
@@ -93,34 +76,41 @@ impl Default for ServerOptions {
             ipv6_only: false,
             reuse_port: false,
             block_list: None,
-            type_of_service: None,
-            user_timeout: None,
-            receive_buffer: None,
-            send_buffer: None,
+            tcp: TcpOptions::default(),
             output_limits: OutputLimits::default(),
         }
     }
 }
 
 impl ServerOptions {
+    setters! {
+        allow_half_open: bool,
+        pause_on_connect: bool,
+        high_water_mark: usize,
+        max_connections: Option<usize>,
+        backlog: u32,
+        access: SocketAccess,
+        ipv6_only: bool,
+        reuse_port: bool,
+        block_list: Option<BlockList>,
+        tcp: TcpOptions,
+        no_delay in tcp: bool,
+        keep_alive in tcp: Option<KeepAlive>,
+        type_of_service in tcp: Option<u8>,
+        user_timeout in tcp: Option<Duration>,
+        receive_buffer in tcp: Option<usize>,
+        send_buffer in tcp: Option<usize>,
+        output_limits: OutputLimits,
+    }
+
     pub(super) fn check(&self) -> Result<(), Error> {
         check_mark(self.high_water_mark)?;
-        check_keep_alive(self.keep_alive)?;
         if self.backlog == 0 || self.backlog > i32::MAX as u32 {
             return Err(Error::invalid(format!("backlog {}: it is from 1 to {}", self.backlog, i32::MAX)));
         }
         self.access.check()?;
-        self.tuning().check()?;
+        self.tcp.check()?;
         self.output_limits.check()
-    }
-
-    fn inherit(&self) -> Inherit {
-        Inherit { no_delay: self.no_delay, keep_alive: self.keep_alive, tuning: self.tuning() }
-    }
-
-    fn tuning(&self) -> Tuning {
-        let &ServerOptions { type_of_service, user_timeout, receive_buffer, send_buffer, .. } = self;
-        Tuning { type_of_service, user_timeout, receive_buffer, send_buffer }
     }
 
     pub(super) fn to_listen(&self) -> ListenOptions {
@@ -129,23 +119,18 @@ impl ServerOptions {
             ipv6_only: self.ipv6_only,
             reuse_port: self.reuse_port,
             access: self.access,
-            inherit: self.inherit(),
+            tcp: self.tcp,
         }
     }
 }
 
 /// What a connecting socket is made with. The defaults are Node's.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct SocketOptions {
     /// Whether it stays writable when the other side has ended. Off: it ends in its turn.
     #[doc(alias = "allowHalfOpen")]
     pub allow_half_open: bool,
-    /// TCP_NODELAY: small writes go out at once. Off, as in Node.
-    #[doc(alias = "noDelay")]
-    pub no_delay: bool,
-    /// Keep-alive probes. Off by default.
-    #[doc(alias = "keepAlive")]
-    pub keep_alive: Option<KeepAlive>,
     /// The mark for both directions, in bytes. Default 64 KiB, at most 1 GiB.
     #[doc(alias = "highWaterMark")]
     pub high_water_mark: usize,
@@ -159,19 +144,8 @@ pub struct SocketOptions {
     /// Addresses that it does not connect to: `error` with [`Code::IpBlocked`](crate::Code::IpBlocked). Default: none.
     #[doc(alias = "blockList")]
     pub block_list: Option<BlockList>,
-    /// IP_TOS and IPV6_TCLASS: how routers are to treat what is sent. The two lowest bits are the system's own
-    /// (ECN). Default: the system's, 0.
-    #[doc(alias = "typeOfService")]
-    pub type_of_service: Option<u8>,
-    /// TCP_USER_TIMEOUT, on Linux: when what was sent has no answer for so long, the connection is over with
-    /// ETIMEDOUT. From 1 ms to 2^31 - 1 ms. Default: the system's, some 15 minutes.
-    pub user_timeout: Option<Duration>,
-    /// SO_RCVBUF, in bytes, up to 1 GiB: what the kernel keeps of what was not read. The system bounds it
-    /// (net.core.rmem_max), and Linux doubles it for its own use. Default: the system's, which grows as it is needed.
-    pub receive_buffer: Option<usize>,
-    /// SO_SNDBUF, in bytes, up to 1 GiB: what the kernel takes of what was not sent. As `receive_buffer`
-    /// (net.core.wmem_max).
-    pub send_buffer: Option<usize>,
+    /// The TCP options: no-delay and keep-alive are set once it is connected, the others before.
+    pub tcp: TcpOptions,
     /// Output limits. Off by default.
     pub output_limits: OutputLimits,
 }
@@ -180,32 +154,37 @@ impl Default for SocketOptions {
     fn default() -> Self {
         SocketOptions {
             allow_half_open: false,
-            no_delay: false,
-            keep_alive: None,
             high_water_mark: DEFAULT_HIGH_WATER_MARK,
             local_address: None,
             local_port: 0,
             block_list: None,
-            type_of_service: None,
-            user_timeout: None,
-            receive_buffer: None,
-            send_buffer: None,
+            tcp: TcpOptions::default(),
             output_limits: OutputLimits::default(),
         }
     }
 }
 
 impl SocketOptions {
-    pub(super) fn check(&self) -> Result<(), Error> {
-        check_mark(self.high_water_mark)?;
-        check_keep_alive(self.keep_alive)?;
-        self.tuning().check()?;
-        self.output_limits.check()
+    setters! {
+        allow_half_open: bool,
+        high_water_mark: usize,
+        local_address: Option<IpAddr>,
+        local_port: u16,
+        block_list: Option<BlockList>,
+        tcp: TcpOptions,
+        no_delay in tcp: bool,
+        keep_alive in tcp: Option<KeepAlive>,
+        type_of_service in tcp: Option<u8>,
+        user_timeout in tcp: Option<Duration>,
+        receive_buffer in tcp: Option<usize>,
+        send_buffer in tcp: Option<usize>,
+        output_limits: OutputLimits,
     }
 
-    pub(super) fn tuning(&self) -> Tuning {
-        let &SocketOptions { type_of_service, user_timeout, receive_buffer, send_buffer, .. } = self;
-        Tuning { type_of_service, user_timeout, receive_buffer, send_buffer }
+    pub(super) fn check(&self) -> Result<(), Error> {
+        check_mark(self.high_water_mark)?;
+        self.tcp.check()?;
+        self.output_limits.check()
     }
 }
 
@@ -218,15 +197,13 @@ impl SocketOptions {
 /// use std::time::Duration;
 /// use tidegate::{OutputLimits, SoftLimit};
 ///
-/// let limits = OutputLimits {
-///     hard: Some(1 << 20),
-///     soft: Some(SoftLimit { bytes: 256 << 10, grace: Duration::from_secs(10) }),
-///     ..OutputLimits::default()
-/// };
+/// let soft = SoftLimit::new(256 << 10, Duration::from_secs(10));
+/// let limits = OutputLimits::new().hard(1 << 20).soft(soft);
 /// ```
 ///
 /// [`OutputLimits::disconnect_above`] is the short way to the usual one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct OutputLimits {
     /// Above so many bytes the policy acts at once.
     pub hard: Option<usize>,
@@ -238,11 +215,20 @@ pub struct OutputLimits {
 
 /// See [`OutputLimits::soft`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct SoftLimit {
     /// Unsent bytes from which the time runs. It stops as soon as there are fewer.
     pub bytes: usize,
     /// How long it may stay above, at least 1 ms.
     pub grace: Duration,
+}
+
+impl SoftLimit {
+    /// Above `bytes` for as long as `grace`.
+    #[must_use]
+    pub fn new(bytes: usize, grace: Duration) -> Self {
+        SoftLimit { bytes, grace }
+    }
 }
 
 /// What is done about a slow reader.
@@ -261,6 +247,12 @@ pub enum OutputPolicy {
 }
 
 impl OutputLimits {
+    setters! {
+        hard: Option<usize>,
+        soft: Option<SoftLimit>,
+        policy: OutputPolicy,
+    }
+
     /// Who has left more than so many bytes unread is disconnected: the hard limit alone.
     pub fn disconnect_above(bytes: usize) -> Self {
         OutputLimits { hard: Some(bytes), ..OutputLimits::default() }
@@ -288,8 +280,9 @@ impl OutputLimits {
     }
 }
 
-impl Tuning {
+impl TcpOptions {
     fn check(&self) -> Result<(), Error> {
+        check_keep_alive(self.keep_alive)?;
         check_user_timeout(self.user_timeout)?;
         for (name, size) in [("receive", self.receive_buffer), ("send", self.send_buffer)] {
             if let Some(bytes) = size
@@ -301,6 +294,11 @@ impl Tuning {
             }
         }
         Ok(())
+    }
+
+    /// Without those that are set once the socket is connected.
+    pub(super) fn set_before_connect(self) -> Self {
+        TcpOptions { no_delay: false, keep_alive: None, ..self }
     }
 }
 

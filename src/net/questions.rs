@@ -152,7 +152,7 @@ impl Net {
         let link = self.sockets.get(id)?;
         match link.handle_if_connected() {
             Some(handle) => self.kernel.type_of_service(handle).ok(),
-            None => link.rare().setup.tuning.type_of_service,
+            None => link.rare().setup.tcp.type_of_service,
         }
     }
 

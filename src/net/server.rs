@@ -202,7 +202,7 @@ impl Net {
 
     /// The keep-alive that a connection was accepted with: its server's.
     pub(super) fn inherited_keep_alive(&self, id: Option<ServerId>) -> Option<KeepAlive> {
-        self.servers.get(id?)?.options.keep_alive
+        self.servers.get(id?)?.options.tcp.keep_alive
     }
 
     /// One of its sockets was destroyed: that counts at once, though the socket's own `close` comes later.

@@ -128,13 +128,13 @@ impl World {
             (Address::Ip(address), Address::Ip(at)) => in_family(address, at.ip()).into(),
             _ => address,
         };
-        let inherit = found.options.inherit;
+        let tcp = found.options.tcp;
         let there = Stream {
             remote: Some(seen(local)),
             peer: Some(client),
             connected: Some(Ok(())),
-            no_delay: inherit.no_delay || remote.unix().is_some(),
-            keep_alive: inherit.keep_alive,
+            no_delay: tcp.no_delay || remote.unix().is_some(),
+            keep_alive: tcp.keep_alive,
             ..Stream::default()
         };
         let server = self.open(*machine, seen(remote), Kind::Stream(there));

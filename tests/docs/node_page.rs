@@ -58,10 +58,11 @@ fn what_the_table_calls_ours_is_there() {
     assert!(missing.is_empty(), "names that are nowhere in src, with their lines: {missing:?}");
 }
 
-/// The public members of each type of a source: functions, constants, fields and variants.
+/// The public members of each type of a source: functions, constants, fields, variants, and what `setters!` makes.
 fn members(text: &str, found: &mut BTreeSet<(String, String)>) {
     let first_name = |text: &str| names(text).next().unwrap_or_default();
     let mut of: Option<(&str, String)> = None;
+    let mut in_setters = false;
     for line in text.lines() {
         let item = line.strip_prefix("pub ").or(line.strip_prefix("pub(crate) ")).unwrap_or(line);
         if let Some((kind, rest)) =
@@ -74,6 +75,10 @@ fn members(text: &str, found: &mut BTreeSet<(String, String)>) {
         } else if line.starts_with('}') {
             of = None;
         } else if let (Some((kind, of)), Some(member)) = (&of, line.strip_prefix("    ")) {
+            in_setters = member == "setters! {" || in_setters && member.starts_with(' ');
+            if in_setters {
+                found.insert((of.clone(), if member.starts_with(' ') { first_name(member) } else { "new".to_owned() }));
+            }
             let public =
                 member.strip_prefix("pub ").map(|it| it.trim_start_matches("fn ").trim_start_matches("const "));
             let variant =
@@ -140,9 +145,18 @@ fn each_member_is_one_of_its_type() {
 fn the_test_itself_sees_members_and_where_they_belong() {
     let mut found = BTreeSet::new();
     let text = "pub struct Aa<S> {\n    pub one: u8,\n    two: u8,\n}\nimpl<S> Aa<S> {\n    pub fn three() {}\n    fn four() {}\n}\n\
-                pub enum Bb {\n    /// Five.\n    Five(u8),\n}\nimpl<S> fmt::Debug for Cc<S> {\n    pub const SIX: u8 = 6;\n}\npub fn no() {}\n";
+                pub enum Bb {\n    /// Five.\n    Five(u8),\n}\nimpl<S> fmt::Debug for Cc<S> {\n    pub const SIX: u8 = 6;\n}\npub fn no() {}\n\
+                impl Dd {\n    setters! {\n        seven: u8,\n        eight in nine: u8,\n    }\n    fn ten() {}\n}\n";
     members(text, &mut found);
-    let expected = [("Aa", "one"), ("Aa", "three"), ("Bb", "Five"), ("Cc", "SIX")];
+    let expected = [
+        ("Aa", "one"),
+        ("Aa", "three"),
+        ("Bb", "Five"),
+        ("Cc", "SIX"),
+        ("Dd", "new"),
+        ("Dd", "seven"),
+        ("Dd", "eight"),
+    ];
     assert_eq!(found, expected.map(|(of, member)| (of.to_owned(), member.to_owned())).into());
     let line = "| `a::b` | `Aa::one`, `Aa::three(x)` and `std::net::SocketAddr` | |";
     assert_eq!(pairs(line), [("Aa".to_owned(), "one".to_owned()), ("Aa".to_owned(), "three".to_owned())]);

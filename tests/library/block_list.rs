@@ -13,7 +13,7 @@ fn list(cidr: &str) -> Option<BlockList> {
 #[test]
 fn a_blocked_client_is_closed_without_an_event_and_counted() {
     let mut world = World::new();
-    let options = ServerOptions { block_list: list("127.0.0.0/8"), ..ServerOptions::default() };
+    let options = ServerOptions::new().block_list(list("127.0.0.0/8"));
     let (server, address) = world.sockets_called_s(options, quiet);
     world.client("C", address, quiet);
     world.until_closed(&["C"]);
@@ -31,7 +31,7 @@ fn a_blocked_client_is_closed_without_an_event_and_counted() {
 fn the_limit_goes_before_the_list() {
     let mut world = World::new();
     let block_list = list("127.0.0.0/8");
-    let options = ServerOptions { max_connections: Some(0), block_list, ..ServerOptions::default() };
+    let options = ServerOptions::new().max_connections(0).block_list(block_list);
     let (_, address) = world.sockets_called_s(options, quiet);
     world.client("C", address, quiet);
     world.until_closed(&["C"]);
@@ -45,7 +45,7 @@ fn a_client_on_a_listener_for_both_families_is_seen_as_what_it_is() {
         return;
     }
     let mut world = World::new();
-    let options = ServerOptions { block_list: list("127.0.0.1/32"), ..ServerOptions::default() };
+    let options = ServerOptions::new().block_list(list("127.0.0.1/32"));
     let (_, address) = world.serve_on("[::]:0", options, |_| {});
     world.client("mapped", format!("127.0.0.1:{}", address.port()), quiet);
     world.until_closed(&["mapped"]);
@@ -58,8 +58,8 @@ fn a_client_on_a_listener_for_both_families_is_seen_as_what_it_is() {
 #[test]
 fn a_blocked_address_is_not_connected_to() {
     let mut world = World::new();
-    let (_, address) = world.sockets_called_s(ServerOptions::default(), quiet);
-    let options = SocketOptions { block_list: list("127.0.0.1/32"), ..SocketOptions::default() };
+    let (_, address) = world.sockets_called_s(ServerOptions::new(), quiet);
+    let options = SocketOptions::new().block_list(list("127.0.0.1/32"));
     world.client_with(options, "C", address, move |_, heard| {
         if let Heard::Error(error) = heard {
             assert_eq!(error.code(), Code::IpBlocked);
@@ -80,9 +80,9 @@ fn of_two_addresses_the_one_that_is_not_blocked_is_tried() {
         return;
     }
     let mut world = World::new();
-    let (_, address) = world.serve_on("[::1]:0", ServerOptions::default(), |_| {});
+    let (_, address) = world.serve_on("[::1]:0", ServerOptions::new(), |_| {});
     let to = format!("localhost:{}", address.port());
-    let v4 = SocketOptions { block_list: list("127.0.0.0/8"), ..SocketOptions::default() };
+    let v4 = SocketOptions::new().block_list(list("127.0.0.0/8"));
     world.client_with(v4.clone(), "C", to.as_str(), quiet);
     world.until_saw("C", "connect");
     assert_eq!(world.of("C").remote_address(), Some(address));

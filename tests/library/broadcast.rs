@@ -10,7 +10,7 @@ use tidegate::{ServerOptions, SocketId, SocketOptions};
 /// A world with a server whose sockets are kept, and so many plain sockets connected to it.
 fn room(count: usize) -> (World, SocketAddr, Vec<SocketId>, Vec<TcpStream>) {
     let mut world = World::new();
-    let (_, address) = world.serve(ServerOptions::default(), |socket| {
+    let (_, address) = world.serve(ServerOptions::new(), |socket| {
         let name = format!("S{}", socket.state.add("accepted", 1));
         watch(socket, &name, quiet);
     });
@@ -43,7 +43,7 @@ fn each_receiver_gets_all_messages_in_order() {
 #[test]
 fn the_messages_of_one_turn_go_out_as_one() {
     let mut world = World::new();
-    let (_, address) = world.serve(ServerOptions::default(), |socket| watch(socket, "S", quiet));
+    let (_, address) = world.serve(ServerOptions::new(), |socket| watch(socket, "S", quiet));
     world.client("C", address, |socket, heard| {
         if let Heard::Data(chunk) = heard {
             socket.state.note("chunks", chunk.len().to_string());
@@ -100,7 +100,7 @@ fn a_message_goes_out_before_an_end_that_follows_it() {
 #[test]
 fn it_counts_as_a_write() {
     let mut world = World::new();
-    let (_, address) = world.serve(ServerOptions { high_water_mark: 10, ..ServerOptions::default() }, |socket| {
+    let (_, address) = world.serve(ServerOptions::new().high_water_mark(10), |socket| {
         watch(socket, "S", quiet);
     });
     let raw = TcpStream::connect(address).unwrap();
@@ -118,7 +118,7 @@ fn it_counts_as_a_write() {
 #[test]
 fn who_cannot_be_written_to_is_left_out_without_an_error() {
     let (mut world, _, ids, raws) = room(5);
-    let fresh = world.new_socket(SocketOptions::default(), |socket| watch(socket, "fresh", quiet)).unwrap();
+    let fresh = world.new_socket(SocketOptions::new(), |socket| watch(socket, "fresh", quiet)).unwrap();
     world.net.end(ids[1], None);
     world.net.destroy(ids[2]);
     world.net.destroy(ids[3]);

@@ -16,7 +16,7 @@ fn every_way_to_write_a_port_reaches_it_and_what_is_no_port_is_an_error_at_once(
     for text in ["65536", "-1", "+1", "1.5", "0x50", "port", " 80", "127.0.0.1:65536", "localhost:", "localhost:-1"] {
         assert!(world.connect(text, |_| unreachable!("there is no socket")).is_err(), "{text}");
     }
-    let (server, address) = world.serve(ServerOptions::default(), |socket| {
+    let (server, address) = world.serve(ServerOptions::new(), |socket| {
         socket.end_with("ok");
         if socket.state.add("accepted", 1) == 4 * EACH {
             socket.net.close_servers();
@@ -71,7 +71,7 @@ fn addresses_can_be_asked_for_while_connecting_to_a_server_that_is_closing() {
 #[test]
 fn who_is_paused_right_behind_its_connect_keeps_nothing_running() {
     let mut world = World::new();
-    let (server, address) = world.serve(ServerOptions::default(), |socket| socket.set_ref(false));
+    let (server, address) = world.serve(ServerOptions::new(), |socket| socket.set_ref(false));
     world.net.set_server_ref(server, false);
     let setup = |socket: &mut loops::View<'_>| {
         socket.pause();
@@ -89,7 +89,7 @@ fn what_the_handlers_hold_is_let_go_with_the_connection_and_what_the_setup_holds
     let held = Rc::new(());
     let (in_setup, in_connect, in_data) = (held.clone(), held.clone(), held.clone());
     let mut world = World::new();
-    let (_, address) = world.serve(ServerOptions::default(), |socket| socket.end());
+    let (_, address) = world.serve(ServerOptions::new(), |socket| socket.end());
     let id = world
         .connect(address, move |socket| {
             drop(in_setup);
@@ -108,7 +108,7 @@ fn what_the_handlers_hold_is_let_go_with_the_connection_and_what_the_setup_holds
 #[test]
 fn a_port_of_all_addresses_that_is_taken_is_taken() {
     let mut world = World::new();
-    let (_, address) = world.serve_on(0, ServerOptions::default(), |_| {});
+    let (_, address) = world.serve_on(0, ServerOptions::new(), |_| {});
     let error = world.listen(address.port(), |_| {}).unwrap_err();
     assert!(error.to_string().contains("EADDRINUSE"), "{error}");
     world.until_saw("server", "listening");
@@ -120,7 +120,7 @@ fn a_port_of_all_addresses_that_is_taken_is_taken() {
 fn an_address_that_is_not_ours_is_told_with_the_port_and_the_call() {
     let elsewhere = SocketAddr::from(([1, 1, 1, 1], 1));
     let mut world = World::new();
-    let server = world.event_loop().new_server(ServerOptions::default(), |_| {}).unwrap();
+    let server = world.event_loop().new_server(ServerOptions::new(), |_| {}).unwrap();
     world.watch_server(server, "server");
     let error = world.server(server).unwrap().listen(elsewhere).unwrap_err();
     assert_eq!((error.address(), error.syscall()), (Some(elsewhere), Some(Syscall::Listen)));

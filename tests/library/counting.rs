@@ -52,7 +52,7 @@ fn every_value_of_a_byte_goes_there_and_back() {
 fn no_character_of_a_long_text_is_broken() {
     const LENGTH: usize = 40_960;
     let mut world = World::new();
-    let (_, address) = world.serve(ServerOptions::default(), |socket| {
+    let (_, address) = world.serve(ServerOptions::new(), |socket| {
         watch(socket, "S", quiet);
         socket.off_data();
         socket.on_text(|socket, text| {
@@ -128,7 +128,7 @@ fn the_count_of_what_was_read_grows_with_each_chunk_and_is_there_in_close() {
 #[test]
 fn both_counts_begin_anew_with_a_new_connection() {
     let mut world = World::new();
-    let (server, address) = world.sockets_called_s(ServerOptions::default(), |socket, heard| {
+    let (server, address) = world.sockets_called_s(ServerOptions::new(), |socket, heard| {
         if let Heard::End = heard {
             let read = socket.bytes_read() as usize;
             socket.state.add("read", read);
@@ -191,7 +191,7 @@ fn ten_million_bytes_count_when_they_are_written_corked_or_not() {
     };
     for (act, all) in [(bytes, MUCH), (text, MUCH), (corked, 2 * MUCH)] {
         let mut world = World::new();
-        let (_, address) = world.serve(ServerOptions::default(), move |socket| {
+        let (_, address) = world.serve(ServerOptions::new(), move |socket| {
             act(socket);
             close_the_server(socket);
         });
@@ -216,13 +216,13 @@ fn what_waits_for_the_connection_is_counted_once_and_the_socket_is_pending_until
     let (first, second) = ("L'État, c'est ", "moi 🇫🇷");
     let all = (first.len() + second.len()) as u64;
     let mut world = World::new();
-    let (_, address) = world.sockets_called_s(ServerOptions::default(), |socket, heard| {
+    let (_, address) = world.sockets_called_s(ServerOptions::new(), |socket, heard| {
         if let Heard::End = heard {
             socket.end();
             close_the_server(socket);
         }
     });
-    let options = SocketOptions { high_water_mark: 0, ..SocketOptions::default() };
+    let options = SocketOptions::new().high_water_mark(0);
     let id = world
         .new_socket(options, |socket| {
             watch(socket, "C", |socket, heard| {

@@ -20,7 +20,7 @@ fn echo(socket: &mut View<'_>, heard: Heard<'_>) {
 }
 
 fn listen(world: &mut World, listener: impl Into<OwnedFd>) {
-    let options = ServerOptions { no_delay: true, ..ServerOptions::default() };
+    let options = ServerOptions::new().no_delay(true);
     let server = world.listen_fd(listener, options, |socket| watch(socket, "S", echo)).unwrap();
     world.watch_server(server, "server");
 }
@@ -55,7 +55,7 @@ fn a_unix_listener_becomes_a_server_and_its_path_stays() {
     let path = folder.path("s");
     let listener = UnixListener::bind(&path).unwrap();
     let mut world = World::new();
-    let options = ServerOptions::default();
+    let options = ServerOptions::new();
     let server = world.listen_fd(listener, options, |socket| watch(socket, "S", echo)).unwrap();
     assert_eq!(world.net.server_endpoint(server).unwrap().to_string(), format!("unix:{}", path.display()));
     talk(&mut world, UnixStream::connect(&path).unwrap());
@@ -71,7 +71,7 @@ fn a_connection_of_std_becomes_a_socket_that_reads_at_once() {
     let peer = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
     let (ours, _) = listener.accept().unwrap();
     let (address, seen) = (peer.local_addr().unwrap(), ours.try_clone().unwrap());
-    let options = SocketOptions { no_delay: true, ..SocketOptions::default() };
+    let options = SocketOptions::new().no_delay(true);
     let id = world.adopt_socket(ours, options, |socket| watch(socket, "S", echo)).unwrap();
     assert_eq!(world.net.remote_address(id), Some(address));
     assert!(world.net.is_readable(id) && world.net.is_writable(id));
@@ -81,7 +81,7 @@ fn a_connection_of_std_becomes_a_socket_that_reads_at_once() {
 
     let mut world = World::new();
     let (ours, peer) = UnixStream::pair().unwrap();
-    let id = world.adopt_socket(ours, SocketOptions::default(), |socket| watch(socket, "S", echo)).unwrap();
+    let id = world.adopt_socket(ours, SocketOptions::new(), |socket| watch(socket, "S", echo)).unwrap();
     assert_eq!(world.net.remote_address(id), None);
     assert!(world.net.peer_cred(id).is_some());
     talk(&mut world, peer);
@@ -90,12 +90,12 @@ fn a_connection_of_std_becomes_a_socket_that_reads_at_once() {
 #[test]
 fn what_was_adopted_can_connect_again() {
     let mut world = World::new();
-    let (_, address) = world.serve(ServerOptions::default(), |socket| socket.end());
+    let (_, address) = world.serve(ServerOptions::new(), |socket| socket.end());
     let (ours, theirs) = UnixStream::pair().unwrap();
     drop(theirs);
     world
         .event_loop()
-        .adopt_socket(ours, SocketOptions::default(), |socket| {
+        .adopt_socket(ours, SocketOptions::new(), |socket| {
             watch(socket, "S", move |socket, heard| {
                 if let Heard::Close(_) = heard
                     && socket.state.add("closes", 1) == 1
@@ -115,7 +115,7 @@ fn what_was_adopted_can_connect_again() {
 fn what_is_not_meant_is_an_error_in_words() {
     let mut world = World::new();
     let mut server = |fd: OwnedFd, words: &str| {
-        let error = world.listen_fd(fd, ServerOptions::default(), |_| {}).unwrap_err();
+        let error = world.listen_fd(fd, ServerOptions::new(), |_| {}).unwrap_err();
         assert_eq!(error.code(), Code::InvalidArgument);
         assert!(error.to_string().contains(words), "{error}");
     };
@@ -127,10 +127,8 @@ fn what_is_not_meant_is_an_error_in_words() {
     server(connected.try_clone().unwrap().into(), "does not listen");
 
     let mut socket = |fd: OwnedFd, words: &str| {
-        let error = world
-            .event_loop()
-            .adopt_socket(fd, SocketOptions::default(), |_| panic!("there is no socket"))
-            .unwrap_err();
+        let error =
+            world.event_loop().adopt_socket(fd, SocketOptions::new(), |_| panic!("there is no socket")).unwrap_err();
         assert_eq!(error.code(), Code::InvalidArgument);
         assert!(error.to_string().contains(words), "{error}");
     };
@@ -142,9 +140,9 @@ fn what_is_not_meant_is_an_error_in_words() {
     assert_eq!(world.net.sockets(), 0);
 
     let mut simulated = EventLoop::on(Sim::new(1).kernel(), ());
-    let error = simulated.listen_fd(listener, ServerOptions::default(), |_| {}).unwrap_err();
+    let error = simulated.listen_fd(listener, ServerOptions::new(), |_| {}).unwrap_err();
     assert!(error.to_string().contains("no descriptors"), "{error}");
-    let error = simulated.adopt_socket(connected, SocketOptions::default(), |_| {}).unwrap_err();
+    let error = simulated.adopt_socket(connected, SocketOptions::new(), |_| {}).unwrap_err();
     assert!(error.to_string().contains("no descriptors"), "{error}");
 }
 
@@ -154,9 +152,9 @@ fn what_was_adopted_and_closed_is_not_heard_of_again() {
     let mut world = World::new();
     let (ours, mut peer) = UnixStream::pair().unwrap();
     let mut kept = ours.try_clone().unwrap();
-    let socket = world.adopt_socket(ours, SocketOptions::default(), |socket| watch(socket, "S", quiet)).unwrap();
+    let socket = world.adopt_socket(ours, SocketOptions::new(), |socket| watch(socket, "S", quiet)).unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let server = world.listen_fd(listener.try_clone().unwrap(), ServerOptions::default(), |_| {}).unwrap();
+    let server = world.listen_fd(listener.try_clone().unwrap(), ServerOptions::new(), |_| {}).unwrap();
     world.turn_for(ms(10));
     world.net.destroy(socket);
     world.net.close_server(server);
@@ -188,8 +186,8 @@ fn what_is_refused_is_closed() {
     for as_server in [true, false] {
         let mut refuse = |fd: OwnedFd| {
             let refused = match as_server {
-                true => world.listen_fd(fd, ServerOptions::default(), |_| {}).map(drop),
-                false => world.adopt_socket(fd, SocketOptions::default(), |_| {}).map(drop),
+                true => world.listen_fd(fd, ServerOptions::new(), |_| {}).map(drop),
+                false => world.adopt_socket(fd, SocketOptions::new(), |_| {}).map(drop),
             };
             assert_eq!(refused.unwrap_err().code(), Code::InvalidArgument);
         };
@@ -202,18 +200,18 @@ fn what_is_refused_is_closed() {
     }
     // A connection is no listener, and a listener no connection.
     let (ours, mut theirs) = UnixStream::pair().unwrap();
-    world.listen_fd(ours, ServerOptions::default(), |_| {}).unwrap_err();
+    world.listen_fd(ours, ServerOptions::new(), |_| {}).unwrap_err();
     assert_eq!(theirs.read(&mut [0]).unwrap(), 0);
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
-    world.adopt_socket(listener, SocketOptions::default(), |_| {}).unwrap_err();
+    world.adopt_socket(listener, SocketOptions::new(), |_| {}).unwrap_err();
     assert_eq!(TcpStream::connect(address).unwrap_err().kind(), ErrorKind::ConnectionRefused);
     // An option out of its bounds, and a server that listens already.
     let (ours, mut theirs) = UnixStream::pair().unwrap();
-    let options = SocketOptions { high_water_mark: usize::MAX, ..SocketOptions::default() };
+    let options = SocketOptions::new().high_water_mark(usize::MAX);
     world.adopt_socket(ours, options, |_| {}).unwrap_err();
     assert_eq!(theirs.read(&mut [0]).unwrap(), 0);
-    let (server, _) = world.serve(ServerOptions::default(), |_| {});
+    let (server, _) = world.serve(ServerOptions::new(), |_| {});
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     world.net.listen_fd(server, listener).unwrap_err();
@@ -298,7 +296,7 @@ fn a_descriptor_that_is_closed_or_standard_error_is_no_listener() {
 #[test]
 fn a_server_that_listens_adopts_nothing_more() {
     let mut world = World::new();
-    let (server, _) = world.serve(ServerOptions::default(), |socket| watch(socket, "S", quiet));
+    let (server, _) = world.serve(ServerOptions::new(), |socket| watch(socket, "S", quiet));
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let error = world.server(server).unwrap().listen_fd(listener).unwrap_err();
     assert_eq!(error.code(), Code::AlreadyListening);

@@ -11,14 +11,11 @@ use crate::support::loops::{FLOOD, Heard, View, World, has_ipv6, ms, nobody, pat
 use tidegate::{CloseReason, Code, Endpoint, Line, ReadyState, ServerOptions, SocketOptions, Syscall};
 
 fn half_open() -> (ServerOptions, SocketOptions) {
-    (
-        ServerOptions { allow_half_open: true, ..ServerOptions::default() },
-        SocketOptions { allow_half_open: true, ..SocketOptions::default() },
-    )
+    (ServerOptions::new().allow_half_open(true), SocketOptions::new().allow_half_open(true))
 }
 
 fn paused_server() -> ServerOptions {
-    ServerOptions { pause_on_connect: true, ..ServerOptions::default() }
+    ServerOptions::new().pause_on_connect(true)
 }
 
 // ---- connecting -----------------------------------------------------------------------------------------------------
@@ -63,7 +60,7 @@ fn connect_tells_both_sides_and_each_knows_the_others_address() {
 #[test]
 fn the_remote_address_is_kept_until_closed_even_if_nobody_asked_before() {
     let mut world = World::new();
-    let (_, address) = world.sockets_called_s(ServerOptions::default(), |socket, heard| match heard {
+    let (_, address) = world.sockets_called_s(ServerOptions::new(), |socket, heard| match heard {
         Heard::Accepted => socket.destroy(),
         Heard::Close(_) => assert!(socket.remote_address().is_some()),
         _ => {}
@@ -154,7 +151,7 @@ fn localhost_tries_127_0_0_1_and_then_the_other_family() {
         return;
     }
     let mut world = World::new();
-    let (_, address) = world.serve_on("[::1]:0", ServerOptions::default(), |socket| watch(socket, "S", quiet));
+    let (_, address) = world.serve_on("[::1]:0", ServerOptions::new(), |socket| watch(socket, "S", quiet));
     world.client("C", Endpoint::Localhost(address.port()), move |socket, heard| {
         if let Heard::Connect = heard {
             assert_eq!(socket.remote_address(), Some(address));
@@ -183,7 +180,7 @@ fn localhost_that_refuses_everywhere_is_one_error() {
 #[test]
 fn localhost_reaches_a_server_on_127_0_0_1() {
     let mut world = World::new();
-    let (_, address) = world.serve_on("localhost:0", ServerOptions::default(), |socket| socket.end());
+    let (_, address) = world.serve_on("localhost:0", ServerOptions::new(), |socket| socket.end());
     assert!(address.ip().is_loopback() && address.is_ipv4());
     world.client("C", format!("localhost:{}", address.port()), quiet);
     world.until_closed(&["C"]);
@@ -238,7 +235,7 @@ fn without_half_open_the_own_end_follows_on_a_tick_so_a_write_in_the_end_handler
 #[test]
 fn without_half_open_pending_writes_are_flushed_before_the_own_end() {
     let mut world = World::new();
-    let raw = world.raw_pair(ServerOptions::default(), |socket, heard| {
+    let raw = world.raw_pair(ServerOptions::new(), |socket, heard| {
         if let Heard::End = heard {
             assert!(!socket.write(pattern(FLOOD)));
         }
@@ -267,7 +264,7 @@ fn half_open_at_the_server_it_stays_writable_after_the_clients_end() {
                 });
             }
         },
-        SocketOptions::default(),
+        SocketOptions::new(),
         |socket, heard| {
             if let Heard::Connect = heard {
                 socket.end();
@@ -284,7 +281,7 @@ fn half_open_at_the_client_it_stays_writable_after_the_servers_end() {
     let mut world = World::new();
     let (_, client_options) = half_open();
     world.pair_with(
-        ServerOptions::default(),
+        ServerOptions::new(),
         |socket, heard| {
             if let Heard::Accepted = heard {
                 socket.end();
@@ -307,7 +304,7 @@ fn half_open_at_the_client_it_stays_writable_after_the_servers_end() {
 fn the_flag_matters_only_where_the_end_is_received() {
     let mut world = World::new();
     let (_, client_options) = half_open();
-    world.pair_with(ServerOptions::default(), quiet, client_options, |socket, heard| {
+    world.pair_with(ServerOptions::new(), quiet, client_options, |socket, heard| {
         if let Heard::Connect = heard {
             socket.end();
         }
@@ -320,7 +317,7 @@ fn the_flag_matters_only_where_the_end_is_received() {
 #[test]
 fn end_comes_to_a_paused_socket_if_nothing_is_kept_for_it() {
     let mut world = World::new();
-    let raw = world.raw_pair(ServerOptions::default(), |socket, heard| {
+    let raw = world.raw_pair(ServerOptions::new(), |socket, heard| {
         if let Heard::Accepted = heard {
             socket.pause();
         }
@@ -334,7 +331,7 @@ fn end_comes_to_a_paused_socket_if_nothing_is_kept_for_it() {
 #[test]
 fn end_and_close_wait_for_bytes_that_nobody_reads() {
     let mut world = World::new();
-    let (_, address) = world.serve(ServerOptions::default(), |socket| {
+    let (_, address) = world.serve(ServerOptions::new(), |socket| {
         watch(socket, "S", quiet);
         socket.pause();
     });
@@ -371,7 +368,7 @@ fn callbacks_of_end_run_before_finish_and_after_it_they_get_an_error() {
 #[test]
 fn a_socket_that_never_connected_finishes_its_end_at_once() {
     let mut world = World::new();
-    world.new_socket(SocketOptions::default(), |socket| watch(socket, "X", quiet)).unwrap();
+    world.new_socket(SocketOptions::new(), |socket| watch(socket, "X", quiet)).unwrap();
     world.of("X").end_then(told("X", "end"));
     world.turn_for(ms(10));
     assert_eq!(world.state.of("X"), ["end ok", "finish"]);
@@ -429,7 +426,7 @@ fn counters_count_both_directions() {
 fn a_socket_paused_before_it_connects_reads_not_one_byte_not_even_the_end() {
     for in_connect in [false, true] {
         let mut world = World::new();
-        let (_, address) = world.sockets_called_s(ServerOptions::default(), |socket, heard| {
+        let (_, address) = world.sockets_called_s(ServerOptions::new(), |socket, heard| {
             if let Heard::Accepted = heard {
                 socket.end_with("early");
             }
@@ -481,7 +478,7 @@ fn pause_on_connect_reads_not_one_byte_until_resume() {
 fn read_ahead_of_a_paused_socket_is_bounded_by_the_mark_and_one_read() {
     let mark = 1000;
     let mut world = World::new();
-    let options = ServerOptions { high_water_mark: mark, ..ServerOptions::default() };
+    let options = ServerOptions::new().high_water_mark(mark);
     let raw = world.raw_pair(options, |socket, heard| {
         if let Heard::Accepted = heard {
             socket.pause();
@@ -511,7 +508,7 @@ fn read_ahead_of_a_paused_socket_is_bounded_by_the_mark_and_one_read() {
 #[test]
 fn pausing_in_a_data_handler_holds_the_next_chunk_back() {
     let mut world = World::new();
-    let mut raw = world.raw_pair(ServerOptions::default(), |socket, heard| {
+    let mut raw = world.raw_pair(ServerOptions::new(), |socket, heard| {
         if let Heard::Data(_) = heard {
             socket.pause();
             socket.state.note("S", "paused");
@@ -534,7 +531,7 @@ fn pausing_in_a_data_handler_holds_the_next_chunk_back() {
 #[test]
 fn a_data_handler_does_not_undo_a_pause() {
     let mut world = World::new();
-    let mut raw = world.raw_pair(ServerOptions::default(), quiet);
+    let mut raw = world.raw_pair(ServerOptions::new(), quiet);
     world.until_saw("server", "connection");
     world.of("S").pause();
     world.of("S").on_data(|socket, chunk| socket.state.note("S", format!("got {}", chunk.len())));
@@ -548,7 +545,7 @@ fn a_data_handler_does_not_undo_a_pause() {
 #[test]
 fn without_a_handler_a_flowing_socket_loses_its_data_and_still_hears_the_end() {
     let mut world = World::new();
-    let (_, address) = world.serve(ServerOptions::default(), |socket| {
+    let (_, address) = world.serve(ServerOptions::new(), |socket| {
         socket.on_end(|socket| socket.state.note("S", format!("end after {}", socket.bytes_read())));
         socket.resume();
     });
@@ -561,7 +558,7 @@ fn without_a_handler_a_flowing_socket_loses_its_data_and_still_hears_the_end() {
 #[test]
 fn text_is_right_where_a_character_is_split_between_chunks() {
     let mut world = World::new();
-    let (_, address) = world.serve(ServerOptions::default(), |socket| {
+    let (_, address) = world.serve(ServerOptions::new(), |socket| {
         watch(socket, "S", quiet);
         socket.off_data();
         socket.on_text(|socket, text| socket.state.note("S", format!("text {text}")));
@@ -582,7 +579,7 @@ fn text_is_right_where_a_character_is_split_between_chunks() {
 /// A socket `S` whose lines of 8 bytes are noted, with a client that says these pieces and ends.
 fn lines_of(pieces: &[&str], also: impl Fn(&mut View<'_>, &Line<'_>) + Copy + 'static) -> World {
     let mut world = World::new();
-    let (_, address) = world.serve(ServerOptions::default(), move |socket| {
+    let (_, address) = world.serve(ServerOptions::new(), move |socket| {
         watch(socket, "S", quiet);
         socket.off_data();
         socket.on_line(8, move |socket, line| {
@@ -650,7 +647,7 @@ fn another_handler_and_bound_are_for_the_next_line() {
 #[test]
 fn catch_up_runs_when_all_that_was_sent_is_delivered() {
     let mut world = World::new();
-    let mut raw = world.raw_pair(ServerOptions::default(), quiet);
+    let mut raw = world.raw_pair(ServerOptions::new(), quiet);
     world.until_saw("server", "connection");
     raw.write_all(&pattern(300_000)).unwrap();
     world.of("S").catch_up(told("S", "caught up"));
@@ -661,7 +658,7 @@ fn catch_up_runs_when_all_that_was_sent_is_delivered() {
 #[test]
 fn catch_up_runs_on_a_silent_socket_behind_the_end_and_fails_with_a_destroy() {
     let mut world = World::new();
-    let raw = world.raw_pair(ServerOptions { allow_half_open: true, ..ServerOptions::default() }, quiet);
+    let raw = world.raw_pair(ServerOptions::new().allow_half_open(true), quiet);
     world.until_saw("server", "connection");
     world.of("S").catch_up(told("S", "silent"));
     world.until_saw("S", "silent ok");
@@ -726,8 +723,8 @@ fn a_write_in_flight_counts_whole_and_drain_comes_before_its_callbacks() {
 #[test]
 fn drain_comes_only_when_the_buffer_is_empty_and_only_if_a_write_returned_false() {
     let mut world = World::new();
-    let options = SocketOptions { high_water_mark: 10, ..SocketOptions::default() };
-    world.pair_with(ServerOptions::default(), quiet, options, |socket, heard| {
+    let options = SocketOptions::new().high_water_mark(10);
+    world.pair_with(ServerOptions::new(), quiet, options, |socket, heard| {
         if let Heard::Connect = heard {
             socket.cork();
             assert!(socket.write_then("12345", told("C", "a")));
@@ -749,8 +746,8 @@ fn drain_comes_only_when_the_buffer_is_empty_and_only_if_a_write_returned_false(
 fn marks_of_0_and_1_are_true_when_flushed_and_false_while_anything_waits() {
     for mark in [0, 1] {
         let mut world = World::new();
-        let options = SocketOptions { high_water_mark: mark, ..SocketOptions::default() };
-        world.pair_with(ServerOptions::default(), quiet, options, |socket, heard| {
+        let options = SocketOptions::new().high_water_mark(mark);
+        world.pair_with(ServerOptions::new(), quiet, options, |socket, heard| {
             if let Heard::Connect = heard {
                 assert!(socket.write("x"));
                 socket.cork();
@@ -770,8 +767,8 @@ fn marks_of_0_and_1_are_true_when_flushed_and_false_while_anything_waits() {
 #[test]
 fn a_mark_of_0_still_reads() {
     let mut world = World::new();
-    let options = ServerOptions { high_water_mark: 0, ..ServerOptions::default() };
-    world.pair_with(options, quiet, SocketOptions::default(), |socket, heard| {
+    let options = ServerOptions::new().high_water_mark(0);
+    world.pair_with(options, quiet, SocketOptions::new(), |socket, heard| {
         if let Heard::Connect = heard {
             socket.end_with(pattern(200_000));
         }
@@ -902,7 +899,7 @@ fn a_reset_is_econnreset_for_the_other_side_and_no_error_here() {
 #[test]
 fn a_reset_throws_read_ahead_away() {
     let mut world = World::new();
-    let raw = world.raw_pair(ServerOptions::default(), |socket, heard| {
+    let raw = world.raw_pair(ServerOptions::new(), |socket, heard| {
         if let Heard::Accepted = heard {
             socket.pause();
             socket.write("unread by the peer: its close is a reset");
@@ -941,7 +938,7 @@ fn a_write_to_a_peer_that_is_gone_fails_with_epipe_callbacks_first() {
 #[test]
 fn a_write_after_the_peers_end_without_half_open_is_epipe_too() {
     let mut world = World::new();
-    let raw = world.raw_pair(ServerOptions::default(), |socket, heard| match heard {
+    let raw = world.raw_pair(ServerOptions::new(), |socket, heard| match heard {
         Heard::End => {
             socket.write_then(pattern(FLOOD), told("S", "big"));
             socket.after(ms(10), |socket| assert!(!socket.write_then("x", told("S", "cb"))));
@@ -992,7 +989,7 @@ fn a_write_after_destroy_has_only_its_callback() {
 #[test]
 fn a_write_on_a_socket_that_never_connected_is_err_socket_closed() {
     let mut world = World::new();
-    world.new_socket(SocketOptions::default(), |socket| watch(socket, "X", quiet)).unwrap();
+    world.new_socket(SocketOptions::new(), |socket| watch(socket, "X", quiet)).unwrap();
     assert!(!world.of("X").write_then("x", told("X", "cb")));
     world.until_closed(&["X"]);
     assert_eq!(world.state.of("X"), ["cb ERR_SOCKET_CLOSED", "error ERR_SOCKET_CLOSED", "close(true)"]);
@@ -1097,8 +1094,8 @@ fn destroying_in_any_handler_leaves_only_close() {
             }
             _ => {}
         };
-        let options = ServerOptions { allow_half_open: true, ..ServerOptions::default() };
-        world.pair_with(options, server_side, SocketOptions::default(), move |socket, heard| {
+        let options = ServerOptions::new().allow_half_open(true);
+        world.pair_with(options, server_side, SocketOptions::new(), move |socket, heard| {
             let name = match heard {
                 Heard::Connect => "connect",
                 Heard::Data(_) => "data",
@@ -1152,7 +1149,7 @@ fn destroying_as_it_is_accepted_leaves_only_close() {
 #[test]
 fn a_socket_destroyed_by_another_ones_handler_hears_no_more_data() {
     let mut world = World::new();
-    let (_, address) = world.serve(ServerOptions::default(), |socket| {
+    let (_, address) = world.serve(ServerOptions::new(), |socket| {
         let n = socket.state.add("accepted", 1);
         let (own, other) = if n == 1 { ("S1", "S2") } else { ("S2", "S1") };
         watch(socket, own, move |socket, heard| {
@@ -1195,7 +1192,7 @@ fn destroy_soon_flushes_and_does_not_wait_for_the_peers_end() {
 #[test]
 fn destroy_soon_after_finish_is_a_destroy() {
     let mut world = World::new();
-    let _raw = world.raw_pair(ServerOptions::default(), |socket, heard| match heard {
+    let _raw = world.raw_pair(ServerOptions::new(), |socket, heard| match heard {
         Heard::Accepted => socket.end(),
         Heard::Finish => {
             socket.destroy_soon();
@@ -1221,7 +1218,7 @@ fn a_reset_while_connecting_waits_for_the_connection() {
 #[test]
 fn a_reset_of_a_socket_that_never_connected_is_err_socket_closed() {
     let mut world = World::new();
-    world.new_socket(SocketOptions::default(), |socket| watch(socket, "X", quiet)).unwrap();
+    world.new_socket(SocketOptions::new(), |socket| watch(socket, "X", quiet)).unwrap();
     world.of("X").reset();
     world.until_closed(&["X"]);
     assert_eq!(world.state.of("X"), ["error ERR_SOCKET_CLOSED", "close(true)"]);
@@ -1232,7 +1229,7 @@ fn a_reset_of_a_socket_that_never_connected_is_err_socket_closed() {
 #[test]
 fn connecting_again_inside_on_close_keeps_id_and_handlers_and_restarts_the_counters() {
     let mut world = World::new();
-    let (_, address) = world.sockets_called_s(ServerOptions::default(), |socket, heard| {
+    let (_, address) = world.sockets_called_s(ServerOptions::new(), |socket, heard| {
         if let Heard::Accepted = heard {
             socket.end_with("hello");
         }
@@ -1308,7 +1305,7 @@ fn the_id_is_stale_after_close_and_calls_with_it_do_nothing_to_anybody() {
 #[test]
 fn a_handler_that_replaces_itself_stays_replaced() {
     let mut world = World::new();
-    let mut raw = world.raw_pair(ServerOptions::default(), quiet);
+    let mut raw = world.raw_pair(ServerOptions::new(), quiet);
     world.until_saw("server", "connection");
     world.of("S").on_data(|socket, _| {
         socket.state.note("S", "first");
@@ -1324,7 +1321,7 @@ fn a_handler_that_replaces_itself_stays_replaced() {
 #[test]
 fn a_handler_that_removes_itself_stays_removed() {
     let mut world = World::new();
-    let mut raw = world.raw_pair(ServerOptions::default(), quiet);
+    let mut raw = world.raw_pair(ServerOptions::new(), quiet);
     world.until_saw("server", "connection");
     world.of("S").on_data(|socket, _| {
         socket.state.note("S", "once");
@@ -1340,7 +1337,7 @@ fn a_handler_that_removes_itself_stays_removed() {
 #[test]
 fn a_close_handler_that_replaces_itself_is_told_of_the_next_connection() {
     let mut world = World::new();
-    let (_, address) = world.serve(ServerOptions::default(), |socket| socket.end());
+    let (_, address) = world.serve(ServerOptions::new(), |socket| socket.end());
     world
         .connect(address, move |socket| {
             socket.on_close(move |socket, _| {

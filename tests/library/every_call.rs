@@ -199,20 +199,18 @@ const CALLS: &[(&str, Call)] = &[
         socket.set_no_delay(false);
     }),
     ("set_keep_alive", |socket, _| {
-        socket
-            .set_keep_alive(Some(KeepAlive { initial_delay: Duration::from_secs(7), ..KeepAlive::default() }))
-            .unwrap();
-        socket.set_keep_alive(Some(KeepAlive::default())).unwrap();
+        socket.set_keep_alive(Some(KeepAlive::new().initial_delay(Duration::from_secs(7)))).unwrap();
+        socket.set_keep_alive(Some(KeepAlive::new())).unwrap();
         socket.set_keep_alive(None).unwrap();
     }),
     ("set_output_limits", |socket, _| {
-        let limits = OutputLimits { hard: Some(10), ..OutputLimits::default() };
+        let limits = OutputLimits::new().hard(10);
         socket.set_output_limits(limits).unwrap();
         socket.write("more than ten bytes");
     }),
     ("set_output_limits to senders", |socket, aids| {
-        let soft = Some(SoftLimit { bytes: 1, grace: ms(1) });
-        socket.set_output_limits(OutputLimits { hard: None, soft, policy: OutputPolicy::PauseSenders }).unwrap();
+        let soft = Some(SoftLimit::new(1, ms(1)));
+        socket.set_output_limits(OutputLimits::new().hard(None).soft(soft).policy(OutputPolicy::PauseSenders)).unwrap();
         let id = socket.id();
         socket.net.broadcast_from(aids.other, [id, aids.other], "message");
     }),
@@ -272,7 +270,7 @@ fn play(state: State, call: Call) -> World {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let mut world = World::new();
-    let stale = world.new_socket(SocketOptions::default(), |socket| socket.destroy()).unwrap();
+    let stale = world.new_socket(SocketOptions::new(), |socket| socket.destroy()).unwrap();
     let other = world.client("other", address, quiet);
     world.until_saw("other", "connect");
     world.until(|world| !world.net.exists(stale));
@@ -280,7 +278,7 @@ fn play(state: State, call: Call) -> World {
     let aids = Aids { address, other, stale };
 
     let half_open = !matches!(state, State::EndedByPeer | State::EndUnread);
-    let options = SocketOptions { allow_half_open: half_open, ..SocketOptions::default() };
+    let options = SocketOptions::new().allow_half_open(half_open);
     let hear = move |socket: &mut View<'_>, heard: Heard<'_>| {
         let is_here = match state {
             State::InConnect => matches!(heard, Heard::Connect),
@@ -492,9 +490,9 @@ fn every_call_is_legal_inside_the_last_handlers_of_a_connection() {
 #[test]
 fn every_call_with_a_stale_id_does_nothing() {
     let mut world = World::new();
-    let stale = world.new_socket(SocketOptions::default(), |socket| socket.destroy()).unwrap();
+    let stale = world.new_socket(SocketOptions::new(), |socket| socket.destroy()).unwrap();
     world.until(|world| !world.net.exists(stale));
-    let (_, address) = world.serve(ServerOptions::default(), |_| {});
+    let (_, address) = world.serve(ServerOptions::new(), |_| {});
     let other = world.client("other", address, quiet);
     world.until_saw("other", "connect");
     let net = &mut world.net;
@@ -518,7 +516,7 @@ fn every_call_with_a_stale_id_does_nothing() {
     net.set_no_delay(stale, true);
     net.set_keep_alive(stale, None).unwrap();
     net.set_ref(stale, false);
-    net.set_output_limits(stale, OutputLimits::default()).unwrap();
+    net.set_output_limits(stale, OutputLimits::new()).unwrap();
     assert_eq!(net.pipe(stale, other, true).unwrap_err().code(), Code::Gone);
     net.unpipe(stale, other);
     net.unpipe(other, stale);
@@ -544,33 +542,33 @@ fn says<T: std::fmt::Debug>(result: Result<T, Error>, part: &str) {
 #[test]
 fn options_out_of_range_are_errors_that_name_the_value_and_the_bound() {
     const GIB: usize = 1 << 30;
-    let too_late = Some(KeepAlive { initial_delay: Duration::from_secs(32768), ..KeepAlive::default() });
-    let latest = Some(KeepAlive { initial_delay: Duration::from_secs(32767), ..KeepAlive::default() });
-    let limits = OutputLimits { hard: Some(1), soft: Some(SoftLimit { bytes: 2, grace: ms(1) }), ..Default::default() };
-    let timeless = OutputLimits { soft: Some(SoftLimit { bytes: 2, grace: Duration::ZERO }), ..Default::default() };
+    let too_late = Some(KeepAlive::new().initial_delay(Duration::from_secs(32768)));
+    let latest = Some(KeepAlive::new().initial_delay(Duration::from_secs(32767)));
+    let limits = OutputLimits::new().hard(1).soft(SoftLimit::new(2, ms(1)));
+    let timeless = OutputLimits::new().soft(SoftLimit::new(2, Duration::ZERO));
     let mut world = World::new();
 
     let server = ServerOptions::default;
     for (options, part) in [
-        (ServerOptions { high_water_mark: GIB + 1, ..server() }, "high-water mark 1073741825"),
-        (ServerOptions { high_water_mark: usize::MAX, ..server() }, "1 GiB"),
-        (ServerOptions { backlog: 0, ..server() }, "backlog 0"),
-        (ServerOptions { backlog: u32::MAX, ..server() }, "2147483647"),
-        (ServerOptions { keep_alive: too_late, ..server() }, "32767 s"),
-        (ServerOptions { output_limits: limits, ..server() }, "2 bytes, is above the hard one, 1 bytes"),
-        (ServerOptions { output_limits: timeless, ..server() }, "at least 1 ms"),
+        (server().high_water_mark(GIB + 1), "high-water mark 1073741825"),
+        (server().high_water_mark(usize::MAX), "1 GiB"),
+        (server().backlog(0), "backlog 0"),
+        (server().backlog(u32::MAX), "2147483647"),
+        (server().keep_alive(too_late), "32767 s"),
+        (server().output_limits(limits), "2 bytes, is above the hard one, 1 bytes"),
+        (server().output_limits(timeless), "at least 1 ms"),
     ] {
         says(world.listen_with("127.0.0.1:0", options.clone(), |_| {}), part);
         says(world.event_loop().new_server(options, |_| {}), part);
     }
 
     let socket = SocketOptions::default;
-    let (_, address) = world.serve(ServerOptions::default(), |_| {});
+    let (_, address) = world.serve(ServerOptions::new(), |_| {});
     for (options, part) in [
-        (SocketOptions { high_water_mark: GIB + 1, ..socket() }, "high-water mark 1073741825"),
-        (SocketOptions { keep_alive: too_late, ..socket() }, "32767 s"),
-        (SocketOptions { output_limits: limits, ..socket() }, "output limits"),
-        (SocketOptions { output_limits: timeless, ..socket() }, "at least 1 ms"),
+        (socket().high_water_mark(GIB + 1), "high-water mark 1073741825"),
+        (socket().keep_alive(too_late), "32767 s"),
+        (socket().output_limits(limits), "output limits"),
+        (socket().output_limits(timeless), "at least 1 ms"),
     ] {
         says(world.new_socket(options.clone(), |_| unreachable!("there is no socket")), part);
         says(world.event_loop().connect_with(address, options, |_| unreachable!("there is no socket")), part);
@@ -579,13 +577,13 @@ fn options_out_of_range_are_errors_that_name_the_value_and_the_bound() {
 
     // The bounds themselves are within.
     for options in [
-        ServerOptions { high_water_mark: GIB, backlog: 1, keep_alive: latest, ..server() },
-        ServerOptions { high_water_mark: 0, backlog: i32::MAX as u32, max_connections: Some(0), ..server() },
-        ServerOptions { max_connections: Some(usize::MAX), ..server() },
+        server().high_water_mark(GIB).backlog(1).keep_alive(latest),
+        server().high_water_mark(0).backlog(i32::MAX as u32).max_connections(0),
+        server().max_connections(usize::MAX),
     ] {
         world.listen_with("127.0.0.1:0", options, |_| {}).unwrap();
     }
-    world.new_socket(SocketOptions { high_water_mark: GIB, keep_alive: latest, ..socket() }, |_| {}).unwrap();
+    world.new_socket(socket().high_water_mark(GIB).keep_alive(latest), |_| {}).unwrap();
 }
 
 #[test]

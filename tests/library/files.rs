@@ -20,7 +20,7 @@ fn put(folder: &Folder, name: &str, bytes: &[u8]) -> PathBuf {
 /// A world whose server has named its sockets a, b, c; they are paused, and each has a plain socket at its other end.
 fn with_sockets(count: usize) -> (World, Vec<TcpStream>) {
     let mut world = World::new();
-    let (_, address) = world.serve(ServerOptions::default(), |socket| {
+    let (_, address) = world.serve(ServerOptions::new(), |socket| {
         let name = ["a", "b", "c"][socket.state.add("accepted", 1) - 1];
         socket.pause();
         watch(socket, name, quiet);
@@ -73,7 +73,7 @@ fn the_access_says_what_becomes_of_what_is_there() {
     assert_eq!(fs::read(&path).unwrap(), b"old and new");
     write(FileOptions::write(), "anew").unwrap();
     assert_eq!(fs::read(&path).unwrap(), b"anew");
-    let exclusive = FileOptions { access: Access::CreateNew, ..FileOptions::write() };
+    let exclusive = FileOptions::new(Access::CreateNew);
     let error = write(exclusive, "not this").unwrap_err();
     assert_eq!(error.code().name(), "EEXIST");
     assert_eq!(error.to_string(), format!("open EEXIST: file exists {path:?}"));
@@ -92,7 +92,7 @@ fn what_cannot_be_opened_says_so_at_once() {
     assert_eq!(error.to_string(), format!("open ENOENT: no such file or directory {missing:?}"));
     let error = world.net.open(folder.itself(), FileOptions::write()).unwrap_err();
     assert_eq!(error.code().name(), "EISDIR");
-    let error = world.net.open(&missing, FileOptions { high_water_mark: 0, ..FileOptions::write() }).unwrap_err();
+    let error = world.net.open(&missing, FileOptions::write().high_water_mark(0)).unwrap_err();
     assert_eq!(error.code(), Code::InvalidArgument);
     assert!(!missing.exists());
     assert_eq!(world.net.sockets(), 0);
@@ -102,7 +102,7 @@ fn what_cannot_be_opened_says_so_at_once() {
 fn write_says_when_enough_waits_and_drain_when_nothing_does() {
     let folder = Folder::new();
     let mut world = World::new();
-    world.file("file", folder.path("new"), FileOptions { high_water_mark: 10, ..FileOptions::write() });
+    world.file("file", folder.path("new"), FileOptions::write().high_water_mark(10));
     let mut file = world.of("file");
     assert!(file.write("123456789"));
     assert!(!file.write("0"), "that is the mark");
@@ -185,7 +185,7 @@ fn a_file_is_read_ends_and_closes() {
         let mut world = World::new();
         let longest = Rc::new(Cell::new(0));
         let seen = longest.clone();
-        let options = FileOptions { high_water_mark: piece, ..FileOptions::read() };
+        let options = FileOptions::read().high_water_mark(piece);
         world
             .open(&path, options, |file| {
                 watch(file, "file", move |_, heard| {
@@ -209,7 +209,7 @@ fn a_byte_at_a_time() {
     let folder = Folder::new();
     let path = put(&folder, "there", b"hello");
     let mut world = World::new();
-    let options = FileOptions { high_water_mark: 1, ..FileOptions::read() };
+    let options = FileOptions::read().high_water_mark(1);
     world
         .open(&path, options, |file| {
             file.on_data(|file, chunk| {
@@ -256,7 +256,7 @@ fn a_pause_in_the_middle_sleeps_and_a_resume_goes_on() {
     let bytes = pattern(300_000);
     let path = put(&folder, "there", &bytes);
     let mut world = World::new();
-    let options = FileOptions { high_water_mark: 1000, ..FileOptions::read() };
+    let options = FileOptions::read().high_water_mark(1000);
     world
         .open(&path, options, |file| {
             watch(file, "file", |file, heard| {
@@ -396,8 +396,8 @@ fn a_file_is_copied() {
     let path = put(&folder, "there", &bytes);
     for (from, to) in [(65536, 65536), (777, 65536), (65536, 1), (1 << 20, 1 << 20)] {
         let mut world = World::new();
-        world.file("from", &path, FileOptions { high_water_mark: from, ..FileOptions::read() });
-        world.file("to", folder.path("copy"), FileOptions { high_water_mark: to, ..FileOptions::write() });
+        world.file("from", &path, FileOptions::read().high_water_mark(from));
+        world.file("to", folder.path("copy"), FileOptions::write().high_water_mark(to));
         pipe(&mut world, "from", "to", true);
         world.run_dry();
         assert!(fs::read(folder.path("copy")).unwrap() == bytes, "marks {from} and {to}");
@@ -487,14 +487,14 @@ fn a_big_file_goes_through_two_sockets_into_a_file_while_others_are_served() {
     let folder = Folder::new();
     let path = put(&folder, "there", &pattern(SIZE));
     let mut world = World::new();
-    let (_, echo) = world.serve(ServerOptions::default(), |socket| {
+    let (_, echo) = world.serve(ServerOptions::new(), |socket| {
         let itself = socket.id();
         socket.pipe(itself).unwrap();
     });
     talk(&mut world, echo);
     let copy = folder.path("copy");
     let receiving = copy.clone();
-    let (_, receiver) = world.serve(ServerOptions::default(), move |socket| {
+    let (_, receiver) = world.serve(ServerOptions::new(), move |socket| {
         watch(socket, "in", quiet);
         socket.off_data();
         let file =

@@ -10,17 +10,17 @@ use tidegate::{CloseReason, Code, OutputLimits, OutputPolicy, ServerOptions, Soc
 const HOUR: Duration = Duration::from_secs(3600);
 
 fn hard(bytes: usize, policy: OutputPolicy) -> OutputLimits {
-    OutputLimits { hard: Some(bytes), soft: None, policy }
+    OutputLimits::new().hard(bytes).policy(policy)
 }
 
 fn soft(bytes: usize, grace: Duration, policy: OutputPolicy) -> OutputLimits {
-    OutputLimits { hard: None, soft: Some(SoftLimit { bytes, grace }), policy }
+    OutputLimits::new().hard(None).soft(SoftLimit::new(bytes, grace)).policy(policy)
 }
 
 /// A world whose server has these limits, and so many plain sockets connected to it: S1, S2...
 fn room(output_limits: OutputLimits, count: usize) -> (World, SocketAddr, Vec<SocketId>, Vec<TcpStream>) {
     let mut world = World::new();
-    let options = ServerOptions { output_limits, ..ServerOptions::default() };
+    let options = ServerOptions::new().output_limits(output_limits);
     let (_, address) = world.serve(options, |socket| {
         let name = format!("S{}", socket.state.add("accepted", 1));
         watch(socket, &name, |socket, heard| {
@@ -70,7 +70,7 @@ fn numbers(bytes: &[u8]) -> Vec<usize> {
 
 #[test]
 fn off_by_default_everything_is_queued() {
-    let (mut world, _, ids, _raws) = room(OutputLimits::default(), 1);
+    let (mut world, _, ids, _raws) = room(OutputLimits::new(), 1);
     world.net.write(ids[0], &pattern(4 * FLOOD));
     world.turn_for(ms(10));
     assert!(world.state.of("S1").is_empty());
@@ -135,7 +135,7 @@ fn the_clock_of_the_soft_limit_stops_when_the_reader_has_caught_up() {
 
 #[test]
 fn limits_can_be_set_while_running_and_taken_away() {
-    let (mut world, _, ids, _raws) = room(OutputLimits::default(), 2);
+    let (mut world, _, ids, _raws) = room(OutputLimits::new(), 2);
     world.net.write(ids[0], &pattern(FLOOD));
     world.net.set_output_limits(ids[0], hard(1000, OutputPolicy::Disconnect)).unwrap();
     world.turn_for(ms(5));
@@ -145,26 +145,26 @@ fn limits_can_be_set_while_running_and_taken_away() {
 
     world.net.set_output_limits(ids[1], soft(1000, ms(30), OutputPolicy::Disconnect)).unwrap();
     world.net.write(ids[1], &pattern(FLOOD));
-    world.net.set_output_limits(ids[1], OutputLimits::default()).unwrap();
+    world.net.set_output_limits(ids[1], OutputLimits::new()).unwrap();
     world.turn_for(ms(80));
     assert!(world.state.of("S2").is_empty());
 }
 
 #[test]
 fn limits_out_of_range_are_errors() {
-    let (mut world, _, ids, _raws) = room(OutputLimits::default(), 1);
-    let above = OutputLimits { hard: Some(10), ..soft(11, ms(1), OutputPolicy::Disconnect) };
+    let (mut world, _, ids, _raws) = room(OutputLimits::new(), 1);
+    let above = soft(11, ms(1), OutputPolicy::Disconnect).hard(10);
     let without_time = soft(1, Duration::from_micros(999), OutputPolicy::Disconnect);
     for wrong in [above, without_time] {
         let error = world.net.set_output_limits(ids[0], wrong).unwrap_err();
         assert_eq!(error.code(), Code::InvalidArgument);
         assert!(error.to_string().starts_with("output limits: "), "{error}");
-        let server = ServerOptions { output_limits: wrong, ..ServerOptions::default() };
+        let server = ServerOptions::new().output_limits(wrong);
         assert!(world.listen_with("127.0.0.1:0", server, |_| {}).is_err());
-        let client = SocketOptions { output_limits: wrong, ..SocketOptions::default() };
+        let client = SocketOptions::new().output_limits(wrong);
         assert!(world.new_socket(client, |_| {}).is_err());
     }
-    let equal = OutputLimits { hard: Some(10), ..soft(10, ms(1), OutputPolicy::Disconnect) };
+    let equal = soft(10, ms(1), OutputPolicy::Disconnect).hard(10);
     assert!(world.net.set_output_limits(ids[0], equal).is_ok());
 }
 
@@ -173,8 +173,8 @@ fn limits_out_of_range_are_errors() {
 #[test]
 fn what_waits_for_the_connection_counts() {
     let mut world = World::new();
-    let (_, address) = world.serve(ServerOptions::default(), |_| {});
-    let options = SocketOptions { output_limits: hard(1000, OutputPolicy::Disconnect), ..SocketOptions::default() };
+    let (_, address) = world.serve(ServerOptions::new(), |_| {});
+    let options = SocketOptions::new().output_limits(hard(1000, OutputPolicy::Disconnect));
     world.client_with(options, "C", address, quiet);
     assert!(world.of("C").write(pattern(1000)));
     assert!(!world.of("C").is_destroyed());
@@ -204,7 +204,7 @@ fn what_an_ended_socket_still_owes_counts() {
 
 #[test]
 fn what_a_pipe_carries_is_not_judged_since_its_source_is_paused() {
-    let limits = OutputLimits { hard: Some(1000), ..soft(1000, ms(20), OutputPolicy::Disconnect) };
+    let limits = soft(1000, ms(20), OutputPolicy::Disconnect).hard(1000);
     let (mut world, _, ids, raws) = room(limits, 2);
     world.net.pipe(ids[0], ids[1], true).unwrap();
     let bytes = pattern(FLOOD);
@@ -327,7 +327,7 @@ fn dropping_the_oldest_writes_never_cuts_one() {
 #[test]
 fn dropping_has_no_soft_limit() {
     for policy in [OutputPolicy::DropNewest, OutputPolicy::DropOldest] {
-        let limits = OutputLimits { hard: Some(100_000), ..soft(10_000, ms(20), policy) };
+        let limits = soft(10_000, ms(20), policy).hard(100_000);
         let (mut world, _, ids, _raws) = room(limits, 1);
         for n in 0..LINES {
             world.net.broadcast([ids[0]], line(n));
@@ -431,7 +431,7 @@ fn a_sender_is_let_go_when_the_receiver_that_held_it_is_gone() {
 
 #[test]
 fn pausing_the_senders_still_has_a_hard_limit() {
-    let limits = OutputLimits { hard: Some(100_000), ..soft(50_000, HOUR, OutputPolicy::PauseSenders) };
+    let limits = soft(50_000, HOUR, OutputPolicy::PauseSenders).hard(100_000);
     let (mut world, _, ids, _raws) = room(limits, 1);
     world.net.write(ids[0], &pattern(FLOOD));
     assert_limited(&mut world, "S1");

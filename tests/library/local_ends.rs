@@ -85,10 +85,9 @@ fn a_path_that_nobody_listens_on_is_told() {
 #[test]
 fn the_address_of_a_listening_socket_is_no_local_end_for_a_client() {
     let mut world = World::new();
-    let (_, address) = world.serve(ServerOptions::default(), |_| {});
-    let (_, taken) = world.serve(ServerOptions::default(), |_| {});
-    let options =
-        SocketOptions { local_address: Some(taken.ip()), local_port: taken.port(), ..SocketOptions::default() };
+    let (_, address) = world.serve(ServerOptions::new(), |_| {});
+    let (_, taken) = world.serve(ServerOptions::new(), |_| {});
+    let options = SocketOptions::new().local_address(taken.ip()).local_port(taken.port());
     world.client_with(options, "C", address, quiet);
     world.until_closed(&["C"]);
     assert_eq!(world.state.of("C"), ["error EADDRINUSE", "close(true)"]);

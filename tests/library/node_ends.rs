@@ -10,15 +10,15 @@ use crate::support::loops::{FLOOD, Heard, View, World, ms, nobody, pattern, quie
 use tidegate::{CloseReason, Code, Endpoint, Error, ServerOptions, SocketOptions, Syscall};
 
 fn options() -> ServerOptions {
-    ServerOptions::default()
+    ServerOptions::new()
 }
 
 fn half_open() -> ServerOptions {
-    ServerOptions { allow_half_open: true, ..options() }
+    options().allow_half_open(true)
 }
 
 fn paused() -> ServerOptions {
-    ServerOptions { pause_on_connect: true, ..options() }
+    options().pause_on_connect(true)
 }
 
 fn an_error() -> Error {
@@ -205,7 +205,7 @@ fn an_end_comes_before_the_close_also_for_who_reads_late() {
                 socket.after(ms(30), |socket| socket.resume());
             }
         },
-        SocketOptions::default(),
+        SocketOptions::new(),
         |socket, heard| {
             if let Heard::Connect = heard {
                 socket.end_with("foo");
@@ -228,7 +228,7 @@ fn half_open_what_is_written_behind_the_other_sides_end_arrives() {
                 socket.end_with(all);
             }
         },
-        SocketOptions::default(),
+        SocketOptions::new(),
         |socket, heard| {
             if let Heard::Connect = heard {
                 for piece in ["hello1", "hello2", "hello3\n"] {
@@ -358,7 +358,7 @@ fn one_byte_that_nobody_takes_holds_up_end_and_close() {
 #[test]
 fn a_reset_behind_a_full_buffer_is_seen_when_all_before_it_is_read() {
     let mut world = World::new();
-    let options = ServerOptions { high_water_mark: 1000, ..options() };
+    let options = options().high_water_mark(1000);
     let mut raw = world.raw_pair(options, |socket, heard| {
         if let Heard::Accepted = heard {
             socket.pause();
@@ -405,7 +405,7 @@ fn half_open_a_reset_behind_the_end_shows_at_the_next_write() {
 #[test]
 fn who_is_destroyed_with_unread_input_resets_its_peer() {
     let mut world = World::new();
-    world.pair_with(paused(), quiet, SocketOptions::default(), |socket, heard| match heard {
+    world.pair_with(paused(), quiet, SocketOptions::new(), |socket, heard| match heard {
         Heard::Connect => {
             socket.write("never read");
         }
@@ -517,7 +517,7 @@ fn references_given_up_and_taken_again_before_the_connection_are_taken() {
         socket.net.set_timer_ref(timer, false);
     });
     world.net.set_server_ref(server, false);
-    let id = world.new_socket(SocketOptions::default(), |socket| watch(socket, "C", quiet)).unwrap();
+    let id = world.new_socket(SocketOptions::new(), |socket| watch(socket, "C", quiet)).unwrap();
     world.net.set_ref(id, false);
     world.net.set_ref(id, true);
     world.net.connect(id, address).unwrap();

@@ -9,7 +9,7 @@ use tidegate::sim::Sim;
 use tidegate::{Endpoint, ServerOptions, SocketOptions};
 
 fn options() -> ServerOptions {
-    ServerOptions::default()
+    ServerOptions::new()
 }
 
 // ---- to and fro -----------------------------------------------------------------------------------------------------
@@ -18,7 +18,7 @@ fn options() -> ServerOptions {
 fn ping_pong(on: Endpoint) {
     const ROUNDS: usize = 1000;
     let mut world = World::new();
-    let half_open = ServerOptions { allow_half_open: true, ..options() };
+    let half_open = options().allow_half_open(true);
     let accept = |socket: &mut View<'_>| {
         let server = socket.server().unwrap();
         assert_eq!(socket.net.connections(server), 1);
@@ -102,7 +102,7 @@ fn a_thousand_messages_go_to_and_fro_and_the_last_behind_the_end() {
 fn a_hundred_messages_go_to_and_fro_with_pauses() {
     const ROUNDS: usize = 100;
     let mut world = World::on(&Sim::new(1));
-    let half_open = ServerOptions { allow_half_open: true, ..options() };
+    let half_open = options().allow_half_open(true);
     world.pair_with(
         half_open,
         |socket, heard| match heard {
@@ -120,7 +120,7 @@ fn a_hundred_messages_go_to_and_fro_with_pauses() {
             Heard::Close(_) => assert_eq!(socket.ready_state().name(), "closed"),
             _ => {}
         },
-        SocketOptions::default(),
+        SocketOptions::new(),
         |socket, heard| match heard {
             Heard::Connect => {
                 socket.write("PING");
@@ -191,7 +191,7 @@ fn of_pauses_and_resumes_before_the_connection_the_last_one_counts() {
 #[test]
 fn of_a_server_that_pauses_nothing_is_read_until_another_ones_socket_says_so() {
     let mut world = World::new();
-    let (_, first) = world.serve(ServerOptions { pause_on_connect: true, ..options() }, |socket| {
+    let (_, first) = world.serve(options().pause_on_connect(true), |socket| {
         watch(socket, "S1", quiet);
     });
     let (_, second) = world.serve(options(), |socket| {
@@ -343,7 +343,7 @@ fn a_slow_reader_gets_all_and_no_timeout_comes_meanwhile() {
 fn what_is_kept_in_a_pause_is_one_read_whatever_the_mark() {
     for mark in [16 * 1024, 64 * 1024] {
         let mut world = World::new();
-        let client = SocketOptions { high_water_mark: mark, ..SocketOptions::default() };
+        let client = SocketOptions::new().high_water_mark(mark);
         let flood = |socket: &mut View<'_>, heard: Heard<'_>| {
             if let Heard::Accepted = heard {
                 socket.write(pattern(FLOOD));

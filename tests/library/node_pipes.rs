@@ -21,7 +21,7 @@ struct Bench(World);
 
 impl Bench {
     fn new(count: usize) -> Self {
-        Bench::with(count, ServerOptions { allow_half_open: true, ..ServerOptions::default() })
+        Bench::with(count, ServerOptions::new().allow_half_open(true))
     }
 
     fn with(count: usize, options: ServerOptions) -> Self {
@@ -162,7 +162,7 @@ fn a_source_at_its_end_and_a_full_destination_do_not_wait_for_each_other() {
 // covers: stream/pipe-flow
 #[test]
 fn with_a_mark_of_0_everything_arrives() {
-    let mut bench = Bench::with(2, ServerOptions { high_water_mark: 0, ..ServerOptions::default() });
+    let mut bench = Bench::with(2, ServerOptions::new().high_water_mark(0));
     bench.pipe("a", "b");
     bench.0.of("A").end_with(pattern(MUCH));
     bench.all_heard(&["B"], &pattern(MUCH));
@@ -464,7 +464,7 @@ fn with_file(length: usize, server: ServerOptions) -> (Sim, World, std::net::Soc
 #[test]
 fn a_source_flows_whole_into_a_socket_that_is_connecting() {
     const LENGTH: usize = 5 << 20;
-    let (_, mut world, address) = with_file(LENGTH, ServerOptions::default());
+    let (_, mut world, address) = with_file(LENGTH, ServerOptions::new());
     let to = world.client("C", address, quiet);
     assert!(world.of("C").is_connecting());
     world.of("file").pipe(to).unwrap();
@@ -477,7 +477,7 @@ fn a_source_flows_whole_into_a_socket_that_is_connecting() {
 #[test]
 fn a_file_flows_whole_to_who_begins_to_read_late() {
     const LENGTH: usize = 10 << 20;
-    let paused = ServerOptions { pause_on_connect: true, ..ServerOptions::default() };
+    let paused = ServerOptions::new().pause_on_connect(true);
     let (sim, mut world, address) = with_file(LENGTH, paused);
     let to = world.client("C", address, quiet);
     world.of("file").pipe(to).unwrap();

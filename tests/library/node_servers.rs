@@ -8,7 +8,7 @@ use crate::support::loops::{Heard, View, World, has_ipv6, ms, nobody, quiet, wat
 use tidegate::{Code, ServerId, ServerOptions, SocketOptions};
 
 fn options() -> ServerOptions {
-    ServerOptions::default()
+    ServerOptions::new()
 }
 
 /// A server whose sockets are called S1, S2 and so on.
@@ -75,14 +75,13 @@ fn ten_of_twenty_are_taken_and_the_others_closed_first() {
 #[test]
 fn who_leaves_makes_room_for_the_next() {
     let mut world = World::new();
-    let (_, address) =
-        serve_counted(&mut world, ServerOptions { max_connections: Some(1), ..options() }, |socket, heard| {
-            if let Heard::Data(chunk) = heard {
-                let said = String::from_utf8_lossy(chunk).into_owned();
-                socket.state.note("heard", said);
-                socket.write("ack");
-            }
-        });
+    let (_, address) = serve_counted(&mut world, options().max_connections(1), |socket, heard| {
+        if let Heard::Data(chunk) = heard {
+            let said = String::from_utf8_lossy(chunk).into_owned();
+            socket.state.note("heard", said);
+            socket.write("ack");
+        }
+    });
     let speak = |world: &mut World, name: &'static str| {
         world.client(name, address, move |socket, heard| {
             if let Heard::Connect = heard {
@@ -115,7 +114,7 @@ fn who_leaves_makes_room_for_the_next() {
 #[test]
 fn a_server_of_nobody_drops_everybody_with_both_addresses() {
     let mut world = World::new();
-    let (server, address) = world.sockets_called_s(ServerOptions { max_connections: Some(0), ..options() }, quiet);
+    let (server, address) = world.sockets_called_s(options().max_connections(0), quiet);
     world.server(server).unwrap().on_drop(move |server, dropped| {
         assert_eq!(dropped.local, Some(address));
         let port = dropped.remote.unwrap().port() as usize;
@@ -265,7 +264,7 @@ fn a_server_is_bound_when_listen_returns_whatever_its_backlog() {
     for backlog in [1, 10, 511] {
         let mut world = World::new();
         for on in [":0", "127.0.0.1:0"] {
-            let server = world.listen_with(on, ServerOptions { backlog, ..options() }, |_| {}).unwrap();
+            let server = world.listen_with(on, options().backlog(backlog), |_| {}).unwrap();
             let port = world.net.server_address(server).unwrap().port();
             assert!(port > 100);
             TcpStream::connect((Ipv4Addr::LOCALHOST, port)).unwrap();
@@ -364,8 +363,7 @@ fn in_each_connection_of_a_socket_its_port_is_the_one_that_the_server_sees() {
 fn a_refused_connection_tells_where_it_was_to_come_from() {
     let mut world = World::new();
     let mut refused = |name: &'static str, to: SocketAddr, local: SocketAddr| {
-        let options =
-            SocketOptions { local_address: Some(local.ip()), local_port: local.port(), ..SocketOptions::default() };
+        let options = SocketOptions::new().local_address(local.ip()).local_port(local.port());
         world.client_with(options, name, to, move |socket, heard| {
             if let Heard::Error(error) = heard {
                 assert_eq!((error.address(), error.local_address()), (Some(to), Some(local)));

@@ -23,11 +23,11 @@ fn adopted(world: &mut World, options: SocketOptions) -> (tidegate::SocketId, Tc
 }
 
 fn socket() -> SocketOptions {
-    SocketOptions::default()
+    SocketOptions::new()
 }
 
 fn server() -> ServerOptions {
-    ServerOptions::default()
+    ServerOptions::new()
 }
 
 // ---- what the system is told ------------------------------------------------------------------------------------------
@@ -36,16 +36,13 @@ fn server() -> ServerOptions {
 #[test]
 fn options_of_a_socket_reach_the_system() {
     let mut world = World::new();
-    let keep_alive =
-        KeepAlive { initial_delay: Duration::from_secs(30), interval: Some(Duration::from_secs(7)), count: Some(3) };
-    let options = SocketOptions {
-        keep_alive: Some(keep_alive),
-        type_of_service: Some(0x28),
-        user_timeout: Some(ms(4500)),
-        receive_buffer: Some(20_000),
-        send_buffer: Some(30_000),
-        ..socket()
-    };
+    let keep_alive = KeepAlive::new().initial_delay(Duration::from_secs(30)).interval(Duration::from_secs(7)).count(3);
+    let options = socket()
+        .keep_alive(keep_alive)
+        .type_of_service(0x28)
+        .user_timeout(ms(4500))
+        .receive_buffer(20_000)
+        .send_buffer(30_000);
     let (id, seen, _peer) = adopted(&mut world, options);
     let seen = SockRef::from(&seen);
     assert!(seen.keepalive().unwrap());
@@ -61,7 +58,7 @@ fn options_of_a_socket_reach_the_system() {
     assert_eq!((seen.tos_v4().unwrap(), world.net.type_of_service(id)), (0x10, Some(0x10)));
     world.net.set_user_timeout(id, None).unwrap();
     assert_eq!(seen.tcp_user_timeout().unwrap(), None);
-    world.net.set_keep_alive(id, Some(KeepAlive { interval: None, count: None, ..keep_alive })).unwrap();
+    world.net.set_keep_alive(id, Some(keep_alive.interval(None).count(None))).unwrap();
     assert_eq!(seen.tcp_keepalive_interval().unwrap(), Duration::from_secs(1), "Node's");
     assert_eq!(seen.tcp_keepalive_retries().unwrap(), 10);
     world.net.set_keep_alive(id, None).unwrap();
@@ -73,8 +70,8 @@ fn keep_alive_without_a_delay_leaves_the_times_that_are_not_given() {
     let mut world = World::new();
     let system = TcpListener::bind("127.0.0.1:0").unwrap();
     let system = SockRef::from(&system);
-    let keep_alive = KeepAlive { count: Some(4), ..KeepAlive::default() };
-    let (_, seen, _peer) = adopted(&mut world, SocketOptions { keep_alive: Some(keep_alive), ..socket() });
+    let keep_alive = KeepAlive::new().count(4);
+    let (_, seen, _peer) = adopted(&mut world, socket().keep_alive(keep_alive));
     let seen = SockRef::from(&seen);
     assert!(seen.keepalive().unwrap());
     assert_eq!(seen.tcp_keepalive_time().unwrap(), system.tcp_keepalive_time().unwrap());
@@ -85,7 +82,7 @@ fn keep_alive_without_a_delay_leaves_the_times_that_are_not_given() {
 #[test]
 fn an_accepted_socket_has_its_listeners_options() {
     let mut world = World::new();
-    let options = ServerOptions { type_of_service: Some(0x20), user_timeout: Some(ms(1234)), ..server() };
+    let options = server().type_of_service(0x20).user_timeout(ms(1234));
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let (seen, address) = (listener.try_clone().unwrap(), listener.local_addr().unwrap());
     world.listen_fd(listener, options.clone(), |socket| watch(socket, "S", quiet)).unwrap();
@@ -155,7 +152,7 @@ fn a_socket_connects_from_the_address_and_the_port_that_it_is_told() {
     });
     let port = quiet_port();
     let free = SocketAddr::from(([127, 0, 0, 9], port));
-    let from = |local_address: Option<IpAddr>, local_port| SocketOptions { local_address, local_port, ..socket() };
+    let from = |local_address: Option<IpAddr>, local_port| socket().local_address(local_address).local_port(local_port);
     world.client_with(from(Some(free.ip()), free.port()), "C", address, quiet);
     world.until(|world| !world.state.of("from").is_empty());
     assert_eq!(world.state.of("from"), [free.to_string()]);
@@ -173,7 +170,7 @@ fn a_local_address_that_is_not_ours_is_an_error_of_bind() {
     let mut world = World::new();
     let (_, address) = world.sockets_called_s(server(), quiet);
     let local: IpAddr = "192.0.2.1".parse().unwrap();
-    let options = SocketOptions { local_address: Some(local), local_port: 0, ..socket() };
+    let options = socket().local_address(local).local_port(0);
     world.client_with(options, "C", address, move |socket, heard| {
         if let Heard::Error(error) = heard {
             assert_eq!(error.address(), Some(SocketAddr::new(local, 0)));
@@ -188,12 +185,12 @@ fn a_local_address_that_is_not_ours_is_an_error_of_bind() {
 #[test]
 fn a_local_address_chooses_the_family() {
     let mut world = World::new();
-    let options = SocketOptions { local_address: Some(Ipv6Addr::LOCALHOST.into()), ..socket() };
+    let options = socket().local_address(IpAddr::from(Ipv6Addr::LOCALHOST));
     let error = world.event_loop().connect_with("127.0.0.1:1", options.clone(), |_| {}).unwrap_err();
     assert_eq!(error.to_string(), "cannot connect from ::1 to 127.0.0.1:1: they are of different families");
     assert_eq!(world.net.sockets(), 0);
     if has_ipv6() {
-        let (server, _) = world.serve_on("[::1]:0", ServerOptions::default(), |_| {});
+        let (server, _) = world.serve_on("[::1]:0", ServerOptions::new(), |_| {});
         let port = world.net.server_address(server).unwrap().port();
         world.client_with(options, "C", format!("localhost:{port}"), quiet);
         world.until_saw("C", "connect");
@@ -205,7 +202,7 @@ fn a_local_address_chooses_the_family() {
 #[test]
 fn one_port_is_shared_by_those_who_agree_to() {
     let mut world = World::new();
-    let shared = ServerOptions { reuse_port: true, ..server() };
+    let shared = server().reuse_port(true);
     for on in ["127.0.0.1:0", ":0"] {
         let (_, address) = world.serve_on(on, shared.clone(), |_| {});
         let second = world.listen_with(address, shared.clone(), |_| {}).unwrap();
@@ -221,7 +218,7 @@ fn ipv6_only_leaves_the_port_of_the_other_family_free() {
         return;
     }
     let mut world = World::new();
-    let only = ServerOptions { ipv6_only: true, ..server() };
+    let only = server().ipv6_only(true);
     // Somebody else on this machine may have the same port in the other family.
     let both = (0..20).find_map(|_| {
         let (six, address) = world.serve_on(0, only.clone(), |_| {});
@@ -251,7 +248,7 @@ fn a_machine_of_one_family_listens_on_that() {
     let listens = |on| listens_where_the_first_fails(on, server()).unwrap().to_string();
     assert_eq!(listens(":7"), "0.0.0.0:7");
     assert_eq!(listens("localhost:7"), "[::1]:7");
-    let only = ServerOptions { ipv6_only: true, ..server() };
+    let only = server().ipv6_only(true);
     assert_eq!(listens_where_the_first_fails(":7", only).unwrap_err().code(), Code::Os(EAFNOSUPPORT));
 }
 
@@ -274,7 +271,7 @@ const PLACES: [Place; 8] = [
 /// What two are told who listen on one port, and who takes a client of each family, and what it sees of the addresses.
 fn two_listen(mut event_loop: EventLoop<Vec<String>>, port: u16, places: [(Place, bool); 2]) -> Vec<String> {
     for ((at, ipv6_only), reuse_port) in places {
-        let options = ServerOptions { ipv6_only, reuse_port, ..server() };
+        let options = server().ipv6_only(ipv6_only).reuse_port(reuse_port);
         let listens = event_loop.listen_with(format!("{at}:{port}"), options, move |socket| {
             let [local, remote] =
                 [socket.local_address(), socket.remote_address()].map(|address| address.unwrap().ip());
@@ -325,7 +322,7 @@ fn the_simulated_kernel_shares_and_refuses_ports_as_linux_does() {
 #[test]
 fn a_shared_port_spreads_its_clients_and_outlives_one_of_those_who_share() {
     let sim = Sim::new(1);
-    let shared = ServerOptions { reuse_port: true, ..server() };
+    let shared = server().reuse_port(true);
     let serve = || {
         let mut event_loop = EventLoop::on(sim.kernel(), 0);
         event_loop.listen_with("10.0.0.1:7", shared.clone(), |socket| *socket.state += 1).unwrap();
@@ -358,24 +355,18 @@ fn an_option_out_of_its_bounds_is_told_with_them() {
     let mut world = World::new();
     let day = Some(Duration::from_secs(86_400));
     for (options, bound) in [
-        (SocketOptions { user_timeout: Some(Duration::ZERO), ..socket() }, "from 1 ms"),
-        (SocketOptions { user_timeout: Some(Duration::MAX), ..socket() }, "2147483647 ms"),
-        (SocketOptions { receive_buffer: Some(0), ..socket() }, "receive buffer of 0 bytes"),
-        (SocketOptions { send_buffer: Some(usize::MAX), ..socket() }, "1 GiB"),
-        (
-            SocketOptions { keep_alive: Some(KeepAlive { interval: day, ..KeepAlive::default() }), ..socket() },
-            "32767 s",
-        ),
-        (SocketOptions { keep_alive: Some(KeepAlive { count: Some(128), ..KeepAlive::default() }), ..socket() }, "127"),
-        (
-            SocketOptions { keep_alive: Some(KeepAlive { count: Some(0), ..KeepAlive::default() }), ..socket() },
-            "from 1",
-        ),
+        (socket().user_timeout(Duration::ZERO), "from 1 ms"),
+        (socket().user_timeout(Duration::MAX), "2147483647 ms"),
+        (socket().receive_buffer(0), "receive buffer of 0 bytes"),
+        (socket().send_buffer(usize::MAX), "1 GiB"),
+        (socket().keep_alive(KeepAlive::new().interval(day)), "32767 s"),
+        (socket().keep_alive(KeepAlive::new().count(128)), "127"),
+        (socket().keep_alive(KeepAlive::new().count(0)), "from 1"),
     ] {
         let error = world.new_socket(options, |_| {}).unwrap_err();
         assert!(error.to_string().contains(bound), "{error}");
         assert_eq!(error.code(), Code::InvalidArgument);
     }
-    let error = world.listen_with(0, ServerOptions { receive_buffer: Some(0), ..server() }, |_| {}).unwrap_err();
+    let error = world.listen_with(0, server().receive_buffer(0), |_| {}).unwrap_err();
     assert!(error.to_string().contains("receive buffer"), "{error}");
 }

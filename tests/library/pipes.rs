@@ -26,7 +26,7 @@ impl Bench {
     }
 
     fn half_open() -> Self {
-        Bench::new(ServerOptions { allow_half_open: true, ..ServerOptions::default() })
+        Bench::new(ServerOptions::new().allow_half_open(true))
     }
 
     /// The next of a, b, c.
@@ -68,7 +68,7 @@ impl Bench {
 // covers: stream/pipe-cleanup
 #[test]
 fn a_pipe_carries_bytes_and_the_end() {
-    let mut bench = Bench::new(ServerOptions::default());
+    let mut bench = Bench::new(ServerOptions::new());
     let (mut a, b) = (bench.peer(), bench.peer());
     bench.pipe("a", "b", true);
     a.write_all(b"hello").unwrap();
@@ -85,7 +85,7 @@ fn a_pipe_carries_bytes_and_the_end() {
 
 #[test]
 fn a_pipe_without_end_leaves_the_other_open() {
-    let mut bench = Bench::new(ServerOptions::default());
+    let mut bench = Bench::new(ServerOptions::new());
     let (mut a, b) = (bench.peer(), bench.peer());
     bench.pipe("a", "b", false);
     a.write_all(b"hello").unwrap();
@@ -129,7 +129,7 @@ fn a_pipe_to_itself_is_an_echo() {
 
 #[test]
 fn a_destination_that_does_not_read_stops_the_source_and_nothing_is_lost() {
-    let mut bench = Bench::new(ServerOptions::default());
+    let mut bench = Bench::new(ServerOptions::new());
     let (a, b) = (bench.peer(), bench.peer());
     bench.pipe("a", "b", true);
     let bytes = pattern(4 * FLOOD);
@@ -156,7 +156,7 @@ fn a_destination_that_does_not_read_stops_the_source_and_nothing_is_lost() {
 
 #[test]
 fn of_several_destinations_the_slowest_rules() {
-    let mut bench = Bench::new(ServerOptions::default());
+    let mut bench = Bench::new(ServerOptions::new());
     let (a, fast, slow) = (bench.peer(), bench.peer(), bench.peer());
     bench.pipe("a", "b", true);
     bench.pipe("a", "c", true);
@@ -197,7 +197,7 @@ fn of_several_destinations_the_slowest_rules() {
 
 #[test]
 fn unpipe_pauses_the_source_and_a_resume_gives_the_rest_to_the_handler() {
-    let mut bench = Bench::new(ServerOptions::default());
+    let mut bench = Bench::new(ServerOptions::new());
     let (mut a, b) = (bench.peer(), bench.peer());
     bench.pipe("a", "b", true);
     a.write_all(b"piped").unwrap();
@@ -220,7 +220,7 @@ fn unpipe_pauses_the_source_and_a_resume_gives_the_rest_to_the_handler() {
 
 #[test]
 fn of_two_pipes_the_other_flows_on_after_an_unpipe() {
-    let mut bench = Bench::new(ServerOptions::default());
+    let mut bench = Bench::new(ServerOptions::new());
     let (mut a, b, c) = (bench.peer(), bench.peer(), bench.peer());
     bench.pipe("a", "b", true);
     bench.pipe("a", "c", true);
@@ -238,7 +238,7 @@ fn of_two_pipes_the_other_flows_on_after_an_unpipe() {
 // covers: stream/pipe-same-destination-twice
 #[test]
 fn the_same_destination_twice_gets_everything_twice() {
-    let mut bench = Bench::new(ServerOptions::default());
+    let mut bench = Bench::new(ServerOptions::new());
     let (mut a, b) = (bench.peer(), bench.peer());
     bench.pipe("a", "b", true);
     bench.pipe("a", "b", true);
@@ -254,7 +254,7 @@ fn the_same_destination_twice_gets_everything_twice() {
 // covers: x/pipe-dest-destroyed
 #[test]
 fn a_destination_that_closes_is_let_go_and_the_source_paused_not_destroyed() {
-    let mut bench = Bench::new(ServerOptions::default());
+    let mut bench = Bench::new(ServerOptions::new());
     let (mut a, _b) = (bench.peer(), bench.peer());
     bench.pipe("a", "b", true);
     bench.world.of("b").destroy();
@@ -271,7 +271,7 @@ fn a_destination_that_closes_is_let_go_and_the_source_paused_not_destroyed() {
 // covers: stream/pipe-error-handling, stream2/pipe-error-handling, stream2/pipe-error-once-listener
 #[test]
 fn a_destination_that_breaks_is_let_go_too() {
-    let mut bench = Bench::new(ServerOptions::default());
+    let mut bench = Bench::new(ServerOptions::new());
     let (mut a, b) = (bench.peer(), bench.peer());
     bench.pipe("a", "b", true);
     bench.world.of("b").write("unread: closing resets");
@@ -288,7 +288,7 @@ fn a_destination_that_breaks_is_let_go_too() {
 // covers: stream2/finish-pipe
 #[test]
 fn a_destination_that_ends_by_itself_is_let_go_at_its_finish() {
-    let mut bench = Bench::new(ServerOptions::default());
+    let mut bench = Bench::new(ServerOptions::new());
     let (_a, _b) = (bench.peer(), bench.peer());
     bench.pipe("a", "b", true);
     bench.world.of("b").end();
@@ -301,7 +301,7 @@ fn a_destination_that_ends_by_itself_is_let_go_at_its_finish() {
 
 #[test]
 fn a_source_that_is_destroyed_neither_ends_nor_destroys_the_destination() {
-    let mut bench = Bench::new(ServerOptions::default());
+    let mut bench = Bench::new(ServerOptions::new());
     let (_a, b) = (bench.peer(), bench.peer());
     bench.pipe("a", "b", true);
     bench.world.of("a").destroy();
@@ -328,7 +328,7 @@ fn a_pipe_made_after_the_end_ends_its_destination_on_a_tick() {
 
 #[test]
 fn a_pipe_into_a_connecting_socket_goes_through_its_queue() {
-    let mut bench = Bench::new(ServerOptions::default());
+    let mut bench = Bench::new(ServerOptions::new());
     let mut a = bench.peer();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     a.write_all(b"early").unwrap();
@@ -344,7 +344,7 @@ fn a_pipe_into_a_connecting_socket_goes_through_its_queue() {
 
 #[test]
 fn data_that_is_piped_is_heard_as_well_where_there_is_a_handler() {
-    let mut bench = Bench::new(ServerOptions::default());
+    let mut bench = Bench::new(ServerOptions::new());
     let (mut a, b) = (bench.peer(), bench.peer());
     bench.world.of("a").on_data(|socket, chunk| {
         let length = chunk.len();
@@ -377,7 +377,7 @@ fn two_sockets_piped_into_each_other_are_a_proxy() {
 fn a_pipe_that_moves_much_reads_more_at_once_and_less_again() {
     let sim = Sim::new(1);
     let mut world = World::on(&sim);
-    world.serve_on("10.0.0.1:7", ServerOptions::default(), |socket| {
+    world.serve_on("10.0.0.1:7", ServerOptions::new(), |socket| {
         let itself = socket.id();
         watch(socket, "S", quiet);
         socket.off_data();

@@ -11,14 +11,14 @@ use tidegate::*;
 
 fn room(output_limits: OutputLimits) -> (World, SocketId, TcpStream) {
     let mut world = World::new();
-    let options = ServerOptions { output_limits, ..ServerOptions::default() };
+    let options = ServerOptions::new().output_limits(output_limits);
     let raw = world.raw_pair(options, quiet);
     world.until_saw("server", "connection");
     let id = world.id("S");
     (world, id, raw)
 }
 fn hard(bytes: usize, policy: OutputPolicy) -> OutputLimits {
-    OutputLimits { hard: Some(bytes), soft: None, policy }
+    OutputLimits::new().hard(bytes).policy(policy)
 }
 
 #[test]
@@ -33,7 +33,7 @@ fn run_with_only_deferred_work_returns() {
 #[test]
 fn a_broadcast_to_a_connecting_socket_goes_out() {
     let mut world = World::new();
-    let (_, address) = world.sockets_called_s(ServerOptions::default(), quiet);
+    let (_, address) = world.sockets_called_s(ServerOptions::new(), quiet);
     world.turn_for(ms(5));
     world.after(ms(1), move |on| {
         let id = on.connect(address, |socket| watch(socket, "C", quiet)).unwrap();
@@ -47,7 +47,7 @@ fn a_broadcast_to_a_connecting_socket_goes_out() {
 #[test]
 fn a_write_behind_a_broadcast_on_a_connecting_socket_goes_out_and_its_end_too() {
     let mut world = World::new();
-    let (_, address) = world.sockets_called_s(ServerOptions::default(), quiet);
+    let (_, address) = world.sockets_called_s(ServerOptions::new(), quiet);
     world.turn_for(ms(5));
     world.after(ms(1), move |on| {
         let id = on.connect(address, |socket| watch(socket, "C", quiet)).unwrap();
@@ -84,7 +84,7 @@ fn dropping_the_newest_spares_a_reader_that_keeps_up() {
 
 #[test]
 fn the_callback_of_a_write_that_was_dropped_says_so() {
-    let (mut world, id, raw) = room(OutputLimits::default());
+    let (mut world, id, raw) = room(OutputLimits::new());
     world.net.write(id, &pattern(FLOOD));
     let unsent = world.net.unsent(id);
     world.net.set_output_limits(id, hard(unsent + 50_000, OutputPolicy::DropOldest)).unwrap();
@@ -114,7 +114,7 @@ fn a_write_inside_on_close_has_its_callback() {
 #[test]
 fn catch_up_waits_for_resume() {
     let mut world = World::new();
-    let mut raw = world.raw_pair(ServerOptions::default(), |socket, heard| {
+    let mut raw = world.raw_pair(ServerOptions::new(), |socket, heard| {
         if let Heard::Accepted = heard {
             socket.pause();
         }
@@ -130,7 +130,7 @@ fn catch_up_waits_for_resume() {
 #[test]
 fn catch_up_waits_for_resume_behind_the_end() {
     let mut world = World::new();
-    let mut raw = world.raw_pair(ServerOptions::default(), |socket, heard| {
+    let mut raw = world.raw_pair(ServerOptions::new(), |socket, heard| {
         if let Heard::Accepted = heard {
             socket.pause();
         }
@@ -147,7 +147,7 @@ fn catch_up_waits_for_resume_behind_the_end() {
 #[test]
 fn each_catch_up_is_answered() {
     let mut world = World::new();
-    let _raw = world.raw_pair(ServerOptions::default(), quiet);
+    let _raw = world.raw_pair(ServerOptions::new(), quiet);
     world.until_saw("server", "connection");
     world.of("S").catch_up(told("S", "first"));
     world.of("S").catch_up(told("S", "second"));
@@ -158,7 +158,7 @@ fn each_catch_up_is_answered() {
 #[test]
 fn a_write_that_waited_fails_also_if_the_socket_connects_again_in_on_close() {
     let mut world = World::new();
-    let (_, address) = world.sockets_called_s(ServerOptions::default(), quiet);
+    let (_, address) = world.sockets_called_s(ServerOptions::new(), quiet);
     world.client("C", nobody(), move |socket, heard| {
         if let Heard::Close(_) = heard
             && socket.state.add("closes", 1) == 1
@@ -178,7 +178,7 @@ fn a_write_that_waited_fails_also_if_the_socket_connects_again_in_on_close() {
 #[test]
 fn half_a_character_or_line_of_one_connection_is_not_the_next_ones() {
     let mut world = World::new();
-    let (_, address) = world.sockets_called_s(ServerOptions::default(), |socket, heard| {
+    let (_, address) = world.sockets_called_s(ServerOptions::new(), |socket, heard| {
         if let Heard::Accepted = heard {
             match socket.state.add("n", 1) {
                 1 => socket.write(&"é".as_bytes()[..1]),
@@ -204,9 +204,9 @@ fn half_a_character_or_line_of_one_connection_is_not_the_next_ones() {
 
 #[test]
 fn callbacks_of_the_net_and_of_the_loop_do_not_mix() {
-    let (mut world, id, _raw) = room(OutputLimits::default());
+    let (mut world, id, _raw) = room(OutputLimits::new());
     world.of("S").write_then(pattern(FLOOD), told("S", "flood"));
-    let other = world.new_socket(SocketOptions::default(), |_| {}).unwrap();
+    let other = world.new_socket(SocketOptions::new(), |_| {}).unwrap();
     world.net.write_with(other, b"x", 0);
     world.turn_for(ms(10));
     assert!(world.net.unsent(id) > 0);
@@ -216,7 +216,7 @@ fn callbacks_of_the_net_and_of_the_loop_do_not_mix() {
 #[test]
 fn a_write_inside_on_close_behind_a_connect_goes_out() {
     let mut world = World::new();
-    let (_, address) = world.sockets_called_s(ServerOptions::default(), quiet);
+    let (_, address) = world.sockets_called_s(ServerOptions::new(), quiet);
     world.client("C", nobody(), move |socket, heard| {
         if let Heard::Close(_) = heard
             && socket.state.add("closes", 1) == 1
@@ -248,9 +248,9 @@ fn end_then_on_a_destroyed_socket_is_answered() {
 fn the_grace_period_of_one_connection_is_not_the_next_ones() {
     let grace = ms(300);
     let mut world = World::new();
-    let (_, address) = world.serve(ServerOptions { pause_on_connect: true, ..ServerOptions::default() }, |_| {});
-    let output_limits = OutputLimits { soft: Some(SoftLimit { bytes: 1000, grace }), ..OutputLimits::default() };
-    let options = SocketOptions { output_limits, ..SocketOptions::default() };
+    let (_, address) = world.serve(ServerOptions::new().pause_on_connect(true), |_| {});
+    let output_limits = OutputLimits::new().soft(SoftLimit::new(1000, grace));
+    let options = SocketOptions::new().output_limits(output_limits);
     world.client_with(options, "C", address, move |socket, heard| match heard {
         Heard::Connect if socket.state.add("n", 1) == 1 => {
             socket.write(pattern(FLOOD));
@@ -274,7 +274,7 @@ fn the_grace_period_of_one_connection_is_not_the_next_ones() {
 #[test]
 fn a_connection_destroyed_inside_the_on_close_that_made_it_has_its_own_close() {
     let mut world = World::new();
-    let (_, address) = world.serve(ServerOptions::default(), |_| {});
+    let (_, address) = world.serve(ServerOptions::new(), |_| {});
     world.client("C", address, move |socket, heard| match heard {
         Heard::Connect => socket.destroy(),
         Heard::Close(_) if socket.state.add("n", 1) == 1 => {
@@ -291,7 +291,7 @@ fn a_connection_destroyed_inside_the_on_close_that_made_it_has_its_own_close() {
 #[test]
 fn a_text_handler_replaced_while_it_runs_keeps_half_a_character() {
     let mut world = World::new();
-    let (_, address) = world.serve(ServerOptions::default(), |socket| {
+    let (_, address) = world.serve(ServerOptions::new(), |socket| {
         watch(socket, "S", quiet);
         socket.off_data();
         socket.on_text(|socket, text| {
@@ -311,7 +311,7 @@ fn a_text_handler_replaced_while_it_runs_keeps_half_a_character() {
 #[test]
 fn a_timer_of_a_socket_does_not_outlive_the_connection() {
     let mut world = World::new();
-    let (_, address) = world.serve(ServerOptions::default(), |_| {});
+    let (_, address) = world.serve(ServerOptions::new(), |_| {});
     world.client("C", address, move |socket, heard| match heard {
         Heard::Connect if socket.state.add("n", 1) == 1 => {
             socket.after(ms(30), |socket| socket.state.note("C", "timer of the first"));
@@ -327,9 +327,9 @@ fn a_timer_of_a_socket_does_not_outlive_the_connection() {
 #[test]
 fn catch_up_before_the_connection_is_answered_after_it() {
     let mut world = World::new();
-    let (_, address) = world.sockets_called_s(ServerOptions::default(), quiet);
+    let (_, address) = world.sockets_called_s(ServerOptions::new(), quiet);
     world
-        .new_socket(SocketOptions::default(), |socket| {
+        .new_socket(SocketOptions::new(), |socket| {
             watch(socket, "C", quiet);
             socket.catch_up(told("C", "caught up"));
             socket.connect(address).unwrap();
@@ -342,7 +342,7 @@ fn catch_up_before_the_connection_is_answered_after_it() {
 #[test]
 fn an_idle_clock_does_not_start_again_with_the_next_connection() {
     let mut world = World::new();
-    let (_, address) = world.serve(ServerOptions::default(), |_| {});
+    let (_, address) = world.serve(ServerOptions::new(), |_| {});
     world.client("C", address, move |socket, heard| match heard {
         Heard::Connect if socket.state.add("n", 1) == 1 => {
             socket.set_timeout(Some(ms(10)));
@@ -441,7 +441,7 @@ fn a_kernel_without_buffers_is_asked_again_after_a_while_and_not_without_end() {
 #[test]
 fn what_stands_behind_urgent_data_is_read() {
     let mut world = World::new();
-    let mut raw = world.raw_pair(ServerOptions::default(), quiet);
+    let mut raw = world.raw_pair(ServerOptions::new(), quiet);
     world.until_saw("server", "connection");
     raw.write_all(b"abc").unwrap();
     socket2::SockRef::from(&raw).send_out_of_band(b"!").unwrap();
@@ -453,7 +453,7 @@ fn what_stands_behind_urgent_data_is_read() {
 #[test]
 fn an_idle_clock_that_is_set_late_in_a_turn_is_not_early() {
     let mut world = World::new();
-    let (_, address) = world.serve(ServerOptions::default(), |_| {});
+    let (_, address) = world.serve(ServerOptions::new(), |_| {});
     let began = Cell::new(None);
     world.client("C", address, move |socket, heard| match heard {
         Heard::Connect => {
@@ -474,12 +474,12 @@ fn an_idle_clock_that_is_set_late_in_a_turn_is_not_early() {
 /// The policy that drops has no use for a soft limit, but a sender was held for it, for ever.
 #[test]
 fn a_receiver_whose_messages_are_dropped_holds_nobody_up() {
-    let soft = SoftLimit { bytes: 1000, grace: ms(100_000) };
-    let limits = OutputLimits { hard: Some(100_000), soft: Some(soft), policy: OutputPolicy::DropOldest };
+    let soft = SoftLimit::new(1000, ms(100_000));
+    let limits = OutputLimits::new().hard(100_000).soft(soft).policy(OutputPolicy::DropOldest);
     let sim = Sim::with(1, Weather { buffer: 10_000, ..Weather::default() });
     let mut event_loop = EventLoop::on(sim.kernel(), (Vec::new(), 0));
     event_loop
-        .listen_with("10.0.0.1:7", ServerOptions { output_limits: limits, ..ServerOptions::default() }, |socket| {
+        .listen_with("10.0.0.1:7", ServerOptions::new().output_limits(limits), |socket| {
             let id = socket.id();
             socket.state.0.push(id);
             socket.on_data(move |socket, chunk| {
@@ -505,7 +505,7 @@ fn a_receiver_whose_messages_are_dropped_holds_nobody_up() {
 #[test]
 fn bytes_that_a_failing_write_throws_away_are_counted() {
     let mut world = World::new();
-    let options = ServerOptions { pause_on_connect: true, ..ServerOptions::default() };
+    let options = ServerOptions::new().pause_on_connect(true);
     let raw = world.raw_pair(options, quiet);
     world.until_saw("server", "connection");
     let id = world.id("S");
@@ -521,18 +521,18 @@ fn bytes_that_a_failing_write_throws_away_are_counted() {
 /// A queue of which the kernel has taken a part was judged whatever had put it there.
 #[test]
 fn what_a_pipe_carries_is_not_judged_either_when_a_part_of_it_is_taken() {
-    let soft = SoftLimit { bytes: 1000, grace: ms(100) };
-    let limits = OutputLimits { hard: Some(50_000), soft: Some(soft), ..OutputLimits::default() };
+    let soft = SoftLimit::new(1000, ms(100));
+    let limits = OutputLimits::new().hard(50_000).soft(soft);
     let sim = Sim::with(1, Weather { buffer: 10_000, ..Weather::default() });
     let mut event_loop = EventLoop::on(sim.kernel(), None);
     event_loop
-        .listen_with("10.0.0.1:7", ServerOptions { output_limits: limits, ..ServerOptions::default() }, |socket| {
+        .listen_with("10.0.0.1:7", ServerOptions::new().output_limits(limits), |socket| {
             let id = socket.id();
             socket.pipe(id).unwrap();
             socket.on_close(|socket, closed| *socket.state = Some(closed));
         })
         .unwrap();
-    let options = SocketOptions { high_water_mark: 1, ..SocketOptions::default() };
+    let options = SocketOptions::new().high_water_mark(1);
     let client = event_loop
         .event_loop()
         .connect_with("10.0.0.1:7", options, |client| {
@@ -556,13 +556,13 @@ fn what_a_pipe_carries_is_not_judged_either_when_a_part_of_it_is_taken() {
 /// The write that waits for the connection was dropped, and still counted.
 #[test]
 fn what_waits_for_the_connection_is_not_dropped_as_the_oldest() {
-    let limits = OutputLimits { hard: Some(100_000), policy: OutputPolicy::DropOldest, ..OutputLimits::default() };
+    let limits = OutputLimits::new().hard(100_000).policy(OutputPolicy::DropOldest);
     let sim = Sim::new(1);
     let mut event_loop = EventLoop::on(sim.kernel(), Vec::new());
     event_loop
         .listen("10.0.0.1:7", |socket| socket.on_data(|socket, bytes| socket.state.extend_from_slice(bytes)))
         .unwrap();
-    let options = SocketOptions { output_limits: limits, ..SocketOptions::default() };
+    let options = SocketOptions::new().output_limits(limits);
     event_loop
         .event_loop()
         .connect_with("10.0.0.1:7", options, |client| {
@@ -579,18 +579,18 @@ fn what_waits_for_the_connection_is_not_dropped_as_the_oldest() {
 /// The queue had become shorter by an `end`, and nobody let the sender go.
 #[test]
 fn who_was_held_up_by_a_corked_receiver_is_read_from_when_it_ends() {
-    let soft = SoftLimit { bytes: 1000, grace: ms(60_000) };
-    let limits = OutputLimits { soft: Some(soft), policy: OutputPolicy::PauseSenders, ..OutputLimits::default() };
+    let soft = SoftLimit::new(1000, ms(60_000));
+    let limits = OutputLimits::new().soft(soft).policy(OutputPolicy::PauseSenders);
     let sim = Sim::new(1);
     let mut event_loop = EventLoop::on(sim.kernel(), (Vec::new(), 0));
     event_loop
-        .listen_with("10.0.0.1:7", ServerOptions { allow_half_open: true, ..ServerOptions::default() }, |socket| {
+        .listen_with("10.0.0.1:7", ServerOptions::new().allow_half_open(true), |socket| {
             let id = socket.id();
             socket.state.0.push(id);
             socket.on_data(|socket, bytes| socket.state.1 += bytes.len());
         })
         .unwrap();
-    let options = SocketOptions { allow_half_open: true, ..SocketOptions::default() };
+    let options = SocketOptions::new().allow_half_open(true);
     let mut speaker = None;
     for _ in 0..2 {
         speaker = Some(event_loop.event_loop().connect_with("10.0.0.1:7", options.clone(), |_| {}).unwrap());
@@ -648,8 +648,8 @@ fn clocks_of_connections_that_are_gone_are_dropped() {
     let mut event_loop = EventLoop::on(Sim::new(1).kernel(), ());
     event_loop.listen("10.0.0.1:7", |_| {}).unwrap();
     let hour = Duration::from_secs(3600);
-    let soft = Some(SoftLimit { bytes: 1, grace: hour });
-    let limited = SocketOptions { output_limits: OutputLimits { soft, ..Default::default() }, ..Default::default() };
+    let soft = Some(SoftLimit::new(1, hour));
+    let limited = SocketOptions::new().output_limits(OutputLimits::new().soft(soft));
     let clients =
         (0..200).map(|_| event_loop.event_loop().connect_with("10.0.0.1:7", limited.clone(), |_| {}).unwrap());
     let clients: Vec<SocketId> = clients.collect();
@@ -666,7 +666,7 @@ fn clocks_of_connections_that_are_gone_are_dropped() {
 
 /// More in flight than the kernel takes, and how much of it is unsent.
 fn flooded() -> (World, SocketId, TcpStream, usize) {
-    let (mut world, id, raw) = room(OutputLimits::default());
+    let (mut world, id, raw) = room(OutputLimits::new());
     world.net.write(id, &pattern(FLOOD));
     let unsent = world.net.unsent(id);
     (world, id, raw, unsent)
@@ -723,8 +723,8 @@ fn drain_is_told_also_when_all_that_waited_was_dropped() {
 #[test]
 fn a_write_before_the_connect_ends_the_socket_also_if_it_connects_at_once() {
     let mut world = World::new();
-    let (_, address) = world.sockets_called_s(ServerOptions::default(), quiet);
-    let id = world.event_loop().new_socket(SocketOptions::default(), |socket| watch(socket, "C", quiet)).unwrap();
+    let (_, address) = world.sockets_called_s(ServerOptions::new(), quiet);
+    let id = world.event_loop().new_socket(SocketOptions::new(), |socket| watch(socket, "C", quiet)).unwrap();
     world.of("C").write_then("x", told("C", "first"));
     world.net.connect(id, address).unwrap();
     world.net.cork(id);
@@ -742,7 +742,7 @@ fn a_write_before_the_connect_ends_the_socket_also_if_it_connects_at_once() {
 fn a_pause_behind_a_destroy_is_a_pause() {
     for pauses in [true, false] {
         let mut world = World::new();
-        let raw = world.raw_pair(ServerOptions::default(), move |socket, heard| {
+        let raw = world.raw_pair(ServerOptions::new(), move |socket, heard| {
             if let Heard::Data(_) = heard {
                 socket.state.add("chunks", 1);
                 socket.destroy();
@@ -766,7 +766,7 @@ fn a_pause_behind_a_destroy_is_a_pause() {
 
 /// A socket that no `connect` was called on.
 fn fresh(world: &mut World, name: &'static str) -> SocketId {
-    world.event_loop().new_socket(SocketOptions::default(), move |socket| watch(socket, name, quiet)).unwrap()
+    world.event_loop().new_socket(SocketOptions::new(), move |socket| watch(socket, name, quiet)).unwrap()
 }
 
 /// What was corked before there was a connection, and uncorked without one, lay there for ever: neither it nor the end
@@ -805,7 +805,7 @@ fn what_is_uncorked_without_a_connection_fails() {
 #[test]
 fn what_was_corked_before_the_connect_goes_out_behind_it() {
     let mut world = World::new();
-    let (_, address) = world.sockets_called_s(ServerOptions::default(), quiet);
+    let (_, address) = world.sockets_called_s(ServerOptions::new(), quiet);
     let id = fresh(&mut world, "C");
     world.net.cork(id);
     world.of("C").write_then("x", told("C", "first"));

@@ -55,7 +55,7 @@ fn who_is_ended_and_ends_is_not_destroyed_before_both_are_done() {
 #[test]
 fn clients_that_stay_open_behind_the_servers_end_speak_on() {
     const CLIENTS: usize = 6;
-    let half_open = ServerOptions { allow_half_open: true, ..ServerOptions::default() };
+    let half_open = ServerOptions::new().allow_half_open(true);
     let mut world = World::new();
     let (_, address) = world.serve(half_open, |socket| {
         let n = socket.state.add("accepted", 1);
@@ -70,7 +70,7 @@ fn clients_that_stay_open_behind_the_servers_end_speak_on() {
         socket.end();
     });
     for n in 1..=CLIENTS {
-        let options = SocketOptions { allow_half_open: true, ..SocketOptions::default() };
+        let options = SocketOptions::new().allow_half_open(true);
         world.client_with(options, &format!("C{n}"), address, move |socket, heard| {
             if let Heard::End = heard {
                 socket.after(ms(50), move |socket| {
@@ -100,7 +100,7 @@ fn clients_that_stay_open_behind_the_servers_end_speak_on() {
 #[test]
 fn an_end_comes_to_who_is_not_destroyed_though_nobody_listens_on_the_other_side() {
     let mut world = World::new();
-    let (_, address) = world.serve(ServerOptions::default(), |_| {});
+    let (_, address) = world.serve(ServerOptions::new(), |_| {});
     world.client("C", address, |socket, heard| match heard {
         Heard::Connect => socket.end(),
         Heard::End => {
@@ -119,7 +119,7 @@ fn an_end_comes_to_who_is_not_destroyed_though_nobody_listens_on_the_other_side(
 #[test]
 fn a_socket_that_never_connected_closes_when_it_is_destroyed() {
     let mut world = World::new();
-    world.new_socket(SocketOptions::default(), |socket| watch(socket, "X", quiet)).unwrap();
+    world.new_socket(SocketOptions::new(), |socket| watch(socket, "X", quiet)).unwrap();
     world.of("X").destroy();
     assert!(world.state.of("X").is_empty(), "not inside the call");
     world.run_dry();
@@ -142,7 +142,7 @@ fn a_server_and_a_client_given_up_in_the_turn_of_the_connect_only_close() {
 #[test]
 fn of_the_addresses_of_localhost_none_is_tried_behind_a_destroy() {
     let mut world = World::new();
-    let (_, address) = world.serve_on("localhost:0", ServerOptions::default(), |_| {});
+    let (_, address) = world.serve_on("localhost:0", ServerOptions::new(), |_| {});
     world.client("C", format!("localhost:{}", address.port()), quiet);
     world.of("C").destroy();
     world.turn_for(ms(20));
@@ -154,13 +154,13 @@ fn of_the_addresses_of_localhost_none_is_tried_behind_a_destroy() {
 #[test]
 fn calls_and_questions_in_close_do_nothing() {
     let mut world = World::new();
-    let (_, address) = world.serve(ServerOptions::default(), |socket| socket.end());
+    let (_, address) = world.serve(ServerOptions::new(), |socket| socket.end());
     let setup = move |socket: &mut View<'_>| {
         socket.on_error(|socket, error| socket.state.note("C", format!("error {}", error.code().name())));
         socket.on_close(move |socket, _| {
             socket.state.note("C", "close");
             socket.set_no_delay(true);
-            socket.set_keep_alive(Some(KeepAlive::default())).unwrap();
+            socket.set_keep_alive(Some(KeepAlive::new())).unwrap();
             socket.pause();
             socket.resume();
             assert_eq!((socket.local_address(), socket.remote_address()), (None, Some(address)));

@@ -7,7 +7,7 @@ use crate::support::loops::{Heard, World, has_ipv6, ms, quiet, watch};
 use tidegate::{Code, ServerOptions, Syscall};
 
 fn options() -> ServerOptions {
-    ServerOptions::default()
+    ServerOptions::new()
 }
 
 // ---- listening ------------------------------------------------------------------------------------------------------
@@ -258,7 +258,7 @@ fn close_all_ends_everything() {
 #[test]
 fn one_too_many_is_dropped_with_both_addresses_and_sees_a_connection_that_ends() {
     let mut world = World::new();
-    let options = ServerOptions { max_connections: Some(1), ..options() };
+    let options = options().max_connections(1);
     let (server, address) = world.sockets_called_s(options, quiet);
     world.server(server).unwrap().on_drop(|server, dropped| {
         assert_eq!(dropped.local, server.address());
@@ -350,7 +350,7 @@ fn four_hundred_connections_are_all_accepted() {
 #[test]
 fn accepted_sockets_have_the_servers_mark_and_half_open() {
     let mut world = World::new();
-    let options = ServerOptions { high_water_mark: 7, allow_half_open: true, ..options() };
+    let options = options().high_water_mark(7).allow_half_open(true);
     let (_, address) = world.sockets_called_s(options, |socket, heard| match heard {
         Heard::Accepted => {
             assert_eq!(socket.net.high_water_mark(socket.id()), 7);

@@ -19,7 +19,7 @@ fn connected(options: SocketOptions) -> (Sim, World) {
     let sim = Sim::new(1);
     sim.keep_calls();
     let mut world = World::on(&sim);
-    world.serve_on("10.0.0.1:7", ServerOptions::default(), |socket| watch(socket, "S", quiet));
+    world.serve_on("10.0.0.1:7", ServerOptions::new(), |socket| watch(socket, "S", quiet));
     world.client_with(options, "C", "10.0.0.1:7", quiet);
     world.until(|world| world.state.saw("C", "connect") && world.state.saw("server", "connection"));
     (sim, world)
@@ -46,7 +46,7 @@ fn notices_a_cut_after(sim: &Sim, world: &mut World) -> Option<Duration> {
 #[test]
 fn no_delay_of_a_connect_is_set_once_and_only_if_asked_for() {
     for (no_delay, calls) in [(true, 1), (false, 0)] {
-        let (sim, mut world) = connected(SocketOptions { no_delay, ..SocketOptions::default() });
+        let (sim, mut world) = connected(SocketOptions::new().no_delay(no_delay));
         world.of("C").set_no_delay(no_delay);
         assert_eq!(options_set(&sim), calls);
         // A small write stands behind a large one that is not acknowledged yet: Nagle holds it back for 40 ms.
@@ -68,14 +68,14 @@ fn keep_alive_of_a_connect_is_set_once_in_whole_seconds_and_only_if_asked_for() 
         (Duration::from_millis(123), of_the_system),
         (Duration::ZERO, of_the_system),
     ] {
-        let keep_alive = Some(KeepAlive { initial_delay: delay, ..KeepAlive::default() });
-        let (sim, mut world) = connected(SocketOptions { keep_alive, ..SocketOptions::default() });
+        let keep_alive = Some(KeepAlive::new().initial_delay(delay));
+        let (sim, mut world) = connected(SocketOptions::new().keep_alive(keep_alive));
         world.of("C").set_keep_alive(keep_alive).unwrap();
         assert_eq!(options_set(&sim), 1, "{delay:?}");
         let noticed = notices_a_cut_after(&sim, &mut world).unwrap();
         assert!(noticed >= begins && noticed <= begins + 2 * probes, "{delay:?}: after {noticed:?}");
     }
-    let (sim, mut world) = connected(SocketOptions::default());
+    let (sim, mut world) = connected(SocketOptions::new());
     assert_eq!(options_set(&sim), 0);
     assert_eq!(notices_a_cut_after(&sim, &mut world), None);
 }
@@ -88,7 +88,7 @@ fn keep_alive_does_nothing_to_who_is_merely_silent() {
         |socket, heard| match heard {
             Heard::Accepted => {
                 socket.set_timeout(None);
-                socket.set_keep_alive(Some(KeepAlive { initial_delay: ms(50), ..KeepAlive::default() })).unwrap();
+                socket.set_keep_alive(Some(KeepAlive::new().initial_delay(ms(50)))).unwrap();
             }
             Heard::End => socket.end(),
             _ => {}
@@ -156,12 +156,12 @@ fn set_before(set: impl FnOnce(&mut View<'_>)) -> (Sim, World) {
     let sim = Sim::new(1);
     sim.keep_calls();
     let mut world = World::on(&sim);
-    world.serve_on("10.0.0.1:7", ServerOptions::default(), |socket| watch(socket, "S", quiet));
+    world.serve_on("10.0.0.1:7", ServerOptions::new(), |socket| watch(socket, "S", quiet));
     let fresh = |socket: &mut View<'_>| {
         watch(socket, "C", quiet);
         set(socket);
     };
-    let id = world.new_socket(SocketOptions::default(), fresh).unwrap();
+    let id = world.new_socket(SocketOptions::new(), fresh).unwrap();
     assert_eq!(options_set(&sim), 0, "there is nothing to set it on");
     world.net.connect(id, "10.0.0.1:7").unwrap();
     world.until(|world| world.state.saw("C", "connect") && world.state.saw("server", "connection"));
@@ -169,7 +169,7 @@ fn set_before(set: impl FnOnce(&mut View<'_>)) -> (Sim, World) {
 }
 
 fn delay(delay: Duration) -> Option<KeepAlive> {
-    Some(KeepAlive { initial_delay: delay, ..KeepAlive::default() })
+    Some(KeepAlive::new().initial_delay(delay))
 }
 
 // covers: persistent-keepalive
@@ -198,7 +198,7 @@ fn no_delay_set_before_the_connection_is_set_once_in_it() {
 // covers: socket-setnodelay
 #[test]
 fn what_is_set_already_is_not_set_again() {
-    let (sim, mut world) = connected(SocketOptions::default());
+    let (sim, mut world) = connected(SocketOptions::new());
     world.of("C").set_no_delay(false);
     assert_eq!(options_set(&sim), 0, "it is off from the start");
     for (on, calls) in [(true, 1), (true, 1), (false, 2), (false, 2), (true, 3), (true, 3)] {
@@ -225,7 +225,7 @@ fn accepted(options: ServerOptions, accepted: impl Fn(&mut View<'_>, &Sim) + 'st
 // covers: server-nodelay
 #[test]
 fn no_delay_of_a_server_is_there_before_the_connection_and_the_same_again_is_no_call() {
-    let options = ServerOptions { no_delay: true, ..ServerOptions::default() };
+    let options = ServerOptions::new().no_delay(true);
     let (sim, mut world) = accepted(options, |socket, sim| {
         let before = options_set(sim);
         socket.set_no_delay(true);
@@ -242,7 +242,7 @@ fn no_delay_of_a_server_is_there_before_the_connection_and_the_same_again_is_no_
 // covers: server-keepalive
 #[test]
 fn keep_alive_of_a_server_is_there_before_the_connection_and_the_same_again_is_no_call() {
-    let options = ServerOptions { keep_alive: delay(s(1)), ..ServerOptions::default() };
+    let options = ServerOptions::new().keep_alive(delay(s(1)));
     let (sim, mut world) = accepted(options, |socket, sim| {
         let before = options_set(sim);
         for (seconds, calls) in [(1, 0), (2, 1), (3, 2), (1, 3)] {
@@ -261,12 +261,12 @@ fn keep_alive_of_a_server_goes_with_a_socket_that_connects_again() {
     let sim = Sim::new(1);
     sim.keep_calls();
     let mut world = World::on(&sim);
-    let options = ServerOptions { keep_alive: delay(s(1)), ..ServerOptions::default() };
+    let options = ServerOptions::new().keep_alive(delay(s(1)));
     world.serve_on("10.0.0.1:7", options, |socket| {
         watch(socket, "S", quiet);
         socket.on_close(|socket, _| socket.connect("10.0.0.2:7").unwrap());
     });
-    world.serve_on("10.0.0.2:7", ServerOptions::default(), |_| {});
+    world.serve_on("10.0.0.2:7", ServerOptions::new(), |_| {});
     world.client("C", "10.0.0.1:7", |socket, heard| {
         if let Heard::Connect = heard {
             socket.destroy();
@@ -284,7 +284,7 @@ fn keep_alive_of_a_server_goes_with_a_socket_that_connects_again() {
 // covers: settimeout
 #[test]
 fn a_timeout_turned_off_in_the_same_turn_does_not_come() {
-    let (_, mut world) = connected(SocketOptions::default());
+    let (_, mut world) = connected(SocketOptions::new());
     world.of("C").set_timeout(Some(ms(100)));
     world.of("C").set_timeout(Some(Duration::ZERO));
     world.of("S").write("hello");
@@ -296,7 +296,7 @@ fn a_timeout_turned_off_in_the_same_turn_does_not_come() {
 // covers: socket-timeout
 #[test]
 fn the_shortest_timeout_is_a_millisecond_and_none_comes_to_who_is_destroyed() {
-    let (sim, mut world) = connected(SocketOptions::default());
+    let (sim, mut world) = connected(SocketOptions::new());
     let set = sim.now();
     world.of("C").set_timeout(Some(Duration::from_micros(1)));
     let id = world.id("C");
@@ -316,7 +316,7 @@ fn the_shortest_timeout_is_a_millisecond_and_none_comes_to_who_is_destroyed() {
 fn timeouts_of_sockets_that_are_not_referenced_keep_nothing_running() {
     let sim = Sim::new(1);
     let mut world = World::on(&sim);
-    let (server, address) = world.serve(ServerOptions::default(), |socket| {
+    let (server, address) = world.serve(ServerOptions::new(), |socket| {
         socket.state.add("accepted", 1);
         socket.set_ref(false);
     });
@@ -407,7 +407,7 @@ fn writes_hold_a_timeout_off() {
 fn a_timeout_comes_once_while_nobody_answers_the_connect() {
     let sim = Sim::new(1);
     let mut world = World::on(&sim);
-    world.serve_on("10.0.0.1:7", ServerOptions::default(), |_| {});
+    world.serve_on("10.0.0.1:7", ServerOptions::new(), |_| {});
     sim.partition("10.0.0.1".parse().unwrap(), true);
     let begun = sim.now();
     world.client("C", "10.0.0.1:7", move |socket, heard| {
@@ -426,7 +426,7 @@ fn a_timeout_comes_once_while_nobody_answers_the_connect() {
 #[test]
 fn in_a_timeout_the_one_of_another_socket_is_turned_off() {
     let mut world = World::on(&Sim::new(1));
-    let (_, address) = world.serve(ServerOptions::default(), |socket| {
+    let (_, address) = world.serve(ServerOptions::new(), |socket| {
         let name = ["S1", "S2"][socket.state.add("accepted", 1) - 1];
         watch(socket, name, |socket, heard| {
             if let Heard::Timeout = heard {
@@ -458,7 +458,7 @@ fn in_a_timeout_the_one_of_another_socket_is_turned_off() {
 // covers: x/timeout-paused-reads-count
 #[test]
 fn what_is_read_in_a_pause_holds_a_timeout_off() {
-    let (_, mut world) = connected(SocketOptions::default());
+    let (_, mut world) = connected(SocketOptions::new());
     world.of("C").pause();
     world.of("C").set_timeout(Some(ms(80)));
     fn write(socket: &mut View<'_>) {

@@ -75,7 +75,7 @@ fn what_a_writer_left_behind_is_read_and_then_the_end() {
     drop(writer);
     let (nothing, _) = pipe().unwrap();
     let mut world = World::new();
-    adopt(&mut world, "left", reader, FileOptions { high_water_mark: 3, ..FileOptions::read() });
+    adopt(&mut world, "left", reader, FileOptions::read().high_water_mark(3));
     adopt(&mut world, "nothing", nothing, FileOptions::read());
     world.of("left").resume();
     world.of("nothing").resume();

@@ -43,7 +43,7 @@ fn a_timer_set_late_in_a_long_handler_counts_from_there() {
 #[test]
 fn no_delay_is_the_next_round_so_a_timer_that_sets_itself_again_does_not_hang_the_loop() {
     let mut world = World::new();
-    let (_, address) = world.serve(ServerOptions::default(), |_| {});
+    let (_, address) = world.serve(ServerOptions::new(), |_| {});
     fn again(on: &mut tidegate::Loop<'_, loops::Log>) {
         if !on.state.saw("server", "connection") {
             on.after(Duration::ZERO, again);
@@ -124,14 +124,13 @@ fn ticks_come_in_order_before_anything_else_and_a_tick_of_a_tick_too() {
 #[test]
 fn a_tick_runs_between_two_chunks_of_one_socket() {
     let mut world = World::new();
-    let mut raw =
-        world.raw_pair(ServerOptions { pause_on_connect: true, ..ServerOptions::default() }, |socket, heard| {
-            if let Heard::Data(chunk) = heard {
-                let length = chunk.len();
-                socket.state.note("order", format!("chunk {length}"));
-                socket.event_loop().next_tick(|on| on.state.note("order", "tick"));
-            }
-        });
+    let mut raw = world.raw_pair(ServerOptions::new().pause_on_connect(true), |socket, heard| {
+        if let Heard::Data(chunk) = heard {
+            let length = chunk.len();
+            socket.state.note("order", format!("chunk {length}"));
+            socket.event_loop().next_tick(|on| on.state.note("order", "tick"));
+        }
+    });
     raw.write_all(&pattern(128 * 1024)).unwrap();
     world.until_saw("server", "connection");
     world.of("S").resume();
@@ -151,7 +150,7 @@ fn nothing_keeps_nothing_running() {
 #[test]
 fn a_listening_server_keeps_the_loop_running_unless_it_is_unreferenced() {
     let mut world = World::new();
-    let (server, _) = world.serve(ServerOptions::default(), |_| {});
+    let (server, _) = world.serve(ServerOptions::new(), |_| {});
     world.until_saw("server", "listening");
     assert!(world.net.is_alive());
     world.server(server).unwrap().set_ref(false);
@@ -194,7 +193,7 @@ fn a_reading_socket_keeps_the_loop_running_unless_it_is_unreferenced() {
 #[test]
 fn a_socket_that_reads_nothing_and_owes_nothing_keeps_nothing_running() {
     let mut world = World::new();
-    let (_, address) = world.serve(ServerOptions { pause_on_connect: true, ..ServerOptions::default() }, |socket| {
+    let (_, address) = world.serve(ServerOptions::new().pause_on_connect(true), |socket| {
         let server = socket.server().unwrap();
         socket.net.close_server(server);
     });
@@ -207,7 +206,7 @@ fn a_socket_that_reads_nothing_and_owes_nothing_keeps_nothing_running() {
 #[test]
 fn a_half_open_socket_behind_the_peers_end_keeps_nothing_running_until_it_writes() {
     let mut world = World::new();
-    let options = ServerOptions { allow_half_open: true, ..ServerOptions::default() };
+    let options = ServerOptions::new().allow_half_open(true);
     let raw = world.raw_pair(options, quiet);
     raw.shutdown(Shutdown::Write).unwrap();
     world.until_saw("S", "end");
@@ -250,7 +249,7 @@ fn an_unreferenced_timer_still_comes_while_something_else_runs() {
 #[test]
 fn the_idle_clock_of_a_socket_keeps_nothing_running() {
     let mut world = World::new();
-    world.new_socket(SocketOptions::default(), |socket| socket.set_timeout(Some(Duration::from_secs(3600)))).unwrap();
+    world.new_socket(SocketOptions::new(), |socket| socket.set_timeout(Some(Duration::from_secs(3600)))).unwrap();
     world.run_dry();
 }
 
@@ -352,7 +351,7 @@ fn a_pause_neither_stops_it_nor_puts_it_off_and_what_is_read_meanwhile_does() {
 fn a_write_that_stalls_altogether_is_told_after_twice_the_time() {
     let period = ms(50);
     let mut world = World::new();
-    let options = ServerOptions { pause_on_connect: true, ..ServerOptions::default() };
+    let options = ServerOptions::new().pause_on_connect(true);
     let _raw = world.raw_pair(options, move |socket, heard| match heard {
         Heard::Accepted => {
             socket.set_timeout(Some(period));
@@ -372,14 +371,14 @@ fn a_write_that_stalls_altogether_is_told_after_twice_the_time() {
 fn it_runs_without_a_connection_and_survives_one_side_ending_but_not_destroy() {
     let mut world = World::new();
     world
-        .new_socket(SocketOptions::default(), |socket| {
+        .new_socket(SocketOptions::new(), |socket| {
             watch(socket, "fresh", quiet);
             socket.set_timeout(Some(ms(10)));
         })
         .unwrap();
     world.until_saw("fresh", "timeout");
 
-    let options = ServerOptions { allow_half_open: true, ..ServerOptions::default() };
+    let options = ServerOptions::new().allow_half_open(true);
     let raw = world.raw_pair(options, |socket, heard| {
         if let Heard::End = heard {
             socket.set_timeout(Some(ms(20)));
@@ -410,7 +409,7 @@ fn a_timeout_out_of_any_range_is_taken_as_the_longest() {
 #[test]
 fn a_turn_without_waiting_returns_at_once() {
     let mut world = World::new();
-    world.serve(ServerOptions::default(), |_| {});
+    world.serve(ServerOptions::new(), |_| {});
     world.after(Duration::from_secs(3600), |_| {});
     for _ in 0..3 {
         world.turn(Some(Duration::ZERO)).unwrap();
@@ -421,7 +420,7 @@ fn a_turn_without_waiting_returns_at_once() {
 #[test]
 fn a_turn_waits_no_longer_than_it_may_and_no_shorter_than_nothing_happens() {
     let mut world = World::new();
-    world.serve(ServerOptions::default(), |_| {});
+    world.serve(ServerOptions::new(), |_| {});
     world.until_saw("server", "listening");
     let began = Instant::now();
     world.turn(Some(ms(20))).unwrap();
@@ -432,7 +431,7 @@ fn a_turn_waits_no_longer_than_it_may_and_no_shorter_than_nothing_happens() {
 fn the_next_deadline_is_the_earliest_timer_now_if_there_is_work_and_none_if_only_an_event_can_bring_some() {
     let mut world = World::new();
     assert_eq!(world.net.next_deadline(), None);
-    world.serve(ServerOptions::default(), |_| {});
+    world.serve(ServerOptions::new(), |_| {});
     assert_eq!(world.net.next_deadline(), Some(world.net.now()), "listening is to be told");
     world.until_saw("server", "listening");
     world.turn(Some(Duration::ZERO)).unwrap();
@@ -508,7 +507,7 @@ fn a_signal_is_an_event_that_keeps_nothing_running_and_its_handler_can_be_replac
 #[test]
 fn what_is_put_off_comes_behind_what_has_come_in_and_holds_nobody_up() {
     let mut world = World::new();
-    let raw = world.raw_pair(ServerOptions::default(), |socket, heard| {
+    let raw = world.raw_pair(ServerOptions::new(), |socket, heard| {
         if let Heard::Data(_) = heard {
             socket.event_loop().next_turn(|on| on.state.note("order", "put off"));
             socket.event_loop().next_tick(|on| on.state.note("order", "tick"));

@@ -101,7 +101,7 @@ fn a_unix_socket_has_no_addresses_and_a_peer() {
             let ours = fs::metadata("/proc/self").unwrap();
             assert_eq!((peer.uid, peer.gid, peer.pid), (ours.uid(), ours.gid(), Some(std::process::id())));
             socket.set_no_delay(true);
-            socket.set_keep_alive(Some(tidegate::KeepAlive::default())).unwrap();
+            socket.set_keep_alive(Some(tidegate::KeepAlive::new())).unwrap();
             socket.end();
         }
     };
@@ -145,7 +145,7 @@ fn a_reset_is_a_close_and_unread_input_shows_at_the_other_end() {
     assert_eq!(world.state.of("C"), ["connect", "end", "finish", "close(false)"], "there is no RST");
 
     let mut world = World::new();
-    let options = ServerOptions { pause_on_connect: true, ..ServerOptions::default() };
+    let options = ServerOptions::new().pause_on_connect(true);
     world.listen_with(folder.endpoint("t"), options, |socket| watch(socket, "S", quiet)).unwrap();
     world.client("C", folder.endpoint("t"), |socket, heard| {
         if let Heard::Connect = heard {
@@ -196,10 +196,7 @@ fn an_abstract_name_goes_with_its_socket() {
     world.until_closed(&["late"]);
     assert_eq!(world.state.of("late"), ["error ECONNREFUSED", "close(true)"]);
 
-    let options = ServerOptions {
-        access: SocketAccess { mode: Some(0o600), ..SocketAccess::default() },
-        ..ServerOptions::default()
-    };
+    let options = ServerOptions::new().access(SocketAccess::new().mode(0o600));
     let error = world.listen_with(at, options, |_| {}).unwrap_err();
     assert_eq!(error.code(), Code::InvalidArgument);
     assert!(error.to_string().contains("no mode"), "{error}");
@@ -247,8 +244,8 @@ fn what_is_wrong_with_a_path_is_told_with_the_path() {
 fn a_file_has_its_mode_and_goes_with_its_server() {
     let (folder, mut world) = (Folder::new(), World::new());
     let with_mode = |mode| {
-        let access = SocketAccess { mode: Some(mode), ..SocketAccess::default() };
-        ServerOptions { access, ..ServerOptions::default() }
+        let access = SocketAccess::new().mode(mode);
+        ServerOptions::new().access(access)
     };
     let everybodys = world.listen_with(folder.endpoint("everybody's"), with_mode(0o666), |_| {}).unwrap();
     assert_eq!(mode_of(&folder.path("everybody's")), 0o666);
@@ -274,14 +271,14 @@ fn a_file_has_its_mode_and_goes_with_its_server() {
 fn an_owner_that_cannot_be_set_is_an_error_and_leaves_no_file() {
     if fs::metadata("/proc/self").is_ok_and(|ours| ours.uid() == 0) {
         let (folder, mut world) = (Folder::new(), World::new());
-        let access = SocketAccess { owner: Some(1), group: Some(2), ..SocketAccess::default() };
-        world.listen_with(folder.endpoint("s"), ServerOptions { access, ..ServerOptions::default() }, |_| {}).unwrap();
+        let access = SocketAccess::new().owner(1).group(2);
+        world.listen_with(folder.endpoint("s"), ServerOptions::new().access(access), |_| {}).unwrap();
         let found = fs::symlink_metadata(folder.path("s")).unwrap();
         assert_eq!((found.uid(), found.gid()), (1, 2));
     } else {
         let (folder, mut world) = (Folder::new(), World::new());
-        let access = SocketAccess { owner: Some(0), ..SocketAccess::default() };
-        let options = ServerOptions { access, ..ServerOptions::default() };
+        let access = SocketAccess::new().owner(0);
+        let options = ServerOptions::new().access(access);
         assert_eq!(world.listen_with(folder.endpoint("s"), options, |_| {}).unwrap_err().code().name(), "EPERM");
         assert!(!folder.path("s").exists());
     }
@@ -289,8 +286,8 @@ fn an_owner_that_cannot_be_set_is_an_error_and_leaves_no_file() {
 
 #[test]
 fn a_mode_out_of_its_bounds_is_an_error() {
-    let access = SocketAccess { mode: Some(0o1777), ..SocketAccess::default() };
-    let error = World::new().listen_with(0, ServerOptions { access, ..ServerOptions::default() }, |_| {}).unwrap_err();
+    let access = SocketAccess::new().mode(0o1777);
+    let error = World::new().listen_with(0, ServerOptions::new().access(access), |_| {}).unwrap_err();
     assert_eq!(error.to_string(), "mode 0o1777 of a Unix socket: it is at most 0o777");
 }
 
@@ -425,7 +422,7 @@ fn a_lock_that_a_killed_server_left_is_in_nobodys_way_and_one_that_is_held_is_re
 #[test]
 fn one_too_many_is_dropped_without_an_address() {
     let (folder, mut world) = (Folder::new(), World::new());
-    let options = ServerOptions { max_connections: Some(0), ..ServerOptions::default() };
+    let options = ServerOptions::new().max_connections(0);
     let server = world.listen_with(folder.endpoint("s"), options, |_| {}).unwrap();
     world.server(server).unwrap().on_drop(|server, dropped| {
         assert_eq!((dropped.local, dropped.remote), (None, None));

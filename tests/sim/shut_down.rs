@@ -67,7 +67,7 @@ fn reasons(of: &Heard) -> Vec<CloseReason> {
 fn what_was_said_is_answered_and_then_it_ends() {
     let sim = Sim::new(1);
     let mut echo = echo(&sim);
-    let (mut client, id) = client(&sim, SocketOptions::default());
+    let (mut client, id) = client(&sim, SocketOptions::new());
     // On its way when the echo is told to stop, or there already.
     client.after(s(5) - Duration::from_micros(300), move |client| {
         client.net.write(id, b", and bye");
@@ -86,7 +86,7 @@ fn what_was_said_is_answered_and_then_it_ends() {
 fn what_is_said_behind_the_end_is_not_answered_and_who_stays_is_destroyed() {
     let sim = Sim::new(1);
     let mut echo = echo(&sim);
-    let (mut client, id) = client(&sim, SocketOptions { allow_half_open: true, ..SocketOptions::default() });
+    let (mut client, id) = client(&sim, SocketOptions::new().allow_half_open(true));
     client.every(s(1), move |client| {
         client.net.write(id, b"more ");
     });
@@ -117,7 +117,7 @@ fn nobody_new_is_accepted() {
 fn run_returns_when_the_last_socket_has_closed_whatever_timers_there_are() {
     let sim = Sim::new(1);
     let mut echo = echo(&sim);
-    let fresh = echo.new_socket(SocketOptions::default(), note).unwrap();
+    let fresh = echo.new_socket(SocketOptions::new(), note).unwrap();
     echo.run().unwrap();
     assert_eq!(echo.net.now().as_secs(), 5);
     assert!(!echo.net.exists(fresh), "one that never connected has nothing to bring to its end");
@@ -146,7 +146,7 @@ fn said_to(setup: impl Fn(&mut Socket<'_, Heard>) + 'static) -> (EventLoop<Heard
         })
         .unwrap();
     server.after(s(5), |server| server.shut_down(PATIENCE));
-    let (mut client, _) = client(&sim, SocketOptions::default());
+    let (mut client, _) = client(&sim, SocketOptions::new());
     sim.run(&mut [&mut server, &mut client], s(60)).unwrap();
     (server, client)
 }
@@ -266,7 +266,7 @@ fn what_a_last_close_writes_to_a_file_is_there() {
         })
         .unwrap();
     server.after(s(5), |server| server.shut_down(PATIENCE));
-    let (mut client, _) = client(&sim, SocketOptions::default());
+    let (mut client, _) = client(&sim, SocketOptions::new());
     sim.run(&mut [&mut server, &mut client], s(60)).unwrap();
     assert_eq!(sim.file("log").as_deref(), Some(&b"this side ended first\n"[..]));
     assert_eq!((&server.state.errors, server.net.sockets()), (&vec![], 0));

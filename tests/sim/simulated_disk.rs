@@ -18,7 +18,7 @@ fn pipe(world: &mut World, from: &str, to: &str, end: bool) {
 fn logging(sim: &Sim, bytes: &[u8]) -> World {
     let mut world = World::on(sim);
     world.file("log", "log", FileOptions::append());
-    world.serve_on(ADDRESS, ServerOptions::default(), |socket| {
+    world.serve_on(ADDRESS, ServerOptions::new(), |socket| {
         watch(socket, "S", quiet);
         socket.off_data();
         let log = socket.state.id("log");
@@ -31,7 +31,7 @@ fn logging(sim: &Sim, bytes: &[u8]) -> World {
 
 /// A client E says something whenever it has heard its echo: "echoes" counts.
 fn serve_echoes(world: &mut World, address: &'static str) {
-    world.serve_on(address, ServerOptions::default(), |socket| {
+    world.serve_on(address, ServerOptions::new(), |socket| {
         let itself = socket.id();
         socket.pipe(itself).unwrap();
     });
@@ -141,14 +141,14 @@ fn short_reads_and_writes_lose_nothing() {
         sim.set_disk(Disk { short: 900, ..Disk::default() });
         sim.set_weather(Weather { buffer: 50_000, short: 300, interrupted: 20, ..Weather::default() });
         let mut world = World::on(&sim);
-        world.serve_on(ADDRESS, ServerOptions::default(), |socket| {
+        world.serve_on(ADDRESS, ServerOptions::new(), |socket| {
             let mark = [1, 1000, 65536][socket.state.number("mark")];
-            let options = FileOptions { high_water_mark: mark, ..FileOptions::write() };
+            let options = FileOptions::write().high_water_mark(mark);
             let file = socket.event_loop().open("copy", options, |file| watch(file, "copy", quiet)).unwrap();
             socket.pipe(file).unwrap();
         });
         world.state.add("mark", seed as usize % 3);
-        world.file("file", "there", FileOptions { high_water_mark: 50_000, ..FileOptions::read() });
+        world.file("file", "there", FileOptions::read().high_water_mark(50_000));
         world.client("C", ADDRESS, quiet);
         pipe(&mut world, "file", "C", true);
         world.until_closed(&["file", "copy"]);
@@ -188,7 +188,7 @@ fn a_log_can_have_a_bound() {
     let sim = Sim::new(5);
     let mut world = World::on(&sim);
     let log = world.file("log", "log", FileOptions::append());
-    let limits = OutputLimits { hard: Some(100), soft: None, policy: OutputPolicy::DropNewest };
+    let limits = OutputLimits::new().hard(100).policy(OutputPolicy::DropNewest);
     world.net.set_output_limits(log, limits).unwrap();
     for number in 0..50 {
         world.net.write(log, format!("line {number:02}\n").as_bytes());

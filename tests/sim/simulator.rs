@@ -60,9 +60,9 @@ fn run(sim: &Sim, loops: &mut [&mut dyn Turning], until: Duration) {
 #[test]
 fn who_is_cut_off_while_connecting_gives_up_after_127_seconds() {
     let sim = Sim::new(1);
-    let mut server = server(&sim, ServerOptions::default());
+    let mut server = server(&sim, ServerOptions::new());
     sim.partition(server_ip(), true);
-    let (mut client, _) = client(&sim, SocketOptions::default());
+    let (mut client, _) = client(&sim, SocketOptions::new());
     run(&sim, &mut [&mut server, &mut client], s(126));
     assert_eq!(client.state.events, Vec::<String>::new());
     run(&sim, &mut [&mut server, &mut client], s(128));
@@ -72,9 +72,9 @@ fn who_is_cut_off_while_connecting_gives_up_after_127_seconds() {
 #[test]
 fn a_connect_that_a_partition_held_up_arrives_when_it_is_over() {
     let sim = Sim::new(1);
-    let mut server = server(&sim, ServerOptions::default());
+    let mut server = server(&sim, ServerOptions::new());
     sim.partition(server_ip(), true);
-    let (mut client, _) = client(&sim, SocketOptions::default());
+    let (mut client, _) = client(&sim, SocketOptions::new());
     run(&sim, &mut [&mut server, &mut client], s(60));
     sim.partition(server_ip(), false);
     run(&sim, &mut [&mut server, &mut client], s(61));
@@ -84,8 +84,8 @@ fn a_connect_that_a_partition_held_up_arrives_when_it_is_over() {
 #[test]
 fn a_write_that_nobody_acknowledges_breaks_its_connection_after_a_quarter_of_an_hour() {
     let sim = Sim::new(1);
-    let mut server = server(&sim, ServerOptions::default());
-    let (mut client, id) = client(&sim, SocketOptions::default());
+    let mut server = server(&sim, ServerOptions::new());
+    let (mut client, id) = client(&sim, SocketOptions::new());
     run(&sim, &mut [&mut server, &mut client], s(1));
     sim.partition(server_ip(), true);
     client.net.write(id, b"is anybody there?");
@@ -99,8 +99,8 @@ fn a_write_that_nobody_acknowledges_breaks_its_connection_after_a_quarter_of_an_
 #[test]
 fn what_was_sent_during_a_partition_arrives_in_order_when_it_is_over() {
     let sim = Sim::with(3, Weather { delay: Duration::from_millis(20), ..Weather::default() });
-    let mut server = server(&sim, ServerOptions::default());
-    let (mut client, id) = client(&sim, SocketOptions::default());
+    let mut server = server(&sim, ServerOptions::new());
+    let (mut client, id) = client(&sim, SocketOptions::new());
     run(&sim, &mut [&mut server, &mut client], s(1));
     sim.partition(server_ip(), true);
     for _ in 0..10 {
@@ -117,9 +117,9 @@ fn what_was_sent_during_a_partition_arrives_in_order_when_it_is_over() {
 #[test]
 fn keep_alive_notices_a_peer_that_has_vanished() {
     let sim = Sim::new(1);
-    let keep_alive = Some(KeepAlive { initial_delay: s(60), ..KeepAlive::default() });
-    let mut server = server(&sim, ServerOptions { keep_alive, ..ServerOptions::default() });
-    let (mut client, _) = client(&sim, SocketOptions::default());
+    let keep_alive = Some(KeepAlive::new().initial_delay(s(60)));
+    let mut server = server(&sim, ServerOptions::new().keep_alive(keep_alive));
+    let (mut client, _) = client(&sim, SocketOptions::new());
     run(&sim, &mut [&mut server, &mut client], s(1));
     sim.partition("10.1.0.2".parse().unwrap(), true);
     run(&sim, &mut [&mut server, &mut client], s(65));
@@ -132,9 +132,9 @@ fn keep_alive_notices_a_peer_that_has_vanished() {
 #[test]
 fn one_partition_does_not_change_how_long_another_is_borne() {
     let sim = Sim::new(1);
-    let keep_alive = Some(KeepAlive { initial_delay: s(60), ..KeepAlive::default() });
-    let mut server = server(&sim, ServerOptions { keep_alive, ..ServerOptions::default() });
-    let (mut client, id) = client(&sim, SocketOptions::default());
+    let keep_alive = Some(KeepAlive::new().initial_delay(s(60)));
+    let mut server = server(&sim, ServerOptions::new().keep_alive(keep_alive));
+    let (mut client, id) = client(&sim, SocketOptions::new());
     run(&sim, &mut [&mut server, &mut client], s(1));
     sim.partition("10.1.0.2".parse().unwrap(), true);
     client.net.write(id, b"is anybody there?");
@@ -151,8 +151,8 @@ fn one_partition_does_not_change_how_long_another_is_borne() {
 #[test]
 fn who_writes_to_a_machine_that_lost_its_power_is_answered_with_a_reset() {
     let sim = Sim::new(1);
-    let mut server = server(&sim, ServerOptions::default());
-    let (mut client, id) = client(&sim, SocketOptions::default());
+    let mut server = server(&sim, ServerOptions::new());
+    let (mut client, id) = client(&sim, SocketOptions::new());
     run(&sim, &mut [&mut server, &mut client], s(1));
     sim.lose_power(server_ip());
     drop(server);
@@ -166,9 +166,9 @@ fn who_writes_to_a_machine_that_lost_its_power_is_answered_with_a_reset() {
 #[test]
 fn keep_alive_notices_a_power_loss_with_its_first_probe() {
     let sim = Sim::new(1);
-    let mut server = server(&sim, ServerOptions::default());
-    let keep_alive = Some(KeepAlive { initial_delay: s(60), ..KeepAlive::default() });
-    let (mut client, _) = client(&sim, SocketOptions { keep_alive, ..SocketOptions::default() });
+    let mut server = server(&sim, ServerOptions::new());
+    let keep_alive = Some(KeepAlive::new().initial_delay(s(60)));
+    let (mut client, _) = client(&sim, SocketOptions::new().keep_alive(keep_alive));
     run(&sim, &mut [&mut server, &mut client], s(5));
     sim.lose_power(server_ip());
     drop(server);
@@ -182,8 +182,8 @@ fn keep_alive_notices_a_power_loss_with_its_first_probe() {
 #[test]
 fn a_process_that_ends_closes_its_connections() {
     let sim = Sim::new(1);
-    let mut server = server(&sim, ServerOptions::default());
-    let (mut client, _) = client(&sim, SocketOptions::default());
+    let mut server = server(&sim, ServerOptions::new());
+    let (mut client, _) = client(&sim, SocketOptions::new());
     run(&sim, &mut [&mut server, &mut client], s(1));
     drop(server);
     run(&sim, &mut [&mut client], s(2));
@@ -195,8 +195,8 @@ fn a_process_that_ends_closes_its_connections() {
 fn a_full_backlog_is_tried_again_later() {
     let sim = Sim::new(1);
     // The server's loop does not turn: nobody is accepted.
-    let mut server = server(&sim, ServerOptions { backlog: 1, ..ServerOptions::default() });
-    let mut clients: Vec<_> = (0..3).map(|_| client(&sim, SocketOptions::default()).0).collect();
+    let mut server = server(&sim, ServerOptions::new().backlog(1));
+    let mut clients: Vec<_> = (0..3).map(|_| client(&sim, SocketOptions::new()).0).collect();
     for client in &mut clients {
         run(&sim, &mut [client], sim.now() + Duration::from_millis(10));
     }
@@ -210,9 +210,9 @@ fn a_full_backlog_is_tried_again_later() {
 #[test]
 fn descriptors_run_out_and_come_back() {
     let sim = Sim::with(1, Weather { descriptors: 3, ..Weather::default() });
-    let mut server = server(&sim, ServerOptions::default());
-    let mut clients: Vec<_> = (0..2).map(|_| client(&sim, SocketOptions::default()).0).collect();
-    let mut late = client(&sim, SocketOptions::default()).0;
+    let mut server = server(&sim, ServerOptions::new());
+    let mut clients: Vec<_> = (0..2).map(|_| client(&sim, SocketOptions::new()).0).collect();
+    let mut late = client(&sim, SocketOptions::new()).0;
     let [one, two] = clients.as_mut_slice() else { unreachable!() };
     run(&sim, &mut [&mut server, one, two, &mut late], s(1));
     assert_eq!((server.net.sockets(), server.net.counters().shed), (2, 1), "the third is turned away");
@@ -223,8 +223,8 @@ fn descriptors_run_out_and_come_back() {
 fn a_planned_fault_strikes_the_call_that_it_was_planned_for() {
     let sim = Sim::new(1);
     sim.keep_calls();
-    let mut server = server(&sim, ServerOptions::default());
-    let (mut client, _) = client(&sim, SocketOptions::default());
+    let mut server = server(&sim, ServerOptions::new());
+    let (mut client, _) = client(&sim, SocketOptions::new());
     run(&sim, &mut [&mut server, &mut client], s(1));
     let calls = sim.called();
     assert_eq!(calls.len() as u64, sim.calls());
@@ -233,8 +233,8 @@ fn a_planned_fault_strikes_the_call_that_it_was_planned_for() {
     let sim = Sim::new(1);
     sim.fail_call(read, Fault::Short(Short::ByOne));
     sim.keep_trace(100);
-    let mut server = self::server(&sim, ServerOptions::default());
-    let (mut client, _) = self::client(&sim, SocketOptions::default());
+    let mut server = self::server(&sim, ServerOptions::new());
+    let (mut client, _) = self::client(&sim, SocketOptions::new());
     run(&sim, &mut [&mut server, &mut client], s(1));
     let trace = sim.trace();
     assert!(trace.contains("Read = 4\n") && trace.contains("Read = 1\n"), "{trace}");
@@ -348,7 +348,7 @@ fn a_path_is_a_file_among_the_others() {
     for (options, code) in [
         (FileOptions::read(), "ENXIO"),
         (FileOptions::append(), "ENXIO"),
-        (FileOptions { access: Access::CreateNew, ..FileOptions::write() }, "EEXIST"),
+        (FileOptions::new(Access::CreateNew), "EEXIST"),
     ] {
         let opened = event_loop.open("/run/socket", options, |_| {});
         assert_eq!(opened.unwrap_err().code().name(), code, "open(2)");
@@ -362,7 +362,7 @@ fn a_full_backlog_of_a_unix_socket_is_told_at_once() {
         let sim = Sim::new(1);
         let mut server = EventLoop::on(sim.kernel(), Heard::default());
         // Its loop does not turn: nobody is accepted.
-        server.listen_with(on, ServerOptions { backlog: 1, ..ServerOptions::default() }, watch).unwrap();
+        server.listen_with(on, ServerOptions::new().backlog(1), watch).unwrap();
         let mut clients = EventLoop::on(sim.kernel(), Heard::default());
         let failures: Vec<_> = (0..3).map(|_| failure(&mut clients, on)).collect();
         assert_eq!(failures, [None, None, Some("EAGAIN".to_owned())]);

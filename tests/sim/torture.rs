@@ -14,8 +14,8 @@ use std::time::Duration;
 use rustix::io::Errno;
 use tidegate::sim::{Call, Fault, Short, Sim, Weather};
 use tidegate::{
-    CloseReason, Error, EventLoop, Loop, OutputLimits, ServerId, ServerOptions, Socket, SocketId, SocketOptions,
-    SoftLimit,
+    CloseReason, Error, EventLoop, KeepAlive, Loop, OutputLimits, ServerId, ServerOptions, Socket, SocketId,
+    SocketOptions, SoftLimit,
 };
 
 type On<'a> = Loop<'a, Log>;
@@ -130,12 +130,12 @@ fn known_as(socket: &mut View<'_>, pair: String) {
 
 /// Somebody else, who is not to notice anything.
 fn bystander(on: &mut On<'_>) {
-    server(on, 99, ServerOptions::default(), |socket| {
+    server(on, 99, ServerOptions::new(), |socket| {
         watch(socket, "bystander/server");
         let id = socket.id();
         socket.pipe(id).unwrap();
     });
-    client(on, 99, SocketOptions::default(), |socket| {
+    client(on, 99, SocketOptions::new(), |socket| {
         watch(socket, "bystander/client");
         let id = socket.id();
         for n in 0..5 {
@@ -150,11 +150,11 @@ fn bystander(on: &mut On<'_>) {
 // ---- the scenarios --------------------------------------------------------------------------------------------------------
 
 fn greeting(on: &mut On<'_>) {
-    server(on, 1, ServerOptions::default(), |socket| {
+    server(on, 1, ServerOptions::new(), |socket| {
         watch(socket, "guest/server");
         socket.end_with("welcome");
     });
-    client(on, 1, SocketOptions::default(), |socket| watch(socket, "guest/client"));
+    client(on, 1, SocketOptions::new(), |socket| watch(socket, "guest/client"));
     // A server that found no memory tries again by itself, and not only when the bystander has gone.
     on.after(ms(18), |on| {
         if !on.state.heard.contains_key("guest/server") {
@@ -164,12 +164,12 @@ fn greeting(on: &mut On<'_>) {
 }
 
 fn echo(on: &mut On<'_>) {
-    server(on, 1, ServerOptions { no_delay: true, ..ServerOptions::default() }, |socket| {
+    server(on, 1, ServerOptions::new().no_delay(true), |socket| {
         watch(socket, "echo/server");
         let id = socket.id();
         socket.pipe(id).unwrap();
     });
-    client(on, 1, SocketOptions { no_delay: true, ..SocketOptions::default() }, |socket| {
+    client(on, 1, SocketOptions::new().no_delay(true), |socket| {
         watch(socket, "echo/client");
         socket.write("one");
         let id = socket.id();
@@ -181,8 +181,8 @@ fn echo(on: &mut On<'_>) {
 }
 
 fn upload(on: &mut On<'_>) {
-    server(on, 1, ServerOptions::default(), |socket| watch(socket, "upload/server"));
-    client(on, 1, SocketOptions::default(), |socket| {
+    server(on, 1, ServerOptions::new(), |socket| watch(socket, "upload/server"));
+    client(on, 1, SocketOptions::new(), |socket| {
         watch(socket, "upload/client");
         let mut left = 10;
         send_more(socket, &mut left);
@@ -201,11 +201,11 @@ fn send_more(socket: &mut View<'_>, left: &mut u32) {
 }
 
 fn download_with_pauses(on: &mut On<'_>) {
-    server(on, 1, ServerOptions::default(), |socket| {
+    server(on, 1, ServerOptions::new(), |socket| {
         watch(socket, "download/server");
         socket.end_with(vec![b'y'; 400_000]);
     });
-    client(on, 1, SocketOptions { high_water_mark: 1000, ..SocketOptions::default() }, |socket| {
+    client(on, 1, SocketOptions::new().high_water_mark(1000), |socket| {
         watch(socket, "download/client");
         socket.on_data(|socket, chunk| {
             *socket.state.bytes.entry("download/client".to_owned()).or_default() += chunk.len();
@@ -216,7 +216,7 @@ fn download_with_pauses(on: &mut On<'_>) {
 }
 
 fn half_open(on: &mut On<'_>) {
-    server(on, 1, ServerOptions { allow_half_open: true, ..ServerOptions::default() }, |socket| {
+    server(on, 1, ServerOptions::new().allow_half_open(true), |socket| {
         watch(socket, "half/server");
         socket.on_end(|socket| {
             socket.state.note("half/server", "end");
@@ -224,15 +224,15 @@ fn half_open(on: &mut On<'_>) {
             socket.after(ms(5), |socket| socket.end_with("and so do I"));
         });
     });
-    client(on, 1, SocketOptions { allow_half_open: true, ..SocketOptions::default() }, |socket| {
+    client(on, 1, SocketOptions::new().allow_half_open(true), |socket| {
         watch(socket, "half/client");
         socket.end_with("that is all");
     });
 }
 
 fn corks_and_callbacks(on: &mut On<'_>) {
-    server(on, 1, ServerOptions::default(), |socket| watch(socket, "cork/server"));
-    client(on, 1, SocketOptions::default(), |socket| {
+    server(on, 1, ServerOptions::new(), |socket| watch(socket, "cork/server"));
+    client(on, 1, SocketOptions::new(), |socket| {
         watch(socket, "cork/client");
         socket.cork();
         for n in 0..3 {
@@ -248,13 +248,13 @@ fn corks_and_callbacks(on: &mut On<'_>) {
 }
 
 fn broadcast(on: &mut On<'_>) {
-    server(on, 1, ServerOptions::default(), |socket| {
+    server(on, 1, ServerOptions::new(), |socket| {
         watch(socket, &format!("{}/server", port_of(socket.remote_address())));
         let id = socket.id();
         socket.state.members.push(id);
     });
     for n in 0..3 {
-        client(on, 1, SocketOptions::default(), move |socket| known_as(socket, format!("member{n}")));
+        client(on, 1, SocketOptions::new(), move |socket| known_as(socket, format!("member{n}")));
     }
     // A server that finds no memory tries again after 10 ms: who comes late does not hear what was said before.
     for n in 0..4 {
@@ -268,16 +268,16 @@ fn broadcast(on: &mut On<'_>) {
 }
 
 fn proxy(on: &mut On<'_>) {
-    server(on, 2, ServerOptions::default(), |socket| {
+    server(on, 2, ServerOptions::new(), |socket| {
         watch(socket, "proxy/upstream");
         let id = socket.id();
         socket.pipe(id).unwrap();
     });
     // Each direction has its own end.
-    server(on, 1, ServerOptions { allow_half_open: true, ..ServerOptions::default() }, |front| {
+    server(on, 1, ServerOptions::new().allow_half_open(true), |front| {
         watch(front, "proxy/front");
         let front_id = front.id();
-        let options = SocketOptions { allow_half_open: true, ..SocketOptions::default() };
+        let options = SocketOptions::new().allow_half_open(true);
         let back = front.event_loop().connect_with("10.0.0.1:2", options, |back| {
             watch(back, "proxy/back");
             back.on_close(move |back, closed| {
@@ -304,20 +304,20 @@ fn proxy(on: &mut On<'_>) {
             }
         }
     });
-    client(on, 1, SocketOptions { allow_half_open: true, ..SocketOptions::default() }, |socket| {
+    client(on, 1, SocketOptions::new().allow_half_open(true), |socket| {
         watch(socket, "proxy/client");
         socket.end_with(vec![b'z'; 200_000]);
     });
 }
 
 fn connecting_again(on: &mut On<'_>) {
-    server(on, 1, ServerOptions::default(), |socket| {
+    server(on, 1, ServerOptions::new(), |socket| {
         socket.state.visits += 1;
         let visit = socket.state.visits;
         watch(socket, &format!("again/server{visit}"));
         socket.end_with("go away");
     });
-    client(on, 1, SocketOptions::default(), |socket| {
+    client(on, 1, SocketOptions::new(), |socket| {
         watch(socket, "again/client");
         let mut tries = 0;
         socket.on_close(move |socket, closed| {
@@ -333,12 +333,12 @@ fn connecting_again(on: &mut On<'_>) {
 }
 
 fn reset(on: &mut On<'_>) {
-    server(on, 1, ServerOptions::default(), |socket| {
+    server(on, 1, ServerOptions::new(), |socket| {
         watch(socket, "reset/server");
         socket.write(vec![b'x'; 300_000]);
         socket.after(ms(200), |socket| socket.destroy());
     });
-    client(on, 1, SocketOptions::default(), |socket| {
+    client(on, 1, SocketOptions::new(), |socket| {
         watch(socket, "reset/client");
         socket.pause();
         socket.after(ms(10), |socket| socket.reset());
@@ -346,7 +346,7 @@ fn reset(on: &mut On<'_>) {
 }
 
 fn idle_timeout(on: &mut On<'_>) {
-    server(on, 1, ServerOptions { keep_alive: Some(Default::default()), ..ServerOptions::default() }, |socket| {
+    server(on, 1, ServerOptions::new().keep_alive(KeepAlive::new()), |socket| {
         watch(socket, "idle/server");
         socket.set_timeout(Some(ms(50)));
         socket.on_timeout(|socket| {
@@ -354,20 +354,20 @@ fn idle_timeout(on: &mut On<'_>) {
             socket.destroy_because(CloseReason::Timeout);
         });
     });
-    client(on, 1, SocketOptions::default(), |socket| {
+    client(on, 1, SocketOptions::new(), |socket| {
         watch(socket, "idle/client");
         socket.write("and then nothing");
     });
 }
 
 fn stuck_reader(on: &mut On<'_>) {
-    let soft = SoftLimit { bytes: 10_000, grace: ms(40) };
-    let output_limits = OutputLimits { hard: Some(400_000), soft: Some(soft), ..OutputLimits::default() };
-    server(on, 1, ServerOptions { output_limits, ..ServerOptions::default() }, |socket| {
+    let soft = SoftLimit::new(10_000, ms(40));
+    let output_limits = OutputLimits::new().hard(400_000).soft(soft);
+    server(on, 1, ServerOptions::new().output_limits(output_limits), |socket| {
         watch(socket, "stuck/server");
         socket.write(vec![b'x'; 300_000]);
     });
-    client(on, 1, SocketOptions::default(), |socket| {
+    client(on, 1, SocketOptions::new(), |socket| {
         watch(socket, "stuck/client");
         // How much of it comes before the limit acts is not told.
         socket.on_data(|_, _| {});
@@ -377,7 +377,7 @@ fn stuck_reader(on: &mut On<'_>) {
 }
 
 fn crowd_at_a_small_door(on: &mut On<'_>) {
-    let options = ServerOptions { max_connections: Some(2), ..ServerOptions::default() };
+    let options = ServerOptions::new().max_connections(2);
     let id = server(on, 1, options, |socket| {
         watch(socket, &format!("{}/server", port_of(socket.remote_address())));
         socket.after(ms(20), |socket| socket.end());
@@ -386,17 +386,17 @@ fn crowd_at_a_small_door(on: &mut On<'_>) {
         server.on_drop(|server, _| server.state.note("drops/server", "drop"));
     }
     for n in 0..4 {
-        client(on, 1, SocketOptions::default(), move |socket| known_as(socket, format!("crowd{n}")));
+        client(on, 1, SocketOptions::new(), move |socket| known_as(socket, format!("crowd{n}")));
     }
 }
 
 fn graceful_stop(on: &mut On<'_>) {
-    let id = server(on, 1, ServerOptions::default(), |socket| {
+    let id = server(on, 1, ServerOptions::new(), |socket| {
         watch(socket, "stop/server");
         let id = socket.id();
         socket.state.members.push(id);
     });
-    client(on, 1, SocketOptions::default(), |socket| {
+    client(on, 1, SocketOptions::new(), |socket| {
         watch(socket, "stop/client");
         socket.write(vec![b'x'; 100_000]);
     });

@@ -229,7 +229,7 @@ impl World {
         to: impl ToEndpoint,
         hear: impl Fn(&mut View<'_>, Heard<'_>) + 'static,
     ) -> SocketId {
-        self.client_with(SocketOptions::default(), name, to, hear)
+        self.client_with(SocketOptions::new(), name, to, hear)
     }
 
     pub fn client_with(
@@ -258,7 +258,7 @@ impl World {
         server_side: impl Fn(&mut View<'_>, Heard<'_>) + 'static,
         client_side: impl Fn(&mut View<'_>, Heard<'_>) + 'static,
     ) -> (ServerId, SocketAddr) {
-        self.pair_with(ServerOptions::default(), server_side, SocketOptions::default(), client_side)
+        self.pair_with(ServerOptions::new(), server_side, SocketOptions::new(), client_side)
     }
 
     pub fn pair_with(

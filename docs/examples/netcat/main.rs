@@ -24,7 +24,7 @@ pub fn netcat(to: &str) -> Result<(), Error> {
         output.on_close(|output, _| output.event_loop().close_all());
     })?;
     // Half-open: what the server still has to say is heard when standard input has ended.
-    let options = SocketOptions { allow_half_open: true, ..SocketOptions::default() };
+    let options = SocketOptions::new().allow_half_open(true);
     let mut piped = Ok(());
     let socket = event_loop.event_loop().connect_with(to, options, |socket| {
         piped = socket.pipe(output);

@@ -85,13 +85,11 @@ fn start(on: &mut On<'_>, scenario: &Value) -> Result<(), Error> {
     let play = on.state.plays.len();
     let options = &scenario["server"];
     let server = on.new_server(
-        ServerOptions {
-            allow_half_open: options["allowHalfOpen"].as_bool().unwrap_or(false),
-            pause_on_connect: options["pauseOnConnect"].as_bool().unwrap_or(false),
-            high_water_mark: options["highWaterMark"].as_u64().unwrap_or(16384) as usize,
-            max_connections: options["maxConnections"].as_u64().map(|most| most as usize),
-            ..ServerOptions::default()
-        },
+        ServerOptions::new()
+            .allow_half_open(options["allowHalfOpen"].as_bool().unwrap_or(false))
+            .pause_on_connect(options["pauseOnConnect"].as_bool().unwrap_or(false))
+            .high_water_mark(options["highWaterMark"].as_u64().unwrap_or(16384) as usize)
+            .max_connections(options["maxConnections"].as_u64().map(|most| most as usize)),
         move |socket| accepted(socket, play),
     )?;
     let rules = scenario["rules"].as_array().map_or(0, Vec::len);
@@ -149,11 +147,9 @@ fn connect(on: &mut On<'_>, play: usize, name: &str) {
     let this = &on.state.plays[play];
     let Some(address) = on.net.server_address(this.server) else { return };
     let options = &this.scenario["client"];
-    let options = SocketOptions {
-        allow_half_open: options["allowHalfOpen"].as_bool().unwrap_or(false),
-        high_water_mark: options["highWaterMark"].as_u64().unwrap_or(16384) as usize,
-        ..SocketOptions::default()
-    };
+    let options = SocketOptions::new()
+        .allow_half_open(options["allowHalfOpen"].as_bool().unwrap_or(false))
+        .high_water_mark(options["highWaterMark"].as_u64().unwrap_or(16384) as usize);
     let made = on.new_socket(options, |socket| {
         watch(socket, play, name);
         let to: SocketAddr = address;

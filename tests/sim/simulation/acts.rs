@@ -73,12 +73,10 @@ fn act_once(on: &mut On<'_>) {
 }
 
 fn connect(on: &mut On<'_>) {
-    let options = SocketOptions {
-        allow_half_open: on.state.random(2) == 0,
-        high_water_mark: on.state.one_of(&[0, 1, 1000, 65536]),
-        no_delay: on.state.random(2) == 0,
-        ..SocketOptions::default()
-    };
+    let options = SocketOptions::new()
+        .allow_half_open(on.state.random(2) == 0)
+        .high_water_mark(on.state.one_of(&[0, 1, 1000, 65536]))
+        .no_delay(on.state.random(2) == 0);
     let to = on.state.one_of(&on.state.neighbours);
     let made = on.connect_with(to, options, |socket| {
         watch(socket);
@@ -180,15 +178,13 @@ pub fn listen_at(on: &mut On<'_>, at: usize) {
         }
         on.net.remove_server(id);
     }
-    let options = ServerOptions {
-        allow_half_open: on.state.random(2) == 0,
-        pause_on_connect: on.state.random(4) == 0,
-        high_water_mark: on.state.one_of(&[0, 1, 1000, 65536]),
-        no_delay: on.state.random(2) == 0,
-        backlog: on.state.one_of(&[1, 511]),
-        reuse_port: on.state.random(2) == 0,
-        ..ServerOptions::default()
-    };
+    let options = ServerOptions::new()
+        .allow_half_open(on.state.random(2) == 0)
+        .pause_on_connect(on.state.random(4) == 0)
+        .high_water_mark(on.state.one_of(&[0, 1, 1000, 65536]))
+        .no_delay(on.state.random(2) == 0)
+        .backlog(on.state.one_of(&[1, 511]))
+        .reuse_port(on.state.random(2) == 0);
     // It may fail for want of descriptors, or because not both are willing to share; then somebody will try again.
     let server = on.listen_with(place, options.clone(), |socket| {
         watch(socket);
@@ -198,7 +194,7 @@ pub fn listen_at(on: &mut On<'_>, at: usize) {
     on.state.places[at].1 = server.ok();
     // A place is taken once by those who do not share it.
     if listens {
-        let second = on.listen_with(place, ServerOptions { reuse_port: false, ..options }, |_| {});
+        let second = on.listen_with(place, options.reuse_port(false), |_| {});
         assert!(second.is_err(), "two servers listen at {place}");
     }
 }
@@ -213,7 +209,7 @@ fn pipe(on: &mut On<'_>, from: SocketId, to: SocketId) {
 fn open_file(on: &mut On<'_>) {
     let access = on.state.one_of(&[Access::Read, Access::Write, Access::Append]);
     let path = if access == Access::Read { "source" } else { "sink" };
-    let options = FileOptions { access, high_water_mark: on.state.one_of(&[1, 1000, 65536]) };
+    let options = FileOptions::new(access).high_water_mark(on.state.one_of(&[1, 1000, 65536]));
     // It may fail for want of descriptors.
     let opened = on.open(path, options, watch);
     if let (Ok(file), Some(other)) = (opened, on.state.open.first().copied()) {
@@ -231,8 +227,8 @@ fn limit(on: &mut On<'_>, id: SocketId) {
     if matches!(policy, OutputPolicy::DropNewest | OutputPolicy::DropOldest) {
         on.state.drops.insert(id);
     }
-    let soft = SoftLimit { bytes: 50_000, grace: Duration::from_millis(20) };
-    let set = on.net.set_output_limits(id, OutputLimits { hard: Some(200_000), soft: Some(soft), policy });
+    let soft = SoftLimit::new(50_000, Duration::from_millis(20));
+    let set = on.net.set_output_limits(id, OutputLimits::new().hard(200_000).soft(soft).policy(policy));
     assert!(set.is_ok(), "the limits are in order");
 }
 

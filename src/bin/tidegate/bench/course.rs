@@ -377,7 +377,7 @@ fn open_next<L: Load>(on: &mut Loop<'_, L>) {
 
 /// What every connection is made with: a small message goes out at once.
 pub fn options() -> SocketOptions {
-    SocketOptions { no_delay: true, ..SocketOptions::default() }
+    SocketOptions::new().no_delay(true)
 }
 
 fn connected<L: Load>(socket: &mut Socket<'_, L>, asked: Duration) {

@@ -56,10 +56,10 @@ mod tests {
         assert!(wrong(&["--listen", &format!("unix:/{}", "x".repeat(200))]).contains("has at most"));
 
         let access = |flags: &[&str]| common(&[&["--listen", path], flags].concat()).access;
-        let expected = SocketAccess { mode: Some(0o660), owner: None, group: Some(27) };
+        let expected = SocketAccess::new().mode(0o660).group(27);
         assert_eq!(access(&["--mode", "660", "--owner", ":27"]), expected);
-        assert_eq!(access(&["--owner", "1:2"]), SocketAccess { mode: None, owner: Some(1), group: Some(2) });
-        assert_eq!(access(&[]), SocketAccess::default());
+        assert_eq!(access(&["--owner", "1:2"]), SocketAccess::new().owner(1).group(2));
+        assert_eq!(access(&[]), SocketAccess::new());
         for text in ["888", "1777", "rw", "", "+7"] {
             assert!(wrong(&["--listen", path, "--mode", text]).contains("such as 660"), "{text}");
         }

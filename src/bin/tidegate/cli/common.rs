@@ -123,8 +123,8 @@ impl TypedCommon {
     fn access(&self) -> Result<SocketAccess, String> {
         let is_path = |it: &Listen| matches!(it, Listen::At(Endpoint::Unix(at)) if at.as_abstract_name().is_none());
         let owner = self.owner.unwrap_or_default();
-        let access = SocketAccess { mode: self.mode, owner: owner.user, group: owner.group };
-        if access != SocketAccess::default() && (self.listen.is_empty() || !self.listen.iter().all(is_path)) {
+        let access = SocketAccess::new().mode(self.mode).owner(owner.user).group(owner.group);
+        if access != SocketAccess::new() && (self.listen.is_empty() || !self.listen.iter().all(is_path)) {
             return Err(
                 "--mode and --owner are for the paths of Unix sockets: --listen nothing but unix:PATH with them, \
                         as nothing else has a file"
@@ -146,7 +146,7 @@ impl TypedCommon {
 
 /// Slower than Node's, a probe each second: who is on a train is not gone after a tunnel.
 fn probes_after(silence: Duration) -> KeepAlive {
-    KeepAlive { initial_delay: silence, interval: Some(Duration::from_secs(10)), count: Some(6) }
+    KeepAlive::new().initial_delay(silence).interval(Duration::from_secs(10)).count(6)
 }
 
 #[cfg(test)]

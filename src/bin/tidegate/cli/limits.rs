@@ -49,8 +49,8 @@ impl TypedLimits {
                  --output-hard (or set it to none)"
             ));
         }
-        let soft = soft.map(|bytes| SoftLimit { bytes, grace: self.output_grace });
-        Ok(OutputLimits { hard, soft, policy: OutputPolicy::Disconnect })
+        let soft = soft.map(|bytes| SoftLimit::new(bytes, self.output_grace));
+        Ok(OutputLimits::new().hard(hard).soft(soft).policy(OutputPolicy::Disconnect))
     }
 }
 
@@ -72,7 +72,7 @@ mod tests {
         assert_eq!(limits(&["--output-hard", "64K", "--output-soft", "64K"]), (Some(65536), Some(65536)));
         assert_eq!(
             chat(&["--output-soft", "4K", "--output-grace", "1s500ms"]).limits.soft,
-            Some(SoftLimit { bytes: 4096, grace: Duration::from_millis(1500) })
+            Some(SoftLimit::new(4096, Duration::from_millis(1500)))
         );
         assert_eq!(
             wrong(&["--output-soft", "2M"]),

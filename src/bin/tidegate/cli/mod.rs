@@ -285,7 +285,7 @@ mod tests {
         assert_eq!(common.idle_timeout, None);
         assert_eq!(common.keep_alive.unwrap().initial_delay, Duration::from_secs(60));
         assert_eq!(limits.hard, Some(1024 * 1024));
-        assert_eq!(limits.soft, Some(SoftLimit { bytes: 256 * 1024, grace: Duration::from_secs(10) }));
+        assert_eq!(limits.soft, Some(SoftLimit::new(256 * 1024, Duration::from_secs(10))));
         assert_eq!(common.drain_timeout, Duration::from_secs(10));
         assert_eq!(common.verbosity, LevelFilter::Info);
         assert!(!echo);

@@ -19,12 +19,7 @@ struct Echo {
 pub fn run(options: &EchoOptions, max_connections: usize) -> Result<ExitCode, CannotStart> {
     let common = &options.common;
     let mut echo = EventLoop::with_state(Echo { stopping: Stopping::new(common.drain_timeout) })?;
-    let server = ServerOptions {
-        allow_half_open: true,
-        no_delay: true,
-        output_limits: options.limits,
-        ..ServerOptions::default()
-    };
+    let server = ServerOptions::new().allow_half_open(true).no_delay(true).output_limits(options.limits);
     let idle_timeout = common.idle_timeout;
     stopping::at_signals(&mut echo)?;
     listen(&mut echo, common, max_connections, &server, move |socket| {

@@ -20,13 +20,12 @@ pub fn listen<S: 'static>(
     connection: impl Fn(&mut Socket<'_, S>) + Clone + 'static,
 ) -> Result<(), CannotStart> {
     // Who has a mode and an owner is a Unix socket's path. Accepted sockets inherit the probes, so none of them is asked for.
-    let options = ServerOptions {
-        max_connections: Some(max_connections),
-        access: common.access,
-        keep_alive: common.keep_alive,
-        block_list: common.block_list.clone(),
-        ..options.clone()
-    };
+    let options = options
+        .clone()
+        .max_connections(max_connections)
+        .access(common.access)
+        .keep_alive(common.keep_alive)
+        .block_list(common.block_list.clone());
     for place in places(common)? {
         let is_localhost = matches!(place, Place::At(Endpoint::Localhost(_)));
         let server = match place {

@@ -30,7 +30,7 @@ pub fn run(options: &ProxyOptions, max_connections: usize) -> Result<ExitCode, C
         unreachable: Seldom::default(),
         stopping: Stopping::new(common.drain_timeout),
     })?;
-    let server = ServerOptions { allow_half_open: true, no_delay: true, ..ServerOptions::default() };
+    let server = ServerOptions::new().allow_half_open(true).no_delay(true);
     stopping::at_signals(&mut proxy)?;
     listen(&mut proxy, common, max_connections, &server, move |client| {
         // Each server knows its own connections only; a client and its target are two sockets.
@@ -50,7 +50,7 @@ pub fn run(options: &ProxyOptions, max_connections: usize) -> Result<ExitCode, C
 /// Connects a client's target. What the client says meanwhile waits for it, a buffer full.
 fn connect(client: &mut Socket<'_, Proxy>, peer: Peer) -> Result<(), Error> {
     let ProxyOptions { to, connect_timeout, common: Common { keep_alive, .. } } = client.state.options;
-    let options = SocketOptions { allow_half_open: true, no_delay: true, keep_alive, ..SocketOptions::default() };
+    let options = SocketOptions::new().allow_half_open(true).no_delay(true).keep_alive(keep_alive);
     let from = client.id();
     let target = client.event_loop().connect_with(to, options, |target| {
         let gives_up = target.after(connect_timeout, move |target| {

@@ -18,7 +18,7 @@ pub fn run(common: &Common, max_connections: usize) -> Result<ExitCode, CannotSt
     let mut sink = EventLoop::with_state(Sink { stopping: Stopping::new(common.drain_timeout) })?;
     let idle_timeout = common.idle_timeout;
     stopping::at_signals(&mut sink)?;
-    listen(&mut sink, common, max_connections, &ServerOptions::default(), move |socket| {
+    listen(&mut sink, common, max_connections, &ServerOptions::new(), move |socket| {
         if admit(socket, max_connections, idle_timeout).is_some() {
             socket.on_data(|_, _| {});
         }

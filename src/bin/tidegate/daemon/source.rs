@@ -34,7 +34,7 @@ pub fn run(options: &SourceOptions, max_connections: usize) -> Result<ExitCode, 
     let stopping = Stopping::new(common.drain_timeout);
     let piece = (0..PIECE).map(|place| (place % PATTERN) as u8).collect();
     let mut source = EventLoop::with_state(Source { piece, bytes: options.bytes, stopping })?;
-    let server = ServerOptions { allow_half_open: true, no_delay: true, ..ServerOptions::default() };
+    let server = ServerOptions::new().allow_half_open(true).no_delay(true);
     let idle_timeout = common.idle_timeout;
     stopping::at_signals(&mut source)?;
     listen(&mut source, common, max_connections, &server, move |socket| {

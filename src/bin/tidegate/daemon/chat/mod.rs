@@ -35,13 +35,8 @@ const HELP: &[u8] = b"* /nick NAME: be called NAME (letters, digits, _ and -, at
 pub fn run(options: &ChatOptions, max_connections: usize) -> Result<ExitCode, CannotStart> {
     let common = &options.common;
     let mut room = EventLoop::with_state(Room::new(options.clone()))?;
-    let server = ServerOptions {
-        // A guest who has ended is heard out first.
-        allow_half_open: true,
-        no_delay: true,
-        output_limits: options.limits,
-        ..ServerOptions::default()
-    };
+    // A guest who has ended is heard out first.
+    let server = ServerOptions::new().allow_half_open(true).no_delay(true).output_limits(options.limits);
     stopping::at_signals(&mut room)?;
     listen(&mut room, common, max_connections, &server, move |socket| {
         if socket.state.guests.len() >= max_connections {
