@@ -60,7 +60,7 @@ pub mod sim;
 mod text;
 
 pub use address::block_list::BlockList;
-pub use address::endpoint::{Endpoint, ToEndpoint};
+pub use address::endpoint::Endpoint;
 pub use address::{Address, UnixAddress};
 pub use base::error::{Code, Error, Syscall};
 pub use base::id::{ServerId, SocketId, TimerId};

@@ -14,6 +14,9 @@ use crate::base::error::Error;
 
 /// The place that a server listens on, or that a socket connects to.
 ///
+/// Calls such as [`EventLoop::listen`](crate::EventLoop::listen) take whatever converts into one with [`TryInto`]: text, a
+/// port, an address and a port, std's [`SocketAddr`], a [`UnixAddress`].
+///
 /// ```
 /// use tidegate::Endpoint;
 ///
@@ -23,6 +26,10 @@ use crate::base::error::Error;
 /// assert_eq!(":7000".parse::<Endpoint>()?, Endpoint::Port(7000));
 /// assert_eq!("unix:/run/chat.sock".parse::<Endpoint>()?.to_string(), "unix:/run/chat.sock");
 /// assert!("example.org:80".parse::<Endpoint>().is_err());
+///
+/// let v6 = std::net::Ipv6Addr::LOCALHOST;
+/// assert_eq!(Endpoint::try_from(("::1", 7000))?, Endpoint::from((v6, 7000)));
+/// assert_eq!(Endpoint::from(7000), Endpoint::Port(7000));
 /// # Ok::<(), tidegate::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -162,6 +169,15 @@ impl fmt::Display for Endpoint {
     }
 }
 
+impl From<Address> for Endpoint {
+    fn from(address: Address) -> Self {
+        match address {
+            Address::Ip(address) => Endpoint::Ip(address),
+            Address::Unix(address) => Endpoint::Unix(address),
+        }
+    }
+}
+
 impl From<SocketAddr> for Endpoint {
     fn from(address: SocketAddr) -> Self {
         Endpoint::Ip(address)
@@ -174,76 +190,57 @@ impl From<UnixAddress> for Endpoint {
     }
 }
 
-impl From<Address> for Endpoint {
-    fn from(address: Address) -> Self {
-        match address {
-            Address::Ip(address) => Endpoint::Ip(address),
-            Address::Unix(address) => Endpoint::Unix(address),
-        }
-    }
-}
-
 impl From<u16> for Endpoint {
     fn from(port: u16) -> Self {
         Endpoint::Port(port)
     }
 }
 
-impl<I: Into<IpAddr>> From<(I, u16)> for Endpoint {
-    fn from((ip, port): (I, u16)) -> Self {
-        Endpoint::Ip(SocketAddr::new(ip.into(), port))
+/// An address and a port apart. Not for all `I: Into<IpAddr>` at once: that would leave no room for text as the address.
+macro_rules! from_address_and_port {
+    ($($address:ty),*) => {
+        $(impl From<($address, u16)> for Endpoint {
+            fn from((address, port): ($address, u16)) -> Self {
+                Endpoint::Ip(SocketAddr::new(address.into(), port))
+            }
+        })*
+    };
+}
+
+from_address_and_port!(IpAddr, Ipv4Addr, Ipv6Addr, [u8; 4], [u8; 16], [u16; 8]);
+
+impl TryFrom<&str> for Endpoint {
+    type Error = Error;
+
+    fn try_from(text: &str) -> Result<Self, Error> {
+        text.parse()
     }
 }
 
-/// What can be taken for an [`Endpoint`]: text, a port, std's addresses.
-///
-/// It is a trait of its own because text can be wrong: the error is that of the call that was given the text.
-pub trait ToEndpoint {
-    /// The endpoint meant.
-    ///
-    /// # Errors
-    /// Text that is neither an address with a port, nor `localhost:PORT`, nor a port, nor `unix:` and a name.
-    fn to_endpoint(&self) -> Result<Endpoint, Error>;
-}
+impl TryFrom<String> for Endpoint {
+    type Error = Error;
 
-impl ToEndpoint for &str {
-    fn to_endpoint(&self) -> Result<Endpoint, Error> {
-        self.parse()
+    fn try_from(text: String) -> Result<Self, Error> {
+        text.parse()
     }
 }
 
-impl ToEndpoint for String {
-    fn to_endpoint(&self) -> Result<Endpoint, Error> {
-        self.parse()
+impl TryFrom<&String> for Endpoint {
+    type Error = Error;
+
+    fn try_from(text: &String) -> Result<Self, Error> {
+        text.parse()
     }
 }
 
-impl ToEndpoint for &String {
-    fn to_endpoint(&self) -> Result<Endpoint, Error> {
-        self.parse()
-    }
-}
+/// A host and a port apart, as std takes them too. The host is an address, without brackets, or `localhost`.
+impl TryFrom<(&str, u16)> for Endpoint {
+    type Error = Error;
 
-/// A host and a port apart, as std takes them too: the host is an address, without brackets, or `localhost`.
-impl ToEndpoint for (&str, u16) {
-    fn to_endpoint(&self) -> Result<Endpoint, Error> {
-        let (host, port) = *self;
+    fn try_from((host, port): (&str, u16)) -> Result<Self, Error> {
         match host.parse::<IpAddr>() {
             Ok(ip) => Ok((ip, port).into()),
             Err(_) => format!("{host}:{port}").parse(),
         }
     }
 }
-
-/// What cannot be wrong.
-macro_rules! to_endpoint {
-    ($($kind:ty),*) => {
-        $(impl ToEndpoint for $kind {
-            fn to_endpoint(&self) -> Result<Endpoint, Error> {
-                Ok((*self).into())
-            }
-        })*
-    };
-}
-
-to_endpoint!(Endpoint, SocketAddr, UnixAddress, u16, (IpAddr, u16), (Ipv4Addr, u16), (Ipv6Addr, u16), ([u8; 4], u16));

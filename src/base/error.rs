@@ -3,6 +3,7 @@
 //! One type serves the `Err` of a call and the `error` event of a connection. It holds no state of its own: it is a
 //! code, the system call and the address it was about, and it turns into text only when somebody prints it.
 
+use std::convert::Infallible;
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -151,6 +152,13 @@ impl std::error::Error for Error {}
 impl From<io::Error> for Error {
     fn from(error: io::Error) -> Self {
         Error::from_io(&error)
+    }
+}
+
+/// For what cannot fail, so that it may stand beside what can: an address where text would do as well.
+impl From<Infallible> for Error {
+    fn from(never: Infallible) -> Self {
+        match never {}
     }
 }
 

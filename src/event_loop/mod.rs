@@ -21,7 +21,7 @@ use std::time::Duration;
 pub(crate) use shut_down::Stop;
 pub use view::Loop;
 
-use crate::address::endpoint::ToEndpoint;
+use crate::address::endpoint::Endpoint;
 use crate::base::error::Error;
 use crate::base::id::{ServerId, SocketId, TimerId};
 use crate::event_loop::hooks::{Course, Hooks};
@@ -133,7 +133,7 @@ impl<S> EventLoop<S> {
     /// Those of [`Loop::listen`].
     pub fn listen(
         &mut self,
-        on: impl ToEndpoint,
+        on: impl TryInto<Endpoint, Error: Into<Error>>,
         connection: impl FnMut(&mut Socket<'_, S>) + 'static,
     ) -> Result<ServerId, Error> {
         self.event_loop().listen(on, connection)
@@ -145,7 +145,7 @@ impl<S> EventLoop<S> {
     /// Those of [`Loop::listen`].
     pub fn listen_with(
         &mut self,
-        on: impl ToEndpoint,
+        on: impl TryInto<Endpoint, Error: Into<Error>>,
         options: ServerOptions,
         connection: impl FnMut(&mut Socket<'_, S>) + 'static,
     ) -> Result<ServerId, Error> {
@@ -156,7 +156,11 @@ impl<S> EventLoop<S> {
     ///
     /// # Errors
     /// Those of [`Loop::connect`].
-    pub fn connect(&mut self, to: impl ToEndpoint, setup: impl FnOnce(&mut Socket<'_, S>)) -> Result<SocketId, Error> {
+    pub fn connect(
+        &mut self,
+        to: impl TryInto<Endpoint, Error: Into<Error>>,
+        setup: impl FnOnce(&mut Socket<'_, S>),
+    ) -> Result<SocketId, Error> {
         self.event_loop().connect(to, setup)
     }
 
@@ -166,7 +170,7 @@ impl<S> EventLoop<S> {
     /// Those of [`Loop::connect_with`].
     pub fn connect_with(
         &mut self,
-        to: impl ToEndpoint,
+        to: impl TryInto<Endpoint, Error: Into<Error>>,
         options: SocketOptions,
         setup: impl FnOnce(&mut Socket<'_, S>),
     ) -> Result<SocketId, Error> {

@@ -6,7 +6,7 @@ use std::fmt;
 use std::net::SocketAddr;
 
 use crate::address::block_list::BlockList;
-use crate::address::endpoint::{Endpoint, ToEndpoint};
+use crate::address::endpoint::Endpoint;
 use crate::base::error::Error;
 use crate::base::id::ServerId;
 use crate::event_loop::Loop;
@@ -39,7 +39,7 @@ impl<S> Server<'_, S> {
     ///
     /// # Errors
     /// Text that is no address; a server that listens already; the system's, with the address.
-    pub fn listen(&mut self, on: impl ToEndpoint) -> Result<(), Error> {
+    pub fn listen(&mut self, on: impl TryInto<Endpoint, Error: Into<Error>>) -> Result<(), Error> {
         self.net.listen(self.id, on)
     }
 

@@ -6,7 +6,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::address::endpoint::ToEndpoint;
+use crate::address::endpoint::Endpoint;
 use crate::base::error::Error;
 use crate::base::id::{ServerId, SocketId, TimerId};
 use crate::connection::{CloseReason, ReadyState};
@@ -56,7 +56,7 @@ impl<S> Socket<'_, S> {
     /// # Errors
     /// Text that is no address; a socket that is connecting, connected or closing. What goes wrong on the way is an
     /// `error` event.
-    pub fn connect(&mut self, to: impl ToEndpoint) -> Result<(), Error> {
+    pub fn connect(&mut self, to: impl TryInto<Endpoint, Error: Into<Error>>) -> Result<(), Error> {
         self.net.connect(self.id, to)
     }
 

@@ -6,7 +6,7 @@ use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::time::Duration;
 
-use crate::address::endpoint::ToEndpoint;
+use crate::address::endpoint::Endpoint;
 use crate::base::error::Error;
 use crate::base::id::{ServerId, SocketId, TimerId};
 use crate::event_loop::hooks::{Course, Hooks, TimerHook};
@@ -44,7 +44,7 @@ impl<S> Loop<'_, S> {
     /// Text that is no address, and what the system says, with the address. No `error` event follows.
     pub fn listen(
         &mut self,
-        on: impl ToEndpoint,
+        on: impl TryInto<Endpoint, Error: Into<Error>>,
         connection: impl FnMut(&mut Socket<'_, S>) + 'static,
     ) -> Result<ServerId, Error> {
         self.listen_with(on, ServerOptions::new(), connection)
@@ -56,7 +56,7 @@ impl<S> Loop<'_, S> {
     /// Those of [`Loop::listen`], and an option out of its bounds.
     pub fn listen_with(
         &mut self,
-        on: impl ToEndpoint,
+        on: impl TryInto<Endpoint, Error: Into<Error>>,
         options: ServerOptions,
         connection: impl FnMut(&mut Socket<'_, S>) + 'static,
     ) -> Result<ServerId, Error> {
@@ -120,7 +120,11 @@ impl<S> Loop<'_, S> {
     ///
     /// # Errors
     /// Text that is no address. What goes wrong on the way is an `error` event of the socket.
-    pub fn connect(&mut self, to: impl ToEndpoint, setup: impl FnOnce(&mut Socket<'_, S>)) -> Result<SocketId, Error> {
+    pub fn connect(
+        &mut self,
+        to: impl TryInto<Endpoint, Error: Into<Error>>,
+        setup: impl FnOnce(&mut Socket<'_, S>),
+    ) -> Result<SocketId, Error> {
         self.connect_with(to, SocketOptions::new(), setup)
     }
 
@@ -130,11 +134,11 @@ impl<S> Loop<'_, S> {
     /// Those of [`Loop::connect`], and an option out of its bounds.
     pub fn connect_with(
         &mut self,
-        to: impl ToEndpoint,
+        to: impl TryInto<Endpoint, Error: Into<Error>>,
         options: SocketOptions,
         setup: impl FnOnce(&mut Socket<'_, S>),
     ) -> Result<SocketId, Error> {
-        let to = to.to_endpoint()?;
+        let to = to.try_into().map_err(Into::into)?;
         let id = self.net.new_socket(options)?;
         if let Err(error) = self.net.connect(id, to) {
             self.net.forget_fresh(id);

@@ -10,7 +10,7 @@ use super::Net;
 use super::event::Event;
 use super::ticks::Then;
 use crate::address::Address;
-use crate::address::endpoint::ToEndpoint;
+use crate::address::endpoint::Endpoint;
 use crate::base::error::{Code, Error, Syscall};
 use crate::base::id::SocketId;
 use crate::kernel::Readiness;
@@ -22,8 +22,9 @@ impl Net {
     /// Text that is no address; one of another family than the local address; a socket that is connecting, connected,
     /// closing, or gone: after `on_close` has returned there is no connecting again.
     #[doc(alias = "createConnection")]
-    pub fn connect(&mut self, id: SocketId, to: impl ToEndpoint) -> Result<(), Error> {
-        let to = to.to_endpoint()?.to_connect_to();
+    pub fn connect(&mut self, id: SocketId, to: impl TryInto<Endpoint, Error: Into<Error>>) -> Result<(), Error> {
+        let to: Endpoint = to.try_into().map_err(Into::into)?;
+        let to = to.to_connect_to();
         let inherited = self.inherited_keep_alive(self.server_of(id));
         let (link, mut later) = self.link(id).ok_or_else(|| Error::new(Code::Gone))?;
         if link.leaving {

@@ -10,7 +10,7 @@ use super::options::ServerOptions;
 use super::ticks::Deferred;
 use crate::address::Address;
 use crate::address::block_list::BlockList;
-use crate::address::endpoint::{Endpoint, ToEndpoint};
+use crate::address::endpoint::Endpoint;
 use crate::base::error::{Code, Error, Syscall};
 use crate::base::id::ServerId;
 use crate::kernel::{Handle, KeepAlive, ListenOptions};
@@ -75,8 +75,9 @@ impl Net {
     ///
     /// # Errors
     /// Text that is no address; a server that listens already; the system's, with the address.
-    pub fn listen(&mut self, id: ServerId, on: impl ToEndpoint) -> Result<(), Error> {
-        let on = on.to_endpoint()?.to_listen_on();
+    pub fn listen(&mut self, id: ServerId, on: impl TryInto<Endpoint, Error: Into<Error>>) -> Result<(), Error> {
+        let on: Endpoint = on.try_into().map_err(Into::into)?;
+        let on = on.to_listen_on();
         let options = self.server_that_may_listen(id)?;
         let system = |error: io::Error, address: Address| Error::system(&error, Syscall::Listen).at(address);
         let mut listen = |address| {

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use tidegate::sim::Sim;
 use tidegate::{
-    Closed, Error, EventLoop, FileOptions, ServerId, ServerOptions, Socket, SocketId, SocketOptions, ToEndpoint,
+    Closed, Endpoint, Error, EventLoop, FileOptions, ServerId, ServerOptions, Socket, SocketId, SocketOptions,
 };
 
 /// After so long a test has failed.
@@ -199,7 +199,7 @@ impl World {
 
     pub fn serve_on(
         &mut self,
-        on: impl ToEndpoint,
+        on: impl TryInto<Endpoint, Error: Into<Error>>,
         options: ServerOptions,
         mut accepted: impl FnMut(&mut View<'_>) + 'static,
     ) -> (ServerId, SocketAddr) {
@@ -226,7 +226,7 @@ impl World {
     pub fn client(
         &mut self,
         name: &str,
-        to: impl ToEndpoint,
+        to: impl TryInto<Endpoint, Error: Into<Error>>,
         hear: impl Fn(&mut View<'_>, Heard<'_>) + 'static,
     ) -> SocketId {
         self.client_with(SocketOptions::new(), name, to, hear)
@@ -236,7 +236,7 @@ impl World {
         &mut self,
         options: SocketOptions,
         name: &str,
-        to: impl ToEndpoint,
+        to: impl TryInto<Endpoint, Error: Into<Error>>,
         hear: impl Fn(&mut View<'_>, Heard<'_>) + 'static,
     ) -> SocketId {
         self.event_loop().connect_with(to, options, |socket| watch(socket, name, hear)).unwrap()
