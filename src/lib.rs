@@ -62,7 +62,7 @@ mod text;
 pub use address::block_list::BlockList;
 pub use address::endpoint::Endpoint;
 pub use address::{Address, UnixAddress};
-pub use base::error::{Code, Error, Syscall};
+pub use base::error::{Error, ErrorKind, Syscall};
 pub use base::id::{ServerId, SocketId, TimerId};
 pub use base::signal;
 pub use connection::{CallbackId, CloseReason, ReadyState};

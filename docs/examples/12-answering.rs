@@ -17,7 +17,7 @@ fn main() -> Result<(), Error> {
             println!("the client says {text:?}");
             socket.write(format!("I have heard {text:?}"));
         });
-        socket.on_error(|_, error| println!("error {}", error.code().name()));
+        socket.on_error(|_, error| println!("error {}", error.code()));
         socket.on_close(|_, closed| println!("closed {}", if closed.had_error { "with an error" } else { "normally" }));
     })?;
     if let Some(address) = event_loop.net.server_address(server) {

@@ -23,7 +23,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             client.after(wait, |client| client.end_with("byebye"));
         });
         client.on_text(|_, text| println!("the server says {text:?}"));
-        client.on_error(|_, error| println!("error {}", error.code().name()));
+        client.on_error(|_, error| println!("error {}", error.code()));
         client.on_close(|_, closed| println!("closed {}", if closed.had_error { "with an error" } else { "normally" }));
     })?;
     Ok(event_loop.run()?)

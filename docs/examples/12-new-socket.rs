@@ -27,7 +27,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         });
         client.on_text(|_, text| println!("the server says {text:?}"));
         client.on_end(|_| println!("the server has ended"));
-        client.on_error(|_, error| println!("error {}", error.code().name()));
+        client.on_error(|_, error| println!("error {}", error.code()));
         client.on_close(|_, closed| println!("closed {}", if closed.had_error { "with an error" } else { "normally" }));
     })?;
     event_loop.net.connect(client, address)?;

@@ -22,7 +22,7 @@ fn main() -> Result<(), Error> {
     let options = ServerOptions::new().keep_alive(keep_alive);
     server.listen_with("10.0.0.1:8080", options, |socket| {
         println!("a client has connected");
-        socket.on_error(|socket, error| println!("{:.0?}: error {}", socket.net.now(), error.code().name()));
+        socket.on_error(|socket, error| println!("{:.0?}: error {}", socket.net.now(), error.code()));
         socket.on_close(|_, closed| println!("closed {}", if closed.had_error { "with an error" } else { "normally" }));
     })?;
 

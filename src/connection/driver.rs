@@ -170,7 +170,7 @@ impl Driver {
             }
             Tick::Error => {
                 self.connection.seal();
-                let code = self.connection.error().unwrap().code().name();
+                let code = self.connection.error().unwrap().code();
                 self.tell(format!("error {code}"));
             }
             Tick::Seal => self.connection.seal(),
@@ -192,7 +192,7 @@ impl Driver {
     pub fn callbacks(&mut self, count: u32) {
         for _ in 0..count {
             let (callback, outcome) = self.connection.take_callback().unwrap();
-            let outcome = outcome.map_or_else(|error| error.code().name(), |()| "ok");
+            let outcome = outcome.map_or_else(|error| error.code(), |()| "ok");
             self.told.push(format!("{callback} {outcome}"));
         }
     }

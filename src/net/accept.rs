@@ -4,7 +4,7 @@
 //! that is out of descriptors turns clients away; anything else is a reason to wait. What keeps a server from accepting
 //! is told once, until it can again, and it listens on.
 
-use std::io::{self, ErrorKind};
+use std::io;
 use std::time::Duration;
 
 use super::event::{Dropped, Event};
@@ -13,7 +13,7 @@ use super::turn::Step;
 use super::{Alarm, Net};
 use crate::address::Address;
 use crate::address::block_list::BlockList;
-use crate::base::error::{Error, Syscall};
+use crate::base::error::{Error, ErrorKind, Syscall};
 use crate::base::id::ServerId;
 use crate::base::timers::Due;
 use crate::connection::Connection;
@@ -280,11 +280,18 @@ impl Net {
 
 /// The table. accept(2) on Linux passes on errors of the new connection's network, which are no error of the server.
 fn verdict(error: &io::Error) -> Verdict {
-    match Error::system(error, Syscall::Accept).code().name() {
-        _ if error.kind() == ErrorKind::WouldBlock => Verdict::Nobody,
-        "EINTR" | "ECONNABORTED" | "EPROTO" | "EPERM" | "ENETDOWN" | "ENETUNREACH" | "EHOSTDOWN" | "EHOSTUNREACH"
-        | "ENONET" | "ENOPROTOOPT" | "EOPNOTSUPP" | "ETIMEDOUT" => Verdict::Next,
-        "EMFILE" | "ENFILE" => Verdict::Shed,
+    match ErrorKind::of(error) {
+        ErrorKind::WouldBlock => Verdict::Nobody,
+        ErrorKind::Interrupted
+        | ErrorKind::ConnectionAborted
+        | ErrorKind::Protocol
+        | ErrorKind::PermissionDenied
+        | ErrorKind::NetworkDown
+        | ErrorKind::NetworkUnreachable
+        | ErrorKind::HostUnreachable
+        | ErrorKind::Unsupported
+        | ErrorKind::TimedOut => Verdict::Next,
+        ErrorKind::TooManyOpenFiles => Verdict::Shed,
         _ => Verdict::Pause,
     }
 }

@@ -5,7 +5,7 @@
 
 use super::Net;
 use super::link::ResetPlace;
-use crate::base::error::{Code, Error, Syscall};
+use crate::base::error::{Code, Error, ErrorKind, Syscall};
 use crate::base::id::SocketId;
 use crate::connection::{CloseReason, Stage};
 
@@ -110,11 +110,18 @@ impl Net {
 
 /// What a connection died of.
 fn reason_of(error: &Error) -> CloseReason {
-    match (error.code().name(), error.syscall()) {
-        (_, Some(Syscall::Connect | Syscall::Bind | Syscall::SetOption)) => CloseReason::ConnectFailed,
-        ("ECONNRESET" | "EPIPE" | "ECONNABORTED", _) => CloseReason::PeerReset,
-        ("ERR_IP_BLOCKED", _) => CloseReason::ConnectFailed,
-        ("ETIMEDOUT", _) => CloseReason::Timeout,
+    match (error.kind(), error.syscall()) {
+        (_, Some(Syscall::Connect | Syscall::Bind | Syscall::SetOption)) | (ErrorKind::IpBlocked, _) => {
+            CloseReason::ConnectFailed
+        }
+        (
+            ErrorKind::ConnectionReset
+            | ErrorKind::ConnectionAborted
+            | ErrorKind::BrokenPipe
+            | ErrorKind::EndedByOtherParty,
+            _,
+        ) => CloseReason::PeerReset,
+        (ErrorKind::TimedOut, _) => CloseReason::Timeout,
         _ => CloseReason::Error,
     }
 }

@@ -283,7 +283,7 @@ impl Net {
         let unsent = link.connection.queue().unsent();
         self.counters.limited += 1;
         let error = Error::limit(format!("the other side does not read: {unsent} bytes unsent, {which} limit {bound}"));
-        debug_assert_eq!(error.code(), Code::OutputLimit);
+        debug_assert_eq!(error.kind(), Code::OutputLimit);
         self.destroy_as(id, Some(error), Some(CloseReason::OutputLimit));
     }
 }

@@ -141,7 +141,7 @@ pub struct SocketOptions {
     /// The port to connect from. Default 0: the system chooses.
     #[doc(alias = "localPort")]
     pub local_port: u16,
-    /// Addresses that it does not connect to: `error` with [`Code::IpBlocked`](crate::Code::IpBlocked). Default: none.
+    /// Addresses that it does not connect to: `error` with [`ErrorKind::IpBlocked`](crate::ErrorKind::IpBlocked). Default: none.
     #[doc(alias = "blockList")]
     pub block_list: Option<BlockList>,
     /// The TCP options: no-delay and keep-alive are set once it is connected, the others before.

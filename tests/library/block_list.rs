@@ -1,7 +1,7 @@
 //! Block lists at work: for who comes, and for where one goes.
 
 use crate::support::loops::{Heard, World, has_ipv6, nobody, quiet};
-use tidegate::{BlockList, CloseReason, Code, ServerOptions, SocketOptions};
+use tidegate::{BlockList, CloseReason, ErrorKind, ServerOptions, SocketOptions};
 
 fn list(cidr: &str) -> Option<BlockList> {
     let mut list = BlockList::new();
@@ -62,7 +62,7 @@ fn a_blocked_address_is_not_connected_to() {
     let options = SocketOptions::new().block_list(list("127.0.0.1/32"));
     world.client_with(options, "C", address, move |_, heard| {
         if let Heard::Error(error) = heard {
-            assert_eq!(error.code(), Code::IpBlocked);
+            assert_eq!(error.kind(), ErrorKind::IpBlocked);
             assert_eq!(error.address(), Some(address));
             assert!(error.to_string().starts_with("IP(127.0.0.1) is blocked by net.BlockList"), "{error}");
         }

@@ -3,7 +3,7 @@
 #![cfg(unix)]
 
 use std::fs::File;
-use std::io::{ErrorKind, Read, Write};
+use std::io::{self, Read, Write};
 use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
@@ -11,7 +11,7 @@ use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
 use crate::support::folder::Folder;
 use crate::support::loops::{Heard, View, World, ms, quiet, watch};
 use tidegate::sim::Sim;
-use tidegate::{Code, EventLoop, ServerOptions, SocketOptions};
+use tidegate::{ErrorKind, EventLoop, ServerOptions, SocketOptions};
 
 fn echo(socket: &mut View<'_>, heard: Heard<'_>) {
     if let Heard::Data(bytes) = heard {
@@ -116,7 +116,7 @@ fn what_is_not_meant_is_an_error_in_words() {
     let mut world = World::new();
     let mut server = |fd: OwnedFd, words: &str| {
         let error = world.listen_fd(fd, ServerOptions::new(), |_| {}).unwrap_err();
-        assert_eq!(error.code(), Code::InvalidArgument);
+        assert_eq!(error.kind(), ErrorKind::InvalidArgument);
         assert!(error.to_string().contains(words), "{error}");
     };
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -129,7 +129,7 @@ fn what_is_not_meant_is_an_error_in_words() {
     let mut socket = |fd: OwnedFd, words: &str| {
         let error =
             world.event_loop().adopt_socket(fd, SocketOptions::new(), |_| panic!("there is no socket")).unwrap_err();
-        assert_eq!(error.code(), Code::InvalidArgument);
+        assert_eq!(error.kind(), ErrorKind::InvalidArgument);
         assert!(error.to_string().contains(words), "{error}");
     };
     socket(File::open("/dev/null").unwrap().into(), "is no socket");
@@ -189,14 +189,14 @@ fn what_is_refused_is_closed() {
                 true => world.listen_fd(fd, ServerOptions::new(), |_| {}).map(drop),
                 false => world.adopt_socket(fd, SocketOptions::new(), |_| {}).map(drop),
             };
-            assert_eq!(refused.unwrap_err().code(), Code::InvalidArgument);
+            assert_eq!(refused.unwrap_err().kind(), ErrorKind::InvalidArgument);
         };
-        let (reader, mut writer) = std::io::pipe().unwrap();
+        let (reader, mut writer) = io::pipe().unwrap();
         refuse(reader.into());
-        assert_eq!(writer.write(b"x").unwrap_err().kind(), ErrorKind::BrokenPipe);
+        assert_eq!(writer.write(b"x").unwrap_err().kind(), io::ErrorKind::BrokenPipe);
         let (ours, theirs) = UnixDatagram::pair().unwrap();
         refuse(ours.into());
-        assert_eq!(theirs.send(b"x").unwrap_err().kind(), ErrorKind::ConnectionRefused);
+        assert_eq!(theirs.send(b"x").unwrap_err().kind(), io::ErrorKind::ConnectionRefused);
     }
     // A connection is no listener, and a listener no connection.
     let (ours, mut theirs) = UnixStream::pair().unwrap();
@@ -205,7 +205,7 @@ fn what_is_refused_is_closed() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     world.adopt_socket(listener, SocketOptions::new(), |_| {}).unwrap_err();
-    assert_eq!(TcpStream::connect(address).unwrap_err().kind(), ErrorKind::ConnectionRefused);
+    assert_eq!(TcpStream::connect(address).unwrap_err().kind(), io::ErrorKind::ConnectionRefused);
     // An option out of its bounds, and a server that listens already.
     let (ours, mut theirs) = UnixStream::pair().unwrap();
     let options = SocketOptions::new().high_water_mark(usize::MAX);
@@ -215,7 +215,7 @@ fn what_is_refused_is_closed() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     world.net.listen_fd(server, listener).unwrap_err();
-    assert_eq!(TcpStream::connect(address).unwrap_err().kind(), ErrorKind::ConnectionRefused);
+    assert_eq!(TcpStream::connect(address).unwrap_err().kind(), io::ErrorKind::ConnectionRefused);
     assert_eq!(world.net.sockets(), 0);
 }
 
@@ -299,5 +299,5 @@ fn a_server_that_listens_adopts_nothing_more() {
     let (server, _) = world.serve(ServerOptions::new(), |socket| watch(socket, "S", quiet));
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let error = world.server(server).unwrap().listen_fd(listener).unwrap_err();
-    assert_eq!(error.code(), Code::AlreadyListening);
+    assert_eq!(error.kind(), ErrorKind::AlreadyListening);
 }

@@ -8,7 +8,7 @@ use std::io::Write;
 use std::net::{Shutdown, TcpListener, TcpStream};
 
 use crate::support::loops::{FLOOD, Heard, View, World, has_ipv6, ms, nobody, pattern, quiet, told, watch};
-use tidegate::{CloseReason, Code, Endpoint, Line, ReadyState, ServerOptions, SocketOptions, Syscall};
+use tidegate::{CloseReason, Endpoint, ErrorKind, Line, ReadyState, ServerOptions, SocketOptions, Syscall};
 
 fn half_open() -> (ServerOptions, SocketOptions) {
     (ServerOptions::new().allow_half_open(true), SocketOptions::new().allow_half_open(true))
@@ -943,7 +943,7 @@ fn a_write_after_the_peers_end_without_half_open_is_epipe_too() {
             socket.write_then(pattern(FLOOD), told("S", "big"));
             socket.after(ms(10), |socket| assert!(!socket.write_then("x", told("S", "cb"))));
         }
-        Heard::Error(error) => assert_eq!(error.code(), Code::EndedByOtherParty),
+        Heard::Error(error) => assert_eq!(error.kind(), ErrorKind::EndedByOtherParty),
         _ => {}
     });
     raw.shutdown(Shutdown::Write).unwrap();

@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 use crate::support::loops::{FLOOD, Heard, World, ms, pattern, quiet, watch};
-use tidegate::{CloseReason, Code, OutputLimits, OutputPolicy, ServerOptions, SocketId, SocketOptions, SoftLimit};
+use tidegate::{CloseReason, ErrorKind, OutputLimits, OutputPolicy, ServerOptions, SocketId, SocketOptions, SoftLimit};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -25,7 +25,7 @@ fn room(output_limits: OutputLimits, count: usize) -> (World, SocketAddr, Vec<So
         let name = format!("S{}", socket.state.add("accepted", 1));
         watch(socket, &name, |socket, heard| {
             if let Heard::Error(error) = heard {
-                assert_eq!(error.code(), Code::OutputLimit);
+                assert_eq!(error.kind(), ErrorKind::OutputLimit);
                 assert!(error.to_string().contains("the other side does not read"), "{error}");
                 assert!(socket.is_destroyed());
             }
@@ -157,7 +157,7 @@ fn limits_out_of_range_are_errors() {
     let without_time = soft(1, Duration::from_micros(999), OutputPolicy::Disconnect);
     for wrong in [above, without_time] {
         let error = world.net.set_output_limits(ids[0], wrong).unwrap_err();
-        assert_eq!(error.code(), Code::InvalidArgument);
+        assert_eq!(error.kind(), ErrorKind::InvalidArgument);
         assert!(error.to_string().starts_with("output limits: "), "{error}");
         let server = ServerOptions::new().output_limits(wrong);
         assert!(world.listen_with("127.0.0.1:0", server, |_| {}).is_err());

@@ -60,7 +60,7 @@ fn a_path_that_cannot_be_listened_on_is_told() {
     let place = Place::new("no-folder/here");
     let mut world = World::new();
     let error = world.listen(place.endpoint(), |_| {}).unwrap_err();
-    assert_eq!((error.code().name(), error.syscall()), ("ENOENT", Some(Syscall::Listen)));
+    assert_eq!((error.code(), error.syscall()), ("ENOENT", Some(Syscall::Listen)));
     assert_eq!(error.unix_address().unwrap().as_path(), Some(place.0.as_path()));
     world.run_dry();
 }

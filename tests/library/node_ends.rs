@@ -7,7 +7,7 @@ use std::net::{Shutdown, TcpStream};
 use std::rc::Rc;
 
 use crate::support::loops::{FLOOD, Heard, View, World, ms, nobody, pattern, quiet, told, watch};
-use tidegate::{CloseReason, Code, Endpoint, Error, ServerOptions, SocketOptions, Syscall};
+use tidegate::{CloseReason, Endpoint, Error, ErrorKind, ServerOptions, SocketOptions, Syscall};
 
 fn options() -> ServerOptions {
     ServerOptions::new()
@@ -152,7 +152,7 @@ fn many_refused_connections_leave_nothing_behind() {
         for n in 0..50 {
             world.client(&format!("{round}.{n}"), nobody, |socket, heard| {
                 if let Heard::Error(error) = heard {
-                    assert_eq!((error.code().name(), error.syscall()), ("ECONNREFUSED", Some(Syscall::Connect)));
+                    assert_eq!((error.code(), error.syscall()), ("ECONNREFUSED", Some(Syscall::Connect)));
                     socket.state.add("errors", 1);
                 }
             });
@@ -255,7 +255,7 @@ fn otherwise_a_late_write_behind_the_other_sides_end_fails_and_nothing_of_it_arr
                     on.next_tick(move |on| {
                         let mut socket = on.socket(id).unwrap();
                         assert!(!socket.write_then("too late", |socket, written| {
-                            assert_eq!(written.unwrap_err().code(), Code::EndedByOtherParty);
+                            assert_eq!(written.unwrap_err().kind(), ErrorKind::EndedByOtherParty);
                             socket.state.note("S", "told");
                         }));
                     });
@@ -292,7 +292,7 @@ fn a_write_behind_both_ends_fails_on_a_tick_with_words_of_its_own() {
             Heard::End => {
                 assert!(!socket.write_then("too late", |socket, written| {
                     let error = written.unwrap_err();
-                    assert_eq!((error.code(), error.code().name()), (Code::EndedByOtherParty, "EPIPE"));
+                    assert_eq!((error.kind(), error.code()), (ErrorKind::EndedByOtherParty, "EPIPE"));
                     socket.state.note("C", error.to_string());
                 }));
                 socket.state.note("C", "written");

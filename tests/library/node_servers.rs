@@ -5,7 +5,7 @@ use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 
 use crate::support::loops::{Heard, View, World, has_ipv6, ms, nobody, quiet, watch};
-use tidegate::{Code, ServerId, ServerOptions, SocketOptions};
+use tidegate::{ErrorKind, ServerId, ServerOptions, SocketOptions};
 
 fn options() -> ServerOptions {
     ServerOptions::new()
@@ -476,8 +476,8 @@ fn a_block_list_has_addresses_ranges_and_subnets_of_both_families() {
     list.add_range(ip("1.1.1.1"), ip("1.1.1.10")).unwrap();
     list.add_range(ip("::1"), ip("::f")).unwrap();
     has(&list, &["1.1.1.1", "1.1.1.5", "1.1.1.10", "::ffff:1.1.1.2", "::1", "::5", "::f"], &["1.1.1.11", "::10", "::"]);
-    assert_eq!(list.add_range(ip("1.1.1.2"), ip("1.1.1.1")).unwrap_err().code(), Code::InvalidArgument);
-    assert_eq!(list.add_range(ip("1.1.1.2"), ip("::1")).unwrap_err().code(), Code::InvalidArgument);
+    assert_eq!(list.add_range(ip("1.1.1.2"), ip("1.1.1.1")).unwrap_err().kind(), ErrorKind::InvalidArgument);
+    assert_eq!(list.add_range(ip("1.1.1.2"), ip("::1")).unwrap_err().kind(), ErrorKind::InvalidArgument);
 
     // By number, not by text nor by byte.
     let mut list = BlockList::new();
@@ -497,7 +497,7 @@ fn a_block_list_has_addresses_ranges_and_subnets_of_both_families() {
     has(&list, &["192.168.68.31", "8592:757c:efae:2000::", "9.9.9.9"], &["192.168.68.32", "9.9.9.8", "9.9.9.10"]);
     has(&list, &["8592:757c:efae:3fff::"], &["8592:757c:efae:4000::", "8592:757c:efae:1fff::"]);
     for (net, prefix) in [("1.1.1.1", 33), ("::", 129), ("::", 255)] {
-        assert_eq!(list.add_subnet(ip(net), prefix).unwrap_err().code(), Code::InvalidArgument);
+        assert_eq!(list.add_subnet(ip(net), prefix).unwrap_err().kind(), ErrorKind::InvalidArgument);
     }
     for (net, prefix) in [("1.1.1.1", 0), ("::", 128), ("::", 0)] {
         list.add_subnet(ip(net), prefix).unwrap();

@@ -156,7 +156,7 @@ fn calls_and_questions_in_close_do_nothing() {
     let mut world = World::new();
     let (_, address) = world.serve(ServerOptions::new(), |socket| socket.end());
     let setup = move |socket: &mut View<'_>| {
-        socket.on_error(|socket, error| socket.state.note("C", format!("error {}", error.code().name())));
+        socket.on_error(|socket, error| socket.state.note("C", format!("error {}", error.code())));
         socket.on_close(move |socket, _| {
             socket.state.note("C", "close");
             socket.set_no_delay(true);

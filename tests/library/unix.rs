@@ -17,7 +17,7 @@ use crate::support::{
     loops::{FLOOD, Heard, World, ms, pattern, quiet, watch},
 };
 use tidegate::sim::Sim;
-use tidegate::{Code, Endpoint, EventLoop, ServerId, ServerOptions, SocketAccess, Syscall};
+use tidegate::{Endpoint, ErrorKind, EventLoop, ServerId, ServerOptions, SocketAccess, Syscall};
 
 /// A folder of one test's own, with short names in it: a path has at most 107 bytes.
 struct Folder(PathBuf);
@@ -188,7 +188,7 @@ fn an_abstract_name_goes_with_its_socket() {
     let at: Endpoint = format!("unix:@tidegate-test-{}", std::process::id()).parse().unwrap();
     let server = serve(&mut world, at, |socket, _| socket.end());
     assert_eq!(world.net.server_endpoint(server), Some(at));
-    assert_eq!(world.listen(at, |_| {}).unwrap_err().code().name(), "EADDRINUSE");
+    assert_eq!(world.listen(at, |_| {}).unwrap_err().code(), "EADDRINUSE");
     world.client("C", at, quiet);
     world.until_closed(&["C"]);
     world.net.close_server(server);
@@ -198,7 +198,7 @@ fn an_abstract_name_goes_with_its_socket() {
 
     let options = ServerOptions::new().access(SocketAccess::new().mode(0o600));
     let error = world.listen_with(at, options, |_| {}).unwrap_err();
-    assert_eq!(error.code(), Code::InvalidArgument);
+    assert_eq!(error.kind(), ErrorKind::InvalidArgument);
     assert!(error.to_string().contains("no mode"), "{error}");
 }
 
@@ -229,7 +229,7 @@ fn what_is_wrong_with_a_path_is_told_with_the_path() {
     assert_eq!(world.state.of("message"), [format!("connect {}", folder.path("nothing").display())]);
 
     let error = world.listen(folder.endpoint("no/folder"), |_| {}).unwrap_err();
-    assert_eq!((error.code().name(), error.syscall()), ("ENOENT", Some(Syscall::Listen)));
+    assert_eq!((error.code(), error.syscall()), ("ENOENT", Some(Syscall::Listen)));
     for length in [120, 10_000] {
         let long = format!("unix:/{}", "x".repeat(length));
         assert!(world.listen(long.as_str(), |_| {}).unwrap_err().to_string().contains("has at most"));
@@ -279,7 +279,7 @@ fn an_owner_that_cannot_be_set_is_an_error_and_leaves_no_file() {
         let (folder, mut world) = (Folder::new(), World::new());
         let access = SocketAccess::new().owner(0);
         let options = ServerOptions::new().access(access);
-        assert_eq!(world.listen_with(folder.endpoint("s"), options, |_| {}).unwrap_err().code().name(), "EPERM");
+        assert_eq!(world.listen_with(folder.endpoint("s"), options, |_| {}).unwrap_err().code(), "EPERM");
         assert!(!folder.path("s").exists());
     }
 }
@@ -309,7 +309,7 @@ fn what_is_in_use_or_no_socket_is_never_removed() {
     let (folder, mut world) = (Folder::new(), World::new());
     let in_use = |world: &mut World, name| {
         let error = world.listen(folder.endpoint(name), |_| {}).unwrap_err();
-        assert_eq!(error.code().name(), "EADDRINUSE");
+        assert_eq!(error.code(), "EADDRINUSE");
         assert!(error.to_string().starts_with("listen EADDRINUSE: address already in use "), "{error}");
         assert_eq!(error.unix_address().unwrap().as_path(), Some(&*folder.path(name)));
         assert!(folder.path(name).exists());
@@ -355,7 +355,7 @@ fn of_those_who_take_over_one_path_at_once_one_gets_it() {
             let outcome = match tried {
                 Ok(_) if UnixStream::connect(&path).is_ok() => "listens",
                 Ok(_) => "listens where nobody comes",
-                Err(error) => error.code().name(),
+                Err(error) => error.code(),
             };
             together.wait();
             outcome
@@ -405,7 +405,7 @@ fn a_lock_that_a_killed_server_left_is_in_nobodys_way_and_one_that_is_held_is_re
     let held = fs::File::create(&lock).unwrap();
     rustix::fs::flock(&held, rustix::fs::FlockOperation::NonBlockingLockExclusive).unwrap();
     let error = world.listen(folder.endpoint("s"), |_| {}).unwrap_err();
-    assert_eq!(error.code().name(), "EADDRINUSE");
+    assert_eq!(error.code(), "EADDRINUSE");
     assert!(lock.exists() && !folder.path("s").exists());
     drop(held);
 
@@ -444,7 +444,7 @@ fn a_simulated_network_has_unix_sockets_too() {
         })
         .unwrap();
     assert_eq!(event_loop.net.server_endpoint(server).unwrap().to_string(), "unix:/run/x.sock");
-    assert_eq!(event_loop.listen("unix:/run/x.sock", |_| {}).unwrap_err().code().name(), "EADDRINUSE");
+    assert_eq!(event_loop.listen("unix:/run/x.sock", |_| {}).unwrap_err().code(), "EADDRINUSE");
     event_loop
         .connect("unix:/run/x.sock", |socket| {
             socket.write("hello");

@@ -79,7 +79,7 @@ fn watch(socket: &mut View<'_>, actor: &str) {
     let name = named(actor);
     socket.on_finish(move |socket| socket.state.note(&name(), "finish"));
     let name = named(actor);
-    socket.on_error(move |socket, error| socket.state.note(&name(), format!("error {}", error.code().name())));
+    socket.on_error(move |socket, error| socket.state.note(&name(), format!("error {}", error.code())));
     let name = named(actor);
     socket.on_close(move |socket, closed| closed_once(socket, &name(), closed.had_error));
 }

@@ -218,7 +218,7 @@ impl World {
         let mut server = self.0.server(id).unwrap();
         server.on_listening(move |server| server.state.note(name, "listening"));
         server.on_drop(move |server, _| server.state.note(name, "drop"));
-        server.on_error(move |server, error| server.state.note(name, format!("error {}", error.code().name())));
+        server.on_error(move |server, error| server.state.note(name, format!("error {}", error.code())));
         server.on_close(move |server| server.state.note(name, "close"));
     }
 
@@ -419,7 +419,7 @@ pub fn watch(socket: &mut View<'_>, name: &str, hear: impl Fn(&mut View<'_>, Hea
     });
     let (of, tell) = (name.clone(), hear.clone());
     socket.on_error(move |socket, error| {
-        socket.state.note(&of, format!("error {}", error.code().name()));
+        socket.state.note(&of, format!("error {}", error.code()));
         tell(socket, Heard::Error(error));
     });
     let (of, tell) = (name, hear);
@@ -437,7 +437,7 @@ pub fn quiet(_: &mut View<'_>, _: Heard<'_>) {}
 pub fn outcome(name: &str, outcome: &Result<(), Error>) -> String {
     match outcome {
         Ok(()) => format!("{name} ok"),
-        Err(error) => format!("{name} {}", error.code().name()),
+        Err(error) => format!("{name} {}", error.code()),
     }
 }
 

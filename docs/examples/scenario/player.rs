@@ -111,7 +111,7 @@ fn start(on: &mut On<'_>, scenario: &Value) -> Result<(), Error> {
     view.on_close(move |server| saw(&mut server.event_loop(), play, "server", "close"));
     view.on_error(move |server, error| {
         let mut on = server.event_loop();
-        log(&mut on, play, "server", json!(["error", error.code().name()]));
+        log(&mut on, play, "server", json!(["error", error.code()]));
         fire(&mut on, play, "server", "error");
     });
     view.listen((address(), 0))?;
@@ -180,7 +180,7 @@ fn watch(socket: &mut Socket<'_, Stage>, play: usize, name: &str) {
     let error_name = name.to_owned();
     socket.on_error(move |socket, error| {
         let mut on = socket.event_loop();
-        log(&mut on, play, &error_name, json!(["error", error.code().name()]));
+        log(&mut on, play, &error_name, json!(["error", error.code()]));
         fire(&mut on, play, &error_name, "error");
     });
     let close_name = name.to_owned();

@@ -3,7 +3,7 @@
 use std::net::{Ipv6Addr, SocketAddr};
 use std::ops::RangeInclusive;
 
-use tidegate::{Code, Endpoint, Error, EventLoop, ServerId, ServerOptions, Socket};
+use tidegate::{Endpoint, Error, ErrorKind, EventLoop, ServerId, ServerOptions, Socket};
 
 use super::peer::Peer;
 use super::seldom::Seldom;
@@ -66,7 +66,7 @@ fn listen_on_ipv6_too<S: 'static>(
 }
 
 fn is_without_ipv6(error: &Error) -> bool {
-    matches!(error.code().name(), "EADDRNOTAVAIL" | "EAFNOSUPPORT")
+    matches!(error.kind(), ErrorKind::AddressNotAvailable | ErrorKind::Unsupported)
 }
 
 /// Says where a server listens, and from then on what goes wrong there.
@@ -136,8 +136,8 @@ fn places(common: &Common) -> Result<Vec<Place>, CannotStart> {
 /// That it is a stream socket, and that the options are within their bounds, was looked at already.
 #[cfg(unix)]
 fn cannot_listen_on_passed(error: &Error) -> CannotStart {
-    let why = match error.code() {
-        Code::InvalidArgument => "it does not listen, so its .socket file has to say Accept=no".to_owned(),
+    let why = match error.kind() {
+        ErrorKind::InvalidArgument => "it does not listen, so its .socket file has to say Accept=no".to_owned(),
         _ => error.to_string(),
     };
     CannotStart(format!("cannot listen on a socket from systemd: {why}"))
@@ -152,15 +152,14 @@ fn cannot_listen(endpoint: &Endpoint, error: &Error) -> CannotStart {
         (Some(address), _) => address.to_string(),
         (None, other) => other.to_string(),
     };
-    let why = why_not_at_a_path(endpoint, error).unwrap_or_else(|| match error.code() {
+    let why = why_not_at_a_path(endpoint, error).unwrap_or_else(|| match error.kind() {
         // The word "already" says nothing that the rest does not.
-        code if code.name() == "EADDRINUSE" => "address in use".to_owned(),
-        code if code.name() == "EACCES" && LOW_PORTS.contains(&endpoint.port()) => {
+        ErrorKind::AddressInUse => "address in use".to_owned(),
+        ErrorKind::PermissionDenied if LOW_PORTS.contains(&endpoint.port()) => {
             "permission denied: a port below 1024 takes CAP_NET_BIND_SERVICE, or a socket that systemd has made"
                 .to_owned()
         }
-        Code::Os(number) => describe(number),
-        _ => error.to_string(),
+        _ => error.raw_os_error().map_or_else(|| error.to_string(), describe),
     });
     CannotStart(format!("cannot listen on {address}: {why}"))
 }
@@ -172,9 +171,9 @@ fn why_not_at_a_path(endpoint: &Endpoint, error: &Error) -> Option<String> {
 
     let Endpoint::Unix(address) = endpoint else { return None };
     let path = address.as_path()?;
-    let why = match error.code().name() {
-        "ENOENT" => "its folder does not exist",
-        "EADDRINUSE" => match std::fs::symlink_metadata(path).ok()?.file_type() {
+    let why = match error.kind() {
+        ErrorKind::NotFound => "its folder does not exist",
+        ErrorKind::AddressInUse => match std::fs::symlink_metadata(path).ok()?.file_type() {
             kind if kind.is_dir() => "it is a folder: add the name of the socket",
             kind if !kind.is_socket() => "something else than a socket is there: move it, or take another path",
             // Whoever may not connect cannot find out whether anybody listens.
