@@ -6,10 +6,10 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::support::folder::Folder;
-use crate::support::{self, Daemon, PATIENCE, Signal, free_address};
+use crate::support::{self, Daemon, Signal, free_address, wait_until};
 use serde_json::Value;
 
 /// Enough for some thousand messages, and for a few on a machine that is busy.
@@ -166,11 +166,7 @@ fn a_sink_is_sent_what_is_counted() {
     let sent = done.number("bytes_sent");
     assert_eq!((sent, sent % 10_000), (done.number("count"), 0));
     // It did not end well for what the kernel still had: but that is bounded, and what was counted was in its hands.
-    let deadline = Instant::now() + PATIENCE;
-    while total.load(Ordering::SeqCst) + (16 << 20) < sent {
-        assert!(Instant::now() < deadline, "{} of {sent}", total.load(Ordering::SeqCst));
-        thread::sleep(Duration::from_millis(2));
-    }
+    wait_until("what was sent arrives", || total.load(Ordering::SeqCst) + (16 << 20) >= sent);
     assert!(done.report["latency_us"].is_null());
 }
 
@@ -487,11 +483,7 @@ fn a_signal_ends_it_early_with_what_was_measured() {
     });
     let words = ["bench", "echo", &server, "--connections", "2", "--warmup", "0", "--duration", "1h", "--json"];
     let bench = Daemon::launch(&words);
-    let deadline = Instant::now() + PATIENCE;
-    while echoed.load(Ordering::SeqCst) < 64_000 {
-        assert!(Instant::now() < deadline);
-        thread::sleep(Duration::from_millis(2));
-    }
+    wait_until("a thousand messages", || echoed.load(Ordering::SeqCst) >= 64_000);
     bench.signal(Signal::INT);
     let done = finish(bench);
     done.is_good();
@@ -575,10 +567,6 @@ fn there_is_one_thread() {
     let server = Daemon::echo(&[]);
     let address: SocketAddr = server.address();
     let bench = Daemon::launch(&["bench", "echo", &address.to_string(), "--duration", "1h"]);
-    let deadline = Instant::now() + PATIENCE;
-    while bench.descriptors() < 64 {
-        assert!(Instant::now() < deadline);
-        thread::sleep(Duration::from_millis(2));
-    }
+    wait_until("64 connections", || bench.descriptors() >= 64);
     assert_eq!(bench.status("Threads"), 1);
 }

@@ -4,9 +4,9 @@
 #![cfg(target_os = "linux")]
 
 use std::net::{SocketAddr, SocketAddrV4, TcpListener};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use crate::support::{Daemon, PATIENCE};
+use crate::support::{Daemon, PATIENCE, wait_for};
 
 /// How long until the peer of this end is probed, if it is (proc_net_tcp: `tr tm->when`, in 1/100 s).
 #[track_caller]
@@ -14,22 +14,16 @@ fn probed_in(here: SocketAddr, there: SocketAddr) -> Option<Duration> {
     const RETRANSMIT: u64 = 1;
     const KEEP_ALIVE: u64 = 2;
 
-    let deadline = Instant::now() + PATIENCE;
-    loop {
+    wait_for(&format!("{here} is acknowledged"), || {
         let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
         let mut rows = table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
         let row = rows.find(|row| row[1] == shown(here) && row[2] == shown(there)).expect("the connection");
         let (timer, left) = row[5].split_once(':').unwrap();
-        match u64::from_str_radix(timer, 16).unwrap() {
-            // What was written is not acknowledged yet.
-            RETRANSMIT => assert!(Instant::now() < deadline, "{here} is not acknowledged"),
-            timer => {
-                return (timer == KEEP_ALIVE)
-                    .then(|| Duration::from_millis(10 * u64::from_str_radix(left, 16).unwrap()));
-            }
-        }
-        std::thread::sleep(Duration::from_millis(5));
-    }
+        let timer = u64::from_str_radix(timer, 16).unwrap();
+        let left = || Duration::from_millis(10 * u64::from_str_radix(left, 16).unwrap());
+        // What was written may not be acknowledged yet.
+        (timer != RETRANSMIT).then(|| (timer == KEEP_ALIVE).then(left))
+    })
 }
 
 /// An address as the table has it.

@@ -16,6 +16,8 @@ mod cli;
 mod echo;
 /// `--keep-alive`.
 mod keep_alive;
+/// The daemon among other processes.
+mod processes;
 /// `tidegate proxy`.
 mod proxy;
 /// `tidegate sink` and `tidegate source`.
@@ -24,5 +26,7 @@ mod sink_and_source;
 mod stopping;
 /// Guests of a room who do not read.
 mod stuck_reader;
-/// The units of `docs/systemd.md`.
+/// The units of `docs/systemd.md`, and what systemd passes.
 mod systemd;
+/// Unix sockets.
+mod unix;

@@ -8,7 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::support::folder::Folder;
-use crate::support::{self, Client, Daemon, Random, Signal};
+use crate::support::{self, Client, Daemon, Random, Signal, wait_until};
 use socket2::{Domain, SockRef, Socket, Type};
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -298,11 +298,9 @@ fn a_client_that_breaks_while_its_target_is_connected_to_is_not_waited_for() {
         proxy.join().resets();
     }
     proxy.logs("the last of them", |line| line.contains("closed: the other side reset"));
-    let deadline = Instant::now() + PATIENCE;
-    while proxy.log().matches(" connected").count() < 20 || proxy.descriptors() > before {
-        assert!(Instant::now() < deadline, "{} descriptors, {before} before", proxy.descriptors());
-        thread::sleep(Duration::from_millis(20));
-    }
+    wait_until("as few descriptors as before", || {
+        proxy.log().matches(" connected").count() >= 20 && proxy.descriptors() <= before
+    });
 }
 
 #[test]
@@ -404,9 +402,5 @@ fn a_proxy_to_itself_does_not_eat_the_machine() {
     let mut client = Client::connect(address);
     client.is_dismissed();
     drop(client);
-    let deadline = Instant::now() + PATIENCE;
-    while proxy.descriptors() > 30 {
-        assert!(Instant::now() < deadline, "{} descriptors", proxy.descriptors());
-        thread::sleep(Duration::from_millis(20));
-    }
+    wait_until("30 descriptors at most", || proxy.descriptors() <= 30);
 }

@@ -1,13 +1,16 @@
 //! The units of `docs/systemd.md` are what the program takes: each command line of the page is run with a socket such as
 //! systemd passes, serves a guest, and stops in the time that the unit gives it.
 
-use std::io::Read;
-use std::net::TcpListener;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream, UdpSocket};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::time::Duration;
 
-use crate::support::{self, Client, Signal};
+use crate::support::folder::Folder;
+use crate::support::{Client, Signal, program, program_of_systemd};
 
 fn page() -> String {
     std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/systemd.md")).unwrap()
@@ -59,16 +62,6 @@ fn flags(command: &str) -> &str {
     command.split_once("tidegate ").unwrap_or_else(|| panic!("another program: {command}")).1
 }
 
-/// Runs the program as systemd does: the socket is descriptor 3, and the environment says so. The shell becomes it, and so
-/// `$$` is its process.
-fn start(flags: &str, socket: TcpListener) -> Child {
-    let script = format!(r#"exec 3<&0 0</dev/null; LISTEN_FDS=1 LISTEN_PID=$$ exec "$0" {flags}"#);
-    let mut shell = Command::new("/bin/sh");
-    let descriptor = std::os::fd::OwnedFd::from(socket);
-    shell.args(["-c", &script, env!("CARGO_BIN_EXE_tidegate")]).stdin(descriptor).stderr(Stdio::piped());
-    shell.spawn().unwrap()
-}
-
 #[test]
 fn the_room_serves_and_stops_as_the_units_say() {
     let [_, service] = units();
@@ -77,7 +70,7 @@ fn the_room_serves_and_stops_as_the_units_say() {
         let socket = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = socket.local_addr().unwrap();
         let mut anna = Client::connect(address); // she waits at the socket
-        let mut room = start(flags(command), socket);
+        let mut room = program_of_systemd(flags(command), socket, "$$").spawn().unwrap();
         anna.hears("* you are guest1; 1 online");
         rustix::process::kill_process(rustix::process::Pid::from_child(&room), Signal::TERM).unwrap();
         anna.hears("* the server is shutting down");
@@ -95,7 +88,7 @@ fn the_room_serves_and_stops_as_the_units_say() {
 fn without_its_socket_the_service_fails() {
     let [_, service] = units();
     let flags = flags(service.get("Service", "ExecStart"));
-    let output = support::program().args(flags.split_whitespace()).output().unwrap();
+    let output = program().args(flags.split_whitespace()).output().unwrap();
     assert_eq!(output.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&output.stderr).contains("systemd has passed no socket"));
 }
@@ -124,6 +117,71 @@ fn the_units_agree_with_each_other_and_with_the_page() {
 #[test]
 fn wrong_usage_is_the_code_that_is_not_tried_again() {
     let [_, service] = units();
-    let code = support::program().args(["chat", "--shout"]).output().unwrap().status.code();
+    let code = program().args(["chat", "--shout"]).output().unwrap().status.code();
     assert_eq!(code.map(|code| code.to_string()).as_deref(), Some(service.get("Service", "RestartPreventExitStatus")));
+}
+
+// ---- what systemd has passed --------------------------------------------------------------------------------------------
+
+// covers: listen-fd-server
+#[test]
+fn the_daemon_listens_on_a_path_that_systemd_has_passed() {
+    let folder = Folder::new();
+    let path = folder.path("s");
+    let listener = UnixListener::bind(&path).unwrap();
+    let mut peer = UnixStream::connect(&path).unwrap();
+    let mut daemon = program_of_systemd("echo", listener, "$$").spawn().unwrap();
+    peer.write_all(b"hello").unwrap();
+    let mut back = [0; 5];
+    peer.read_exact(&mut back).unwrap();
+    assert_eq!(&back, b"hello");
+    daemon.kill().unwrap();
+    daemon.wait().unwrap();
+}
+
+// covers: listen-fd-server
+#[test]
+fn the_daemon_listens_on_what_systemd_has_passed() {
+    for arguments in ["echo", "echo --listen systemd --listen 127.0.0.1:0"] {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut peer = TcpStream::connect(listener.local_addr().unwrap()).unwrap(); // it waits until it is started
+        let mut daemon = program_of_systemd(arguments, listener, "$$").spawn().unwrap();
+        peer.write_all(b"hello").unwrap();
+        let mut back = [0; 5];
+        peer.read_exact(&mut back).unwrap();
+        assert_eq!(&back, b"hello", "{arguments}");
+        daemon.kill().unwrap();
+        daemon.wait().unwrap();
+    }
+}
+
+// covers: listen-fd-ebadf
+#[test]
+fn what_systemd_has_passed_wrongly_or_not_at_all_is_told() {
+    let fails = |arguments, socket: OwnedFd, pid, words: &str| {
+        let output = program_of_systemd(arguments, socket, pid).output().unwrap();
+        assert_eq!(output.status.code(), Some(1));
+        let log = String::from_utf8(output.stderr).unwrap();
+        assert!(log.contains(words), "{log}");
+    };
+    let datagrams = || UdpSocket::bind("127.0.0.1:0").unwrap().into();
+    fails("echo", datagrams(), "$$", "ListenStream=");
+    fails("echo --listen systemd", datagrams(), "1", "systemd has passed no socket");
+    let fresh = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    fails("echo", fresh.into(), "$$", "cannot listen on a socket from systemd: ");
+    let (connection, _peer) = UnixStream::pair().unwrap();
+    fails("echo", connection.into(), "$$", "it does not listen, so its .socket file has to say Accept=no");
+}
+
+// covers: listen-fd-ebadf
+#[test]
+fn a_descriptor_that_is_closed_or_standard_error_is_no_listener() {
+    for third in ["3<&-", "3>&2"] {
+        let script = format!(r#"exec {third}; LISTEN_FDS=1 LISTEN_PID=$$ exec "$0" echo"#);
+        let mut shell = Command::new("/bin/sh");
+        let output = shell.args(["-c", &script, env!("CARGO_BIN_EXE_tidegate")]).output().unwrap();
+        assert_eq!(output.status.code(), Some(1), "{third}");
+        let log = String::from_utf8(output.stderr).unwrap();
+        assert!(log.contains("cannot listen on descriptor 3 from systemd: it is no stream socket"), "{log}");
+    }
 }

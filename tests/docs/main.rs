@@ -17,7 +17,6 @@ mod pages;
 /// The pictures are as their sources and the code are.
 mod pictures;
 /// The programs of `docs/programs.md`, run as their reader runs them.
-#[cfg(all(feature = "cli", unix))]
 mod programs;
 /// `docs/programs.md` quotes its programs as they are.
 mod programs_page;

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use crate::support::examples::compiled;
 use crate::support::folder::Folder;
-use crate::support::{self, Client, PATIENCE};
+use crate::support::{Client, PATIENCE, exit_of, free_address, wait_until};
 
 /// A running example, in a directory of its own.
 struct Program {
@@ -64,26 +64,13 @@ impl Program {
     /// What it has written into this file of its directory is, in the end, these bytes.
     #[track_caller]
     fn writes(&self, file: &str, bytes: impl AsRef<[u8]>) {
-        let deadline = Instant::now() + PATIENCE;
-        let mut written = Vec::new();
-        while written != bytes.as_ref() {
-            let shown = String::from_utf8_lossy(&written);
-            assert!(Instant::now() < deadline, "{file} has {} bytes: {shown:.200}", written.len());
-            std::thread::sleep(Duration::from_millis(2));
-            written = std::fs::read(self.folder.path(file)).unwrap_or_default();
-        }
+        let written = || std::fs::read(self.folder.path(file)).unwrap_or_default();
+        wait_until(&format!("{file} has its {} bytes", bytes.as_ref().len()), || written() == bytes.as_ref());
     }
 
     #[track_caller]
     fn exits(&mut self) -> ExitStatus {
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            if let Some(status) = self.child.try_wait().unwrap() {
-                return status;
-            }
-            assert!(Instant::now() < deadline, "it does not exit");
-            std::thread::sleep(Duration::from_millis(2));
-        }
+        exit_of(&mut self.child)
     }
 }
 
@@ -272,7 +259,7 @@ fn a_server_tells_the_code_of_its_clients_error() {
 #[test]
 fn a_client_tells_the_code_of_its_error() {
     for name in ["client", "new-socket"] {
-        let nobody = support::free_address();
+        let nobody = free_address();
         let mut client = Program::start(name, &[&nobody.to_string()]);
         client.prints("error ECONNREFUSED");
         client.prints("closed with an error");

@@ -1,6 +1,7 @@
 //! Block lists at work: for who comes, and for where one goes.
 
-use crate::support::loops::{Heard, World, has_ipv6, nobody, quiet};
+use crate::support::loops::{Heard, World, quiet};
+use crate::support::{free_address, has_ipv6};
 use tidegate::{BlockList, CloseReason, ErrorKind, ServerOptions, SocketOptions};
 
 fn list(cidr: &str) -> Option<BlockList> {
@@ -88,7 +89,7 @@ fn of_two_addresses_the_one_that_is_not_blocked_is_tried() {
     assert_eq!(world.of("C").remote_address(), Some(address));
 
     // Where both fail, the first tells.
-    world.client_with(v4, "D", format!("localhost:{}", nobody().port()), quiet);
+    world.client_with(v4, "D", format!("localhost:{}", free_address().port()), quiet);
     world.until_closed(&["D"]);
     assert_eq!(world.state.of("D"), ["error ERR_IP_BLOCKED", "close(true)"]);
 }

@@ -5,6 +5,8 @@ use std::net::{SocketAddr, TcpStream};
 #[cfg(target_os = "linux")]
 use crate::support::isolated::isolated;
 use crate::support::loops::{FLOOD, Heard, World, ms, pattern, quiet, told, watch};
+#[cfg(target_os = "linux")]
+use crate::support::process::memory;
 use tidegate::{ServerOptions, SocketId, SocketOptions};
 
 /// A world with a server whose sockets are kept, and so many plain sockets connected to it.
@@ -210,18 +212,13 @@ fn a_receiver_destroyed_with_messages_queued_leaves_those_of_the_others_whole() 
 #[cfg(target_os = "linux")]
 #[test]
 fn a_message_lies_in_memory_once_however_many_receivers_wait_for_it() {
-    fn resident() -> usize {
-        let status = std::fs::read_to_string("/proc/self/status").unwrap();
-        let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
-        line.split_whitespace().nth(1).unwrap().parse::<usize>().unwrap() * 1024
-    }
     isolated("broadcast::a_message_lies_in_memory_once_however_many_receivers_wait_for_it", || {
         let (mut world, _, ids, _raws) = room(200);
         for id in &ids {
             world.net.cork(*id);
         }
         let message = pattern(1000);
-        let before = resident();
+        let before = memory("self");
         for n in 0..2000 {
             world.net.broadcast(ids.iter().copied(), &message);
             if n % 50 == 0 {
@@ -229,7 +226,7 @@ fn a_message_lies_in_memory_once_however_many_receivers_wait_for_it() {
             }
         }
         assert!(ids.iter().all(|id| world.net.unsent(*id) == 2_000_000));
-        let grown = resident().saturating_sub(before);
+        let grown = memory("self").saturating_sub(before);
         assert!(grown < 200_000_000, "{grown} bytes more");
     });
 }

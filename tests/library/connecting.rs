@@ -3,7 +3,8 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::rc::Rc;
 
-use crate::support::loops::{self, Heard, World, nobody, quiet, watch};
+use crate::support::free_address;
+use crate::support::loops::{self, Heard, World, quiet, watch};
 use tidegate::{Endpoint, ServerOptions, Syscall};
 
 // ---- where to -------------------------------------------------------------------------------------------------------
@@ -47,7 +48,7 @@ fn every_way_to_write_a_port_reaches_it_and_what_is_no_port_is_an_error_at_once(
 #[test]
 fn an_end_while_connecting_does_not_swallow_the_error() {
     let mut world = World::new();
-    world.client("C", nobody(), quiet);
+    world.client("C", free_address(), quiet);
     world.of("C").end();
     world.run_dry();
     assert_eq!(world.state.of("C"), ["error ECONNREFUSED", "close(true)"]);

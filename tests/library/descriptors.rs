@@ -1,4 +1,4 @@
-//! Sockets that somebody else made, given to a loop; and those that systemd gives to the daemon.
+//! Sockets that somebody else made, given to a loop.
 
 #![cfg(unix)]
 
@@ -217,80 +217,6 @@ fn what_is_refused_is_closed() {
     world.net.listen_fd(server, listener).unwrap_err();
     assert_eq!(TcpStream::connect(address).unwrap_err().kind(), io::ErrorKind::ConnectionRefused);
     assert_eq!(world.net.sockets(), 0);
-}
-
-/// Runs the daemon as systemd does: the socket is descriptor 3, and the environment says so. The shell becomes it, and so
-/// `$$` is its process.
-fn as_systemd(arguments: &str, socket: OwnedFd, pid: &str) -> std::process::Child {
-    use std::process::{Command, Stdio};
-
-    let script = format!(r#"exec 3<&0 0</dev/null; LISTEN_FDS=1 LISTEN_PID={pid} exec "$0" {arguments}"#);
-    let mut shell = Command::new("/bin/sh");
-    shell.args(["-c", &script, env!("CARGO_BIN_EXE_tidegate")]).stdin(socket).stderr(Stdio::piped());
-    shell.spawn().unwrap()
-}
-
-// covers: listen-fd-server
-#[test]
-fn the_daemon_listens_on_a_path_that_systemd_has_passed() {
-    let folder = Folder::new();
-    let path = folder.path("s");
-    let listener = UnixListener::bind(&path).unwrap();
-    let mut peer = UnixStream::connect(&path).unwrap();
-    let mut daemon = as_systemd("echo", listener.into(), "$$");
-    peer.write_all(b"hello").unwrap();
-    let mut back = [0; 5];
-    peer.read_exact(&mut back).unwrap();
-    assert_eq!(&back, b"hello");
-    daemon.kill().unwrap();
-    daemon.wait().unwrap();
-}
-
-// covers: listen-fd-server
-#[test]
-fn the_daemon_listens_on_what_systemd_has_passed() {
-    for arguments in ["echo", "echo --listen systemd --listen 127.0.0.1:0"] {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let mut peer = TcpStream::connect(listener.local_addr().unwrap()).unwrap(); // it waits until it is started
-        let mut daemon = as_systemd(arguments, listener.into(), "$$");
-        peer.write_all(b"hello").unwrap();
-        let mut back = [0; 5];
-        peer.read_exact(&mut back).unwrap();
-        assert_eq!(&back, b"hello", "{arguments}");
-        daemon.kill().unwrap();
-        daemon.wait().unwrap();
-    }
-}
-
-// covers: listen-fd-ebadf
-#[test]
-fn what_systemd_has_passed_wrongly_or_not_at_all_is_told() {
-    let fails = |arguments, socket: OwnedFd, pid, words: &str| {
-        let output = as_systemd(arguments, socket, pid).wait_with_output().unwrap();
-        assert_eq!(output.status.code(), Some(1));
-        let log = String::from_utf8(output.stderr).unwrap();
-        assert!(log.contains(words), "{log}");
-    };
-    let datagrams = || UdpSocket::bind("127.0.0.1:0").unwrap().into();
-    fails("echo", datagrams(), "$$", "ListenStream=");
-    fails("echo --listen systemd", datagrams(), "1", "systemd has passed no socket");
-    let fresh = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
-    fails("echo", fresh.into(), "$$", "cannot listen on a socket from systemd: ");
-    let (connection, _peer) = UnixStream::pair().unwrap();
-    fails("echo", connection.into(), "$$", "it does not listen, so its .socket file has to say Accept=no");
-}
-
-// covers: listen-fd-ebadf
-#[test]
-fn a_descriptor_that_is_closed_or_standard_error_is_no_listener() {
-    for third in ["3<&-", "3>&2"] {
-        let script = format!(r#"exec {third}; LISTEN_FDS=1 LISTEN_PID=$$ exec "$0" echo"#);
-        let mut shell = std::process::Command::new("/bin/sh");
-        let output = shell.args(["-c", &script, env!("CARGO_BIN_EXE_tidegate")]).output().unwrap();
-        assert_eq!(output.status.code(), Some(1), "{third}");
-        let log = String::from_utf8(output.stderr).unwrap();
-        assert!(log.contains("cannot listen on descriptor 3 from systemd: it is no stream socket"), "{log}");
-    }
 }
 
 #[test]

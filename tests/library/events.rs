@@ -7,7 +7,8 @@
 use std::io::Write;
 use std::net::{Shutdown, TcpListener, TcpStream};
 
-use crate::support::loops::{FLOOD, Heard, View, World, has_ipv6, ms, nobody, pattern, quiet, told, watch};
+use crate::support::loops::{FLOOD, Heard, View, World, ms, pattern, quiet, told, watch};
+use crate::support::{free_address, has_ipv6};
 use tidegate::{CloseReason, Endpoint, ErrorKind, Line, ReadyState, ServerOptions, SocketOptions, Syscall};
 
 fn half_open() -> (ServerOptions, SocketOptions) {
@@ -79,7 +80,7 @@ fn the_remote_address_is_kept_until_closed_even_if_nobody_asked_before() {
 #[test]
 fn a_refused_connection_is_an_error_with_the_address_then_close() {
     let mut world = World::new();
-    let nobody = nobody();
+    let nobody = free_address();
     world.client("C", nobody, move |socket, heard| {
         if let Heard::Error(error) = heard {
             assert_eq!((error.syscall(), error.address()), (Some(Syscall::Connect), Some(nobody)));
@@ -97,7 +98,7 @@ fn a_refused_connection_is_an_error_with_the_address_then_close() {
 #[test]
 fn writes_that_waited_for_a_connection_that_never_came_fail_after_close() {
     let mut world = World::new();
-    world.client("C", nobody(), quiet);
+    world.client("C", free_address(), quiet);
     let mut client = world.of("C");
     client.write_then("first", told("C", "first"));
     client.write_then("second", told("C", "second"));
@@ -166,7 +167,7 @@ fn localhost_tries_127_0_0_1_and_then_the_other_family() {
 #[test]
 fn localhost_that_refuses_everywhere_is_one_error() {
     let mut world = World::new();
-    let port = nobody().port();
+    let port = free_address().port();
     world.client("C", Endpoint::Localhost(port), move |_, heard| {
         if let Heard::Error(error) = heard {
             let address = error.address().unwrap();
@@ -999,7 +1000,7 @@ fn a_write_on_a_socket_that_never_connected_is_err_socket_closed() {
 fn an_error_that_nobody_listens_to_is_counted_and_closes_only_its_connection() {
     let mut world = World::new();
     world
-        .connect(nobody(), |socket| {
+        .connect(free_address(), |socket| {
             socket.on_close(|socket, closed| {
                 socket.state.note("C", format!("close({})", closed.had_error));
             })

@@ -6,7 +6,8 @@ use std::io::Write;
 use std::net::{Shutdown, TcpStream};
 use std::rc::Rc;
 
-use crate::support::loops::{FLOOD, Heard, View, World, ms, nobody, pattern, quiet, told, watch};
+use crate::support::free_address;
+use crate::support::loops::{FLOOD, Heard, View, World, ms, pattern, quiet, told, watch};
 use tidegate::{CloseReason, Endpoint, Error, ErrorKind, ServerOptions, SocketOptions, Syscall};
 
 fn options() -> ServerOptions {
@@ -130,7 +131,7 @@ fn a_socket_connects_fifty_times_more() {
 #[test]
 fn a_socket_that_is_refused_again_and_again_tells_it_each_time() {
     const TIMES: usize = 20;
-    let nobody = nobody();
+    let nobody = free_address();
     let mut world = World::new();
     world.client("C", nobody, move |socket, heard| {
         if let Heard::Close(_) = heard
@@ -146,7 +147,7 @@ fn a_socket_that_is_refused_again_and_again_tells_it_each_time() {
 // covers: seq/connect-econnrefused
 #[test]
 fn many_refused_connections_leave_nothing_behind() {
-    let nobody = nobody();
+    let nobody = free_address();
     let mut world = World::new();
     for round in 1..=5 {
         for n in 0..50 {

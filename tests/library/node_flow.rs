@@ -4,7 +4,8 @@
 use std::io::Read;
 use std::net::SocketAddr;
 
-use crate::support::loops::{FLOOD, Heard, View, World, has_ipv6, ms, pattern, quiet, told, watch};
+use crate::support::has_ipv6;
+use crate::support::loops::{FLOOD, Heard, View, World, ms, pattern, quiet, told, watch};
 use tidegate::sim::Sim;
 use tidegate::{Endpoint, ServerOptions, SocketOptions};
 

@@ -1,10 +1,11 @@
 //! Servers, as Node's own tests look at them: how many they take, how they close, where they are and who is at the other
 //! end, and what they do for other processes.
 
-use std::io::{Read, Write};
+use std::io::Read;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 
-use crate::support::loops::{Heard, View, World, has_ipv6, ms, nobody, quiet, watch};
+use crate::support::loops::{Heard, View, World, quiet, watch};
+use crate::support::{free_address, has_ipv6};
 use tidegate::{ErrorKind, ServerId, ServerOptions, SocketOptions};
 
 fn options() -> ServerOptions {
@@ -236,7 +237,7 @@ fn a_server_says_the_address_that_it_was_given_and_all_of_them_without_one() {
         let server = world.listen(on, |_| {}).unwrap();
         world.net.server_address(server).unwrap()
     };
-    let four = nobody();
+    let four = free_address();
     assert_eq!(says(four), four);
     let any = says((Ipv4Addr::LOCALHOST, 0).into());
     assert_eq!((any.ip(), any.port() > 0), (Ipv4Addr::LOCALHOST.into(), true));
@@ -250,7 +251,7 @@ fn a_server_says_the_address_that_it_was_given_and_all_of_them_without_one() {
     assert_eq!(address.to_string(), format!("{all}:{}", address.port()));
     // Of the ports that are free on one address, some may be taken on another.
     let given = (0..20).find_map(|_| {
-        let port = nobody().port();
+        let port = free_address().port();
         let server = world.listen(port, |_| {}).ok()?;
         assert_eq!(world.net.server_address(server).unwrap().to_string(), format!("{all}:{port}"));
         Some(())
@@ -376,76 +377,10 @@ fn a_refused_connection_tells_where_it_was_to_come_from() {
         world.until_closed(&[name]);
         assert_eq!(world.state.of(name), ["error ECONNREFUSED", "told", "close(true)"]);
     };
-    refused("four", nobody(), nobody());
+    refused("four", free_address(), free_address());
     if has_ipv6() {
         let free = || TcpListener::bind("[::1]:0").unwrap().local_addr().unwrap();
         refused("six", free(), free());
-    }
-}
-
-// ---- other processes ------------------------------------------------------------------------------------------------
-
-// covers: listen-after-destroying-stdin
-#[cfg(feature = "cli")]
-#[test]
-fn a_server_whose_program_has_no_standard_input_serves() {
-    use std::process::{Command, Stdio};
-    let mut shell = Command::new("/bin/sh");
-    shell.args(["-c", r#"exec "$0" echo --listen 127.0.0.1:0 <&-"#, env!("CARGO_BIN_EXE_tidegate")]);
-    let mut daemon = shell.stdin(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
-    let log = std::io::BufReader::new(daemon.stderr.take().unwrap());
-    let mut lines = std::io::BufRead::lines(log);
-    let address = lines.find_map(|line| line.unwrap().split_once("listening on ").map(|(_, it)| it.trim().to_owned()));
-    let mut peer = TcpStream::connect(address.unwrap()).unwrap();
-    peer.write_all(b"hello").unwrap();
-    peer.shutdown(std::net::Shutdown::Write).unwrap();
-    let mut back = String::new();
-    peer.read_to_string(&mut back).unwrap();
-    assert_eq!(back, "hello");
-    let pid = rustix::process::Pid::from_child(&daemon);
-    rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
-    assert_eq!(daemon.wait().unwrap().code(), Some(0));
-}
-
-/// The daemon in the background of a shell that has ended: on the listener that the shell was given, with the shell's
-/// standard streams or without. Its process.
-#[cfg(feature = "cli")]
-fn left_behind(listener: TcpListener, streams: &str) -> rustix::process::Pid {
-    use std::process::{Command, Stdio};
-    // In the background a shell takes the standard input away, so the listener is another descriptor by then.
-    let script = format!(
-        r#"exec 3<&0 0</dev/null
-        (LISTEN_FDS=1 LISTEN_PID=$(sh -c 'echo $PPID') exec "$0" echo) {streams} &
-        echo $!"#
-    );
-    let mut shell = Command::new("/bin/sh");
-    shell.args(["-c", &script, env!("CARGO_BIN_EXE_tidegate")]);
-    let input = Stdio::from(std::os::fd::OwnedFd::from(listener));
-    let mut parent = shell.stdin(input).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
-    let mut first = String::new();
-    std::io::BufRead::read_line(&mut std::io::BufReader::new(parent.stdout.take().unwrap()), &mut first).unwrap();
-    assert!(parent.wait().unwrap().success());
-    rustix::process::Pid::from_raw(first.trim().parse().unwrap()).unwrap()
-}
-
-// covers: listen-fd-detached, listen-fd-detached-inherit
-#[cfg(feature = "cli")]
-#[test]
-fn a_child_serves_on_its_parents_listener_when_the_parent_is_gone() {
-    for streams in [">/dev/null 2>&1", ""] {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = listener.local_addr().unwrap();
-        let child = left_behind(listener, streams);
-        for _ in 0..2 {
-            let mut peer = TcpStream::connect(address).unwrap();
-            peer.set_read_timeout(Some(ms(10_000))).unwrap();
-            peer.write_all(b"hello").unwrap();
-            peer.shutdown(std::net::Shutdown::Write).unwrap();
-            let mut back = String::new();
-            peer.read_to_string(&mut back).unwrap();
-            assert_eq!(back, "hello", "with {streams:?}");
-        }
-        rustix::process::kill_process(child, rustix::process::Signal::TERM).unwrap();
     }
 }
 

@@ -6,7 +6,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::support::loops::{Heard, World, has_ipv6, ms, quiet, watch};
+use crate::support::has_ipv6;
+use crate::support::loops::{Heard, World, ms, quiet, watch};
 use socket2::SockRef;
 use tidegate::sim::{Fault, Sim};
 use tidegate::{Error, ErrorKind, EventLoop, KeepAlive, ServerOptions, SocketOptions};

@@ -1,5 +1,6 @@
 //! What went wrong once, each with the smallest case that shows it.
 
+use crate::support::free_address;
 use crate::support::loops::*;
 use rustix::io::Errno;
 use std::cell::Cell;
@@ -159,7 +160,7 @@ fn each_catch_up_is_answered() {
 fn a_write_that_waited_fails_also_if_the_socket_connects_again_in_on_close() {
     let mut world = World::new();
     let (_, address) = world.sockets_called_s(ServerOptions::new(), quiet);
-    world.client("C", nobody(), move |socket, heard| {
+    world.client("C", free_address(), move |socket, heard| {
         if let Heard::Close(_) = heard
             && socket.state.add("closes", 1) == 1
         {
@@ -217,7 +218,7 @@ fn callbacks_of_the_net_and_of_the_loop_do_not_mix() {
 fn a_write_inside_on_close_behind_a_connect_goes_out() {
     let mut world = World::new();
     let (_, address) = world.sockets_called_s(ServerOptions::new(), quiet);
-    world.client("C", nobody(), move |socket, heard| {
+    world.client("C", free_address(), move |socket, heard| {
         if let Heard::Close(_) = heard
             && socket.state.add("closes", 1) == 1
         {

@@ -241,33 +241,3 @@ fn a_reset_and_a_destroy_before_the_connection_are_a_destroy() {
     world.run_dry();
     assert_eq!(world.state.of("C"), ["close(false)"]);
 }
-
-// covers: child-process-connect-reset
-#[cfg(feature = "cli")]
-#[test]
-fn a_peer_whose_process_is_killed_is_a_reset_at_worst() {
-    use std::cell::RefCell;
-    use std::io::BufRead;
-    use std::process::{Command, Stdio};
-
-    let mut program = Command::new(env!("CARGO_BIN_EXE_tidegate"));
-    program.args(["echo", "--listen", "127.0.0.1:0"]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
-    let mut process = program.spawn().unwrap();
-    let mut log = std::io::BufReader::new(process.stderr.take().unwrap()).lines();
-    let address = log.find_map(|line| line.unwrap().split_once("listening on ").map(|(_, it)| it.trim().to_owned()));
-
-    let mut world = World::new();
-    let process = RefCell::new(process);
-    world.client("C", address.unwrap(), move |socket, heard| {
-        if let Heard::Connect = heard {
-            socket.write(pattern(1000));
-            process.borrow_mut().kill().unwrap();
-            process.borrow_mut().wait().unwrap();
-        }
-    });
-    world.run_dry();
-    let seen = world.state.of("C");
-    let errors: Vec<_> = seen.iter().filter(|event| event.starts_with("error")).collect();
-    assert!(errors.is_empty() || errors == ["error ECONNRESET"], "{seen:?}");
-    assert!(world.state.is_closed("C"));
-}

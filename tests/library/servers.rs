@@ -3,7 +3,8 @@
 use std::io::Read;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
 
-use crate::support::loops::{Heard, World, has_ipv6, ms, quiet, watch};
+use crate::support::has_ipv6;
+use crate::support::loops::{Heard, World, ms, quiet, watch};
 use tidegate::{ErrorKind, ServerOptions, Syscall};
 
 fn options() -> ServerOptions {

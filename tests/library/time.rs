@@ -444,7 +444,7 @@ fn the_next_deadline_is_the_earliest_timer_now_if_there_is_work_and_none_if_only
 }
 
 /// Another loop waits for the loop's descriptor and its deadline, and turns it without waiting.
-#[cfg(all(unix, feature = "signals"))]
+#[cfg(unix)]
 #[test]
 fn a_loop_lives_inside_another_loop_by_its_descriptor_and_its_deadline() {
     let mut world = World::new();
@@ -483,7 +483,7 @@ fn a_loop_lives_inside_another_loop_by_its_descriptor_and_its_deadline() {
     assert_eq!(world.state.of("C"), ["connect", "data ping", "timer", "finish", "end", "close(false)"]);
 }
 
-#[cfg(feature = "cli")]
+#[cfg(all(unix, feature = "signals"))]
 #[test]
 fn a_signal_is_an_event_that_keeps_nothing_running_and_its_handler_can_be_replaced() {
     use rustix::process::{Signal, getpid, kill_process};

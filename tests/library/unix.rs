@@ -1,57 +1,21 @@
-//! Unix domain sockets: on the machine's kernel, on the simulated one, and in the daemon.
+//! Unix domain sockets: on the machine's kernel, and on the simulated one.
 
 #![cfg(unix)]
 
 use std::fs;
-use std::io::{Read, Write};
+use std::io::Write;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
 use std::sync::Barrier;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::support::{
-    self,
-    loops::{FLOOD, Heard, World, ms, pattern, quiet, watch},
-};
+use crate::support::folder::{Folder, mode_of};
+use crate::support::loops::{FLOOD, Heard, View, World, ms, pattern, quiet, watch};
 use tidegate::sim::Sim;
 use tidegate::{Endpoint, ErrorKind, EventLoop, ServerId, ServerOptions, SocketAccess, Syscall};
 
-/// A folder of one test's own, with short names in it: a path has at most 107 bytes.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new() -> Self {
-        static COUNT: AtomicUsize = AtomicUsize::new(0);
-        let number = COUNT.fetch_add(1, Ordering::Relaxed);
-        let path = PathBuf::from(format!("/tmp/tidegate-{}-unix-{number}", std::process::id()));
-        fs::create_dir(&path).unwrap();
-        Folder(path)
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.0.join(name)
-    }
-
-    fn endpoint(&self, name: &str) -> Endpoint {
-        format!("unix:{}", self.path(name).display()).parse().unwrap()
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
-
 /// A server whose sockets are called S.
-fn serve(
-    world: &mut World,
-    on: Endpoint,
-    hear: impl Fn(&mut support::loops::View<'_>, Heard<'_>) + Copy + 'static,
-) -> ServerId {
+fn serve(world: &mut World, on: Endpoint, hear: impl Fn(&mut View<'_>, Heard<'_>) + Copy + 'static) -> ServerId {
     let server = world
         .listen(on, move |socket| {
             watch(socket, "S", hear);
@@ -60,10 +24,6 @@ fn serve(
         .unwrap();
     world.watch_server(server, "server");
     server
-}
-
-fn mode_of(path: &Path) -> u32 {
-    fs::symlink_metadata(path).unwrap().permissions().mode() & 0o777
 }
 
 // ---- events and bytes -----------------------------------------------------------------------------------------------
@@ -94,7 +54,7 @@ fn an_echo_over_a_path_has_the_events_of_tcp() {
 #[test]
 fn a_unix_socket_has_no_addresses_and_a_peer() {
     let (folder, mut world) = (Folder::new(), World::new());
-    let ask = |socket: &mut support::loops::View<'_>, heard: Heard<'_>| {
+    let ask = |socket: &mut View<'_>, heard: Heard<'_>| {
         if let Heard::Accepted | Heard::Connect = heard {
             assert_eq!((socket.local_address(), socket.remote_address()), (None, None));
             let peer = socket.peer_cred().unwrap();
@@ -367,7 +327,7 @@ fn of_those_who_take_over_one_path_at_once_one_gets_it() {
         outcomes.sort_unstable();
         assert_eq!(outcomes, ["EADDRINUSE", "EADDRINUSE", "listens"], "in round {round}");
     }
-    assert_eq!(fs::read_dir(&folder.0).unwrap().count(), 0, "neither a socket nor a lock is left");
+    assert_eq!(fs::read_dir(folder.itself()).unwrap().count(), 0, "neither a socket nor a lock is left");
 }
 
 #[test]
@@ -454,99 +414,4 @@ fn a_simulated_network_has_unix_sockets_too() {
         .unwrap();
     event_loop.run().unwrap();
     assert_eq!(event_loop.state, b"hello");
-}
-
-// ---- the daemon -------------------------------------------------------------------------------------------------------
-
-struct Daemon(Child);
-
-impl Daemon {
-    fn start(arguments: &[&str], path: &Path) -> Self {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_tidegate"));
-        let child = command.args(arguments).stdin(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-        let deadline = Instant::now() + Duration::from_secs(10);
-        while UnixStream::connect(path).is_err() {
-            assert!(Instant::now() < deadline, "nobody listens on {}", path.display());
-            std::thread::sleep(ms(5));
-        }
-        Daemon(child)
-    }
-
-    fn stop(mut self) -> Option<i32> {
-        let pid = rustix::process::Pid::from_child(&self.0);
-        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
-        self.0.wait().unwrap().code()
-    }
-}
-
-impl Drop for Daemon {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-fn join(path: &Path) -> UnixStream {
-    let guest = UnixStream::connect(path).unwrap();
-    guest.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
-    guest
-}
-
-fn hears(mut guest: &UnixStream, what: &str) {
-    let mut heard = String::new();
-    while !heard.contains(what) {
-        let mut buffer = [0; 1024];
-        let length = guest.read(&mut buffer).unwrap();
-        assert!(length > 0, "it ended before '{what}': {heard:?}");
-        heard.push_str(std::str::from_utf8(&buffer[..length]).unwrap());
-    }
-}
-
-#[test]
-fn a_chat_room_and_an_echo_listen_on_a_path_with_a_mode() {
-    let folder = Folder::new();
-    let path = folder.path("chat");
-    let daemon = Daemon::start(&["chat", "--listen", &folder.endpoint("chat").to_string(), "--mode", "660"], &path);
-    assert_eq!(mode_of(&path), 0o660);
-    let [anna, ben] = [join(&path), join(&path)];
-    (&anna).write_all(b"hello\n").unwrap();
-    hears(&ben, ": hello\n");
-    for mut guest in [anna, ben] {
-        guest.shutdown(std::net::Shutdown::Write).unwrap();
-        guest.read_to_string(&mut String::new()).unwrap();
-    }
-    assert_eq!(daemon.stop(), Some(0));
-    assert!(!path.exists());
-
-    let path = folder.path("echo");
-    let daemon = Daemon::start(&["echo", "--listen", &folder.endpoint("echo").to_string()], &path);
-    let mut peer = join(&path);
-    peer.write_all(b"there and back").unwrap();
-    peer.shutdown(std::net::Shutdown::Write).unwrap();
-    let mut back = String::new();
-    peer.read_to_string(&mut back).unwrap();
-    assert_eq!(back, "there and back");
-    assert_eq!(daemon.stop(), Some(0));
-}
-
-#[test]
-fn a_daemon_says_what_is_wrong_with_a_path() {
-    let folder = Folder::new();
-    let says = |name: &str, why: &str| {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_tidegate"));
-        let place = folder.endpoint(name).to_string();
-        let output = command.args(["chat", "--listen", &place]).stdin(Stdio::null()).output().unwrap();
-        let log = String::from_utf8(output.stderr).unwrap();
-        assert_eq!(output.status.code(), Some(1), "{log}");
-        assert!(log.ends_with(&format!("cannot listen on {place}: {why}\n")), "{log}");
-    };
-    fs::write(folder.path("file"), "precious").unwrap();
-    fs::create_dir(folder.path("folder")).unwrap();
-    let _listener = UnixListener::bind(folder.path("socket")).unwrap();
-    says("no/folder", "its folder does not exist");
-    says("file/s", "not a directory");
-    says("file", "something else than a socket is there: move it, or take another path");
-    says("folder", "it is a folder: add the name of the socket");
-    says("socket", "address in use");
-    assert_eq!(fs::read(folder.path("file")).unwrap(), b"precious");
 }

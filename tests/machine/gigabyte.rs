@@ -1,8 +1,8 @@
 //! A large file through two sockets into another file, on one loop, while a thousand clients are served beside it; and the
 //! same with a disk that is full at half the way.
 //!
-//! 64 MiB in `cargo test`. `MEGABYTES=1024 cargo test --release --test machine gigabyte -- --nocapture` moves a gigabyte, and says
-//! how long the clients have waited and how much memory it took; `docs/reliability.md` has the figures.
+//! 64 MiB in `cargo test`. `MEGABYTES=1024 cargo test --release --test machine gigabyte -- --nocapture` moves a gigabyte,
+//! and says how long the clients have waited and how much memory it took; `docs/reliability.md` has the figures.
 
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
@@ -15,8 +15,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::support::folder::Folder;
 use crate::support::isolated::{assert_one_passes, isolated};
 use crate::support::many::alone;
+use crate::support::process::peak_memory;
 use tidegate::{EventLoop, FileOptions, Loop, Socket};
 
 const CLIENTS: usize = 1_000;
@@ -26,23 +28,6 @@ const PATIENCE: Duration = Duration::from_secs(300);
 
 fn megabytes() -> usize {
     std::env::var("MEGABYTES").map_or(64, |text| text.parse().unwrap())
-}
-
-/// A directory of the test's own.
-struct Place(PathBuf);
-
-impl Place {
-    fn new(name: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("tidegate-{name}-{}", std::process::id()));
-        std::fs::create_dir_all(&path).unwrap();
-        Place(path)
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
 }
 
 /// Bytes that repeat themselves nowhere near: a 32-bit multiplicative sequence.
@@ -191,13 +176,6 @@ fn carry(from: &Path, into: &Path) -> (Seen, Vec<Duration>) {
     (event_loop.state, clients.join().unwrap())
 }
 
-/// In KiB: `VmHWM`, the most memory that this process has had.
-fn peak_memory() -> usize {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let line = status.lines().find(|line| line.starts_with("VmHWM")).unwrap();
-    line.split_whitespace().nth(1).unwrap().parse().unwrap()
-}
-
 fn report(what: &str, started: Instant, mut waited: Vec<Duration>) {
     waited.sort();
     let at = |share: f64| waited[((waited.len() - 1) as f64 * share) as usize];
@@ -208,7 +186,7 @@ fn report(what: &str, started: Instant, mut waited: Vec<Duration>) {
         at(0.5),
         at(0.99),
         at(1.0),
-        peak_memory(),
+        peak_memory("self") >> 10,
     );
 }
 
@@ -219,18 +197,18 @@ fn a_file_arrives_whole_and_a_thousand_clients_are_answered_meanwhile() {
 }
 
 fn carry_all_of_it() {
-    let place = Place::new("gigabyte");
-    let (from, into) = (place.0.join("from"), place.0.join("into"));
+    let folder = Folder::new();
+    let (from, into) = (folder.path("from"), folder.path("into"));
     fill(&from, megabytes());
-    let before = peak_memory();
+    let before = peak_memory("self");
     let started = Instant::now();
     let (seen, waited) = carry(&from, &into);
     report(&format!("{} MiB", megabytes()), started, waited.clone());
     assert!(seen.errors.is_empty(), "{:?}", seen.errors);
     assert_eq!(seen.written, (megabytes() << 20) as u64);
     assert!(waited.len() >= CLIENTS, "{} answers", waited.len());
-    let growth = peak_memory() - before;
-    assert!(growth < 16 << 10, "{growth} KiB of memory, both ends of a thousand connections among it");
+    let growth = peak_memory("self") - before;
+    assert!(growth < 16 << 20, "{growth} bytes of memory, both ends of a thousand connections among it");
     assert_eq!(common(&from, &into), megabytes() << 20);
 }
 
@@ -241,8 +219,8 @@ fn at_half_the_way_the_disk_is_full_and_nobody_else_notices() {
     let half = megabytes() / 2;
     if let Some(disk) = std::env::var_os(INSIDE) {
         let disk = PathBuf::from(disk);
-        let place = Place::new("full");
-        let (from, into) = (place.0.join("from"), disk.join("into"));
+        let folder = Folder::new();
+        let (from, into) = (folder.path("from"), disk.join("into"));
         fill(&from, megabytes());
         let started = Instant::now();
         let (seen, waited) = carry(&from, &into);
@@ -255,12 +233,12 @@ fn at_half_the_way_the_disk_is_full_and_nobody_else_notices() {
         return;
     }
     let _alone = alone();
-    let place = Place::new("disk");
+    let folder = Folder::new();
     let mount = format!("mount -t tmpfs -o size={half}M none \"$0\"");
     let in_a_namespace = |then: &str| {
         let mut command = Command::new("unshare");
         command.args(["--user", "--map-root-user", "--mount", "sh", "-c", &format!("{mount} && {then}")]);
-        command.arg(&place.0);
+        command.arg(folder.itself());
         command
     };
     if !in_a_namespace("true").status().is_ok_and(|status| status.success()) {
@@ -269,5 +247,5 @@ fn at_half_the_way_the_disk_is_full_and_nobody_else_notices() {
     let mut inside = in_a_namespace(
         "exec \"$1\" --exact gigabyte::at_half_the_way_the_disk_is_full_and_nobody_else_notices --nocapture",
     );
-    assert_one_passes(inside.arg(std::env::current_exe().unwrap()).env(INSIDE, &place.0));
+    assert_one_passes(inside.arg(std::env::current_exe().unwrap()).env(INSIDE, folder.itself()));
 }

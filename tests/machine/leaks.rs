@@ -4,7 +4,6 @@
 //! its own. What they measure they print (`-- --nocapture`); `docs/reliability.md` has the figures.
 
 use std::collections::VecDeque;
-use std::fs;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::thread;
@@ -12,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use crate::support::isolated::isolated;
 use crate::support::many::{alone, connect};
+use crate::support::process::{descriptors, memory};
 use crate::support::{Client, Daemon, PATIENCE, Signal};
 use socket2::SockRef;
 use tidegate::EventLoop;
@@ -43,8 +43,6 @@ fn come_to_the_engine_and_go() {
             })
             .unwrap();
         let address = event_loop.net.server_address(server).unwrap();
-        let descriptors = || fs::read_dir("/proc/self/fd").unwrap().count();
-        let memory = || status("self", "VmRSS") * 1024;
 
         let mut come_and_go = |comings| {
             thread::scope(|scope| {
@@ -55,7 +53,7 @@ fn come_to_the_engine_and_go() {
                 load.join().unwrap();
             });
             event_loop.net.check().unwrap();
-            (descriptors(), memory(), event_loop.net.connections(server))
+            (descriptors("self"), memory("self"), event_loop.net.connections(server))
         };
         let (descriptors_before, memory_before, _) = come_and_go(COMINGS / 10);
         let began = Instant::now();
@@ -139,11 +137,4 @@ fn load(address: SocketAddr, comings: usize, goes: Goes) {
             there.pop_front();
         }
     }
-}
-
-/// A number in the status of a process.
-fn status(process: &str, field: &str) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':')).unwrap();
-    line.split_whitespace().next().unwrap().parse().unwrap()
 }

@@ -11,7 +11,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::support::many::{alone, connect};
-use crate::support::{Client, Daemon, PATIENCE, Random, Signal, Stderr, program_after, stuff};
+use crate::support::{Client, Daemon, PATIENCE, Random, Signal, Stderr, program_after, stuff, wait_until};
 use socket2::SockRef;
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -229,11 +229,7 @@ fn one_who_never_reads_holds_up_none_of_5000() {
 
 /// Waits until a daemon has no more than so many descriptors.
 fn goes_back_to(daemon: &Daemon, descriptors: usize) {
-    let deadline = Instant::now() + PATIENCE;
-    while daemon.descriptors() != descriptors {
-        assert!(Instant::now() < deadline, "{} descriptors, not {descriptors}", daemon.descriptors());
-        thread::sleep(Duration::from_millis(2));
-    }
+    wait_until(&format!("{descriptors} descriptors"), || daemon.descriptors() == descriptors);
 }
 
 /// A guest who reads lines, in little memory.

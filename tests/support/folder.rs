@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use tidegate::Endpoint;
+
 /// A folder below the system's for temporary files, with a short name: the path of a Unix socket has at most 107 bytes.
 /// It is removed when this goes out of scope, with all that is in it.
 pub struct Folder(PathBuf);
@@ -24,6 +26,18 @@ impl Folder {
     pub fn path(&self, name: &str) -> PathBuf {
         self.0.join(name)
     }
+
+    /// The Unix socket of this name in it.
+    pub fn endpoint(&self, name: &str) -> Endpoint {
+        format!("unix:{}", self.path(name).display()).parse().unwrap()
+    }
+}
+
+/// The permissions of a file.
+#[cfg(unix)]
+pub fn mode_of(path: &Path) -> u32 {
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::symlink_metadata(path).unwrap().permissions().mode() & 0o777
 }
 
 impl Drop for Folder {

@@ -446,17 +446,7 @@ pub fn told(actor: &'static str, name: &'static str) -> impl FnOnce(&mut View<'_
     move |socket, result| socket.state.note(actor, outcome(name, &result))
 }
 
-/// An address of this machine on which nobody listens.
-pub fn nobody() -> SocketAddr {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap()
-}
-
 /// Bytes of which each says where it stands.
 pub fn pattern(length: usize) -> Vec<u8> {
     (0..length).map(|n| (n % 251) as u8).collect()
-}
-
-pub fn has_ipv6() -> bool {
-    std::net::TcpListener::bind("[::1]:0").is_ok()
 }

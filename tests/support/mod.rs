@@ -1,18 +1,51 @@
-//! What tests of more than one program share.
+//! What tests share, in one or several programs.
+//!
+//! Every wait is for a condition and at most [`PATIENCE`] long. Only the condition ends it early, so a slow machine makes
+//! a test slow and not wrong. Time is only ever asserted from below.
 
 #![allow(dead_code, unused_imports, reason = "no program uses all of it")]
 
+/// Addresses of this machine.
+mod addresses;
+/// One connection to a server, which speaks and hears lines or bytes.
+#[cfg(unix)]
+mod client;
+/// A running `tidegate`.
 #[cfg(all(feature = "cli", unix))]
 mod daemon;
-#[cfg(all(feature = "cli", unix))]
+/// The compiled examples.
 pub mod examples;
+/// A folder of a test's own.
 pub mod folder;
+/// A test in a process of its own.
 pub mod isolated;
+/// What the kernel knows of the sockets of this machine.
+#[cfg(target_os = "linux")]
+pub mod kernel_table;
+/// An event loop, and a log of what its actors saw.
 pub mod loops;
+/// Many connections; and tests that measure, one at a time.
 #[cfg(target_os = "linux")]
 pub mod many;
+/// What the system knows of a process.
+#[cfg(target_os = "linux")]
+pub mod process;
+/// Numbers that look random.
+mod random;
+/// A daemon some of whose system calls fail.
 #[cfg(all(feature = "cli", target_os = "linux"))]
 pub mod strace;
+/// What a child process writes into a pipe.
+mod transcript;
+/// Waiting for what nobody announces.
+mod waiting;
 
+pub use addresses::{free_address, has_ipv6};
+#[cfg(unix)]
+pub use client::Client;
 #[cfg(all(feature = "cli", unix))]
 pub use daemon::*;
+#[cfg(target_os = "linux")]
+pub use kernel_table::stuff;
+pub use random::Random;
+pub use waiting::{PATIENCE, exit_of, wait_for, wait_until};

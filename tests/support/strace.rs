@@ -16,7 +16,8 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, kill_process};
 
 use crate::support::many::beside_others;
-use crate::support::{Daemon, PATIENCE, Signal, Stderr, cpu_time};
+use crate::support::process::cpu_time;
+use crate::support::{Daemon, PATIENCE, Signal, Stderr};
 
 /// What an error costs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,0 +1,21 @@
+//! Addresses of this machine.
+
+use std::net::{SocketAddr, TcpListener};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// An address that nobody listens on, and that nobody else is likely to take: on Linux, where all of 127.0.0.0/8 is the
+/// machine itself, it is one of this process alone.
+pub fn free_address() -> SocketAddr {
+    static COUNT: AtomicUsize = AtomicUsize::new(0);
+    let host = if cfg!(target_os = "linux") {
+        let (process, count) = (std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+        format!("127.{}.{}.{}", 1 + process / 250 % 250, 1 + process % 250, 1 + count % 250)
+    } else {
+        "127.0.0.1".to_owned()
+    };
+    TcpListener::bind((host.as_str(), 0)).unwrap().local_addr().unwrap()
+}
+
+pub fn has_ipv6() -> bool {
+    TcpListener::bind("[::1]:0").is_ok()
+}
