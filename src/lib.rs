@@ -69,7 +69,7 @@ pub use connection::{CallbackId, CloseReason, ReadyState};
 pub use event_loop::server::Server;
 pub use event_loop::socket::Socket;
 pub use event_loop::{EventLoop, Loop};
-pub use kernel::{Access, KeepAlive, PeerCred, SocketAccess, Standard, TcpOptions};
+pub use kernel::{KeepAlive, OpenMode, PeerCred, SocketPermissions, Stdio, TcpOptions};
 pub use net::{
     Chunk, Closed, Counters, Dropped, Event, FileOptions, Net, OutputLimits, OutputPolicy, ServerOptions,
     SocketOptions, SoftLimit,

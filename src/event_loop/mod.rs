@@ -28,7 +28,7 @@ use crate::event_loop::hooks::{Course, Hooks};
 use crate::event_loop::server::Server;
 use crate::event_loop::socket::Socket;
 use crate::kernel::mio::MioKernel;
-use crate::kernel::{Kernel, Standard};
+use crate::kernel::{Kernel, Stdio};
 use crate::net::{FileOptions, Net, ServerOptions, SocketOptions};
 
 /// A single-threaded event loop with the application's state `S`.
@@ -214,12 +214,12 @@ impl<S> EventLoop<S> {
         self.event_loop().open(path, options, setup)
     }
 
-    /// See [`Loop::standard`].
+    /// See [`Loop::stdio`].
     ///
     /// # Errors
-    /// Those of [`Loop::standard`].
-    pub fn standard(&mut self, stream: Standard, setup: impl FnOnce(&mut Socket<'_, S>)) -> Result<SocketId, Error> {
-        self.event_loop().standard(stream, setup)
+    /// Those of [`Loop::stdio`].
+    pub fn stdio(&mut self, stream: Stdio, setup: impl FnOnce(&mut Socket<'_, S>)) -> Result<SocketId, Error> {
+        self.event_loop().stdio(stream, setup)
     }
 
     /// See [`Loop::listen_fd`].

@@ -12,7 +12,7 @@ use crate::base::id::{ServerId, SocketId, TimerId};
 use crate::event_loop::hooks::{Course, Hooks, TimerHook};
 use crate::event_loop::server::{Server, ServerHooks};
 use crate::event_loop::socket::Socket;
-use crate::kernel::Standard;
+use crate::kernel::Stdio;
 use crate::net::{FileOptions, Net, ServerOptions, SocketOptions};
 
 /// A loop, as a handler sees it.
@@ -216,12 +216,12 @@ impl<S> Loop<'_, S> {
     /// the process's own descriptor stays open.
     ///
     /// # Errors
-    /// Those of [`Net::standard`].
+    /// Those of [`Net::stdio`].
     #[doc(alias = "stdin")]
     #[doc(alias = "stdout")]
     #[doc(alias = "stderr")]
-    pub fn standard(&mut self, stream: Standard, setup: impl FnOnce(&mut Socket<'_, S>)) -> Result<SocketId, Error> {
-        let id = self.net.standard(stream)?;
+    pub fn stdio(&mut self, stream: Stdio, setup: impl FnOnce(&mut Socket<'_, S>)) -> Result<SocketId, Error> {
+        let id = self.net.stdio(stream)?;
         self.set_up(id, setup);
         Ok(id)
     }

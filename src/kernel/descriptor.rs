@@ -7,12 +7,12 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, IoSlice, Read, Write};
 use std::path::Path;
 
-use super::Access;
+use super::OpenMode;
 
 #[derive(Debug)]
 pub(super) struct Descriptor {
     file: File,
-    access: Access,
+    mode: OpenMode,
     waits: Waits,
     /// Registered in the poll, and to be taken out again: a descriptor that shares its description with another is not
     /// taken out by closing it.
@@ -33,17 +33,17 @@ const ASKED_PIECE: usize = 512;
 
 impl Descriptor {
     /// Opens a file by its path, without waiting for the other end of a FIFO.
-    pub fn open(path: &Path, access: Access) -> io::Result<Self> {
+    pub fn open(path: &Path, mode: OpenMode) -> io::Result<Self> {
         let mut options = OpenOptions::new();
-        match access {
-            Access::Read => options.read(true),
-            Access::Write => options.write(true).create(true).truncate(true),
-            Access::Append => options.append(true).create(true),
-            Access::CreateNew => options.write(true).create_new(true),
+        match mode {
+            OpenMode::Read => options.read(true),
+            OpenMode::Write => options.write(true).create(true).truncate(true),
+            OpenMode::Append => options.append(true).create(true),
+            OpenMode::CreateNew => options.write(true).create_new(true),
         };
         #[cfg(unix)]
         own::without_waiting(&mut options);
-        Ok(Descriptor { file: options.open(path)?, access, waits: Waits::Never, watched: false })
+        Ok(Descriptor { file: options.open(path)?, mode, waits: Waits::Never, watched: false })
     }
 
     pub fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
@@ -94,7 +94,7 @@ mod own {
     use rustix::fs::OFlags;
 
     use super::{Descriptor, Waits};
-    use crate::kernel::{Access, Standard};
+    use crate::kernel::{OpenMode, Stdio};
 
     /// Neither open(2) waits nor a call behind it, and a terminal does not become the process's own.
     pub fn without_waiting(options: &mut OpenOptions) {
@@ -103,30 +103,30 @@ mod own {
 
     impl Descriptor {
         /// One of the three that the process was started with. Closing it leaves the process's own open.
-        pub fn standard(stream: Standard) -> io::Result<Self> {
+        pub fn stdio(stream: Stdio) -> io::Result<Self> {
             match stream {
-                Standard::Input => Self::adopt(io::stdin().as_fd().try_clone_to_owned()?, Access::Read),
-                Standard::Output => Self::adopt(io::stdout().as_fd().try_clone_to_owned()?, Access::Write),
-                Standard::Error => Self::adopt(io::stderr().as_fd().try_clone_to_owned()?, Access::Write),
+                Stdio::Input => Self::adopt(io::stdin().as_fd().try_clone_to_owned()?, OpenMode::Read),
+                Stdio::Output => Self::adopt(io::stdout().as_fd().try_clone_to_owned()?, OpenMode::Write),
+                Stdio::Error => Self::adopt(io::stderr().as_fd().try_clone_to_owned()?, OpenMode::Write),
             }
         }
 
         /// A descriptor that was opened elsewhere, perhaps in another process.
-        pub fn adopt(descriptor: OwnedFd, access: Access) -> io::Result<Self> {
+        pub fn adopt(descriptor: OwnedFd, mode: OpenMode) -> io::Result<Self> {
             let file = File::from(descriptor);
             let kind = file.metadata()?.file_type();
             let can_wait = kind.is_fifo() || kind.is_char_device();
-            let (file, waits) = match can_wait.then(|| reopen(&file, access)).flatten() {
+            let (file, waits) = match can_wait.then(|| reopen(&file, mode)).flatten() {
                 Some(own) => (own, Waits::Never),
                 None if can_wait || kind.is_socket() => (file, Waits::Asked),
                 None => (file, Waits::Never),
             };
-            Ok(Descriptor { file, access, waits, watched: false })
+            Ok(Descriptor { file, mode, waits, watched: false })
         }
 
         /// Whether a call now would not wait. An error or a hang-up is an answer too.
         pub fn is_ready(&self) -> bool {
-            let wanted = if self.access.is_read() { PollFlags::IN } else { PollFlags::OUT };
+            let wanted = if self.mode.is_read() { PollFlags::IN } else { PollFlags::OUT };
             let mut asked = [PollFd::new(&self.file, wanted)];
             matches!(poll(&mut asked, Some(&Timespec::default())), Ok(1..))
         }
@@ -140,7 +140,7 @@ mod own {
         }
 
         pub fn reads(&self) -> bool {
-            self.access.is_read()
+            self.mode.is_read()
         }
 
         pub fn fd(&self) -> RawFd {
@@ -150,16 +150,16 @@ mod own {
 
     /// The same pipe or terminal once more, with a description that nobody else has.
     #[cfg(any(target_os = "linux", target_os = "android"))]
-    fn reopen(file: &File, access: Access) -> Option<File> {
+    fn reopen(file: &File, mode: OpenMode) -> Option<File> {
         let mut options = OpenOptions::new();
-        options.read(access.is_read()).write(!access.is_read());
+        options.read(mode.is_read()).write(!mode.is_read());
         without_waiting(&mut options);
         options.open(format!("/proc/self/fd/{}", file.as_raw_fd())).ok()
     }
 
     /// What `/dev/fd` opens elsewhere is the same description.
     #[cfg(not(any(target_os = "linux", target_os = "android")))]
-    fn reopen(_file: &File, _access: Access) -> Option<File> {
+    fn reopen(_file: &File, _mode: OpenMode) -> Option<File> {
         None
     }
 }

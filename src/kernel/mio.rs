@@ -20,11 +20,11 @@ use slab::Slab;
 use super::descriptor::Descriptor;
 use super::sockets::{Listener, Stream};
 use super::{
-    Access, ConnectOptions, Handle, Kernel, ListenOptions, MOST_SLICES, PeerCred, Readiness, Ready, SocketOption,
+    ConnectOptions, Handle, Kernel, ListenOptions, MOST_SLICES, OpenMode, PeerCred, Readiness, Ready, SocketOption,
     Token, Watch,
 };
 #[cfg(unix)]
-use super::{Standard, TcpOptions};
+use super::{Stdio, TcpOptions};
 use crate::address::Address;
 use crate::base::error::Syscall;
 
@@ -361,20 +361,20 @@ impl Kernel for MioKernel {
         None
     }
 
-    fn open(&mut self, path: &Path, access: Access) -> io::Result<Handle> {
-        let file = Descriptor::open(path, access)?;
+    fn open(&mut self, path: &Path, mode: OpenMode) -> io::Result<Handle> {
+        let file = Descriptor::open(path, mode)?;
         Ok(self.keep(Source::File(Box::new(file))))
     }
 
     #[cfg(unix)]
-    fn standard(&mut self, stream: Standard) -> io::Result<Handle> {
-        let file = Descriptor::standard(stream)?;
+    fn stdio(&mut self, stream: Stdio) -> io::Result<Handle> {
+        let file = Descriptor::stdio(stream)?;
         Ok(self.keep(Source::File(Box::new(file))))
     }
 
     #[cfg(unix)]
-    fn adopt_file(&mut self, descriptor: OwnedFd, access: Access) -> io::Result<Handle> {
-        let file = Descriptor::adopt(descriptor, access)?;
+    fn adopt_file(&mut self, descriptor: OwnedFd, mode: OpenMode) -> io::Result<Handle> {
+        let file = Descriptor::adopt(descriptor, mode)?;
         Ok(self.keep(Source::File(Box::new(file))))
     }
 

@@ -30,7 +30,7 @@ mod socket_options;
 mod sockets;
 mod token;
 
-pub use options::{ConnectOptions, KeepAlive, ListenOptions, SocketAccess, SocketOption, TcpOptions};
+pub use options::{ConnectOptions, KeepAlive, ListenOptions, SocketOption, SocketPermissions, TcpOptions};
 pub use token::Token;
 pub(crate) use token::Whose;
 
@@ -188,7 +188,7 @@ pub trait Kernel: fmt::Debug {
     ///
     /// # Errors
     /// Those of `open(2)`; a kernel without files.
-    fn open(&mut self, _path: &Path, _access: Access) -> io::Result<Handle> {
+    fn open(&mut self, _path: &Path, _mode: OpenMode) -> io::Result<Handle> {
         Err(io::ErrorKind::Unsupported.into())
     }
 
@@ -196,7 +196,7 @@ pub trait Kernel: fmt::Debug {
     ///
     /// # Errors
     /// One that is closed; out of descriptors; a kernel without files.
-    fn standard(&mut self, _stream: Standard) -> io::Result<Handle> {
+    fn stdio(&mut self, _stream: Stdio) -> io::Result<Handle> {
         Err(io::ErrorKind::Unsupported.into())
     }
 
@@ -205,11 +205,11 @@ pub trait Kernel: fmt::Debug {
     /// # Errors
     /// Those of `fstat(2)`; a kernel without descriptors.
     #[cfg(unix)]
-    fn adopt_file(&mut self, _descriptor: OwnedFd, _access: Access) -> io::Result<Handle> {
+    fn adopt_file(&mut self, _descriptor: OwnedFd, _mode: OpenMode) -> io::Result<Handle> {
         Err(io::ErrorKind::Unsupported.into())
     }
 
-    /// Asks for the readiness of a file to be told under `token`, in the direction of its access, and says whether
+    /// Asks for the readiness of a file to be told under `token`, in the direction of its mode, and says whether
     /// there is any to be told.
     ///
     /// # Errors
@@ -268,7 +268,7 @@ pub struct PeerCred {
 
 /// What a file is opened for. The letters are Node's flags.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Access {
+pub enum OpenMode {
     /// `r`: to be read. It must exist.
     Read,
     /// `w`: to be written from the beginning. It is made, or cut to nothing.
@@ -279,15 +279,15 @@ pub enum Access {
     CreateNew,
 }
 
-impl Access {
+impl OpenMode {
     pub(crate) fn is_read(self) -> bool {
-        self == Access::Read
+        self == OpenMode::Read
     }
 }
 
 /// The streams that a process is started with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Standard {
+pub enum Stdio {
     /// Descriptor 0, to be read.
     #[doc(alias = "stdin")]
     Input,

@@ -65,7 +65,7 @@ pub struct ListenOptions {
     /// SO_REUSEPORT: several sockets listen on one address, and the kernel spreads connections over them.
     pub reuse_port: bool,
     /// Who may connect to a Unix socket's path.
-    pub access: SocketAccess,
+    pub permissions: SocketPermissions,
     /// What accepted sockets are to have. Linux lets a listener hand these down, which saves a system call each for every
     /// connection.
     pub tcp: TcpOptions,
@@ -76,7 +76,7 @@ impl ListenOptions {
         backlog: u32,
         ipv6_only: bool,
         reuse_port: bool,
-        access: SocketAccess,
+        permissions: SocketPermissions,
         tcp: TcpOptions,
     }
 }
@@ -84,12 +84,12 @@ impl ListenOptions {
 /// Who may connect to a Unix socket: who may write to its file.
 ///
 /// ```
-/// let options = tidegate::ServerOptions::new().access(tidegate::SocketAccess::new().mode(0o660));
-/// assert_eq!(options.access.mode, Some(0o660));
+/// let options = tidegate::ServerOptions::new().permissions(tidegate::SocketPermissions::new().mode(0o660));
+/// assert_eq!(options.permissions.mode, Some(0o660));
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct SocketAccess {
+pub struct SocketPermissions {
     /// The mode of the file, such as `0o660`. By default what the umask leaves of 0o777.
     pub mode: Option<u32>,
     /// The user who is to own it, by number.
@@ -98,7 +98,7 @@ pub struct SocketAccess {
     pub group: Option<u32>,
 }
 
-impl SocketAccess {
+impl SocketPermissions {
     setters! {
         mode: Option<u32>,
         owner: Option<u32>,

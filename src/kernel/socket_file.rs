@@ -29,7 +29,7 @@ use rustix::fs::{FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
 use socket2::{Domain, SockAddr, Socket, Type};
 
-use super::SocketAccess;
+use super::SocketPermissions;
 
 /// A file that goes with its owner.
 #[derive(Debug)]
@@ -53,10 +53,10 @@ impl Identity {
 
 impl SocketFile {
     /// Has a socket listen on a path, once the file there has its mode and its owner.
-    pub fn listen(socket: &Socket, path: &Path, access: SocketAccess, backlog: i32) -> io::Result<Self> {
+    pub fn listen(socket: &Socket, path: &Path, permissions: SocketPermissions, backlog: i32) -> io::Result<Self> {
         let _starting = Starting::on(path)?;
         let file = SocketFile::bind(socket, path)?;
-        file.give(access)?;
+        file.give(permissions)?;
         socket.listen(backlog)?;
         if file.is_in_place() { Ok(file) } else { Err(Errno::ADDRINUSE.into()) }
     }
@@ -71,12 +71,12 @@ impl SocketFile {
         Ok(SocketFile { path: path.to_owned(), identity })
     }
 
-    fn give(&self, access: SocketAccess) -> io::Result<()> {
-        if let Some(mode) = access.mode {
+    fn give(&self, permissions: SocketPermissions) -> io::Result<()> {
+        if let Some(mode) = permissions.mode {
             fs::set_permissions(&self.path, fs::Permissions::from_mode(mode))?;
         }
-        if access.owner.is_some() || access.group.is_some() {
-            std::os::unix::fs::lchown(&self.path, access.owner, access.group)?;
+        if permissions.owner.is_some() || permissions.group.is_some() {
+            std::os::unix::fs::lchown(&self.path, permissions.owner, permissions.group)?;
         }
         Ok(())
     }

@@ -22,7 +22,7 @@ use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
 use super::{ConnectOptions, ListenOptions, PeerCred, SocketOption, socket_options};
 #[cfg(unix)]
-use super::{SocketAccess, TcpOptions, socket_file::SocketFile};
+use super::{SocketPermissions, TcpOptions, socket_file::SocketFile};
 use crate::address::Address;
 #[cfg(unix)]
 use crate::address::UnixAddress;
@@ -77,8 +77,8 @@ impl Listener {
     fn listen_unix(address: UnixAddress, options: &ListenOptions) -> io::Result<Self> {
         let socket = Socket::new(Domain::UNIX, Type::STREAM.nonblocking(), None)?;
         let file = match address.as_path() {
-            Some(path) => Some(SocketFile::listen(&socket, path, options.access, backlog(options))?),
-            None if options.access != SocketAccess::default() => {
+            Some(path) => Some(SocketFile::listen(&socket, path, options.permissions, backlog(options))?),
+            None if options.permissions != SocketPermissions::default() => {
                 return Err(invalid(
                     "an abstract name is no file: it has no mode and no owner, and anybody may connect",
                 ));

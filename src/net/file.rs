@@ -22,22 +22,22 @@ use super::{Net, READ_BUFFER};
 use crate::base::error::{Error, Syscall};
 use crate::base::id::SocketId;
 use crate::connection::{Connection, Segments};
-use crate::kernel::{Access, Handle, Kernel, Readiness, Standard, Watch};
+use crate::kernel::{Handle, Kernel, OpenMode, Readiness, Stdio, Watch};
 
 /// What a file is opened with.
 ///
 /// ```
-/// use tidegate::{Access, FileOptions};
+/// use tidegate::{FileOptions, OpenMode};
 ///
 /// let options = FileOptions::append().high_water_mark(4096);
-/// assert_eq!(options.access, Access::Append);
+/// assert_eq!(options.mode, OpenMode::Append);
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct FileOptions {
     /// What for. Of a descriptor that is open already only the direction counts.
     #[doc(alias = "flags")]
-    pub access: Access,
+    pub mode: OpenMode,
     /// The mark, in bytes. Of a file that is read: the most bytes of one `data` event, which are never more than
     /// 64 KiB, and of what is read ahead. Of one that is written: what waits when `write` returns false. Default 64 KiB,
     /// from 1 byte to 1 GiB.
@@ -48,25 +48,25 @@ pub struct FileOptions {
 impl FileOptions {
     /// A file that is opened so, with the default mark.
     #[must_use]
-    pub fn new(access: Access) -> Self {
-        FileOptions { access, high_water_mark: DEFAULT_HIGH_WATER_MARK }
+    pub fn new(mode: OpenMode) -> Self {
+        FileOptions { mode, high_water_mark: DEFAULT_HIGH_WATER_MARK }
     }
 
     /// A file that is read.
     #[doc(alias = "createReadStream")]
     pub fn read() -> Self {
-        FileOptions::new(Access::Read)
+        FileOptions::new(OpenMode::Read)
     }
 
     /// A file that is made, or cut to nothing, and written.
     #[doc(alias = "createWriteStream")]
     pub fn write() -> Self {
-        FileOptions::new(Access::Write)
+        FileOptions::new(OpenMode::Write)
     }
 
     /// A file that is written at its end.
     pub fn append() -> Self {
-        FileOptions::new(Access::Append)
+        FileOptions::new(OpenMode::Append)
     }
 
     /// Sets [`high_water_mark`](field@Self::high_water_mark).
@@ -87,7 +87,7 @@ impl FileOptions {
 /// What a link that is a file has, and a socket has not.
 #[derive(Debug)]
 pub(super) struct FileEnd {
-    access: Access,
+    mode: OpenMode,
     piece: usize,
     /// Bytes that the kernel took.
     written: u64,
@@ -117,7 +117,7 @@ impl Net {
     pub fn open(&mut self, path: impl AsRef<Path>, options: FileOptions) -> Result<SocketId, Error> {
         options.check()?;
         let path = path.as_ref();
-        let opened = self.kernel.open(path, options.access);
+        let opened = self.kernel.open(path, options.mode);
         let handle = opened.map_err(|error| Error::of_file(&error, Syscall::Open, path))?;
         // A FIFO without a writer would look as if it were at its end.
         self.add_file(handle, options, false).map_err(|error| Error::of_file(&error, Syscall::Open, path))
@@ -128,13 +128,13 @@ impl Net {
     ///
     /// # Errors
     /// It is closed; out of descriptors.
-    pub fn standard(&mut self, stream: Standard) -> Result<SocketId, Error> {
-        let options = if stream == Standard::Input { FileOptions::read() } else { FileOptions::write() };
-        let opened = self.kernel.standard(stream);
+    pub fn stdio(&mut self, stream: Stdio) -> Result<SocketId, Error> {
+        let options = if stream == Stdio::Input { FileOptions::read() } else { FileOptions::write() };
+        let opened = self.kernel.stdio(stream);
         let id = opened.and_then(|handle| self.add_file(handle, options, true));
         let id = id.map_err(|error| Error::of_file(&error, Syscall::Open, stream))?;
         if let Some(file) = self.sockets.get_mut(id).and_then(|link| link.file.as_mut()) {
-            file.standard = stream != Standard::Input;
+            file.standard = stream != Stdio::Input;
         }
         Ok(id)
     }
@@ -147,7 +147,7 @@ impl Net {
     #[cfg(unix)]
     pub fn adopt_file(&mut self, descriptor: impl Into<OwnedFd>, options: FileOptions) -> Result<SocketId, Error> {
         options.check()?;
-        let adopted = self.kernel.adopt_file(descriptor.into(), options.access);
+        let adopted = self.kernel.adopt_file(descriptor.into(), options.mode);
         let id = adopted.and_then(|handle| self.add_file(handle, options, true));
         id.map_err(|error| Error::system(&error, Syscall::Open))
     }
@@ -160,12 +160,12 @@ impl Net {
     /// A file is there. `readable` says whether a read may be tried before any readiness was told.
     fn add_file(&mut self, handle: Handle, options: FileOptions, readable: bool) -> std::io::Result<SocketId> {
         let mark = options.high_water_mark;
-        let connection = match options.access {
-            Access::Read => Connection::reading_file(mark),
-            Access::Write | Access::Append | Access::CreateNew => Connection::writing_file(mark),
+        let connection = match options.mode {
+            OpenMode::Read => Connection::reading_file(mark),
+            OpenMode::Write | OpenMode::Append | OpenMode::CreateNew => Connection::writing_file(mark),
         };
         let file = FileEnd {
-            access: options.access,
+            mode: options.mode,
             piece: options.high_water_mark.min(READ_BUFFER),
             written: 0,
             standard: false,
@@ -197,14 +197,14 @@ impl Net {
     /// # Errors
     /// A pipe that begins in a file that is written, or ends in one that is read.
     pub(super) fn check_pipe(&self, from: SocketId, to: SocketId) -> Result<(), Error> {
-        let access = |id| Some(self.sockets.get(id)?.file.as_ref()?.access);
-        match (access(from), access(to)) {
+        let mode = |id| Some(self.sockets.get(id)?.file.as_ref()?.mode);
+        match (mode(from), mode(to)) {
             (Some(from), _) if !from.is_read() => {
-                Err(Error::invalid("a pipe from a file that is written: open it with `Access::Read`"))
+                Err(Error::invalid("a pipe from a file that is written: open it with `OpenMode::Read`"))
             }
-            (_, Some(Access::Read)) => {
-                Err(Error::invalid("a pipe into a file that is read: open it with `Access::Write` or `Access::Append`"))
-            }
+            (_, Some(OpenMode::Read)) => Err(Error::invalid(
+                "a pipe into a file that is read: open it with `OpenMode::Write` or `OpenMode::Append`",
+            )),
             _ => Ok(()),
         }
     }

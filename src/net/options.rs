@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::address::block_list::BlockList;
 use crate::base::error::Error;
 use crate::kernel::setters::setters;
-use crate::kernel::{KeepAlive, ListenOptions, SocketAccess, TcpOptions};
+use crate::kernel::{KeepAlive, ListenOptions, SocketPermissions, TcpOptions};
 
 /// Node's default mark: 64 KiB.
 pub(super) const DEFAULT_HIGH_WATER_MARK: usize = 64 * 1024;
@@ -45,7 +45,7 @@ pub struct ServerOptions {
     /// default what the umask leaves. TCP does not look at it; an abstract name has neither, and takes only the default.
     #[doc(alias = "readableAll")]
     #[doc(alias = "writableAll")]
-    pub access: SocketAccess,
+    pub permissions: SocketPermissions,
     /// An address of IPv6 takes IPv6 alone. Off by default: `[::]`, and so a port alone, takes both families, and a port
     /// alone falls back to `0.0.0.0` where there is no IPv6. On, it does not fall back.
     #[doc(alias = "ipv6Only")]
@@ -72,7 +72,7 @@ impl Default for ServerOptions {
             high_water_mark: DEFAULT_HIGH_WATER_MARK,
             max_connections: None,
             backlog: 511,
-            access: SocketAccess::default(),
+            permissions: SocketPermissions::default(),
             ipv6_only: false,
             reuse_port: false,
             block_list: None,
@@ -89,7 +89,7 @@ impl ServerOptions {
         high_water_mark: usize,
         max_connections: Option<usize>,
         backlog: u32,
-        access: SocketAccess,
+        permissions: SocketPermissions,
         ipv6_only: bool,
         reuse_port: bool,
         block_list: Option<BlockList>,
@@ -108,7 +108,7 @@ impl ServerOptions {
         if self.backlog == 0 || self.backlog > i32::MAX as u32 {
             return Err(Error::invalid(format!("backlog {}: it is from 1 to {}", self.backlog, i32::MAX)));
         }
-        self.access.check()?;
+        self.permissions.check()?;
         self.tcp.check()?;
         self.output_limits.check()
     }
@@ -118,7 +118,7 @@ impl ServerOptions {
             backlog: self.backlog,
             ipv6_only: self.ipv6_only,
             reuse_port: self.reuse_port,
-            access: self.access,
+            permissions: self.permissions,
             tcp: self.tcp,
         }
     }
@@ -311,7 +311,7 @@ pub(super) fn check_user_timeout(timeout: Option<Duration>) -> Result<(), Error>
     }
 }
 
-impl SocketAccess {
+impl SocketPermissions {
     fn check(&self) -> Result<(), Error> {
         match self.mode {
             Some(mode) if mode > 0o777 => {

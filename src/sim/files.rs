@@ -34,7 +34,7 @@ use slab::Slab;
 use super::Sim;
 use super::fault::{Fate, os};
 use super::world::World;
-use crate::kernel::{Access, Handle, Standard};
+use crate::kernel::{Handle, OpenMode, Stdio};
 
 /// Set in the handles of files, so that they are told from those of sockets.
 const FILE: u32 = 1 << 31;
@@ -79,7 +79,7 @@ struct Content {
 struct Open {
     machine: usize,
     content: usize,
-    access: Access,
+    mode: OpenMode,
     position: usize,
 }
 
@@ -163,23 +163,23 @@ impl Files {
 
 impl World {
     /// Opens, and says the number in [`Files::open`].
-    pub fn open_file(&mut self, machine: usize, path: &Path, access: Access) -> io::Result<usize> {
+    pub fn open_file(&mut self, machine: usize, path: &Path, mode: OpenMode) -> io::Result<usize> {
         self.may_open(machine)?;
         self.disk_works();
         let exists = self.files.exists(path);
-        match access {
-            Access::Read if !exists => return Err(os(Errno::NOENT)),
-            Access::CreateNew if exists => return Err(os(Errno::EXIST)),
+        match mode {
+            OpenMode::Read if !exists => return Err(os(Errno::NOENT)),
+            OpenMode::CreateNew if exists => return Err(os(Errno::EXIST)),
             // As of open(2).
             _ if self.files.sockets.contains(path) => return Err(os(Errno::NXIO)),
             _ => {}
         }
         let content = self.files.make(path);
-        if access == Access::Write {
+        if mode == OpenMode::Write {
             self.files.contents[content].bytes.clear();
         }
         self.machines[machine].descriptors += 1;
-        Ok(self.files.open.insert(Open { machine, content, access, position: 0 }))
+        Ok(self.files.open.insert(Open { machine, content, mode, position: 0 }))
     }
 
     pub fn read_file(&mut self, handle: Handle, buffer: &mut [u8], fate: Fate) -> io::Result<usize> {
@@ -208,7 +208,7 @@ impl World {
         let Some(open) = self.files.open.get(key(handle)) else { return Err(os(Errno::BADF)) };
         let content = open.content;
         let found = &self.files.contents[content];
-        let at = if open.access == Access::Append { found.bytes.len() } else { open.position };
+        let at = if open.mode == OpenMode::Append { found.bytes.len() } else { open.position };
         let sound = found.sound(at);
         let fits = (found.bytes.len() - at.min(found.bytes.len())).saturating_add(room);
         let possible = offered.min(sound).min(fits);
@@ -264,11 +264,11 @@ impl Content {
 }
 
 /// Where a standard stream comes from and goes to.
-pub(super) fn standard(stream: Standard) -> (&'static str, Access) {
+pub(super) fn stdio(stream: Stdio) -> (&'static str, OpenMode) {
     match stream {
-        Standard::Input => ("/dev/stdin", Access::Read),
-        Standard::Output => ("/dev/stdout", Access::Append),
-        Standard::Error => ("/dev/stderr", Access::Append),
+        Stdio::Input => ("/dev/stdin", OpenMode::Read),
+        Stdio::Output => ("/dev/stdout", OpenMode::Append),
+        Stdio::Error => ("/dev/stderr", OpenMode::Append),
     }
 }
 

@@ -15,7 +15,7 @@ use super::world::World;
 use crate::address::{Address, UnixAddress};
 use crate::base::error::Syscall;
 use crate::kernel::{
-    Access, ConnectOptions, Handle, Kernel, ListenOptions, Ready, SocketOption, Standard, Token, Watch,
+    ConnectOptions, Handle, Kernel, ListenOptions, OpenMode, Ready, SocketOption, Stdio, Token, Watch,
 };
 
 /// The kernel of one loop on a simulated network. Made by [`Sim::kernel`](super::Sim::kernel).
@@ -166,14 +166,14 @@ impl Kernel for SimKernel {
         None
     }
 
-    fn open(&mut self, path: &Path, access: Access) -> io::Result<Handle> {
+    fn open(&mut self, path: &Path, mode: OpenMode) -> io::Result<Handle> {
         let machine = self.machine;
-        self.call(Call::Open, None, |world, _| world.open_file(machine, path, access)).map(files::handle)
+        self.call(Call::Open, None, |world, _| world.open_file(machine, path, mode)).map(files::handle)
     }
 
-    fn standard(&mut self, stream: Standard) -> io::Result<Handle> {
-        let (path, access) = files::standard(stream);
-        self.open(Path::new(path), access)
+    fn stdio(&mut self, stream: Stdio) -> io::Result<Handle> {
+        let (path, mode) = files::stdio(stream);
+        self.open(Path::new(path), mode)
     }
 
     fn watch_file(&mut self, _handle: Handle, _token: Token) -> io::Result<Watch> {

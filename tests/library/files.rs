@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use crate::support::folder::Folder;
 use crate::support::loops::{self, FLOOD, World, ms, pattern, quiet, told, watch};
-use tidegate::{Access, CloseReason, ErrorKind, FileOptions, ServerOptions, SocketId};
+use tidegate::{CloseReason, ErrorKind, FileOptions, OpenMode, ServerOptions, SocketId};
 
 fn put(folder: &Folder, name: &str, bytes: &[u8]) -> PathBuf {
     fs::write(folder.path(name), bytes).unwrap();
@@ -73,7 +73,7 @@ fn the_access_says_what_becomes_of_what_is_there() {
     assert_eq!(fs::read(&path).unwrap(), b"old and new");
     write(FileOptions::write(), "anew").unwrap();
     assert_eq!(fs::read(&path).unwrap(), b"anew");
-    let exclusive = FileOptions::new(Access::CreateNew);
+    let exclusive = FileOptions::new(OpenMode::CreateNew);
     let error = write(exclusive, "not this").unwrap_err();
     assert_eq!(error.code(), "EEXIST");
     assert_eq!(error.to_string(), format!("open EEXIST: file exists {path:?}"));

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use crate::support::folder::{Folder, mode_of};
 use crate::support::loops::{FLOOD, Heard, View, World, ms, pattern, quiet, watch};
 use tidegate::sim::Sim;
-use tidegate::{Endpoint, ErrorKind, EventLoop, ServerId, ServerOptions, SocketAccess, Syscall};
+use tidegate::{Endpoint, ErrorKind, EventLoop, ServerId, ServerOptions, SocketPermissions, Syscall};
 
 /// A server whose sockets are called S.
 fn serve(world: &mut World, on: Endpoint, hear: impl Fn(&mut View<'_>, Heard<'_>) + Copy + 'static) -> ServerId {
@@ -156,7 +156,7 @@ fn an_abstract_name_goes_with_its_socket() {
     world.until_closed(&["late"]);
     assert_eq!(world.state.of("late"), ["error ECONNREFUSED", "close(true)"]);
 
-    let options = ServerOptions::new().access(SocketAccess::new().mode(0o600));
+    let options = ServerOptions::new().permissions(SocketPermissions::new().mode(0o600));
     let error = world.listen_with(at, options, |_| {}).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidArgument);
     assert!(error.to_string().contains("no mode"), "{error}");
@@ -204,8 +204,8 @@ fn what_is_wrong_with_a_path_is_told_with_the_path() {
 fn a_file_has_its_mode_and_goes_with_its_server() {
     let (folder, mut world) = (Folder::new(), World::new());
     let with_mode = |mode| {
-        let access = SocketAccess::new().mode(mode);
-        ServerOptions::new().access(access)
+        let permissions = SocketPermissions::new().mode(mode);
+        ServerOptions::new().permissions(permissions)
     };
     let everybodys = world.listen_with(folder.endpoint("everybody's"), with_mode(0o666), |_| {}).unwrap();
     assert_eq!(mode_of(&folder.path("everybody's")), 0o666);
@@ -231,14 +231,14 @@ fn a_file_has_its_mode_and_goes_with_its_server() {
 fn an_owner_that_cannot_be_set_is_an_error_and_leaves_no_file() {
     if fs::metadata("/proc/self").is_ok_and(|ours| ours.uid() == 0) {
         let (folder, mut world) = (Folder::new(), World::new());
-        let access = SocketAccess::new().owner(1).group(2);
-        world.listen_with(folder.endpoint("s"), ServerOptions::new().access(access), |_| {}).unwrap();
+        let permissions = SocketPermissions::new().owner(1).group(2);
+        world.listen_with(folder.endpoint("s"), ServerOptions::new().permissions(permissions), |_| {}).unwrap();
         let found = fs::symlink_metadata(folder.path("s")).unwrap();
         assert_eq!((found.uid(), found.gid()), (1, 2));
     } else {
         let (folder, mut world) = (Folder::new(), World::new());
-        let access = SocketAccess::new().owner(0);
-        let options = ServerOptions::new().access(access);
+        let permissions = SocketPermissions::new().owner(0);
+        let options = ServerOptions::new().permissions(permissions);
         assert_eq!(world.listen_with(folder.endpoint("s"), options, |_| {}).unwrap_err().code(), "EPERM");
         assert!(!folder.path("s").exists());
     }
@@ -246,8 +246,8 @@ fn an_owner_that_cannot_be_set_is_an_error_and_leaves_no_file() {
 
 #[test]
 fn a_mode_out_of_its_bounds_is_an_error() {
-    let access = SocketAccess::new().mode(0o1777);
-    let error = World::new().listen_with(0, ServerOptions::new().access(access), |_| {}).unwrap_err();
+    let permissions = SocketPermissions::new().mode(0o1777);
+    let error = World::new().listen_with(0, ServerOptions::new().permissions(permissions), |_| {}).unwrap_err();
     assert_eq!(error.to_string(), "mode 0o1777 of a Unix socket: it is at most 0o777");
 }
 

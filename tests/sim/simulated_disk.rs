@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::support::loops::{Heard, World, ms, pattern, quiet, told, watch};
 use tidegate::sim::{Call, Disk, Fault, Sim, Weather};
-use tidegate::{CloseReason, EventLoop, FileOptions, OutputLimits, OutputPolicy, ServerOptions, Standard};
+use tidegate::{CloseReason, EventLoop, FileOptions, OutputLimits, OutputPolicy, ServerOptions, Stdio};
 
 const ADDRESS: &str = "10.0.0.1:7";
 
@@ -206,9 +206,9 @@ fn standard_output_is_not_ended_by_a_pipe() {
     let sim = Sim::new(6);
     sim.put_file("/dev/stdin", b"typed");
     let mut event_loop = EventLoop::on(sim.kernel(), 0);
-    let output = event_loop.standard(Standard::Output, |_| {}).unwrap();
+    let output = event_loop.stdio(Stdio::Output, |_| {}).unwrap();
     event_loop
-        .standard(Standard::Input, |input| {
+        .stdio(Stdio::Input, |input| {
             input.pipe(output).unwrap();
             input.on_close(|input, _| *input.state += 1);
         })

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use tidegate::sim::{Call, Fault, Short, Sim, Turning, Weather};
-use tidegate::{Access, Closed, EventLoop, FileOptions, KeepAlive, ServerOptions, SocketOptions};
+use tidegate::{Closed, EventLoop, FileOptions, KeepAlive, OpenMode, ServerOptions, SocketOptions};
 
 const SERVER: &str = "10.0.0.1:7";
 
@@ -348,7 +348,7 @@ fn a_path_is_a_file_among_the_others() {
     for (options, code) in [
         (FileOptions::read(), "ENXIO"),
         (FileOptions::append(), "ENXIO"),
-        (FileOptions::new(Access::CreateNew), "EEXIST"),
+        (FileOptions::new(OpenMode::CreateNew), "EEXIST"),
     ] {
         let opened = event_loop.open("/run/socket", options, |_| {});
         assert_eq!(opened.unwrap_err().code(), code, "open(2)");

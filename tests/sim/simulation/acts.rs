@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tidegate::sim::{Disk, Sim, Weather};
 use tidegate::{
-    Access, Endpoint, FileOptions, OutputLimits, OutputPolicy, ServerOptions, SocketId, SocketOptions, SoftLimit,
+    Endpoint, FileOptions, OpenMode, OutputLimits, OutputPolicy, ServerOptions, SocketId, SocketOptions, SoftLimit,
 };
 
 use super::party::{LONGEST_WRITE, On, greet, owe, paid, watch, write};
@@ -207,13 +207,13 @@ fn pipe(on: &mut On<'_>, from: SocketId, to: SocketId) {
 
 /// A file, which from then on is one of the sockets and meets what they meet.
 fn open_file(on: &mut On<'_>) {
-    let access = on.state.one_of(&[Access::Read, Access::Write, Access::Append]);
-    let path = if access == Access::Read { "source" } else { "sink" };
-    let options = FileOptions::new(access).high_water_mark(on.state.one_of(&[1, 1000, 65536]));
+    let mode = on.state.one_of(&[OpenMode::Read, OpenMode::Write, OpenMode::Append]);
+    let path = if mode == OpenMode::Read { "source" } else { "sink" };
+    let options = FileOptions::new(mode).high_water_mark(on.state.one_of(&[1, 1000, 65536]));
     // It may fail for want of descriptors.
     let opened = on.open(path, options, watch);
     if let (Ok(file), Some(other)) = (opened, on.state.open.first().copied()) {
-        if access == Access::Read { pipe(on, file, other) } else { pipe(on, other, file) }
+        if mode == OpenMode::Read { pipe(on, file, other) } else { pipe(on, other, file) }
     }
 }
 

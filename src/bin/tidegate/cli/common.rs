@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use clap::{ArgAction, Args};
 use log::LevelFilter;
-use tidegate::{BlockList, Endpoint, KeepAlive, SocketAccess};
+use tidegate::{BlockList, Endpoint, KeepAlive, SocketPermissions};
 
-use super::access::{Owner, mode, owner};
 use super::block::{block, joined};
 use super::duration::{duration, idle_timeout, keep_alive};
 use super::listen::{Listen, listen, reject_doubles};
 use super::number::{OrNone, connections};
+use super::permissions::{Owner, mode, owner};
 
 /// What every role is given.
 #[derive(Clone, Debug)]
@@ -18,7 +18,7 @@ pub struct Common {
     /// None of them twice. Without any: what systemd has passed, and if it has passed nothing, [`DEFAULT_LISTEN`].
     pub listen: Vec<Listen>,
     /// For the paths among them.
-    pub access: SocketAccess,
+    pub permissions: SocketPermissions,
     /// None leaves it to the descriptor limit, which is not a matter of the command line.
     pub max_connections: Option<usize>,
     /// Who is turned away.
@@ -109,7 +109,7 @@ impl TypedCommon {
     pub(super) fn meaning(self) -> Result<Common, String> {
         reject_doubles(&self.listen)?;
         Ok(Common {
-            access: self.access()?,
+            permissions: self.permissions()?,
             verbosity: self.verbosity(),
             listen: self.listen,
             max_connections: self.max_connections,
@@ -120,18 +120,18 @@ impl TypedCommon {
         })
     }
 
-    fn access(&self) -> Result<SocketAccess, String> {
+    fn permissions(&self) -> Result<SocketPermissions, String> {
         let is_path = |it: &Listen| matches!(it, Listen::At(Endpoint::Unix(at)) if at.as_abstract_name().is_none());
         let owner = self.owner.unwrap_or_default();
-        let access = SocketAccess::new().mode(self.mode).owner(owner.user).group(owner.group);
-        if access != SocketAccess::new() && (self.listen.is_empty() || !self.listen.iter().all(is_path)) {
+        let permissions = SocketPermissions::new().mode(self.mode).owner(owner.user).group(owner.group);
+        if permissions != SocketPermissions::new() && (self.listen.is_empty() || !self.listen.iter().all(is_path)) {
             return Err(
                 "--mode and --owner are for the paths of Unix sockets: --listen nothing but unix:PATH with them, \
                         as nothing else has a file"
                     .to_owned(),
             );
         }
-        Ok(access)
+        Ok(permissions)
     }
 
     fn verbosity(&self) -> LevelFilter {

@@ -9,7 +9,6 @@
 //! more than one role has. What the functions of values say is an error's second half: clap puts
 //! `invalid value 'X' for '--flag'` in front of it.
 
-mod access;
 mod advice;
 mod bench;
 mod block;
@@ -20,6 +19,7 @@ mod help;
 mod limits;
 mod listen;
 mod number;
+mod permissions;
 
 use std::ffi::OsString;
 use std::time::Duration;

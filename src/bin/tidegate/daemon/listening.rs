@@ -23,7 +23,7 @@ pub fn listen<S: 'static>(
     let options = options
         .clone()
         .max_connections(max_connections)
-        .access(common.access)
+        .permissions(common.permissions)
         .keep_alive(common.keep_alive)
         .block_list(common.block_list.clone());
     for place in places(common)? {

@@ -40,7 +40,7 @@ fn number(text: &str, lookup: &str) -> Result<Option<u32>, String> {
 
 #[cfg(test)]
 mod tests {
-    use tidegate::SocketAccess;
+    use tidegate::SocketPermissions;
 
     use super::super::Listen;
     use super::super::tests::{common, wrong};
@@ -55,11 +55,11 @@ mod tests {
         assert!(wrong(&["--listen", "unix:"]).contains("is empty"));
         assert!(wrong(&["--listen", &format!("unix:/{}", "x".repeat(200))]).contains("has at most"));
 
-        let access = |flags: &[&str]| common(&[&["--listen", path], flags].concat()).access;
-        let expected = SocketAccess::new().mode(0o660).group(27);
-        assert_eq!(access(&["--mode", "660", "--owner", ":27"]), expected);
-        assert_eq!(access(&["--owner", "1:2"]), SocketAccess::new().owner(1).group(2));
-        assert_eq!(access(&[]), SocketAccess::new());
+        let permissions = |flags: &[&str]| common(&[&["--listen", path], flags].concat()).permissions;
+        let expected = SocketPermissions::new().mode(0o660).group(27);
+        assert_eq!(permissions(&["--mode", "660", "--owner", ":27"]), expected);
+        assert_eq!(permissions(&["--owner", "1:2"]), SocketPermissions::new().owner(1).group(2));
+        assert_eq!(permissions(&[]), SocketPermissions::new());
         for text in ["888", "1777", "rw", "", "+7"] {
             assert!(wrong(&["--listen", path, "--mode", text]).contains("such as 660"), "{text}");
         }
