@@ -76,7 +76,7 @@ pub use net::{
 };
 pub use text::encoding::Encoding;
 pub use text::lines::{Line, Lines, Pushed};
-pub use text::{Escaped, Utf8Decoder, sanitize};
+pub use text::{Escaped, Utf8Decoder, is_harmful, sanitize};
 
 /// The README's examples compile.
 #[cfg(doctest)]

@@ -114,15 +114,10 @@ impl Utf8Decoder {
     }
 }
 
-/// What a peer wrote, made harmless for the terminals of others. Borrowed if there is nothing to change.
+/// Text from a peer, safe to show on other people's terminals. Borrowed if there is nothing to change.
 ///
 /// - Invalid UTF-8 becomes U+FFFD, so that no 8-bit control survives as a raw byte.
-/// - Removed are the C0 controls, LF and CR among them and tab alone excepted; DEL; and the C1 controls U+0080 to
-///   U+009F, which some terminals obey like ESC sequences.
-/// - Removed are the bidirectional embeddings, overrides and isolates, U+202A to U+202E and U+2066 to U+2069: one that
-///   is left open turns round what the next speaker says.
-/// - Removed are the line and paragraph separators U+2028 and U+2029. Few terminals break the line there, but browsers,
-///   editors and whatever reads a transcript do, and a second line could pass for another speaker's.
+/// - The characters of [`is_harmful`] are removed. LF and CR are among them; tab is not.
 ///
 /// Only single characters are removed, never what follows them: `\x1b[31mred` becomes `[31mred`. So nothing that was
 /// kept apart can come together to something harmful, and a line can be given in pieces; one that ends inside a
@@ -152,19 +147,34 @@ fn is_plain(bytes: &[u8]) -> bool {
     bytes.iter().fold(true, |plain, byte| plain & (matches!(byte, b' '..=b'~') | (*byte == b'\t')))
 }
 
-/// The characters that do something to a terminal or a log instead of being shown. [`sanitize`] says why each.
-fn is_harmful(character: char) -> bool {
+/// Whether a character can harm the reader of a terminal, a log or a transcript.
+///
+/// | characters | what they do |
+/// | --- | --- |
+/// | the C0 controls without tab, DEL, the C1 controls U+0080 to U+009F | A terminal obeys them: ESC and some C1 controls begin sequences. CR and LF forge a line. |
+/// | U+2028, U+2029 | Browsers and editors break the line there, so a second line could pass for another speaker's. |
+/// | U+061C, U+200E, U+200F, U+202A to U+202E, U+2066 to U+206F | They show a text in another order or form than it has: bidirectional marks, embeddings, overrides and isolates, and the deprecated format characters. |
+/// | the tags, U+E0000 to U+E007F | They are invisible, and one exists for each ASCII character: a text can be hidden in them. |
+///
+/// Tab is not harmful. Invisible joiners are not either, as scripts and emoji need them; but the flags of England, Scotland
+/// and Wales are written with tags.
+///
+/// ```
+/// assert!(['\x1b', '\n', '\u{9b}', '\u{202E}'].into_iter().all(tidegate::is_harmful));
+/// assert!(!['\t', 'é', '世', '\u{200D}'].into_iter().any(tidegate::is_harmful));
+/// ```
+pub fn is_harmful(character: char) -> bool {
     match character {
         '\t' => false,
-        '\u{2028}'..='\u{202E}' | '\u{2066}'..='\u{2069}' => true,
+        '\u{061C}' | '\u{200E}' | '\u{200F}' | '\u{2028}'..='\u{202E}' | '\u{2066}'..='\u{206F}' => true,
+        '\u{E0000}'..='\u{E007F}' => true,
         _ => character.is_control(), // C0, DEL, C1
     }
 }
 
 /// Shows bytes of a peer in a log: what is printable as it is, everything that could harm a log or a terminal escaped.
 ///
-/// Escaped are all controls, tab, CR and LF among them, the other characters that [`sanitize`] removes, bytes that are
-/// not UTF-8, and the backslash. An escape is `\t`, `\r`, `\n` or `\\`, `\x1b` for another ASCII control or an invalid
+/// Escaped are tab, the characters of [`is_harmful`], bytes that are not UTF-8, and the backslash. An escape is `\t`, `\r`, `\n` or `\\`, `\x1b` for another ASCII control or an invalid
 /// byte, `\u{202e}` for another character. No two different byte strings are shown alike in full.
 ///
 /// `{:?}` puts it between quotes, and escapes quotes inside as `\"`: for a record of `key=value` pairs, where a peer

@@ -3,6 +3,8 @@
 
 use std::fmt::{self, Write};
 
+use tidegate::is_harmful;
+
 /// The text as one line of at most `bound` bytes that is safe to show on a terminal.
 pub fn one_line(text: fmt::Arguments<'_>, bound: usize) -> String {
     let mut line = OneLine { text: String::new(), room: bound - CUT.len(), is_cut: false };
@@ -45,23 +47,15 @@ impl Write for OneLine {
     }
 }
 
-/// Escapes what would end the line, steer a terminal, or show the line in another order than it has. A backslash stays
-/// as it is: the log is to be harmless to read, not to be turned back into bytes.
+/// Escapes a tab and the characters of [`is_harmful`]. A backslash stays as it is: a reader of the log has no need to turn
+/// the line back into bytes.
 fn push_escaped(text: &mut String, character: char) {
     match character {
         '\n' | '\r' | '\t' => text.extend(character.escape_default()),
-        '\0'..='\x1f' | '\x7f' => {
+        _ if character.is_ascii_control() => {
             let _ = write!(text, "\\x{:02x}", u32::from(character)); // a String takes everything
         }
-        // C1, then the bidirectional marks, overrides and isolates with the two line separators among them.
-        '\u{80}'..='\u{9f}'
-        | '\u{61c}'
-        | '\u{200e}'
-        | '\u{200f}'
-        | '\u{2028}'..='\u{202e}'
-        | '\u{2066}'..='\u{2069}' => {
-            text.extend(character.escape_unicode());
-        }
+        _ if is_harmful(character) => text.extend(character.escape_unicode()),
         _ => text.push(character),
     }
 }
@@ -74,6 +68,10 @@ mod tests {
     fn a_record_is_one_harmless_line() {
         let line = one_line(format_args!("{}", "a\tb\r\nc\x1b[31m\x7f\u{9b}\u{202e}\u{2028}é\\"), 200);
         assert_eq!(line, "a\\tb\\r\\nc\\x1b[31m\\x7f\\u{9b}\\u{202e}\\u{2028}é\\");
+        let harmful: String = ('\0'..=char::MAX).filter(|character| is_harmful(*character)).collect();
+        let line = one_line(format_args!("{harmful}"), 10_000);
+        assert!(line.bytes().all(|byte| (b' '..=b'~').contains(&byte)), "{line}");
+        assert_eq!(line.matches('\\').count(), harmful.chars().count(), "each is one escape");
     }
 
     #[test]
