@@ -99,7 +99,7 @@ fn echo_counts_the_messages_that_came_back() {
     let done = bench("echo", &server.address().to_string(), &["--connections", "8", "--size", "100", "--depth", "4"]);
     done.is_good();
     let (count, received) = (done.number("count"), done.number("bytes_received"));
-    // What had come of messages at the begin and at the end is at most all that was under way.
+    // What had come of messages at the begin and at the end is at most all that was in flight.
     assert!(received.abs_diff(count * 100) <= 8 * 4 * 100, "{}", done.report);
     assert_eq!(done.report["latency_us"]["count"], count);
     assert_eq!((done.number("opened"), done.number("stayed"), done.number("lost")), (8, 8, 0));
@@ -226,7 +226,7 @@ fn in_a_chat_each_line_is_heard_by_all_others() {
     let lines = 1.0 + 100.0 * rated.report["seconds"].as_f64().unwrap();
     assert!(rated.number("count") as f64 <= 7.0 * lines, "{}", rated.report);
 
-    // A room that sends a line to its speaker too is a chat as well.
+    // A room that sends a line to its author too is a chat as well.
     let room = Daemon::chat(&["--echo"]);
     bench("chat", &room.address().to_string(), &flags).is_good();
 }
@@ -333,12 +333,12 @@ fn a_line_that_is_missing_doubled_or_changed_is_wrong() {
     let missing = room(|line| if is_number_3(line) { vec![] } else { vec![line.to_owned()] });
     let done = bench("chat", &missing, &flags);
     assert_eq!(done.code, 1);
-    assert!(done.problems().contains("line 4 of speaker 0 came, but 3 was to come"), "{}", done.report);
+    assert!(done.problems().contains("line 4 of sender 0 came, but 3 was expected"), "{}", done.report);
 
     let doubled = room(|line| vec![line.to_owned(); 1 + usize::from(is_number_3(line))]);
     let done = bench("chat", &doubled, &flags);
     assert_eq!(done.code, 1);
-    assert!(done.problems().contains("line 3 of speaker 0 came, but 4 was to come"), "{}", done.report);
+    assert!(done.problems().contains("line 3 of sender 0 came, but 4 was expected"), "{}", done.report);
 
     let changed = room(|line| vec![if is_number_3(line) { line.replacen('x', "y", 1) } else { line.to_owned() }]);
     let done = bench("chat", &changed, &flags);
@@ -366,7 +366,7 @@ fn who_is_late_in_the_room_is_waited_for() {
     let done = bench("chat", &Daemon::echo(&[]).address().to_string(), &["--connections", "3", "--senders", "1"]);
     assert_eq!(done.code, 1);
     assert_eq!(done.report["wrong"]["connections"], 3);
-    assert!(done.problems().contains("it hears nobody: is this a chat?"), "{}", done.report);
+    assert!(done.problems().contains("it receives no line of the others: is this a chat?"), "{}", done.report);
 }
 
 #[test]
@@ -464,7 +464,7 @@ fn a_rate_that_the_server_cannot_keep_is_told() {
     assert_eq!(done.code, 0, "{}", done.report);
     let unsent = done.number("unsent");
     assert!(unsent >= 200, "of 300 at most 15 could be sent: {}", done.report);
-    assert!(done.report["notes"].to_string().contains("the rate of 1000/s was not kept"), "{}", done.report);
+    assert!(done.report["notes"].to_string().contains("the rate of 1000/s was not reached"), "{}", done.report);
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -497,7 +497,7 @@ fn the_summary_is_for_people_and_stderr_has_nothing_to_say() {
     let mut bench = Daemon::launch(&["bench", "echo", &address, "--duration", "200ms", "--warmup", "1ms"]);
     bench.exits_with(0);
     let output = bench.whole_output();
-    let first = format!("echo on {address}: 64 connections, 64 bytes, 1 under way on each\n");
+    let first = format!("echo on {address}: 64 connections, 64 bytes, 1 in flight on each\n");
     assert!(output.starts_with(&first), "{output}");
     for word in ["  messages ", "/s\n", "  latency ", "50 %", "  this client "] {
         assert!(output.contains(word), "no {word} in\n{output}");

@@ -170,7 +170,7 @@ fn what_systemd_has_passed_wrongly_or_not_at_all_is_told() {
     let fresh = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
     fails("echo", fresh.into(), "$$", "cannot listen on a socket from systemd: ");
     let (connection, _peer) = UnixStream::pair().unwrap();
-    fails("echo", connection.into(), "$$", "it does not listen, so its .socket file has to say Accept=no");
+    fails("echo", connection.into(), "$$", "it does not listen, so its .socket file must say Accept=no");
 }
 
 // covers: listen-fd-ebadf
@@ -182,6 +182,6 @@ fn a_descriptor_that_is_closed_or_standard_error_is_no_listener() {
         let output = shell.args(["-c", &script, env!("CARGO_BIN_EXE_tidegate")]).output().unwrap();
         assert_eq!(output.status.code(), Some(1), "{third}");
         let log = String::from_utf8(output.stderr).unwrap();
-        assert!(log.contains("cannot listen on descriptor 3 from systemd: it is no stream socket"), "{log}");
+        assert!(log.contains("cannot listen on descriptor 3 from systemd: it is not a stream socket"), "{log}");
     }
 }

@@ -80,7 +80,7 @@ fn a_daemon_says_what_is_wrong_with_a_path() {
     let _listener = UnixListener::bind(folder.path("socket")).unwrap();
     says("no/folder", "its folder does not exist");
     says("file/s", "not a directory");
-    says("file", "something else than a socket is there: move it, or take another path");
+    says("file", "a file is there that is not a socket: move it, or use another path");
     says("folder", "it is a folder: add the name of the socket");
     says("socket", "address in use");
     assert_eq!(fs::read(folder.path("file")).unwrap(), b"precious");

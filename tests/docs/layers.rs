@@ -150,6 +150,26 @@ fn imports_point_down() {
     assert!(upward.is_empty(), "imports that point up:\n{}", upward.join("\n"));
 }
 
+/// The parts of the binary, and what each may import of it. `main.rs` may import everything.
+const PARTS_OF_THE_BINARY: &[(&str, &[&str])] =
+    &[("cli", &[]), ("process", &[]), ("daemon", &["cli"]), ("bench", &["cli"])];
+
+#[test]
+fn imports_of_the_binary_point_down() {
+    for source in sources() {
+        let Some(path) = source.path.strip_prefix("bin/tidegate/").filter(|path| *path != "main.rs") else { continue };
+        let part = path.split('/').next().unwrap();
+        let (_, allowed) = PARTS_OF_THE_BINARY.iter().find(|(name, _)| *name == part).unwrap_or_else(|| {
+            panic!("{path}: which part of the binary is it?");
+        });
+        for name in named_behind("crate::", &source.code) {
+            assert!(name == part || allowed.contains(&name), "{path} uses {name}");
+        }
+        let levels = path.trim_end_matches("/mod.rs").split('/').count();
+        assert!(!source.code.contains(&"super::".repeat(levels)), "{path} imports by way of the root");
+    }
+}
+
 #[test]
 fn the_logic_does_no_input_or_output_and_reads_no_clock() {
     let doors = ["std::net::Tcp", "std::fs", "Instant::now", "SystemTime", "mio::", "socket2", "rustix", "std::env"];

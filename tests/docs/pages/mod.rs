@@ -119,8 +119,8 @@ const RULES: &[(&str, Rule)] = &[
     ),
     ("nc 127.0.0.1 7000", Elsewhere("tests/binary/systemd.rs", "fn the_room_serves_and_stops_as_the_units_say")),
     ("systemctl stop", Named(BOOTED, "docs/systemd.md", "sends SIGTERM")),
-    ("systemd-analyze verify", Named(BOOTED, "docs/systemd.md", "finds what is wrong with a unit")),
-    ("systemd-analyze security tidegate-chat", Named(BOOTED, "docs/systemd.md", "how much it may")),
+    ("systemd-analyze verify", Named(BOOTED, "docs/systemd.md", "finds errors in a unit")),
+    ("systemd-analyze security tidegate-chat", Named(BOOTED, "docs/systemd.md", "what the unit may still")),
 ];
 
 /// The rule for a command. Two forms need none: tests that CI runs among all, and in a sentence a role of the daemon.

@@ -1,203 +1,196 @@
-//! A chat in which every line goes to everybody else: speakers, and many who listen.
+//! A chat in which every line goes to everybody else: some connections send, and all of them receive.
 //!
-//! Each line says which run, which speaker and which line it is, so it is known again behind whatever a server puts in
-//! front of it; other lines are the server's own and are passed over. Every connection must hear all lines of each other
-//! speaker, once and in order.
+//! A line has the number of its run, of its sender and its own, so it is recognized after whatever the server puts before
+//! it. Other lines are the server's own and are skipped. Every connection must receive each line of every other sender,
+//! once and in order.
 //!
-//! A connection is open before the server has let it into the room. So at first one speaker calls, with a line that does
-//! not count, until everybody else has heard it.
+//! A connection is open before the server has let it into the room. So at first one sender sends probes, lines that do not
+//! count, until everybody else has received one.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use tidegate::{Lines, Loop, Net, Socket, SocketId, sanitize};
+use tidegate::{Lines, SocketId, sanitize};
 
-use super::course::{self, Course, Load, Stage, Wrong};
-use super::form::{Form, Read};
-use crate::cli::{BenchOptions, Pressure};
+use super::line_format::{LineFormat, Read};
+use super::run::{self, Bench, BenchLoop, BenchSocket, Load};
+use super::run_state::{Mismatch, Stage};
+use crate::cli::Workload;
 
-/// How long a server's name for a speaker, or a line of its own, may be.
-const FOREIGN: usize = 4096;
+/// The longest name that a server may put before a line, and the longest line of its own.
+const MAX_SERVER_TEXT: usize = 4096;
 
 /// The number of a line that does not count.
-const CALL: u64 = 9_999_999_999;
+const PROBE: u64 = 9_999_999_999;
 
-/// How long the first call is waited for; each later one has twice the time of the one before.
-const CALL_AGAIN: Duration = Duration::from_millis(10);
+/// The first probe is repeated after this time, each later one after twice the time of the one before.
+const PROBE_AGAIN: Duration = Duration::from_millis(10);
 
-/// Who has heard nothing after this time is in no room.
-const IN_THE_ROOM_AFTER: Duration = Duration::from_secs(5);
+/// A connection that has received no probe after this time is in no room.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Speakers and ears. The first connections are speakers, and have ears too.
+/// The first connections are senders, and receive too.
 pub struct Chat {
-    course: Course,
-    form: Form,
-    /// How many more lines may be under way.
-    places: usize,
-    /// Lines are spoken in turn.
-    turn: usize,
-    speakers: Vec<Speaker>,
-    ears: Vec<Ear>,
+    format: LineFormat,
+    /// How many more lines may be in flight.
+    free_slots: usize,
+    /// The sender whose turn it is.
+    next_sender: usize,
+    senders: Vec<Sender>,
+    receivers: Vec<Receiver>,
     open: usize,
-    /// How many have not heard the call.
+    /// How many connections have received no probe.
     outside: usize,
 }
 
-struct Speaker {
+struct Sender {
     id: Option<SocketId>,
-    /// The number of the first line in `lines`.
+    /// The lines in flight, from the first that not everybody has received. `first` is the number of that.
     first: u64,
-    /// From the first that not all have heard.
-    lines: VecDeque<Spoken>,
+    lines: VecDeque<SentLine>,
 }
 
-struct Spoken {
+struct SentLine {
     since: Duration,
-    /// How many have not heard it.
+    /// How many connections have not received it.
     awaited: usize,
 }
 
-struct Ear {
+struct Receiver {
     lines: Lines,
-    /// For each speaker, which line is next.
+    /// For each sender, the number of the next line.
     next: Vec<u64>,
     received: u64,
-    place: Place,
+    presence: Presence,
 }
 
-/// Where a connection is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Place {
-    /// It has not heard the call.
+enum Presence {
+    /// It has received no probe.
     Outside,
-    Room,
-    Gone,
+    InTheRoom,
+    Closed,
 }
 
 impl Chat {
-    pub fn new(options: &BenchOptions, senders: usize, size: usize, pressure: Pressure) -> Self {
-        let course = Course::new(options);
-        let connections = course.connections;
-        let speaker = || Speaker { id: None, first: 0, lines: VecDeque::new() };
-        let ear = || Ear {
-            lines: Lines::at_most(size + FOREIGN),
+    pub fn new(workload: &Workload, senders: usize, size: usize, depth: usize) -> Self {
+        let connections = workload.all_connections();
+        let sender = || Sender { id: None, first: 0, lines: VecDeque::new() };
+        let receiver = || Receiver {
+            lines: Lines::at_most(size + MAX_SERVER_TEXT),
             next: vec![0; senders],
             received: 0,
-            place: Place::Outside,
+            presence: Presence::Outside,
         };
         Chat {
-            course,
-            form: Form::new(std::process::id(), size),
-            places: pressure.depth,
-            turn: 0,
-            speakers: std::iter::repeat_with(speaker).take(senders).collect(),
-            ears: std::iter::repeat_with(ear).take(connections).collect(),
+            format: LineFormat::new(std::process::id(), size),
+            free_slots: depth,
+            next_sender: 0,
+            senders: std::iter::repeat_with(sender).take(senders).collect(),
+            receivers: std::iter::repeat_with(receiver).take(connections).collect(),
             open: 0,
             outside: connections,
         }
     }
 
-    /// One more line, by the next speaker who is there. False if there is none, or nobody to hear it.
-    fn speak(&mut self, net: &mut Net, since: Duration) -> bool {
-        let count = self.speakers.len();
-        let found = (0..count).map(|step| (self.turn + step) % count).find(|turn| self.speakers[*turn].id.is_some());
-        let Some(number) = found.filter(|_| self.open > 1) else { return false };
-        self.turn = (number + 1) % count;
-        let speaker = &mut self.speakers[number];
-        let line = self.form.line(number, speaker.first + speaker.lines.len() as u64);
-        speaker.lines.push_back(Spoken { since, awaited: self.open - 1 });
-        if let Some(id) = speaker.id {
-            net.write(id, line);
+    /// The next sender that is there. None if there is none, or nobody to receive its line.
+    fn take_sender(&mut self) -> Option<usize> {
+        let count = self.senders.len();
+        let in_turn = (0..count).map(|step| (self.next_sender + step) % count);
+        let number = in_turn.into_iter().find(|number| self.senders[*number].id.is_some())?;
+        if self.open < 2 {
+            return None;
         }
-        self.course.sent(line.len());
-        self.places -= 1;
-        true
+        self.next_sender = (number + 1) % count;
+        Some(number)
     }
 }
 
-impl Place {
-    /// Each leaves the outside once.
-    fn change(&mut self, to: Place, outside: &mut usize) {
-        *outside -= usize::from(*self == Place::Outside);
+impl Presence {
+    /// A connection leaves the outside once.
+    fn change(&mut self, to: Presence, outside: &mut usize) {
+        *outside -= usize::from(*self == Presence::Outside);
         *self = to;
     }
 }
 
+/// Sends one more line, if there is a sender.
+fn send(on: &mut BenchLoop<'_, Chat>, since: Duration) -> Option<()> {
+    let Bench { run, load } = &mut *on.state;
+    let number = load.take_sender()?;
+    let awaited = load.open - 1;
+    let sender = &mut load.senders[number];
+    let line = load.format.line(number, sender.first + sender.lines.len() as u64);
+    sender.lines.push_back(SentLine { since, awaited });
+    on.net.write(sender.id?, line);
+    run.sent(line.len());
+    load.free_slots -= 1;
+    Some(())
+}
+
 impl Load for Chat {
-    fn course(&mut self) -> &mut Course {
-        &mut self.course
-    }
-
-    fn into_course(self) -> Course {
-        self.course
-    }
-
-    fn set_up(socket: &mut Socket<'_, Self>, number: usize) {
+    fn set_up(socket: &mut BenchSocket<'_, Self>, number: usize) {
         let id = socket.id();
-        if let Some(speaker) = socket.state.speakers.get_mut(number) {
-            speaker.id = Some(id);
+        if let Some(sender) = socket.state.load.senders.get_mut(number) {
+            sender.id = Some(id);
         }
-        socket.on_data(move |socket, chunk| heard(socket, number, chunk));
+        socket.on_data(move |socket, chunk| receive(socket, number, chunk));
     }
 
-    fn all_open(on: &mut Loop<'_, Self>) {
-        call(on, CALL_AGAIN);
+    fn all_open(on: &mut BenchLoop<'_, Self>) {
+        probe(on, PROBE_AGAIN);
     }
 
-    fn begin(on: &mut Loop<'_, Self>) {
-        on.state.open = on.state.course.open();
+    fn begin(on: &mut BenchLoop<'_, Self>) {
+        on.state.load.open = on.state.run.connections.open();
     }
 
-    /// Speaks as places allow, and with a rate the lines that are due. What a turn has made places for is spoken as one,
-    /// as in a room where many answer the same line.
-    fn work(on: &mut Loop<'_, Self>) -> Option<Duration> {
-        let it = &mut *on.state;
-        if !it.course.is_loading() || it.places == 0 {
+    /// Sends as many lines as there are free slots, and with a rate those that are due. The slots that become free in one
+    /// turn are used together, as in a room where many people answer the same line.
+    fn work(on: &mut BenchLoop<'_, Self>) -> Option<Duration> {
+        if !on.state.run.is_loading() || on.state.load.free_slots == 0 {
             return None;
         }
-        let now = it.course.now();
-        while it.places > 0 {
-            let since = match &mut it.course.pace {
+        let now = on.state.run.now();
+        while on.state.load.free_slots > 0 {
+            let since = match &mut on.state.run.schedule {
                 None => now,
-                Some(pace) => match pace.take(now) {
+                Some(schedule) => match schedule.take(now) {
                     Some(due) => due,
-                    None => return Some(pace.next()),
+                    None => return Some(schedule.next()),
                 },
             };
-            if !it.speak(on.net, since) {
-                break;
-            }
+            send(on, since)?;
         }
         None
     }
 
-    /// Nobody waits for it any more.
-    fn lost(on: &mut Loop<'_, Self>, number: usize) {
-        let it = &mut *on.state;
-        if let Some(speaker) = it.speakers.get_mut(number) {
-            speaker.id = None;
+    /// Its lines are awaited no more, nor is it as a receiver.
+    fn lost(on: &mut BenchLoop<'_, Self>, number: usize) {
+        let load = &mut on.state.load;
+        if let Some(sender) = load.senders.get_mut(number) {
+            sender.id = None;
         }
-        it.open = it.open.saturating_sub(1);
-        let ear = &it.ears[number];
-        for (who, speaker) in it.speakers.iter_mut().enumerate().filter(|(who, _)| *who != number) {
-            let unheard = ear.next[who].saturating_sub(speaker.first) as usize;
-            for spoken in speaker.lines.iter_mut().skip(unheard) {
-                it.places += spoken.heard_by_one();
+        load.open = load.open.saturating_sub(1);
+        for (who, sender) in load.senders.iter_mut().enumerate().filter(|(who, _)| *who != number) {
+            let received = load.receivers[number].next[who].saturating_sub(sender.first) as usize;
+            for line in sender.lines.iter_mut().skip(received) {
+                load.free_slots += line.received_by_one();
             }
-            speaker.forget_what_all_have_heard();
+            sender.forget_delivered_lines();
         }
-        it.ears[number].place.change(Place::Gone, &mut it.outside);
+        load.receivers[number].presence.change(Presence::Closed, &mut load.outside);
     }
 
-    fn under_way(&self) -> usize {
-        self.speakers.iter().flat_map(|speaker| &speaker.lines).map(|spoken| spoken.awaited).sum()
+    fn in_flight(&self) -> usize {
+        self.senders.iter().flat_map(|sender| &sender.lines).map(|line| line.awaited).sum()
     }
 }
 
-impl Spoken {
-    /// How many places that makes: one, if it was the last.
+impl SentLine {
+    /// Returns how many slots become free: one, if all have received it now.
     #[inline]
-    fn heard_by_one(&mut self) -> usize {
+    fn received_by_one(&mut self) -> usize {
         if self.awaited == 0 {
             return 0;
         }
@@ -206,99 +199,105 @@ impl Spoken {
     }
 }
 
-impl Speaker {
+impl Sender {
     #[inline]
-    fn forget_what_all_have_heard(&mut self) {
-        while self.lines.front().is_some_and(|spoken| spoken.awaited == 0) {
+    fn forget_delivered_lines(&mut self) {
+        while self.lines.front().is_some_and(|line| line.awaited == 0) {
             self.lines.pop_front();
             self.first += 1;
         }
     }
 }
 
-/// Calls into the room until all have heard it.
-fn call(on: &mut Loop<'_, Chat>, again: Duration) {
-    let it = &mut *on.state;
-    if it.course.stage != Stage::Connecting {
+/// Sends probes until everybody has received one.
+fn probe(on: &mut BenchLoop<'_, Chat>, again: Duration) {
+    let Bench { run, load } = &mut *on.state;
+    if run.stage != Stage::Connecting {
         return;
     }
-    let who = it.speakers.iter().enumerate().find_map(|(number, speaker)| Some((number, speaker.id?)));
-    if let Some((number, id)) = who {
-        // That others hear it says that the caller is there as well.
-        it.ears[number].place.change(Place::Room, &mut it.outside);
-        on.net.write(id, it.form.line(number, CALL));
+    let sender = load.senders.iter().enumerate().find_map(|(number, sender)| Some((number, sender.id?)));
+    if let Some((number, id)) = sender {
+        // If others receive its probe, the sender is in the room as well.
+        load.receivers[number].presence.change(Presence::InTheRoom, &mut load.outside);
+        on.net.write(id, load.format.line(number, PROBE));
     }
-    if it.outside == 0 || who.is_none() {
-        return course::begin(on);
+    if load.outside == 0 || sender.is_none() {
+        return run::begin(on);
     }
-    if again > IN_THE_ROOM_AFTER {
-        return nobody_hears(on);
+    if again > PROBE_TIMEOUT {
+        return no_room(on);
     }
-    on.after(again, move |on| call(on, again * 2));
+    on.after(again, move |on| probe(on, again * 2));
 }
 
-fn nobody_hears(on: &mut Loop<'_, Chat>) {
-    let it = &mut *on.state;
-    let connection = it.ears.iter().position(|ear| ear.place == Place::Outside).unwrap_or_default();
-    let at = it.ears[connection].received;
-    it.course.wrong = it.outside;
-    it.course.where_wrong = Some(Wrong { connection, at, what: "it hears nobody: is this a chat?".to_owned() });
-    course::enter(on, Stage::Over);
+fn no_room(on: &mut BenchLoop<'_, Chat>) {
+    let Bench { run, load } = &mut *on.state;
+    let outside = |receiver: &Receiver| receiver.presence == Presence::Outside;
+    let connection = load.receivers.iter().position(outside).unwrap_or_default();
+    let at = load.receivers[connection].received;
+    run.mismatches = load.outside;
+    let what = "it receives no line of the others: is this a chat?".to_owned();
+    run.first_mismatch = Some(Mismatch { connection, at, what });
+    run::enter(on, Stage::Over);
 }
 
-/// Bytes came on a connection.
-fn heard(socket: &mut Socket<'_, Chat>, number: usize, chunk: &[u8]) {
-    let Chat { course, form, places, speakers, ears, outside, .. } = &mut *socket.state;
-    let Ear { lines, next, received, place } = &mut ears[number];
-    let now = course.now();
-    let before = *received;
+fn receive(socket: &mut BenchSocket<'_, Chat>, number: usize, chunk: &[u8]) {
+    let Bench { run, load } = &mut *socket.state;
+    let Chat { format, free_slots, senders, receivers, outside, .. } = load;
+    let Receiver { lines, next, received, presence } = &mut receivers[number];
+    let (now, at) = (run.now(), *received);
     *received += chunk.len() as u64;
-    course.received(chunk.len());
-    let mut wrong = None;
+    run.received(chunk.len());
+    let mut mismatch = None;
     for line in lines.push(chunk) {
-        let judged = match form.read(line.bytes()) {
+        let checked = match format.read(line.bytes()) {
             Read::Foreign => Ok(()),
-            Read::Own { speaker, .. } if speaker == number => Ok(()), // a room that sends a line to its speaker too
-            Read::Own { line: CALL, .. } => {
-                place.change(Place::Room, outside);
+            Read::Own { sender, .. } if sender == number => Ok(()), // some rooms send a line to its author too
+            Read::Own { line: PROBE, .. } => {
+                presence.change(Presence::InTheRoom, outside);
                 Ok(())
             }
-            Read::Own { speaker, line } => hear_line(speakers, next, speaker, line).map(|(since, made)| {
-                *places += made;
-                course.answered(since, now);
+            Read::Own { sender, line } => receive_line(senders, next, sender, line).map(|(since, freed)| {
+                *free_slots += freed;
+                run.count_answer(since, now);
             }),
             Read::Changed => Err(changed(line.bytes())),
         };
-        if let Err(what) = judged {
-            wrong = Some(Wrong { connection: number, at: before, what });
+        if let Err(what) = checked {
+            mismatch = Some(Mismatch { connection: number, at, what });
             break;
         }
     }
-    let are_all_there = *outside == 0 && course.stage == Stage::Connecting;
-    if let Some(wrong) = wrong {
-        course::wrong(socket, wrong);
-    } else if are_all_there {
-        course::begin(&mut socket.event_loop());
+    let all_are_in_the_room = *outside == 0 && run.stage == Stage::Connecting;
+    if let Some(mismatch) = mismatch {
+        run::mismatch(socket, mismatch);
+    } else if all_are_in_the_room {
+        run::begin(&mut socket.event_loop());
     }
 }
 
-/// One connection has heard a line. Gives since when it was awaited, and how many places that makes.
+/// One connection has received a line. Returns since when it was awaited, and how many slots become free.
 #[inline]
-fn hear_line(speakers: &mut [Speaker], next: &mut [u64], who: usize, line: u64) -> Result<(Duration, usize), String> {
-    let (Some(speaker), Some(next)) = (speakers.get_mut(who), next.get_mut(who)) else {
-        return Err(out_of_order(who, line, "there is no such speaker"));
+fn receive_line(
+    senders: &mut [Sender],
+    next: &mut [u64],
+    number: usize,
+    line: u64,
+) -> Result<(Duration, usize), String> {
+    let (Some(sender), Some(next)) = (senders.get_mut(number), next.get_mut(number)) else {
+        return Err(unexpected(number, line, "there is no such sender"));
     };
-    let spoken = line.checked_sub(speaker.first).and_then(|at| speaker.lines.get_mut(at as usize));
-    let Some(spoken) = spoken.filter(|_| *next == line) else {
-        return Err(out_of_order(who, line, &format!("{next} was to come")));
+    let sent = line.checked_sub(sender.first).and_then(|at| sender.lines.get_mut(at as usize));
+    let Some(sent) = sent.filter(|_| *next == line) else {
+        return Err(unexpected(number, line, &format!("{next} was expected")));
     };
     *next += 1;
-    let heard = (spoken.since, spoken.heard_by_one());
-    speaker.forget_what_all_have_heard();
-    Ok(heard)
+    let received = (sent.since, sent.received_by_one());
+    sender.forget_delivered_lines();
+    Ok(received)
 }
 
-/// As much of it as fits a message, and harmless on a terminal.
+/// As much of the line as fits a message, safe to show on a terminal.
 fn changed(line: &[u8]) -> String {
     const SHOWN: usize = 160;
 
@@ -306,6 +305,6 @@ fn changed(line: &[u8]) -> String {
     format!("a line was changed: {}{dots}", sanitize(shown))
 }
 
-fn out_of_order(speaker: usize, line: u64, expected: &str) -> String {
-    format!("line {line} of speaker {speaker} came, but {expected}")
+fn unexpected(sender: usize, line: u64, expected: &str) -> String {
+    format!("line {line} of sender {sender} came, but {expected}")
 }

@@ -1,47 +1,55 @@
 //! Messages that have answers: `echo` and `request`.
 //!
-//! Answers come in the order of the messages, so the times at which messages were sent wait in a queue. With a rate the
-//! messages are due by a schedule, and one that finds no place among those under way waits for it; without, an answer
-//! makes place for the next message.
+//! Answers come in the order of the messages, so a queue holds the time at which each message was sent. Without a rate an
+//! answer lets the next message out. With a rate the messages are due by a schedule, and a message that finds all of the
+//! `--depth` slots in use waits for one.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use tidegate::{Loop, Net, Socket, SocketId};
+use tidegate::SocketId;
 
-use super::course::{self, Course, Load, Wrong};
+use super::matcher::Matcher;
 use super::pattern::Pattern;
-use super::template::{Expected, Matcher};
-use crate::cli::{BenchOptions, Pressure};
+use super::run::{self, Bench, BenchLoop, BenchSocket, Load};
+use super::run_state::Mismatch;
+use crate::cli::{Expected, Pressure, Workload};
 
-/// Messages and answers on all connections.
 pub struct Exchange {
-    course: Course,
     messages: Messages,
     depth: usize,
-    /// With a rate: connections that have a place for a message, once for each place.
-    places: VecDeque<usize>,
-    talks: Vec<Talk>,
+    /// With a rate: the number of a connection for each message that may be sent on it.
+    free_slots: VecDeque<usize>,
+    connections: Vec<Connection>,
 }
 
-/// What is said.
+/// What is sent, and what has to come back.
 enum Messages {
-    /// A part of the pattern.
+    /// Bytes of the pattern.
     Echo { pattern: Pattern, size: usize },
-    /// The same each time. It is kept as often as may be under way, to be written as one. What each connection has heard
-    /// of its next answer stands in `answers`.
+    /// The same request each time. `requests` repeats it as often as it may be in flight, so that one write can send
+    /// several. Each connection has a matcher for its answers.
     Request { requests: Vec<u8>, size: usize, answers: Vec<Matcher> },
 }
 
-/// One connection.
 #[derive(Clone, Default)]
-struct Talk {
-    /// None before it connects, and when it is gone.
+struct Connection {
+    /// None before it is set up, and after its close.
     id: Option<SocketId>,
-    /// When those under way were sent, or were due.
-    since: VecDeque<Duration>,
+    /// When the messages in flight were sent, or were due.
+    in_flight: VecDeque<Duration>,
     sent: u64,
     received: u64,
+}
+
+pub fn echo(workload: &Workload, size: usize, pressure: Pressure) -> Exchange {
+    Exchange::new(workload, Messages::Echo { pattern: Pattern::new(), size }, pressure)
+}
+
+pub fn request(workload: &Workload, request: &[u8], answer: &Expected, pressure: Pressure) -> Exchange {
+    let requests = request.repeat(pressure.depth);
+    let answers = vec![Matcher::new(answer); workload.all_connections()];
+    Exchange::new(workload, Messages::Request { requests, size: request.len(), answers }, pressure)
 }
 
 impl Messages {
@@ -53,143 +61,124 @@ impl Messages {
 }
 
 impl Exchange {
-    pub fn echo(options: &BenchOptions, size: usize, pressure: Pressure) -> Self {
-        Exchange::new(options, Messages::Echo { pattern: Pattern::new(), size }, pressure.depth)
+    fn new(workload: &Workload, messages: Messages, pressure: Pressure) -> Self {
+        let connections = vec![Connection::default(); workload.all_connections()];
+        Exchange { messages, depth: pressure.depth, free_slots: VecDeque::new(), connections }
     }
 
-    pub fn request(options: &BenchOptions, request: &[u8], answer: &Expected, pressure: Pressure) -> Self {
-        let requests = request.repeat(pressure.depth);
-        let answers = vec![Matcher::new(answer.clone()); options.connections];
-        Exchange::new(options, Messages::Request { requests, size: request.len(), answers }, pressure.depth)
-    }
-
-    fn new(options: &BenchOptions, messages: Messages, depth: usize) -> Self {
-        let talks = vec![Talk::default(); options.connections];
-        Exchange { course: Course::new(options), messages, depth, places: VecDeque::new(), talks }
-    }
-
-    /// Sends so many messages on one connection, in as few writes as can be.
+    /// Checks a chunk, and returns how many answers end in it.
     #[inline]
-    fn send(&mut self, net: &mut Net, number: usize, many: usize, since: Duration) {
-        let talk = &mut self.talks[number];
-        let Some(id) = talk.id else { return };
-        let bytes = many * self.messages.size();
-        talk.since.extend(std::iter::repeat_n(since, many));
-        self.course.sent(bytes);
-        match &self.messages {
-            Messages::Echo { pattern, .. } => {
-                for piece in pattern.pieces(number, talk.sent, bytes) {
-                    net.write(id, piece);
-                }
-            }
-            Messages::Request { requests, .. } => {
-                net.write(id, &requests[..bytes]);
-            }
-        }
-        talk.sent += bytes as u64;
-    }
-
-    /// Takes what came; how many answers end in it.
-    #[inline]
-    fn hear(&mut self, number: usize, chunk: &[u8]) -> Result<usize, Wrong> {
-        let talk = &mut self.talks[number];
-        let before = talk.received;
-        talk.received += chunk.len() as u64;
-        self.course.received(chunk.len());
-        let wrong = |at: usize, what: String| Err(Wrong { connection: number, at: before + at as u64, what });
+    fn receive(&mut self, number: usize, chunk: &[u8]) -> Result<usize, Mismatch> {
+        let connection = &mut self.connections[number];
+        let before = connection.received;
+        connection.received += chunk.len() as u64;
+        let mismatch = |at: usize, what: String| Err(Mismatch { connection: number, at: before + at as u64, what });
         let answers = match &mut self.messages {
             Messages::Echo { pattern, size } => {
-                pattern.check(number, before, talk.sent, chunk)?;
-                (talk.received / *size as u64 - before / *size as u64) as usize
+                pattern.check(number, before, connection.sent, chunk)?;
+                (connection.received / *size as u64 - before / *size as u64) as usize
             }
-            Messages::Request { answers, .. } => match answers[number].take(chunk) {
+            Messages::Request { answers, .. } => match answers[number].read(chunk) {
                 Ok(answers) => answers,
-                Err(at) => return wrong(at, format!("0x{:02x} is not what was expected", chunk[at])),
+                Err(at) => return mismatch(at, format!("0x{:02x} is not what was expected", chunk[at])),
             },
         };
-        if answers > talk.since.len() {
-            return wrong(0, "an answer to nothing".to_owned());
+        if answers > connection.in_flight.len() {
+            return mismatch(0, "an answer to nothing".to_owned());
         }
         Ok(answers)
     }
 }
 
+/// Sends so many messages on one connection, in as few writes as possible.
+#[inline]
+fn send(on: &mut BenchLoop<'_, Exchange>, number: usize, many: usize, since: Duration) {
+    let Bench { run, load } = &mut *on.state;
+    let connection = &mut load.connections[number];
+    let Some(id) = connection.id else { return };
+    let bytes = many * load.messages.size();
+    connection.in_flight.extend(std::iter::repeat_n(since, many));
+    run.sent(bytes);
+    match &load.messages {
+        Messages::Echo { pattern, .. } => {
+            for piece in pattern.pieces(number, connection.sent, bytes) {
+                on.net.write(id, piece);
+            }
+        }
+        Messages::Request { requests, .. } => {
+            on.net.write(id, &requests[..bytes]);
+        }
+    }
+    connection.sent += bytes as u64;
+}
+
 impl Load for Exchange {
-    fn course(&mut self) -> &mut Course {
-        &mut self.course
+    fn set_up(socket: &mut BenchSocket<'_, Self>, number: usize) {
+        socket.state.load.connections[number].id = Some(socket.id());
+        socket.on_data(move |socket, chunk| receive(socket, number, chunk));
     }
 
-    fn into_course(self) -> Course {
-        self.course
-    }
-
-    fn set_up(socket: &mut Socket<'_, Self>, number: usize) {
-        socket.state.talks[number].id = Some(socket.id());
-        socket.on_data(move |socket, chunk| answered(socket, number, chunk));
-    }
-
-    fn begin(on: &mut Loop<'_, Self>) {
-        let it = &mut *on.state;
-        if it.course.pace.is_some() {
-            // All first places before any second one.
-            it.places = (0..it.depth).flat_map(|_| 0..it.talks.len()).collect();
+    fn begin(on: &mut BenchLoop<'_, Self>) {
+        let Bench { run, load } = &mut *on.state;
+        let (depth, connections) = (load.depth, load.connections.len());
+        if run.schedule.is_some() {
+            // The first slot of every connection comes before any second slot.
+            load.free_slots = (0..depth).flat_map(|_| 0..connections).collect();
             return;
         }
-        for number in 0..it.talks.len() {
-            let now = it.course.now();
-            it.send(on.net, number, it.depth, now);
+        for number in 0..connections {
+            let now = on.state.run.now();
+            send(on, number, depth, now);
         }
     }
 
-    /// With a rate: sends what is due, as far as there are places.
-    fn work(on: &mut Loop<'_, Self>) -> Option<Duration> {
-        let it = &mut *on.state;
-        if it.course.pace.is_none() || !it.course.is_loading() {
+    /// With a rate: sends what is due, as far as there are free slots.
+    fn work(on: &mut BenchLoop<'_, Self>) -> Option<Duration> {
+        if !on.state.run.is_loading() {
             return None;
         }
-        let now = it.course.now();
-        while let Some(number) = it.places.front().copied() {
-            if it.talks[number].id.is_none() {
-                it.places.pop_front();
+        let now = on.state.run.now();
+        loop {
+            let Bench { run, load } = &mut *on.state;
+            let schedule = run.schedule.as_mut()?;
+            let number = *load.free_slots.front()?;
+            if load.connections[number].id.is_none() {
+                load.free_slots.pop_front();
                 continue;
             }
-            let pace = it.course.pace.as_mut()?;
-            let Some(due) = pace.take(now) else { return Some(pace.next()) };
-            it.places.pop_front();
-            it.send(on.net, number, 1, due);
+            let Some(due) = schedule.take(now) else { return Some(schedule.next()) };
+            load.free_slots.pop_front();
+            send(on, number, 1, due);
         }
-        None
     }
 
-    fn lost(on: &mut Loop<'_, Self>, number: usize) {
-        let talk = &mut on.state.talks[number];
-        talk.id = None;
-        talk.since.clear();
+    fn lost(on: &mut BenchLoop<'_, Self>, number: usize) {
+        let connection = &mut on.state.load.connections[number];
+        connection.id = None;
+        connection.in_flight.clear();
     }
 
-    fn under_way(&self) -> usize {
-        self.talks.iter().map(|talk| talk.since.len()).sum()
+    fn in_flight(&self) -> usize {
+        self.connections.iter().map(|connection| connection.in_flight.len()).sum()
     }
 }
 
-/// Bytes came on a connection.
 #[inline]
-fn answered(socket: &mut Socket<'_, Exchange>, number: usize, chunk: &[u8]) {
-    let it = &mut *socket.state;
-    let answers = match it.hear(number, chunk) {
+fn receive(socket: &mut BenchSocket<'_, Exchange>, number: usize, chunk: &[u8]) {
+    let Bench { run, load } = &mut *socket.state;
+    run.received(chunk.len());
+    let answers = match load.receive(number, chunk) {
+        Ok(0) => return,
         Ok(answers) => answers,
-        Err(wrong) => return course::wrong(socket, wrong),
+        Err(mismatch) => return run::mismatch(socket, mismatch),
     };
-    if answers == 0 {
-        return;
+    let now = run.now();
+    for since in load.connections[number].in_flight.drain(..answers) {
+        run.count_answer(since, now);
     }
-    let now = it.course.now();
-    for since in it.talks[number].since.drain(..answers) {
-        it.course.answered(since, now);
-    }
-    if it.course.pace.is_some() {
-        it.places.extend(std::iter::repeat_n(number, answers));
-    } else if it.course.is_loading() {
-        it.send(socket.net, number, answers, now);
+    if run.schedule.is_some() {
+        load.free_slots.extend(std::iter::repeat_n(number, answers));
+    } else if run.is_loading() {
+        send(&mut socket.event_loop(), number, answers, now);
     }
 }

@@ -1,95 +1,90 @@
-//! `tidegate bench`: loads a server and measures it, on the same loop that the servers are built on.
+//! `tidegate bench`: loads a server and measures it, on the same event loop as the servers.
 //!
 //! | file | what is in it |
 //! | --- | --- |
-//! | `course.rs` | the course of a measurement, whatever is loaded: read it first |
+//! | `run.rs`, `run_state.rs` | how a run goes, whatever the workload is, and what it has come to: read them first |
 //! | `exchange.rs` | `echo` and `request`: messages that have answers |
 //! | `stream.rs` | `sink`, `source` and `idle`: bytes in one direction, or none |
-//! | `churn.rs` | connections that come and go |
-//! | `chat.rs`, `form.rs` | lines that go to everybody else, and how they look |
-//! | `pattern.rs`, `template.rs` | bytes that are known again: made here, or typed |
-//! | `pace.rs` | the schedule of an open loop |
-//! | `measuring.rs` | counts, latencies and this process's CPU time |
-//! | `progress.rs`, `report.rs`, `plot.rs` | what is told of it: on the way, at the end, as a picture |
+//! | `churn.rs` | connections that open and close |
+//! | `chat.rs`, `line_format.rs` | lines that go to everybody else, and the form of a line |
+//! | `pattern.rs`, `matcher.rs` | what is expected to come back: bytes that were made here, or an answer as it was typed |
+//! | `schedule.rs` | when messages are due if there is a rate |
+//! | `measurement.rs` | counts, latencies, and the CPU time of this process |
+//! | `progress.rs`, `report.rs`, `plot.rs` | what is shown during the run and at its end |
 
 mod chat;
 mod churn;
-mod course;
 mod exchange;
-mod form;
-mod measuring;
-mod pace;
+mod line_format;
+mod matcher;
+mod measurement;
 mod pattern;
 mod plot;
 mod progress;
 mod report;
+mod run;
+mod run_state;
+mod schedule;
 mod stream;
-pub mod template;
 
+use std::error::Error;
 use std::fmt::Display;
 use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
 
-use self::course::{Course, Load};
 use self::report::Report;
-use crate::cli::{BenchOptions, Workload};
-use crate::daemon::CannotStart;
+use self::run::run as measure;
+use self::run_state::RunState;
+use crate::cli::Workload;
 
-/// Measures, and tells of it.
-pub fn run(options: &BenchOptions, most_connections: usize) -> Result<ExitCode, CannotStart> {
-    reject_too_many(options, most_connections)?;
-    if let Some(path) = &options.plot {
-        plot::try_out(path).map_err(|error| cannot_write(path, error))?;
+/// Measures, and shows the report.
+pub fn run(workload: &Workload, max_connections: usize) -> Result<ExitCode, Box<dyn Error>> {
+    check_descriptors(workload, max_connections)?;
+    if let Some(path) = &workload.options().plot {
+        plot::check_writable(path).map_err(|error| cannot_write(path, error))?;
     }
-    let course = match &options.workload {
-        Workload::Echo { size, pressure } => measure(exchange::Exchange::echo(options, *size, *pressure)),
-        Workload::Request { send, expect, pressure } => {
-            measure(exchange::Exchange::request(options, send, expect, *pressure))
+    let run = match workload {
+        Workload::Echo { size, pressure, .. } => measure(workload, exchange::echo(workload, size.bytes, *pressure)),
+        Workload::Request { send, expect, pressure, .. } => {
+            measure(workload, exchange::request(workload, &send.0, expect, *pressure))
         }
-        Workload::Sink { size } => measure(stream::Sink::new(options, *size)),
-        Workload::Source => measure(stream::Source::new(options)),
-        Workload::Idle => measure(stream::Idle::new(options)),
-        Workload::Churn { size } => measure(churn::Churn::new(options, *size)),
-        Workload::Chat { senders, size, pressure } => measure(chat::Chat::new(options, *senders, *size, *pressure)),
+        Workload::Sink { size, .. } => measure(workload, stream::Sink::new(size.bytes)),
+        Workload::Source { .. } => measure(workload, stream::Source),
+        Workload::Idle { .. } => measure(workload, stream::Idle),
+        Workload::Churn { size, .. } => measure(workload, churn::Churn::new(workload, size.bytes)),
+        Workload::Chat { senders, size, depth, .. } => {
+            measure(workload, chat::Chat::new(workload, *senders, size.bytes, *depth))
+        }
     }?;
-    if course.connecting.opened == 0
-        && let Some(error) = &course.connecting.why
-    {
-        return Err(CannotStart(format!("cannot load {}: {error}", options.to)));
+    if let (0, Some(error)) = (run.connections.opened, &run.connections.first_failure) {
+        return Err(format!("cannot load {}: {error}", run.plan.to).into());
     }
-    let report = Report::new(options, &course);
-    tell(options, &course, &report)?;
+    let report = Report::new(workload, &run);
+    show(workload, &run, &report)?;
     Ok(if report.problems().is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn measure(load: impl Load) -> Result<Course, CannotStart> {
-    Ok(course::run(load)?.into_course())
-}
-
-fn tell(options: &BenchOptions, course: &Course, report: &Report<'_>) -> Result<(), CannotStart> {
-    let text = if options.json { format!("{:#}\n", report.json()) } else { report.text() };
-    let told = std::io::stdout().write_all(text.as_bytes());
-    told.map_err(|error| CannotStart(format!("cannot write the report: {error}")))?;
-    if let Some(path) = &options.plot {
-        let drawn = plot::draw(options, course).map_err(|error| error.to_string());
-        let written = drawn.and_then(|svg| std::fs::write(path, svg).map_err(|error| error.to_string()));
-        written.map_err(|error| cannot_write(path, error))?;
+fn show(workload: &Workload, run: &RunState, report: &Report<'_>) -> Result<(), String> {
+    let text = if workload.options().json { format!("{:#}\n", report.json()) } else { report.text() };
+    std::io::stdout().write_all(text.as_bytes()).map_err(|error| format!("cannot write the report: {error}"))?;
+    if let Some(path) = &workload.options().plot {
+        let svg = plot::draw(workload, run).map_err(|error| cannot_write(path, error))?;
+        std::fs::write(path, svg).map_err(|error| cannot_write(path, error))?;
     }
     Ok(())
 }
 
-fn cannot_write(path: &Path, error: impl Display) -> CannotStart {
-    CannotStart(format!("cannot write {}: {error}", path.display()))
+fn cannot_write(path: &Path, error: impl Display) -> String {
+    format!("cannot write {}: {error}", path.display())
 }
 
-fn reject_too_many(options: &BenchOptions, most: usize) -> Result<(), CannotStart> {
-    let wanted = options.all_connections();
-    if wanted <= most {
-        return Ok(());
+fn check_descriptors(workload: &Workload, max: usize) -> Result<(), String> {
+    match workload.all_connections() {
+        wanted if wanted <= max => Ok(()),
+        wanted => Err(format!(
+            "{wanted} connections are more than the descriptor limit has room for ({max}): use fewer, or raise the limit \
+             with 'ulimit -Hn' or LimitNOFILE"
+        )),
     }
-    Err(CannotStart(format!(
-        "{wanted} connections are more than the descriptor limit has room for ({most}): take fewer, or raise it with \
-         'ulimit -Hn' or LimitNOFILE"
-    )))
 }

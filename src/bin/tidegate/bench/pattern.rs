@@ -1,20 +1,20 @@
-//! Bytes to send and to know again: an endless stream of which any part is at hand.
+//! Bytes to send and to recognize: an endless stream, any part of which is at hand.
 //!
-//! Each connection begins at a place of its own, so that what was meant for another one is seen to be.
+//! Each connection begins at a position of its own, so that bytes meant for another connection are noticed.
 
-use super::course::Wrong;
-use super::template::first_difference;
+use super::matcher::first_difference;
+use super::run_state::Mismatch;
 
-/// The stream repeats itself after so many bytes: a prime, so that no buffer's size is a part of it.
+/// The stream repeats after so many bytes. A prime, so that no multiple of a buffer's size is a multiple of it.
 const PERIOD: usize = 65_521;
 
-/// So much of it can be had at a time, wherever it begins: as much as comes in one piece.
+/// The longest part that is one slice: as much as one read brings.
 const PIECE: usize = 64 * 1024;
 
-/// How far apart two connections begin.
-const APART: u64 = 7919;
+/// The distance between the beginnings of two connections.
+const DISTANCE: u64 = 7919;
 
-/// The bytes of the stream.
+/// One period of the stream, and a piece more.
 #[derive(Debug)]
 pub struct Pattern(Vec<u8>);
 
@@ -32,34 +32,33 @@ impl Pattern {
         Pattern(bytes)
     }
 
-    /// What a connection is to send next, piece by piece.
+    /// What a connection sends next, in pieces.
     pub fn pieces(&self, connection: usize, sent: u64, length: usize) -> impl Iterator<Item = &[u8]> {
         let begin = begin_of(connection) + sent;
         (0..length).step_by(PIECE).map(move |at| self.at(begin + at as u64, length - at))
     }
 
-    /// Compares what came back on a connection behind so many bytes, of so many that were sent.
-    pub fn check(&self, connection: usize, before: u64, sent: u64, came: &[u8]) -> Result<(), Wrong> {
-        let wrong = |at, what| Err(Wrong { connection, at, what });
-        match self.first_difference(begin_of(connection) + before, came) {
-            Some(at) => wrong(before + at as u64, format!("0x{:02x} is not the byte that was sent", came[at])),
-            None if before + came.len() as u64 > sent => wrong(sent, "more came back than was sent".to_owned()),
+    /// Compares what came back on a connection, after `before` bytes, with the `sent` bytes that it has sent.
+    pub fn check(&self, connection: usize, before: u64, sent: u64, received: &[u8]) -> Result<(), Mismatch> {
+        let mismatch = |at, what| Err(Mismatch { connection, at, what });
+        match self.first_difference(begin_of(connection) + before, received) {
+            Some(at) => mismatch(before + at as u64, format!("0x{:02x} is not the byte that was sent", received[at])),
+            None if before + received.len() as u64 > sent => mismatch(sent, "more came back than was sent".to_owned()),
             None => Ok(()),
         }
     }
 
-    /// So many bytes of the stream from a position on, but a piece at most.
+    /// `length` bytes of the stream from a position on, at most a piece.
     fn at(&self, position: u64, length: usize) -> &[u8] {
         let begin = (position % PERIOD as u64) as usize;
         &self.0[begin..begin + length.min(PIECE)]
     }
 
-    /// Where bytes differ from those at this position.
-    fn first_difference(&self, position: u64, came: &[u8]) -> Option<usize> {
+    fn first_difference(&self, position: u64, received: &[u8]) -> Option<usize> {
         let mut before = 0;
-        for piece in came.chunks(PIECE) {
-            let wanted = self.at(position + before as u64, piece.len());
-            if let Some(at) = first_difference(wanted, piece) {
+        for piece in received.chunks(PIECE) {
+            let expected = self.at(position + before as u64, piece.len());
+            if let Some(at) = first_difference(expected, piece) {
                 return Some(before + at);
             }
             before += piece.len();
@@ -70,7 +69,7 @@ impl Pattern {
 
 /// Where a connection's stream begins.
 fn begin_of(connection: usize) -> u64 {
-    connection as u64 * APART
+    connection as u64 * DISTANCE
 }
 
 #[cfg(test)]

@@ -1,7 +1,6 @@
-//! A picture of a measurement: how latencies are spread, and how much came when.
+//! The plot of a measurement: latency by percentile, and throughput over time.
 //!
-//! plotters draws it in the colours of a light page; a style that is put in front of its elements turns them into those of
-//! a dark one for readers who have asked for that.
+//! plotters draws it in the colours of a light page. A style sheet replaces them for readers who prefer a dark one.
 
 use std::error::Error;
 use std::fs::{self, OpenOptions};
@@ -13,9 +12,9 @@ use hdrhistogram::Histogram;
 use plotters::coord::Shift;
 use plotters::prelude::*;
 
-use super::course::Course;
 use super::report;
-use crate::cli::BenchOptions;
+use super::run_state::RunState;
+use crate::cli::Workload;
 
 const WIDTH: u32 = 900;
 const HEIGHT_OF_EACH: u32 = 340;
@@ -25,16 +24,16 @@ const INK: RGBColor = RGBColor(0x20, 0x20, 0x20);
 const GRID: RGBColor = RGBColor(0xE0, 0xE0, 0xE0);
 const LINE: RGBColor = RGBColor(0x1F, 0x6F, 0xB4);
 
-/// The same colours by night. The names are those that plotters writes.
-const NIGHT: &str = "<style>@media (prefers-color-scheme: dark) {\
+/// The colours on a dark page. plotters writes the light ones in this form.
+const DARK_STYLE: &str = "<style>@media (prefers-color-scheme: dark) {\
 [fill=\"#FFFFFF\"] { fill: #16181C } [fill=\"#202020\"] { fill: #DDDDDD } [stroke=\"#202020\"] { stroke: #DDDDDD } \
 [stroke=\"#E0E0E0\"] { stroke: #33373D } [stroke=\"#1F6FB4\"] { stroke: #6CB6F5 } }</style>";
 
 type Area<'s> = DrawingArea<SVGBackend<'s>, Shift>;
 type Failed = Box<dyn Error>;
 
-/// Whether the file can be made: nobody wants to hear that it cannot when the measurement is over. Leaves no trace.
-pub fn try_out(path: &Path) -> io::Result<()> {
+/// Checks before the measurement that the file can be written. A file that was not there is removed again.
+pub fn check_writable(path: &Path) -> io::Result<()> {
     let is_new = !path.exists();
     OpenOptions::new().append(true).create(true).open(path)?;
     if is_new { fs::remove_file(path) } else { Ok(()) }
@@ -43,19 +42,19 @@ pub fn try_out(path: &Path) -> io::Result<()> {
 /// The SVG.
 ///
 /// # Errors
-/// None that is known: text takes all that is drawn.
-pub fn draw(options: &BenchOptions, course: &Course) -> Result<String, Failed> {
-    let latencies = course.measured.latencies();
-    let (point, counts) = course.measured.series();
+/// None that is known: a string takes everything that is drawn.
+pub fn draw(workload: &Workload, run: &RunState) -> Result<String, Failed> {
+    let latencies = run.measurement.latencies();
+    let (point, counts) = run.measurement.series();
     let charts = u32::from(latencies.is_some()) + u32::from(!counts.is_empty());
     let mut svg = String::new();
     {
         let page = SVGBackend::with_string(&mut svg, (WIDTH, HEIGHT_OF_EACH * charts.max(1))).into_drawing_area();
         page.fill(&PAPER)?;
         let mut areas = page.split_evenly((charts.max(1) as usize, 1)).into_iter();
-        let title = format!("tidegate bench {} {}", options.workload.name(), options.to);
+        let title = format!("tidegate bench {} {}", workload.name(), run.plan.to);
         if let (Some(latencies), Some(area)) = (latencies, areas.next()) {
-            spread(&area, &format!("{title}: latency by percentile"), latencies)?;
+            percentiles(&area, &format!("{title}: latency by percentile"), latencies)?;
         }
         if let (false, Some(area)) = (counts.is_empty(), areas.next()) {
             let per_second: Vec<(f64, f64)> = counts
@@ -70,20 +69,20 @@ pub fn draw(options: &BenchOptions, course: &Course) -> Result<String, Failed> {
         }
         page.present()?;
     }
-    Ok(with_night(&svg))
+    Ok(with_dark_style(&svg))
 }
 
-/// Behind the opening tag.
-fn with_night(svg: &str) -> String {
+/// The style sheet comes after the opening tag.
+fn with_dark_style(svg: &str) -> String {
     match svg.find("<svg").and_then(|begin| svg[begin..].find('>').map(|end| begin + end + 1)) {
-        Some(at) => format!("{}\n{NIGHT}{}", &svg[..at], &svg[at..]),
+        Some(at) => format!("{}\n{DARK_STYLE}{}", &svg[..at], &svg[at..]),
         None => svg.to_owned(),
     }
 }
 
-/// The rarer, the further to the right: each nine has the same width.
-fn spread(area: &Area<'_>, title: &str, latencies: &Histogram<u64>) -> Result<(), Failed> {
-    // What is rarer than one in all that were measured is not known.
+/// The axis is logarithmic in what lies above: 90 %, 99 % and 99.9 % have the same distance.
+fn percentiles(area: &Area<'_>, title: &str, latencies: &Histogram<u64>) -> Result<(), Failed> {
+    // Nothing is known of what is rarer than one of all values.
     let most = (latencies.len() as f64).log10().max(1.0);
     let steps = 400_u32;
     let line = (0..=steps).map(|step| {

@@ -1,6 +1,6 @@
-//! The bar that shows how far a measurement is, on a terminal only.
+//! The progress bar, on a terminal only.
 //!
-//! indicatif would draw it from a thread of its own; here a timer of the loop does.
+//! indicatif would draw it in a thread of its own. Here a timer of the event loop does it.
 
 use std::io::IsTerminal;
 use std::time::Duration;
@@ -8,32 +8,33 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tidegate::EventLoop;
 
-use super::course::{Load, Stage};
+use super::run::{Bench, Load};
+use super::run_state::Stage;
 
 const REDRAWN_EVERY: Duration = Duration::from_millis(200);
 
-/// It lives in its timer.
-pub fn show<L: Load>(event_loop: &mut EventLoop<L>) {
+/// The timer owns the bar.
+pub fn show<L: Load>(event_loop: &mut EventLoop<Bench<L>>) {
     if !std::io::stderr().is_terminal() {
         return;
     }
     let bar = ProgressBar::with_draw_target(Some(1), ProgressDrawTarget::stderr());
-    // A template that is wrong would leave the bar as it is by itself.
+    // With a wrong template the bar would keep its default style.
     if let Ok(style) = ProgressStyle::with_template("{msg:<40} [{bar:30}] {elapsed}") {
         bar.set_style(style.progress_chars("=> "));
     }
     event_loop.every(REDRAWN_EVERY, move |on| {
-        let course = on.state.course();
-        let (over, all) = course.progress();
+        let run = &on.state.run;
+        let (over, all) = run.progress();
         bar.set_length(milliseconds(all));
         bar.set_position(milliseconds(over));
-        let opened = course.connecting.opened;
-        bar.set_message(match course.stage {
+        let opened = run.connections.opened;
+        bar.set_message(match run.stage {
             Stage::Connecting => format!("connecting: {opened} open"),
             Stage::WarmingUp => "warming up".to_owned(),
-            Stage::Measuring if L::CONNECTING_COUNTS => format!("holding {opened} connections"),
-            Stage::Measuring => format!("measuring: {} so far", course.measured.count),
-            Stage::Draining | Stage::Over => "waiting for what is under way".to_owned(),
+            Stage::Measuring if L::MEASURES_CONNECTS => format!("holding {opened} connections"),
+            Stage::Measuring => format!("measuring: {} so far", run.measurement.count),
+            Stage::Draining | Stage::Over => "waiting for the last answers".to_owned(),
         });
     });
 }

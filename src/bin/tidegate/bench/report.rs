@@ -1,4 +1,4 @@
-//! What is told at the end: a summary for people, an object for machines, and what went wrong for both.
+//! What is shown at the end: a summary for people, or a JSON object for programs, and the problems in both.
 
 use std::fmt::Write;
 use std::time::Duration;
@@ -6,17 +6,16 @@ use std::time::Duration;
 use hdrhistogram::Histogram;
 use serde_json::{Value, json};
 
-use super::course::Course;
-use crate::cli::{BenchOptions, Workload};
-use crate::daemon::counted;
+use super::run_state::{Mismatch, RunState};
+use crate::cli::{Workload, counted};
 
-/// Above this share of a core, this process may have been what was measured.
+/// Above this share of a core, this process may have been the bottleneck.
 const BUSY: f64 = 0.9;
 
-/// Below this share of the asked rate, it was not kept.
-const KEPT: f64 = 0.95;
+/// Below this share of the rate, it was not reached.
+const REACHED: f64 = 0.95;
 
-/// The quantiles that are told, and their names in JSON and in the summary.
+/// The quantiles that are shown, and their names in JSON and in the summary.
 const QUANTILES: [(f64, &str, &str); 5] = [
     (0.5, "p50", "50 %"),
     (0.9, "p90", "90 %"),
@@ -25,55 +24,49 @@ const QUANTILES: [(f64, &str, &str); 5] = [
     (0.9999, "p99_99", "99.99 %"),
 ];
 
-/// A line of the summary: what it tells of, and what.
+/// A line of the summary: a name and its value.
 type Row = (&'static str, String);
 
-/// A measurement, to be told of.
-pub struct Report<'c> {
-    options: &'c BenchOptions,
-    course: &'c Course,
+pub struct Report<'r> {
+    workload: &'r Workload,
+    run: &'r RunState,
     time: Duration,
 }
 
-impl<'c> Report<'c> {
-    pub fn new(options: &'c BenchOptions, course: &'c Course) -> Self {
-        Report { options, course, time: course.measured.time(course.now()) }
+impl<'r> Report<'r> {
+    pub fn new(workload: &'r Workload, run: &'r RunState) -> Self {
+        Report { workload, run, time: run.measurement.time(run.now()) }
     }
 
-    /// What makes the exit code 1.
+    /// Any of them makes the exit code 1.
     pub fn problems(&self) -> Vec<String> {
-        let course = self.course;
+        let RunState { connections, .. } = self.run;
+        let because = |why: Option<String>| why.map_or_else(String::new, |why| format!(": {why}"));
         let mut problems = Vec::new();
-        if course.connecting.failed > 0 {
-            let why = course.connecting.why.as_ref().map_or_else(String::new, |error| format!(": {error}"));
-            problems.push(format!("could not open {}{why}", counted(course.connecting.failed as u64, "connection")));
+        if connections.failed > 0 {
+            let why = because(connections.first_failure.as_ref().map(ToString::to_string));
+            problems.push(format!("could not open {}{why}", counted(connections.failed as u64, "connection")));
         }
-        if course.lost > 0 {
-            let why = course.why_lost.as_ref().map_or_else(String::new, |why| format!(": {why}"));
-            problems.push(format!("lost {}{why}", counted(course.lost as u64, "connection")));
+        if connections.lost > 0 {
+            let why = because(connections.first_loss.clone());
+            problems.push(format!("lost {}{why}", counted(connections.lost as u64, "connection")));
         }
-        if let Some(wrong) = &course.where_wrong {
-            problems.push(format!(
-                "wrong bytes on {}, first on number {} after {}: {}",
-                counted(course.wrong as u64, "connection"),
-                wrong.connection,
-                counted(wrong.at, "byte"),
-                wrong.what
-            ));
+        if let Some(Mismatch { connection, at, what }) = &self.run.first_mismatch {
+            let (connections, bytes) = (counted(self.run.mismatches as u64, "connection"), counted(*at, "byte"));
+            problems.push(format!("wrong bytes on {connections}, first on number {connection} after {bytes}: {what}"));
         }
-        if course.unanswered > 0 {
-            let unit = if matches!(self.options.workload, Workload::Chat { .. }) { "delivery" } else { "answer" };
-            problems.push(format!("missing {}", counted(course.unanswered as u64, unit)));
+        if self.run.unanswered > 0 {
+            let unit = if matches!(self.workload, Workload::Chat { .. }) { "delivery" } else { "answer" };
+            problems.push(format!("missing {}", counted(self.run.unanswered as u64, unit)));
         }
-        if problems.is_empty() && self.course.measured.count == 0 {
-            problems.push("it ended before anything was measured".to_owned());
+        if problems.is_empty() && self.run.measurement.count == 0 {
+            problems.push("the run ended before anything was measured".to_owned());
         }
         problems
     }
 
-    /// What is no fault and changes what the figures mean.
+    /// What is no problem, but changes what the figures mean.
     fn notes(&self) -> Vec<String> {
-        let course = self.course;
         let mut notes = Vec::new();
         if self.is_client_bound() {
             notes.push(
@@ -81,54 +74,52 @@ impl<'c> Report<'c> {
                     .to_owned(),
             );
         }
-        if let Some(rate) = self.rate()
-            && self.per_second() < KEPT * self.expected(rate)
+        if let Some(rate) = self.run.plan.rate
+            && self.per_second() < REACHED * self.expected(rate)
         {
-            notes.push(format!("the rate of {rate}/s was not kept; {} were due and never sent", course.unsent));
+            let unsent = self.run.unsent;
+            notes.push(format!("the rate of {rate}/s was not reached; {unsent} were due and never sent"));
         }
-        if course.is_interrupted {
-            notes.push("a signal has ended it early".to_owned());
+        if self.run.interrupted {
+            notes.push("a signal ended the measurement early".to_owned());
         }
         notes
     }
 
-    fn rate(&self) -> Option<u32> {
-        self.options.workload.pressure()?.rate
-    }
-
-    /// What a rate makes in what is counted: a line of a chat is heard by many.
+    /// A rate in what is counted: each line of a chat is delivered to everybody else.
     fn expected(&self, rate: u32) -> f64 {
-        let each = match self.options.workload {
-            Workload::Chat { .. } => self.course.connections - 1,
+        let each = match self.workload {
+            Workload::Chat { .. } => self.run.plan.connections - 1,
             _ => 1,
         };
         f64::from(rate) * each as f64
     }
 
     fn is_client_bound(&self) -> bool {
-        self.course.measured.busy_share().is_some_and(|share| share > BUSY)
+        self.run.measurement.busy_share().is_some_and(|share| share > BUSY)
     }
 
     fn per_second(&self) -> f64 {
-        per_second(self.course.measured.count, self.time)
+        per_second(self.run.measurement.count, self.time)
     }
 
     /// What is counted.
     fn unit(&self) -> &'static str {
-        match self.options.workload {
+        match self.workload {
             Workload::Echo { .. } => "messages",
             Workload::Request { .. } => "requests",
-            Workload::Sink { .. } | Workload::Source => "bytes",
-            Workload::Churn { .. } | Workload::Idle => "connections",
+            Workload::Sink { .. } | Workload::Source { .. } => "bytes",
+            Workload::Churn { .. } | Workload::Idle { .. } => "connections",
             Workload::Chat { .. } => "deliveries",
         }
     }
 
     /// The summary. It ends with a line end.
     pub fn text(&self) -> String {
-        let mut rows = if self.options.workload == Workload::Idle { self.held() } else { self.carried() };
-        rows.extend(self.course.measured.latencies().map(spread).unwrap_or_default());
-        let busy = self.course.measured.busy_share();
+        let is_idle = matches!(self.workload, Workload::Idle { .. });
+        let mut rows = if is_idle { self.connection_rows() } else { self.traffic_rows() };
+        rows.extend(self.run.measurement.latencies().map(latency_rows).unwrap_or_default());
+        let busy = self.run.measurement.busy_share();
         rows.extend(busy.map(|share| ("this client", format!("busy {:.0} % of the time", share * 100.0))));
         rows.extend(self.notes().into_iter().map(|note| ("note", note)));
         rows.extend(self.problems().into_iter().map(|problem| ("PROBLEM", problem)));
@@ -139,27 +130,25 @@ impl<'c> Report<'c> {
         text
     }
 
-    /// Where connections are what is measured.
-    fn held(&self) -> Vec<Row> {
-        let count = grouped(self.course.measured.count);
+    fn connection_rows(&self) -> Vec<Row> {
+        let count = grouped(self.run.measurement.count);
         let opened = format!("{count} in {}, {}/s", seconds(self.time), rounded(self.per_second()));
-        let stayed = format!("{} for {}", grouped(self.course.open() as u64), seconds(self.options.duration));
-        vec![("opened", opened), ("stayed", stayed)]
+        let open = grouped(self.run.connections.open() as u64);
+        vec![("opened", opened), ("stayed", format!("{open} for {}", seconds(self.run.plan.duration)))]
     }
 
-    /// Where it is what goes through them.
-    fn carried(&self) -> Vec<Row> {
-        let measured = &self.course.measured;
+    fn traffic_rows(&self) -> Vec<Row> {
+        let (measurement, warmup) = (&self.run.measurement, self.run.plan.warmup);
         let mut time = seconds(self.time);
-        if !self.options.warmup.is_zero() {
-            let _ = write!(time, ", after {} of warm-up", seconds(self.options.warmup));
+        if !warmup.is_zero() {
+            let _ = write!(time, ", after {} of warm-up", seconds(warmup));
         }
-        let count = grouped(measured.count);
+        let count = grouped(measurement.count);
         if self.unit() == "bytes" {
             return vec![("time", time), ("bytes", format!("{count}, {} MB/s", megabytes(self.per_second())))];
         }
         let mut rows = vec![("time", time), (self.unit(), format!("{count}, {}/s", rounded(self.per_second())))];
-        for (name, bytes) in [("sent", measured.bytes_sent), ("received", measured.bytes_received)] {
+        for (name, bytes) in [("sent", measurement.bytes_sent), ("received", measurement.bytes_received)] {
             if bytes > 0 {
                 let each = megabytes(per_second(bytes, self.time));
                 rows.push((name, format!("{} bytes, {each} MB/s", grouped(bytes))));
@@ -169,82 +158,68 @@ impl<'c> Report<'c> {
     }
 
     fn title(&self) -> String {
-        let BenchOptions { to, workload, connections, .. } = self.options;
-        let mut title = format!("{} on {to}: {}", workload.name(), counted(*connections as u64, "connection"));
-        match workload {
-            Workload::Echo { size, pressure } => {
-                let _ = write!(title, ", {size} bytes, {} under way on each", pressure.depth);
-            }
-            Workload::Request { pressure, .. } => {
-                let _ = write!(title, ", {} under way on each", pressure.depth);
-            }
-            Workload::Sink { size } | Workload::Churn { size } => {
-                let _ = write!(title, ", {size} bytes");
-            }
-            Workload::Chat { senders, size, pressure } => {
-                let _ = write!(
-                    title,
-                    " that listen, {senders} that speak, {size} bytes, {} under way in all",
-                    pressure.depth
-                );
-            }
-            Workload::Source | Workload::Idle => {}
+        let connections = counted(self.workload.options().connections as u64, "connection");
+        let mut title = format!("{} on {}: {connections}", self.workload.name(), self.run.plan.to);
+        let is_chat = matches!(self.workload, Workload::Chat { .. });
+        if let Some(senders) = self.workload.senders() {
+            let _ = write!(title, " that receive, {senders} that send");
         }
-        if let Some(rate) = self.rate() {
+        if let Some(size) = self.workload.size().filter(|_| !matches!(self.workload, Workload::Request { .. })) {
+            let _ = write!(title, ", {size} bytes");
+        }
+        if let Some(pressure) = self.workload.pressure() {
+            let scope = if is_chat { "in all" } else { "on each" };
+            let _ = write!(title, ", {} in flight {scope}", pressure.depth);
+        }
+        if let Some(rate) = self.run.plan.rate {
             let _ = write!(title, ", {rate}/s");
         }
         title
     }
 
-    /// One object; `docs/bench.md` tells what its fields are.
+    /// One object. `docs/bench.md` describes its fields.
     pub fn json(&self) -> Value {
-        let (options, course, measured) = (self.options, self.course, &self.course.measured);
-        let (point, counts) = measured.series();
-        let (size, senders) = match &options.workload {
-            Workload::Echo { size, .. } | Workload::Sink { size } | Workload::Churn { size } => (Some(*size), None),
-            Workload::Chat { size, senders, .. } => (Some(*size), Some(*senders)),
-            Workload::Request { send, .. } => (Some(send.len()), None),
-            Workload::Source | Workload::Idle => (None, None),
-        };
+        let RunState { connections, measurement, .. } = self.run;
+        let (point, counts) = measurement.series();
         json!({
-            "workload": options.workload.name(),
-            "address": options.to.to_string(),
-            "connections": options.connections,
-            "senders": senders,
-            "size": size,
-            "depth": options.workload.pressure().map(|pressure| pressure.depth),
-            "rate": self.rate(),
-            "warmup_seconds": options.warmup.as_secs_f64(),
+            "workload": self.workload.name(),
+            "address": self.run.plan.to.to_string(),
+            "connections": self.workload.options().connections,
+            "senders": self.workload.senders(),
+            "size": self.workload.size(),
+            "depth": self.workload.pressure().map(|pressure| pressure.depth),
+            "rate": self.run.plan.rate,
+            "warmup_seconds": self.run.plan.warmup.as_secs_f64(),
             "seconds": self.time.as_secs_f64(),
             "unit": self.unit(),
-            "count": measured.count,
+            "count": measurement.count,
             "per_second": self.per_second(),
-            "bytes_sent": measured.bytes_sent,
-            "bytes_received": measured.bytes_received,
-            "latency_us": measured.latencies().map(latency),
+            "bytes_sent": measurement.bytes_sent,
+            "bytes_received": measurement.bytes_received,
+            "latency_us": measurement.latencies().map(latency_json),
             "throughput": { "seconds_each": point.as_secs_f64(), "counts": counts },
-            "opened": course.connecting.opened,
-            "failed": course.connecting.failed,
-            "lost": course.lost,
-            "stayed": course.open(),
-            "wrong": course.where_wrong.as_ref().map(|wrong| json!({
-                "connections": course.wrong,
-                "connection": wrong.connection,
-                "after_bytes": wrong.at,
-                "what": wrong.what,
+            "opened": connections.opened,
+            "failed": connections.failed,
+            "lost": connections.lost,
+            "stayed": connections.open(),
+            "wrong": self.run.first_mismatch.as_ref().map(|mismatch| json!({
+                "connections": self.run.mismatches,
+                "connection": mismatch.connection,
+                "after_bytes": mismatch.at,
+                "what": mismatch.what,
             })),
-            "unanswered": course.unanswered,
-            "unsent": course.unsent,
-            "client_cpu_share": measured.busy_share(),
+            "unanswered": self.run.unanswered,
+            "unsent": self.run.unsent,
+            "client_cpu_share": measurement.busy_share(),
             "client_bound": self.is_client_bound(),
-            "interrupted": course.is_interrupted,
+            "interrupted": self.run.interrupted,
             "notes": self.notes(),
             "problems": self.problems(),
         })
     }
 }
 
-fn spread(latencies: &Histogram<u64>) -> Vec<Row> {
+fn latency_rows(latencies: &Histogram<u64>) -> Vec<Row> {
     let mean = format!("mean {}, max {}", time(latencies.mean()), time(latencies.max() as f64));
     let known = QUANTILES.into_iter().filter(|it| is_known(latencies, it.0));
     let quantile = |(quantile, _, name): (f64, _, &str)| {
@@ -253,7 +228,7 @@ fn spread(latencies: &Histogram<u64>) -> Vec<Row> {
     std::iter::once(("latency", mean)).chain(known.map(quantile)).collect()
 }
 
-fn latency(latencies: &Histogram<u64>) -> Value {
+fn latency_json(latencies: &Histogram<u64>) -> Value {
     let mut fields = serde_json::Map::new();
     let mut put = |name: &str, nanoseconds: f64| fields.insert(name.to_owned(), json!(nanoseconds / 1000.0));
     put("min", latencies.min() as f64);
@@ -267,7 +242,7 @@ fn latency(latencies: &Histogram<u64>) -> Value {
     Value::Object(fields)
 }
 
-/// A quantile is known when at least one value lies above it: with ten values there is no 99 %.
+/// A quantile is known if at least one value lies above it: of ten values there is no 99 %.
 pub fn is_known(latencies: &Histogram<u64>, quantile: f64) -> bool {
     latencies.len() as f64 * (1.0 - quantile) >= 1.0 - 1e-9
 }
@@ -283,7 +258,7 @@ fn seconds(time: Duration) -> String {
     }
 }
 
-/// Three digits or so, in the unit that fits.
+/// About three digits, in the unit that fits.
 pub fn time(nanoseconds: f64) -> String {
     match nanoseconds {
         short if short < 1e3 => format!("{short:.0} ns"),
@@ -303,7 +278,7 @@ fn rounded(number: f64) -> String {
     grouped(number.round() as u64)
 }
 
-/// With a comma between each three digits.
+/// With a comma between groups of three digits.
 pub fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut grouped = String::new();

@@ -1,14 +1,14 @@
-//! Advice for an argument that clap does not know, where its own would lead astray: a daemon's address needs a flag, and
-//! that of a server to be measured is bare.
+//! Advice for an address in the wrong place: a daemon's address needs a flag, and the address of the server that `bench`
+//! loads has none. What clap itself would suggest is wrong there.
 
 use std::ffi::OsString;
 
 use clap::builder::StyledStr;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
-use super::listen::listen;
+use super::address::Listen;
 
-/// The error, with the advice that these words call for.
+/// The error, with advice if these words need it.
 pub(super) fn advised(mut error: clap::Error, words: &[OsString]) -> clap::Error {
     if error.kind() == ErrorKind::UnknownArgument
         && let Some(ContextValue::String(unknown)) = error.get(ContextKind::InvalidArg)
@@ -26,7 +26,7 @@ fn advice(command: &str, unknown: &str) -> Option<String> {
             Some("write the address of the server without a flag, such as 7240 or unix:/run/x.sock".to_owned())
         }
         ("bench", _) => None,
-        (_, address) if listen(address).is_err() => None,
+        (_, address) if address.parse::<Listen>().is_err() => None,
         ("proxy", address) => Some(format!("write --listen {address}, or --to {address}")),
         (_, address) => Some(format!("write --listen {address}")),
     }

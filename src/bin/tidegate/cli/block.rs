@@ -1,10 +1,10 @@
-//! Who is turned away: what stands behind `--block`.
+//! Which clients are refused: `--block`.
 
 use std::net::IpAddr;
 
-use tidegate::BlockList;
+use tidegate::{BlockList, Error};
 
-/// What one `--block` names: a list of one rule.
+/// One `--block`: a list of one rule.
 pub(super) fn block(text: &str) -> Result<BlockList, String> {
     const HOW: &str =
         "write an address such as 192.0.2.1, a range such as 192.0.2.1-192.0.2.9, or a subnet such as 192.0.2.0/24";
@@ -22,22 +22,21 @@ pub(super) fn block(text: &str) -> Result<BlockList, String> {
     added.map(|()| list).map_err(|error| error.to_string())
 }
 
-/// All of them as one. None where nothing is blocked.
-pub(super) fn joined(lists: &[BlockList]) -> Result<Option<BlockList>, String> {
-    let rules = lists.iter().rev().flat_map(BlockList::rules);
-    let list = BlockList::from_rules(rules).map_err(|error| error.to_string())?;
+/// All of them as one. None if nothing is blocked.
+pub(super) fn joined(lists: &[BlockList]) -> Result<Option<BlockList>, Error> {
+    let list = BlockList::from_rules(lists.iter().rev().flat_map(BlockList::rules))?;
     Ok(Some(list).filter(|list| !list.is_empty()))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::{common, wrong};
+    use super::super::tests::{daemon, wrong};
 
     #[test]
     fn addresses_ranges_and_subnets_are_blocked() {
-        assert_eq!(common(&[]).block_list, None);
+        assert_eq!(daemon(&[]).block_list().unwrap(), None);
         let flags = ["--block", "192.0.2.1", "--deny", "10.0.0.1-10.0.0.9", "--block", "2001:db8::/32"];
-        let list = common(&flags).block_list.expect("a list");
+        let list = daemon(&flags).block_list().unwrap().expect("a list");
         let rules = ["Subnet: IPv6 2001:db8::/32", "Range: IPv4 10.0.0.1-10.0.0.9", "Address: IPv4 192.0.2.1"];
         assert_eq!(list.rules(), rules);
         for (text, says) in [

@@ -1,4 +1,4 @@
-//! Spans of time, as they are typed: `1h30m`.
+//! Durations, as they are typed: `1h30m`.
 
 use std::time::Duration;
 
@@ -9,21 +9,19 @@ pub(super) fn connect_timeout(text: &str) -> Result<Duration, String> {
 }
 
 pub(super) fn idle_timeout(text: &str) -> Result<OrNone<Duration>, String> {
-    or_none(text, |text| not_zero(text, "0 leaves no time to say anything: for no timeout, use none"))
+    or_none(text, |text| not_zero(text, "0 would close every connection at once; for no timeout, use none"))
 }
 
 /// How long a connection is silent before it is probed.
 pub(super) fn keep_alive(text: &str) -> Result<OrNone<Duration>, String> {
-    match or_none(text, duration)? {
-        OrNone(Some(silence)) if silence.subsec_nanos() != 0 || !(1..=32_767).contains(&silence.as_secs()) => {
-            Err("the kernel counts whole seconds, from 1s to 32767s; for no probes, use none".to_owned())
-        }
-        silence => Ok(silence),
-    }
+    or_none(text, |text| match duration(text)? {
+        silence if silence.subsec_nanos() == 0 && (1..=32_767).contains(&silence.as_secs()) => Ok(silence),
+        _ => Err("the kernel counts whole seconds, from 1s to 32767s; for no probes, use none".to_owned()),
+    })
 }
 
 pub(super) fn grace(text: &str) -> Result<Duration, String> {
-    not_zero(text, "a limit without grace is what --output-hard is: lower that")
+    not_zero(text, "--output-hard is the limit without a grace period: lower that instead")
 }
 
 pub(super) fn not_zero(text: &str, why: &str) -> Result<Duration, String> {
@@ -33,8 +31,8 @@ pub(super) fn not_zero(text: &str, why: &str) -> Result<Duration, String> {
     }
 }
 
-/// Numbers with units, from large to small: `1h30m`. No more than a year, as an end further off is as good as none, and
-/// can be added to any clock.
+/// Numbers with units, from large to small: `1h30m`. At most a year: that can be added to any clock, and nobody waits for
+/// longer.
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
     const UNITS: [(&str, u64); 5] = [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1)];
     const LONGEST: u64 = 365 * 86_400_000;
@@ -66,7 +64,7 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::{common, wrong};
+    use super::super::tests::{daemon, wrong};
     use super::*;
 
     #[test]
@@ -88,13 +86,13 @@ mod tests {
 
     #[test]
     fn a_timeout_of_0_is_wrong_where_it_would_act_at_once() {
-        assert_eq!(common(&["--idle-timeout", "5m"]).idle_timeout, Some(Duration::from_secs(300)));
-        assert_eq!(common(&["--idle-timeout", "none"]).idle_timeout, None);
+        assert_eq!(daemon(&["--idle-timeout", "5m"]).idle_timeout, Some(Duration::from_secs(300)));
+        assert_eq!(daemon(&["--idle-timeout", "none"]).idle_timeout, None);
         assert!(wrong(&["--idle-timeout", "0"]).ends_with("for no timeout, use none"));
         for text in ["0", "1500ms", "32768s", "500ms"] {
             assert!(wrong(&["--keep-alive", text]).ends_with("from 1s to 32767s; for no probes, use none"));
         }
         assert!(wrong(&["--output-grace", "0s"]).contains("--output-hard"));
-        assert_eq!(common(&["--drain-timeout", "0"]).drain_timeout, Duration::ZERO);
+        assert_eq!(daemon(&["--drain-timeout", "0"]).drain_timeout, Duration::ZERO);
     }
 }

@@ -1,32 +1,8 @@
-//! How fast a guest of a chat may talk: what stands behind `--flood`.
+//! How fast a guest of a chat may send lines: `--flood`.
 
 use std::ops::RangeInclusive;
 
-use super::number::whole;
-
-/// How fast one peer may talk.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Flood {
-    /// [`FloodLimit::DEFAULT`] for peers that are not on this machine, none for those that are.
-    #[default]
-    Default,
-    /// None for anybody.
-    Off,
-    /// The same for everybody.
-    Limit(FloodLimit),
-}
-
-impl Flood {
-    /// The limit that holds for a peer, who is on this machine or not.
-    pub fn limit_for(self, is_local: bool) -> Option<FloodLimit> {
-        match self {
-            Flood::Default if is_local => None,
-            Flood::Default => Some(FloodLimit::DEFAULT),
-            Flood::Off => None,
-            Flood::Limit(limit) => Some(limit),
-        }
-    }
-}
+use super::number::{OrNone, or_none, whole};
 
 /// A token bucket of lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,18 +14,19 @@ pub struct FloodLimit {
 }
 
 impl FloodLimit {
+    /// For peers on other machines, if the command line does not say.
     pub const DEFAULT: FloodLimit = FloodLimit { burst: 20, rate: 10 };
 }
 
-pub(super) fn flood(text: &str) -> Result<Flood, String> {
+pub(super) fn flood_or_none(text: &str) -> Result<OrNone<FloodLimit>, String> {
     const BOUNDS: RangeInclusive<u32> = 1..=1_000_000;
 
-    if text == "none" {
-        return Ok(Flood::Off);
-    }
-    let (burst, rate) =
-        text.split_once('/').ok_or("write lines at once / lines per second, such as 20/10, or none for no limit")?;
-    Ok(Flood::Limit(FloodLimit { burst: whole(burst, BOUNDS)?, rate: whole(rate, BOUNDS)? }))
+    or_none(text, |text| {
+        let (burst, rate) = text
+            .split_once('/')
+            .ok_or("write lines at once / lines per second, such as 20/10, or 'none' for no limit")?;
+        Ok(FloodLimit { burst: whole(burst, BOUNDS)?, rate: whole(rate, BOUNDS)? })
+    })
 }
 
 #[cfg(test)]
@@ -59,14 +36,13 @@ mod tests {
 
     #[test]
     fn flood_depends_on_the_peer_unless_it_is_given() {
-        let given = FloodLimit { burst: 5, rate: 1 };
-        let flood = |text| chat(&["--flood", text]).flood;
+        let limit = |flags: &[&str], is_local| chat(flags).flood_limit(is_local);
 
-        assert_eq!(Flood::Default.limit_for(true), None);
-        assert_eq!(Flood::Default.limit_for(false), Some(FloodLimit::DEFAULT));
+        assert_eq!(limit(&[], true), None);
+        assert_eq!(limit(&[], false), Some(FloodLimit::DEFAULT));
         for is_local in [true, false] {
-            assert_eq!(flood("5/1").limit_for(is_local), Some(given));
-            assert_eq!(flood("none").limit_for(is_local), None);
+            assert_eq!(limit(&["--flood", "5/1"], is_local), Some(FloodLimit { burst: 5, rate: 1 }));
+            assert_eq!(limit(&["--flood", "none"], is_local), None);
         }
         for text in ["20", "20/", "/10", "0/10", "20/0", "20/10/5", "1000001/1"] {
             assert!(wrong(&["--flood", text]).contains("--flood"), "{text}");

@@ -1,76 +1,84 @@
-//! What `--help` says before and after the flags. What it says of each flag stands with that flag.
+//! What `--help` prints before and after the flags. What it prints for a flag is the comment of that flag.
 
 pub(super) const ABOUT_CHAT: &str = "\
 Run a chat room that people join with nc, ncat or telnet.
 
-One line is one message: it goes to everybody else in the room. In the room,
-/nick NAME changes the name, /who tells who is there, /quit leaves, and /help
-lists these. A line from the room itself starts with '* '.
+Each line is a message, which goes to everybody else in the room. Four commands
+can be typed in the room: /nick NAME changes the name, /who lists who is there,
+/quit leaves, and /help lists the commands. A line from the room itself begins
+with '* '.
 
-A line has at most 4096 bytes. A longer one is said to nobody, and who sends
-three of them has to leave.";
+A line has at most 4096 bytes. A longer line is not passed on, and a guest who
+sends three of them is disconnected.";
 
 pub(super) const ABOUT_ECHO: &str = "\
-Send every byte back to where it came from, in order, and the end too.
+Send every byte back to the client that sent it, in order. When the client ends
+its side, the echo ends too.
 
-A peer that sends without reading is not read until it does: it holds up
-itself alone.";
+While a client does not read, the echo does not read from it either. Other
+clients do not wait.";
 
 pub(super) const ABOUT_SINK: &str = "\
-Read everything and throw it away (RFC 863, discard).
+Read everything and discard it (RFC 863, discard).
 
-When the peer ends, so does this.";
+When the client ends its side, the sink ends too.";
 
 pub(super) const ABOUT_SOURCE: &str = "\
-Send bytes without end, as fast as each peer reads them (RFC 864, chargen).
+Send bytes without end, as fast as each client reads them (RFC 864, chargen).
 
-The byte at place N of a connection is N modulo 251, so that a reader can check
-them. What the peer sends is thrown away; it goes on until the peer closes.";
+The byte at position N of a connection is N modulo 251, so that a reader can
+check them. What the client sends is discarded. The source sends until the
+client closes the connection.";
 
 pub(super) const ABOUT_PROXY: &str = "\
-Pass each connection on to another server, both ways.
+Pass each connection on to another server, in both directions.
 
-Each direction ends by itself, and who is slow slows the other side and nobody
-else. A side that breaks breaks the other: where the server resets a connection
-or cannot be reached, the client is reset too, and never takes that for an empty
-answer. The log says which client and which server it was.
+Each direction ends by itself. A slow side slows the other side of the same
+connection and nothing else. If one side is reset, the other is reset too. If
+the server cannot be reached, the client is reset, so that it cannot take that
+for an empty answer. The log names the client and the server.
 
-A connection takes two descriptors, so half as many fit as in the other roles.";
+A stop does not end the connections of a proxy. They go on until a client or
+the server ends them, for at most --drain-timeout.
+
+A connection takes two descriptors, so there can be half as many as in the other
+roles.";
 
 pub(super) const AFTER_HELP: &str = "\
 Examples:
   tidegate chat                      a room on 127.0.0.1:8080
   nc 127.0.0.1 8080                  join it, from another terminal
 
-All is set by flags: there is no configuration file.
+Everything is set by flags: there is no configuration file.
 
 Try 'tidegate chat --help', or that of another command, for its flags, with
 examples, the forms of values, and the exit codes.";
 
-/// What the `--help` of a role ends with. A macro, as only `concat!` joins text before the program runs.
+/// The end of the `--help` of a role. A macro, because only `concat!` joins text at compile time.
 macro_rules! manual {
     ($examples:literal) => {
         concat!(
             $examples,
             "
 
-All is set by flags: there is no configuration file.
+Everything is set by flags: there is no configuration file.
 
 Values:
-  A DURATION is 0 or has units, from large to small: 500ms, 30s, 5m, 1h30m, 2d.
-  The longest is 365d.
+  A DURATION is 0, or numbers with units, from large to small: 500ms, 30s, 5m,
+  1h30m, 2d. The longest is 365d.
   A SIZE is in bytes, or in K, M or G (also KiB, MiB, GiB; 1K is 1024): 65536,
   64KiB, 1M. The largest is 1GiB; 'none' is no limit.
 
 Stopping:
-  SIGINT (Ctrl-C), SIGTERM or SIGHUP (the terminal is gone) closes the
-  listeners, sends what is queued, and ends each connection when its peer does
-  or has been silent for 1 s. A second signal exits at once. Under nohup SIGHUP
-  does nothing.
+  SIGINT (Ctrl-C), SIGTERM or SIGHUP (the terminal is closed) stops the server.
+  It closes the listeners, serves what has arrived, sends what is queued, and
+  ends each connection. A connection closes when the peer closes it, or when the
+  peer has sent nothing for 1 s. A second signal exits at once. Under nohup,
+  SIGHUP is ignored.
 
 Exit codes:
-  0    stopped by a signal, and nothing that was queued was thrown away
-  1    cannot start, or stopped with queued bytes thrown away
+  0    stopped by a signal, and everything that was queued was delivered
+  1    cannot start, or stopped and discarded queued bytes
   2    wrong usage
   129  stopped at once by a second SIGHUP
   130  stopped at once by a second SIGINT
@@ -122,33 +130,37 @@ Examples:
 );
 
 pub(super) const ABOUT_BENCH: &str = "\
-Load a server and measure it: how many messages, and how long each takes.
+Load a server and measure it: how many messages, and how long each one takes.
 
-One thread, built on the same loop as the servers. What comes back is checked.
-Only measure servers that are yours.";
+It runs in one thread, on the same event loop as the servers, and checks what
+comes back. Only measure servers that are yours.";
 
 pub(super) const AFTER_BENCH_HELP: &str = "\
 Examples:
   tidegate echo &                    something to measure
-  tidegate bench echo                64 connections, a message on each
-  tidegate bench echo --rate 10000   as fast as users ask, and not as it answers
+  tidegate bench echo                64 connections, one message on each
+  tidegate bench echo --rate 10000   at a fixed rate, whatever the server does
   tidegate bench chat :7000 --connections 1000 --json
   tidegate bench request :6379 --send 'PING\\r\\n' --expect '+PONG\\r\\n'
 
-Try 'tidegate bench echo --help' for the flags of each, with the forms of
+Try 'tidegate bench echo --help' for the flags of a workload, with the forms of
 values.
 
 Exit codes:
-  0  measured, and all that was checked was right
-  1  cannot connect or cannot write the report, connections were lost, bytes
-     were wrong or missing
+  0  measured, and everything that was checked was correct
+  1  cannot connect, cannot write the report, or some connections were lost or
+     some bytes were wrong or missing
   2  wrong usage";
 
 pub(super) const BENCH_VALUES: &str = "\
 Values:
-  A DURATION is 0 or has units, from large to small: 500ms, 30s, 5m, 1h30m, 2d.
+  A DURATION is 0, or numbers with units, from large to small: 500ms, 30s, 5m,
+  1h30m, 2d.
   A SIZE is in bytes, or in K, M or G (also KiB, MiB, GiB; 1K is 1024).
 
 SIGINT (Ctrl-C) ends the measurement early and reports it. The exit code is 1 if
 connections were lost, or bytes were wrong or missing: see 'tidegate bench
 --help'.";
+
+/// The connections of a chat, beside its senders.
+pub(super) const RECEIVERS: &str = "Connections that receive only, from 1 to what descriptors allow";

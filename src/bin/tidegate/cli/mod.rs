@@ -1,108 +1,67 @@
-//! The command line: what was typed, and what it means.
+//! The command line: what was typed, as checked values.
 //!
-//! Two families of types. The `Typed` ones are clap's, a field for each flag, and their comments are the manual that
-//! `--help` prints. The `Options` are what a role is given: checked, with the defaults filled in, and free of clap. All
-//! that can be wrong with a command line is found here and ends the process with exit code 2, before a socket is opened
-//! or a line is logged. `main` calls [`parse`] once.
+//! The types are clap's. Each field is a flag, its type or its value parser checks the value, and its comment is what
+//! `--help` prints. What takes more than one flag to be wrong is found by `check`. So everything that can be wrong with a
+//! command line is found here, and ends the process with exit code 2 before a socket is opened or a line is logged. `main`
+//! calls [`parse`] once.
 //!
-//! Here are the roles, and which flags each has; a file beside this one has the values of one kind, and the flags that
-//! more than one role has. What the functions of values say is an error's second half: clap puts
-//! `invalid value 'X' for '--flag'` in front of it.
+//! This file has the commands. The flags that several commands have are in `daemon.rs`, `output.rs` and `bench.rs`; the
+//! other files are the values of one kind. An error of a value parser is the second half of a message: clap puts
+//! `invalid value 'X' for '--flag'` before it.
 
+mod address;
 mod advice;
 mod bench;
 mod block;
-mod common;
+mod daemon;
 mod duration;
 mod flood;
 mod help;
-mod limits;
-mod listen;
 mod number;
+mod output;
 mod permissions;
+mod template;
 
 use std::ffi::OsString;
 use std::time::Duration;
 
 use clap::error::ErrorKind;
 use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
-use tidegate::{Endpoint, OutputLimits};
+use tidegate::Endpoint;
 
 use self::advice::advised;
-use self::common::TypedCommon;
 use self::duration::connect_timeout;
-use self::flood::flood;
-use self::limits::TypedLimits;
-use self::listen::target;
+use self::flood::flood_or_none;
 use self::number::{OrNone, total_or_none};
+use self::output::OutputOptions;
 
-pub use self::bench::{BenchOptions, Pressure, Workload};
-pub use self::common::Common;
-pub use self::flood::{Flood, FloodLimit};
-pub use self::listen::{DEFAULT_LISTEN, Listen};
+pub use self::address::{DEFAULT_LISTEN, Listen};
+pub use self::bench::{Pressure, Workload};
+pub use self::daemon::DaemonOptions;
+pub use self::flood::FloodLimit;
+pub use self::number::counted;
+pub use self::template::Expected;
 
 /// The command of this process. `--help`, `--version` and wrong usage print their text and exit.
 pub fn parse() -> Command {
-    match parse_from(std::env::args_os()) {
-        Ok(command) => command,
-        Err(text) => text.exit(),
-    }
+    parse_from(std::env::args_os()).unwrap_or_else(|text| text.exit())
 }
-
-/// What to run.
-#[derive(Clone, Debug)]
-pub enum Command {
-    Chat(ChatOptions),
-    Echo(EchoOptions),
-    Sink(Common),
-    Source(SourceOptions),
-    Proxy(ProxyOptions),
-    Bench(BenchOptions),
-}
-
-#[derive(Clone, Debug)]
-pub struct ChatOptions {
-    pub common: Common,
-    pub limits: OutputLimits,
-    /// A line goes to its speaker too.
-    pub echo: bool,
-    pub flood: Flood,
-}
-
-#[derive(Clone, Debug)]
-pub struct EchoOptions {
-    pub common: Common,
-    pub limits: OutputLimits,
-}
-
-#[derive(Clone, Debug)]
-pub struct SourceOptions {
-    pub common: Common,
-    /// For each connection. None: without end.
-    pub bytes: Option<u64>,
-}
-
-#[derive(Clone, Debug)]
-pub struct ProxyOptions {
-    pub common: Common,
-    pub to: Endpoint,
-    pub connect_timeout: Duration,
-}
-
-// What is typed.
 
 fn parse_from<W: Into<OsString>>(words: impl IntoIterator<Item = W>) -> Result<Command, clap::Error> {
     let words: Vec<OsString> = words.into_iter().map(Into::into).collect();
-    let mut command = Typed::command();
-    let matches = command.try_get_matches_from_mut(&words).map_err(|error| advised(error, &words))?;
-    let typed = Typed::from_arg_matches(&matches).map_err(|error| error.format(&mut command))?;
-    typed.meaning().map_err(|wrong| used(&command, &matches).error(ErrorKind::ValueValidation, wrong))
+    let mut program = Program::command();
+    let matches = program.try_get_matches_from_mut(&words).map_err(|error| advised(error, &words))?;
+    let Program { command } = Program::from_arg_matches(&matches).map_err(|error| error.format(&mut program))?;
+    match command.check() {
+        Ok(()) => Ok(command),
+        Err(wrong) => Err(innermost(&program, &matches).error(ErrorKind::ValueValidation, wrong)),
+    }
 }
 
-/// The role, or the workload, that was asked for: an error tells how that is used.
-fn used(command: &clap::Command, matches: &ArgMatches) -> clap::Command {
+/// The subcommand that was asked for: an error shows how that is used.
+fn innermost(command: &clap::Command, matches: &ArgMatches) -> clap::Command {
     match matches.subcommand().and_then(|(name, inner)| Some((command.find_subcommand(name)?, inner))) {
-        Some((subcommand, inner)) => used(subcommand, inner),
+        Some((subcommand, inner)) => innermost(subcommand, inner),
         None => command.clone(),
     }
 }
@@ -111,126 +70,127 @@ fn used(command: &clap::Command, matches: &ArgMatches) -> clap::Command {
 #[derive(Debug, Parser)]
 #[command(version, propagate_version = true, subcommand_required = true, arg_required_else_help = true)]
 #[command(after_help = "Try 'tidegate chat --help' for all flags, with examples.", after_long_help = help::AFTER_HELP)]
-struct Typed {
+struct Program {
     #[command(subcommand)]
-    command: TypedCommand,
+    command: Command,
 }
 
-#[derive(Debug, Subcommand)]
-enum TypedCommand {
+/// What to run.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Command {
     #[command(about = "Run a chat room that people join with nc, ncat or telnet", long_about = help::ABOUT_CHAT)]
     #[command(after_long_help = help::AFTER_CHAT_HELP)]
-    Chat(TypedChat),
-    #[command(about = "Send every byte back to where it came from", long_about = help::ABOUT_ECHO)]
+    Chat(ChatOptions),
+    #[command(about = "Send every byte back to the client that sent it", long_about = help::ABOUT_ECHO)]
     #[command(after_long_help = help::AFTER_ECHO_HELP)]
-    Echo(TypedEcho),
-    #[command(about = "Read everything and throw it away", long_about = help::ABOUT_SINK)]
+    Echo(EchoOptions),
+    #[command(about = "Read everything and discard it", long_about = help::ABOUT_SINK)]
     #[command(after_long_help = help::AFTER_SINK_HELP)]
-    Sink(TypedSink),
+    Sink(DaemonOptions),
     #[command(about = "Send bytes without end, as fast as they are read", long_about = help::ABOUT_SOURCE)]
     #[command(after_long_help = help::AFTER_SOURCE_HELP)]
-    Source(TypedSource),
+    Source(SourceOptions),
     #[command(about = "Pass each connection on to another server", long_about = help::ABOUT_PROXY)]
     #[command(after_long_help = help::AFTER_PROXY_HELP)]
-    Proxy(TypedProxy),
+    Proxy(ProxyOptions),
     #[command(about = "Load a server and measure it", long_about = help::ABOUT_BENCH)]
     #[command(after_long_help = help::AFTER_BENCH_HELP)]
     #[command(subcommand, subcommand_value_name = "WORKLOAD", subcommand_help_heading = "Workloads")]
     #[command(arg_required_else_help = true)]
-    Bench(bench::TypedBench),
+    Bench(Workload),
 }
 
-#[derive(Debug, Args)]
-struct TypedChat {
+#[derive(Clone, Debug, Args)]
+pub struct ChatOptions {
     #[command(flatten)]
-    common: TypedCommon,
+    pub daemon: DaemonOptions,
 
     #[command(flatten)]
-    limits: TypedLimits,
+    pub output: OutputOptions,
 
-    /// Send a line to its speaker too
+    /// Send a line to its author too
     #[arg(long, help_heading = "Room")]
-    echo: bool,
+    pub echo: bool,
 
-    /// Most lines from one peer: at once, and per second after that
+    /// Most lines from one peer: a burst, and then a rate per second
     ///
-    /// A peer that sends more is read more slowly: nothing it says is lost,
-    /// and nobody else waits. Both numbers are from 1 to 1000000. Once given,
-    /// it holds for all peers; 'none' is no limit for any.
+    /// A peer that sends more is read more slowly. None of its lines is lost,
+    /// and nobody else waits. Both numbers are from 1 to 1000000. The limit
+    /// applies to all peers; 'none' means that no peer has one.
     ///
     /// [default: 20/10, and none for peers on this machine]
-    #[arg(long, value_name = "BURST/RATE|none", value_parser = flood, verbatim_doc_comment, help_heading = "Room")]
-    flood: Option<Flood>,
+    #[arg(long, value_name = "BURST/RATE|none", value_parser = flood_or_none, verbatim_doc_comment)]
+    #[arg(help_heading = "Room")]
+    flood: Option<OrNone<FloodLimit>>,
 }
 
-#[derive(Debug, Args)]
-struct TypedEcho {
-    #[command(flatten)]
-    common: TypedCommon,
-
-    #[command(flatten)]
-    limits: TypedLimits,
+impl ChatOptions {
+    /// How fast a peer may send lines. A peer on this machine has no limit unless one was typed.
+    pub fn flood_limit(&self, is_local: bool) -> Option<FloodLimit> {
+        self.flood.unwrap_or((!is_local).then_some(FloodLimit::DEFAULT))
+    }
 }
 
-#[derive(Debug, Args)]
-struct TypedSink {
+#[derive(Clone, Debug, Args)]
+pub struct EchoOptions {
     #[command(flatten)]
-    common: TypedCommon,
+    pub daemon: DaemonOptions,
+
+    #[command(flatten)]
+    pub output: OutputOptions,
 }
 
-#[derive(Debug, Args)]
-struct TypedSource {
+#[derive(Clone, Debug, Args)]
+pub struct SourceOptions {
     #[command(flatten)]
-    common: TypedCommon,
+    pub daemon: DaemonOptions,
 
-    /// Bytes for each connection, which ends after them
+    /// Bytes to send on each connection, which then ends
     ///
-    /// A SIZE, but up to 1048576GiB.
+    /// A SIZE of at most 1048576GiB.
     #[arg(long, value_name = "SIZE|none", default_value = "none", value_parser = total_or_none)]
-    bytes: OrNone<u64>,
+    pub bytes: OrNone<u64>,
 }
 
-#[derive(Debug, Args)]
-struct TypedProxy {
+#[derive(Clone, Debug, Args)]
+pub struct ProxyOptions {
     #[command(flatten)]
-    common: TypedCommon,
+    pub daemon: DaemonOptions,
 
-    /// Address to connect each connection to
+    /// Address of the server that each connection is passed on to
     ///
     /// IP:PORT, with an IPv6 address in brackets; localhost:PORT, which tries
     /// 127.0.0.1 and then ::1; PORT, which is 127.0.0.1:PORT; unix:PATH or
     /// unix:@NAME.
-    #[arg(long, value_name = "ADDR", value_parser = target, verbatim_doc_comment)]
-    to: Endpoint,
+    #[arg(long, value_name = "ADDR", value_parser = address::target, verbatim_doc_comment)]
+    pub to: Endpoint,
 
-    /// Longest wait for that address to answer
+    /// Longest wait for a connection to that address
     #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = connect_timeout)]
-    connect_timeout: Duration,
+    pub connect_timeout: Duration,
 }
 
-// What it means. An error here is one that takes more than one flag to make.
+impl Command {
+    /// The flags that every role of the daemon has. None of `bench`.
+    pub fn daemon_options(&self) -> Option<&DaemonOptions> {
+        match self {
+            Command::Chat(ChatOptions { daemon, .. })
+            | Command::Echo(EchoOptions { daemon, .. })
+            | Command::Sink(daemon)
+            | Command::Source(SourceOptions { daemon, .. })
+            | Command::Proxy(ProxyOptions { daemon, .. }) => Some(daemon),
+            Command::Bench(_) => None,
+        }
+    }
 
-impl Typed {
-    fn meaning(self) -> Result<Command, String> {
-        Ok(match self.command {
-            TypedCommand::Chat(TypedChat { common, limits, echo, flood }) => Command::Chat(ChatOptions {
-                common: common.meaning()?,
-                limits: limits.meaning()?,
-                echo,
-                flood: flood.unwrap_or_default(),
-            }),
-            TypedCommand::Echo(TypedEcho { common, limits }) => {
-                Command::Echo(EchoOptions { common: common.meaning()?, limits: limits.meaning()? })
-            }
-            TypedCommand::Sink(TypedSink { common }) => Command::Sink(common.meaning()?),
-            TypedCommand::Source(TypedSource { common, bytes }) => {
-                Command::Source(SourceOptions { common: common.meaning()?, bytes: bytes.0 })
-            }
-            TypedCommand::Proxy(TypedProxy { common, to, connect_timeout }) => {
-                Command::Proxy(ProxyOptions { common: common.meaning()?, to, connect_timeout })
-            }
-            TypedCommand::Bench(bench) => Command::Bench(bench.meaning()?),
-        })
+    /// Finds what takes more than one flag to be wrong.
+    fn check(&self) -> Result<(), String> {
+        self.daemon_options().map_or(Ok(()), DaemonOptions::check)?;
+        match self {
+            Command::Chat(ChatOptions { output, .. }) | Command::Echo(EchoOptions { output, .. }) => output.check(),
+            Command::Bench(workload) => workload.check(),
+            Command::Sink(_) | Command::Source(_) | Command::Proxy(_) => Ok(()),
+        }
     }
 }
 
@@ -248,8 +208,8 @@ mod tests {
         }
     }
 
-    pub fn common(flags: &[&str]) -> Common {
-        chat(flags).common
+    pub fn daemon(flags: &[&str]) -> DaemonOptions {
+        chat(flags).daemon
     }
 
     /// The first line of what is printed; the others say where the help is.
@@ -261,7 +221,7 @@ mod tests {
 
     #[test]
     fn clap_finds_no_fault_with_the_flags() {
-        Typed::command().debug_assert();
+        Program::command().debug_assert();
     }
 
     #[test]
@@ -278,18 +238,18 @@ mod tests {
 
     #[test]
     fn without_flags_the_defaults_hold() {
-        let ChatOptions { common, limits, echo, flood } = chat(&[]);
-        assert_eq!(common.listen, []);
+        let ChatOptions { daemon, output, echo, flood } = chat(&[]);
+        assert_eq!(daemon.listen, []);
         assert_eq!(DEFAULT_LISTEN.to_string(), "127.0.0.1:8080");
-        assert_eq!(common.max_connections, None);
-        assert_eq!(common.idle_timeout, None);
-        assert_eq!(common.keep_alive.unwrap().initial_delay, Duration::from_secs(60));
-        assert_eq!(limits.hard, Some(1024 * 1024));
-        assert_eq!(limits.soft, Some(SoftLimit::new(256 * 1024, Duration::from_secs(10))));
-        assert_eq!(common.drain_timeout, Duration::from_secs(10));
-        assert_eq!(common.verbosity, LevelFilter::Info);
+        assert_eq!(daemon.max_connections, None);
+        assert_eq!(daemon.idle_timeout, None);
+        assert_eq!(daemon.keep_alive().unwrap().initial_delay, Duration::from_secs(60));
+        assert_eq!(output.limits().hard, Some(1024 * 1024));
+        assert_eq!(output.limits().soft, Some(SoftLimit::new(256 * 1024, Duration::from_secs(10))));
+        assert_eq!(daemon.drain_timeout, Duration::from_secs(10));
+        assert_eq!(daemon.verbosity(), LevelFilter::Info);
         assert!(!echo);
-        assert_eq!(flood, Flood::Default);
+        assert_eq!(flood, None);
         assert!(matches!(parse_from(["tidegate", "echo"]), Ok(Command::Echo(_))));
     }
 
@@ -305,8 +265,8 @@ mod tests {
         assert_eq!(to("unix:/run/x.sock"), "unix:/run/x.sock");
         for (flags, says) in [
             (&[][..], "--to <ADDR>"),
-            (&["--to", ":80"], "it has no address: write 127.0.0.1:80"),
-            (&["--to", "127.0.0.1:0"], "nobody listens on port 0"),
+            (&["--to", ":80"], "it has no IP address: write 127.0.0.1:80"),
+            (&["--to", "127.0.0.1:0"], "nothing listens on port 0"),
             (&["--to", "example.org:80"], "names are not resolved"),
             (&["--to", "80", "--connect-timeout", "0"], "no time to connect"),
             (&["--to", "80", "--output-hard", "1M"], "--output-hard"),

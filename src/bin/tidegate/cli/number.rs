@@ -1,16 +1,15 @@
-//! Numbers, sizes, and the word `none`, as they are typed.
+//! Numbers, sizes, and the word `none`, as they are typed; and numbers as they are shown.
 
 use std::fmt;
 use std::ops::RangeInclusive;
 
-/// A value, or the word `none`. A type of its own, as clap reads a bare `Option` as a flag that may be missing.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct OrNone<T>(pub Option<T>);
+/// A value or the word `none`. The alias hides the `Option` from clap, to which that is a flag that may be missing.
+pub type OrNone<T> = Option<T>;
 
 pub(super) fn or_none<T>(text: &str, value: impl FnOnce(&str) -> Result<T, String>) -> Result<OrNone<T>, String> {
     match text {
-        "none" => Ok(OrNone(None)),
-        _ => value(text).map(|value| OrNone(Some(value))),
+        "none" => Ok(None),
+        _ => value(text).map(Some),
     }
 }
 
@@ -27,9 +26,9 @@ pub(super) fn connections(text: &str) -> Result<usize, String> {
 
 const GIB: u64 = 1 << 30;
 
-/// A size, which whoever typed it is to know again.
+/// A size. It is shown as it was typed.
 #[derive(Clone, Debug)]
-pub(super) struct Size {
+pub struct Size {
     pub bytes: usize,
     typed: String,
 }
@@ -47,7 +46,7 @@ impl From<usize> for Size {
     }
 }
 
-/// No more than a GiB, which fits every machine's `usize`.
+/// At most a GiB, which fits the `usize` of every machine.
 pub(super) fn size(text: &str) -> Result<Size, String> {
     Ok(Size { bytes: bytes(text, GIB)? as usize, typed: text.to_owned() })
 }
@@ -56,13 +55,13 @@ pub(super) fn size_or_none(text: &str) -> Result<OrNone<Size>, String> {
     or_none(text, |text| size(text).map_err(or_no_limit))
 }
 
-/// All that one connection is to get.
+/// How many bytes one connection gets.
 pub(super) fn total_or_none(text: &str) -> Result<OrNone<u64>, String> {
     or_none(text, |text| bytes(text, GIB << 20).map_err(or_no_limit))
 }
 
 fn or_no_limit(wrong: String) -> String {
-    format!("{wrong}; 'none' is no limit")
+    format!("{wrong}, or 'none' for no limit")
 }
 
 /// Bytes, or 1024 of them to the power of a unit. `largest` is a whole number of GiB.
@@ -81,6 +80,15 @@ fn bytes(text: &str, largest: u64) -> Result<u64, String> {
     }
 }
 
+/// `1 socket`, `2 sockets`, `3 deliveries`.
+pub fn counted(count: u64, what: &str) -> String {
+    match what.strip_suffix('y') {
+        _ if count == 1 => format!("1 {what}"),
+        Some(stem) => format!("{count} {stem}ies"),
+        None => format!("{count} {what}s"),
+    }
+}
+
 /// How many bytes at the start are of this kind.
 pub(super) fn count(text: &str, kind: impl Fn(&u8) -> bool) -> usize {
     text.bytes().take_while(kind).count()
@@ -88,12 +96,12 @@ pub(super) fn count(text: &str, kind: impl Fn(&u8) -> bool) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::{common, wrong};
+    use super::super::tests::{daemon, wrong};
     use super::*;
 
     #[test]
     fn connections_are_bounded() {
-        assert_eq!(common(&["--max-connections", "1"]).max_connections, Some(1));
+        assert_eq!(daemon(&["--max-connections", "1"]).max_connections, Some(1));
         for number in ["0", "4294967296", "many", ""] {
             assert!(wrong(&["--max-connections", number]).contains("not a whole number from 1 to 4294967295"));
         }

@@ -1,4 +1,6 @@
-//! Who may connect to a Unix socket's path: what stands behind `--mode` and `--owner`.
+//! Who may connect to a Unix socket: `--mode` and `--owner`.
+
+use std::str::FromStr;
 
 use super::number::whole;
 
@@ -9,24 +11,29 @@ pub(super) fn mode(text: &str) -> Result<u32, String> {
     }
 }
 
-/// Who a file is to belong to.
+/// The owner of a file, by number.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Owner {
     pub user: Option<u32>,
     pub group: Option<u32>,
 }
 
-pub(super) fn owner(text: &str) -> Result<Owner, String> {
-    let (user, group) = text.split_once(':').unwrap_or((text, ""));
-    match (number(user, "id -u")?, number(group, "getent group")?) {
-        (None, None) => {
-            Err("write a user's number, a user's and a group's such as 0:27, or :27 for a group".to_owned())
+impl FromStr for Owner {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (user, group) = text.split_once(':').unwrap_or((text, ""));
+        let owner = Owner { user: number(user, "id -u")?, group: number(group, "getent group")? };
+        if owner.user.is_none() && owner.group.is_none() {
+            return Err(
+                "write a user's number, a user's and a group's such as 0:27, or a group's such as :27".to_owned()
+            );
         }
-        (user, group) => Ok(Owner { user, group }),
+        Ok(owner)
     }
 }
 
-/// A name is not looked up, as that may ask another machine; `lookup` is the command that does.
+/// A name is not looked up, because that may ask another machine. `lookup` is the command that does it.
 fn number(text: &str, lookup: &str) -> Result<Option<u32>, String> {
     match text {
         "" => Ok(None),
@@ -43,19 +50,19 @@ mod tests {
     use tidegate::SocketPermissions;
 
     use super::super::Listen;
-    use super::super::tests::{common, wrong};
+    use super::super::tests::{daemon, wrong};
 
     #[test]
     fn a_unix_socket_has_a_path_or_a_name_and_a_path_has_a_mode_and_an_owner() {
         let path = "unix:/run/x.sock";
         for text in [path, "unix:@x"] {
-            assert_eq!(common(&["--listen", text]).listen, [Listen::At(text.parse().unwrap())]);
+            assert_eq!(daemon(&["--listen", text]).listen, [Listen::At(text.parse().unwrap())]);
         }
         assert!(wrong(&["--listen", path, "--listen", path]).contains("is given twice"));
         assert!(wrong(&["--listen", "unix:"]).contains("is empty"));
         assert!(wrong(&["--listen", &format!("unix:/{}", "x".repeat(200))]).contains("has at most"));
 
-        let permissions = |flags: &[&str]| common(&[&["--listen", path], flags].concat()).permissions;
+        let permissions = |flags: &[&str]| daemon(&[&["--listen", path], flags].concat()).permissions();
         let expected = SocketPermissions::new().mode(0o660).group(27);
         assert_eq!(permissions(&["--mode", "660", "--owner", ":27"]), expected);
         assert_eq!(permissions(&["--owner", "1:2"]), SocketPermissions::new().owner(1).group(2));

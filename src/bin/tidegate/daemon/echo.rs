@@ -1,14 +1,12 @@
-//! `tidegate echo`: bytes come back in order, and the end too.
+//! `tidegate echo`: sends every byte back, in order, and the end too.
 //!
-//! Each socket is piped into itself, so one that sends without reading pauses itself, and memory stays bounded.
-
-use std::process::ExitCode;
+//! Each socket is piped into itself. So a client that sends without reading is paused, and memory stays bounded.
 
 use tidegate::{EventLoop, ServerOptions};
 
-use super::arrival::admit;
+use super::connection::admit;
 use super::stopping::{self, Ending, Role, Stopping};
-use super::{CannotStart, listen};
+use super::{Outcome, listen};
 use crate::cli::EchoOptions;
 
 struct Echo {
@@ -16,13 +14,13 @@ struct Echo {
 }
 
 /// Runs until it is stopped.
-pub fn run(options: &EchoOptions, max_connections: usize) -> Result<ExitCode, CannotStart> {
-    let common = &options.common;
-    let mut echo = EventLoop::with_state(Echo { stopping: Stopping::new(common.drain_timeout) })?;
-    let server = ServerOptions::new().allow_half_open(true).no_delay(true).output_limits(options.limits);
-    let idle_timeout = common.idle_timeout;
+pub fn run(options: &EchoOptions, max_connections: usize) -> Outcome {
+    let daemon = &options.daemon;
+    let mut echo = EventLoop::with_state(Echo { stopping: Stopping::new(daemon.drain_timeout) })?;
+    let server = ServerOptions::new().allow_half_open(true).no_delay(true).output_limits(options.output.limits());
+    let idle_timeout = daemon.idle_timeout;
     stopping::at_signals(&mut echo)?;
-    listen(&mut echo, common, max_connections, &server, move |socket| {
+    listen(&mut echo, daemon, max_connections, &server, move |socket| {
         let Some(peer) = admit(socket, max_connections, idle_timeout) else { return };
         let itself = socket.id();
         if let Err(error) = socket.pipe(itself) {

@@ -1,57 +1,26 @@
-//! The daemon's roles, and what they share: listening (`listening.rs`), stopping (`stopping.rs`), and what is logged.
+//! The roles of the daemon, and what they share: listeners (`listener.rs`), the log of connections (`connection.rs`) and the
+//! stop (`stopping.rs`).
 //!
-//! Each role is one file and doubles as an example of the public API.
+//! Each role is one file or folder, and an example of the public API.
 
-mod arrival;
 pub mod chat;
-mod closing;
+mod connection;
 pub mod echo;
-pub mod limits;
-mod listening;
-pub mod log;
+mod listen_error;
+mod listener;
 mod peer;
 pub mod proxy;
-mod seldom;
 pub mod sink;
 pub mod source;
 mod stopping;
 mod systemd;
+mod throttle;
 
-use std::fmt;
+use std::error::Error;
+use std::process::ExitCode;
 
-use tidegate::Error;
-
-use self::listening::listen;
+use self::listener::listen;
 use self::peer::Peer;
 
-/// Why a role did not start, in one line.
-#[derive(Debug)]
-pub struct CannotStart(pub String);
-
-impl fmt::Display for CannotStart {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl From<Error> for CannotStart {
-    fn from(error: Error) -> Self {
-        CannotStart(error.to_string())
-    }
-}
-
-/// `1 socket`, `2 sockets`, `3 deliveries`.
-pub fn counted(count: u64, what: &str) -> String {
-    match what.strip_suffix('y') {
-        _ if count == 1 => format!("1 {what}"),
-        Some(stem) => format!("{count} {stem}ies"),
-        None => format!("{count} {what}s"),
-    }
-}
-
-/// The system's words for an error number, without the number.
-fn describe(number: i32) -> String {
-    let text = std::io::Error::from_raw_os_error(number).to_string();
-    let words = text.rsplit_once(" (os error").map_or(text.as_str(), |(words, _)| words);
-    words.to_lowercase()
-}
+/// How a role ends: with an exit code after a stop, or with the reason why it could not start.
+type Outcome = Result<ExitCode, Box<dyn Error>>;

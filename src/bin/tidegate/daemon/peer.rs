@@ -1,4 +1,4 @@
-//! Who a peer is, for the log.
+//! The name of a peer in the log.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -8,7 +8,7 @@ use tidegate::{PeerCred, Socket};
 #[derive(Clone, Copy, Debug)]
 pub enum Peer {
     Ip(SocketAddr),
-    /// On a Unix socket, where the kernel tells who it is and it has no address.
+    /// On a Unix socket a peer has no address, but the kernel knows its process and user.
     Unix(Option<PeerCred>),
 }
 
@@ -20,7 +20,7 @@ impl Peer {
         }
     }
 
-    /// A mapped IPv4 address is shown as what it is.
+    /// An IPv4 address that is mapped into IPv6 is shown as IPv4.
     pub fn at(address: Option<SocketAddr>) -> Self {
         address.map_or(Peer::Unix(None), |peer| Peer::Ip(SocketAddr::new(peer.ip().to_canonical(), peer.port())))
     }
@@ -50,7 +50,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_is_on_loopback_or_on_a_unix_socket_is_local() {
+    fn a_peer_on_loopback_or_on_a_unix_socket_is_local() {
         let peer = |ip: &str| Peer::at(Some(SocketAddr::new(ip.parse().unwrap(), 1)));
         // A listener for both families sees a peer on 127.0.0.1 as ::ffff:127.0.0.1.
         for ip in ["127.0.0.1", "127.9.9.9", "::1", "::ffff:127.0.0.1"] {

@@ -1,102 +1,101 @@
-//! `tidegate proxy --to ADDR`: each connection goes on to another server, both ways.
+//! `tidegate proxy --to ADDR`: passes each connection on to another server, in both directions.
 //!
 //! ```text
-//!   client ══▶ pipe ══▶ target        each direction ends by itself; who is slow slows the other;
-//!   client ◀══ pipe ◀══ target        who breaks, breaks the other
+//!   client ══▶ pipe ══▶ target        Each direction ends by itself. If one side is slow, the other side is read more
+//!   client ◀══ pipe ◀══ target        slowly. If one side is reset, the other side is reset too.
 //! ```
 
 use std::fmt;
-use std::process::ExitCode;
 
 use tidegate::{CloseReason, Closed, Endpoint, Error, EventLoop, ServerOptions, Socket, SocketId, SocketOptions};
 
-use super::closing::on_close;
-use super::seldom::Seldom;
+use super::connection::on_close;
 use super::stopping::{self, Ending, Role, Stopping};
-use super::{CannotStart, Peer, listen};
-use crate::cli::{Common, ProxyOptions};
+use super::throttle::Throttle;
+use super::{Outcome, Peer, listen};
+use crate::cli::ProxyOptions;
 
 struct Proxy {
     options: ProxyOptions,
-    unreachable: Seldom,
+    unreachable: Throttle,
     stopping: Stopping,
 }
 
-/// Runs until it is stopped. A connection is one of a client, with the one to its target.
-pub fn run(options: &ProxyOptions, max_connections: usize) -> Result<ExitCode, CannotStart> {
-    let common = &options.common;
+/// Runs until it is stopped. `max_connections` counts clients; each has a second socket, to its target.
+pub fn run(options: &ProxyOptions, max_connections: usize) -> Outcome {
+    let daemon = &options.daemon;
     let mut proxy = EventLoop::with_state(Proxy {
         options: options.clone(),
-        unreachable: Seldom::default(),
-        stopping: Stopping::new(common.drain_timeout),
+        unreachable: Throttle::default(),
+        stopping: Stopping::new(daemon.drain_timeout),
     })?;
     let server = ServerOptions::new().allow_half_open(true).no_delay(true);
     stopping::at_signals(&mut proxy)?;
-    listen(&mut proxy, common, max_connections, &server, move |client| {
-        // Each server knows its own connections only; a client and its target are two sockets.
+    listen(&mut proxy, daemon, max_connections, &server, move |client| {
+        // A server limits its own connections, and there may be several servers.
         if client.net.sockets().div_ceil(2) > max_connections {
             return client.destroy();
         }
         let peer = Peer::of(client);
         log::debug!("{peer} connected");
         if let Err(error) = connect(client, peer) {
-            not_reached(client, peer, &error);
+            warn_unreachable(client, peer, &error);
             client.reset();
         }
     })?;
     Ok(stopping::run(&mut proxy)?)
 }
 
-/// Connects a client's target. What the client says meanwhile waits for it, a buffer full.
+/// Connects to the target of a client. What the client sends meanwhile waits, up to one buffer of it.
 fn connect(client: &mut Socket<'_, Proxy>, peer: Peer) -> Result<(), Error> {
-    let ProxyOptions { to, connect_timeout, common: Common { keep_alive, .. } } = client.state.options;
-    let options = SocketOptions::new().allow_half_open(true).no_delay(true).keep_alive(keep_alive);
+    let ProxyOptions { to, connect_timeout, ref daemon } = client.state.options;
+    let options = SocketOptions::new().allow_half_open(true).no_delay(true).keep_alive(daemon.keep_alive());
     let from = client.id();
     let target = client.event_loop().connect_with(to, options, |target| {
-        let gives_up = target.after(connect_timeout, move |target| {
-            not_reached(target, peer, &"it does not answer");
+        let timeout = target.after(connect_timeout, move |target| {
+            warn_unreachable(target, peer, &"it does not answer");
             target.destroy_because(CloseReason::ConnectFailed);
         });
         target.on_connect(move |target| {
-            target.event_loop().cancel(gives_up);
-            // From here on it can be reached, and what it does is no louder than what a client does.
+            target.event_loop().cancel(timeout);
+            // It can be reached. From now on its errors are logged as those of a client are.
             target.on_error(move |target, error| {
-                log::debug!("{}: {error}", Way { peer, to: target.state.options.to });
+                log::debug!("{}: {error}", Route { peer, to: target.state.options.to });
             });
         });
-        target.on_error(move |target, error| not_reached(target, peer, error));
-        watch(target, Way { peer, to }, from);
+        target.on_error(move |target, error| warn_unreachable(target, peer, error));
+        watch(target, Route { peer, to }, from);
     })?;
     watch(client, peer, target);
     client.net.pipe(from, target, true)?;
     client.net.pipe(target, from, true)
 }
 
-/// A connection of the proxy's own, for the log: whose it is, and where it leads.
-struct Way {
+/// The connection to a target in the log.
+struct Route {
     peer: Peer,
     to: Endpoint,
 }
 
-impl fmt::Display for Way {
+impl fmt::Display for Route {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} -> {}", self.peer, self.to)
     }
 }
 
-/// The target of this client was not reached: a warning, as it concerns all clients.
-fn not_reached(socket: &mut Socket<'_, Proxy>, peer: Peer, why: &dyn fmt::Display) {
+/// A target that cannot be reached is a warning, because it affects all clients.
+fn warn_unreachable(socket: &mut Socket<'_, Proxy>, peer: Peer, why: &dyn fmt::Display) {
     let (now, proxy) = (socket.net.now(), &mut *socket.state);
-    proxy.unreachable.warn(now, &format_args!("{}: {why}", Way { peer, to: proxy.options.to }));
+    proxy.unreachable.warn(now, &format_args!("{}: {why}", Route { peer, to: proxy.options.to }));
 }
 
-/// One of a pair is watched for the other's sake.
-fn watch(socket: &mut Socket<'_, Proxy>, who: impl fmt::Display + 'static, other: SocketId) {
-    let idle_timeout = socket.state.options.common.idle_timeout;
+/// Watches one side of a pair, and does to the other side what has to follow.
+fn watch(socket: &mut Socket<'_, Proxy>, peer: impl fmt::Display + 'static, other: SocketId) {
+    let idle_timeout = socket.state.options.daemon.idle_timeout;
     if idle_timeout.is_some() {
         socket.set_timeout(idle_timeout);
         socket.on_timeout(move |socket| {
-            // As long as the other takes what was said here, only this side is silent.
+            // While the other side still reads what came from here, the pair is not idle.
             if socket.buffer_size() == 0 && socket.net.buffer_size(other) > 0 {
                 return socket.set_timeout(idle_timeout);
             }
@@ -104,19 +103,20 @@ fn watch(socket: &mut Socket<'_, Proxy>, who: impl fmt::Display + 'static, other
             socket.destroy_because(CloseReason::Timeout);
         });
     }
-    on_close(socket, who, move |socket, closed| {
+    on_close(socket, peer, move |socket, closed| {
         socket.state.stopping.closed(closed);
-        part(socket, other, closed);
+        follow(socket, other, closed);
     });
 }
 
-/// One of a pair has closed. Where both have said all there is nothing to be done; the other may still be taking the rest.
-/// Where something broke, or a target was not reached, the other must not take it for an end in order: it is reset.
-fn part(socket: &mut Socket<'_, Proxy>, other: SocketId, closed: Closed) {
+/// One side of a pair has closed. After the end of both directions there is nothing to do: the other side may still be
+/// reading the rest. After an error, or if the target was not reached, the other side is reset, so that it cannot take that
+/// for an end.
+fn follow(socket: &mut Socket<'_, Proxy>, other: SocketId, closed: Closed) {
     let broke = closed.had_error || closed.reason == CloseReason::ConnectFailed;
     match closed.reason {
         CloseReason::PeerEnded | CloseReason::EndedHere => {}
-        // A reset waits for the connection, and before there is one nobody is there to be told.
+        // A connection that is not established yet has no peer that could see a reset.
         _ if broke && !socket.net.is_connecting(other) => socket.net.reset(other),
         reason => socket.net.destroy_because(other, reason),
     }

@@ -1,24 +1,22 @@
-//! `tidegate sink`: whatever comes is read and thrown away. RFC 863, discard.
-
-use std::process::ExitCode;
+//! `tidegate sink`: reads everything and discards it. RFC 863, discard.
 
 use tidegate::{EventLoop, ServerOptions};
 
-use super::arrival::admit;
+use super::connection::admit;
 use super::stopping::{self, Ending, Role, Stopping};
-use super::{CannotStart, listen};
-use crate::cli::Common;
+use super::{Outcome, listen};
+use crate::cli::DaemonOptions;
 
 struct Sink {
     stopping: Stopping,
 }
 
 /// Runs until it is stopped.
-pub fn run(common: &Common, max_connections: usize) -> Result<ExitCode, CannotStart> {
-    let mut sink = EventLoop::with_state(Sink { stopping: Stopping::new(common.drain_timeout) })?;
-    let idle_timeout = common.idle_timeout;
+pub fn run(options: &DaemonOptions, max_connections: usize) -> Outcome {
+    let mut sink = EventLoop::with_state(Sink { stopping: Stopping::new(options.drain_timeout) })?;
+    let idle_timeout = options.idle_timeout;
     stopping::at_signals(&mut sink)?;
-    listen(&mut sink, common, max_connections, &ServerOptions::new(), move |socket| {
+    listen(&mut sink, options, max_connections, &ServerOptions::new(), move |socket| {
         if admit(socket, max_connections, idle_timeout).is_some() {
             socket.on_data(|_, _| {});
         }

@@ -1,43 +1,41 @@
-//! `tidegate source`: bytes without end, as fast as each peer reads them. RFC 864, chargen, with a pattern that a program
-//! can check: the byte at place `n` of a connection is `n mod 251`.
+//! `tidegate source`: sends bytes without end, as fast as each client reads them. RFC 864, chargen, with a pattern that a
+//! program can check: the byte at position `n` of a connection is `n mod 251`.
 //!
-//! A prime, so that what is lost, doubled or out of place by any number of whole buffers shows. What the peer sends is
-//! thrown away, and so is its end: it goes on until the peer closes.
-
-use std::process::ExitCode;
+//! 251 is a prime, so a buffer that is lost, repeated or moved is noticed. What the client sends is discarded, and its end
+//! changes nothing: the source sends until the client closes.
 
 use tidegate::{EventLoop, ServerOptions, Socket};
 
-use super::arrival::admit;
+use super::connection::admit;
 use super::stopping::{self, Ending, Role, Stopping};
-use super::{CannotStart, listen};
+use super::{Outcome, listen};
 use crate::cli::SourceOptions;
 
-/// How often the pattern is repeated in one write: about 64 KiB.
-const REPEATED: usize = 261;
 const PATTERN: usize = 251;
-const PIECE: usize = PATTERN * REPEATED;
 
-/// Writes in one go. A peer that reads as fast as this writes would hold up all others for ever.
-const PIECES_IN_A_TURN: usize = 8;
+/// Bytes of one write: about 64 KiB.
+const PIECE: usize = PATTERN * 261;
+
+/// Writes on one connection in a turn. A client that reads as fast as this writes would hold up all others for ever.
+const PIECES_PER_TURN: usize = 8;
 
 struct Source {
     piece: Box<[u8]>,
-    /// How many bytes each connection gets. None: without end.
+    /// How many bytes each connection gets. None for no end.
     bytes: Option<u64>,
     stopping: Stopping,
 }
 
 /// Runs until it is stopped.
-pub fn run(options: &SourceOptions, max_connections: usize) -> Result<ExitCode, CannotStart> {
-    let common = &options.common;
-    let stopping = Stopping::new(common.drain_timeout);
+pub fn run(options: &SourceOptions, max_connections: usize) -> Outcome {
+    let daemon = &options.daemon;
+    let stopping = Stopping::new(daemon.drain_timeout);
     let piece = (0..PIECE).map(|place| (place % PATTERN) as u8).collect();
     let mut source = EventLoop::with_state(Source { piece, bytes: options.bytes, stopping })?;
     let server = ServerOptions::new().allow_half_open(true).no_delay(true);
-    let idle_timeout = common.idle_timeout;
+    let idle_timeout = daemon.idle_timeout;
     stopping::at_signals(&mut source)?;
-    listen(&mut source, common, max_connections, &server, move |socket| {
+    listen(&mut source, daemon, max_connections, &server, move |socket| {
         if admit(socket, max_connections, idle_timeout).is_some() {
             socket.on_data(|_, _| {});
             socket.on_drain(flow);
@@ -47,13 +45,13 @@ pub fn run(options: &SourceOptions, max_connections: usize) -> Result<ExitCode, 
     Ok(stopping::run(&mut source)?)
 }
 
-/// Writes until the peer is slower, or for as long as one may; then `drain` goes on, or the next turn.
+/// Writes until the client is slower, or for one turn. Then `drain` goes on, or the next turn.
 fn flow(socket: &mut Socket<'_, Source>) {
-    for _ in 0..PIECES_IN_A_TURN {
+    for _ in 0..PIECES_PER_TURN {
         if socket.state.stopping.has_begun() || !socket.is_writable() {
             return;
         }
-        // Whole patterns go out, but for the last piece: so each begins where the pattern does.
+        // All pieces but the last are whole patterns, so each piece begins where the pattern begins.
         let left = socket.state.bytes.map_or(u64::MAX, |bytes| bytes - socket.bytes_written());
         let length = usize::try_from(left).unwrap_or(usize::MAX).min(PIECE);
         if length == 0 {

@@ -20,7 +20,7 @@ use std::time::Duration;
 use tidegate::signal::{HANGUP, INTERRUPT, TERMINATE};
 use tidegate::{CloseReason, Closed, Error, EventLoop, Loop, Socket};
 
-use super::counted;
+use crate::cli::counted;
 
 /// How long those who talk to each other wait for the last of them to catch up: one that never stops must not keep the
 /// others from a proper end.

@@ -1,7 +1,7 @@
-//! Comings and goings: told one by one, and in a storm together.
+//! Announcements of joins and leaves, batched if there are many.
 //!
-//! Telling each of a thousand arrivals to each of a thousand guests is a million lines. So only the first few in any
-//! tenth of a second are told one by one; the others are counted, and told in one line when the tenth is over.
+//! A thousand joins, each announced to a thousand guests, are a million lines. So only the first few in any tenth of a
+//! second are announced one by one. The others are counted, and announced in one line when the tenth of a second is over.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -10,31 +10,30 @@ use tidegate::Socket;
 
 use super::Room;
 
-/// So many are told one by one...
-const ONE_BY_ONE: usize = 5;
-/// ...in any span of this length.
-const SPAN: Duration = Duration::from_millis(100);
+/// How many are announced one by one in any [`INTERVAL`].
+const MAX_SINGLE: usize = 5;
 
-/// What has been told, and what is yet to be told.
+const INTERVAL: Duration = Duration::from_millis(100);
+
 #[derive(Debug, Default)]
 pub struct Announcements {
-    /// When the latest single ones were told, at most [`ONE_BY_ONE`].
-    told: VecDeque<Duration>,
+    /// When the latest single announcements were made, at most [`MAX_SINGLE`].
+    single: VecDeque<Duration>,
+    /// What the next batch will announce.
     joined: u32,
     left: u32,
 }
 
-/// What to do about a coming or going.
+/// What to do about a join or a leave.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Told {
-    Now,
-    /// Together with others, when the span is over that the first of them begins.
-    Together {
-        first: bool,
-    },
+enum Plan {
+    Announce,
+    /// Begin a batch, which is announced after an interval.
+    BeginBatch,
+    AddToBatch,
 }
 
-/// The newcomer was told himself; this is for the others.
+/// For the others: the guest who has joined gets a line of its own.
 pub fn joined(socket: &mut Socket<'_, Room>, name: &str) {
     announce(socket, name, "joined", |announcements| &mut announcements.joined);
 }
@@ -50,19 +49,17 @@ fn announce(
     counter: impl FnOnce(&mut Announcements) -> &mut u32,
 ) {
     let (me, now, room) = (socket.id(), socket.net.now(), &mut *socket.state);
-    match room.announcements.told(now) {
-        Told::Now => {
-            let told = format!("* {name} {what}; {} online\n", room.online.len());
-            socket.net.broadcast(room.online.values().copied().filter(|id| *id != me), told);
+    match room.announcements.plan(now) {
+        Plan::Announce => {
+            let line = format!("* {name} {what}; {} online\n", room.online.len());
+            socket.net.broadcast(room.online.values().copied().filter(|id| *id != me), line);
         }
-        Told::Together { first } => {
+        Plan::AddToBatch => *counter(&mut room.announcements) += 1,
+        Plan::BeginBatch => {
             *counter(&mut room.announcements) += 1;
-            if !first {
-                return;
-            }
-            let timer = socket.event_loop().after(SPAN, |on| {
-                if let Some(told) = on.state.announcements.together(on.state.online.len()) {
-                    on.net.broadcast(on.state.online.values().copied(), told);
+            let timer = socket.event_loop().after(INTERVAL, |on| {
+                if let Some(line) = on.state.announcements.take_batch(on.state.online.len()) {
+                    on.net.broadcast(on.state.online.values().copied(), line);
                 }
             });
             socket.net.set_timer_ref(timer, false);
@@ -71,22 +68,22 @@ fn announce(
 }
 
 impl Announcements {
-    fn told(&mut self, now: Duration) -> Told {
+    fn plan(&mut self, now: Duration) -> Plan {
         if self.joined + self.left > 0 {
-            return Told::Together { first: false };
+            return Plan::AddToBatch;
         }
-        while self.told.front().is_some_and(|told| *told + SPAN <= now) {
-            self.told.pop_front();
+        while self.single.front().is_some_and(|single| *single + INTERVAL <= now) {
+            self.single.pop_front();
         }
-        if self.told.len() >= ONE_BY_ONE {
-            return Told::Together { first: true };
+        if self.single.len() >= MAX_SINGLE {
+            return Plan::BeginBatch;
         }
-        self.told.push_back(now);
-        Told::Now
+        self.single.push_back(now);
+        Plan::Announce
     }
 
-    /// The line for all that were counted.
-    fn together(&mut self, online: usize) -> Option<String> {
+    /// The line for the whole batch.
+    fn take_batch(&mut self, online: usize) -> Option<String> {
         let (joined, left) = (std::mem::take(&mut self.joined), std::mem::take(&mut self.left));
         (joined + left > 0).then(|| format!("* {joined} joined, {left} left; {online} online\n"))
     }
@@ -101,26 +98,26 @@ mod tests {
     }
 
     #[test]
-    fn the_first_five_in_any_tenth_of_a_second_are_told_one_by_one() {
+    fn the_first_five_in_any_tenth_of_a_second_are_announced_one_by_one() {
         let mut announcements = Announcements::default();
         for now in [0, 10, 20, 30, 99] {
-            assert_eq!(announcements.told(ms(now)), Told::Now);
+            assert_eq!(announcements.plan(ms(now)), Plan::Announce);
         }
-        assert_eq!(announcements.told(ms(99)), Told::Together { first: true });
-        assert_eq!(announcements.told(ms(100)), Told::Now, "the one at 0 is a tenth of a second ago");
-        assert_eq!(announcements.told(ms(105)), Told::Together { first: true });
+        assert_eq!(announcements.plan(ms(99)), Plan::BeginBatch);
+        assert_eq!(announcements.plan(ms(100)), Plan::Announce, "the one at 0 is a tenth of a second ago");
+        assert_eq!(announcements.plan(ms(105)), Plan::BeginBatch);
     }
 
     #[test]
-    fn the_rest_is_told_together() {
+    fn the_rest_is_announced_together() {
         let mut announcements = Announcements::default();
-        for _ in 0..ONE_BY_ONE {
-            assert_eq!(announcements.told(ms(0)), Told::Now);
+        for _ in 0..MAX_SINGLE {
+            assert_eq!(announcements.plan(ms(0)), Plan::Announce);
         }
         announcements.joined += 37;
         announcements.left += 12;
-        assert_eq!(announcements.told(ms(1)), Told::Together { first: false });
-        assert_eq!(announcements.together(4821).as_deref(), Some("* 37 joined, 12 left; 4821 online\n"));
-        assert_eq!(announcements.together(4821), None);
+        assert_eq!(announcements.plan(ms(1)), Plan::AddToBatch);
+        assert_eq!(announcements.take_batch(4821).as_deref(), Some("* 37 joined, 12 left; 4821 online\n"));
+        assert_eq!(announcements.take_batch(4821), None);
     }
 }

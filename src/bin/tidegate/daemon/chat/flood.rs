@@ -1,26 +1,26 @@
-//! How fast one guest may talk: a token bucket, counted in lines.
+//! How fast one guest may send lines: a token bucket.
 //!
-//! It knows no clock and no socket. An empty bucket means waiting, never losing: the room pauses the guest.
+//! It knows no clock and no socket. While the bucket is empty the room pauses the guest, so no line is lost.
 
 use std::time::Duration;
 
 use crate::cli::FloodLimit;
 
-/// `burst` lines at once, then `rate` lines a second.
+/// `burst` lines at once, then `rate` lines per second.
 #[derive(Debug)]
-pub struct Bucket {
+pub struct TokenBucket {
     limit: FloodLimit,
-    /// In lines; the fraction is the part of a line that has come back already.
+    /// One for each line.
     tokens: f64,
     filled: Duration,
 }
 
-impl Bucket {
+impl TokenBucket {
     pub fn new(limit: FloodLimit, now: Duration) -> Self {
-        Bucket { limit, tokens: f64::from(limit.burst), filled: now }
+        TokenBucket { limit, tokens: f64::from(limit.burst), filled: now }
     }
 
-    /// How long until the next line may be heard; none if it may be now.
+    /// How long the next line has to wait. None if there is a token for it.
     pub fn wait(&mut self, now: Duration) -> Option<Duration> {
         let elapsed = now.saturating_sub(self.filled);
         self.filled = now;
@@ -29,7 +29,7 @@ impl Bucket {
         (self.tokens < 1.0).then(|| Duration::from_secs_f64((1.0 - self.tokens) / rate))
     }
 
-    /// A line was heard.
+    /// Uses one token.
     pub fn spend(&mut self) {
         self.tokens -= 1.0;
     }
@@ -39,9 +39,9 @@ impl Bucket {
 mod tests {
     use super::*;
 
-    /// When each of so many lines is heard, in milliseconds, if all of them came at once.
-    fn heard(limit: FloodLimit, lines: usize) -> Vec<u128> {
-        let mut bucket = Bucket::new(limit, Duration::ZERO);
+    /// When each of so many lines passes, in milliseconds, if all of them came at once.
+    fn passed(limit: FloodLimit, lines: usize) -> Vec<u128> {
+        let mut bucket = TokenBucket::new(limit, Duration::ZERO);
         let mut now = Duration::ZERO;
         (0..lines)
             .map(|_| {
@@ -55,13 +55,13 @@ mod tests {
     }
 
     #[test]
-    fn a_burst_is_heard_at_once_and_the_rest_at_the_rate() {
-        assert_eq!(heard(FloodLimit { burst: 3, rate: 2 }, 6), [0, 0, 0, 500, 1000, 1500]);
+    fn a_burst_passes_at_once_and_the_rest_at_the_rate() {
+        assert_eq!(passed(FloodLimit { burst: 3, rate: 2 }, 6), [0, 0, 0, 500, 1000, 1500]);
     }
 
     #[test]
-    fn silence_gives_back_no_more_than_a_burst() {
-        let mut bucket = Bucket::new(FloodLimit { burst: 2, rate: 10 }, Duration::ZERO);
+    fn a_silence_refills_no_more_than_a_burst() {
+        let mut bucket = TokenBucket::new(FloodLimit { burst: 2, rate: 10 }, Duration::ZERO);
         assert_eq!(bucket.wait(Duration::from_secs(3600)), None);
         bucket.spend();
         bucket.spend();

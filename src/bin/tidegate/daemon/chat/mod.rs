@@ -1,30 +1,30 @@
 //! `tidegate chat`: a room that people join with `nc`.
 //!
-//! A line that a guest types goes to everybody else as `name: line`; a line of the server's own begins with `* `, which
-//! no guest can forge. This file is what guests do and what becomes of it. Who is in the room, and what they may be
-//! called, is in `room.rs`; comings and goings are told by `announcements.rs`; the pace of one guest is in `flood.rs`.
+//! A line that a guest types goes to everybody else as `name: line`. A line of the room itself begins with `* `, which no
+//! guest can forge. This file has what guests do and what follows from it. The guests and their names are in `room.rs`,
+//! joins and leaves are announced by `announcements.rs`, and the flood limit is in `flood.rs`.
 //!
-//! Nothing that a peer sends reaches another terminal before `sanitize` has seen it as one whole line. A guest costs
-//! memory only while half a line or a flood of his is held: at most 4 KiB and one chunk.
+//! What a peer sends reaches other terminals only as whole lines that went through `sanitize`. A guest uses memory only for
+//! an unfinished line, at most 4 KiB, and while a flood limit pauses it: the rest of a chunk, and what the engine has read
+//! ahead, some 129 KiB together.
 
 mod announcements;
 mod flood;
 mod room;
 
-use std::process::ExitCode;
 use std::time::Duration;
 
 use tidegate::{CloseReason, EventLoop, Line, Lines, Loop, ServerOptions, Socket, sanitize};
 
-use super::closing::on_close;
+use super::connection::on_close;
 use super::stopping::{self, Ending, Role, Stopping, end_and_discard};
-use super::{CannotStart, Peer, listen};
+use super::{Outcome, Peer, listen};
 use crate::cli::ChatOptions;
-use flood::Bucket;
+use flood::TokenBucket;
 use room::{Guest, LONGEST_LINE, Presence, Renamed, Room};
 
-/// With this many lines over the bound, a guest has to go.
-const TOO_MANY_TOO_LONG: u32 = 3;
+/// A guest who has sent this many lines above the limit is dismissed.
+const MAX_TOO_LONG: u32 = 3;
 
 const HELP: &[u8] = b"* /nick NAME: be called NAME (letters, digits, _ and -, at most 32)\n\
     * /who: who is online\n\
@@ -32,42 +32,41 @@ const HELP: &[u8] = b"* /nick NAME: be called NAME (letters, digits, _ and -, at
     * anything else is said to everybody\n";
 
 /// Runs the room until it is stopped.
-pub fn run(options: &ChatOptions, max_connections: usize) -> Result<ExitCode, CannotStart> {
-    let common = &options.common;
+pub fn run(options: &ChatOptions, max_connections: usize) -> Outcome {
     let mut room = EventLoop::with_state(Room::new(options.clone()))?;
-    // A guest who has ended is heard out first.
-    let server = ServerOptions::new().allow_half_open(true).no_delay(true).output_limits(options.limits);
+    // Half-open: a guest who has ended its side may still have lines to be read.
+    let server = ServerOptions::new().allow_half_open(true).no_delay(true).output_limits(options.output.limits());
     stopping::at_signals(&mut room)?;
-    listen(&mut room, common, max_connections, &server, move |socket| {
+    listen(&mut room, &options.daemon, max_connections, &server, move |socket| {
         if socket.state.guests.len() >= max_connections {
             return socket.destroy();
         }
-        arrive(socket);
+        join(socket);
     })?;
     Ok(stopping::run(&mut room)?)
 }
 
-// ---- coming and going ---------------------------------------------------------------------------------------------------
+// ---- joining and leaving ------------------------------------------------------------------------------------------------
 
-fn arrive(socket: &mut Socket<'_, Room>) {
+fn join(socket: &mut Socket<'_, Room>) {
     let (id, peer) = (socket.id(), Peer::of(socket));
     let room = &mut *socket.state;
-    let bucket = room.options.flood.limit_for(peer.is_local()).map(|limit| Bucket::new(limit, socket.net.now()));
+    let bucket = room.options.flood_limit(peer.is_local()).map(|limit| TokenBucket::new(limit, socket.net.now()));
     let name = room.admit(id, bucket);
     log::debug!("{peer} is {name}");
-    let idle_timeout = room.options.common.idle_timeout;
+    let idle_timeout = room.options.daemon.idle_timeout;
     let welcome = format!("* you are {name}; {} online\n", room.online.len());
     socket.write(welcome);
     announcements::joined(socket, &name);
 
-    socket.on_data(hear);
+    socket.on_data(receive);
     socket.on_end(|socket| {
         if let Some(guest) = guest(socket)
             && guest.presence == Presence::Here
         {
             guest.presence = Presence::Leaving;
         }
-        hear_held(socket);
+        receive_held(socket);
     });
     socket.set_timeout(idle_timeout);
     socket.on_timeout(|socket| {
@@ -83,21 +82,21 @@ fn arrive(socket: &mut Socket<'_, Room>) {
     });
 }
 
-/// Whose socket this is.
+/// The guest of this socket.
 fn guest<'r>(socket: &'r mut Socket<'_, Room>) -> Option<&'r mut Guest> {
     let id = socket.id();
     socket.state.guests.get_mut(&id)
 }
 
-/// Out of the room, if still in it; the others are told. The connection lives on until its close.
+/// Removes the guest from the room, if it is still in it, and tells the others. The connection stays until its close.
 fn leave(socket: &mut Socket<'_, Room>) {
     if let Some(name) = socket.state.remove(socket.id()) {
         announcements::left(socket, &name);
     }
 }
 
-/// Out of the room, and the connection comes to a proper end: one that does not read, or does not stop sending, to a
-/// sudden one after a while.
+/// Removes the guest from the room and ends the connection in order. If the guest does not read, or does not stop sending,
+/// the connection is destroyed after a while.
 fn dismiss(socket: &mut Socket<'_, Room>) {
     leave(socket);
     end_and_discard(socket);
@@ -105,27 +104,27 @@ fn dismiss(socket: &mut Socket<'_, Room>) {
     socket.after(patience, |socket| socket.destroy_because(CloseReason::Timeout));
 }
 
-// ---- hearing ------------------------------------------------------------------------------------------------------------
+// ---- receiving ----------------------------------------------------------------------------------------------------------
 
-/// Takes what a guest has sent, line by line, as far as the flood limit lets it.
-fn hear(socket: &mut Socket<'_, Room>, chunk: &[u8]) {
+/// Reads what a guest has sent, line by line, as far as the flood limit allows.
+fn receive(socket: &mut Socket<'_, Room>, chunk: &[u8]) {
     let Some(here) = guest(socket).filter(|guest| guest.presence != Presence::Gone) else { return };
     if !here.held.is_empty() {
-        // He is paused, and this was on its way.
+        // The guest is paused, and this chunk was read before.
         here.held.extend_from_slice(chunk);
         return;
     }
-    // Out of its place while lines are heard, so that the room is free meanwhile.
+    // Out of their place while they are read, so that the room can be changed meanwhile.
     let mut lines = std::mem::replace(&mut here.lines, Lines::at_most(LONGEST_LINE));
     let mut pushed = lines.push(chunk);
     let wait = loop {
-        let wait = may_speak_in(socket);
+        let wait = wait_for_token(socket);
         if wait.is_some() {
             break wait;
         }
         let Some(line) = pushed.next() else { break None };
         spend(socket);
-        hear_line(socket, &line);
+        receive_line(socket, &line);
     };
     let rest = pushed.rest();
     if let Some(guest) = guest(socket) {
@@ -139,8 +138,9 @@ fn hear(socket: &mut Socket<'_, Room>, chunk: &[u8]) {
     }
 }
 
-/// How long a guest who talks too fast has to wait; none at all while the server stops, since what was said is heard.
-fn may_speak_in(socket: &mut Socket<'_, Room>) -> Option<Duration> {
+/// How long a guest who sends too fast has to wait. During a stop it does not wait, because all lines that have come are
+/// passed on.
+fn wait_for_token(socket: &mut Socket<'_, Room>) -> Option<Duration> {
     let now = socket.net.now();
     if socket.state.stopping.has_begun() {
         return None;
@@ -154,17 +154,17 @@ fn spend(socket: &mut Socket<'_, Room>) {
     }
 }
 
-/// The flooder waits; the room does not.
+/// Pauses a guest who sends too fast. The others do not wait.
 fn hold(socket: &mut Socket<'_, Room>, wait: Duration) {
     socket.pause();
-    socket.after(wait, hear_held);
+    socket.after(wait, receive_held);
 }
 
-/// Goes on with what was held, and with the connection when nothing is.
-fn hear_held(socket: &mut Socket<'_, Room>) {
+/// Reads what was held, and resumes the connection when nothing is left of it.
+fn receive_held(socket: &mut Socket<'_, Room>) {
     let Some(held) = guest(socket).map(|guest| std::mem::take(&mut guest.held)) else { return };
     if !held.is_empty() {
-        hear(socket, &held);
+        receive(socket, &held);
     }
     let Some(guest) = guest(socket) else { return };
     if !guest.held.is_empty() {
@@ -176,7 +176,7 @@ fn hear_held(socket: &mut Socket<'_, Room>) {
             // An unfinished last line counts.
             let last = guest.lines.finish();
             if let Some(line) = last {
-                hear_line(socket, &line);
+                receive_line(socket, &line);
             }
             dismiss(socket);
         }
@@ -184,7 +184,7 @@ fn hear_held(socket: &mut Socket<'_, Room>) {
     }
 }
 
-fn hear_line(socket: &mut Socket<'_, Room>, line: &Line<'_>) {
+fn receive_line(socket: &mut Socket<'_, Room>, line: &Line<'_>) {
     if guest(socket).is_none_or(|guest| guest.presence == Presence::Gone) {
         return;
     }
@@ -194,7 +194,7 @@ fn hear_line(socket: &mut Socket<'_, Room>, line: &Line<'_>) {
     let said = sanitize(line.bytes());
     match said.strip_prefix('/') {
         _ if said.is_empty() => {}
-        Some(command) => obey(socket, command),
+        Some(command) => run_command(socket, command),
         None => say(socket, &said),
     }
 }
@@ -203,7 +203,7 @@ fn too_long(socket: &mut Socket<'_, Room>) {
     socket.write("* line too long\n");
     let Some(guest) = guest(socket) else { return };
     guest.too_long += 1;
-    if guest.too_long == TOO_MANY_TOO_LONG {
+    if guest.too_long == MAX_TOO_LONG {
         dismiss(socket);
     }
 }
@@ -211,16 +211,16 @@ fn too_long(socket: &mut Socket<'_, Room>) {
 fn say(socket: &mut Socket<'_, Room>, said: &str) {
     let (me, room) = (socket.id(), &mut *socket.state);
     let Some(guest) = room.guests.get(&me) else { return };
-    room.said.clear();
-    room.said.extend([guest.name.as_str(), ": ", said, "\n"]);
+    room.line.clear();
+    room.line.extend([guest.name.as_str(), ": ", said, "\n"]);
     let echo = room.options.echo;
     let others = room.online.values().copied().filter(|id| echo || *id != me);
-    socket.net.broadcast(others, &room.said);
+    socket.net.broadcast(others, &room.line);
 }
 
 // ---- commands -----------------------------------------------------------------------------------------------------------
 
-fn obey(socket: &mut Socket<'_, Room>, command: &str) {
+fn run_command(socket: &mut Socket<'_, Room>, command: &str) {
     let (verb, argument) = command.split_once(' ').unwrap_or((command, ""));
     match verb {
         "nick" => nick(socket, argument.trim()),
@@ -237,25 +237,25 @@ fn obey(socket: &mut Socket<'_, Room>, command: &str) {
 
 fn nick(socket: &mut Socket<'_, Room>, wanted: &str) {
     let me = socket.id();
-    let told = match socket.state.rename(me, wanted) {
+    let answer = match socket.state.rename(me, wanted) {
         Renamed::From(old) => {
-            let told = format!("* {old} is now {wanted}\n");
-            socket.net.broadcast(socket.state.online.values().copied(), told);
+            let line = format!("* {old} is now {wanted}\n");
+            socket.net.broadcast(socket.state.online.values().copied(), line);
             return;
         }
         Renamed::Same => format!("* you are {wanted}\n"),
         Renamed::Taken => format!("* name taken: {wanted}\n"),
         Renamed::NotAllowed => format!("* name not allowed: {wanted}\n"),
     };
-    socket.write(told);
+    socket.write(answer);
 }
 
 fn who(socket: &mut Socket<'_, Room>) {
     let room = &*socket.state;
     let names: Vec<&str> =
         room.online.values().filter_map(|id| room.guests.get(id)).map(|guest| guest.name.as_str()).collect();
-    let told = format!("* {} online: {}\n", names.len(), names.join(", "));
-    socket.write(told);
+    let answer = format!("* {} online: {}\n", names.len(), names.join(", "));
+    socket.write(answer);
 }
 
 impl Role for Room {
@@ -267,7 +267,7 @@ impl Role for Room {
 
     fn farewell(on: &mut Loop<'_, Self>) {
         on.net.broadcast(on.state.online.values().copied(), "* the server is shutting down\n");
-        // Whoever is paused for talking too fast is heard now: what was said is served.
-        stopping::for_each_socket(on, hear_held);
+        // What paused guests have sent is passed on now.
+        stopping::for_each_socket(on, receive_held);
     }
 }

@@ -1,44 +1,44 @@
-//! The room: who is in it, and what they may be called. It says nothing to anybody.
+//! The guests of the room, and their names. It sends nothing.
 
 use std::collections::{BTreeMap, HashMap};
 
 use tidegate::{Lines, SocketId};
 
 use super::announcements::Announcements;
-use super::flood::Bucket;
+use super::flood::TokenBucket;
 use crate::cli::ChatOptions;
 use crate::daemon::stopping::Stopping;
 
-/// The longest line, its end not counted.
+/// The longest line, without its end.
 pub const LONGEST_LINE: usize = 4096;
 
 /// The longest name.
 const LONGEST_NAME: usize = 32;
 
-/// The room: the state of the loop.
+/// The state of the event loop.
 pub struct Room {
     pub guests: HashMap<SocketId, Guest>,
-    /// Who is in the room, by number, which is the order of arrival.
+    /// The guests in the room by number, which is the order in which they joined.
     pub online: BTreeMap<u64, SocketId>,
-    /// Every name that is in use, in lower case.
+    /// The names in use, in lower case.
     names: HashMap<String, SocketId>,
-    /// Guests' numbers are never used again.
+    /// A number is used once.
     next_number: u64,
     pub announcements: Announcements,
-    /// A line is built here, so that saying something costs no allocation.
-    pub said: String,
+    /// Lines are built here, so that none needs an allocation.
+    pub line: String,
     pub options: ChatOptions,
     pub stopping: Stopping,
 }
 
-/// One guest, from the connection to its close.
+/// A guest, from the connection to its close.
 pub struct Guest {
     pub number: u64,
     pub name: String,
     pub lines: Lines,
-    /// What was read and not heard yet: the guest is paused for talking too fast.
+    /// What was read while the flood limit pauses the guest.
     pub held: Vec<u8>,
-    pub bucket: Option<Bucket>,
+    pub bucket: Option<TokenBucket>,
     pub too_long: u32,
     pub presence: Presence,
 }
@@ -46,13 +46,13 @@ pub struct Guest {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Presence {
     Here,
-    /// The other side has ended; what is held is still to be heard.
+    /// The guest has ended its side. What is held is still passed on.
     Leaving,
-    /// Out of the room; the connection is coming to its end.
+    /// The guest is not in the room any more, and the connection is about to close.
     Gone,
 }
 
-/// What became of a wish for another name.
+/// What became of a request for another name.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Renamed {
     From(String),
@@ -69,14 +69,14 @@ impl Room {
             names: HashMap::new(),
             next_number: 1,
             announcements: Announcements::default(),
-            said: String::new(),
-            stopping: Stopping::new(options.common.drain_timeout),
+            line: String::new(),
+            stopping: Stopping::new(options.daemon.drain_timeout),
             options,
         }
     }
 
-    /// A new guest, with the next number for a name.
-    pub fn admit(&mut self, id: SocketId, bucket: Option<Bucket>) -> String {
+    /// Adds a guest, and returns its name, which is made of the next number.
+    pub fn admit(&mut self, id: SocketId, bucket: Option<TokenBucket>) -> String {
         let number = self.next_number;
         self.next_number += 1;
         let name = format!("guest{number}");
@@ -95,7 +95,7 @@ impl Room {
         name
     }
 
-    /// Out of the room: the name that the guest had, if still in it.
+    /// Removes a guest from the room, and returns its name. None if the guest is not in the room.
     pub fn remove(&mut self, id: SocketId) -> Option<String> {
         let guest = self.guests.get_mut(&id).filter(|guest| guest.presence != Presence::Gone)?;
         guest.presence = Presence::Gone;
@@ -123,15 +123,15 @@ impl Room {
     }
 }
 
-/// Whether the guest with this number may be called so. `guestN` is kept for whom the room calls so.
+/// Whether the guest with this number may have this name. `guestN` is reserved for guest number N.
 fn is_allowed(name: &str, number: u64) -> bool {
     let well_formed = (1..=LONGEST_NAME).contains(&name.len())
         && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-');
     let lower = name.to_ascii_lowercase();
-    let kept = lower
+    let is_reserved = lower
         .strip_prefix("guest")
         .is_some_and(|digits| !digits.is_empty() && digits.bytes().all(|digit| digit.is_ascii_digit()));
-    well_formed && (!kept || lower == format!("guest{number}"))
+    well_formed && (!is_reserved || lower == format!("guest{number}"))
 }
 
 #[cfg(test)]
@@ -149,11 +149,11 @@ mod tests {
     }
 
     #[test]
-    fn the_rooms_own_names_are_kept() {
+    fn the_names_that_the_room_gives_are_reserved() {
         assert!(is_allowed("guest7", 7));
         assert!(is_allowed("GUEST7", 7));
-        for kept in ["guest8", "Guest70", "guest07", "guest0"] {
-            assert!(!is_allowed(kept, 7), "{kept}");
+        for reserved in ["guest8", "Guest70", "guest07", "guest0"] {
+            assert!(!is_allowed(reserved, 7), "{reserved}");
         }
     }
 }

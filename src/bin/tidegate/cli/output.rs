@@ -1,4 +1,4 @@
-//! How much may wait to be sent to one peer: what stands behind `--output-hard`, `--output-soft` and `--output-grace`.
+//! How many bytes may be queued for one peer: `--output-hard`, `--output-soft` and `--output-grace`.
 
 use std::time::Duration;
 
@@ -8,18 +8,21 @@ use tidegate::{OutputLimits, OutputPolicy, SoftLimit};
 use super::duration::grace;
 use super::number::{OrNone, Size, size_or_none};
 
-#[derive(Debug, Args)]
-pub(super) struct TypedLimits {
-    /// Most bytes that may wait to be sent to one peer
+/// The soft limit if none is typed.
+const DEFAULT_SOFT: usize = 256 * 1024;
+
+#[derive(Clone, Debug, Args)]
+pub struct OutputOptions {
+    /// Most bytes that may be queued for one peer
     ///
-    /// A peer for which more waits is disconnected at once.
+    /// A peer for which more is queued is disconnected at once.
     #[arg(long, value_name = "SIZE|none", default_value = "1MiB", value_parser = size_or_none, verbatim_doc_comment)]
     output_hard: OrNone<Size>,
 
-    /// Most bytes that may wait for longer than --output-grace
+    /// Most bytes that may be queued for longer than --output-grace
     ///
-    /// A peer for which more waits that long is disconnected. It must not be
-    /// above --output-hard; the default gives way to a lower one.
+    /// A peer for which more is queued for that long is disconnected. It
+    /// cannot be above --output-hard; the default is lowered to that.
     ///
     /// [default: 256KiB]
     #[arg(long, value_name = "SIZE|none", value_parser = size_or_none, verbatim_doc_comment)]
@@ -30,27 +33,26 @@ pub(super) struct TypedLimits {
     output_grace: Duration,
 }
 
-/// The soft limit where none is typed.
-const OUTPUT_SOFT: usize = 256 * 1024;
+impl OutputOptions {
+    pub(super) fn check(&self) -> Result<(), String> {
+        match (&self.output_soft, &self.output_hard) {
+            (Some(Some(soft)), Some(hard)) if soft.bytes > hard.bytes => Err(format!(
+                "--output-soft of {soft} is above --output-hard of {hard} and would never act: lower it, or raise \
+                 --output-hard (or set it to none)"
+            )),
+            _ => Ok(()),
+        }
+    }
 
-impl TypedLimits {
-    pub(super) fn meaning(&self) -> Result<OutputLimits, String> {
-        let bytes = |size: &OrNone<Size>| size.0.as_ref().map(|size| size.bytes);
+    pub fn limits(&self) -> OutputLimits {
+        let bytes = |size: &OrNone<Size>| size.as_ref().map(|size| size.bytes);
         let hard = bytes(&self.output_hard);
         let soft = match &self.output_soft {
             Some(soft) => bytes(soft),
-            None => Some(hard.map_or(OUTPUT_SOFT, |hard| hard.min(OUTPUT_SOFT))),
+            None => Some(hard.map_or(DEFAULT_SOFT, |hard| hard.min(DEFAULT_SOFT))),
         };
-        if let (Some(OrNone(Some(soft))), OrNone(Some(hard))) = (&self.output_soft, &self.output_hard)
-            && soft.bytes > hard.bytes
-        {
-            return Err(format!(
-                "--output-soft of {soft} is above --output-hard of {hard} and would never act: lower it, or raise \
-                 --output-hard (or set it to none)"
-            ));
-        }
         let soft = soft.map(|bytes| SoftLimit::new(bytes, self.output_grace));
-        Ok(OutputLimits::new().hard(hard).soft(soft).policy(OutputPolicy::Disconnect))
+        OutputLimits::new().hard(hard).soft(soft).policy(OutputPolicy::Disconnect)
     }
 }
 
@@ -62,16 +64,16 @@ mod tests {
     #[test]
     fn the_soft_limit_is_not_above_the_hard_one() {
         let limits = |flags: &[&str]| {
-            let OutputLimits { hard, soft, .. } = chat(flags).limits;
+            let OutputLimits { hard, soft, .. } = chat(flags).output.limits();
             (hard, soft.map(|soft| soft.bytes))
         };
         assert_eq!(limits(&["--output-hard", "none", "--output-soft", "none"]), (None, None));
-        assert_eq!(limits(&["--output-hard", "none"]), (None, Some(OUTPUT_SOFT)));
+        assert_eq!(limits(&["--output-hard", "none"]), (None, Some(DEFAULT_SOFT)));
         assert_eq!(limits(&["--output-hard", "none", "--output-soft", "8M"]), (None, Some(8 << 20)));
-        assert_eq!(limits(&["--output-hard", "64K"]), (Some(65536), Some(65536)), "the default gives way");
+        assert_eq!(limits(&["--output-hard", "64K"]), (Some(65536), Some(65536)), "the default is lowered");
         assert_eq!(limits(&["--output-hard", "64K", "--output-soft", "64K"]), (Some(65536), Some(65536)));
         assert_eq!(
-            chat(&["--output-soft", "4K", "--output-grace", "1s500ms"]).limits.soft,
+            chat(&["--output-soft", "4K", "--output-grace", "1s500ms"]).output.limits().soft,
             Some(SoftLimit::new(4096, Duration::from_millis(1500)))
         );
         assert_eq!(

@@ -1,6 +1,7 @@
-//! The schedule of an open loop: messages are due at even times, whatever the server does.
+//! When messages are due if there is a rate: at even intervals, whatever the server does.
 //!
-//! The loop's own timers have milliseconds, which is long beside a latency: an [`Alarm`] is finer.
+//! The timers of the event loop count milliseconds, and a latency may be much shorter: a [`PreciseTimer`] counts
+//! nanoseconds.
 
 use std::time::Duration;
 
@@ -8,20 +9,19 @@ use std::time::Duration;
 use tidegate::FileOptions;
 use tidegate::{Error, EventLoop};
 
-/// Messages due, one behind the other.
 #[derive(Debug)]
-pub struct Pace {
+pub struct Schedule {
     began: Duration,
     /// Messages per second.
     rate: u32,
-    /// How many were taken.
+    /// How many messages were taken.
     taken: u64,
 }
 
-impl Pace {
+impl Schedule {
     /// The first message is due at once.
     pub fn begin(now: Duration, rate: u32) -> Self {
-        Pace { began: now, rate, taken: 0 }
+        Schedule { began: now, rate, taken: 0 }
     }
 
     /// When the next message is due.
@@ -30,7 +30,7 @@ impl Pace {
         self.began + Duration::from_nanos(u64::try_from(nanoseconds).unwrap_or(u64::MAX))
     }
 
-    /// Takes the next message if it is due; gives the time when it was.
+    /// Takes the next message if it is due, and returns the time when it was.
     pub fn take(&mut self, now: Duration) -> Option<Duration> {
         let due = self.next();
         (due <= now).then(|| {
@@ -39,26 +39,26 @@ impl Pace {
         })
     }
 
-    /// How many messages were due before a time and are not taken.
-    pub fn behind(&self, now: Duration) -> u64 {
+    /// How many messages were due by now and are not taken.
+    pub fn overdue(&self, now: Duration) -> u64 {
         let due = now.saturating_sub(self.began).as_nanos() * u128::from(self.rate) / 1_000_000_000;
         u64::try_from(due).unwrap_or(u64::MAX).saturating_sub(self.taken)
     }
 }
 
-/// Ends a turn's wait to the microsecond, where the system can.
+/// Ends the wait of a turn at the right microsecond, if the system can.
 #[derive(Debug)]
-pub struct Alarm {
+pub struct PreciseTimer {
     #[cfg(target_os = "linux")]
     timer: std::os::fd::OwnedFd,
-    /// What it is set to, so that it is not set again in each turn.
+    /// What it is set to. It is not set again in each turn.
     #[cfg(target_os = "linux")]
     set_to: Option<Duration>,
 }
 
 #[cfg(target_os = "linux")]
-impl Alarm {
-    /// A timer of Linux's is a descriptor as any other: the loop watches it as it would a pipe.
+impl PreciseTimer {
+    /// On Linux a timer is a descriptor, and the event loop watches it as it watches a pipe.
     ///
     /// # Errors
     /// Out of descriptors or memory.
@@ -70,15 +70,15 @@ impl Alarm {
         let watched = timer.try_clone()?;
         event_loop.adopt_file(watched, FileOptions::read(), |timer| {
             timer.set_ref(false);
-            timer.on_data(|_, _| {}); // that the turn ends is all that it is for
+            timer.on_data(|_, _| {}); // it only has to end the turn
         })?;
-        Ok(Alarm { timer, set_to: None })
+        Ok(PreciseTimer { timer, set_to: None })
     }
 
-    /// One turn, which waits for no longer than until a time.
+    /// One turn, which waits until `until` at most.
     ///
     /// # Errors
-    /// The system's, of waiting for events.
+    /// Those of the system when it waits for events.
     pub fn turn<S>(&mut self, event_loop: &mut EventLoop<S>, now: Duration, until: Duration) -> Result<(), Error> {
         use rustix::time::{Itimerspec, TimerfdTimerFlags, Timespec, timerfd_settime};
 
@@ -97,12 +97,11 @@ impl Alarm {
     }
 }
 
-/// Elsewhere a wait is as long as the loop's own timers make it: a message may be sent a millisecond late, which counts
-/// as latency.
+/// Elsewhere the event loop's own timers are used: a message may be sent a millisecond late, which counts as latency.
 #[cfg(not(target_os = "linux"))]
-impl Alarm {
+impl PreciseTimer {
     pub fn new<S>(_: &mut EventLoop<S>) -> Result<Self, Error> {
-        Ok(Alarm {})
+        Ok(PreciseTimer {})
     }
 
     pub fn turn<S>(&mut self, event_loop: &mut EventLoop<S>, now: Duration, until: Duration) -> Result<(), Error> {
@@ -117,20 +116,20 @@ mod tests {
     #[test]
     fn messages_are_due_at_even_times() {
         let ms = Duration::from_millis;
-        let mut pace = Pace::begin(ms(100), 500);
-        assert_eq!(pace.take(ms(99)), None);
-        assert_eq!(pace.take(ms(103)), Some(ms(100)));
-        assert_eq!(pace.take(ms(103)), Some(ms(102)));
-        assert_eq!((pace.take(ms(103)), pace.next()), (None, ms(104)));
-        assert_eq!(pace.behind(ms(104)), 0);
-        assert_eq!(pace.behind(ms(1100)), 498);
+        let mut schedule = Schedule::begin(ms(100), 500);
+        assert_eq!(schedule.take(ms(99)), None);
+        assert_eq!(schedule.take(ms(103)), Some(ms(100)));
+        assert_eq!(schedule.take(ms(103)), Some(ms(102)));
+        assert_eq!((schedule.take(ms(103)), schedule.next()), (None, ms(104)));
+        assert_eq!(schedule.overdue(ms(104)), 0);
+        assert_eq!(schedule.overdue(ms(1100)), 498);
     }
 
     #[test]
     fn a_rate_is_kept_without_drift() {
-        let mut pace = Pace::begin(Duration::ZERO, 3);
+        let mut schedule = Schedule::begin(Duration::ZERO, 3);
         let hour = Duration::from_secs(3600);
-        let taken = std::iter::from_fn(|| pace.take(hour)).filter(|due| *due < hour).count();
+        let taken = std::iter::from_fn(|| schedule.take(hour)).filter(|due| *due < hour).count();
         assert_eq!(taken, 3 * 3600);
     }
 }

@@ -1,7 +1,9 @@
-//! Where to listen, and where to connect to: what stands behind `--listen` and `--to`.
+//! Addresses to listen on and to connect to: `--listen`, `--to`, and the server of `bench`.
 
 use std::collections::HashSet;
+use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::str::FromStr;
 
 use tidegate::Endpoint;
 
@@ -13,17 +15,31 @@ pub enum Listen {
     Systemd,
 }
 
-/// Where a role listens that is told nothing.
+/// Where a role listens if the command line does not say.
 pub const DEFAULT_LISTEN: Endpoint = Endpoint::Ip(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080));
 
-pub(super) fn listen(text: &str) -> Result<Listen, String> {
-    match text {
-        "systemd" => Ok(Listen::Systemd),
-        _ => endpoint(text).map(Listen::At),
+impl FromStr for Listen {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "systemd" => Ok(Listen::Systemd),
+            _ => endpoint(text).map(Listen::At),
+        }
     }
 }
 
-/// The library's endpoint but for a port alone, which a daemon must not take for an invitation to open itself to all.
+impl fmt::Display for Listen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Listen::At(endpoint) => endpoint.fmt(f),
+            Listen::Systemd => f.write_str("systemd"),
+        }
+    }
+}
+
+/// As the library parses an endpoint, except that a port alone is on loopback: a daemon must not open itself to the
+/// network because an address was left out.
 pub(super) fn endpoint(text: &str) -> Result<Endpoint, String> {
     if let Ok(ip) = text.parse::<IpAddr>() {
         return Err(format!("it has no port: write {}", SocketAddr::new(ip, 8080)));
@@ -38,33 +54,28 @@ pub(super) fn endpoint(text: &str) -> Result<Endpoint, String> {
     }
 }
 
-/// Where a proxy connects to. Not to every address, and not to whatever port the system chooses.
+/// Where a proxy connects to: an address of one machine, and a port that is not 0.
 pub(super) fn target(text: &str) -> Result<Endpoint, String> {
     match endpoint(text)? {
-        Endpoint::Port(port) => Err(format!("it has no address: write 127.0.0.1:{port}")),
+        Endpoint::Port(port) => Err(format!("it has no IP address: write 127.0.0.1:{port}")),
         endpoint @ (Endpoint::Ip(_) | Endpoint::Localhost(_)) if endpoint.port() == 0 => {
-            Err("nobody listens on port 0".to_owned())
+            Err("nothing listens on port 0".to_owned())
         }
         endpoint => Ok(endpoint),
     }
 }
 
-pub(super) fn reject_doubles(places: &[Listen]) -> Result<(), String> {
-    let mut taken = HashSet::new();
-    for place in places {
-        if taken_by(*place).into_iter().any(|one| !taken.insert(one)) {
-            let name = match place {
-                Listen::At(endpoint) => endpoint.to_string(),
-                Listen::Systemd => "systemd".to_owned(),
-            };
-            return Err(format!("--listen {name} is given twice: leave one out"));
-        }
+pub(super) fn reject_duplicates(places: &[Listen]) -> Result<(), String> {
+    let mut bound = HashSet::new();
+    match places.iter().find(|place| bound_by(**place).into_iter().any(|address| !bound.insert(address))) {
+        None => Ok(()),
+        Some(place) => Err(format!("--listen {place} is given twice: leave one out")),
     }
-    Ok(())
 }
 
-/// What a server binds: two ways to write one address are one address. Port 0 is another port each time, and none here.
-fn taken_by(place: Listen) -> Vec<Listen> {
+/// The addresses that a server binds, so that two ways to write one address are equal. Port 0 is a different port each
+/// time, so it is left out.
+fn bound_by(place: Listen) -> Vec<Listen> {
     let ip = |ip: IpAddr, port| Listen::At(Endpoint::from((ip, port)));
     match place {
         Listen::Systemd | Listen::At(Endpoint::Unix(_)) => vec![place],
@@ -80,12 +91,12 @@ fn taken_by(place: Listen) -> Vec<Listen> {
 #[cfg(test)]
 mod tests {
     use super::super::parse_from;
-    use super::super::tests::{common, wrong};
+    use super::super::tests::{daemon, wrong};
     use super::*;
 
     #[test]
     fn an_address_is_taken_in_each_of_its_forms() {
-        let listen = |text| common(&["--listen", text]).listen[0];
+        let listen = |text| daemon(&["--listen", text]).listen[0];
         let ip = |text: &str| Listen::At(Endpoint::Ip(text.parse().unwrap()));
         assert_eq!(listen("7000"), ip("127.0.0.1:7000"));
         assert_eq!(listen("0"), ip("127.0.0.1:0"));
@@ -94,7 +105,7 @@ mod tests {
         assert_eq!(listen("systemd"), Listen::Systemd);
         assert_eq!(listen("10.0.0.1:7000"), ip("10.0.0.1:7000"));
         assert_eq!(listen("[::1]:7000"), ip("[::1]:7000"));
-        assert_eq!(common(&["--listen", "70", "--listen", "71"]).listen, [ip("127.0.0.1:70"), ip("127.0.0.1:71")]);
+        assert_eq!(daemon(&["--listen", "70", "--listen", "71"]).listen, [ip("127.0.0.1:70"), ip("127.0.0.1:71")]);
     }
 
     #[test]

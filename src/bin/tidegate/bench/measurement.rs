@@ -1,29 +1,28 @@
-//! What is measured: how much came when, how long it took, and how busy this process was meanwhile.
+//! What is measured: counts over time, latencies, and how busy this process was.
 //!
-//! Plain arithmetic on times that it is given. Latencies go into an HDR histogram: three digits from a nanosecond to an
-//! hour, in memory that does not grow.
+//! It reads no clock but that of the CPU time. Latencies go into an HDR histogram: three digits from a nanosecond to an
+//! hour, in memory of a fixed size.
 
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
 
-/// The longest latency that is told apart; a longer one counts as this.
+/// A longer latency counts as this.
 const LONGEST: Duration = Duration::from_secs(3600);
 
-/// The throughput over time has at most about so many points.
+/// About how many points the throughput over time has.
 const POINTS: u32 = 200;
 
-/// And none of them is of less time than this.
+/// The shortest time of a point.
 const SHORTEST_POINT: Duration = Duration::from_millis(100);
 
-/// One measurement, from its begin to its end.
-pub struct Measured {
+pub struct Measurement {
     began: Duration,
     ended: Option<Duration>,
-    /// The CPU time of this process at the begin, and what was used of it up to the end.
+    /// The CPU time of this process at the beginning, and how much it used until the end.
     cpu_before: Option<Duration>,
     cpu_used: Option<Duration>,
-    /// What was asked for: messages, deliveries, bytes or connections.
+    /// Messages, deliveries, bytes or connections.
     pub count: u64,
     pub bytes_sent: u64,
     pub bytes_received: u64,
@@ -31,12 +30,12 @@ pub struct Measured {
     series: Series,
 }
 
-impl Measured {
+impl Measurement {
     pub fn begin(now: Duration, planned: Duration) -> Self {
         let series = Series { point: (planned / POINTS).max(SHORTEST_POINT), began: now, counts: Vec::new(), count: 0 };
-        // Three digits are within the bounds of what it takes, so there is one.
+        // None only for bounds that the crate does not take.
         let latencies = Histogram::new_with_bounds(1, nanoseconds(LONGEST), 3).ok();
-        Measured {
+        Measurement {
             began: now,
             ended: None,
             cpu_before: cpu_time(),
@@ -49,7 +48,7 @@ impl Measured {
         }
     }
 
-    /// The first end counts.
+    /// A second end does nothing.
     pub fn end(&mut self, now: Duration) {
         if self.ended.is_none() {
             self.ended = Some(now);
@@ -58,7 +57,6 @@ impl Measured {
         }
     }
 
-    /// So many at once, now.
     #[inline]
     pub fn count(&mut self, many: u64, now: Duration) {
         self.count += many;
@@ -72,32 +70,32 @@ impl Measured {
         }
     }
 
-    /// None of them is none to tell of.
+    /// None if there are no values.
     pub fn latencies(&self) -> Option<&Histogram<u64>> {
         self.latencies.as_ref().filter(|latencies| !latencies.is_empty())
     }
 
-    /// From the begin to the end, or to now.
+    /// From the beginning to the end, or to now.
     pub fn time(&self, now: Duration) -> Duration {
         self.ended.unwrap_or(now).saturating_sub(self.began)
     }
 
-    /// Of one core, from 0 to 1; none where the system does not tell.
+    /// The share of one core, from 0 to 1. None if the system does not know.
     pub fn busy_share(&self) -> Option<f64> {
         let time = self.time(self.ended?).as_secs_f64();
         (time > 0.0).then_some(self.cpu_used?.as_secs_f64() / time)
     }
 
-    /// The time of one point, and how many in each; a last point that is not whole is left out.
+    /// The time of one point, and the count of each. A last point that is not complete is left out.
     pub fn series(&self) -> (Duration, &[u64]) {
         (self.series.point, &self.series.counts)
     }
 }
 
-/// Counts by time.
+/// Counts over time.
 struct Series {
     point: Duration,
-    /// When the point under way began.
+    /// When the present point began.
     began: Duration,
     counts: Vec<u64>,
     count: u64,
@@ -144,37 +142,37 @@ mod tests {
 
     #[test]
     fn counts_go_to_the_time_at_which_they_came() {
-        let mut measured = Measured::begin(1000 * MS, 1000 * MS);
-        measured.count(2, 1001 * MS);
-        measured.count(3, 1099 * MS);
-        measured.count(5, 1100 * MS);
-        measured.count(7, 1350 * MS);
-        measured.end(1450 * MS);
-        measured.end(9999 * MS);
-        assert_eq!(measured.count, 17);
-        assert_eq!(measured.series(), (100 * MS, &[5, 5, 0, 7][..]));
-        assert_eq!(measured.time(9999 * MS), 450 * MS);
+        let mut measurement = Measurement::begin(1000 * MS, 1000 * MS);
+        measurement.count(2, 1001 * MS);
+        measurement.count(3, 1099 * MS);
+        measurement.count(5, 1100 * MS);
+        measurement.count(7, 1350 * MS);
+        measurement.end(1450 * MS);
+        measurement.end(9999 * MS);
+        assert_eq!(measurement.count, 17);
+        assert_eq!(measurement.series(), (100 * MS, &[5, 5, 0, 7][..]));
+        assert_eq!(measurement.time(9999 * MS), 450 * MS);
     }
 
     #[test]
     fn a_long_measurement_has_long_points() {
-        assert_eq!(Measured::begin(Duration::ZERO, 60_000 * MS).series().0, 300 * MS);
+        assert_eq!(Measurement::begin(Duration::ZERO, 60_000 * MS).series().0, 300 * MS);
     }
 
     #[test]
     fn a_latency_is_kept_to_three_digits_and_not_above_an_hour() {
-        let mut measured = Measured::begin(Duration::ZERO, MS);
-        assert!(measured.latencies().is_none());
-        measured.latency(123_456 * MS);
-        measured.latency(Duration::from_secs(100_000));
-        let latencies = measured.latencies().unwrap();
+        let mut measurement = Measurement::begin(Duration::ZERO, MS);
+        assert!(measurement.latencies().is_none());
+        measurement.latency(123_456 * MS);
+        measurement.latency(Duration::from_secs(100_000));
+        let latencies = measurement.latencies().unwrap();
         assert!(latencies.equivalent(latencies.value_at_quantile(0.5), nanoseconds(123_456 * MS)));
         assert!(latencies.max() <= latencies.highest_equivalent(nanoseconds(LONGEST)));
     }
 
     #[cfg(unix)]
     #[test]
-    fn who_computes_is_busy() {
+    fn computing_uses_cpu_time() {
         let before = cpu_time().unwrap();
         while cpu_time().unwrap() == before {
             std::hint::spin_loop();

@@ -1,0 +1,240 @@
+//! How a run goes, whatever the workload is: connections open, a warm-up, the measurement, the last answers, the end.
+//!
+//! ```text
+//!   Connecting ──all are open──▶ WarmingUp ──▶ Measuring ──▶ Draining ──all answers came──▶ Over
+//!       │                            │             │             │ nothing came for 2 s     ▲
+//!       └── the first one fails ─────┴── none is open, a signal ─┴──────────────────────────┘
+//! ```
+//!
+//! What the connections send is up to the workload, which is a [`Load`]. [`run`] turns the event loop until the run is
+//! over.
+
+use std::time::Duration;
+
+use tidegate::{CloseReason, Closed, Error, EventLoop, Loop, Socket, SocketOptions, signal};
+
+use super::progress;
+use super::run_state::{Mismatch, RunState, Stage};
+use super::schedule::{PreciseTimer, Schedule};
+use crate::cli::Workload;
+
+/// How many connections are being opened at the same time: fewer than the backlog of a usual listener.
+const MAX_CONNECTING: usize = 64;
+
+/// Draining is over when nothing has come for this long.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// The state of the event loop.
+pub struct Bench<L> {
+    pub run: RunState,
+    pub load: L,
+}
+
+pub type BenchLoop<'a, L> = Loop<'a, Bench<L>>;
+pub type BenchSocket<'a, L> = Socket<'a, Bench<L>>;
+
+/// What the connections do.
+pub trait Load: Sized + 'static {
+    /// The connects are measured, and then the connections are only held.
+    const MEASURES_CONNECTS: bool = false;
+
+    /// The run begins. Most workloads open their connections before they send anything.
+    fn start(on: &mut BenchLoop<'_, Self>) {
+        open_all(on);
+    }
+
+    /// Sets handlers on a connection that is not open yet.
+    fn set_up(socket: &mut BenchSocket<'_, Self>, number: usize);
+
+    /// All connections are open, or have failed. A workload that has more to prepare calls [`begin`] after that.
+    fn all_open(on: &mut BenchLoop<'_, Self>) {
+        begin(on);
+    }
+
+    /// The warm-up has begun.
+    fn begin(_: &mut BenchLoop<'_, Self>) {}
+
+    /// Runs before each turn, for what is not the answer to an event. Returns the time of its next call; with None that
+    /// is after the next event.
+    fn work(_: &mut BenchLoop<'_, Self>) -> Option<Duration> {
+        None
+    }
+
+    /// A connection has closed, or could not be opened.
+    fn lost(_: &mut BenchLoop<'_, Self>, _number: usize) {}
+
+    /// How many messages have no answer yet.
+    fn in_flight(&self) -> usize {
+        0
+    }
+}
+
+/// Runs a workload to its end.
+///
+/// # Errors
+/// Those of the system when it waits for events.
+pub fn run<L: Load>(workload: &Workload, load: L) -> Result<RunState, Error> {
+    let mut event_loop = EventLoop::with_state(Bench { run: RunState::new(workload), load })?;
+    for signal in [signal::INTERRUPT, signal::TERMINATE] {
+        event_loop.on_signal(signal, interrupt)?;
+    }
+    progress::show(&mut event_loop);
+    let mut timer = PreciseTimer::new(&mut event_loop)?;
+    L::start(&mut event_loop.event_loop());
+    while event_loop.state.run.stage != Stage::Over {
+        match L::work(&mut event_loop.event_loop()) {
+            None => event_loop.turn(None)?,
+            Some(until) => {
+                let now = event_loop.state.run.now();
+                timer.turn(&mut event_loop, now, until)?;
+            }
+        }
+        if event_loop.state.run.stage == Stage::Draining && event_loop.state.load.in_flight() == 0 {
+            enter(&mut event_loop.event_loop(), Stage::Over);
+        }
+    }
+    Ok(event_loop.state.run)
+}
+
+/// Enters a stage, which is later than the present one.
+pub fn enter<L: Load>(on: &mut BenchLoop<'_, L>, stage: Stage) {
+    let Bench { run, load } = &mut *on.state;
+    run.go_to(stage, L::MEASURES_CONNECTS);
+    let plan = run.plan;
+    match stage {
+        Stage::Connecting => {}
+        Stage::WarmingUp if plan.warmup.is_zero() => enter(on, Stage::Measuring),
+        Stage::WarmingUp => {
+            on.after(plan.warmup, |on| leave(on, Stage::WarmingUp, Stage::Measuring));
+        }
+        Stage::Measuring => {
+            if L::MEASURES_CONNECTS {
+                let now = run.now();
+                run.measurement.end(now);
+            }
+            on.after(plan.duration, |on| leave(on, Stage::Measuring, Stage::Draining));
+        }
+        Stage::Draining => {
+            run.last_answer = run.now();
+            on.after(DRAIN_TIMEOUT, give_up_if_silent);
+        }
+        Stage::Over if run.interrupted => {}
+        Stage::Over => run.unanswered = load.in_flight(),
+    }
+}
+
+/// The time of a stage is over. The run may have left it already.
+fn leave<L: Load>(on: &mut BenchLoop<'_, L>, from: Stage, to: Stage) {
+    if on.state.run.stage == from {
+        enter(on, to);
+    }
+}
+
+fn give_up_if_silent<L: Load>(on: &mut BenchLoop<'_, L>) {
+    let silent = on.state.run.now().saturating_sub(on.state.run.last_answer);
+    if silent < DRAIN_TIMEOUT {
+        on.after(DRAIN_TIMEOUT - silent, give_up_if_silent);
+    } else {
+        leave(on, Stage::Draining, Stage::Over);
+    }
+}
+
+fn interrupt<L: Load>(on: &mut BenchLoop<'_, L>) {
+    on.state.run.interrupted = true;
+    enter(on, Stage::Over);
+}
+
+/// Opens all connections, a few at a time.
+fn open_all<L: Load>(on: &mut BenchLoop<'_, L>) {
+    for _ in 0..on.state.run.plan.connections.min(MAX_CONNECTING) {
+        open_next(on);
+    }
+}
+
+fn open_next<L: Load>(on: &mut BenchLoop<'_, L>) {
+    let run = &mut on.state.run;
+    if run.connections.started == run.plan.connections || run.stage != Stage::Connecting {
+        return;
+    }
+    let (number, to, asked) = (run.connections.started, run.plan.to, run.now());
+    run.connections.started += 1;
+    let opened = on.connect_with(to, socket_options(), move |socket| {
+        socket.on_connect(move |socket| connected(socket, asked));
+        socket.on_error(|socket, error| socket.state.run.error = Some(error.clone()));
+        socket.on_close(move |socket, closed| has_closed(socket, number, closed));
+        L::set_up(socket, number);
+    });
+    if let Err(error) = opened {
+        on.state.run.error = Some(error);
+        not_connected(on);
+    }
+}
+
+/// A small message is sent at once.
+pub fn socket_options() -> SocketOptions {
+    SocketOptions::new().no_delay(true)
+}
+
+fn connected<L: Load>(socket: &mut BenchSocket<'_, L>, asked: Duration) {
+    let run = &mut socket.state.run;
+    if run.stage != Stage::Connecting {
+        return;
+    }
+    let now = run.now();
+    run.connections.opened += 1;
+    run.measurement.count(1, now);
+    run.measurement.latency(now.saturating_sub(asked));
+    go_on_connecting(&mut socket.event_loop());
+}
+
+/// If the first connection fails, the address is wrong, and the run is over.
+fn not_connected<L: Load>(on: &mut BenchLoop<'_, L>) {
+    on.state.run.count_failure();
+    if on.state.run.connections.opened == 0 {
+        enter(on, Stage::Over);
+    } else {
+        go_on_connecting(on);
+    }
+}
+
+fn go_on_connecting<L: Load>(on: &mut BenchLoop<'_, L>) {
+    if on.state.run.has_connected() {
+        L::all_open(on);
+    } else {
+        open_next(on);
+    }
+}
+
+fn has_closed<L: Load>(socket: &mut BenchSocket<'_, L>, number: usize, closed: Closed) {
+    let run = &mut socket.state.run;
+    if run.stage == Stage::Over {
+        return;
+    }
+    if closed.reason == CloseReason::ConnectFailed {
+        L::lost(&mut socket.event_loop(), number);
+        return not_connected(&mut socket.event_loop());
+    }
+    run.count_close(closed.reason);
+    L::lost(&mut socket.event_loop(), number);
+    let run = &mut socket.state.run;
+    run.connections.closed += 1;
+    if run.connections.open() == 0 && run.has_connected() {
+        enter(&mut socket.event_loop(), Stage::Over);
+    }
+}
+
+/// The connections are ready: the warm-up begins.
+pub fn begin<L: Load>(on: &mut BenchLoop<'_, L>) {
+    enter(on, Stage::WarmingUp);
+    let run = &mut on.state.run;
+    run.schedule = run.plan.rate.map(|rate| Schedule::begin(run.now(), rate));
+    L::begin(on);
+}
+
+/// Wrong bytes came. Those after them have no meaning, so the connection is destroyed.
+pub fn mismatch<L: Load>(socket: &mut BenchSocket<'_, L>, mismatch: Mismatch) {
+    let run = &mut socket.state.run;
+    run.mismatches += 1;
+    run.first_mismatch.get_or_insert(mismatch);
+    socket.destroy();
+}

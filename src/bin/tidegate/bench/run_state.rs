@@ -1,0 +1,227 @@
+//! The state of a run: its stage, what was measured, and what went wrong.
+
+use std::time::{Duration, Instant};
+
+use tidegate::{CloseReason, Endpoint, Error};
+
+use super::measurement::Measurement;
+use super::schedule::Schedule;
+use crate::cli::Workload;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Stage {
+    Connecting,
+    WarmingUp,
+    Measuring,
+    /// The measurement is over, but answers to what is in flight may still come.
+    Draining,
+    Over,
+}
+
+pub struct RunState {
+    pub plan: Plan,
+    pub stage: Stage,
+    pub connections: Connections,
+    pub measurement: Measurement,
+    /// The latest error of a connection, until the close that follows it.
+    pub error: Option<Error>,
+    /// How many connections had wrong bytes.
+    pub mismatches: usize,
+    pub first_mismatch: Option<Mismatch>,
+    /// Messages whose answers did not come.
+    pub unanswered: usize,
+    /// Messages that were due and were never sent.
+    pub unsent: u64,
+    /// A signal came before the end.
+    pub interrupted: bool,
+    /// With a rate, from the warm-up on.
+    pub schedule: Option<Schedule>,
+    /// All times count from here.
+    origin: Instant,
+    stage_began: Duration,
+    /// When the last answer came while draining.
+    pub last_answer: Duration,
+}
+
+/// What was asked for.
+#[derive(Clone, Copy, Debug)]
+pub struct Plan {
+    pub to: Endpoint,
+    /// With the senders of a chat.
+    pub connections: usize,
+    pub warmup: Duration,
+    pub duration: Duration,
+    pub rate: Option<u32>,
+}
+
+/// How many connections there are, by what became of them.
+#[derive(Debug, Default)]
+pub struct Connections {
+    pub started: usize,
+    pub opened: usize,
+    pub failed: usize,
+    /// Of the opened ones.
+    pub closed: usize,
+    /// Of the closed ones: those that this side did not close.
+    pub lost: usize,
+    pub first_failure: Option<Error>,
+    pub first_loss: Option<String>,
+}
+
+/// Bytes that are not what was expected.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mismatch {
+    /// Which connection, counted from 0.
+    pub connection: usize,
+    /// How many bytes came on it before.
+    pub at: u64,
+    pub what: String,
+}
+
+impl Connections {
+    pub fn open(&self) -> usize {
+        self.opened - self.closed
+    }
+}
+
+impl RunState {
+    pub fn new(workload: &Workload) -> Self {
+        let options = workload.options();
+        let plan = Plan {
+            to: options.to,
+            connections: workload.all_connections(),
+            warmup: workload.warmup(),
+            duration: options.duration,
+            rate: workload.pressure().and_then(|pressure| pressure.rate),
+        };
+        let origin = Instant::now();
+        let began = origin.elapsed();
+        RunState {
+            plan,
+            stage: Stage::Connecting,
+            connections: Connections::default(),
+            measurement: Measurement::begin(began, plan.duration),
+            error: None,
+            mismatches: 0,
+            first_mismatch: None,
+            unanswered: 0,
+            unsent: 0,
+            interrupted: false,
+            schedule: None,
+            origin,
+            stage_began: began,
+            last_answer: began,
+        }
+    }
+
+    /// The time of the clock, not of the turn: a latency may be shorter than a turn.
+    #[inline]
+    pub fn now(&self) -> Duration {
+        self.origin.elapsed()
+    }
+
+    /// Goes to a later stage. What was counted before the measurement is dropped, unless the connects are measured.
+    pub fn go_to(&mut self, stage: Stage, measures_connects: bool) {
+        let now = self.now();
+        if !measures_connects && self.stage < Stage::Measuring {
+            self.measurement = Measurement::begin(now, self.plan.duration);
+        }
+        if self.stage <= Stage::Measuring && stage > Stage::Measuring {
+            self.measurement.end(now);
+            self.unsent = self.schedule.as_ref().map_or(0, |schedule| schedule.overdue(now));
+        }
+        (self.stage, self.stage_began) = (stage, now);
+    }
+
+    /// Whether all connections were opened, or could not be.
+    pub fn has_connected(&self) -> bool {
+        self.connections.opened + self.connections.failed == self.plan.connections
+    }
+
+    /// Whether there is still something to send.
+    #[inline]
+    pub fn is_loading(&self) -> bool {
+        matches!(self.stage, Stage::WarmingUp | Stage::Measuring)
+    }
+
+    /// An answer came to what was sent, or was due, at `since`.
+    #[inline]
+    pub fn count_answer(&mut self, since: Duration, now: Duration) {
+        match self.stage {
+            Stage::Measuring => {
+                self.measurement.count(1, now);
+                self.measurement.latency(now.saturating_sub(since));
+            }
+            Stage::Draining => {
+                self.last_answer = now;
+                // With a rate, every message that was due counts: without the late ones the longest latencies would be
+                // missing. Without a rate, the last messages are like all others.
+                if self.plan.rate.is_some() {
+                    self.measurement.latency(now.saturating_sub(since));
+                }
+            }
+            Stage::Connecting | Stage::WarmingUp | Stage::Over => {}
+        }
+    }
+
+    /// Bytes, if they are what is counted.
+    #[inline]
+    pub fn count_bytes(&mut self, bytes: usize) {
+        if self.stage == Stage::Measuring {
+            let now = self.now();
+            self.measurement.count(bytes as u64, now);
+        }
+    }
+
+    #[inline]
+    pub fn sent(&mut self, bytes: usize) {
+        if self.stage == Stage::Measuring {
+            self.measurement.bytes_sent += bytes as u64;
+        }
+    }
+
+    #[inline]
+    pub fn received(&mut self, bytes: usize) {
+        if self.stage == Stage::Measuring {
+            self.measurement.bytes_received += bytes as u64;
+        }
+    }
+
+    /// A connection that was open has closed. It is lost unless this side has closed it.
+    pub fn count_close(&mut self, reason: CloseReason) {
+        let error = self.error.take();
+        if reason != CloseReason::DestroyedHere {
+            self.connections.lost += 1;
+            self.connections.first_loss.get_or_insert_with(|| describe(error.as_ref(), reason));
+        }
+    }
+
+    /// A connection could not be opened.
+    pub fn count_failure(&mut self) {
+        let error = self.error.take();
+        self.connections.failed += 1;
+        self.connections.first_failure = self.connections.first_failure.take().or(error);
+    }
+
+    /// How much of the planned time is over, and how much there is.
+    pub fn progress(&self) -> (Duration, Duration) {
+        let Plan { warmup, duration, .. } = self.plan;
+        let in_stage = self.now().saturating_sub(self.stage_began);
+        let over = match self.stage {
+            Stage::Connecting => Duration::ZERO,
+            Stage::WarmingUp => in_stage,
+            Stage::Measuring => warmup + in_stage,
+            Stage::Draining | Stage::Over => warmup + duration,
+        };
+        (over, warmup + duration)
+    }
+}
+
+fn describe(error: Option<&Error>, reason: CloseReason) -> String {
+    match (error, reason) {
+        (Some(error), _) => error.to_string(),
+        (None, CloseReason::PeerEnded) => "the server ended it".to_owned(),
+        (None, CloseReason::PeerReset) => "the server reset it".to_owned(),
+        (None, reason) => reason.to_string(),
+    }
+}

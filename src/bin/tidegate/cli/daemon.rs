@@ -1,0 +1,145 @@
+//! The flags that every role of the daemon has.
+
+use std::time::Duration;
+
+use clap::{ArgAction, Args};
+use log::LevelFilter;
+use tidegate::{BlockList, Endpoint, Error, KeepAlive, SocketPermissions};
+
+use super::address::{Listen, reject_duplicates};
+use super::block::{block, joined};
+use super::duration::{duration, idle_timeout, keep_alive};
+use super::number::{OrNone, connections};
+use super::permissions::{Owner, mode};
+
+#[derive(Clone, Debug, Args)]
+pub struct DaemonOptions {
+    /// Address to listen on; may be repeated
+    ///
+    /// IP:PORT, with an IPv6 address in brackets; localhost:PORT, which is
+    /// both 127.0.0.1 and ::1; PORT, which is 127.0.0.1:PORT; or :PORT, which
+    /// is every address of this machine. For port 0 the system chooses a free
+    /// port, and the log shows it.
+    ///
+    /// unix:PATH is a Unix socket, and unix:@NAME an abstract name of Linux.
+    /// If PATH is a socket on which no process listens any more, it is
+    /// replaced.
+    ///
+    /// systemd stands for the sockets of the unit's .socket file.
+    ///
+    /// [default: systemd if it has passed any socket, else 127.0.0.1:8080]
+    #[arg(long, alias = "port", value_name = "ADDR", verbatim_doc_comment)]
+    pub listen: Vec<Listen>,
+
+    /// Mode of the Unix sockets, in octal: who may connect, such as 660
+    ///
+    /// It is set before anybody can connect.
+    ///
+    /// [default: 777 without the bits of the umask]
+    #[arg(long, value_name = "MODE", value_parser = mode, verbatim_doc_comment)]
+    mode: Option<u32>,
+
+    /// Owner of the Unix sockets by number: UID, UID:GID or :GID
+    #[arg(long, value_name = "OWNER")]
+    owner: Option<Owner>,
+
+    /// Most connections at once, from 1 to 4294967295
+    ///
+    /// [default: the descriptor limit ('ulimit -Hn') minus 64]
+    #[arg(long, value_name = "N", value_parser = connections, verbatim_doc_comment)]
+    pub max_connections: Option<usize>,
+
+    /// Refuse clients from these addresses; may be repeated
+    ///
+    /// An address, a range ADDR-ADDR that includes both, or a subnet
+    /// ADDR/BITS. A rule for IPv4 also covers IPv4 addresses that are mapped
+    /// into IPv6. A blocked client is disconnected at once, and the log says
+    /// so at -v. A client on a Unix socket has no address.
+    #[arg(long, alias = "deny", value_name = "ADDRS", value_parser = block, verbatim_doc_comment)]
+    block: Vec<BlockList>,
+
+    /// Close a connection after this long without a byte in either direction
+    #[arg(long, value_name = "DURATION|none", default_value = "none", value_parser = idle_timeout)]
+    pub idle_timeout: OrNone<Duration>,
+
+    /// Probe a peer after this long without a byte from it
+    ///
+    /// When the peer's machine or its network fails, nothing arrives that
+    /// would end the connection. So the kernel sends a probe after this long,
+    /// in whole seconds, and another one every 10s. If the peer's kernel does
+    /// not answer 6 of them, the connection is closed. A peer that is there
+    /// does not notice the probes.
+    #[arg(long, value_name = "DURATION|none", default_value = "60s", value_parser = keep_alive, verbatim_doc_comment)]
+    keep_alive: OrNone<Duration>,
+
+    /// Longest wait, once stopped, for peers to read what is queued
+    ///
+    /// What is queued after that is discarded, and the exit code is 1. With 0
+    /// there is no wait.
+    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = duration, verbatim_doc_comment)]
+    pub drain_timeout: Duration,
+
+    /// Log more: -v for debug, -vv for trace
+    #[arg(short, long, action = ArgAction::Count)]
+    verbose: u8,
+
+    /// Log errors only
+    #[arg(short, long, conflicts_with = "verbose")]
+    quiet: bool,
+}
+
+impl DaemonOptions {
+    pub(super) fn check(&self) -> Result<(), String> {
+        reject_duplicates(&self.listen)?;
+        self.block_list().map_err(|error| error.to_string())?;
+        let is_path = |it: &Listen| matches!(it, Listen::At(Endpoint::Unix(at)) if at.as_abstract_name().is_none());
+        let has_files_only = !self.listen.is_empty() && self.listen.iter().all(is_path);
+        if self.permissions() == SocketPermissions::new() || has_files_only {
+            return Ok(());
+        }
+        Err("--mode and --owner are for the paths of Unix sockets: with them, use --listen unix:PATH only, as nothing \
+             else has a file"
+            .to_owned())
+    }
+
+    /// The mode and the owner of the paths among the addresses.
+    pub fn permissions(&self) -> SocketPermissions {
+        let owner = self.owner.unwrap_or_default();
+        SocketPermissions::new().mode(self.mode).owner(owner.user).group(owner.group)
+    }
+
+    /// None if nothing is blocked.
+    pub fn block_list(&self) -> Result<Option<BlockList>, Error> {
+        joined(&self.block)
+    }
+
+    /// A probe every ten seconds, where Node sends one each second: a peer may be without a network for a minute.
+    pub fn keep_alive(&self) -> Option<KeepAlive> {
+        let interval = Duration::from_secs(10);
+        self.keep_alive.map(|silence| KeepAlive::new().initial_delay(silence).interval(interval).count(6))
+    }
+
+    pub fn verbosity(&self) -> LevelFilter {
+        match self.verbose {
+            _ if self.quiet => LevelFilter::Error,
+            0 => LevelFilter::Info,
+            1 => LevelFilter::Debug,
+            _ => LevelFilter::Trace,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{daemon, wrong};
+    use super::*;
+
+    #[test]
+    fn verbosity_goes_up_or_down_but_not_both() {
+        for (flag, level) in [("-q", LevelFilter::Error), ("-v", LevelFilter::Debug), ("-vv", LevelFilter::Trace)] {
+            assert_eq!(daemon(&[flag]).verbosity(), level);
+        }
+        assert_eq!(daemon(&["-v", "--verbose", "-v"]).verbosity(), LevelFilter::Trace);
+        assert!(wrong(&["-q", "-v"]).contains("cannot be used with"));
+    }
+}

@@ -1,0 +1,125 @@
+//! Listens on all addresses that the command line and systemd name, or on none.
+
+use std::error::Error;
+use std::net::{Ipv6Addr, SocketAddr};
+
+use tidegate::{Endpoint, EventLoop, ServerId, ServerOptions, Socket};
+
+use super::listen_error::{cannot_listen, has_no_ipv6};
+use super::peer::Peer;
+use super::systemd::{self, Passed};
+use super::throttle::Throttle;
+use crate::cli::{DEFAULT_LISTEN, DaemonOptions, Listen, counted};
+
+/// Listens, and logs where.
+pub fn listen<S: 'static>(
+    event_loop: &mut EventLoop<S>,
+    daemon: &DaemonOptions,
+    max_connections: usize,
+    options: &ServerOptions,
+    connection: impl Fn(&mut Socket<'_, S>) + Clone + 'static,
+) -> Result<(), Box<dyn Error>> {
+    // Accepted sockets inherit keep-alive, so it costs no system call for each.
+    let options = options
+        .clone()
+        .max_connections(max_connections)
+        .permissions(daemon.permissions())
+        .keep_alive(daemon.keep_alive())
+        .block_list(daemon.block_list()?);
+    for place in places(&daemon.listen)? {
+        let is_localhost = matches!(place, Place::At(Endpoint::Localhost(_)));
+        let server = match place {
+            Place::At(endpoint) => event_loop
+                .listen_with(endpoint, options.clone(), connection.clone())
+                .map_err(|error| cannot_listen(&endpoint, &error))?,
+            #[cfg(not(unix))]
+            Place::Passed(nothing) => match nothing {},
+            #[cfg(unix)]
+            Place::Passed(socket) => event_loop
+                .listen_fd(socket, options.clone(), connection.clone())
+                .map_err(|error| super::listen_error::cannot_listen_on_passed(&error))?,
+        };
+        log_events(event_loop, server);
+        if is_localhost {
+            listen_on_ipv6_too(event_loop, server, &options, connection.clone())?;
+        }
+    }
+    log_limit(max_connections, daemon.max_connections.is_some());
+    Ok(())
+}
+
+/// localhost is also ::1, if there is IPv6, and on the same port.
+fn listen_on_ipv6_too<S: 'static>(
+    event_loop: &mut EventLoop<S>,
+    first: ServerId,
+    options: &ServerOptions,
+    connection: impl Fn(&mut Socket<'_, S>) + 'static,
+) -> Result<(), String> {
+    let Some(SocketAddr::V4(first)) = event_loop.net.server_address(first) else { return Ok(()) };
+    let endpoint = Endpoint::from((Ipv6Addr::LOCALHOST, first.port()));
+    match event_loop.listen_with(endpoint, options.clone(), connection) {
+        Ok(server) => log_events(event_loop, server),
+        Err(error) if has_no_ipv6(&error) => log::debug!("{error}"),
+        Err(error) => return Err(cannot_listen(&endpoint, &error)),
+    }
+    Ok(())
+}
+
+/// Logs where a server listens, and from now on its errors and the connections that it drops.
+fn log_events<S: 'static>(event_loop: &mut EventLoop<S>, server: ServerId) {
+    if let Some(endpoint) = event_loop.net.server_endpoint(server) {
+        log::info!("listening on {endpoint}");
+    }
+    if let Some(mut server) = event_loop.server(server) {
+        let (mut errors, mut drops) = (Throttle::default(), Throttle::default());
+        server.on_error(move |server, error| errors.warn(server.net.now(), error));
+        server.on_drop(move |server, dropped| {
+            let what = format_args!("too many connections: {} was disconnected", Peer::at(dropped.remote));
+            drops.warn(server.net.now(), &what);
+        });
+    }
+}
+
+/// If there is room for fewer connections than this, the descriptor limit is probably a mistake.
+const FEW: usize = 100;
+
+fn log_limit(max_connections: usize, was_asked_for: bool) {
+    log::info!("at most {} at once", counted(max_connections as u64, "connection"));
+    if max_connections < FEW && !was_asked_for {
+        log::warn!("the descriptor limit has room for no more: raise it with 'ulimit -Hn' or LimitNOFILE");
+    }
+}
+
+enum Place {
+    At(Endpoint),
+    Passed(Passed),
+}
+
+/// What the command line names. If it names nothing: what systemd has passed, because its unit is meant for these sockets,
+/// else the default.
+fn places(named: &[Listen]) -> Result<Vec<Place>, String> {
+    let passed = systemd::sockets()?;
+    let named = match named {
+        [] if passed.is_empty() => &[Listen::At(DEFAULT_LISTEN)][..],
+        [] => &[Listen::Systemd],
+        named => named,
+    };
+    match (named.contains(&Listen::Systemd), passed.len()) {
+        (true, 0) => {
+            return Err("systemd has passed no socket: start this by a unit that has a .socket file, or --listen \
+                        elsewhere"
+                .to_owned());
+        }
+        (false, 1..) => {
+            let sockets = counted(passed.len() as u64, "socket");
+            log::warn!("systemd has passed {sockets}, but there is no --listen systemd");
+        }
+        _ => {}
+    }
+    let mut passed = Some(passed);
+    let places = named.iter().flat_map(|place| match place {
+        Listen::At(endpoint) => vec![Place::At(*endpoint)],
+        Listen::Systemd => passed.take().unwrap_or_default().into_iter().map(Place::Passed).collect(),
+    });
+    Ok(places.collect())
+}
