@@ -175,7 +175,7 @@ pub struct Pressure {
     /// Messages per second on all connections together, from 1 to 10000000
     ///
     /// They are due at even intervals, whether the server keeps up or not.
-    /// The latency counts from the time when a message was due, so it includes
+    /// Latency counts from the time when a message was due, so it includes
     /// the wait while --depth messages are in flight. That corrects it for
     /// coordinated omission.
     ///
