@@ -1028,7 +1028,7 @@ fn an_escape_sequence_loses_its_teeth() {
 fn bidirectional_overrides_and_isolates_are_removed() {
     let room = Daemon::chat(&[]);
     let [mut anna, mut bob] = room.guests();
-    for control in ['\u{202d}', '\u{202e}', '\u{2066}', '\u{2067}', '\u{2068}', '\u{2069}'] {
+    for control in ['\u{200f}', '\u{202d}', '\u{202e}', '\u{2066}', '\u{2067}', '\u{2068}', '\u{2069}', '\u{e0041}'] {
         bob.says(&format!("a{control}b"));
         anna.hears("guest2: ab");
     }
@@ -1068,8 +1068,11 @@ fn a_line_of_which_nothing_is_left_is_ignored() {
 
 /// What the room makes of bytes, said as simply as can be.
 fn heard_of(bytes: &[u8], name: &str) -> Vec<String> {
-    let is_harmful =
-        |c: char| (c.is_control() && c != '\t') || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let is_harmful = |c: char| {
+        let changes_the_order = matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}');
+        let has_no_shape = matches!(c, '\u{2066}'..='\u{206f}' | '\u{e0000}'..='\u{e007f}');
+        (c.is_control() && c != '\t') || changes_the_order || has_no_shape
+    };
     bytes
         .split(|byte| *byte == b'\n')
         .map(|line| String::from_utf8_lossy(line.strip_suffix(b"\r").unwrap_or(line)).replace(is_harmful, ""))
