@@ -152,7 +152,7 @@ fn a_request_has_the_answer_that_is_typed() {
 }
 
 #[test]
-fn a_sink_is_sent_what_is_counted() {
+fn bytes_for_a_sink_are_counted() {
     let total = Arc::new(AtomicU64::new(0));
     let sum = Arc::clone(&total);
     let server = serve(move |mut stream, _| {
@@ -171,7 +171,7 @@ fn a_sink_is_sent_what_is_counted() {
 }
 
 #[test]
-fn what_a_source_sends_is_counted() {
+fn bytes_of_a_source_are_counted() {
     let total = Arc::new(AtomicU64::new(0));
     let sum = Arc::clone(&total);
     let server = serve(move |mut stream, _| {
@@ -187,7 +187,7 @@ fn what_a_source_sends_is_counted() {
 }
 
 #[test]
-fn the_roles_of_these_names_are_loaded_by_them() {
+fn sink_and_source_load_the_roles_of_their_names() {
     for workload in ["sink", "source"] {
         let server = Daemon::role(workload, &[]);
         bench(workload, &server.address().to_string(), &["--connections", "3"]).is_good();
@@ -285,7 +285,7 @@ fn more_than_was_sent_is_wrong() {
 }
 
 #[test]
-fn what_was_meant_for_another_connection_is_wrong() {
+fn bytes_of_another_connection_are_wrong() {
     // The first one hears itself, each later one what the one before it has said.
     let said = Arc::new(std::sync::Mutex::new(Vec::new()));
     let server = serve(move |stream, _| {
@@ -347,7 +347,7 @@ fn a_line_that_is_missing_doubled_or_changed_is_wrong() {
 }
 
 #[test]
-fn who_is_late_in_the_room_is_waited_for() {
+fn guests_that_join_late_are_waited_for() {
     let server = serve(|stream, number| {
         // A door that opens one after the other, the last one when all have long been connected.
         static ROOM: std::sync::Mutex<Vec<(usize, TcpStream)>> = std::sync::Mutex::new(Vec::new());
@@ -391,7 +391,7 @@ fn connections_that_are_lost_are_counted_and_the_others_go_on() {
 }
 
 #[test]
-fn when_all_are_lost_it_is_over() {
+fn a_run_whose_connections_are_all_lost_is_over() {
     let server = serve(|stream, _| echo(stream, |_, before| before < 640));
     let done = bench("echo", &server, &["--connections", "4", "--duration", "1h"]);
     assert_eq!(done.code, 1);
@@ -433,7 +433,7 @@ fn a_rate_is_kept_and_not_passed() {
 }
 
 #[test]
-fn in_an_open_loop_waiting_for_a_sleeping_server_is_latency() {
+fn with_a_rate_the_wait_for_a_sleeping_server_counts_as_latency() {
     const ASLEEP: Duration = Duration::from_millis(200);
     let server = serve(|stream, _| {
         echo(stream, |_, before| {
@@ -453,7 +453,7 @@ fn in_an_open_loop_waiting_for_a_sleeping_server_is_latency() {
 }
 
 #[test]
-fn a_rate_that_the_server_cannot_keep_is_told() {
+fn a_rate_that_the_server_cannot_keep_is_a_problem() {
     let server = serve(|stream, _| {
         echo(stream, |_, _| {
             thread::sleep(Duration::from_millis(20));
@@ -491,7 +491,7 @@ fn a_signal_ends_it_early_with_what_was_measured() {
 }
 
 #[test]
-fn the_summary_is_for_people_and_stderr_has_nothing_to_say() {
+fn the_summary_goes_to_stdout_and_nothing_to_stderr() {
     let server = Daemon::echo(&[]);
     let address = server.address().to_string();
     let mut bench = Daemon::launch(&["bench", "echo", &address, "--duration", "200ms", "--warmup", "1ms"]);
@@ -521,7 +521,7 @@ fn a_plot_is_an_svg() {
 }
 
 #[test]
-fn that_a_plot_cannot_be_written_is_said_before_anything_is_measured() {
+fn a_plot_that_cannot_be_written_is_an_error_before_anything_is_measured() {
     let untouched = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = untouched.local_addr().unwrap().to_string();
     let nowhere = "/there/is/no/such/folder.svg";
@@ -544,7 +544,7 @@ fn that_a_plot_cannot_be_written_is_said_before_anything_is_measured() {
 }
 
 #[test]
-fn wrong_usage_is_2() {
+fn a_usage_error_exits_with_2() {
     let wrong: [(&[&str], &str); 6] = [
         (&["bench", "knit"], "unrecognized subcommand"),
         (&["bench", "echo", "127.0.0.1"], "it has no port"),

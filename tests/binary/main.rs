@@ -20,6 +20,8 @@ mod keep_alive;
 mod processes;
 /// `tidegate proxy`.
 mod proxy;
+/// What the roles have in common: bounds, idle connections, one thread.
+mod roles;
 /// `tidegate sink` and `tidegate source`.
 mod sink_and_source;
 /// Signals, and what is still sent before the end.

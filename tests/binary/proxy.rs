@@ -1,5 +1,5 @@
-//! `tidegate proxy`, judged from outside: what is said on one side is heard on the other, each direction ends by itself,
-//! who breaks breaks the other, and who is slow holds up nobody else.
+//! `tidegate proxy`: bytes of one side reach the other, each direction ends by itself, a reset of one side resets the
+//! other, and a slow side delays nobody but its partner.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -103,7 +103,7 @@ fn silent_target() -> (SocketAddr, (Socket, Vec<TcpStream>)) {
 }
 
 #[test]
-fn what_one_side_says_the_other_hears() {
+fn bytes_of_each_side_reach_the_other() {
     let target = Target::new();
     let proxy = target.proxy(&[]);
     let mut client = proxy.join();
@@ -161,7 +161,7 @@ fn twenty_megabytes_there_and_back() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_target_that_does_not_read_holds_up_its_client_and_nobody_else() {
+fn a_target_that_does_not_read_delays_only_its_client() {
     let target = Target::new();
     let proxy = target.proxy(&[]);
     let mut flooder = proxy.join();
@@ -190,7 +190,7 @@ fn a_target_that_does_not_read_holds_up_its_client_and_nobody_else() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_client_that_does_not_read_holds_up_its_target_and_nobody_else() {
+fn a_client_that_does_not_read_delays_only_its_target() {
     let source = Daemon::role("source", &[]);
     let proxy = proxy_to(&source.address().to_string(), &[]);
     let before = proxy.peak_memory();
@@ -217,7 +217,7 @@ fn a_client_that_does_not_read_holds_up_its_target_and_nobody_else() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn what_a_client_says_before_its_target_answers_is_bounded() {
+fn bytes_before_the_target_answers_are_bounded() {
     let (address, _silent) = silent_target();
     let proxy = proxy_to(&address.to_string(), &["--connect-timeout", "1h"]);
     let before = proxy.peak_memory();
@@ -228,7 +228,7 @@ fn what_a_client_says_before_its_target_answers_is_bounded() {
 }
 
 #[test]
-fn a_target_that_cannot_be_is_misuse() {
+fn an_invalid_target_is_a_usage_error() {
     for (arguments, says) in [
         (&["proxy"][..], "--to <ADDR>"),
         (&["proxy", "--to", "nonsense"], "'nonsense'"),
@@ -243,7 +243,7 @@ fn a_target_that_cannot_be_is_misuse() {
 }
 
 #[test]
-fn a_side_that_breaks_breaks_the_other() {
+fn a_reset_of_one_side_resets_the_other() {
     let target = Target::new();
     let proxy = target.proxy(&[]);
     let (client, mut server) = pair(&proxy, &target);
@@ -256,7 +256,7 @@ fn a_side_that_breaks_breaks_the_other() {
 }
 
 #[test]
-fn a_target_that_is_not_there_resets_its_client_and_is_told() {
+fn a_refused_target_resets_its_client_and_is_logged() {
     let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let proxy = proxy_to(&nobody.to_string(), &["-v"]);
     let way = format!("{} -> {nobody}: connect ECONNREFUSED", comes_and_is_reset(&proxy));
@@ -289,7 +289,7 @@ fn a_target_that_does_not_answer_is_given_up() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_client_that_breaks_while_its_target_is_connected_to_is_not_waited_for() {
+fn a_client_that_resets_during_the_connect_closes_the_pair() {
     let (address, _silent) = silent_target();
     // So long that only what is looked for here can end a pair.
     let proxy = proxy_to(&address.to_string(), &["--connect-timeout", "1h", "-v"]);
@@ -304,7 +304,7 @@ fn a_client_that_breaks_while_its_target_is_connected_to_is_not_waited_for() {
 }
 
 #[test]
-fn a_target_that_breaks_later_is_no_louder_than_a_client_and_named() {
+fn a_later_reset_of_the_target_is_logged_at_debug_level_with_its_address() {
     let target = Target::new();
     let proxy = target.proxy(&["-v"]);
     let (client, server) = pair(&proxy, &target);
@@ -365,7 +365,7 @@ fn a_pair_is_idle_when_neither_side_says_anything() {
 }
 
 #[test]
-fn when_it_is_stopped_connections_go_on_to_their_end() {
+fn a_stopped_proxy_waits_for_its_connections() {
     let target = Target::new();
     let mut proxy = target.proxy(&[]);
     let mut client = proxy.join();
@@ -383,7 +383,7 @@ fn when_it_is_stopped_connections_go_on_to_their_end() {
 }
 
 #[test]
-fn when_it_is_stopped_it_waits_no_longer_than_it_was_told() {
+fn a_stopped_proxy_waits_no_longer_than_the_drain_timeout() {
     let target = Target::new();
     let mut proxy = target.proxy(&["--drain-timeout", "300ms"]);
     let _client = proxy.join();
@@ -394,7 +394,7 @@ fn when_it_is_stopped_it_waits_no_longer_than_it_was_told() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_proxy_to_itself_does_not_eat_the_machine() {
+fn a_proxy_to_itself_stays_within_its_bound() {
     let address = support::free_address();
     let to = address.to_string();
     let proxy = Daemon::role("proxy", &["--listen", &to, "--to", &to, "--max-connections", "50"]);

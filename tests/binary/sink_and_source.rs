@@ -1,4 +1,4 @@
-//! `tidegate sink` and `tidegate source`, judged from outside.
+//! `tidegate sink` and `tidegate source`.
 
 use std::io::Read;
 use std::net::Shutdown;
@@ -53,7 +53,7 @@ fn a_source_may_have_an_end() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn one_that_does_not_read_costs_no_memory_and_one_that_reads_for_ever_holds_nobody_up() {
+fn a_client_that_does_not_read_costs_no_memory_and_a_greedy_one_delays_nobody() {
     let source = Daemon::role("source", &[]);
     let before = source.peak_memory();
     let _stuck: Vec<_> = (0..10).map(|_| source.join()).collect();
@@ -75,7 +75,7 @@ fn one_that_does_not_read_costs_no_memory_and_one_that_reads_for_ever_holds_nobo
 }
 
 #[test]
-fn both_stop_when_they_are_told() {
+fn sigterm_stops_both() {
     for role in ["sink", "source"] {
         let mut daemon = Daemon::role(role, &["--drain-timeout", "2s"]);
         let stream = daemon.join().into_stream();

@@ -1,4 +1,4 @@
-//! Readers who are stuck: nobody waits for them, they cost the room no memory beyond their bound, and they are
+//! Guests that do not read: nobody waits for them, they cost the room no memory beyond their bound, and they are
 //! disconnected by the output limits: at once by the hard one, after 10 s by the soft one.
 
 #![cfg(target_os = "linux")]
@@ -75,7 +75,7 @@ fn one_stuck_reader_among_200_delays_nobody() {
 }
 
 #[test]
-fn the_soft_limit_strikes_in_a_silent_room_and_spares_who_has_caught_up() {
+fn the_soft_limit_works_in_a_silent_room_and_spares_a_guest_that_has_caught_up() {
     let room = Daemon::chat(&["-v"]);
     let [mut anna] = room.guests();
     let mut slow = Client::connect_narrow(room.address());

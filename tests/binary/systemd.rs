@@ -115,7 +115,7 @@ fn the_units_agree_with_each_other_and_with_the_page() {
 
 /// Wrong usage does not get better by another start.
 #[test]
-fn wrong_usage_is_the_code_that_is_not_tried_again() {
+fn the_service_is_not_restarted_after_a_usage_error() {
     let [_, service] = units();
     let code = program().args(["chat", "--shout"]).output().unwrap().status.code();
     assert_eq!(code.map(|code| code.to_string()).as_deref(), Some(service.get("Service", "RestartPreventExitStatus")));
@@ -125,27 +125,9 @@ fn wrong_usage_is_the_code_that_is_not_tried_again() {
 
 // covers: listen-fd-server
 #[test]
-fn the_daemon_listens_on_a_path_that_systemd_has_passed() {
-    let folder = Folder::new();
-    let path = folder.path("s");
-    let listener = UnixListener::bind(&path).unwrap();
-    let mut peer = UnixStream::connect(&path).unwrap();
-    let mut daemon = program_of_systemd("echo", listener, "$$").spawn().unwrap();
-    peer.write_all(b"hello").unwrap();
-    let mut back = [0; 5];
-    peer.read_exact(&mut back).unwrap();
-    assert_eq!(&back, b"hello");
-    daemon.kill().unwrap();
-    daemon.wait().unwrap();
-}
-
-// covers: listen-fd-server
-#[test]
-fn the_daemon_listens_on_what_systemd_has_passed() {
-    for arguments in ["echo", "echo --listen systemd --listen 127.0.0.1:0"] {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let mut peer = TcpStream::connect(listener.local_addr().unwrap()).unwrap(); // it waits until it is started
-        let mut daemon = program_of_systemd(arguments, listener, "$$").spawn().unwrap();
+fn the_daemon_listens_on_a_socket_that_systemd_has_passed() {
+    fn serves(arguments: &str, socket: impl Into<OwnedFd>, mut peer: impl Read + Write) {
+        let mut daemon = program_of_systemd(arguments, socket, "$$").spawn().unwrap();
         peer.write_all(b"hello").unwrap();
         let mut back = [0; 5];
         peer.read_exact(&mut back).unwrap();
@@ -153,11 +135,21 @@ fn the_daemon_listens_on_what_systemd_has_passed() {
         daemon.kill().unwrap();
         daemon.wait().unwrap();
     }
+    // The peers have connected before it is started.
+    for arguments in ["echo", "echo --listen systemd --listen 127.0.0.1:0"] {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let peer = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        serves(arguments, listener, peer);
+    }
+    let folder = Folder::new();
+    let listener = UnixListener::bind(folder.path("s")).unwrap();
+    let peer = UnixStream::connect(folder.path("s")).unwrap();
+    serves("echo", listener, peer);
 }
 
 // covers: listen-fd-ebadf
 #[test]
-fn what_systemd_has_passed_wrongly_or_not_at_all_is_told() {
+fn a_wrong_or_missing_socket_of_systemd_is_an_error() {
     let fails = |arguments, socket: OwnedFd, pid, words: &str| {
         let output = program_of_systemd(arguments, socket, pid).output().unwrap();
         assert_eq!(output.status.code(), Some(1));

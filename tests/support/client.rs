@@ -269,6 +269,17 @@ impl Client {
         }
     }
 
+    /// Waits for so many bytes, which are copies of `piece`, the last of them perhaps cut.
+    #[track_caller]
+    pub fn receives_copies(&mut self, piece: &[u8], count: usize) {
+        let mut left = count;
+        while left > 0 {
+            let length = left.min(piece.len());
+            self.receives(&piece[..length]);
+            left -= length;
+        }
+    }
+
     fn next_line(&mut self) -> Result<Vec<u8>, Ended> {
         let mut searched = self.start;
         loop {

@@ -246,15 +246,6 @@ impl Daemon {
         }
     }
 
-    /// Waits until a connection to its first address is refused.
-    #[track_caller]
-    pub fn refuses(&self) {
-        wait_until("a connection is refused", || {
-            let refused = TcpStream::connect_timeout(&self.address(), PATIENCE).err();
-            refused.is_some_and(|error| error.kind() == ErrorKind::ConnectionRefused)
-        });
-    }
-
     /// A number in `/proc/PID/status`.
     #[cfg(target_os = "linux")]
     #[track_caller]
@@ -331,4 +322,13 @@ pub fn listening_lines(log: &str) -> impl Iterator<Item = &str> {
 /// Lets the 100 ms pass in which a room counts comings and goings, so that the next five are told one by one.
 pub fn a_quiet_moment() {
     thread::sleep(Duration::from_millis(250));
+}
+
+/// Waits until a connection to this address is refused.
+#[track_caller]
+pub fn refuses(address: SocketAddr) {
+    wait_until(&format!("a connection to {address} is refused"), || {
+        let refused = TcpStream::connect_timeout(&address, PATIENCE).err();
+        refused.is_some_and(|error| error.kind() == ErrorKind::ConnectionRefused)
+    });
 }
