@@ -4,5 +4,6 @@ pub(crate) mod arena;
 pub(crate) mod error;
 pub(crate) mod few;
 pub(crate) mod id;
+pub(crate) mod round;
 pub mod signal;
 pub(crate) mod timers;

@@ -1,15 +1,15 @@
 //! Deadlines in order.
 //!
-//! A binary heap of `(due, order, what)`. It fires nothing and reads no clock: the net asks what is due at a time. An
-//! entry can be early, never late: a connection's idle clock is moved by storing a number in the connection
-//! (`connection/idle.rs`), not by touching the heap, and the entry is put back at its real time when it comes up.
+//! A sorted map from the time at which something is due to what it is. It fires nothing and reads no clock: the net asks
+//! what is due at a time. Whoever sets an entry keeps its [`Due`] and removes the entry by it, so no entry stands for
+//! something that is gone. An entry can be early, never late: a connection's idle clock is moved by storing a number in the
+//! connection (`connection/idle.rs`), not by touching the map, and its entry is set again when it comes up.
 //!
 //! Times have a resolution of one millisecond, rounded up, so that a timer is never early; and whatever was set within
 //! the same millisecond for the same delay comes due together, in the order in which it was set. That is Node's
 //! behaviour, and programs rely on it.
 
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// The longest delay: 2^31 - 1 ms, some 24.8 days. Node clips there too.
@@ -31,21 +31,18 @@ impl Due {
 /// Entries of the kind `K`, by the time at which they are due.
 #[derive(Debug)]
 pub(crate) struct Timers<K> {
-    heap: BinaryHeap<Reverse<(Due, K)>>,
+    entries: BTreeMap<Due, K>,
     next_order: u64,
-    /// How many entries of the heap stand for nothing any more. They are dropped as they come up, or all at once when
-    /// they are the greater part: a timer that is set and cancelled for ever must not fill the memory.
-    stale: usize,
 }
 
-impl<K: Ord + Copy> Timers<K> {
+impl<K: Copy> Timers<K> {
     pub fn new() -> Self {
-        Timers { heap: BinaryHeap::new(), next_order: 0, stale: 0 }
+        Timers { entries: BTreeMap::new(), next_order: 0 }
     }
 
-    /// The time `delay` after `now`, in order behind every time that was taken for the same millisecond before.
+    /// The time `delay` after `now`, after every time that was taken for the same millisecond before.
     #[inline]
-    pub fn after(&mut self, now: Duration, delay: Duration) -> Due {
+    pub fn due_after(&mut self, now: Duration, delay: Duration) -> Due {
         let at = now + delay.clamp(Duration::from_millis(1), LONGEST);
         let millisecond = at.as_millis() as u64 + u64::from(!at.subsec_nanos().is_multiple_of(1_000_000));
         let order = self.next_order;
@@ -53,57 +50,39 @@ impl<K: Ord + Copy> Timers<K> {
         Due { millisecond, order }
     }
 
-    pub fn push(&mut self, due: Due, what: K) {
-        self.heap.push(Reverse((due, what)));
+    pub fn insert(&mut self, due: Due, what: K) {
+        self.entries.insert(due, what);
+    }
+
+    /// An entry that `delay` after `now` is due.
+    pub fn insert_after(&mut self, now: Duration, delay: Duration, what: K) -> Due {
+        let due = self.due_after(now, delay);
+        self.insert(due, what);
+        due
+    }
+
+    pub fn remove(&mut self, due: Due) {
+        self.entries.remove(&due);
     }
 
     /// Takes the earliest entry that is due at `now`.
     pub fn pop(&mut self, now: Duration) -> Option<(Due, K)> {
-        if self.next()? > now {
+        let first = self.entries.first_entry()?;
+        if first.key().time() > now {
             return None;
         }
-        self.heap.pop().map(|Reverse(entry)| entry)
+        Some(first.remove_entry())
     }
 
     /// When the earliest entry is due.
+    #[inline]
     pub fn next(&self) -> Option<Duration> {
-        self.heap.peek().map(|Reverse((due, _))| due.time())
+        self.entries.first_key_value().map(|(due, _)| due.time())
     }
 
-    /// All entries, in no order.
+    /// All entries, the earliest first.
     pub fn iter(&self) -> impl Iterator<Item = (Due, K)> {
-        self.heap.iter().map(|Reverse(entry)| *entry)
-    }
-
-    pub fn len(&self) -> usize {
-        self.heap.len()
-    }
-
-    /// As [`Timers::next`], after the entries before it that stand for nothing were dropped.
-    pub fn next_live(&mut self, is_live: impl Fn(Due, K) -> bool) -> Option<Duration> {
-        while self.stale > 0
-            && let Some(Reverse((due, what))) = self.heap.peek()
-            && !is_live(*due, *what)
-        {
-            self.heap.pop();
-            self.stale -= 1;
-        }
-        self.next()
-    }
-
-    /// Says that an entry of the heap stands for nothing any more. `is_live` says of each whether it still does, when
-    /// it is time to drop the others.
-    pub fn forget_one(&mut self, is_live: impl Fn(Due, K) -> bool) {
-        self.stale += 1;
-        if self.stale > 64 && self.stale * 2 > self.heap.len() {
-            self.heap.retain(|Reverse((due, what))| is_live(*due, *what));
-            self.stale = 0;
-        }
-    }
-
-    /// Says that an entry which [`Timers::pop`] gave stood for nothing.
-    pub fn dropped_stale(&mut self) {
-        self.stale = self.stale.saturating_sub(1);
+        self.entries.iter().map(|(due, what)| (*due, *what))
     }
 }
 
@@ -119,8 +98,7 @@ mod tests {
     fn what_is_due_comes_in_order_of_time_then_of_setting() {
         let mut timers = Timers::new();
         for (delay, what) in [(30, 'c'), (10, 'a'), (30, 'd'), (20, 'b')] {
-            let due = timers.after(ms(0), ms(delay));
-            timers.push(due, what);
+            timers.insert_after(ms(0), ms(delay), what);
         }
         assert_eq!(timers.pop(ms(9)), None);
         let order: String = std::iter::from_fn(|| timers.pop(ms(30)).map(|(_, what)| what)).collect();
@@ -130,40 +108,26 @@ mod tests {
     #[test]
     fn a_timer_is_never_early() {
         let mut timers = Timers::new();
-        let due = timers.after(Duration::from_micros(100_900), ms(10));
+        let due = timers.insert_after(Duration::from_micros(100_900), ms(10), ());
         assert_eq!(due.millisecond, 111);
-        timers.push(due, ());
         assert_eq!(timers.pop(Duration::from_micros(110_999)), None);
         assert!(timers.pop(ms(111)).is_some());
     }
 
     #[test]
-    fn a_timer_that_was_cancelled_wakes_nobody() {
+    fn a_timer_that_was_removed_is_gone_at_once() {
         let mut timers = Timers::new();
-        for (delay, what) in [(10, 'a'), (20, 'b'), (30, 'c')] {
-            let due = timers.after(ms(0), ms(delay));
-            timers.push(due, what);
-        }
-        timers.forget_one(|_, what| what == 'c');
-        timers.forget_one(|_, what| what == 'c');
-        assert_eq!(timers.next(), Some(ms(10)));
-        assert_eq!(timers.next_live(|_, what| what == 'c'), Some(ms(30)));
+        let [first, second, _third] = [10, 20, 30].map(|delay| timers.insert_after(ms(0), ms(delay), delay));
+        timers.remove(first);
+        timers.remove(second);
+        timers.remove(first);
+        assert_eq!(timers.next(), Some(ms(30)));
+        assert_eq!(timers.iter().count(), 1);
     }
 
     #[test]
     fn no_delay_is_one_millisecond_so_that_a_timer_cannot_hang_its_round() {
         let mut timers = Timers::<()>::new();
-        assert_eq!(timers.after(ms(5), Duration::ZERO).millisecond, 6);
-    }
-
-    #[test]
-    fn a_timer_that_is_set_and_cancelled_for_ever_does_not_fill_the_memory() {
-        let mut timers = Timers::new();
-        for n in 0..100_000u32 {
-            let due = timers.after(ms(0), ms(3_600_000));
-            timers.push(due, n);
-            timers.forget_one(|_, what| what > n);
-        }
-        assert!(timers.heap.len() < 200, "{} entries for no timer at all", timers.heap.len());
+        assert_eq!(timers.due_after(ms(5), Duration::ZERO).millisecond, 6);
     }
 }

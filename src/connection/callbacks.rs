@@ -1,15 +1,15 @@
 //! The callbacks of writes and of `end`: each waits with what it is for, until that is over, and then for its turn.
 //!
 //! ```text
-//!   write ──▶ waiting ──▶ unit ──┐
-//!                                ├── it is over ──▶ ready ──▶ the net, in this order
-//!   end ─────────────────────────┘
+//!   write ──▶ waiting ──▶ current ──┐
+//!                                   ├── it is over ──▶ ready ──▶ run, in this order
+//!   end ────────────────────────────┘
 //! ```
 
 use std::collections::VecDeque;
 use std::ops::Range;
 
-use super::{Connection, Tick, Ticks};
+use super::{ConnTask, Connection, Tasks};
 use crate::base::error::{Code, Error};
 
 /// Names a callback of a write or an `end`; whoever gave the callback knows what it stands for.
@@ -18,7 +18,7 @@ pub type CallbackId = u64;
 /// Those of one connection. Most connections never have any.
 #[derive(Debug, Default)]
 pub(super) struct Callbacks {
-    unit: Vec<CallbackId>,
+    current: Vec<CallbackId>,
     /// With the numbers of their writes; an empty one has none, because nobody can drop it.
     waiting: Vec<(Option<u64>, CallbackId)>,
     end: Vec<CallbackId>,
@@ -27,8 +27,8 @@ pub(super) struct Callbacks {
 }
 
 impl Callbacks {
-    pub fn add_to_unit(&mut self, callback: CallbackId) {
-        self.unit.push(callback);
+    pub fn add_to_current(&mut self, callback: CallbackId) {
+        self.current.push(callback);
     }
 
     pub fn add_waiting(&mut self, number: Option<u64>, callback: CallbackId) {
@@ -39,15 +39,15 @@ impl Callbacks {
         self.end.push(callback);
     }
 
-    /// All that waits becomes the unit.
-    pub fn begin_unit(&mut self) {
-        self.unit.extend(self.waiting.drain(..).map(|(_, callback)| callback));
+    /// All that waits becomes the current write.
+    pub fn begin_current(&mut self) {
+        self.current.extend(self.waiting.drain(..).map(|(_, callback)| callback));
     }
 
-    /// The unit is over. Says how many callbacks are ready, as do the others.
-    pub fn unit_is_over(&mut self, outcome: &Result<(), Error>) -> u32 {
-        let count = self.unit.len() as u32;
-        self.ready.extend(self.unit.drain(..).map(|callback| (callback, outcome.clone())));
+    /// The current write is over. Says how many callbacks are ready, as do the others.
+    pub fn current_is_over(&mut self, outcome: &Result<(), Error>) -> u32 {
+        let count = self.current.len() as u32;
+        self.ready.extend(self.current.drain(..).map(|callback| (callback, outcome.clone())));
         count
     }
 
@@ -74,25 +74,25 @@ impl Callbacks {
     }
 
     fn is_empty(&self) -> bool {
-        self.ready.is_empty() && self.unit.is_empty() && self.waiting.is_empty() && self.end.is_empty()
+        self.ready.is_empty() && self.current.is_empty() && self.waiting.is_empty() && self.end.is_empty()
     }
 }
 
 impl Connection {
-    /// A callback is due on the next tick.
-    pub fn callback_due(&mut self, callback: CallbackId, outcome: Result<(), Error>, ticks: &mut impl Ticks) {
+    /// A callback is due as the next task.
+    pub fn callback_due(&mut self, callback: CallbackId, outcome: Result<(), Error>, tasks: &mut impl Tasks) {
         self.callbacks_mut().ready.push_back((callback, outcome));
-        ticks.defer(Tick::Callbacks(1));
+        tasks.push(ConnTask::Callbacks(1));
     }
 
     /// All callbacks that no outcome has come for get this one. Says how many.
     pub(super) fn fail_all(&mut self, code: Code) -> u32 {
         let Some(callbacks) = &mut self.callbacks else { return 0 };
         let outcome = Err(Error::new(code));
-        callbacks.unit_is_over(&outcome) + callbacks.waiting_is_over(&outcome) + callbacks.end_is_over(&outcome)
+        callbacks.current_is_over(&outcome) + callbacks.waiting_is_over(&outcome) + callbacks.end_is_over(&outcome)
     }
 
-    /// Whether the outcome of a callback is still to be told.
+    /// Whether a callback is still to run.
     pub fn has_callbacks_due(&self) -> bool {
         self.callbacks.as_ref().is_some_and(|callbacks| !callbacks.ready.is_empty())
     }
@@ -107,9 +107,9 @@ impl Connection {
         next
     }
 
-    pub(super) fn refuse(&mut self, callback: Option<CallbackId>, code: Code, ticks: &mut impl Ticks) {
+    pub(super) fn refuse(&mut self, callback: Option<CallbackId>, code: Code, tasks: &mut impl Tasks) {
         if let Some(callback) = callback {
-            self.callback_due(callback, Err(Error::new(code)), ticks);
+            self.callback_due(callback, Err(Error::new(code)), tasks);
         }
     }
 

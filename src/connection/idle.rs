@@ -1,8 +1,7 @@
 //! Node's idle clock of a connection, `set_timeout`.
 //!
-//! It is one number that activity moves and one entry in the net's timers, which may be earlier than the number and is
-//! corrected when it comes up: a connection that is busy costs a store for each activity, and the timers are touched
-//! once a period.
+//! It is one number that activity moves and one entry in the timers, which may be earlier than the number and is set again
+//! when it comes up: a connection that is busy costs a store for each activity, and the timers are touched once a period.
 //!
 //! ```text
 //!            set(period)                     expired, a write moves: wait again
@@ -26,80 +25,56 @@ pub(crate) struct Idle {
     stopped: bool,
     /// When it expires. None: off, or fired since the last activity.
     due: Option<Due>,
-    /// The entry in the timers that stands for this clock; others are stale.
+    /// The entry in the timers, never after `due`.
     entry: Option<Due>,
     /// How many bytes of the write in flight were unsent when they were last looked at; 0 with none in flight. The first
     /// value is the whole write, so a write that stalls altogether is noticed after two periods, as in Node.
     stalled_at: usize,
 }
 
-/// What is to become of an entry of the timers that came up.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Expiry {
-    /// It stands for nothing.
-    Stale,
-    /// There was activity, or a write in flight moved: put it back at this time.
-    Later(Due),
-    /// Tell `timeout`.
-    Timeout,
-}
-
 impl Idle {
-    /// Sets the period and starts it; None turns the clock off. The entry to put into the timers, if it needs one.
-    pub fn set<K: Ord + Copy>(
-        &mut self,
-        period: Option<Duration>,
-        now: Duration,
-        timers: &mut Timers<K>,
-    ) -> Option<Due> {
+    /// Sets the period and starts it; None turns the clock off. `what` is what its entry in the timers says.
+    pub fn set<K: Copy>(&mut self, period: Option<Duration>, now: Duration, timers: &mut Timers<K>, what: K) {
         self.period = period;
         self.stopped = false;
         self.due = None;
-        self.activity(now, timers)
+        match period {
+            Some(_) => self.activity(now, timers, what),
+            None => self.remove_entry(timers),
+        }
     }
 
-    /// Something moved: the period begins again. The entry to put into the timers, if it needs one.
+    /// Something moved: the period begins again.
     #[inline]
-    pub fn activity<K: Ord + Copy>(&mut self, now: Duration, timers: &mut Timers<K>) -> Option<Due> {
-        let period = self.period.filter(|_| !self.stopped)?;
-        let due = timers.after(now, period);
+    pub fn activity<K: Copy>(&mut self, now: Duration, timers: &mut Timers<K>, what: K) {
+        let Some(period) = self.period.filter(|_| !self.stopped) else { return };
+        let due = timers.due_after(now, period);
         // Activity counts from the beginning of its turn. A period that was set later in the turn begins there.
         let due = self.due.map_or(due, |before| before.max(due));
         self.due = Some(due);
-        match self.entry {
-            Some(entry) if entry <= due => None,
-            _ => {
-                self.entry = Some(due);
-                self.entry
-            }
+        if self.entry.is_none_or(|entry| entry > due) {
+            self.remove_entry(timers);
+            timers.insert(due, what);
+            self.entry = Some(due);
         }
     }
 
-    /// An entry came up. `unsent` is what is left of the write in flight, if there is one.
-    pub fn expire<K: Ord + Copy>(
-        &mut self,
-        entry: Due,
-        unsent: usize,
-        now: Duration,
-        timers: &mut Timers<K>,
-    ) -> Expiry {
-        if self.entry != Some(entry) {
-            return Expiry::Stale;
-        }
-        self.entry = None;
-        let Some(due) = self.due else { return Expiry::Stale };
+    /// Its entry came up. `unsent` is what is left of the write in flight, if there is one. Whether `timeout` is to be
+    /// emitted.
+    pub fn expire<K: Copy>(&mut self, unsent: usize, now: Duration, timers: &mut Timers<K>, what: K) -> bool {
+        let (Some(entry), Some(due)) = (self.entry.take(), self.due) else { return false };
         if due > entry {
+            timers.insert(due, what);
             self.entry = Some(due);
-            return Expiry::Later(due);
+            return false;
         }
         if self.stalled_at > 0 && self.stalled_at != unsent {
             self.stalled_at = unsent;
-            if let Some(due) = self.activity(now, timers) {
-                return Expiry::Later(due);
-            }
+            self.activity(now, timers, what);
+            return false;
         }
         self.due = None;
-        Expiry::Timeout
+        true
     }
 
     /// A write of `length` bytes is in flight now; with 0, none is any more.
@@ -108,11 +83,11 @@ impl Idle {
     }
 
     /// Stops for good: the connection is destroyed. The period stays readable, as in Node.
-    pub fn stop(&mut self) {
+    pub fn stop<K: Copy>(&mut self, timers: &mut Timers<K>) {
         self.due = None;
-        self.entry = None;
         self.stopped = true;
         self.stalled_at = 0;
+        self.remove_entry(timers);
     }
 
     pub fn period(&self) -> Option<Duration> {
@@ -124,14 +99,15 @@ impl Idle {
         self.due.is_some()
     }
 
-    /// Whether an entry of the timers stands for this clock.
-    pub fn has_entry(&self) -> bool {
-        self.entry.is_some()
+    /// Its entry in the timers.
+    pub fn entry(&self) -> Option<Due> {
+        self.entry
     }
 
-    /// Whether the entry is the one that stands for this clock.
-    pub fn is_live(&self, entry: Due) -> bool {
-        self.entry == Some(entry)
+    fn remove_entry<K: Copy>(&mut self, timers: &mut Timers<K>) {
+        if let Some(entry) = self.entry.take() {
+            timers.remove(entry);
+        }
     }
 }
 
@@ -155,30 +131,24 @@ mod tests {
         }
 
         fn set(&mut self, now: u64, period: u64) {
-            if let Some(due) = self.idle.set((period > 0).then(|| ms(period)), ms(now), &mut self.timers) {
-                self.timers.push(due, ());
-            }
+            self.idle.set((period > 0).then(|| ms(period)), ms(now), &mut self.timers, ());
         }
 
         fn activity(&mut self, now: u64) {
-            if let Some(due) = self.idle.activity(ms(now), &mut self.timers) {
-                self.timers.push(due, ());
-            }
+            self.idle.activity(ms(now), &mut self.timers, ());
         }
 
         /// Runs the timers from one millisecond to another and says when `timeout` came.
         fn timeouts(&mut self, from: u64, to: u64, unsent: impl Fn(u64) -> usize) -> Vec<u64> {
-            let mut told = Vec::new();
+            let mut emitted = Vec::new();
             for now in from..=to {
-                while let Some((entry, ())) = self.timers.pop(ms(now)) {
-                    match self.idle.expire(entry, unsent(now), ms(now), &mut self.timers) {
-                        Expiry::Stale => {}
-                        Expiry::Later(due) => self.timers.push(due, ()),
-                        Expiry::Timeout => told.push(now),
+                while self.timers.pop(ms(now)).is_some() {
+                    if self.idle.expire(unsent(now), ms(now), &mut self.timers, ()) {
+                        emitted.push(now);
                     }
                 }
             }
-            told
+            emitted
         }
     }
 
@@ -216,7 +186,7 @@ mod tests {
         assert_eq!(clock.timeouts(0, 200, |_| 0), [10]);
         clock.set(200, 10);
         clock.set(200, 0);
-        assert_eq!(clock.timeouts(200, 300, |_| 0), []);
+        assert!(clock.timeouts(200, 300, |_| 0).is_empty());
     }
 
     #[test]
@@ -224,7 +194,7 @@ mod tests {
         let mut clock = Clock::new();
         clock.set(0, 10);
         clock.idle.write_in_flight(1000);
-        assert_eq!(clock.timeouts(0, 15, |_| 400), [], "400 of 1000 are left: it moved");
+        assert!(clock.timeouts(0, 15, |_| 400).is_empty(), "400 of 1000 are left: it moved");
         assert_eq!(clock.timeouts(16, 100, |_| 400), [20], "and then it did not");
     }
 
@@ -234,8 +204,16 @@ mod tests {
         clock.set(0, 1000);
         for now in 1..500 {
             clock.activity(now);
+            clock.set(now, 1000 + now);
         }
-        assert!(clock.timers.pop(ms(2000)).is_some());
-        assert!(clock.timers.pop(ms(2000)).is_none());
+        assert_eq!(clock.timers.iter().count(), 1);
+        assert_eq!(clock.timers.next(), Some(ms(1000)), "a longer period does not touch the timers");
+        clock.set(500, 10);
+        assert_eq!(clock.timers.next(), Some(ms(510)), "a shorter one does");
+        clock.set(500, 0);
+        assert_eq!(clock.timers.next(), None, "a clock that is off wakes nobody");
+        clock.set(500, 10);
+        clock.idle.stop(&mut clock.timers);
+        assert_eq!(clock.timers.next(), None, "nor does that of a connection that was destroyed");
     }
 }

@@ -1,9 +1,8 @@
 //! One connection as a pure state machine: what Node's `net.Socket` does, without a socket and without a clock.
 //!
 //! It is told what happened (`received`, `reached_end`, `progressed`, ...) and what the user wants (`write`, `end`,
-//! `pause`, ...), and it answers what is to be done now. It never does anything itself: the net (`net/`) makes the
-//! system calls and hands out the events. What is to happen *after* the current call, Node's next tick, goes into
-//! [`Tick`]s, which the net runs before its next piece of work.
+//! `pause`, ...), and it answers what is to be done now. It never does anything itself: `net/conn/` makes the system calls,
+//! and the events come from there. What is to happen *after* the current call, Node's next tick, is a [`ConnTask`].
 //!
 //! ```text
 //!           connect()          connected()
@@ -14,37 +13,36 @@
 //!   Destroyed ─────────────────────────────────────────▶ Closed ──▶ (connect() again, inside `close`)
 //!                  the `close` event, once and last
 //!
-//!   reading:  Open ──FIN──▶ EndSeen ──all delivered──▶ EndTold
+//!   reading:  Open ──FIN──▶ EndSeen ──all delivered──▶ EndEmitted
 //!             paused or not is another question: Flow = Initial | Paused | Flowing
 //!
-//!   writing:  Open ──end()──▶ Ending ──all written──▶ ShuttingDown ──shutdown(2)──▶ Shut ──tick──▶ Finished
-//!             one write, or all that were waiting, is in flight at a time: Unit = None | Parked | InFlight
+//!   writing:  Open ──end()──▶ Ending ──all written──▶ ShuttingDown ──shutdown(2)──▶ Shut ──task──▶ Finished
+//!             one write, or all that were waiting, is on its way at a time: Current = None | Pending | InFlight
 //! ```
 //!
 //! | file | |
 //! | --- | --- |
 //! | `mod.rs` | its stages, and what there is to it |
 //! | `reading.rs`, `read_ahead.rs` | the reading half; what was read and not delivered |
-//! | `writing.rs`, `callbacks.rs` | the writing half; who is told when a write is over |
+//! | `writing.rs`, `callbacks.rs` | the writing half; the callbacks of writes and of `end` |
 //! | `write_queue.rs`, `segments.rs` | the bytes that wait; those that many wait for |
+//! | `task.rs` | what comes next |
 //! | `idle.rs` | Node's idle clock |
 //! | `close_reason.rs`, `ready_state.rs` | words for its users |
-//! | `invariants.rs`, `driver.rs` | what is true between two turns; a net of its own, for tests |
+//! | `invariants.rs` | what is true between two turns |
 //!
-//! A connection destroys itself when reading is at EndTold and writing at Finished. Where a rule looks odd it is
-//! Node's, and the traces in `tests/conformance` know it.
+//! A connection is over when reading is at EndEmitted and writing at Finished. Where a rule looks odd it is Node's, and the
+//! traces in `tests/conformance` know it.
 
 mod callbacks;
 mod close_reason;
-#[cfg(any(test, fuzzing))]
-#[cfg_attr(fuzzing, allow(dead_code, reason = "the fuzz targets use a part of it"))]
-pub(crate) mod driver;
 mod idle;
 mod invariants;
 mod read_ahead;
 mod reading;
 mod ready_state;
 mod segments;
+mod task;
 mod write_queue;
 mod writing;
 
@@ -52,49 +50,35 @@ use std::time::Duration;
 
 pub use callbacks::CallbackId;
 pub use close_reason::CloseReason;
-pub(crate) use idle::{Expiry, Idle};
+pub(crate) use idle::Idle;
 pub(crate) use read_ahead::ReadAhead;
+pub(crate) use reading::Received;
 pub use ready_state::ReadyState;
 pub(crate) use segments::{Segments, Span};
-pub(crate) use write_queue::{Borders, Gone, WriteQueue};
+pub(crate) use task::{ConnTask, Tasks};
+pub(crate) use write_queue::{Boundaries, Evicted, WriteQueue};
+pub(crate) use writing::{Admission, Last};
 
 use crate::base::error::{Code, Error};
-use crate::base::timers::{Due, Timers};
+use crate::base::timers::Timers;
 use callbacks::Callbacks;
+use reading::{Flow, ReadHalf};
+use writing::{Current, WriteHalf};
 
 /// The state of one connection.
 #[derive(Debug)]
 pub(crate) struct Connection {
     stage: Stage,
-    reading: Reading,
-    flow: Flow,
-    /// Whether anybody takes the data: a `data` handler, or a pipe.
-    listening: bool,
-    /// Whether the kernel is read from. It stops when read-ahead reaches the mark, not when the user pauses.
-    armed: bool,
-    /// A read was asked for before there was a connection: it begins even if the user has paused meanwhile.
-    read_when_connected: bool,
-    resume_scheduled: bool,
-    read_ahead: ReadAhead,
-
-    writing: Writing,
-    /// A write returned false since the last `drain`.
-    drain_owed: bool,
-    after_write_scheduled: bool,
-    /// None, until a write is not taken whole.
-    outgoing: Option<Box<Outgoing>>,
+    read: ReadHalf,
+    write: WriteHalf,
     /// Most connections have no idle clock: those that were never given a time.
-    pub idle: Option<Box<Idle>>,
+    idle: Option<Box<Idle>>,
     callbacks: Option<Box<Callbacks>>,
-
     /// What broke it: given to `destroy`, or by a failed write. Kept until the next connect.
     error: Option<Box<Error>>,
     /// The bounds of both directions' buffers. Node's name for them.
     high_water_mark: u32,
     allow_half_open: bool,
-    bytes_read: u64,
-    /// Bytes handed to the kernel's side, a unit in flight in full.
-    dispatched: u64,
     reason: CloseReason,
 }
 
@@ -102,147 +86,16 @@ pub(crate) struct Connection {
 pub(crate) enum Stage {
     /// Never connected.
     Fresh,
-    /// From `connect` to its end, the lookup of the address included.
+    /// From `connect` to its outcome.
     Connecting,
     Connected,
-    /// `close` is owed. From `sealed` on no `data` and no `end` is told any more.
+    /// `close` will come. From `sealed` on no `data` and no `end` is emitted any more.
     Destroyed {
         sealed: bool,
         failed: bool,
     },
-    /// `close` was told.
+    /// `close` was emitted.
     Closed,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Reading {
-    Open,
-    EndSeen,
-    EndTold,
-}
-
-/// Node's `readableFlowing`: null, false, true.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Flow {
-    Initial,
-    Paused,
-    Flowing,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Writing {
-    Open,
-    Ending,
-    ShuttingDown,
-    Shut,
-    Finished,
-}
-
-/// What is to be sent and has not been. Most connections never have any, so it is kept apart; once there, it stays.
-#[derive(Debug, Default)]
-struct Outgoing {
-    unit: Unit,
-    /// Writes that wait behind the unit, and their bytes.
-    waiting: Waiting,
-    /// The number of the last write that the queue may have to hold: by it a write that is dropped is found again.
-    numbered: u64,
-    corked: u32,
-    /// Bytes of the write that waits for the connection. It outlives a destroy, as in Node, for `bytes_written` only.
-    parked: usize,
-    /// The bytes themselves, of the unit and of what waits behind it.
-    queue: WriteQueue,
-}
-
-/// What a connection has to send that has nothing.
-static NOTHING: Outgoing = Outgoing {
-    unit: Unit::None,
-    waiting: Waiting { writes: 0, bytes: 0 },
-    numbered: 0,
-    corked: 0,
-    parked: 0,
-    queue: WriteQueue::new(),
-};
-
-/// What is being written. Node hands one write to the kernel at a time, or all that were waiting as one.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Unit {
-    #[default]
-    None,
-    /// It waits for the connection.
-    Parked(usize),
-    /// The kernel has refused a part of it; `unsent` is that part, `length` the whole.
-    InFlight { length: usize, unsent: usize },
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Waiting {
-    writes: u32,
-    bytes: usize,
-}
-
-/// Something that happens after the current call and before the loop's next piece of work: Node's `nextTick`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Tick {
-    /// connect(2) goes out.
-    Connect,
-    /// `resume` takes effect.
-    Resume,
-    /// `end` is told, if nothing has come between.
-    End,
-    /// The other side has ended, and half-open is off: so do we.
-    EndWriting,
-    /// Writes were taken at once: `drain`, and so many callbacks.
-    AfterWrite(u32),
-    /// A write failed at once: its callbacks, then destroy.
-    WriteFailed(u32),
-    /// `finish`.
-    Finish,
-    /// `error`, after which nothing is read.
-    Error,
-    /// Nothing is read any more.
-    Seal,
-    /// Queued writes fail: the connection was destroyed.
-    FailWaiting,
-    /// So many callbacks that are due by themselves.
-    Callbacks(u32),
-    /// `close` of a socket that never had a descriptor.
-    Close,
-    /// A reset that waited for the connection.
-    Reset,
-}
-
-/// Where a [`Tick`] goes.
-pub(crate) trait Ticks {
-    fn defer(&mut self, tick: Tick);
-}
-
-/// How a write was received.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Admission {
-    /// Try the kernel now, and tell [`Connection::dispatched`] what it took.
-    Now,
-    /// Keep the bytes in the queue.
-    Queue,
-    /// It will not be written; what follows is deferred.
-    Refused,
-    /// As refused, and the connection is to be destroyed with this error.
-    Destroy(Code),
-}
-
-/// Whether a write is the last one, given to `end`. Node words its error otherwise.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Last {
-    No,
-    Yes,
-}
-
-/// What to do with a chunk that was read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Received {
-    /// Tell `data`, or write it into the pipes.
-    Deliver,
-    /// It was kept for `resume`, or nobody wants it.
-    Done,
 }
 
 impl Connection {
@@ -250,55 +103,46 @@ impl Connection {
     pub fn new(high_water_mark: usize, allow_half_open: bool) -> Self {
         Connection {
             stage: Stage::Fresh,
-            reading: Reading::Open,
-            flow: Flow::Initial,
-            listening: false,
-            armed: false,
-            read_when_connected: false,
-            resume_scheduled: false,
-            read_ahead: ReadAhead::default(),
-            writing: Writing::Open,
-            drain_owed: false,
-            after_write_scheduled: false,
-            outgoing: None,
+            read: ReadHalf::new(),
+            write: WriteHalf::new(),
             idle: None,
             callbacks: None,
             error: None,
             high_water_mark: high_water_mark as u32,
             allow_half_open,
-            bytes_read: 0,
-            dispatched: 0,
             reason: CloseReason::PeerEnded,
         }
     }
 
     /// One that a server accepted. It begins to read at once, unless it is to begin paused.
     pub fn accepted(high_water_mark: usize, allow_half_open: bool, paused: bool) -> Self {
-        Connection {
-            stage: Stage::Connected,
-            flow: if paused { Flow::Paused } else { Flow::Initial },
-            armed: !paused,
-            ..Connection::new(high_water_mark, allow_half_open)
+        let mut connection =
+            Connection { stage: Stage::Connected, ..Connection::new(high_water_mark, allow_half_open) };
+        if paused {
+            connection.read.flow = Flow::Paused;
+        } else {
+            connection.arm();
         }
+        connection
     }
 
     /// A file that is read: it has nothing to write, and nothing is read before somebody takes it.
     pub fn reading_file(high_water_mark: usize) -> Self {
-        Connection { stage: Stage::Connected, writing: Writing::Finished, ..Connection::new(high_water_mark, true) }
+        Connection { stage: Stage::Connected, write: WriteHalf::finished(), ..Connection::new(high_water_mark, true) }
     }
 
-    /// A file that is written: its end was told already.
+    /// A file that is written: its end was emitted already.
     pub fn writing_file(high_water_mark: usize) -> Self {
         Connection {
             stage: Stage::Connected,
-            reading: Reading::EndTold,
+            read: ReadHalf::ended(),
             reason: CloseReason::EndedHere,
             ..Connection::new(high_water_mark, true)
         }
     }
 
     /// Begins to connect, for the first time or again. What the user has set stays; what the last connection left goes.
-    pub fn connect(&mut self, ticks: &mut impl Ticks) -> Result<(), Error> {
+    pub fn connect(&mut self, tasks: &mut impl Tasks) -> Result<(), Error> {
         match self.stage {
             Stage::Fresh | Stage::Closed => {}
             Stage::Connecting => return Err(Error::invalid("the socket is connecting already")),
@@ -310,57 +154,21 @@ impl Connection {
         if self.stage == Stage::Closed {
             let left = self.fail_all(Code::ClosedBeforeConnection);
             if left > 0 {
-                ticks.defer(Tick::Callbacks(left));
+                tasks.push(ConnTask::Callbacks(left));
             }
-            if let Some(outgoing) = &mut self.outgoing {
-                outgoing.unit = Unit::None;
-                outgoing.waiting = Waiting::default();
-                outgoing.parked = 0;
-            }
-            self.drain_owed = false;
-            self.read_ahead.clear();
+            self.write.forget_what_waits();
+            self.read.forget_what_was_read();
         }
-        self.reading = Reading::Open;
-        self.writing = Writing::Open;
+        self.read.begin();
+        self.write.begin();
         self.error = None;
         self.reason = CloseReason::PeerEnded;
-        self.bytes_read = 0;
-        self.dispatched = 0;
         self.set_stage(Stage::Connecting);
-        ticks.defer(Tick::Connect);
+        tasks.push(ConnTask::Connect);
         Ok(())
     }
 
-    /// Ends it at once. False if it was over already. The net closes the descriptor and owes the `close`.
-    /// Without a reason, it is that both halves are over.
-    pub fn destroy(&mut self, error: Option<Error>, reason: Option<CloseReason>, ticks: &mut impl Ticks) -> bool {
-        if self.is_destroyed() {
-            return false;
-        }
-        if self.outgoing().waiting.writes > 0
-            || self.callbacks.as_ref().is_some_and(|callbacks| callbacks.has_any_for_end())
-        {
-            ticks.defer(Tick::FailWaiting);
-        }
-        let had_descriptor = self.stage != Stage::Fresh;
-        let failed = error.is_some();
-        self.reason = reason.unwrap_or(self.reason);
-        if let Some(error) = error {
-            self.error.get_or_insert_with(|| Box::new(error));
-        }
-        self.armed = false;
-        if let Some(idle) = &mut self.idle {
-            idle.stop();
-        }
-        self.set_stage(Stage::Destroyed { sealed: false, failed });
-        ticks.defer(if failed { Tick::Error } else { Tick::Seal });
-        if !had_descriptor {
-            ticks.defer(Tick::Close);
-        }
-        true
-    }
-
-    /// The connection is there; `connect` is told next, then [`Connection::start`].
+    /// The connection is there; `connect` is emitted next, then [`Connection::start`] is called.
     pub fn connected(&mut self) {
         self.set_stage(Stage::Connected);
     }
@@ -368,66 +176,112 @@ impl Connection {
     /// The `connect` handlers have run: what waited for the connection goes on. Says what is to be written.
     pub fn start(&mut self) -> Start {
         if self.stage != Stage::Connected {
-            // A handler destroyed it: what was parked fails here, what stands behind it with it.
-            if let Some(outgoing) = &mut self.outgoing {
-                outgoing.parked = 0;
-            }
-            return match self.outgoing().unit {
-                Unit::Parked(_) => Start::FailParked,
-                _ => Start::Nothing,
-            };
+            // A handler destroyed it: what was pending fails here, and what waits after it.
+            return if self.write.forget_pending() { Start::FailPending } else { Start::Nothing };
         }
-        let start = match self.outgoing().unit {
-            Unit::Parked(_) => Start::Dispatch,
-            _ if self.writing == Writing::ShuttingDown => Start::Shutdown,
-            _ => Start::Nothing,
-        };
-        if self.read_when_connected || self.flow != Flow::Paused {
-            self.read_when_connected = false;
-            self.arm();
+        self.read_from_connection();
+        match self.is_pending() {
+            true => Start::WritePending,
+            false if self.awaits_shutdown() => Start::Shutdown,
+            false => Start::Nothing,
         }
-        start
     }
 
-    /// Told by [`Tick::Error`] and [`Tick::Seal`]: nothing is read any more.
+    /// Ends it at once. False if it was over already. The caller closes the descriptor, and sees to it that `close` comes.
+    /// Without a reason, it is that both halves are over.
+    pub fn destroy<K: Copy>(
+        &mut self,
+        error: Option<Error>,
+        reason: Option<CloseReason>,
+        tasks: &mut impl Tasks,
+        timers: &mut Timers<K>,
+    ) -> bool {
+        if self.is_destroyed() {
+            return false;
+        }
+        if self.write.outgoing().waits() || self.callbacks.as_ref().is_some_and(|callbacks| callbacks.has_any_for_end())
+        {
+            tasks.push(ConnTask::FailWaiting);
+        }
+        let had_descriptor = self.stage != Stage::Fresh;
+        let failed = error.is_some();
+        self.reason = reason.unwrap_or(self.reason);
+        if let Some(error) = error {
+            self.error.get_or_insert_with(|| Box::new(error));
+        }
+        self.disarm();
+        if let Some(idle) = &mut self.idle {
+            idle.stop(timers);
+        }
+        self.set_stage(Stage::Destroyed { sealed: false, failed });
+        tasks.push(if failed { ConnTask::Error } else { ConnTask::Seal });
+        if !had_descriptor {
+            tasks.push(ConnTask::Close);
+        }
+        true
+    }
+
+    /// By [`ConnTask::Error`] and [`ConnTask::Seal`]: nothing is read any more.
     pub fn seal(&mut self) {
         if let Stage::Destroyed { failed, .. } = self.stage {
             self.set_stage(Stage::Destroyed { sealed: true, failed });
         }
     }
 
-    /// `close` is told now. What it says.
+    /// `close` is emitted now. What it says.
     pub fn close(&mut self) -> (bool, CloseReason) {
         let failed = matches!(self.stage, Stage::Destroyed { failed: true, .. });
         self.set_stage(Stage::Closed);
         (failed, self.reason)
     }
 
+    /// Both halves are over.
+    pub fn is_over(&self) -> bool {
+        self.end_was_emitted() && self.is_finished()
+    }
+
     /// Sets the time of the idle clock: see [`Idle::set`].
-    pub fn set_idle<K: Ord + Copy>(
-        &mut self,
-        period: Option<Duration>,
-        now: Duration,
-        timers: &mut Timers<K>,
-    ) -> Option<Due> {
+    pub fn set_idle<K: Copy>(&mut self, period: Option<Duration>, now: Duration, timers: &mut Timers<K>, what: K) {
         if self.idle.is_none() && period.is_some() {
             let mut idle = Idle::default();
-            if let Unit::InFlight { length, .. } = self.outgoing().unit {
+            if let Current::InFlight { length, .. } = self.write.outgoing().current {
                 idle.write_in_flight(length);
             }
             self.idle = Some(Box::new(idle));
         }
-        self.idle.as_mut()?.set(period, now, timers)
+        if let Some(idle) = &mut self.idle {
+            idle.set(period, now, timers, what);
+        }
     }
 
     /// Something moved: see [`Idle::activity`].
     #[inline]
-    pub fn activity<K: Ord + Copy>(&mut self, now: Duration, timers: &mut Timers<K>) -> Option<Due> {
-        self.idle.as_mut()?.activity(now, timers)
+    pub fn activity<K: Copy>(&mut self, now: Duration, timers: &mut Timers<K>, what: K) {
+        if let Some(idle) = &mut self.idle {
+            idle.activity(now, timers, what);
+        }
+    }
+
+    /// Its idle clock came up: see [`Idle::expire`].
+    pub fn expire_idle<K: Copy>(&mut self, now: Duration, timers: &mut Timers<K>, what: K) -> bool {
+        let unsent = self.unsent_in_flight();
+        self.idle.as_mut().is_some_and(|idle| idle.expire(unsent, now, timers, what))
+    }
+
+    pub fn idle(&self) -> Option<&Idle> {
+        self.idle.as_deref()
     }
 
     pub fn stage(&self) -> Stage {
         self.stage
+    }
+
+    pub fn is_connecting(&self) -> bool {
+        self.stage == Stage::Connecting
+    }
+
+    pub fn is_connected(&self) -> bool {
+        self.stage == Stage::Connected
     }
 
     pub fn is_destroyed(&self) -> bool {
@@ -466,25 +320,8 @@ impl Connection {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Start {
     Nothing,
-    /// The write that was parked goes out.
-    Dispatch,
+    /// The write that was pending goes out.
+    WritePending,
     Shutdown,
-    FailParked,
+    FailPending,
 }
-
-/// See [`Connection::after_end`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum AfterEnd {
-    Nothing,
-    Destroy,
-}
-
-/// See [`Connection::finish_if_done`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Finish {
-    NotYet,
-    Shutdown,
-}
-
-#[cfg(test)]
-mod tests;

@@ -1,4 +1,4 @@
-//! The reading half: what becomes of the bytes that come in, and of the end behind them.
+//! The reading half: what becomes of the bytes that come in, and of the end after them.
 //!
 //! ```text
 //!   received ──flowing──▶ data                      Initial: nobody has asked yet; Paused: the user has
@@ -6,37 +6,113 @@
 //!      └──not flowing──▶ read-ahead ──resume──┘     full at the high-water mark: the kernel is not read from
 //! ```
 
-use super::{AfterEnd, Connection, Flow, Reading, Received, Stage, Tick, Ticks, Writing};
+use super::{ConnTask, Connection, ReadAhead, Stage, Tasks};
+
+/// The reading half of a connection.
+#[derive(Debug)]
+pub(super) struct ReadHalf {
+    state: Reading,
+    pub flow: Flow,
+    interest: Interest,
+    /// Somebody takes the data: a `data` handler, or a pipe. Apart from the flow: data that flows without is lost.
+    listening: bool,
+    /// A [`ConnTask::Resume`] is in the queue: a second one would let data flow twice.
+    resume_scheduled: bool,
+    ahead: ReadAhead,
+    bytes: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reading {
+    Open,
+    EndSeen,
+    EndEmitted,
+}
+
+/// Node's `readableFlowing`: null, false, true.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Flow {
+    Initial,
+    Paused,
+    Flowing,
+}
+
+/// Whether the kernel is read from. It stops when read-ahead reaches the mark, not when the user pauses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Interest {
+    Off,
+    /// A read was asked for before there was a connection: it begins then, even if the user has paused meanwhile.
+    OnceConnected,
+    On,
+}
+
+/// What to do with a chunk that was read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Received {
+    /// Emit `data`, or write it into the pipes.
+    Deliver,
+    /// It was kept for `resume`, or nobody wants it.
+    Done,
+}
+
+impl ReadHalf {
+    pub fn new() -> Self {
+        ReadHalf {
+            state: Reading::Open,
+            flow: Flow::Initial,
+            interest: Interest::Off,
+            listening: false,
+            resume_scheduled: false,
+            ahead: ReadAhead::default(),
+            bytes: 0,
+        }
+    }
+
+    /// That of a file that is written.
+    pub fn ended() -> Self {
+        ReadHalf { state: Reading::EndEmitted, ..ReadHalf::new() }
+    }
+
+    /// Another connection begins.
+    pub fn begin(&mut self) {
+        self.state = Reading::Open;
+        self.bytes = 0;
+    }
+
+    pub fn forget_what_was_read(&mut self) {
+        self.ahead.clear();
+    }
+}
 
 impl Connection {
     /// A handler for data came or went. The first one makes it flow, unless the user has paused.
-    pub fn set_listening(&mut self, listening: bool, ticks: &mut impl Ticks) {
-        self.listening = listening;
-        if listening && self.flow != Flow::Paused {
-            self.resume(ticks);
+    pub fn set_listening(&mut self, listening: bool, tasks: &mut impl Tasks) {
+        self.read.listening = listening;
+        if listening && self.read.flow != Flow::Paused {
+            self.resume(tasks);
         }
     }
 
     pub fn pause(&mut self) {
-        self.flow = Flow::Paused;
+        self.read.flow = Flow::Paused;
     }
 
-    pub fn resume(&mut self, ticks: &mut impl Ticks) {
-        if self.is_destroyed() || self.flow == Flow::Flowing {
+    pub fn resume(&mut self, tasks: &mut impl Tasks) {
+        if self.is_destroyed() || self.read.flow == Flow::Flowing {
             return;
         }
-        self.flow = Flow::Flowing;
-        if !self.resume_scheduled {
-            self.resume_scheduled = true;
-            ticks.defer(Tick::Resume);
+        self.read.flow = Flow::Flowing;
+        if !self.read.resume_scheduled {
+            self.read.resume_scheduled = true;
+            tasks.push(ConnTask::Resume);
         }
     }
 
     /// `chunk` was read.
     #[inline]
     pub fn received(&mut self, chunk: &[u8]) -> Received {
-        self.bytes_read += chunk.len() as u64;
-        if self.flow == Flow::Flowing && self.listening && self.error.is_none() {
+        self.read.bytes += chunk.len() as u64;
+        if self.read.flow == Flow::Flowing && self.read.listening && self.error.is_none() {
             return Received::Deliver;
         }
         self.keep_or_lose(chunk);
@@ -47,134 +123,153 @@ impl Connection {
     fn keep_or_lose(&mut self, chunk: &[u8]) {
         if self.error.is_some() {
             // A failed write will destroy it in a moment. Node throws the bytes away too.
-            self.armed = false;
-        } else if self.flow != Flow::Flowing {
-            self.read_ahead.push(chunk);
-            self.armed = self.below_read_mark();
+            self.disarm();
+        } else if self.read.flow != Flow::Flowing {
+            self.read.ahead.push(chunk);
+            if !self.is_below_read_mark() {
+                self.disarm();
+            }
         }
     }
 
     /// The peer's end was read. `end` follows when all is delivered, even if nobody listens and the user has paused.
-    pub fn reached_end(&mut self, ticks: &mut impl Ticks) {
-        self.armed = false;
-        if self.reading == Reading::Open {
-            self.reading = Reading::EndSeen;
-            if self.read_ahead.length() == 0 {
-                ticks.defer(Tick::End);
+    pub fn reached_end(&mut self, tasks: &mut impl Tasks) {
+        self.disarm();
+        if self.read.state == Reading::Open {
+            self.set_reading(Reading::EndSeen);
+            if self.read.ahead.length() == 0 {
+                tasks.push(ConnTask::End);
             }
         }
     }
 
-    /// [`Tick::Resume`]: reading begins again, and what was kept flows: see [`Connection::flow`].
+    /// [`ConnTask::Resume`]: reading begins again, and what was kept flows: see [`Connection::next_kept`].
     pub fn resume_now(&mut self) {
         self.arm_below_mark();
-        self.resume_scheduled = false;
+        self.read.resume_scheduled = false;
     }
 
     /// The next kept chunk, if it flows. None ends the flow.
-    pub fn flow(&mut self, ticks: &mut impl Ticks) -> Option<Vec<u8>> {
+    pub fn next_kept(&mut self, tasks: &mut impl Tasks) -> Option<Vec<u8>> {
         loop {
-            if self.flow != Flow::Flowing {
+            if self.read.flow != Flow::Flowing {
                 return None;
             }
-            let Some(chunk) = self.read_ahead.pop() else {
+            let Some(chunk) = self.read.ahead.pop() else {
                 self.arm_below_mark();
                 return None;
             };
-            if self.read_ahead.length() < self.high_water_mark() {
+            if self.read.ahead.length() < self.high_water_mark() {
                 self.arm();
             }
-            if self.reading == Reading::EndSeen && self.read_ahead.length() == 0 {
-                ticks.defer(Tick::End);
+            if self.read.state == Reading::EndSeen && self.read.ahead.length() == 0 {
+                tasks.push(ConnTask::End);
             }
-            if self.listening && !self.is_sealed() {
+            if self.read.listening && !self.is_sealed() {
                 return Some(chunk);
             }
         }
     }
 
-    /// [`Tick::End`]: whether `end` is to be told.
-    pub fn tell_end(&mut self) -> bool {
-        let tell = self.reading == Reading::EndSeen
-            && self.read_ahead.length() == 0
+    /// [`ConnTask::End`]: whether `end` is emitted now.
+    pub fn emits_end(&mut self) -> bool {
+        let emits = self.read.state == Reading::EndSeen
+            && self.read.ahead.length() == 0
             && self.error.is_none()
             && !self.is_sealed();
-        if tell {
-            self.reading = Reading::EndTold;
+        if emits {
+            self.set_reading(Reading::EndEmitted);
         }
-        tell
+        emits
     }
 
-    /// `end` was told. What follows from it.
-    pub fn after_end(&mut self, ticks: &mut impl Ticks) -> AfterEnd {
+    /// [`ConnTask::AfterEnd`]: unless half-open is allowed, this side ends on the next task.
+    pub fn after_end(&mut self, tasks: &mut impl Tasks) {
         if self.is_writable() && !self.allow_half_open {
-            ticks.defer(Tick::EndWriting);
-        } else if self.writing == Writing::Finished {
-            return AfterEnd::Destroy;
+            tasks.push(ConnTask::EndWriting);
         }
-        AfterEnd::Nothing
     }
 
     /// Whether the kernel is to be read from.
     #[inline]
     pub fn is_armed(&self) -> bool {
-        self.armed
+        self.read.interest == Interest::On
     }
 
     pub fn is_paused(&self) -> bool {
-        self.flow == Flow::Paused
+        self.read.flow == Flow::Paused
     }
 
     /// Whether what is read goes to somebody at once, and nothing is kept of it.
     pub fn is_flowing(&self) -> bool {
-        self.flow == Flow::Flowing && self.listening && self.read_ahead.length() == 0
+        self.read.flow == Flow::Flowing && self.read.listening && self.read.ahead.length() == 0
     }
 
     pub fn is_listening(&self) -> bool {
-        self.listening
+        self.read.listening
     }
 
     /// Whether the peer's end was read.
     pub fn has_ended(&self) -> bool {
-        self.reading != Reading::Open
+        self.read.state != Reading::Open
     }
 
-    pub fn end_was_told(&self) -> bool {
-        self.reading == Reading::EndTold
+    pub fn end_was_emitted(&self) -> bool {
+        self.read.state == Reading::EndEmitted
     }
 
     /// Node's `readable`: `data` or `end` can still come.
     pub fn is_readable(&self) -> bool {
-        !self.is_destroyed() && self.reading != Reading::EndTold
+        !self.is_destroyed() && self.read.state != Reading::EndEmitted
     }
 
     pub fn read_ahead(&self) -> usize {
-        self.read_ahead.length()
+        self.read.ahead.length()
     }
 
     pub fn bytes_read(&self) -> u64 {
-        self.bytes_read
+        self.read.bytes
     }
 
-    fn below_read_mark(&self) -> bool {
-        let length = self.read_ahead.length();
+    /// The connection is there: reading begins, unless it was to begin paused.
+    pub(super) fn read_from_connection(&mut self) {
+        if self.read.interest == Interest::OnceConnected || self.read.flow != Flow::Paused {
+            self.read.interest = Interest::Off;
+            self.arm();
+        }
+    }
+
+    fn is_below_read_mark(&self) -> bool {
+        let length = self.read.ahead.length();
         length == 0 || length < self.high_water_mark()
     }
 
     fn arm_below_mark(&mut self) {
-        if self.below_read_mark() {
+        if self.is_below_read_mark() {
             self.arm();
         }
     }
 
     /// Reads from the kernel from now on, or from the connection on.
     pub(super) fn arm(&mut self) {
-        if self.reading != Reading::Open || self.is_destroyed() || self.error.is_some() {
+        if self.read.state != Reading::Open || self.is_destroyed() || self.error.is_some() {
             return;
         }
-        match self.stage {
-            Stage::Connected => self.armed = true,
-            _ => self.read_when_connected = true,
+        self.read.interest = match self.stage {
+            Stage::Connected => Interest::On,
+            _ => Interest::OnceConnected,
+        };
+    }
+
+    /// Reads no more. What was asked for before there was a connection stays.
+    pub(super) fn disarm(&mut self) {
+        if self.read.interest == Interest::On {
+            self.read.interest = Interest::Off;
         }
+    }
+
+    fn set_reading(&mut self, state: Reading) {
+        log::trace!("reading: {:?} => {state:?}", self.read.state);
+        self.read.state = state;
     }
 }

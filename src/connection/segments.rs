@@ -5,7 +5,7 @@
 //!                 └──── span ────┘└ span ┘                  a queue holds ranges of it, and counts as a holder for each
 //! ```
 //!
-//! The borders of the messages are known here, because an output limit drops whole messages only. A segment goes when its
+//! The boundaries of the messages are known here, because an output limit drops whole messages only. A segment goes when its
 //! last holder has.
 
 use std::collections::BTreeMap;

@@ -43,7 +43,7 @@ enum Piece {
 
 /// Whether a write may be merged with the one before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Borders {
+pub(crate) enum Boundaries {
     /// Nobody will ask where one write ends and the next begins.
     Merge,
     /// Each write stays a message of its own, which an output limit may drop.
@@ -52,7 +52,7 @@ pub(crate) enum Borders {
 
 /// What [`WriteQueue::drop_oldest`] has thrown away.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Gone {
+pub(crate) struct Evicted {
     pub bytes: usize,
     /// How many messages it was: more than one where writes had been merged before anybody asked.
     pub messages: u32,
@@ -69,13 +69,13 @@ impl WriteQueue {
     }
 
     /// Appends a copy of a write. Its number is above those of the writes before it.
-    pub fn push(&mut self, bytes: &[u8], borders: Borders, number: u64) {
+    pub fn push(&mut self, bytes: &[u8], boundaries: Boundaries, number: u64) {
         if bytes.is_empty() {
             return;
         }
         self.unsent += bytes.len();
         self.settle();
-        if borders == Borders::Merge
+        if boundaries == Boundaries::Merge
             && let Some(Piece::Owned { bytes: last, first, writes, .. }) = self.pieces.back_mut()
             && last.len() + bytes.len() <= MERGE_UP_TO
             && *first + u64::from(*writes) == number
@@ -178,7 +178,7 @@ impl WriteQueue {
 
     /// Drops the oldest whole message behind the first `keep` unsent bytes, and says what it was. What is partly sent is
     /// not whole: cutting it would break the stream.
-    pub fn drop_oldest(&mut self, keep: usize, segments: &mut Segments) -> Option<Gone> {
+    pub fn drop_oldest(&mut self, keep: usize, segments: &mut Segments) -> Option<Evicted> {
         self.settle();
         let mut before = 0;
         for at in 0..self.pieces.len() {
@@ -189,7 +189,7 @@ impl WriteQueue {
                     let (first, messages) = (*first, *writes);
                     self.pieces.remove(at);
                     self.unsent -= left;
-                    return Some(Gone { bytes: left, messages, writes: first..first + u64::from(messages) });
+                    return Some(Evicted { bytes: left, messages, writes: first..first + u64::from(messages) });
                 }
                 Piece::Shared(range) => {
                     let whole = *range;
@@ -197,7 +197,7 @@ impl WriteQueue {
                     if let Some(message) = segments.whole_message(Span { start: whole.start + kept, ..whole }) {
                         self.cut(at, message, segments);
                         self.unsent -= message.len();
-                        return Some(Gone { bytes: message.len(), messages: 1, writes: 0..0 });
+                        return Some(Evicted { bytes: message.len(), messages: 1, writes: 0..0 });
                     }
                 }
                 Piece::Owned { .. } => {}
@@ -269,14 +269,14 @@ mod tests {
     }
 
     fn dropped(queue: &mut WriteQueue, keep: usize, segments: &mut Segments) -> Option<usize> {
-        queue.drop_oldest(keep, segments).map(|gone| gone.bytes)
+        queue.drop_oldest(keep, segments).map(|evicted| evicted.bytes)
     }
 
     #[test]
     fn small_writes_become_one_buffer() {
         let (mut queue, segments) = (WriteQueue::default(), Segments::default());
-        queue.push(b"a", Borders::Merge, 1);
-        queue.push(b"bc", Borders::Merge, 2);
+        queue.push(b"a", Boundaries::Merge, 1);
+        queue.push(b"bc", Boundaries::Merge, 2);
         assert_eq!(queue.pieces.len(), 1);
         assert_eq!(contents(&queue, &segments), b"abc");
     }
@@ -324,7 +324,7 @@ mod tests {
         queue.sent(2, &mut segments);
         assert_eq!(dropped(&mut queue, 0, &mut segments), Some(4), "`one;` is partly sent and stays");
         assert_eq!(contents(&queue, &segments), b"e;three;");
-        queue.push(b"own", Borders::Keep, 7);
+        queue.push(b"own", Boundaries::Keep, 7);
         assert_eq!(dropped(&mut queue, 0, &mut segments), Some(6));
         assert_eq!(dropped(&mut queue, 0, &mut segments), Some(3));
         assert_eq!(dropped(&mut queue, 0, &mut segments), None);
@@ -335,12 +335,12 @@ mod tests {
     #[test]
     fn writes_that_were_merged_are_dropped_as_one_and_each_is_named() {
         let (mut queue, mut segments) = (WriteQueue::default(), Segments::default());
-        queue.push(b"one", Borders::Keep, 3);
-        queue.push(b"two", Borders::Merge, 4);
-        queue.push(b"five", Borders::Merge, 6);
-        let gone = |bytes, messages, writes| Some(Gone { bytes, messages, writes });
-        assert_eq!(queue.drop_oldest(0, &mut segments), gone(6, 2, 3..5));
-        assert_eq!(queue.drop_oldest(0, &mut segments), gone(4, 1, 6..7), "5 is not its neighbour's");
+        queue.push(b"one", Boundaries::Keep, 3);
+        queue.push(b"two", Boundaries::Merge, 4);
+        queue.push(b"five", Boundaries::Merge, 6);
+        let evicted = |bytes, messages, writes| Some(Evicted { bytes, messages, writes });
+        assert_eq!(queue.drop_oldest(0, &mut segments), evicted(6, 2, 3..5));
+        assert_eq!(queue.drop_oldest(0, &mut segments), evicted(4, 1, 6..7), "5 is not its neighbour's");
     }
 
     #[test]

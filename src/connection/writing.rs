@@ -1,50 +1,212 @@
-//! The writing half: writes on their way into the kernel, their callbacks, and the end behind them.
+//! The writing half: writes on their way into the kernel, their callbacks, and the end after them.
 //!
 //! ```text
-//!   write ──▶ [ waiting: any number of writes ] ──▶ [ unit: in flight ] ──▶ kernel ──▶ callbacks, drain, finish
-//!                corked, or behind a unit             parked while connecting
+//!   write ──▶ [ waiting: any number of writes ] ──▶ [ current: in flight ] ──▶ kernel ──▶ callbacks, drain, finish
+//!                corked, or after the current one      pending while connecting
 //! ```
 //!
 //! Node hands one write to the kernel at a time, or all that waited as one; the bytes of both lie in the write queue.
 
 use super::{
-    Admission, Borders, CallbackId, CloseReason, Connection, Finish, Gone, Last, NOTHING, Outgoing, Reading, Segments,
-    Span, Stage, Tick, Ticks, Unit, Waiting, WriteQueue, Writing,
+    Boundaries, CallbackId, CloseReason, ConnTask, Connection, Evicted, Segments, Span, Stage, Tasks, WriteQueue,
 };
 use crate::base::error::{Code, Error};
 
+/// The writing half of a connection.
+#[derive(Debug)]
+pub(super) struct WriteHalf {
+    state: Writing,
+    /// A write returned false since the last `drain`. It may be so long before a task for it is in the queue.
+    drain_needed: bool,
+    /// A [`ConnTask::AfterWrite`] is in the queue, which emits `drain`: a second one would be too much.
+    after_write_scheduled: bool,
+    /// None, until a write is not taken whole.
+    outgoing: Option<Box<Outgoing>>,
+    /// Bytes handed to the kernel's side, a write in flight in full.
+    dispatched: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Writing {
+    Open,
+    Ending,
+    ShuttingDown,
+    Shut,
+    Finished,
+}
+
+/// What is to be sent and has not been. Most connections never have any, so it is kept apart; once there, it stays.
+#[derive(Debug, Default)]
+pub(super) struct Outgoing {
+    pub current: Current,
+    /// Writes that wait after the current one, and their bytes.
+    waiting: Waiting,
+    /// The number of the last write that the queue may have to hold: by it a write that is dropped is found again.
+    numbered: u64,
+    corked: u32,
+    /// Bytes of the write that waits for the connection. It outlives a destroy, as in Node, for `bytes_written` only.
+    pending: usize,
+    /// The bytes themselves, of the current write and of those that wait after it.
+    queue: WriteQueue,
+}
+
+/// What a connection has to send that has nothing.
+static NOTHING: Outgoing = Outgoing {
+    current: Current::None,
+    waiting: Waiting { writes: 0, bytes: 0 },
+    numbered: 0,
+    corked: 0,
+    pending: 0,
+    queue: WriteQueue::new(),
+};
+
+/// What is being written. Node hands one write to the kernel at a time, or all that were waiting as one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Current {
+    #[default]
+    None,
+    /// It waits for the connection.
+    Pending(usize),
+    /// The kernel has refused a part of it; `unsent` is that part, `length` the whole.
+    InFlight { length: usize, unsent: usize },
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Waiting {
+    writes: u32,
+    bytes: usize,
+}
+
+/// How a write was received.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Admission {
+    /// Try the kernel now, and tell [`Connection::dispatched`] what it took.
+    Now,
+    /// Keep the bytes in the queue.
+    Queue,
+    /// It will not be written; what follows is a task.
+    Refused,
+    /// As refused, and the connection is to be destroyed with this error.
+    Destroy(Code),
+}
+
+/// Whether a write is the last one, given to `end`. Node words its error otherwise.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Last {
+    No,
+    Yes,
+}
+
+impl WriteHalf {
+    pub fn new() -> Self {
+        WriteHalf {
+            state: Writing::Open,
+            drain_needed: false,
+            after_write_scheduled: false,
+            outgoing: None,
+            dispatched: 0,
+        }
+    }
+
+    /// That of a file that is read.
+    pub fn finished() -> Self {
+        WriteHalf { state: Writing::Finished, ..WriteHalf::new() }
+    }
+
+    /// Another connection begins.
+    pub fn begin(&mut self) {
+        self.state = Writing::Open;
+        self.dispatched = 0;
+    }
+
+    /// What the last connection left is not the next one's.
+    pub fn forget_what_waits(&mut self) {
+        if let Some(outgoing) = &mut self.outgoing {
+            outgoing.current = Current::None;
+            outgoing.waiting = Waiting::default();
+            outgoing.pending = 0;
+        }
+        self.drain_needed = false;
+    }
+
+    /// There will be no connection for what waits for it. Whether something does.
+    pub fn forget_pending(&mut self) -> bool {
+        if let Some(outgoing) = &mut self.outgoing {
+            outgoing.pending = 0;
+        }
+        matches!(self.outgoing().current, Current::Pending(_))
+    }
+
+    #[inline]
+    pub fn outgoing(&self) -> &Outgoing {
+        self.outgoing.as_deref().unwrap_or(&NOTHING)
+    }
+
+    #[inline]
+    fn outgoing_mut(&mut self) -> &mut Outgoing {
+        self.outgoing.get_or_insert_default()
+    }
+}
+
 impl Outgoing {
+    /// Whether writes wait after the current one.
+    pub fn waits(&self) -> bool {
+        self.waiting.writes > 0
+    }
+
+    /// Whether the numbers agree with each other, and with the bytes that are there. `is_over`: none are to be there.
+    pub fn check(&self, is_over: bool) -> Result<(), String> {
+        self.queue.check()?;
+        let current = match self.current {
+            Current::None => 0,
+            Current::Pending(unsent) | Current::InFlight { unsent, .. } => unsent,
+        };
+        let unsent = if is_over { 0 } else { current + self.waiting.bytes };
+        if self.queue.unsent() != unsent {
+            return Err(format!("{unsent} bytes are counted as unsent, {} are queued", self.queue.unsent()));
+        }
+        if let Current::InFlight { length, unsent } = self.current
+            && unsent > length
+        {
+            return Err(format!("{unsent} of {length} bytes in flight are unsent"));
+        }
+        match self.waiting {
+            Waiting { writes: 0, bytes: 1.. } => Err(format!("{} bytes wait that nobody wrote", self.waiting.bytes)),
+            _ => Ok(()),
+        }
+    }
+
     /// Nothing is on its way, waits or is held back: a write that comes has nothing before it.
     #[inline]
     fn is_idle(&self) -> bool {
-        self.unit == Unit::None && self.waiting.writes == 0 && self.corked == 0
+        self.current == Current::None && self.waiting.writes == 0 && self.corked == 0
     }
 }
 
 impl Connection {
-    /// A write of `length` bytes. The net does what the answer says, then asks [`Connection::write_returns`].
+    /// A write of `length` bytes. When the answer is carried out, [`Connection::write_returns`] says what the user gets.
     pub fn write(
         &mut self,
         length: usize,
         last: Last,
         callback: Option<CallbackId>,
-        ticks: &mut impl Ticks,
+        tasks: &mut impl Tasks,
     ) -> Admission {
-        if self.writing != Writing::Open {
-            let followed_peer = self.reading == Reading::EndTold && !self.allow_half_open;
+        if self.write.state != Writing::Open {
+            let followed_peer = self.end_was_emitted() && !self.allow_half_open;
             let ended_by_peer = followed_peer && last == Last::No;
             let code = if ended_by_peer { Code::EndedByOtherParty } else { Code::WriteAfterEnd };
-            self.refuse(callback, code, ticks);
+            self.refuse(callback, code, tasks);
             return if self.is_destroyed() { Admission::Refused } else { Admission::Destroy(code) };
         }
         if self.is_destroyed() {
-            self.refuse(callback, Code::Destroyed, ticks);
+            self.refuse(callback, Code::Destroyed, tasks);
             return Admission::Refused;
         }
         let number = (length > 0).then(|| self.next_number());
         // What a broadcast left for the flush goes first.
-        if !self.outgoing().is_idle() || self.error.is_some() {
-            let waiting = &mut self.outgoing_mut().waiting;
+        if !self.write.outgoing().is_idle() || self.error.is_some() {
+            let waiting = &mut self.write.outgoing_mut().waiting;
             waiting.writes += 1;
             waiting.bytes += length;
             if let Some(callback) = callback {
@@ -53,73 +215,73 @@ impl Connection {
             return Admission::Queue;
         }
         if let Some(callback) = callback {
-            self.callbacks_mut().add_to_unit(callback);
+            self.callbacks_mut().add_to_current(callback);
         }
-        self.begin(length, ticks)
+        self.begin(length, tasks)
     }
 
-    /// A unit whose callbacks are there begins its way.
-    fn begin(&mut self, length: usize, ticks: &mut impl Ticks) -> Admission {
+    /// A write whose callbacks are there becomes the current one.
+    fn begin(&mut self, length: usize, tasks: &mut impl Tasks) -> Admission {
         match self.stage {
             Stage::Connecting => {
-                let outgoing = self.outgoing_mut();
-                outgoing.unit = Unit::Parked(length);
-                outgoing.parked = length;
+                let outgoing = self.write.outgoing_mut();
+                outgoing.current = Current::Pending(length);
+                outgoing.pending = length;
                 Admission::Queue
             }
             Stage::Connected => {
-                self.outgoing_mut().unit = Unit::InFlight { length, unsent: length };
+                self.write.outgoing_mut().current = Current::InFlight { length, unsent: length };
                 Admission::Now
             }
             _ => {
-                self.failed_at_once(Error::new(Code::SocketClosed), ticks);
+                self.failed_at_once(Error::new(Code::SocketClosed), tasks);
                 Admission::Refused
             }
         }
     }
 
     /// Keeps what the kernel has not taken of the write that was just admitted.
-    pub fn keep(&mut self, bytes: &[u8], borders: Borders) {
-        let outgoing = self.outgoing_mut();
-        outgoing.queue.push(bytes, borders, outgoing.numbered);
+    pub fn keep(&mut self, bytes: &[u8], boundaries: Boundaries) {
+        let outgoing = self.write.outgoing_mut();
+        outgoing.queue.push(bytes, boundaries, outgoing.numbered);
     }
 
     /// Whether a write goes to the kernel now, with nothing before it.
     #[inline(always)]
     pub fn writes_at_once(&self) -> bool {
         self.stage == Stage::Connected
-            && self.writing == Writing::Open
+            && self.write.state == Writing::Open
             && self.error.is_none()
-            && self.outgoing.as_ref().is_none_or(|outgoing| outgoing.is_idle())
+            && self.write.outgoing.as_ref().is_none_or(|outgoing| outgoing.is_idle())
     }
 
     /// A write of [`Connection::writes_at_once`] was taken whole.
     #[inline]
-    pub fn wrote_at_once(&mut self, length: usize, ticks: &mut impl Ticks) {
-        self.dispatched += length as u64;
+    pub fn wrote_at_once(&mut self, length: usize, tasks: &mut impl Tasks) {
+        self.write.dispatched += length as u64;
         // As in `schedule_after_write`, less what is known here: every message comes by.
-        if self.drain_owed && !self.after_write_scheduled {
-            self.after_write_scheduled = true;
-            ticks.defer(Tick::AfterWrite(0));
+        if self.write.drain_needed && !self.write.after_write_scheduled {
+            self.write.after_write_scheduled = true;
+            tasks.push(ConnTask::AfterWrite(0));
         }
     }
 
     /// A write of [`Connection::writes_at_once`] was not taken whole.
-    pub fn begin_unit(&mut self, length: usize) {
+    pub fn begin_write(&mut self, length: usize) {
         self.next_number();
-        self.outgoing_mut().unit = Unit::InFlight { length, unsent: length };
+        self.write.outgoing_mut().current = Current::InFlight { length, unsent: length };
     }
 
-    /// What `write` returns: whether the buffer is under its mark. If not, `drain` is owed.
+    /// What `write` returns: whether the buffer is under its mark. If not, `drain` will follow.
     pub fn write_returns(&mut self) -> bool {
         let room = self.has_room();
-        self.drain_owed |= !room;
+        self.write.drain_needed |= !room;
         room && !self.is_destroyed() && self.error.is_none()
     }
 
     /// A write was refused though nothing is wrong: `drain` will tell when there is room.
-    pub fn owe_drain(&mut self) {
-        self.drain_owed = true;
+    pub fn need_drain(&mut self) {
+        self.write.drain_needed = true;
     }
 
     /// A message of a broadcast: as a write that waits for the flush. False if this connection cannot be written to;
@@ -129,46 +291,46 @@ impl Connection {
         if !self.is_writable() || self.stage == Stage::Fresh {
             return false;
         }
-        let outgoing = self.outgoing_mut();
+        let outgoing = self.write.outgoing_mut();
         outgoing.waiting.writes += 1;
         outgoing.waiting.bytes += message.len();
         outgoing.queue.push_shared(message, segments);
-        self.drain_owed |= !self.has_room();
+        self.write.drain_needed |= !self.has_room();
         true
     }
 
     pub fn cork(&mut self) {
-        self.outgoing_mut().corked += 1;
+        self.write.outgoing_mut().corked += 1;
     }
 
-    /// One cork less. The net looks whether [`Connection::next_unit`] has something.
+    /// One cork less. With the last, [`Connection::next_write`] has what waited.
     pub fn uncork(&mut self) {
-        if let Some(outgoing) = &mut self.outgoing {
+        if let Some(outgoing) = &mut self.write.outgoing {
             outgoing.corked = outgoing.corked.saturating_sub(1);
         }
     }
 
-    /// Fully uncorks, as `end` does. To be called before [`Connection::end`].
-    pub fn uncork_for_end(&mut self) {
-        if let Some(outgoing) = &mut self.outgoing {
+    /// Takes all corks away, as `end` does.
+    pub fn uncork_all(&mut self) {
+        if let Some(outgoing) = &mut self.write.outgoing {
             outgoing.corked = 0;
         }
     }
 
-    /// No more will be written. The net looks what [`Connection::finish_if_done`] says.
-    pub fn end(&mut self, callback: Option<CallbackId>, ticks: &mut impl Ticks) {
-        if self.is_destroyed() && self.writing != Writing::Finished {
-            return self.refuse(callback, Code::Destroyed, ticks);
+    /// No more will be written. [`Connection::finish_if_done`] says when all is.
+    pub fn end(&mut self, callback: Option<CallbackId>, tasks: &mut impl Tasks) {
+        if self.is_destroyed() && self.write.state != Writing::Finished {
+            return self.refuse(callback, Code::Destroyed, tasks);
         }
-        if self.writing == Writing::Open && self.error.is_none() {
-            self.writing = Writing::Ending;
-            if self.reading == Reading::Open {
+        if self.write.state == Writing::Open && self.error.is_none() {
+            self.set_writing(Writing::Ending);
+            if !self.has_ended() {
                 self.reason = CloseReason::EndedHere;
             }
         } else if let Some(callback) = callback
-            && self.writing == Writing::Finished
+            && self.write.state == Writing::Finished
         {
-            return self.refuse(Some(callback), Code::AlreadyFinished, ticks);
+            return self.refuse(Some(callback), Code::AlreadyFinished, tasks);
         }
         if let Some(callback) = callback {
             self.callbacks_mut().add_to_end(callback);
@@ -176,86 +338,83 @@ impl Connection {
     }
 
     /// The write that waited for the connection goes out.
-    pub fn begin_parked(&mut self) {
-        if let Unit::Parked(length) = self.outgoing().unit {
-            let outgoing = self.outgoing_mut();
-            outgoing.parked = 0;
-            outgoing.unit = Unit::InFlight { length, unsent: length };
-            self.dispatched += length as u64;
+    pub fn begin_pending(&mut self) {
+        if let Current::Pending(length) = self.write.outgoing().current {
+            let outgoing = self.write.outgoing_mut();
+            outgoing.pending = 0;
+            outgoing.current = Current::InFlight { length, unsent: length };
+            self.write.dispatched += length as u64;
             self.stalls_at(length);
         }
     }
 
-    /// The last thing before `close`: the write in flight fails, and what waits behind it. Says how many callbacks are
+    /// The last thing before `close`: the write in flight fails, and what waits after it. Says how many callbacks are
     /// ready.
     pub fn cancel_in_flight(&mut self) -> u32 {
-        match self.outgoing().unit {
-            Unit::InFlight { .. } => self.unit_failed(Error::new(Code::Canceled)),
+        match self.write.outgoing().current {
+            Current::InFlight { .. } => self.current_failed(Error::new(Code::Canceled)),
             _ => 0,
         }
     }
 
-    /// `close` was told: a write that still waits for the connection fails. Says how many callbacks are ready.
-    pub fn fail_parked(&mut self, code: Code) -> u32 {
-        match self.outgoing().unit {
-            Unit::Parked(_) => self.unit_failed(Error::new(code)),
+    /// `close` was emitted: a write that still waits for the connection fails. Says how many callbacks are ready.
+    pub fn fail_pending(&mut self, code: Code) -> u32 {
+        match self.write.outgoing().current {
+            Current::Pending(_) => self.current_failed(Error::new(code)),
             _ => 0,
         }
     }
 
-    /// The first attempt at a unit: `sent` bytes of it were taken. True if that was all of it.
+    /// The first attempt at the current write: `sent` bytes of it were taken.
     #[inline]
-    pub fn dispatched(&mut self, sent: usize, ticks: &mut impl Ticks) -> bool {
-        let Some(outgoing) = &mut self.outgoing else { return false };
-        let Unit::InFlight { length, .. } = outgoing.unit else { return false };
-        self.dispatched += length as u64;
+    pub fn dispatched(&mut self, sent: usize, tasks: &mut impl Tasks) {
+        let Some(outgoing) = &mut self.write.outgoing else { return };
+        let Current::InFlight { length, .. } = outgoing.current else { return };
+        self.write.dispatched += length as u64;
         if sent < length {
-            outgoing.unit = Unit::InFlight { length, unsent: length - sent };
-            self.stalls_at(length);
-            return false;
+            outgoing.current = Current::InFlight { length, unsent: length - sent };
+            return self.stalls_at(length);
         }
-        outgoing.unit = Unit::None;
-        let callbacks = self.unit_callbacks_ready();
-        self.schedule_after_write(callbacks, ticks);
-        true
+        outgoing.current = Current::None;
+        let callbacks = self.current_callbacks_ready();
+        self.schedule_after_write(callbacks, tasks);
     }
 
-    /// The first attempt at a unit failed. Its callbacks and the destroy follow on a tick.
-    pub fn failed_at_once(&mut self, error: Error, ticks: &mut impl Ticks) {
-        if let Unit::InFlight { length, .. } = self.outgoing().unit {
-            self.dispatched += length as u64;
+    /// The first attempt at the current write failed. Its callbacks and the destroy follow as a task.
+    pub fn failed_at_once(&mut self, error: Error, tasks: &mut impl Tasks) {
+        if let Current::InFlight { length, .. } = self.write.outgoing().current {
+            self.write.dispatched += length as u64;
         }
-        let callbacks = self.unit_failed_itself(error);
-        ticks.defer(Tick::WriteFailed(callbacks));
+        let callbacks = self.current_failed_itself(error);
+        tasks.push(ConnTask::WriteFailed(callbacks));
     }
 
-    /// A later attempt took `sent` bytes of the unit in flight. It is over when [`Connection::completed`] says so.
+    /// A later attempt took `sent` bytes of the write in flight. With the last of them, [`Connection::completed`] follows.
     pub fn progressed(&mut self, sent: usize) {
-        if let Some(outgoing) = &mut self.outgoing
-            && let Unit::InFlight { unsent, .. } = &mut outgoing.unit
+        if let Some(outgoing) = &mut self.write.outgoing
+            && let Current::InFlight { unsent, .. } = &mut outgoing.current
         {
             *unsent = unsent.saturating_sub(sent);
         }
     }
 
-    /// The unit in flight is over; the next one goes out, then [`Connection::after_write`]. Says how many callbacks are
-    /// ready.
+    /// The write in flight is over. Says how many callbacks are ready.
     pub fn completed(&mut self) -> u32 {
-        self.forget_unit();
+        self.forget_current();
         self.stalls_at(0);
-        self.unit_callbacks_ready()
+        self.current_callbacks_ready()
     }
 
-    /// A later attempt failed. Says how many callbacks are ready; the destroy follows behind them.
+    /// A later attempt failed. Says how many callbacks are ready; the destroy follows them.
     pub fn failed(&mut self, error: Error) -> u32 {
         self.stalls_at(0);
-        self.unit_failed(error)
+        self.current_failed(error)
     }
 
-    /// [`Tick::WriteFailed`]: what waits behind the failed write fails too. Says how many callbacks are ready.
+    /// [`ConnTask::WriteFailed`]: what waits after the failed write fails too. Says how many callbacks are ready.
     pub fn fail_waiting(&mut self) -> u32 {
-        if let Some(outgoing) = &mut self.outgoing {
-            if outgoing.unit != Unit::None {
+        if let Some(outgoing) = &mut self.write.outgoing {
+            if outgoing.current != Current::None {
                 return 0;
             }
             outgoing.waiting = Waiting::default();
@@ -266,149 +425,154 @@ impl Connection {
         callbacks.waiting_is_over(&outcome) + callbacks.end_is_over(&outcome)
     }
 
-    /// All that waits becomes the next unit, if there is no other and nothing holds it back. Its bytes lie in the queue
-    /// already; the net does with them what the answer says.
-    pub fn next_unit(&mut self, ticks: &mut impl Ticks) -> Admission {
-        if !self.has_unit_ready() {
+    /// All that waits becomes the current write, if there is no other and nothing holds it back. Its bytes lie in the queue
+    /// already.
+    pub fn next_write(&mut self, tasks: &mut impl Tasks) -> Admission {
+        if !self.has_write_ready() {
             return Admission::Queue;
         }
-        let length = std::mem::take(&mut self.outgoing_mut().waiting).bytes;
+        let length = std::mem::take(&mut self.write.outgoing_mut().waiting).bytes;
         if let Some(callbacks) = &mut self.callbacks {
-            callbacks.begin_unit();
+            callbacks.begin_current();
         }
-        self.begin(length, ticks)
+        self.begin(length, tasks)
     }
 
     /// Whether something waits that nothing holds back.
     #[inline]
-    pub fn has_unit_ready(&self) -> bool {
-        let outgoing = self.outgoing();
+    pub fn has_write_ready(&self) -> bool {
+        let outgoing = self.write.outgoing();
         outgoing.waiting.writes > 0
-            && outgoing.unit == Unit::None
+            && outgoing.current == Current::None
             && outgoing.corked == 0
             && !self.is_destroyed()
             && self.error.is_none()
     }
 
-    /// A tick is to tell of so many callbacks, or of `drain`, where it is owed and nothing is left.
-    fn schedule_after_write(&mut self, callbacks: u32, ticks: &mut impl Ticks) {
-        if callbacks > 0 || (self.drain_owed && self.length() == 0 && !self.after_write_scheduled) {
-            self.after_write_scheduled = true;
-            ticks.defer(Tick::AfterWrite(callbacks));
+    /// So many callbacks are to run, or `drain` is to be emitted, where it is needed and nothing is left.
+    fn schedule_after_write(&mut self, callbacks: u32, tasks: &mut impl Tasks) {
+        if callbacks > 0 || (self.write.drain_needed && self.length() == 0 && !self.write.after_write_scheduled) {
+            self.write.after_write_scheduled = true;
+            tasks.push(ConnTask::AfterWrite(callbacks));
         }
     }
 
-    /// A write is over: whether `drain` is to be told. The callbacks follow it.
-    pub fn after_write(&mut self) -> bool {
-        self.after_write_scheduled = false;
+    /// A write is over: whether `drain` is emitted. The callbacks follow it.
+    pub fn emits_drain(&mut self) -> bool {
+        self.write.after_write_scheduled = false;
         let drain = self.needs_drain() && self.length() == 0;
-        self.drain_owed &= !drain;
+        self.write.drain_needed &= !drain;
         drain
     }
 
-    /// Whether all is written that `end` waits for: then it says how to shut down.
-    pub fn finish_if_done(&mut self, ticks: &mut impl Ticks) -> Finish {
-        let done = self.writing == Writing::Ending
+    /// Goes on with an `end` when all is written that it waits for. Whether shutdown(2) is to be done now.
+    pub fn finish_if_done(&mut self, tasks: &mut impl Tasks) -> bool {
+        let outgoing = self.write.outgoing();
+        let done = self.write.state == Writing::Ending
             && !self.is_destroyed()
             && self.error.is_none()
-            && self.outgoing().unit == Unit::None
-            && self.outgoing().waiting.writes == 0;
+            && outgoing.current == Current::None
+            && outgoing.waiting.writes == 0;
         if !done {
-            return Finish::NotYet;
+            return false;
         }
         self.set_writing(Writing::ShuttingDown);
         match self.stage {
-            Stage::Connected => Finish::Shutdown,
-            Stage::Connecting => Finish::NotYet,
-            _ => {
-                self.shut(ticks);
-                Finish::NotYet
-            }
+            Stage::Connected => return true,
+            // The connection will ask for it: see `Connection::start`.
+            Stage::Connecting => {}
+            _ => self.shut(tasks),
         }
+        false
     }
 
-    /// shutdown(2) was done: `finish` follows on a tick.
-    pub fn shut(&mut self, ticks: &mut impl Ticks) {
-        if self.writing == Writing::ShuttingDown && !self.is_destroyed() && self.error.is_none() {
+    /// shutdown(2) was done: `finish` follows as a task.
+    pub fn shut(&mut self, tasks: &mut impl Tasks) {
+        if self.write.state == Writing::ShuttingDown && !self.is_destroyed() && self.error.is_none() {
             self.set_writing(Writing::Shut);
-            ticks.defer(Tick::Finish);
+            tasks.push(ConnTask::Finish);
         }
     }
 
-    /// [`Tick::Finish`]: the callbacks of `end` are ready, so many; `finish` follows.
+    /// [`ConnTask::Finish`]: the callbacks of `end` are ready, so many; `finish` follows.
     pub fn finished(&mut self) -> u32 {
         self.set_writing(Writing::Finished);
         self.callbacks.as_mut().map_or(0, |callbacks| callbacks.end_is_over(&Ok(())))
     }
 
     /// A message that waits was dropped by an output limit: it was never written. If it was the last one, no write will
-    /// complete and tell `drain`.
-    pub fn dropped(&mut self, gone: &Gone, ticks: &mut impl Ticks) {
-        let waiting = &mut self.outgoing_mut().waiting;
-        waiting.bytes = waiting.bytes.saturating_sub(gone.bytes);
-        waiting.writes = waiting.writes.saturating_sub(gone.messages);
+    /// complete and emit `drain`.
+    pub fn evicted(&mut self, evicted: &Evicted, tasks: &mut impl Tasks) {
+        let waiting = &mut self.write.outgoing_mut().waiting;
+        waiting.bytes = waiting.bytes.saturating_sub(evicted.bytes);
+        waiting.writes = waiting.writes.saturating_sub(evicted.messages);
         if let Some(callbacks) = &mut self.callbacks {
-            for callback in callbacks.take_waiting(&gone.writes) {
-                self.callback_due(callback, Err(Error::new(Code::OutputLimit)), ticks);
+            for callback in callbacks.take_waiting(&evicted.writes) {
+                self.callback_due(callback, Err(Error::new(Code::OutputLimit)), tasks);
             }
         }
-        self.schedule_after_write(0, ticks);
+        self.schedule_after_write(0, tasks);
     }
 
     pub fn is_finished(&self) -> bool {
-        self.writing == Writing::Finished
+        self.write.state == Writing::Finished
     }
 
     pub fn awaits_shutdown(&self) -> bool {
-        self.writing == Writing::ShuttingDown && self.stage == Stage::Connected
+        self.write.state == Writing::ShuttingDown && self.stage == Stage::Connected
+    }
+
+    #[cfg(test)]
+    pub fn writing(&self) -> String {
+        format!("{:?}", self.write.state)
     }
 
     /// Whether the kernel holds up a write.
     #[inline]
     pub fn is_in_flight(&self) -> bool {
-        self.outgoing.as_ref().is_some_and(|outgoing| matches!(outgoing.unit, Unit::InFlight { .. }))
+        self.write.outgoing.as_ref().is_some_and(|outgoing| matches!(outgoing.current, Current::InFlight { .. }))
     }
 
     /// Whether a write waits for the connection.
-    pub fn is_parked(&self) -> bool {
-        matches!(self.outgoing().unit, Unit::Parked(_))
+    pub fn is_pending(&self) -> bool {
+        matches!(self.write.outgoing().current, Current::Pending(_))
     }
 
     /// What is left of the write in flight.
     pub fn unsent_in_flight(&self) -> usize {
-        match self.outgoing().unit {
-            Unit::InFlight { unsent, .. } => unsent,
+        match self.write.outgoing().current {
+            Current::InFlight { unsent, .. } => unsent,
             _ => 0,
         }
     }
 
     /// What is left of the write in flight, or of the one that waits for the connection.
-    pub fn unsent_in_unit(&self) -> usize {
-        match self.outgoing().unit {
-            Unit::None => 0,
-            Unit::Parked(unsent) | Unit::InFlight { unsent, .. } => unsent,
+    pub fn unsent_in_current(&self) -> usize {
+        match self.write.outgoing().current {
+            Current::None => 0,
+            Current::Pending(unsent) | Current::InFlight { unsent, .. } => unsent,
         }
     }
 
     /// Node's `writable`: `write` is allowed.
     #[inline]
     pub fn is_writable(&self) -> bool {
-        self.writing == Writing::Open && !self.is_destroyed() && self.error.is_none()
+        self.write.state == Writing::Open && !self.is_destroyed() && self.error.is_none()
     }
 
     pub fn needs_drain(&self) -> bool {
-        self.drain_owed && self.writing == Writing::Open && !self.is_destroyed()
+        self.write.drain_needed && self.write.state == Writing::Open && !self.is_destroyed()
     }
 
     /// Node's `bufferSize` and `writableLength`: bytes of all writes that are not completed; one in flight counts whole.
     #[inline]
     pub fn length(&self) -> usize {
-        let outgoing = self.outgoing();
-        let unit = match outgoing.unit {
-            Unit::None => 0,
-            Unit::Parked(length) | Unit::InFlight { length, .. } => length,
+        let outgoing = self.write.outgoing();
+        let current = match outgoing.current {
+            Current::None => 0,
+            Current::Pending(length) | Current::InFlight { length, .. } => length,
         };
-        unit + outgoing.waiting.bytes
+        current + outgoing.waiting.bytes
     }
 
     #[inline]
@@ -419,8 +583,8 @@ impl Connection {
 
     /// Bytes of all writes so far, sent or not, of this connection.
     pub fn bytes_written(&self) -> u64 {
-        let outgoing = self.outgoing();
-        self.dispatched + (outgoing.waiting.bytes + outgoing.parked) as u64
+        let outgoing = self.write.outgoing();
+        self.write.dispatched + (outgoing.waiting.bytes + outgoing.pending) as u64
     }
 
     /// The idle clock is told how much of a write is in flight; 0 for none.
@@ -430,65 +594,55 @@ impl Connection {
         }
     }
 
-    fn forget_unit(&mut self) {
-        if let Some(outgoing) = &mut self.outgoing {
-            outgoing.unit = Unit::None;
+    fn forget_current(&mut self) {
+        if let Some(outgoing) = &mut self.write.outgoing {
+            outgoing.current = Current::None;
         }
-    }
-
-    #[inline]
-    pub(super) fn outgoing(&self) -> &Outgoing {
-        self.outgoing.as_deref().unwrap_or(&NOTHING)
-    }
-
-    #[inline]
-    fn outgoing_mut(&mut self) -> &mut Outgoing {
-        self.outgoing.get_or_insert_default()
     }
 
     /// The bytes that are queued.
     #[inline]
     pub fn queue(&self) -> &WriteQueue {
-        &self.outgoing().queue
+        &self.write.outgoing().queue
     }
 
     /// The bytes that are queued, to be changed.
     #[inline]
     pub fn queue_mut(&mut self) -> &mut WriteQueue {
-        &mut self.outgoing_mut().queue
+        &mut self.write.outgoing_mut().queue
     }
 
     /// None of what is queued will be sent.
     pub fn clear_queue(&mut self, segments: &mut Segments) {
-        if let Some(outgoing) = &mut self.outgoing {
+        if let Some(outgoing) = &mut self.write.outgoing {
             outgoing.queue.clear(segments);
         }
     }
 
     fn next_number(&mut self) -> u64 {
-        let outgoing = self.outgoing_mut();
+        let outgoing = self.write.outgoing_mut();
         outgoing.numbered += 1;
         outgoing.numbered
     }
 
     fn set_writing(&mut self, writing: Writing) {
-        log::trace!("writing: {:?} => {writing:?}", self.writing);
-        self.writing = writing;
+        log::trace!("writing: {:?} => {writing:?}", self.write.state);
+        self.write.state = writing;
     }
 
-    /// The unit fails, and all that waits behind it. Says how many callbacks are ready.
-    fn unit_failed(&mut self, error: Error) -> u32 {
-        self.unit_failed_itself(error) + self.fail_waiting()
+    /// The current write fails, and all that waits after it. Says how many callbacks are ready.
+    fn current_failed(&mut self, error: Error) -> u32 {
+        self.current_failed_itself(error) + self.fail_waiting()
     }
 
-    fn unit_failed_itself(&mut self, error: Error) -> u32 {
-        self.forget_unit();
+    fn current_failed_itself(&mut self, error: Error) -> u32 {
+        self.forget_current();
         self.error.get_or_insert_with(|| Box::new(error.clone()));
-        self.callbacks.as_mut().map_or(0, |callbacks| callbacks.unit_is_over(&Err(error)))
+        self.callbacks.as_mut().map_or(0, |callbacks| callbacks.current_is_over(&Err(error)))
     }
 
     #[inline]
-    fn unit_callbacks_ready(&mut self) -> u32 {
-        self.callbacks.as_mut().map_or(0, |callbacks| callbacks.unit_is_over(&Ok(())))
+    fn current_callbacks_ready(&mut self) -> u32 {
+        self.callbacks.as_mut().map_or(0, |callbacks| callbacks.current_is_over(&Ok(())))
     }
 }

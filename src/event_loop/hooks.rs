@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use slab::Slab;
 
 use crate::base::error::Error;
-use crate::base::id::{ServerId, SocketId, TimerId};
+use crate::base::id::{Id, ServerId, SocketId, TimerId};
 use crate::connection::CallbackId;
 use crate::event_loop::handlers::SocketHooks;
 use crate::event_loop::server::{Server, ServerHooks};
@@ -100,19 +100,21 @@ impl<S> Hooks<S> {
     }
 
     pub fn add_socket(&mut self, id: SocketId) {
-        let slot = id.slot as usize;
+        let slot = id.key().slot as usize;
         if self.sockets.len() <= slot {
             self.sockets.resize_with(slot + 1, || None);
         }
-        if !matches!(&self.sockets[slot], Some((generation, _)) if *generation == id.generation) {
-            self.sockets[slot] = Some((id.generation, SocketHooks::default()));
+        if !matches!(&self.sockets[slot], Some((generation, _)) if *generation == id.key().generation) {
+            self.sockets[slot] = Some((id.key().generation, SocketHooks::default()));
         }
     }
 
     /// The timers of the socket are given back: nobody waits for them any more.
     pub fn remove_socket(&mut self, id: SocketId) -> Vec<TimerId> {
-        match self.sockets.get_mut(id.slot as usize) {
-            Some(place @ Some(_)) if place.as_ref().is_some_and(|(generation, _)| *generation == id.generation) => {
+        match self.sockets.get_mut(id.key().slot as usize) {
+            Some(place @ Some(_))
+                if place.as_ref().is_some_and(|(generation, _)| *generation == id.key().generation) =>
+            {
                 place.take().and_then(|(_, hooks)| hooks.more).map(|more| more.timers).unwrap_or_default()
             }
             _ => Vec::new(),
@@ -121,8 +123,8 @@ impl<S> Hooks<S> {
 
     #[inline]
     pub fn of_socket(&mut self, id: SocketId) -> Option<&mut SocketHooks<S>> {
-        match self.sockets.get_mut(id.slot as usize) {
-            Some(Some((generation, hooks))) if *generation == id.generation => Some(hooks),
+        match self.sockets.get_mut(id.key().slot as usize) {
+            Some(Some((generation, hooks))) if *generation == id.key().generation => Some(hooks),
             _ => None,
         }
     }

@@ -32,7 +32,7 @@ mod token;
 
 pub use options::{ConnectOptions, KeepAlive, ListenOptions, SocketOption, SocketPermissions, TcpOptions};
 pub use token::Token;
-pub(crate) use token::Whose;
+pub(crate) use token::TokenOwner;
 
 /// What the loop needs from an operating system. See the [module](self).
 pub trait Kernel: fmt::Debug {

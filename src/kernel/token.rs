@@ -1,6 +1,6 @@
 //! For whom a readiness is, as a kernel keeps it.
 
-use crate::base::id::{ServerId, SocketId};
+use crate::base::id::{Id, Key, ServerId, SocketId};
 
 /// The loop's name for whom a readiness is. A kernel keeps it and tells it back; what it says is the loop's affair.
 ///
@@ -13,9 +13,9 @@ pub struct Token(u64);
 
 /// Whom a [`Token`] is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Whose {
-    Socket(SocketId),
-    Server(ServerId),
+pub(crate) enum TokenOwner {
+    Socket(Key),
+    Server(Key),
 }
 
 /// A slot is below the number of open descriptors, which does not get there.
@@ -26,17 +26,17 @@ impl Token {
     pub const NOBODY: Token = Token(u64::MAX);
 
     #[inline]
-    fn of((slot, generation): (u32, u32)) -> Self {
+    fn of(Key { slot, generation }: Key) -> Self {
         Token(u64::from(generation) << 32 | u64::from(slot))
     }
 
     #[inline]
-    pub(crate) fn whose(self) -> Whose {
+    pub(crate) fn owner(self) -> TokenOwner {
         let (slot, generation) = (self.0 as u32, (self.0 >> 32) as u32);
         if slot & OF_A_SERVER == 0 {
-            Whose::Socket((slot, generation).into())
+            TokenOwner::Socket(Key { slot, generation })
         } else {
-            Whose::Server((slot & !OF_A_SERVER, generation).into())
+            TokenOwner::Server(Key { slot: slot & !OF_A_SERVER, generation })
         }
     }
 }
@@ -44,13 +44,13 @@ impl Token {
 impl From<SocketId> for Token {
     #[inline]
     fn from(id: SocketId) -> Self {
-        Token::of(id.into())
+        Token::of(id.key())
     }
 }
 
 impl From<ServerId> for Token {
     fn from(id: ServerId) -> Self {
-        let (slot, generation) = id.into();
-        Token::of((slot | OF_A_SERVER, generation))
+        let Key { slot, generation } = id.key();
+        Token::of(Key { slot: slot | OF_A_SERVER, generation })
     }
 }

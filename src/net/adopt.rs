@@ -6,7 +6,7 @@
 use std::os::fd::OwnedFd;
 
 use super::Net;
-use super::link::Link;
+use super::conn::Conn;
 use super::options::SocketOptions;
 use crate::base::error::{Error, Syscall};
 use crate::base::id::{ServerId, SocketId};
@@ -23,7 +23,7 @@ impl Net {
     /// descriptors.
     pub fn listen_fd(&mut self, id: ServerId, listener: impl Into<OwnedFd>) -> Result<(), Error> {
         let tcp = self.server_that_may_listen(id)?.tcp;
-        let handle = self.kernel.adopt_listener(listener.into(), &tcp);
+        let handle = self.cx.kernel.adopt_listener(listener.into(), &tcp);
         let handle = handle.map_err(|error| Error::system(&error, Syscall::Listen))?;
         self.begin_listening(id, handle).map_err(|error| Error::system(&error, Syscall::Listen))
     }
@@ -36,18 +36,20 @@ impl Net {
     /// descriptors.
     pub fn adopt_socket(&mut self, socket: impl Into<OwnedFd>, options: SocketOptions) -> Result<SocketId, Error> {
         options.check()?;
-        let adopted = self.kernel.adopt_stream(socket.into(), &options.tcp.set_before_connect());
+        let adopted = self.cx.kernel.adopt_stream(socket.into(), &options.tcp.set_before_connect());
         let (handle, remote) = adopted.map_err(|error| Error::system(&error, Syscall::Connect))?;
         let connection = Connection::accepted(options.high_water_mark, options.allow_half_open, false);
-        let link = Link { handle: Some(handle), remote: remote.into(), ..Link::unconnected(connection, &options) };
-        link.set_options_at_connection(&mut *self.kernel, handle);
-        let id = self.sockets.insert_with(|_| link);
-        if let Err(error) = self.kernel.register(handle, id.into()) {
-            self.kernel.close(handle);
-            self.sockets.remove(id);
+        let conn = |id| Conn::new(id, connection).connected(handle, remote.into()).with_options(&options);
+        let id = self.conns.insert_with(conn);
+        if let Err(error) = self.cx.kernel.register(handle, id.into()) {
+            self.cx.kernel.close(handle);
+            self.conns.remove(id);
             return Err(Error::system(&error, Syscall::Register));
         }
-        self.watch(id);
+        if let Some((conn, cx)) = self.conn(id) {
+            conn.set_options_at_connection(handle, cx);
+            conn.watch(cx);
+        }
         Ok(id)
     }
 }

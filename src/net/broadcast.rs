@@ -6,15 +6,15 @@
 //! as for sixty-four.
 
 use super::Net;
+use super::conn::write::WriteKind;
 use crate::base::id::SocketId;
-use crate::connection::Stage;
 
 /// A message above this size is written to each receiver by itself: places in a segment are 32 bits.
 const LARGEST_SHARED: usize = 1 << 30;
 
 impl Net {
     /// Sends a message to many. It goes out in the next flush, at the latest when the turn's reads are done; in each
-    /// connection it keeps its place among the other writes. Who cannot be written to is left out.
+    /// connection it keeps its place among the other writes. A connection that cannot be written to is left out.
     ///
     /// It counts as a write: in `buffer_size`, `bytes_written`, `drain` and the output limits.
     pub fn broadcast(&mut self, to: impl IntoIterator<Item = SocketId>, message: impl AsRef<[u8]>) {
@@ -37,35 +37,77 @@ impl Net {
             return;
         }
         if message.len() > LARGEST_SHARED {
-            to.into_iter().for_each(|id| {
-                self.write(id, message);
-            });
-            return;
+            return self.write_to_each(to, message);
         }
-        let place = self.segments.append(message);
+        let span = self.cx.segments.append(message);
         for id in to {
-            let Some(link) = self.sockets.get_mut(id) else { continue };
-            let near_a_limit = !link.has_room_for(message.len());
-            if near_a_limit && !self.limits_admit_message(id, message.len()) {
-                continue;
-            }
-            let Some(link) = self.sockets.get_mut(id) else { continue };
-            if !link.connection.queue_message(place, &mut self.segments) {
-                continue;
-            }
-            if !link.to_be_flushed && !link.connection.is_in_flight() {
-                link.to_be_flushed = true;
-                self.flushing.push_back(id);
-            }
-            if near_a_limit {
-                self.judge_broadcast(id, sender);
+            let Some(conn) = self.conns.get_mut(id) else { continue };
+            let must_wait = conn.queue_message(span, &mut self.cx);
+            if let Some(sender) = sender
+                && must_wait
+                && !conn.hold(sender)
+                && let Some(sender) = self.conns.get_mut(sender)
+            {
+                sender.held_by += 1;
             }
         }
     }
 
-    /// Whether a message would be refused before it is queued.
-    fn limits_admit_message(&mut self, id: SocketId, length: usize) -> bool {
-        self.sockets.get(id).is_some_and(|link| link.connection.stage() != Stage::Fresh)
-            && self.limits_admit(id, length)
+    fn write_to_each(&mut self, to: impl IntoIterator<Item = SocketId>, message: &[u8]) {
+        for id in to {
+            if let Some(conn) = self.conns.get_mut(id) {
+                conn.write(message, None, WriteKind::USER, &mut self.cx);
+            }
+        }
+    }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::base::arena::lookups;
+    use crate::net::Event;
+    use crate::sim::Sim;
+
+    /// All events of so many turns.
+    #[expect(clippy::expect_used, reason = "a test that cannot go on says so")]
+    fn turns(net: &mut Net, count: usize) -> Vec<Event> {
+        (0..count)
+            .flat_map(|_| {
+                std::iter::from_fn(|| net.next_event(Some(Duration::from_millis(1))).expect("the simulator waits"))
+                    .collect::<Vec<_>>()
+            })
+            .collect()
+    }
+
+    #[test]
+    fn a_receiver_is_looked_up_twice_when_the_message_is_queued_and_when_it_is_sent() {
+        const RECEIVERS: usize = 50;
+        let sim = Sim::new(1);
+        let [mut room, mut guests] = [sim.kernel(), sim.kernel()].map(|kernel| Net::new(Box::new(kernel)));
+        let server = room.new_server(Default::default()).expect("the defaults are in their bounds");
+        room.listen(server, "10.0.0.1:7").expect("nobody else listens");
+        for _ in 0..RECEIVERS {
+            let guest = guests.new_socket(Default::default()).expect("the defaults are in their bounds");
+            guests.connect(guest, "10.0.0.1:7").expect("it is fresh");
+        }
+        let mut receivers = Vec::new();
+        while receivers.len() < RECEIVERS {
+            turns(&mut guests, 1);
+            receivers.extend(turns(&mut room, 1).into_iter().filter_map(|event| match event {
+                Event::Connection { socket, .. } => Some(socket),
+                _ => None,
+            }));
+        }
+        turns(&mut room, 2);
+        lookups::taken();
+        room.broadcast(receivers.iter().copied(), "hello");
+        turns(&mut room, 1);
+        let taken = lookups::taken();
+        assert_eq!(receivers.iter().map(|id| room.unsent(*id)).sum::<usize>(), 0, "it was sent");
+        assert!(taken <= 3 * RECEIVERS, "{taken} look-ups for {RECEIVERS} receivers");
+        assert!(taken >= 2 * RECEIVERS, "{taken} look-ups for {RECEIVERS} receivers: are they still counted?");
     }
 }

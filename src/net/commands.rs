@@ -1,17 +1,19 @@
-//! What a user asks of a socket: to be made, to pause, to catch up, its clock and its options.
+//! What a user asks of one connection.
 //!
-//! Connecting is in `connect.rs`, writing in `output.rs`, ending it at once in `destroy.rs`, pipes in `pipe.rs`. Each call
-//! is legal at any time, and does nothing where the socket is gone.
+//! Each call looks the connection up once and has it do the work (`conn/`); it is legal at any time, and does nothing where
+//! the socket is gone. Pipes are in `pipe.rs`, one message to many in `broadcast.rs`.
 
 use std::time::Duration;
 
-use super::link::{self, Link};
-use super::options::{self, SocketOptions};
-use super::{Alarm, Net};
+use super::Net;
+use super::conn::Conn;
+use super::conn::write::WriteKind;
+use super::options::{self, OutputLimits, SocketOptions};
+use crate::address::endpoint::Endpoint;
 use crate::base::error::{Code, Error};
 use crate::base::id::SocketId;
-use crate::connection::{CallbackId, Connection, Stage};
-use crate::kernel::{KeepAlive, SocketOption};
+use crate::connection::{CallbackId, CloseReason, Connection, Stage};
+use crate::kernel::KeepAlive;
 
 impl Net {
     /// A socket that is not connected yet.
@@ -21,109 +23,178 @@ impl Net {
     pub fn new_socket(&mut self, options: SocketOptions) -> Result<SocketId, Error> {
         options.check()?;
         let connection = Connection::new(options.high_water_mark, options.allow_half_open);
-        Ok(self.sockets.insert_with(|_| Link::unconnected(connection, &options)))
+        Ok(self.conns.insert_with(|id| Conn::new(id, connection).with_options(&options)))
     }
 
     /// Takes back a socket that nobody has seen.
     pub(crate) fn forget_fresh(&mut self, id: SocketId) {
-        if self.sockets.get(id).is_some_and(|link| link.connection.stage() == Stage::Fresh) {
-            self.sockets.remove(id);
+        if self.conns.get(id).is_some_and(|conn| conn.connection.stage() == Stage::Fresh) {
+            self.conns.remove(id);
         }
     }
 
+    /// Connects a socket that is fresh or closed. What goes wrong on the way is an event.
+    ///
+    /// # Errors
+    /// Text that is no address; one of another family than the local address; a socket that is connecting, connected,
+    /// closing, or gone: after `on_close` has returned there is no connecting again.
+    #[doc(alias = "createConnection")]
+    pub fn connect(&mut self, id: SocketId, to: impl TryInto<Endpoint, Error: Into<Error>>) -> Result<(), Error> {
+        let to: Endpoint = to.try_into().map_err(Into::into)?;
+        let to = to.to_connect_to();
+        let conn = self.conns.get_mut(id).ok_or_else(|| Error::new(Code::Gone))?;
+        let inherited = conn.server.and_then(|server| self.servers.get(server)?.options.tcp.keep_alive);
+        conn.connect(to, inherited, &mut self.cx)
+    }
+
+    // ---- reading ---------------------------------------------------------------------------------------------------------
+
     /// Stops the `data` events. Reading goes on until read-ahead is full: the mark - 1 + 64 KiB at most.
     pub fn pause(&mut self, id: SocketId) {
-        if let Some(link) = self.sockets.get_mut(id) {
-            link.connection.pause();
+        if let Some((conn, _)) = self.conn(id) {
+            conn.connection.pause();
         }
     }
 
     /// Lets `data` events come, from the next tick on, those that were kept first.
     pub fn resume(&mut self, id: SocketId) {
-        if let Some((link, mut later)) = self.link(id) {
-            link.connection.resume(&mut later);
+        if let Some((conn, cx)) = self.conn(id) {
+            conn.resume(cx);
         }
     }
 
     /// Has [`Event::Callback`](super::Event::Callback) with this number come when a read has found nothing more, or the
-    /// end: all that the other side had sent until then was delivered. With a graceful stop in mind: what it has said is
-    /// heard, and what it says later is not waited for. A pause is respected: it does not come before `resume`. If the
-    /// socket is destroyed first, it comes with an error.
+    /// end: all that the other side had sent until then was delivered. For a graceful stop: what it has said is heard, and
+    /// what it says later is not waited for. A pause is respected: it does not come before `resume`. If the socket is
+    /// destroyed first, it comes with an error.
     pub fn catch_up(&mut self, id: SocketId, callback: CallbackId) {
-        let Some((link, mut later)) = self.link(id) else { return };
-        if link.connection.is_destroyed() {
-            link.connection.callback_due(callback, Err(Error::new(Code::Destroyed)), &mut later);
-        } else {
-            link.rare_mut().catching_up.push(callback);
-            self.look_for_more(id);
-            self.list_if_readable(id);
-        }
-    }
-
-    /// A read has found nothing more. What was read and not delivered is still to come.
-    pub(super) fn caught_up(&mut self, id: SocketId) {
-        let Some((link, mut later)) = self.link(id) else { return };
-        if link.connection.read_ahead() > 0 {
-            return;
-        }
-        let Some(rare) = link.rare_if_any() else { return };
-        for callback in std::mem::take(&mut rare.catching_up) {
-            link.connection.callback_due(callback, Ok(()), &mut later);
-        }
-    }
-
-    /// Who is to catch up has nothing left that was read: the next read tells whether there is more.
-    pub(super) fn look_for_more(&mut self, id: SocketId) {
-        let Some(link) = self.sockets.get_mut(id) else { return };
-        if link.rare().catching_up.is_empty() {
-            return;
-        }
-        if link.connection.has_ended() {
-            self.caught_up(id);
-        } else if link.connection.stage() == Stage::Connected {
-            link.latches.readable = true;
+        if let Some((conn, cx)) = self.conn(id) {
+            conn.catch_up(callback, cx);
         }
     }
 
     /// Says that somebody takes the data of this socket, or that nobody does any more. As adding a `data` handler does
     /// in Node, it lets the data flow unless the socket was paused; removing it does not pause.
     pub fn listen_for_data(&mut self, id: SocketId, listening: bool) {
-        if let Some((link, mut later)) = self.link(id) {
-            link.listener = listening;
-            let anybody = listening || link.is_piped();
-            if listening || !anybody {
-                link.connection.set_listening(anybody, &mut later);
-            }
+        if let Some((conn, cx)) = self.conn(id) {
+            conn.listen_for_data(listening, cx);
         }
     }
 
-    /// Sets Node's idle clock: `timeout` is told when nothing moved for so long, once for each idle period. `None` or
+    // ---- writing ---------------------------------------------------------------------------------------------------------
+
+    /// Writes: at once, or after what is queued already. True while the buffer is under the high-water mark after the
+    /// attempt; if false, `drain` will tell when it is empty.
+    ///
+    /// After `end` it destroys the socket with an error, as in Node; after `destroy` it does nothing.
+    #[inline]
+    pub fn write(&mut self, id: SocketId, bytes: &[u8]) -> bool {
+        self.conn(id).is_some_and(|(conn, cx)| conn.write(bytes, None, WriteKind::USER, cx))
+    }
+
+    /// As [`Net::write`]; [`Event::Callback`](super::Event::Callback) with this number tells when the kernel has taken
+    /// all of it, or that it never will.
+    pub fn write_with(&mut self, id: SocketId, bytes: &[u8], callback: CallbackId) -> bool {
+        self.conn(id).is_some_and(|(conn, cx)| conn.write(bytes, Some(callback), WriteKind::USER, cx))
+    }
+
+    /// Holds writes back until as many [`Net::uncork`]s; then they go out as one. [`Net::end`] takes all corks away.
+    pub fn cork(&mut self, id: SocketId) {
+        if let Some((conn, _)) = self.conn(id) {
+            conn.connection.cork();
+        }
+    }
+
+    /// One cork less; with the last, all that was held goes out at once, gathered.
+    pub fn uncork(&mut self, id: SocketId) {
+        if let Some((conn, cx)) = self.conn(id) {
+            conn.uncork(cx);
+        }
+    }
+
+    /// Ends the writing side: after all that was written, and any cork is taken away. `finish` tells when the kernel has
+    /// taken it. Reading goes on.
+    pub fn end(&mut self, id: SocketId, callback: Option<CallbackId>) {
+        if let Some((conn, cx)) = self.conn(id) {
+            conn.end(callback, cx);
+        }
+    }
+
+    /// Writes, then ends. What is true of [`Net::write`] after `end` is true of this.
+    pub fn end_with(&mut self, id: SocketId, bytes: &[u8], callback: Option<CallbackId>) {
+        let Some((conn, cx)) = self.conn(id) else { return };
+        if conn.connection.is_writable() {
+            conn.write(bytes, None, WriteKind::LAST, cx);
+            conn.end(callback, cx);
+        } else {
+            conn.write(bytes, callback, WriteKind::LAST, cx);
+        }
+    }
+
+    // ---- its end at once -------------------------------------------------------------------------------------------------
+
+    /// Ends a connection at once. Unsent bytes are discarded; `close` follows.
+    pub fn destroy(&mut self, id: SocketId) {
+        self.destroy_because(id, CloseReason::DestroyedHere);
+    }
+
+    /// As [`Net::destroy`], with the reason that `close` is to give.
+    pub fn destroy_because(&mut self, id: SocketId, reason: CloseReason) {
+        if let Some((conn, cx)) = self.conn(id) {
+            conn.destroy(None, Some(reason), cx);
+        }
+    }
+
+    /// As [`Net::destroy`], with an error that is emitted first.
+    pub fn destroy_with(&mut self, id: SocketId, error: Error) {
+        if let Some((conn, cx)) = self.conn(id) {
+            conn.destroy(Some(error), Some(CloseReason::DestroyedHere), cx);
+        }
+    }
+
+    /// Destroys all sockets, with [`CloseReason::Shutdown`]. Servers that listen go on.
+    pub fn destroy_all(&mut self) {
+        for id in self.socket_ids().collect::<Vec<_>>() {
+            self.destroy_because(id, CloseReason::Shutdown);
+        }
+    }
+
+    /// Ends, and destroys when all is written: it does not wait for the other side's end.
+    #[doc(alias = "destroySoon")]
+    pub fn destroy_soon(&mut self, id: SocketId) {
+        if let Some((conn, cx)) = self.conn(id) {
+            conn.destroy_soon(cx);
+        }
+    }
+
+    /// Closes with a reset (RST). While connecting it waits for the connection; a socket that never was connected gets
+    /// an error.
+    #[doc(alias = "resetAndDestroy")]
+    pub fn reset(&mut self, id: SocketId) {
+        if let Some((conn, cx)) = self.conn(id) {
+            conn.reset(cx);
+        }
+    }
+
+    // ---- its clock and its options ---------------------------------------------------------------------------------------
+
+    /// Sets Node's idle clock: `timeout` is emitted when nothing moved for so long, once for each idle period. `None` or
     /// zero turns it off. It does nothing else to the socket, and does not keep the loop running.
     ///
-    /// As in Node, a write in flight that moves holds it off, and one that stalls altogether is told after twice the
-    /// time. Resolution 1 ms, at most 2^31 - 1 ms.
+    /// As in Node, a write in flight that moves holds it off, and one that stalls altogether gives `timeout` after twice
+    /// the time. Resolution 1 ms, at most 2^31 - 1 ms.
     #[doc(alias = "setTimeout")]
     pub fn set_timeout(&mut self, id: SocketId, period: Option<Duration>) {
-        let now = self.time_of_call();
-        let Some(link) = self.sockets.get_mut(id) else { return };
-        if link.connection.is_destroyed() {
-            return;
+        if let Some((conn, cx)) = self.conn(id) {
+            conn.set_timeout(period, cx);
         }
-        let period = period.filter(|period| !period.is_zero());
-        if let Some(due) = link.connection.set_idle(period, now, &mut self.timers) {
-            self.timers.push(due, Alarm::Idle(id));
-        }
-        // An entry that a shorter period has overtaken, or that stands for a clock that is off.
-        self.forget_alarm();
     }
 
     /// TCP_NODELAY. Before the connection it is remembered; the same value again makes no system call.
     #[doc(alias = "setNoDelay")]
     pub fn set_no_delay(&mut self, id: SocketId, on: bool) {
-        let Some(link) = self.sockets.get_mut(id) else { return };
-        if link.no_delay != on {
-            link.no_delay = on;
-            self.set_if_connected(id, SocketOption::NoDelay(on));
+        if let Some((conn, cx)) = self.conn(id) {
+            conn.set_no_delay(on, cx);
         }
     }
 
@@ -135,11 +206,9 @@ impl Net {
     #[doc(alias = "setKeepAlive")]
     pub fn set_keep_alive(&mut self, id: SocketId, keep_alive: Option<KeepAlive>) -> Result<(), Error> {
         options::check_keep_alive(keep_alive)?;
-        let inherited = self.inherited_keep_alive(self.server_of(id));
-        let Some(link) = self.sockets.get_mut(id) else { return Ok(()) };
-        if link.rare().keep_alive.unwrap_or(inherited) != keep_alive {
-            link.rare_mut().keep_alive = Some(keep_alive);
-            self.set_if_connected(id, SocketOption::KeepAlive(keep_alive));
+        if let Some(conn) = self.conns.get_mut(id) {
+            let inherited = conn.server.and_then(|server| self.servers.get(server)?.options.tcp.keep_alive);
+            conn.set_keep_alive(keep_alive, inherited, &mut self.cx);
         }
         Ok(())
     }
@@ -148,9 +217,9 @@ impl Net {
     /// Before the connection it is remembered.
     #[doc(alias = "setTypeOfService")]
     pub fn set_type_of_service(&mut self, id: SocketId, value: u8) {
-        let Some(link) = self.sockets.get_mut(id) else { return };
-        link.tcp_mut().type_of_service = Some(value);
-        self.set_if_connected(id, SocketOption::TypeOfService(value));
+        if let Some((conn, cx)) = self.conn(id) {
+            conn.set_type_of_service(value, cx);
+        }
     }
 
     /// TCP_USER_TIMEOUT, on Linux: when what was sent has no answer for so long, the connection is over with ETIMEDOUT.
@@ -160,25 +229,30 @@ impl Net {
     /// A time that is not from 1 ms to 2^31 - 1 ms.
     pub fn set_user_timeout(&mut self, id: SocketId, timeout: Option<Duration>) -> Result<(), Error> {
         options::check_user_timeout(timeout)?;
-        let Some(link) = self.sockets.get_mut(id) else { return Ok(()) };
-        link.tcp_mut().user_timeout = timeout;
-        self.set_if_connected(id, SocketOption::UserTimeout(timeout));
+        if let Some((conn, cx)) = self.conn(id) {
+            conn.set_user_timeout(timeout, cx);
+        }
         Ok(())
     }
 
-    /// What an option says is remembered for the next connection, and said to one that is there already.
-    fn set_if_connected(&mut self, id: SocketId, option: SocketOption) {
-        if let Some(handle) = self.sockets.get(id).and_then(Link::handle_if_connected) {
-            link::set_option(&mut *self.kernel, handle, option);
+    /// Sets the output limits of a connection. What is queued already is judged at the next write.
+    ///
+    /// # Errors
+    /// A soft limit above the hard one, or without time.
+    pub fn set_output_limits(&mut self, id: SocketId, options: OutputLimits) -> Result<(), Error> {
+        options.check()?;
+        if let Some((conn, cx)) = self.conn(id) {
+            conn.set_output_limits(options, cx);
         }
+        Ok(())
     }
 
     /// Whether the socket keeps the loop running while it is active.
     #[doc(alias = "ref")]
     #[doc(alias = "unref")]
     pub fn set_ref(&mut self, id: SocketId, on: bool) {
-        if let Some(link) = self.sockets.get_mut(id) {
-            link.referenced = on;
+        if let Some((conn, _)) = self.conn(id) {
+            conn.referenced = on;
         }
     }
 }

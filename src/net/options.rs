@@ -1,15 +1,16 @@
 //! What can be set for servers and sockets, with defaults and bounds.
 
 use std::net::IpAddr;
+use std::rc::Rc;
 use std::time::Duration;
 
 use crate::address::block_list::BlockList;
 use crate::base::error::Error;
 use crate::kernel::setters::setters;
-use crate::kernel::{KeepAlive, ListenOptions, SocketPermissions, TcpOptions};
+use crate::kernel::{KeepAlive, ListenOptions, OpenMode, SocketPermissions, TcpOptions};
 
 /// Node's default mark: 64 KiB.
-pub(super) const DEFAULT_HIGH_WATER_MARK: usize = 64 * 1024;
+const DEFAULT_HIGH_WATER_MARK: usize = 64 * 1024;
 
 /// The largest mark, and the largest of the kernel's own buffers: 1 GiB. Node takes more, and no connection has use for it.
 const LARGEST_BUFFER: usize = 1 << 30;
@@ -188,6 +189,66 @@ impl SocketOptions {
     }
 }
 
+/// What a file is opened with.
+///
+/// ```
+/// use tidegate::{OpenMode, FileOptions};
+///
+/// let options = FileOptions::append().high_water_mark(4096);
+/// assert_eq!(options.mode, OpenMode::Append);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct FileOptions {
+    /// What for. Of a descriptor that is open already only the direction counts.
+    #[doc(alias = "flags")]
+    pub mode: OpenMode,
+    /// The mark, in bytes. Of a file that is read: the most bytes of one `data` event, which are never more than
+    /// 64 KiB, and of what is read ahead. Of one that is written: what waits when `write` returns false. Default 64 KiB,
+    /// from 1 byte to 1 GiB.
+    #[doc(alias = "highWaterMark")]
+    pub high_water_mark: usize,
+}
+
+impl FileOptions {
+    /// A file that is opened so, with the default mark.
+    #[must_use]
+    pub fn new(mode: OpenMode) -> Self {
+        FileOptions { mode, high_water_mark: DEFAULT_HIGH_WATER_MARK }
+    }
+
+    /// A file that is read.
+    #[doc(alias = "createReadStream")]
+    pub fn read() -> Self {
+        FileOptions::new(OpenMode::Read)
+    }
+
+    /// A file that is made, or cut to nothing, and written.
+    #[doc(alias = "createWriteStream")]
+    pub fn write() -> Self {
+        FileOptions::new(OpenMode::Write)
+    }
+
+    /// A file that is written at its end.
+    pub fn append() -> Self {
+        FileOptions::new(OpenMode::Append)
+    }
+
+    /// Sets [`high_water_mark`](field@Self::high_water_mark).
+    #[must_use]
+    pub fn high_water_mark(mut self, high_water_mark: usize) -> Self {
+        self.high_water_mark = high_water_mark;
+        self
+    }
+
+    pub(super) fn check(&self) -> Result<(), Error> {
+        if self.high_water_mark == 0 {
+            return Err(Error::invalid("high-water mark 0: that of a file is at least 1 byte"));
+        }
+        check_mark(self.high_water_mark)
+    }
+}
+
 /// What is done about a connection whose other side does not read what it is sent. All off by default, as in Node.
 ///
 /// They count unsent bytes, those that the kernel has not taken, in every state of the connection, whatever put them
@@ -212,6 +273,9 @@ pub struct OutputLimits {
     /// What is done.
     pub policy: OutputPolicy,
 }
+
+/// The limits of a connection.
+pub(super) type Limits = Rc<OutputLimits>;
 
 /// See [`OutputLimits::soft`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -258,8 +322,9 @@ impl OutputLimits {
         OutputLimits { hard: Some(bytes), ..OutputLimits::default() }
     }
 
-    pub(super) fn is_off(&self) -> bool {
-        self.hard.is_none() && self.soft.is_none()
+    /// As connections have them. Those that a server has accepted share its own. None for those that limit nothing.
+    pub(super) fn shared(self) -> Option<Limits> {
+        (self.hard.is_some() || self.soft.is_some()).then(|| Rc::new(self))
     }
 
     pub(super) fn check(&self) -> Result<(), Error> {
@@ -322,7 +387,7 @@ impl SocketPermissions {
     }
 }
 
-pub(super) fn check_mark(mark: usize) -> Result<(), Error> {
+fn check_mark(mark: usize) -> Result<(), Error> {
     if mark > LARGEST_BUFFER {
         return Err(Error::invalid(format!("high-water mark {mark}: it is at most {LARGEST_BUFFER} bytes (1 GiB)")));
     }

@@ -7,178 +7,85 @@
 //! ```
 //!
 //! The rules are Node's to the letter, `readable.pipe` and `unpipe`: what flows and what stays paused after an `unpipe`,
-//! who is ended and who is not, what a pause of the user's does to a pipe. A destination that finishes, breaks or
+//! which destinations are ended, what a pause of the user's does to a pipe. A destination that finishes, breaks or
 //! closes is let go, and the source is not destroyed; a source that breaks does not end its destinations.
 
-use super::output::Write;
-use super::ticks::Deferred;
-use super::{Net, READ_BUFFER};
+use super::Net;
+use super::conn::piping::{AtEnd, Drain, Pipe, PipeFlow};
+use super::conn::write::WriteKind;
 use crate::base::error::{Code, Error};
-use crate::base::few::Few;
 use crate::base::id::SocketId;
-
-/// What a socket has to do with pipes. Few have anything, so it is kept apart.
-#[derive(Debug, Default)]
-pub(super) struct Piping {
-    destinations: Few<Pipe>,
-    /// Who pipes into this socket, once for each pipe.
-    sources: Few<SocketId>,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Pipe {
-    to: SocketId,
-    /// Pipes are numbered as they are made. One that is made in the handler of an event does not hear that event.
-    number: u64,
-    /// Whether the source's end ends the destination.
-    end: bool,
-    /// It has waited once: from then on each `drain` of the destination lets the source flow.
-    hears_drain: bool,
-    /// Its `write` returned false since the last chunk: the source waits for its `drain`.
-    awaited: bool,
-    /// The destination is a file: it gets no more than one of its pieces at once.
-    into_file: bool,
-}
-
-/// Where the chunks of a source go.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum PipeFlow {
-    Nowhere,
-    /// The usual case, without a look at the list.
-    Into(SocketId),
-    IntoSeveral,
-}
-
-impl Piping {
-    pub fn has_destinations(&self) -> bool {
-        !self.destinations.is_empty()
-    }
-
-    /// As [`Piping::flow`], if there is a single pipe.
-    #[inline]
-    pub fn sole_destination(&mut self) -> Option<SocketId> {
-        match &mut self.destinations {
-            Few::One(pipe) => {
-                pipe.awaited = false;
-                Some(pipe.to)
-            }
-            _ => None,
-        }
-    }
-
-    /// A chunk is about to be delivered: where to. Who waited for a `drain` waits for the next one.
-    #[inline]
-    pub fn flow(&mut self) -> PipeFlow {
-        match &mut self.destinations {
-            Few::None => PipeFlow::Nowhere,
-            Few::One(pipe) => {
-                pipe.awaited = false;
-                PipeFlow::Into(pipe.to)
-            }
-            Few::Several(several) => {
-                several.iter_mut().for_each(|pipe| pipe.awaited = false);
-                PipeFlow::IntoSeveral
-            }
-        }
-    }
-
-    fn awaits_any(&self) -> bool {
-        self.destinations.iter().any(|pipe| pipe.awaited)
-    }
-
-    /// Whether all that is read goes into one socket, however much it is.
-    pub fn takes_all(&self) -> bool {
-        matches!(self.destinations[..], [pipe] if !pipe.into_file)
-    }
-
-    /// As it is with one pipe.
-    #[cfg(test)]
-    pub fn into_one() -> Self {
-        let to = SocketId { slot: 0, generation: 0 };
-        let pipe = Pipe { to, number: 0, end: true, hears_drain: false, awaited: false, into_file: false };
-        Piping { destinations: Few::One(pipe), sources: Few::None }
-    }
-
-    fn position(&self, to: SocketId) -> Option<usize> {
-        self.destinations.iter().position(|pipe| pipe.to == to)
-    }
-}
+use crate::kernel::OpenMode;
 
 impl Net {
-    /// Both ends of each pipe know of it.
-    pub(super) fn check_pipes(&self) -> Result<(), String> {
-        for (from, link) in self.sockets.iter() {
-            let Some(piping) = &link.piping else { continue };
-            for Pipe { to, .. } in piping.destinations.iter() {
-                let Some(destination) = self.sockets.get(*to) else { continue };
-                let there = piping.destinations.iter().filter(|pipe| pipe.to == *to).count();
-                let sources = destination.piping.iter().flat_map(|piping| piping.sources.iter());
-                let here = sources.filter(|source| **source == from).count();
-                if here != there {
-                    return Err(format!("{from:?} has {there} pipes into {to:?}, which knows of {here}"));
-                }
-            }
-        }
-        Ok(())
-    }
-
     /// Pipes a socket into another, or into itself, which is an echo. With `end`, the destination is ended when the
     /// source ends.
     ///
     /// Into a socket that is destroyed or gone, nothing flows: as in Node, the source is paused at its first chunk.
     ///
-    /// Standard output and standard error are not ended, as in Node: the process has them to its end.
+    /// Stdio output and standard error are not ended, as in Node: the process has them to its end.
     ///
     /// # Errors
     /// A source that is gone, or is a file that is written; a destination that is a file that is read.
     pub fn pipe(&mut self, from: SocketId, to: SocketId, end: bool) -> Result<(), Error> {
         self.check_pipe(from, to)?;
-        let end = end && !self.is_standard(to);
-        let into_file = self.is_file(to);
-        let number = self.next_pipe;
-        let (link, mut later) = self.link(from).ok_or_else(|| Error::new(Code::Gone))?;
-        let piping = link.piping.get_or_insert_default();
-        link.piped_to_several |= piping.destinations.len() == 1;
-        piping.destinations.push(Pipe { to, number, end, hears_drain: false, awaited: false, into_file });
-        link.connection.set_listening(true, &mut later);
-        let ended = link.connection.end_was_told();
-        if let Some(link) = self.sockets.get_mut(to) {
-            link.piping.get_or_insert_default().sources.push(from);
+        if !self.conns.contains(from) {
+            return Err(Error::new(Code::Gone));
         }
-        self.next_pipe += 1;
-        if ended {
-            self.deferred.push_back(Deferred::PipeEnd(from, to));
+        let (mut pipe, needs_drain) = self.begin_pipe(from, to);
+        if !end {
+            pipe.at_end = AtEnd::LeaveOpen;
         }
-        if self.needs_drain(to) {
-            self.await_drain(from, to);
+        let Some(conn) = self.conns.get_mut(from) else { return Err(Error::new(Code::Gone)) };
+        conn.pipe_into(pipe, &mut self.cx);
+        if needs_drain {
+            conn.await_drain(to);
         } else {
-            self.resume(from);
+            conn.resume(&mut self.cx);
         }
         Ok(())
     }
 
+    /// The destination's side of a new pipe. Whether it is full already.
+    fn begin_pipe(&mut self, from: SocketId, to: SocketId) -> (Pipe, bool) {
+        let number = self.cx.agenda.pipes_made;
+        self.cx.agenda.pipes_made += 1;
+        let mut pipe = Pipe { to, number, at_end: AtEnd::EndDestination, drain: Drain::Unheard, into_file: false };
+        let Some(conn) = self.conns.get_mut(to) else { return (pipe, false) };
+        conn.piping.get_or_insert_default().sources.push(from);
+        if let Some(file) = &conn.file {
+            pipe.into_file = true;
+            if file.is_process_output() {
+                pipe.at_end = AtEnd::LeaveOpen;
+            }
+        }
+        (pipe, conn.connection.needs_drain())
+    }
+
+    /// # Errors
+    /// A pipe that begins in a file that is written, or ends in one that is read.
+    fn check_pipe(&self, from: SocketId, to: SocketId) -> Result<(), Error> {
+        let mode = |id| Some(self.conns.get(id)?.file.as_ref()?.mode);
+        match (mode(from), mode(to)) {
+            (Some(from), _) if !from.is_read() => {
+                Err(Error::invalid("a pipe from a file that is written: open it with `OpenMode::Read`"))
+            }
+            (_, Some(OpenMode::Read)) => Err(Error::invalid(
+                "a pipe into a file that is read: open it with `OpenMode::Write` or `OpenMode::Append`",
+            )),
+            _ => Ok(()),
+        }
+    }
+
     /// Takes a pipe away, the oldest one to this destination. With the last, the source is paused.
     pub fn unpipe(&mut self, from: SocketId, to: SocketId) {
-        let Some(link) = self.sockets.get_mut(from) else { return };
-        let Some(piping) = &mut link.piping else { return };
-        let waits = link.piped_to_several || piping.awaits_any();
-        let Some(pipe) = piping.destinations.remove_first(|pipe| pipe.to == to) else { return };
-        let last = piping.destinations.is_empty();
-        if last {
-            link.connection.pause();
-        }
-        let listener = link.listener;
-        if let Some((link, mut later)) = self.link(from)
-            && last
-            && !listener
-        {
-            link.connection.set_listening(false, &mut later);
-        }
-        if let Some(piping) = self.sockets.get_mut(to).and_then(|link| link.piping.as_mut()) {
+        let Some(conn) = self.conns.get_mut(from) else { return };
+        let Some(resumes) = conn.unpipe(to, &mut self.cx) else { return };
+        if let Some(piping) = self.conns.get_mut(to).and_then(|conn| conn.piping.as_mut()) {
             piping.sources.remove_first(|source| *source == from);
         }
-        if pipe.hears_drain && waits {
-            self.drained(from, to);
+        if resumes && let Some(conn) = self.conns.get_mut(from) {
+            conn.destination_drained(to, &mut self.cx);
         }
     }
 
@@ -196,14 +103,6 @@ impl Net {
 
     // ---- inside -----------------------------------------------------------------------------------------------------
 
-    /// The loop is about to sleep: a large buffer that nobody has used since it last did is given back.
-    pub(super) fn give_back_the_wide_buffer(&mut self) {
-        if self.buffer.len() > READ_BUFFER && !self.read_wide {
-            self.buffer = Vec::new();
-        }
-        self.read_wide = false;
-    }
-
     /// A chunk of a source goes into all its destinations.
     #[inline]
     pub(super) fn pipe_chunk(&mut self, from: SocketId, flow: PipeFlow, chunk: &[u8]) {
@@ -218,16 +117,21 @@ impl Net {
         }
     }
 
-    /// As [`Net::pipe_chunk`], into one socket, with what lies in the read buffer.
+    /// As [`Net::pipe_chunk`], into one socket, with what the last read has left in the buffer, which stays where it is.
     #[inline(always)]
     pub(super) fn pipe_read_bytes(&mut self, from: SocketId, to: SocketId, length: usize) {
-        if !self.write_read_bytes(to, length) {
+        let wrote = match self.conns.get_mut(to) {
+            Some(conn) => conn.write(self.buffer.filled(length), None, WriteKind::PIPE, &mut self.cx),
+            None => false,
+        };
+        if !wrote {
             self.await_drain(from, to);
         }
     }
 
     fn pipe_chunk_into(&mut self, from: SocketId, to: SocketId, chunk: &[u8]) {
-        if !self.write_as(to, chunk, None, Write::PIPE) {
+        let conn = self.conns.get_mut(to);
+        if !conn.is_some_and(|conn| conn.write(chunk, None, WriteKind::PIPE, &mut self.cx)) {
             self.await_drain(from, to);
         }
     }
@@ -235,37 +139,22 @@ impl Net {
     /// The source waits for a destination to drain.
     #[cold]
     fn await_drain(&mut self, from: SocketId, to: SocketId) {
-        let Some(link) = self.sockets.get_mut(from) else { return };
-        let Some(piping) = &mut link.piping else { return };
-        let Some(at) = piping.position(to) else { return };
-        link.piped_to_several &= piping.destinations.len() > 1;
-        let pipe = &mut piping.destinations[at];
-        pipe.hears_drain = true;
-        pipe.awaited = true;
-        link.connection.pause();
+        if let Some(conn) = self.conns.get_mut(from) {
+            conn.await_drain(to);
+        }
     }
 
-    /// A destination has drained: its sources flow again, those that wait for nobody else.
-    pub(super) fn drained_pipes(&mut self, to: SocketId) {
+    /// A destination has drained: its sources flow again, those that wait for no other.
+    pub(super) fn resume_sources(&mut self, to: SocketId) {
         for from in self.sources_of(to) {
-            let piping = self.sockets.get(from).and_then(|link| link.piping.as_ref());
-            if piping.is_some_and(|piping| piping.destinations.iter().any(|pipe| pipe.to == to && pipe.hears_drain)) {
-                self.drained(from, to);
+            if let Some(conn) = self.conns.get_mut(from).filter(|conn| conn.listens_for_drain_of(to)) {
+                conn.destination_drained(to, &mut self.cx);
             }
         }
     }
 
-    fn drained(&mut self, from: SocketId, to: SocketId) {
-        let Some((link, mut later)) = self.link(from) else { return };
-        let Some(piping) = &mut link.piping else { return };
-        piping.destinations.iter_mut().filter(|pipe| pipe.to == to).for_each(|pipe| pipe.awaited = false);
-        if !piping.awaits_any() && link.connection.is_listening() {
-            link.connection.resume(&mut later);
-        }
-    }
-
     /// A source has ended: so do the destinations whose pipes say so; the other pipes are taken away. Those that were
-    /// made since `before` did not hear it.
+    /// made since `before` were made too late.
     pub(super) fn end_pipes(&mut self, from: SocketId, before: u64) {
         for pipe in self.pipes_of(from).into_iter().filter(|pipe| pipe.number < before) {
             self.end_pipe(from, pipe);
@@ -273,23 +162,22 @@ impl Net {
     }
 
     /// As [`Net::end_pipes`], for one pipe that was made after the end.
-    pub(super) fn pipe_ended(&mut self, from: SocketId, to: SocketId) {
+    pub(super) fn end_pipe_to(&mut self, from: SocketId, to: SocketId) {
         if let Some(pipe) = self.pipes_of(from).into_iter().find(|pipe| pipe.to == to) {
             self.end_pipe(from, pipe);
         }
     }
 
     fn end_pipe(&mut self, from: SocketId, pipe: Pipe) {
-        if pipe.end {
-            self.end(pipe.to, None);
-        } else {
-            self.unpipe(from, pipe.to);
+        match pipe.at_end {
+            AtEnd::EndDestination => self.end(pipe.to, None),
+            AtEnd::LeaveOpen => self.unpipe(from, pipe.to),
         }
     }
 
     /// A destination has finished, broken or closed: nobody pipes into it any more. Pipes that were made since `before`
-    /// did not hear it.
-    pub(super) fn release_pipes_into(&mut self, to: SocketId, before: u64) {
+    /// were made too late.
+    pub(super) fn release_sources(&mut self, to: SocketId, before: u64) {
         for from in self.sources_of(to) {
             if self.pipes_of(from).iter().any(|pipe| pipe.to == to && pipe.number < before) {
                 self.unpipe(from, to);
@@ -299,21 +187,21 @@ impl Net {
 
     /// A source is gone for good.
     pub(super) fn remove_from_pipes(&mut self, from: SocketId) {
-        self.release_pipes_into(from, self.next_pipe);
+        self.release_sources(from, self.cx.agenda.pipes_made);
         for pipe in self.pipes_of(from) {
-            if let Some(piping) = self.sockets.get_mut(pipe.to).and_then(|link| link.piping.as_mut()) {
+            if let Some(piping) = self.conns.get_mut(pipe.to).and_then(|conn| conn.piping.as_mut()) {
                 while piping.sources.remove_first(|source| *source == from).is_some() {}
             }
         }
     }
 
     fn pipes_of(&self, from: SocketId) -> Vec<Pipe> {
-        let piping = self.sockets.get(from).and_then(|link| link.piping.as_ref());
+        let piping = self.conns.get(from).and_then(|conn| conn.piping.as_ref());
         piping.map_or_else(Vec::new, |piping| piping.destinations.to_vec())
     }
 
     fn sources_of(&self, to: SocketId) -> Vec<SocketId> {
-        let piping = self.sockets.get(to).and_then(|link| link.piping.as_ref());
+        let piping = self.conns.get(to).and_then(|conn| conn.piping.as_ref());
         piping.map_or_else(Vec::new, |piping| piping.sources.to_vec())
     }
 }

@@ -9,14 +9,14 @@ use crate::connection::{Connection, ReadyState, Stage};
 use crate::kernel::PeerCred;
 
 impl Net {
-    /// Whether it is over for good: `close` was told, and it does not connect again.
+    /// Whether it is over for good: `close` was emitted, and it does not connect again.
     pub(crate) fn is_over(&self, id: SocketId) -> bool {
-        self.sockets.get(id).is_none_or(|link| link.connection.stage() == Stage::Closed)
+        self.conns.get(id).is_none_or(|conn| conn.connection.stage() == Stage::Closed)
     }
 
     /// Whether the id still names a socket.
     pub fn exists(&self, id: SocketId) -> bool {
-        self.sockets.contains(id)
+        self.conns.contains(id)
     }
 
     /// Bytes of all writes that are not completed; one in flight counts whole. 0 for a socket that is gone.
@@ -46,8 +46,8 @@ impl Net {
     /// Bytes of all writes, sent or not. Of a file: what the kernel has taken.
     #[doc(alias = "bytesWritten")]
     pub fn bytes_written(&self, id: SocketId) -> u64 {
-        match self.sockets.get(id).and_then(|link| link.file.as_ref()) {
-            Some(file) => file.written(),
+        match self.conns.get(id).and_then(|conn| conn.file.as_ref()) {
+            Some(file) => file.written,
             None => self.ask(id, Connection::bytes_written),
         }
     }
@@ -55,25 +55,25 @@ impl Net {
     /// Which directions are open. [`ReadyState::Closed`] for a socket that is gone.
     #[doc(alias = "readyState")]
     pub fn ready_state(&self, id: SocketId) -> ReadyState {
-        self.sockets.get(id).map_or(ReadyState::Closed, |link| link.connection.ready_state())
+        self.conns.get(id).map_or(ReadyState::Closed, |conn| conn.connection.ready_state())
     }
 
     /// Whether it is connecting.
     #[doc(alias = "connecting")]
     pub fn is_connecting(&self, id: SocketId) -> bool {
-        self.ask(id, |connection| connection.stage() == Stage::Connecting)
+        self.ask(id, Connection::is_connecting)
     }
 
     /// Whether it is not connected: fresh, connecting or closed.
     #[doc(alias = "pending")]
     pub fn is_pending(&self, id: SocketId) -> bool {
-        self.sockets.get(id).is_none_or(|link| link.connection.stage() != Stage::Connected)
+        self.conns.get(id).is_none_or(|conn| conn.connection.stage() != Stage::Connected)
     }
 
     /// Whether it is destroyed; true also for a socket that is gone.
     #[doc(alias = "destroyed")]
     pub fn is_destroyed(&self, id: SocketId) -> bool {
-        self.sockets.get(id).is_none_or(|link| link.connection.is_destroyed())
+        self.conns.get(id).is_none_or(|conn| conn.connection.is_destroyed())
     }
 
     /// Whether `pause` was called and `resume` was not.
@@ -99,13 +99,13 @@ impl Net {
         self.ask(id, Connection::is_writable)
     }
 
-    /// Whether `finish` was told.
+    /// Whether `finish` was emitted.
     #[doc(alias = "writableFinished")]
     pub fn is_finished(&self, id: SocketId) -> bool {
         self.ask(id, Connection::is_finished)
     }
 
-    /// Whether `drain` is owed.
+    /// Whether `drain` will come.
     #[doc(alias = "writableNeedDrain")]
     pub fn needs_drain(&self, id: SocketId) -> bool {
         self.ask(id, Connection::needs_drain)
@@ -120,7 +120,7 @@ impl Net {
 
     /// What `set_timeout` was given last.
     pub fn timeout(&self, id: SocketId) -> Option<Duration> {
-        self.sockets.get(id)?.connection.idle.as_ref()?.period()
+        self.conns.get(id)?.connection.idle()?.period()
     }
 
     /// This side's address, while connected; `None` for a Unix socket.
@@ -128,8 +128,8 @@ impl Net {
     #[doc(alias = "localPort")]
     #[doc(alias = "localFamily")]
     pub fn local_address(&self, id: SocketId) -> Option<SocketAddr> {
-        let handle = self.sockets.get(id)?.handle_if_connected()?;
-        self.kernel.local_address(handle).ok()?.ip()
+        let handle = self.conns.get(id)?.handle_if_connected()?;
+        self.cx.kernel.local_address(handle).ok()?.ip()
     }
 
     /// The other side's address, from the connection on; `None` for a Unix socket. It is kept after the close.
@@ -137,37 +137,46 @@ impl Net {
     #[doc(alias = "remotePort")]
     #[doc(alias = "remoteFamily")]
     pub fn remote_address(&self, id: SocketId) -> Option<SocketAddr> {
-        self.sockets.get(id)?.remote.ip()
+        self.conns.get(id)?.remote.ip()
     }
 
     /// Who is at the other end of a Unix socket, while connected. `None` for TCP, and where the system does not tell.
     pub fn peer_cred(&self, id: SocketId) -> Option<PeerCred> {
-        let handle = self.sockets.get(id).filter(|link| link.remote.is_unix())?.handle_if_connected()?;
-        self.kernel.peer_cred(handle).ok()
+        let handle = self.conns.get(id).filter(|conn| conn.remote.is_unix())?.handle_if_connected()?;
+        self.cx.kernel.peer_cred(handle).ok()
     }
 
     /// What the system has for its type of service, while connected; before, what was set. `None` for a Unix socket.
     #[doc(alias = "getTypeOfService")]
     pub fn type_of_service(&self, id: SocketId) -> Option<u8> {
-        let link = self.sockets.get(id)?;
-        match link.handle_if_connected() {
-            Some(handle) => self.kernel.type_of_service(handle).ok(),
-            None => link.rare().setup.tcp.type_of_service,
+        let conn = self.conns.get(id)?;
+        match conn.handle_if_connected() {
+            Some(handle) => self.cx.kernel.type_of_service(handle).ok(),
+            None => conn.type_of_service(),
         }
     }
 
     /// The server that accepted it.
     pub fn server_of(&self, id: SocketId) -> Option<ServerId> {
-        self.sockets.get(id)?.server
+        self.conns.get(id)?.server
+    }
+
+    /// Whether it is a file.
+    pub fn is_file(&self, id: SocketId) -> bool {
+        self.conns.get(id).is_some_and(|conn| conn.file.is_some())
     }
 
     /// All sockets and files, in any state.
     pub fn socket_ids(&self) -> impl Iterator<Item = SocketId> {
-        self.sockets.iter().map(|(id, _)| id)
+        self.conns.ids()
     }
 
     /// How many sockets and files there are, in any state.
     pub fn sockets(&self) -> usize {
-        self.sockets.len()
+        self.conns.len()
+    }
+
+    fn ask<T: Default>(&self, id: SocketId, question: impl FnOnce(&Connection) -> T) -> T {
+        self.conns.get(id).map_or_else(T::default, |conn| question(&conn.connection))
     }
 }

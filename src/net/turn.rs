@@ -6,34 +6,33 @@
 //!      Flush ──▶ Wait ──▶ Serve ──▶ NextTurns ──▶ FlushAgain ──▶ Closes ──▶ Timeouts
 //!        ▲         ▲        ▲           ▲             ▲            ▲           ▲
 //!        └─────────┴────────┴───────────┴─────────────┴────────────┴───────────┘
-//!          before every single piece of work of any phase: what is deferred (ticks.rs)
+//!          before every single piece of work of any phase: the tasks (agenda.rs)
 //! ```
 //!
 //! The order is libuv's and Node's, found by comparing traces with Node: most other orders look just as natural and
-//! are wrong. Work that comes up in a round waits for the next round, so that no phase can hang the loop; deferred work
-//! does not wait. Every loop over what peers send has a budget, and what is over goes on in the next turn, which then
-//! does not sleep.
+//! are wrong. Work that comes up in a round waits for the next round, so that no phase can hang the loop; tasks do not
+//! wait. Every loop over what peers send has a budget, and what is over goes on in the next turn, which then does not
+//! sleep.
 
 use std::time::Duration;
 
-use super::event::Event;
-use super::{Alarm, Net};
+use super::agenda::{Phase, Task};
+use super::clock::TimerKind;
+use super::event::{Chunk, Event};
+use super::{Net, Server};
 use crate::base::error::{Error, Syscall};
 use crate::base::id::SocketId;
-use crate::base::timers::Due;
-use crate::connection::Expiry;
-use crate::kernel::{Ready, Whose};
+use crate::connection::Stage;
+use crate::kernel::{Ready, TokenOwner};
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Phase {
-    Flush,
-    Wait,
-    Serve,
-    NextTurns,
-    FlushAgain,
-    Closes,
-    Timeouts,
-}
+/// Connections flushed at one go, and for how long: a broadcast to all of 15,000 is cut into pieces, between which the
+/// others have their turn. A send to a socket that is in no cache takes ten times that to one that is, so the count alone
+/// would not do.
+const FLUSHES_AT_ONCE: usize = 512;
+const LONGEST_FLUSH: Duration = Duration::from_millis(1);
+
+/// The clock is looked at after so many of them: fewer are no matter.
+const FLUSHES_UNTIMED: usize = 32;
 
 /// What came of a piece of work.
 #[derive(Debug)]
@@ -53,8 +52,10 @@ impl Net {
     /// The system's, of waiting. There is no event for it, and the loop cannot go on.
     pub fn next_event(&mut self, max_wait: Option<Duration>) -> Result<Option<Event>, Error> {
         loop {
-            if let Some(event) = self.run_deferred() {
-                return Ok(Some(event));
+            while let Some(task) = self.cx.agenda.next_task() {
+                if let Some(event) = self.run(task) {
+                    return Ok(Some(event));
+                }
             }
             let (step, next) = match self.phase {
                 Phase::Flush => (self.flush_one(), Phase::Wait), // broadcasts and ends of the user's own making
@@ -72,7 +73,7 @@ impl Net {
                     let was = self.phase;
                     self.enter(next);
                     if was == Phase::Timeouts {
-                        self.counters.turns += 1;
+                        self.cx.counters.turns += 1;
                         self.check_turn();
                         return Ok(None);
                     }
@@ -83,39 +84,80 @@ impl Net {
 
     /// Fixes what belongs to the round of a phase: all that is there now.
     fn enter(&mut self, phase: Phase) {
+        let agenda = &mut self.cx.agenda;
         match phase {
-            Phase::Flush | Phase::FlushAgain => self.begin_flush(),
-            Phase::Serve => self.ready.begin_round(),
-            Phase::NextTurns => self.next_turns_left = self.next_turns.len(),
-            Phase::Closes => {
-                debug_assert!(self.closing_now.is_empty(), "the last round of closes came to its end");
-                std::mem::swap(&mut self.closing, &mut self.closing_now);
+            Phase::Flush | Phase::FlushAgain => {
+                agenda.flush.begin_at_most(FLUSHES_AT_ONCE);
+                if agenda.flush.left() > FLUSHES_UNTIMED {
+                    self.flush_until = self.cx.kernel.now() + LONGEST_FLUSH;
+                }
             }
-            // Only those of the earliest millisecond: a loop that is late catches up in order, and between a timer and
-            // a later one what came in meanwhile has its turn, as it would have had in time.
-            Phase::Timeouts => self.expiring = self.timers.next().map_or(self.now, |next| next.min(self.now)),
+            Phase::Serve => agenda.ready.begin(),
+            Phase::NextTurns => agenda.next_turns.begin(),
+            Phase::Closes => agenda.closes.begin_reversed(),
+            Phase::Timeouts => self.cx.clock.begin_timeouts(),
             Phase::Wait => {}
         }
         self.phase = phase;
     }
 
+    /// What happens between two pieces of work, up to an event.
+    fn run(&mut self, task: Task) -> Option<Event> {
+        match task {
+            Task::Conn(id, task) => return self.conns.get_mut(id)?.run(task, &mut self.cx),
+            Task::Flow(id) => return self.flow(id),
+            Task::Listening(id) => {
+                let listens = self.servers.get(id).is_some_and(Server::is_listening);
+                return listens.then_some(Event::Listening(id));
+            }
+            Task::ServerClose(id) => return self.servers.contains(id).then_some(Event::ServerClose(id)),
+            Task::NextTick(number) => return Some(Event::Tick(number)),
+            Task::ResumeSources(id) => self.resume_sources(id),
+            Task::EndPipes(id, before) => self.end_pipes(id, before),
+            Task::EndPipe(from, to) => self.end_pipe_to(from, to),
+            Task::ReleaseSources(id, before) => self.release_sources(id, before),
+            Task::ReleaseSender(id) => self.conns.get_mut(id)?.release(&mut self.cx),
+            Task::Forget(id) => self.forget_if_closed(id),
+        }
+        None
+    }
+
+    /// The next kept chunk is delivered, if it flows.
+    fn flow(&mut self, id: SocketId) -> Option<Event> {
+        let (chunk, delivery) = self.conns.get_mut(id)?.next_kept(&mut self.cx)?;
+        self.cx.agenda.push_first([Task::Flow(id)]);
+        self.pipe_chunk(id, delivery.pipes, &chunk);
+        delivery.listener.then(|| Event::Data { socket: id, chunk: Chunk::from(chunk) })
+    }
+
+    /// The id becomes stale, unless the socket connects again.
+    fn forget_if_closed(&mut self, id: SocketId) {
+        let Some(conn) = self.conns.get(id) else { return };
+        if conn.connection.has_callbacks_due() {
+            self.cx.agenda.push(Task::Forget(id));
+        } else if conn.connection.stage() == Stage::Closed {
+            self.remove_from_pipes(id);
+            self.conns.remove(id);
+        }
+    }
+
     /// Sleeps if there is nothing to do, and latches what the kernel tells.
     fn wait(&mut self, max_wait: Option<Duration>) -> Result<Step, Error> {
+        self.accept_again_if_possible();
         // Nothing that is alive will ever wake a loop that has nothing alive.
         let nothing_to_wait_for = max_wait.is_none() && !self.is_alive();
         let deadline = if self.has_work() || nothing_to_wait_for || max_wait == Some(Duration::ZERO) {
             Some(Duration::ZERO)
         } else {
-            let max_wait = max_wait.map(|wait| self.kernel.now().saturating_add(wait));
-            [max_wait, self.next_alarm()].into_iter().flatten().min()
+            let max_wait = max_wait.map(|wait| self.cx.kernel.now().saturating_add(wait));
+            [max_wait, self.cx.clock.timers.next()].into_iter().flatten().min()
         };
         if deadline != Some(Duration::ZERO) {
-            self.give_back_the_wide_buffer();
+            self.buffer.shrink();
         }
         let mut found = std::mem::take(&mut self.found);
-        let waited = self.kernel.wait(deadline, &mut found);
-        self.now = self.kernel.now();
-        self.counted_from = self.now + self.kernel.clock_slack();
+        let waited = self.cx.kernel.wait(deadline, &mut found);
+        self.cx.clock.read(&*self.cx.kernel);
         self.line_up(&mut found);
         self.found = found;
         waited.map_err(|error| Error::system(&error, Syscall::Wait))?;
@@ -130,27 +172,26 @@ impl Net {
     /// 3. what the kernel tells,
     /// 4. what began to be watched since the last wait: accepted, connecting, resumed.
     fn line_up(&mut self, found: &mut Vec<Ready>) {
-        let mut connected = std::mem::take(&mut self.just_connected);
+        let mut connected = std::mem::take(&mut self.cx.agenda.just_connected);
         if connected.is_empty() {
             for ready in found.drain(..) {
                 self.latch(ready, true);
             }
         } else {
             found.iter().for_each(|ready| self.latch(*ready, false));
-            connected.drain(..).for_each(|id| self.list_if_work(id));
+            self.list_if_work(&mut connected);
             found.drain(..).for_each(|ready| self.latch(ready, true));
         }
-        self.just_connected = connected;
-        let mut watched = std::mem::take(&mut self.just_watched);
-        watched.drain(..).for_each(|id| self.list_if_work(id));
-        self.just_watched = watched;
+        self.cx.agenda.just_connected = connected;
+        let mut watched = std::mem::take(&mut self.cx.agenda.just_watched);
+        self.list_if_work(&mut watched);
+        self.cx.agenda.just_watched = watched;
     }
 
-    fn list_if_work(&mut self, id: SocketId) {
-        if let Some(link) = self.sockets.get_mut(id) {
-            link.listed = link.has_work();
-            if link.listed {
-                self.ready.join(id.into());
+    fn list_if_work(&mut self, ids: &mut Vec<SocketId>) {
+        for id in ids.drain(..) {
+            if let Some(conn) = self.conns.get_mut(id) {
+                conn.list_if_work(&mut self.cx);
             }
         }
     }
@@ -159,93 +200,81 @@ impl Net {
     fn latch(&mut self, ready: Ready, list: bool) {
         let (token, readiness) = match ready {
             Ready::Io { token, readiness } => (token, readiness),
-            Ready::Signal(signal) if list => return self.signals.push_back(signal),
+            Ready::Signal(signal) if list => return self.cx.agenda.signals.push_back(signal),
             Ready::Signal(_) => return,
         };
-        match token.whose() {
-            Whose::Socket(id) => {
-                if let Some(link) = self.sockets.get_mut(id) {
-                    link.latch(readiness);
-                    if list && !link.listed && link.has_work() {
-                        link.listed = true;
-                        self.ready.join(token);
+        match token.owner() {
+            TokenOwner::Socket(key) => {
+                if let Some(conn) = self.conns.by_key_mut(key) {
+                    conn.latch(readiness);
+                    if list && conn.has_work() {
+                        conn.make_ready(&mut self.cx);
                     }
                 }
             }
-            Whose::Server(id) if list => self.make_accepting(id),
-            Whose::Server(_) => {}
+            TokenOwner::Server(key) if list => {
+                if let Some(server) = self.servers.by_key_mut(key) {
+                    server.accept_soon(&mut self.cx);
+                }
+            }
+            TokenOwner::Server(_) => {}
         }
     }
 
-    /// Whether a turn has something to do at once. What is ready but held up by a user is not on a list.
-    pub(super) fn has_work(&self) -> bool {
-        !(self.deferred.is_empty()
-            && self.then.is_none()
-            && self.ready.is_empty()
-            && self.just_watched.is_empty()
-            && !self.just_connected.iter().any(|id| self.sockets.get(*id).is_some_and(super::link::Link::has_work))
-            && self.flushing.is_empty()
-            && self.closing.is_empty()
-            && self.signals.is_empty()
-            && self.next_turns.is_empty())
+    /// One connection of the flush list: a broadcast is sent, a writing side ended.
+    fn flush_one(&mut self) -> Step {
+        let Some(id) = self.next_to_flush() else { return Step::Over };
+        if let Some(conn) = self.conns.get_mut(id) {
+            conn.flush(&mut self.cx);
+        }
+        Step::Worked
+    }
+
+    /// The next of this round, while there is time.
+    #[inline]
+    fn next_to_flush(&mut self) -> Option<SocketId> {
+        let flush = &mut self.cx.agenda.flush;
+        let next = flush.next();
+        match flush.left() {
+            0 if next.is_none() && flush.is_empty() => self.cx.segments.seal(),
+            0 => {}
+            left if left.is_multiple_of(FLUSHES_UNTIMED) && self.cx.kernel.now() > self.flush_until => flush.cut(),
+            _ => {}
+        }
+        next
     }
 
     /// What was put off once. What is put off meanwhile waits for the next turn.
     fn next_turn_one(&mut self) -> Step {
-        if self.next_turns_left == 0 {
-            return Step::Over;
-        }
-        self.next_turns_left -= 1;
-        self.next_turns.pop_front().map_or(Step::Over, |number| Step::Event(Event::Tick(number)))
+        self.cx.agenda.next_turns.next().map_or(Step::Over, |number| Step::Event(Event::Tick(number)))
     }
 
     /// The `close` of one connection, last in first out.
     fn close_one(&mut self) -> Step {
-        match self.closing_now.pop() {
-            Some(id) => self.close(id).map_or(Step::Worked, Step::Event),
-            None => Step::Over,
+        let Some(id) = self.cx.agenda.closes.next() else { return Step::Over };
+        if let Some(conn) = self.conns.get_mut(id) {
+            conn.close(&mut self.cx);
         }
+        Step::Worked
     }
 
-    /// One clock that has run out.
+    /// One timer that is due.
     fn expire_one(&mut self) -> Step {
-        let Some((entry, alarm)) = self.timers.pop(self.expiring) else { return Step::Over };
-        debug_assert!(entry.time() <= self.kernel.now(), "a timer is never early");
-        let event = match alarm {
-            Alarm::Idle(id) => self.expire_idle(id, entry),
-            Alarm::Grace(id) => {
-                self.expire_grace(id, entry);
-                None
-            }
-            Alarm::Retry(id) => {
-                self.retry_write(id);
-                None
-            }
-            Alarm::Accept(id) => {
-                self.end_pause(id, entry);
-                None
-            }
-            Alarm::User(id) => self.expire_user(id, entry),
-        };
-        event.map_or(Step::Worked, Step::Event)
+        let Some((due, timer)) = self.cx.clock.next_timeout() else { return Step::Over };
+        debug_assert!(due.time() <= self.cx.kernel.now(), "a timer is never early");
+        self.expire(timer).map_or(Step::Worked, Step::Event)
     }
 
-    fn expire_idle(&mut self, id: SocketId, entry: Due) -> Option<Event> {
-        let expiry = self.sockets.get_mut(id).and_then(|link| {
-            let unsent = link.connection.unsent_in_flight();
-            let idle = link.connection.idle.as_mut()?;
-            Some(idle.expire(entry, unsent, self.counted_from, &mut self.timers))
-        });
-        match expiry.unwrap_or(Expiry::Stale) {
-            Expiry::Stale => {
-                self.timers.dropped_stale();
-                None
+    fn expire(&mut self, timer: TimerKind) -> Option<Event> {
+        match timer {
+            TimerKind::Idle(id) => {
+                return self.conns.get_mut(id)?.expire_idle(&mut self.cx).then_some(Event::Timeout(id));
             }
-            Expiry::Later(due) => {
-                self.timers.push(due, Alarm::Idle(id));
-                None
-            }
-            Expiry::Timeout => Some(Event::Timeout(id)),
+            TimerKind::Grace(id) => self.conns.get_mut(id)?.expire_grace(&mut self.cx),
+            TimerKind::Retry(id) => self.conns.get_mut(id)?.retry_write(&mut self.cx),
+            TimerKind::Accept(id) => self.servers.get_mut(id)?.end_pause(&mut self.cx),
+            TimerKind::User(id) => return self.timers.expire(id, &mut self.cx.clock).then_some(Event::Timer(id)),
         }
+        None
     }
 }

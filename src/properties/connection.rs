@@ -1,107 +1,104 @@
 //! The state machine of a connection, against sums and orders.
 
 use crate::base::error::{Code, Error};
-use crate::connection::driver::Driver;
-use crate::connection::{CallbackId, CloseReason, Connection, Stage};
+use crate::connection::{CallbackId, CloseReason, Stage};
+use crate::net::harness::Harness;
 
 /// A connection whose user, peer and kernel do what the bytes say, one after another; then all is brought to its end.
 pub fn check(bytes: &[u8]) {
     let mut draw = Draw { bytes };
     let mark = [0, 1, 50, 1000][draw.below(4)];
     let half_open = draw.below(2) == 0;
-    let mut driver = if draw.below(2) == 0 {
-        Driver::on(Connection::accepted(mark, half_open, draw.below(4) == 0))
+    let mut harness = if draw.below(2) == 0 {
+        Harness::accepted_with(mark, half_open, draw.below(4) == 0)
     } else {
-        let mut driver = Driver::on(Connection::new(mark, half_open));
-        driver.connection.connect(&mut driver.ticks).unwrap();
-        driver.ticks.clear();
-        driver
+        Harness::connecting_with(mark, half_open)
     };
-    driver.room = draw.below(300);
+    harness.room(draw.below(300));
     let mut model = Model::default();
     let (mut seen, mut answered, mut delivered) = (0, Vec::new(), 0);
     while !draw.is_empty() {
         // A user may do several things in one handler; the kernel is only asked when all ticks have run.
         let operation = draw.below(18);
         if operation >= 9 {
-            driver.run();
-            model.check(&driver, &mut seen, &mut answered, &mut delivered);
+            harness.run();
+            model.check(&harness, &mut seen, &mut answered, &mut delivered);
         }
-        let live = driver.connection.stage() == Stage::Connected;
+        let live = harness.connection().stage() == Stage::Connected;
         match operation {
             0..=3 => {
                 let length = draw.below(120);
-                if driver.connection.is_writable() {
+                if harness.connection().is_writable() {
                     let callback = model.writes.len() as CallbackId;
                     model.writes.push(length);
-                    let returned = driver.write(length, callback);
+                    let returned = harness.write(length, callback);
                     model.owes_drain |= !returned;
-                    let room = driver.connection.length() == 0 || driver.connection.length() < mark;
-                    assert_eq!(returned, room && driver.connection.error().is_none());
+                    let room = harness.connection().length() == 0 || harness.connection().length() < mark;
+                    assert_eq!(returned, room && harness.connection().error().is_none());
                 }
             }
-            4 => driver.connection.cork(),
-            5 => driver.uncork(),
-            6 => driver.connection.pause(),
+            4 => harness.cork(),
+            5 => harness.uncork(),
+            6 => harness.pause(),
             // What flows while nobody listens is lost, which is the user's own doing.
-            7 if driver.connection.is_listening() => driver.connection.resume(&mut driver.ticks),
-            8 => driver.listen(),
-            9..=11 if live && driver.connection.is_armed() => {
+            7 if harness.connection().is_listening() => harness.resume(),
+            8 => harness.listen(),
+            9..=11 if live && harness.connection().is_armed() => {
                 let length = 1 + draw.below(200);
                 model.received += length;
-                driver.receive(length);
+                harness.receive(length);
             }
-            12 if live && driver.connection.is_armed() && draw.below(3) == 0 => {
+            12 if live && harness.connection().is_armed() && draw.below(3) == 0 => {
                 model.peer_ended = true;
-                driver.peer_ends();
+                harness.peer_ends();
             }
-            13 | 14 if live => driver.has_room(draw.below(200)),
-            15 if driver.connection.stage() == Stage::Connecting => driver.connected(),
+            13 | 14 if live => harness.has_room(draw.below(200)),
+            15 if harness.connection().stage() == Stage::Connecting => harness.connected(),
             16 if draw.below(6) == 0 => {
                 model.ended = true;
-                driver.end(None);
+                harness.end(None);
             }
             17 if draw.below(25) == 0 => match draw.below(2) {
-                0 => driver.destroy(None, Some(CloseReason::DestroyedHere)),
-                _ => driver.destroy(Some(Error::new(Code::Other)), Some(CloseReason::Error)),
+                0 => harness.destroy(None, Some(CloseReason::DestroyedHere)),
+                _ => harness.destroy(Some(Error::new(Code::Other)), Some(CloseReason::Error)),
             },
             _ => {}
         }
-        model.check(&driver, &mut seen, &mut answered, &mut delivered);
+        model.check(&harness, &mut seen, &mut answered, &mut delivered);
     }
-    let mut end = |driver: &Driver, model: &mut Model| model.check(driver, &mut seen, &mut answered, &mut delivered);
-    bring_to_its_end(&mut driver, &mut model, &mut end);
+    let mut end = |harness: &Harness, model: &mut Model| model.check(harness, &mut seen, &mut answered, &mut delivered);
+    bring_to_its_end(&mut harness, &mut model, &mut end);
     answered.sort_unstable();
     assert!(answered.iter().copied().eq(0..model.writes.len() as u64), "each callback once: {answered:?}");
 }
 
 /// All corks pulled, all room there is, everybody listening.
-fn bring_to_its_end(driver: &mut Driver, model: &mut Model, check: &mut dyn FnMut(&Driver, &mut Model)) {
-    driver.run();
-    if driver.connection.stage() == Stage::Connecting {
-        driver.connected();
+fn bring_to_its_end(harness: &mut Harness, model: &mut Model, check: &mut dyn FnMut(&Harness, &mut Model)) {
+    harness.run();
+    if harness.connection().stage() == Stage::Connecting {
+        harness.connected();
     }
-    check(driver, model);
-    if driver.connection.stage() == Stage::Connected {
-        driver.listen();
-        driver.connection.resume(&mut driver.ticks);
-        driver.run();
+    check(harness, model);
+    if harness.connection().stage() == Stage::Connected {
+        harness.listen();
+        harness.resume();
+        harness.run();
         model.ended = true;
-        driver.end(None);
-        driver.has_room(usize::MAX);
+        harness.end(None);
+        harness.has_room(usize::MAX);
         if !model.peer_ended {
             model.peer_ended = true;
-            driver.peer_ends();
+            harness.peer_ends();
         }
-        driver.run();
-        assert!(driver.connection.is_destroyed(), "both halves are over: {:?}", driver.told);
-        assert_eq!(driver.told.iter().filter(|event| *event == "finish").count(), 1);
-        assert_eq!(driver.told.iter().filter(|event| *event == "end").count(), 1);
-        assert_eq!(driver.shutdowns, 1);
+        harness.run();
+        assert!(harness.connection().is_destroyed(), "both halves are over: {:?}", harness.emitted);
+        assert_eq!(harness.emitted.iter().filter(|event| *event == "finish").count(), 1);
+        assert_eq!(harness.emitted.iter().filter(|event| *event == "end").count(), 1);
+        assert_eq!(harness.peer.borrow().shutdowns, 1);
     }
-    driver.close();
-    check(driver, model);
-    assert!(driver.told.last().is_some_and(|event| event.starts_with("close") || event.contains(' ')));
+    harness.close();
+    check(harness, model);
+    assert!(harness.emitted.last().is_some_and(|event| event.starts_with("close") || event.contains(' ')));
 }
 
 /// Choices, as long as there are bytes to make them of; then always the first.
@@ -134,8 +131,8 @@ struct Model {
 
 impl Model {
     /// Looks at what was told since the last look.
-    fn check(&mut self, driver: &Driver, seen: &mut usize, answered: &mut Vec<u64>, delivered: &mut usize) {
-        for event in &driver.told[*seen..] {
+    fn check(&mut self, harness: &Harness, seen: &mut usize, answered: &mut Vec<u64>, delivered: &mut usize) {
+        for event in &harness.emitted[*seen..] {
             let mut words = event.split(' ');
             match (words.next().unwrap(), words.next()) {
                 ("data", Some(length)) => *delivered += length.parse::<usize>().unwrap(),
@@ -155,22 +152,22 @@ impl Model {
                     if outcome == "ok" {
                         assert!(answered.iter().all(|earlier| *earlier < callback), "callback {callback} out of order");
                         let before: usize = self.writes[..=callback as usize].iter().sum();
-                        assert!(driver.taken >= before, "callback {callback} before its bytes");
+                        assert!(harness.taken() >= before, "callback {callback} before its bytes");
                     }
                     answered.push(callback);
                 }
                 other => panic!("unexpected {other:?}"),
             }
         }
-        *seen = driver.told.len();
+        *seen = harness.emitted.len();
         assert!(*delivered <= self.received);
-        let connection = &driver.connection;
+        let connection = &harness.connection();
         if !connection.is_destroyed() && connection.error().is_none() {
             let written: usize = self.writes.iter().sum();
             assert_eq!(connection.bytes_written(), written as u64);
-            assert_eq!(connection.queue().unsent(), written - driver.taken);
-            assert!(connection.length() >= written - driver.taken, "what is unsent counts");
-            assert_eq!(connection.length() == 0, written == driver.taken);
+            assert_eq!(connection.queue().unsent(), written - harness.taken());
+            assert!(connection.length() >= written - harness.taken(), "what is unsent counts");
+            assert_eq!(connection.length() == 0, written == harness.taken());
             assert_eq!(connection.bytes_read(), self.received as u64);
         }
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::IoSlice;
 
-use crate::connection::{Borders, Gone, Segments, WriteQueue};
+use crate::connection::{Boundaries, Evicted, Segments, WriteQueue};
 
 /// How many queues share the segments.
 const QUEUES: usize = 3;
@@ -78,7 +78,7 @@ impl World {
             Operation::Push { queue, length, merge } if self.naive[queue].unsent() < ENOUGH => {
                 let message = self.message(length);
                 let number = self.naive[queue].push(&message, merge);
-                self.queues[queue].push(&message, if merge { Borders::Merge } else { Borders::Keep }, number);
+                self.queues[queue].push(&message, if merge { Boundaries::Merge } else { Boundaries::Keep }, number);
             }
             // An empty message does not get as far as a queue.
             Operation::Broadcast { queues, length } if length > 0 => {
@@ -196,7 +196,7 @@ impl Naive {
         self.messages.retain(|message| message.sent < message.bytes.len());
     }
 
-    fn drop_oldest(&mut self, keep: usize) -> Option<Gone> {
+    fn drop_oldest(&mut self, keep: usize) -> Option<Evicted> {
         let mut before = 0;
         let at = self.messages.iter().position(|message| {
             let whole = message.sent == 0 && before >= keep;
@@ -205,7 +205,7 @@ impl Naive {
         })?;
         let Message { bytes, writes, .. } = self.messages.remove(at);
         let range = writes.first().map_or(0..0, |first| *first..first + writes.len() as u64);
-        Some(Gone { bytes: bytes.len(), messages: writes.len().max(1) as u32, writes: range })
+        Some(Evicted { bytes: bytes.len(), messages: writes.len().max(1) as u32, writes: range })
     }
 
     fn front(&self, count: usize) -> Vec<u8> {

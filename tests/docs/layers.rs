@@ -2,7 +2,7 @@
 //!
 //! It reads `src/` as text, so it sees what a compiler lets pass: a lower floor that has begun to know a higher one.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// The first part of a path below `src/`, with its floor.
@@ -13,7 +13,7 @@ const FLOORS: &[(&str, u32)] = &[
     ("text", 1),
     ("kernel", 2),
     ("sim", 2),
-    ("properties", 2),
+    ("properties", 4),
     ("net", 3),
     ("event_loop", 4),
     ("guide", 4),
@@ -182,6 +182,133 @@ fn the_logic_does_no_input_or_output_and_reads_no_clock() {
         for door in doors {
             let exempt = is_engine && (door == "mio::" || door == "rustix");
             assert!(!(is_logic || is_engine) || exempt || !source.code.contains(door), "{} uses {door}", source.path);
+        }
+    }
+}
+
+/// The files of `net/` that each file of it imports from, by path. `mod` and `pub use` of a parent count as imports too, if
+/// they name something; declaring a module does not.
+fn imports_within_net() -> BTreeMap<String, BTreeSet<String>> {
+    let sources = sources();
+    let files: BTreeMap<Vec<String>, &Source> = sources
+        .iter()
+        .filter(|source| source.path.starts_with("net/"))
+        .map(|source| (module(&source.path), source))
+        .collect();
+    let mut imports = BTreeMap::new();
+    for (module, source) in &files {
+        let found: &mut BTreeSet<String> = imports.entry(source.path.clone()).or_default();
+        for path in uses(&source.code) {
+            // The longest part of it that is a module.
+            let path = absolute(&path, module, source.path.ends_with("mod.rs"));
+            let file = (1..=path.len()).rev().find_map(|length| files.get(&path[..length]));
+            found.extend(file.map(|file| file.path.clone()).filter(|path| *path != source.path));
+        }
+    }
+    imports
+}
+
+/// `net/conn/read.rs` is the module `net::conn::read`, `net/conn/mod.rs` is `net::conn`.
+fn module(path: &str) -> Vec<String> {
+    let path = path.trim_end_matches(".rs").trim_end_matches("/mod");
+    path.split('/').map(str::to_owned).collect()
+}
+
+/// The paths that `use` statements name: `use super::{a, b::c}` gives `super::a` and `super::b::c`.
+fn uses(code: &str) -> Vec<Vec<String>> {
+    fn expand(before: &[String], text: &str, found: &mut Vec<Vec<String>>) {
+        let Some((path, group)) = text.split_once('{') else {
+            let path = text.split("::").map(|part| word(part.trim()).to_owned());
+            found.push(before.iter().cloned().chain(path).collect());
+            return;
+        };
+        let path = path.trim_end_matches("::").split("::").map(|part| part.trim().to_owned());
+        let before: Vec<String> = before.iter().cloned().chain(path.filter(|part| !part.is_empty())).collect();
+        let group = group.rsplit_once('}').map_or(group, |(inside, _)| inside);
+        let (mut depth, mut start) = (0, 0);
+        for (at, letter) in group.char_indices().chain([(group.len(), ',')]) {
+            match letter {
+                '{' => depth += 1,
+                '}' => depth -= 1,
+                ',' if depth == 0 => {
+                    if !group[start..at].trim().is_empty() {
+                        expand(&before, group[start..at].trim(), found);
+                    }
+                    start = at + 1;
+                }
+                _ => {}
+            }
+        }
+    }
+    let mut found = Vec::new();
+    for statement in code.split(';') {
+        if let Some((before, path)) = statement.rsplit_once("use ")
+            && before
+                .trim_end()
+                .lines()
+                .last()
+                .is_none_or(|line| line.trim().is_empty() || line.contains("pub") || line.ends_with(']'))
+        {
+            expand(&[], path.trim(), &mut found);
+        }
+    }
+    found
+}
+
+/// A path from the crate's root on. Of a `mod.rs`, what begins with one of its own modules is one below it.
+fn absolute(path: &[String], module: &[String], is_mod: bool) -> Vec<String> {
+    let (first, rest) = path.split_first().unwrap();
+    let parent = &module[..module.len() - 1];
+    match first.as_str() {
+        "crate" => rest.to_vec(),
+        "super" if is_mod => [parent, rest].concat(),
+        "super" => [parent, rest].concat(),
+        _ => [module, path].concat(),
+    }
+}
+
+#[test]
+fn the_files_of_net_import_in_no_circle() {
+    let imports = imports_within_net();
+    assert!(imports.len() > 25, "where are the files of net/? {imports:?}");
+    assert!(imports["net/conn/read.rs"].contains("net/conn/mod.rs"), "{:?}", imports["net/conn/read.rs"]);
+    assert!(imports["net/turn.rs"].contains("net/mod.rs"), "{:?}", imports["net/turn.rs"]);
+    assert!(imports["net/mod.rs"].contains("net/cx.rs"), "{:?}", imports["net/mod.rs"]);
+    // Taking away what imports nothing that is left, and what nothing that is left imports, leaves the circles.
+    let mut left = imports.clone();
+    loop {
+        let imported: BTreeSet<&String> = left.values().flatten().collect();
+        let free: Vec<String> = left
+            .iter()
+            .filter(|(path, imports)| {
+                !imports.iter().any(|import| left.contains_key(import)) || !imported.contains(path)
+            })
+            .map(|(path, _)| path.clone())
+            .collect();
+        if free.is_empty() {
+            break;
+        }
+        free.iter().for_each(|path| {
+            left.remove(path);
+        });
+    }
+    assert!(left.is_empty(), "these import each other: {left:#?}");
+}
+
+#[test]
+fn a_connection_reaches_no_other() {
+    let conn = sources().into_iter().filter(|source| source.path.starts_with("net/conn/"));
+    for source in conn {
+        for word in ["Net", "Arena", "super::super"] {
+            let names = source.code.match_indices(word).any(|(at, _)| {
+                let before = source.code[..at].chars().next_back();
+                let after = source.code[at + word.len()..].chars().next();
+                let is_part =
+                    |letter: Option<char>| letter.is_some_and(|letter| letter == '_' || letter.is_alphanumeric());
+                !is_part(before) && !is_part(after)
+            });
+            let is_harness = source.path.ends_with("harness.rs") && word == "Arena";
+            assert!(!names || is_harness, "{} names {word}", source.path);
         }
     }
 }

@@ -2,8 +2,10 @@
 //!
 //! Only lower bounds of time are asserted: a machine can be as slow as it likes.
 
+use std::cell::Cell;
 use std::io::Write;
 use std::net::{Shutdown, TcpStream};
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use crate::support::loops::{self, FLOOD, Heard, World, ms, pattern, quiet, watch};
@@ -59,20 +61,19 @@ fn every_comes_again_and_can_cancel_itself() {
     let mut world = World::new();
     let started = Instant::now();
     let mut count = 0;
-    let id = world.every(ms(5), move |on| {
+    let own_id = Rc::new(Cell::new(None));
+    let id = own_id.clone();
+    let timer = world.every(ms(5), move |on| {
         count += 1;
         assert!(started.elapsed() >= ms(5 * count));
         on.state.note("timer", count.to_string());
         if count == 3 {
-            let id = on.state.number("slot") as u32;
-            let generation = on.state.number("generation") as u32;
-            assert!(on.cancel((id, generation).into()));
-            assert!(!on.cancel((id, generation).into()), "it is gone already");
+            let id = id.get().expect("it was set at once");
+            assert!(on.cancel(id));
+            assert!(!on.cancel(id), "it is gone already");
         }
     });
-    let (slot, generation) = id.into();
-    world.state.numbers.insert("slot", slot as usize);
-    world.state.numbers.insert("generation", generation as usize);
+    own_id.set(Some(timer));
     world.run_dry();
     assert_eq!(world.state.of("timer"), ["1", "2", "3"]);
 }

@@ -1,0 +1,62 @@
+//! What comes next for a connection: Node's `process.nextTick`, and the steps that follow an event.
+//!
+//! A connection never calls anybody. What is to happen after the current call is a task. Tasks run in order, before the
+//! loop's next piece of work. A task that gives rise to an event puts what follows the event first in the queue, so the
+//! order of everything that happens is the order of one queue. `net/conn/tasks.rs` says what each task does.
+
+/// What comes next for one connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ConnTask {
+    /// connect(2) goes out.
+    Connect,
+    /// `connect` was emitted: what waited for the connection goes out.
+    AfterConnect,
+    /// A reset that waited for the connection.
+    Reset,
+
+    /// `resume` takes effect.
+    Resume,
+    /// `end` is emitted, if nothing has come between.
+    End,
+    /// `end` was emitted: unless half-open is allowed, this side ends too.
+    AfterEnd,
+    /// The other side has ended, and half-open is off: so does this side.
+    EndWriting,
+
+    /// Writes were taken: `drain` if it is needed, and so many callbacks.
+    AfterWrite(u32),
+    /// The callbacks of a write have run: an `end` may wait for it.
+    WriteDone,
+    /// A write failed at once: so many callbacks, and those of all writes after it, then [`ConnTask::DestroyFailed`].
+    WriteFailed(u32),
+    /// The callbacks of a failed write have run: the connection is destroyed.
+    DestroyFailed,
+    /// So many callbacks are due, one at a time.
+    Callbacks(u32),
+    /// Writes that wait fail: the connection was destroyed.
+    FailWaiting,
+
+    /// shutdown(2) was done: the callbacks of `end`, then [`ConnTask::EmitFinish`].
+    Finish,
+    EmitFinish,
+    /// `finish` was emitted: a `destroy_soon` waited for it.
+    AfterFinish,
+    /// Both halves may be over now.
+    DestroyIfOver,
+
+    /// Nothing is read any more, then [`ConnTask::EmitError`].
+    Error,
+    EmitError,
+    /// Nothing is read any more.
+    Seal,
+    /// The write in flight fails, then [`ConnTask::EmitClose`].
+    Close,
+    EmitClose,
+    /// `close` was emitted: what is left of it goes, unless it connects again.
+    AfterClose,
+}
+
+/// Where the tasks of one connection go: to the end of the queue.
+pub(crate) trait Tasks {
+    fn push(&mut self, task: ConnTask);
+}

@@ -1,0 +1,136 @@
+//! Connecting: from the user's `connect` to the connection, or to the error that says why there is none.
+//!
+//! ```text
+//!   connect ──next task──▶ connect(2) ──an edge──▶ connected? ──yes──▶ `connect` is emitted
+//!                              ▲                       │ no, and `localhost` has a second address
+//!                              └───────────────────────┘
+//! ```
+
+use super::{Conn, Ending, Latches, Remote};
+use crate::address::Address;
+use crate::address::endpoint::Candidates;
+use crate::base::error::{Code, Error, Syscall};
+use crate::connection::ConnTask;
+use crate::kernel::KeepAlive;
+use crate::net::clock::TimerKind;
+use crate::net::cx::Cx;
+use crate::net::event::Event;
+
+impl Conn {
+    /// Connects a socket that is fresh or closed. `inherited` is the keep-alive of the server that has accepted it before.
+    pub fn connect(&mut self, to: Candidates, inherited: Option<KeepAlive>, cx: &mut Cx) -> Result<(), Error> {
+        if self.is_leaving() {
+            return Err(Error::new(Code::Gone));
+        }
+        let to = match self.rare().setup.local_address {
+            Some(local) => to.reached_from(local)?,
+            None => to,
+        };
+        if self.file.is_some() {
+            return Err(Error::invalid("a file cannot be connected: make a socket"));
+        }
+        self.connection.connect(&mut self.tasks(cx))?;
+        self.forget_last_connection();
+        let rare = self.rare_mut();
+        rare.connecting_to = Some(to);
+        rare.keep_alive.get_or_insert(inherited);
+        let now = cx.time_of_call();
+        self.connection.activity(now, &mut cx.clock.timers, TimerKind::Idle(self.id));
+        Ok(())
+    }
+
+    fn forget_last_connection(&mut self) {
+        let rare = self.rare_mut();
+        rare.outcome = None;
+        rare.shutdown_error = None;
+        rare.discarded = 0;
+        rare.excess.begin_anew();
+        self.remote = Remote::Unknown;
+        // The server that has accepted it once is its no more.
+        self.server = None;
+        self.latches = Latches::default();
+        self.ending = Ending::AsUsual;
+    }
+
+    /// connect(2), one task after `connect`.
+    pub(super) fn start_connect(&mut self, cx: &mut Cx) {
+        if !self.connection.is_connecting() {
+            return;
+        }
+        // A first address that has failed leaves latches that are not the second one's.
+        self.latches = Latches::default();
+        let Some(address) = self.rare().connecting_to.as_ref().map(|to| to.first) else { return };
+        let options = self.rare().setup.to_connect(address);
+        if let Some(to) = address.ip()
+            && self.rare().setup.blocks(to.ip())
+        {
+            return self.connect_failed(Error::blocked(to.ip()), cx);
+        }
+        let begun = cx.kernel.connect(address, &options).and_then(|handle| {
+            let registered = cx.kernel.register(handle, self.id.into());
+            registered.map(|()| handle).map_err(|error| {
+                cx.kernel.close(handle);
+                (Syscall::Connect, error)
+            })
+        });
+        match begun {
+            Ok(handle) => {
+                self.handle = Some(handle);
+                self.watch(cx);
+            }
+            Err((Syscall::Bind, error)) => {
+                let local = options.local.map_or(address, Address::Ip);
+                self.connect_failed(Error::system(&error, Syscall::Bind).at(local), cx);
+            }
+            Err((syscall, error)) => self.connect_failed(Error::system(&error, syscall), cx),
+        }
+    }
+
+    /// The connect has come to its outcome, or was only said to have.
+    pub fn finish_connect(&mut self, cx: &mut Cx) -> Option<Event> {
+        let handle = self.handle?;
+        self.latches.writable = false;
+        match cx.kernel.connected(handle) {
+            Ok(false) => None,
+            Ok(true) => {
+                self.connection.connected();
+                if let Some(to) = self.rare_mut().connecting_to.take() {
+                    self.remote = to.first.into();
+                }
+                self.set_options_at_connection(handle, cx);
+                self.lists.ready = true;
+                cx.agenda.just_connected.push(self.id);
+                self.touch(cx);
+                cx.agenda.push_first([self.task(ConnTask::AfterConnect)]);
+                Some(Event::Connect(self.id))
+            }
+            Err(error) => {
+                self.connect_failed(Error::system(&error, Syscall::Connect), cx);
+                None
+            }
+        }
+    }
+
+    /// Tries the next address, or gives up.
+    fn connect_failed(&mut self, error: Error, cx: &mut Cx) {
+        let Some(mut to) = self.rare_mut().connecting_to.take() else { return };
+        let mut error = error.or_at(to.first);
+        let local = self.rare().setup.to_connect(to.first).local;
+        if let Some(local) = local
+            && error.syscall() == Some(Syscall::Connect)
+        {
+            error = error.with_local(local);
+        }
+        if let Some(second) = to.second.take() {
+            if let Some(handle) = self.handle.take() {
+                cx.kernel.close(handle);
+            }
+            to.failed = Some(error);
+            to.first = second;
+            self.rare_mut().connecting_to = Some(to);
+            self.start_connect(cx);
+        } else {
+            self.broke(to.failed.take().unwrap_or(error), cx);
+        }
+    }
+}

@@ -1,0 +1,221 @@
+//! Output limits: what is done about a connection whose other side does not read.
+//!
+//! ```text
+//!   unsent bytes      hard ┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄  above: the policy acts at once
+//!                     soft ┄┄┄┄┄╱▔▔▔▔▔▔▔▔╲┄┄┄┄┄┄┄┄  above for the grace period: the policy acts
+//!                          ____╱          ╲_______
+//!                              clock runs  clock stops
+//! ```
+//!
+//! They judge what the kernel has refused: after a write's attempt, after a flush. So a message of any size goes out to
+//! a reader that keeps up. The clock has its own timer, since a silent room gives no other occasion; and it stops the
+//! moment that the queue falls below, since a reader that has caught up must not be punished later.
+
+use super::Conn;
+use crate::base::error::{Error, ErrorKind};
+use crate::base::id::SocketId;
+use crate::base::timers::Due;
+use crate::connection::CloseReason;
+use crate::net::agenda::Task;
+use crate::net::clock::TimerKind;
+use crate::net::cx::Cx;
+use crate::net::options::{Limits, OutputLimits, OutputPolicy};
+
+fn drops(limits: &OutputLimits) -> bool {
+    matches!(limits.policy, OutputPolicy::DropNewest | OutputPolicy::DropOldest)
+}
+
+/// Whether writes are kept apart, so that one may be dropped.
+pub(super) fn keeps_boundaries(limits: &Option<Limits>) -> bool {
+    limits.as_deref().is_some_and(drops)
+}
+
+/// The limit that is passed first.
+#[inline]
+fn lowest(limits: &OutputLimits) -> usize {
+    limits.soft.map(|soft| soft.bytes).or(limits.hard).unwrap_or(usize::MAX)
+}
+
+impl Conn {
+    /// Sets the output limits. What is queued already is judged at the next write.
+    pub fn set_output_limits(&mut self, options: OutputLimits, cx: &mut Cx) {
+        self.release_senders(cx);
+        self.limits = options.shared();
+        self.stop_grace(cx);
+    }
+
+    /// Whether a write of `length` bytes may be queued. Only the policy that drops the newest says no.
+    #[inline]
+    pub(super) fn has_room_or_makes_it(&mut self, length: usize, cx: &mut Cx) -> bool {
+        match self.limits.as_deref() {
+            Some(&OutputLimits { hard: Some(hard), policy: OutputPolicy::DropNewest, .. }) => {
+                self.fits_or_drop(length, hard, cx)
+            }
+            _ => true,
+        }
+    }
+
+    fn fits_or_drop(&mut self, length: usize, hard: usize, cx: &mut Cx) -> bool {
+        let fits = |conn: &Conn| conn.connection.writes_at_once() || conn.connection.queue().unsent() + length <= hard;
+        if fits(self) || !self.connection.is_writable() {
+            return true;
+        }
+        // What only waits for the flush has not been refused by anybody: it goes out, and then there is room perhaps.
+        self.write_waiting(cx);
+        if fits(self) {
+            return true;
+        }
+        cx.counters.messages_dropped += 1;
+        self.connection.need_drain();
+        false
+    }
+
+    /// Whether so many bytes more are below all limits: then there is nothing to judge.
+    #[inline]
+    pub(super) fn has_room_for(&self, length: usize) -> bool {
+        match &self.limits {
+            Some(limits) => self.connection.queue().unsent() + length <= lowest(limits),
+            None => true,
+        }
+    }
+
+    /// Judges a connection by its unsent bytes.
+    #[inline]
+    pub(super) fn judge(&mut self, cx: &mut Cx) {
+        // Of most connections it is known that no grace period runs and that they hold up nobody.
+        if self.rare.is_some() || !self.has_room_for(0) {
+            self.judge_limited(cx);
+        }
+    }
+
+    /// Judges a receiver in the middle of a turn's broadcasts: flushed at once and judged then, if its queue has passed the
+    /// soft limit. Whether the sender has to wait for it.
+    pub(super) fn judge_message(&mut self, cx: &mut Cx) -> bool {
+        if self.has_room_for(0) {
+            return false;
+        }
+        self.write_waiting(cx);
+        self.judge(cx);
+        self.holds_senders()
+    }
+
+    fn judge_limited(&mut self, cx: &mut Cx) {
+        let Some(limits) = self.limits.as_deref().copied() else { return };
+        if let Some(hard) = limits.hard
+            && self.connection.queue().unsent() > hard
+        {
+            match limits.policy {
+                OutputPolicy::Disconnect | OutputPolicy::PauseSenders => return self.disconnect("hard", hard, cx),
+                OutputPolicy::DropNewest => {}
+                OutputPolicy::DropOldest => self.drop_oldest_above(hard, cx),
+            }
+        }
+        self.run_grace(&limits, cx);
+    }
+
+    /// Starts or stops the grace period's clock.
+    fn run_grace(&mut self, limits: &OutputLimits, cx: &mut Cx) {
+        if !self.is_above_soft() {
+            return self.relieve_limited(cx);
+        }
+        let Some(soft) = limits.soft.filter(|_| !drops(limits)) else { return };
+        if !self.is_in_grace() {
+            let now = cx.time_of_call();
+            let due = cx.clock.timers.insert_after(now, soft.grace, TimerKind::Grace(self.id));
+            self.rare_mut().excess.grace = Some(due);
+        }
+    }
+
+    /// The grace period has ended.
+    pub fn expire_grace(&mut self, cx: &mut Cx) {
+        self.rare_mut().excess.grace = None;
+        if let Some(soft) = self.limits.as_ref().and_then(|limits| limits.soft)
+            && self.is_above_soft()
+        {
+            self.disconnect("soft", soft.bytes, cx);
+        }
+    }
+
+    /// The queue has become shorter.
+    #[inline]
+    pub(super) fn relieve(&mut self, cx: &mut Cx) {
+        if self.rare.is_some() {
+            self.relieve_limited(cx);
+        }
+    }
+
+    /// It can only stop the clock: what made the queue shorter is no reason to start it, and what a pipe has put there
+    /// is not judged at all.
+    fn relieve_limited(&mut self, cx: &mut Cx) {
+        if !self.is_above_soft() {
+            self.stop_grace(cx);
+            self.release_senders(cx);
+        }
+    }
+
+    fn stop_grace(&mut self, cx: &mut Cx) {
+        let grace = self.rare_if_any().and_then(|rare| rare.excess.grace.take());
+        cx.clock.cancel(grace);
+    }
+
+    /// A sender is not read from because of this receiver. Whether it was before.
+    pub fn hold(&mut self, sender: SocketId) -> bool {
+        let holding = &mut self.rare_mut().excess.holding;
+        let held = holding.contains(&sender);
+        if !held {
+            holding.push(sender);
+        }
+        held
+    }
+
+    /// The senders that this receiver held up are read from again, unless another holds them too.
+    fn release_senders(&mut self, cx: &mut Cx) {
+        let Some(rare) = self.rare_if_any() else { return };
+        for sender in std::mem::take(&mut rare.excess.holding) {
+            cx.agenda.push(Task::ReleaseSender(sender));
+        }
+    }
+
+    fn drop_oldest_above(&mut self, hard: usize, cx: &mut Cx) {
+        // What is on its way stays, also when it waits for the connection: it is counted as a write already.
+        let keep = self.connection.unsent_in_current();
+        while self.connection.queue().unsent() > hard {
+            let Some(evicted) = self.connection.queue_mut().drop_oldest(keep, &mut cx.segments) else { return };
+            self.connection.evicted(&evicted, &mut cx.agenda.of(self.id));
+            cx.counters.messages_dropped += u64::from(evicted.messages);
+        }
+    }
+
+    fn disconnect(&mut self, which: &str, bound: usize, cx: &mut Cx) {
+        let unsent = self.connection.queue().unsent();
+        cx.counters.limited += 1;
+        let error = Error::limit(format!("the other side does not read: {unsent} bytes unsent, {which} limit {bound}"));
+        debug_assert_eq!(error.kind(), ErrorKind::OutputLimit);
+        self.destroy(Some(error), Some(CloseReason::OutputLimit), cx);
+    }
+
+    /// Whether a sender has to wait for it. Where messages are dropped instead, none has.
+    pub fn holds_senders(&self) -> bool {
+        self.is_above_soft() && self.limits.as_deref().is_some_and(|limits| !drops(limits))
+    }
+
+    pub fn is_above_soft(&self) -> bool {
+        let soft = self.limits.as_ref().and_then(|limits| limits.soft);
+        soft.is_some_and(|soft| self.connection.queue().unsent() > soft.bytes)
+    }
+
+    /// Whether its grace period runs.
+    fn is_in_grace(&self) -> bool {
+        self.rare().excess.grace.is_some()
+    }
+
+    /// The end of its grace period in the timers.
+    pub fn grace(&self) -> Option<Due> {
+        self.rare().excess.grace
+    }
+
+    /// Those that are not read from because of it.
+    pub fn held_senders(&self) -> &[SocketId] {
+        &self.rare().excess.holding
+    }
+}

@@ -1,0 +1,324 @@
+//! One connection, with what the loop knows of it: its descriptor, its latches, its places in the agenda's lists.
+//!
+//! The rules are in `connection/`, which does nothing itself; here are the system calls. Each method takes the context
+//! ([`Cx`]), which holds everything but the connections: a connection cannot reach another one.
+//!
+//! | file | |
+//! | --- | --- |
+//! | `mod.rs` | what a connection is, and when it has work |
+//! | `read.rs` | reading, pausing, catching up |
+//! | `write.rs` | writing: at once or queued |
+//! | `connect.rs` | from `connect` to the connection |
+//! | `end.rs` | its ends: in order, at once, by a reset |
+//! | `tasks.rs` | what happens between two pieces of work |
+//! | `limits.rs` | what is done about a peer that does not read |
+//! | `options.rs` | its clocks and options |
+//! | `pipe.rs`, `piping.rs` | what it does for its pipes; what it knows of them |
+//! | `file.rs`, `rare.rs` | what a file has and a socket has not; what most connections never have |
+
+mod connect;
+mod end;
+pub(super) mod file;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod harness;
+mod limits;
+mod options;
+mod pipe;
+pub(super) mod piping;
+mod rare;
+pub(super) mod read;
+mod tasks;
+#[cfg(test)]
+mod tests;
+pub(super) mod write;
+
+use std::net::{SocketAddr, SocketAddrV4, SocketAddrV6};
+
+use super::agenda::{Task, TasksOf};
+use super::clock::TimerKind;
+use super::cx::Cx;
+use super::options::Limits;
+use crate::address::Address;
+use crate::base::id::{ServerId, SocketId};
+use crate::connection::{ConnTask, Connection, Stage};
+use crate::kernel::{Handle, Readiness};
+use file::FileEnd;
+use piping::Piping;
+use rare::{Rare, USUAL};
+
+/// One socket or file of the net.
+#[derive(Debug)]
+pub(super) struct Conn {
+    pub id: SocketId,
+    pub connection: Connection,
+    /// From connect(2) or accept(2) until destroyed.
+    pub handle: Option<Handle>,
+    pub server: Option<ServerId>,
+    /// The other end, from the connection on.
+    pub remote: Remote,
+    latches: Latches,
+    pub lists: Lists,
+    ending: Ending,
+    /// The user has a handler for data. A pipe is another consumer, so it is not the connection's `listening`.
+    listener: bool,
+    /// It keeps the loop running while it is active: Node's `ref`.
+    pub referenced: bool,
+    /// TCP_NODELAY, as it was set last: the same value again makes no system call.
+    no_delay: bool,
+    /// How often the read buffer is doubled for it, as the source of a pipe.
+    read_size_shift: u8,
+    /// How many receivers hold this sender up.
+    pub held_by: u32,
+    pub piping: Option<Box<Piping>>,
+    /// It is no socket but a file.
+    pub file: Option<Box<FileEnd>>,
+    limits: Option<Limits>,
+    rare: Option<Box<Rare>>,
+}
+
+/// What the kernel has told and nobody has used yet: edges are told once, so they are kept here. Three, as they come and go
+/// apart from each other.
+#[derive(Clone, Copy, Debug, Default)]
+struct Latches {
+    readable: bool,
+    writable: bool,
+    /// The peer's end stands after what is to be read.
+    ended: bool,
+}
+
+/// On which of the agenda's lists it stands. It stands on each once at most, and may stand on both.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Lists {
+    /// The ready list, or one of those that come to it at the next wait.
+    pub ready: bool,
+    pub flush: bool,
+}
+
+/// How a connection is to end, where that is not as usual. A reset that waits goes before a destroy that waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ending {
+    AsUsual,
+    /// `destroy_soon`: it is destroyed at `finish`.
+    DestroyOnFinish,
+    /// It is reset as soon as there is a connection.
+    ResetOnConnect(ResetPlace),
+    /// Its close is a reset.
+    Reset,
+    /// `on_close` has returned without a connect: there will be no other.
+    Leaving,
+}
+
+/// When a reset that waits for the connection has its turn, once there is one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ResetPlace {
+    BeforeTheWrite,
+    AfterTheWrite,
+}
+
+/// The other end of a connection.
+#[derive(Debug, Default)]
+pub(super) enum Remote {
+    /// There is none yet.
+    #[default]
+    Unknown,
+    V4(SocketAddrV4),
+    /// Apart: it is as large as all the rest of most connections that have one.
+    V6(Box<SocketAddrV6>),
+    /// It has no address.
+    Unix,
+    /// There is no other end.
+    File,
+}
+
+impl From<Address> for Remote {
+    fn from(address: Address) -> Self {
+        match address.ip() {
+            Some(SocketAddr::V4(address)) => Remote::V4(address),
+            Some(SocketAddr::V6(address)) => Remote::V6(Box::new(address)),
+            None => Remote::Unix,
+        }
+    }
+}
+
+impl Remote {
+    pub fn is_unix(&self) -> bool {
+        matches!(self, Remote::Unix)
+    }
+
+    pub fn ip(&self) -> Option<SocketAddr> {
+        match self {
+            Remote::V4(address) => Some((*address).into()),
+            Remote::V6(address) => Some((**address).into()),
+            Remote::Unknown | Remote::Unix | Remote::File => None,
+        }
+    }
+}
+
+impl Conn {
+    pub fn new(id: SocketId, connection: Connection) -> Self {
+        Conn {
+            id,
+            connection,
+            handle: None,
+            server: None,
+            remote: Remote::Unknown,
+            latches: Latches::default(),
+            lists: Lists::default(),
+            ending: Ending::AsUsual,
+            listener: false,
+            referenced: true,
+            no_delay: false,
+            read_size_shift: 0,
+            held_by: 0,
+            piping: None,
+            file: None,
+            limits: None,
+            rare: None,
+        }
+    }
+
+    /// A connection that is there already: accepted, or made by somebody else.
+    pub fn connected(self, handle: Handle, remote: Remote) -> Self {
+        Conn { handle: Some(handle), remote, ..self }
+    }
+
+    /// One that a server has accepted.
+    pub fn accepted_by(self, server: ServerId, no_delay: bool, limits: Option<Limits>) -> Self {
+        Conn { server: Some(server), no_delay, limits, ..self }
+    }
+
+    /// It is a file. `readiness` is what is known of it before any readiness was told.
+    pub fn become_file(&mut self, file: FileEnd, readiness: Readiness) {
+        self.file = Some(Box::new(file));
+        self.latch(readiness);
+    }
+
+    // ---- readiness, and its places in the lists --------------------------------------------------------------------------
+
+    /// Remembers what the kernel has told.
+    #[inline]
+    pub fn latch(&mut self, found: Readiness) {
+        // When it has hung up, reading and writing will both tell why.
+        self.latches.readable |= found.readable | found.hung_up;
+        self.latches.writable |= found.writable | found.hung_up;
+        self.latches.ended |= found.ended;
+    }
+
+    /// Whether there is something to do now.
+    #[inline]
+    pub fn has_work(&self) -> bool {
+        self.wants_to_read() || self.wants_to_write() || (self.latches.writable && self.connection.is_connecting())
+    }
+
+    #[inline]
+    pub fn wants_to_read(&self) -> bool {
+        self.latches.readable && self.connection.is_armed() && self.held_by == 0
+    }
+
+    #[inline]
+    pub fn wants_to_write(&self) -> bool {
+        self.latches.writable && self.connection.unsent_in_flight() > 0
+    }
+
+    /// Stands on the ready list, once.
+    #[inline]
+    pub fn make_ready(&mut self, cx: &mut Cx) {
+        if !self.lists.ready {
+            self.lists.ready = true;
+            cx.agenda.ready.push(self.id.into());
+        }
+    }
+
+    /// Begins to be watched. libuv tells epoll so just before it waits, so its readiness comes after that of all that were
+    /// ready by then: it stands last in the next round.
+    pub fn watch(&mut self, cx: &mut Cx) {
+        if !self.lists.ready {
+            self.lists.ready = true;
+            cx.agenda.just_watched.push(self.id);
+        }
+    }
+
+    /// It may have begun to read: what the kernel has for it was told before, and is not told again.
+    #[inline]
+    pub fn watch_if_readable(&mut self, cx: &mut Cx) {
+        if self.wants_to_read() {
+            self.watch(cx);
+        }
+    }
+
+    /// It stood on a list for the next wait, which has come: on the ready list, if there is something to do.
+    pub fn list_if_work(&mut self, cx: &mut Cx) {
+        self.lists.ready = self.has_work();
+        if self.lists.ready {
+            cx.agenda.ready.push(self.id.into());
+        }
+    }
+
+    /// Stands on the flush list, once.
+    #[inline]
+    pub fn flush_later(&mut self, cx: &mut Cx) {
+        if !self.lists.flush {
+            self.lists.flush = true;
+            cx.agenda.flush.push(self.id);
+        }
+    }
+
+    /// Referenced and active: connecting, reading, or with a write or an end under way (libuv's rule).
+    pub fn keeps_alive(&self) -> bool {
+        self.referenced
+            && match self.connection.stage() {
+                Stage::Connecting => true,
+                Stage::Connected => {
+                    self.connection.is_armed() || self.connection.is_in_flight() || self.connection.awaits_shutdown()
+                }
+                Stage::Fresh | Stage::Destroyed { .. } | Stage::Closed => false,
+            }
+    }
+
+    // ---- inside ----------------------------------------------------------------------------------------------------------
+
+    /// Something moved: the idle period begins again.
+    #[inline]
+    pub fn touch(&mut self, cx: &mut Cx) {
+        let now = cx.clock.timer_base();
+        self.connection.activity(now, &mut cx.clock.timers, TimerKind::Idle(self.id));
+    }
+
+    /// Whether the outcome of a write waits for the flush.
+    pub fn has_outcome_to_emit(&self) -> bool {
+        self.rare().outcome.is_some()
+    }
+
+    /// Where tasks of this connection go: after those that are there.
+    #[inline]
+    fn tasks<'a>(&self, cx: &'a mut Cx) -> TasksOf<'a> {
+        cx.agenda.of(self.id)
+    }
+
+    fn task(&self, task: ConnTask) -> Task {
+        Task::Conn(self.id, task)
+    }
+
+    pub fn handle_if_connected(&self) -> Option<Handle> {
+        self.handle.filter(|_| self.connection.is_connected())
+    }
+
+    pub fn is_piped(&self) -> bool {
+        self.piping.as_ref().is_some_and(|piping| piping.has_destinations())
+    }
+
+    #[inline]
+    fn rare(&self) -> &Rare {
+        self.rare.as_deref().unwrap_or(&USUAL)
+    }
+
+    /// To be changed; where there is nothing to be taken away, [`Conn::rare_if_any`] makes nothing.
+    fn rare_mut(&mut self) -> &mut Rare {
+        self.rare.get_or_insert_default()
+    }
+
+    #[inline]
+    fn rare_if_any(&mut self) -> Option<&mut Rare> {
+        self.rare.as_deref_mut()
+    }
+}

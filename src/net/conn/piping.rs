@@ -1,0 +1,113 @@
+//! What a connection has to do with pipes: where it pipes to, and what pipes into it.
+
+use crate::base::few::Few;
+use crate::base::id::SocketId;
+
+/// Few connections have any pipes, so it is kept apart.
+#[derive(Debug, Default)]
+pub(in crate::net) struct Piping {
+    pub destinations: Few<Pipe>,
+    /// Who pipes into this socket, once for each pipe.
+    pub sources: Few<SocketId>,
+    /// Whether it had several pipes since it last waited for the drain of a single one. Node keeps a set then, and an
+    /// empty set is something to wait for where nothing is not.
+    pub had_several: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(in crate::net) struct Pipe {
+    pub to: SocketId,
+    /// Pipes are numbered as they are made. One that is made in the handler of an event does not notice that event.
+    pub number: u64,
+    pub at_end: AtEnd,
+    pub drain: Drain,
+    /// The destination is a file: it gets no more than one of its pieces at once.
+    pub into_file: bool,
+}
+
+/// What the source's end does to the destination.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::net) enum AtEnd {
+    EndDestination,
+    LeaveOpen,
+}
+
+/// What a pipe has to do with its destination's `drain`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::net) enum Drain {
+    /// It has never waited, and does not listen for it.
+    Unheard,
+    /// It has waited once: from then on each `drain` of the destination lets the source flow.
+    Heard,
+    /// As heard, and the last `write` returned false: the source waits.
+    Awaited,
+}
+
+/// Where the chunks of a source go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::net) enum PipeFlow {
+    Nowhere,
+    /// The usual case, without a look at the list.
+    Into(SocketId),
+    IntoSeveral,
+}
+
+impl Pipe {
+    /// A chunk is about to be written: if it waited for a `drain`, it waits for the next one.
+    #[inline]
+    pub fn stop_waiting(&mut self) {
+        if self.drain == Drain::Awaited {
+            self.drain = Drain::Heard;
+        }
+    }
+}
+
+impl Piping {
+    pub fn has_destinations(&self) -> bool {
+        !self.destinations.is_empty()
+    }
+
+    /// As [`Piping::flow`], if there is a single pipe.
+    #[inline]
+    pub fn sole_destination(&mut self) -> Option<SocketId> {
+        match &mut self.destinations {
+            Few::One(pipe) => {
+                pipe.stop_waiting();
+                Some(pipe.to)
+            }
+            _ => None,
+        }
+    }
+
+    /// A chunk is about to be delivered: where to.
+    #[inline]
+    pub fn flow(&mut self) -> PipeFlow {
+        match &mut self.destinations {
+            Few::None => PipeFlow::Nowhere,
+            Few::One(pipe) => {
+                pipe.stop_waiting();
+                PipeFlow::Into(pipe.to)
+            }
+            Few::Several(several) => {
+                several.iter_mut().for_each(Pipe::stop_waiting);
+                PipeFlow::IntoSeveral
+            }
+        }
+    }
+
+    pub fn awaits_any(&self) -> bool {
+        self.destinations.iter().any(|pipe| pipe.drain == Drain::Awaited)
+    }
+
+    /// Whether all that is read goes into one socket, however much it is.
+    pub fn takes_all(&self) -> bool {
+        matches!(self.destinations[..], [pipe] if !pipe.into_file)
+    }
+
+    /// As it is with one pipe.
+    #[cfg(test)]
+    pub fn into_one(to: SocketId) -> Self {
+        let pipe = Pipe { to, number: 0, at_end: AtEnd::EndDestination, drain: Drain::Unheard, into_file: false };
+        Piping { destinations: Few::One(pipe), ..Piping::default() }
+    }
+}

@@ -1,0 +1,125 @@
+//! What most connections never have: kept apart, so that they have a pointer less for each of it.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use crate::address::Address;
+use crate::address::block_list::BlockList;
+use crate::address::endpoint::Candidates;
+use crate::base::error::Error;
+use crate::base::id::SocketId;
+use crate::base::timers::Due;
+use crate::connection::CallbackId;
+use crate::kernel::{ConnectOptions, KeepAlive, TcpOptions};
+use crate::net::options::SocketOptions;
+
+/// See the [module](self).
+#[derive(Debug, Default)]
+pub(super) struct Rare {
+    /// How the write in flight has ended, which is emitted in the next flush.
+    pub outcome: Option<Result<(), Error>>,
+    /// Why shutdown(2) has failed, until a read has told what is wrong with the connection.
+    pub shutdown_error: Option<Error>,
+    /// The callbacks of `catch_up`, until a read has found nothing.
+    pub catching_up: Vec<CallbackId>,
+    /// Bytes that were queued when it was destroyed.
+    pub discarded: usize,
+    /// Where a connect goes.
+    pub connecting_to: Option<Candidates>,
+    /// As it was set. None: it never was, and is as the server's that has accepted it, or off.
+    pub keep_alive: Option<Option<KeepAlive>>,
+    pub setup: Setup,
+    pub excess: Excess,
+    /// When a write that the kernel had no memory for is tried again.
+    pub retry: Option<Due>,
+}
+
+/// What is so of a connection that has none of it.
+pub(super) static USUAL: Rare = Rare {
+    outcome: None,
+    shutdown_error: None,
+    catching_up: Vec::new(),
+    discarded: 0,
+    connecting_to: None,
+    keep_alive: None,
+    setup: Setup::USUAL,
+    excess: Excess::NONE,
+    retry: None,
+};
+
+/// Where a connection stands that is above its limits, or was.
+#[derive(Debug, Default)]
+pub(super) struct Excess {
+    /// Above the soft limit since a while: when the grace period ends.
+    pub grace: Option<Due>,
+    /// Senders that are not read from because of this receiver.
+    pub holding: Vec<SocketId>,
+}
+
+impl Excess {
+    pub const NONE: Excess = Excess { grace: None, holding: Vec::new() };
+
+    /// Another connection begins.
+    pub fn begin_anew(&mut self) {
+        self.grace = None;
+    }
+}
+
+/// How a socket connects, where it is not as usual.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Setup {
+    pub local_address: Option<IpAddr>,
+    pub local_port: u16,
+    /// Set before it connects: without no-delay and keep-alive.
+    pub tcp: TcpOptions,
+    pub block_list: Option<BlockList>,
+}
+
+impl Setup {
+    pub const USUAL: Setup = Setup {
+        local_address: None,
+        local_port: 0,
+        tcp: TcpOptions {
+            no_delay: false,
+            keep_alive: None,
+            type_of_service: None,
+            user_timeout: None,
+            receive_buffer: None,
+            send_buffer: None,
+        },
+        block_list: None,
+    };
+
+    pub fn of(options: &SocketOptions) -> Self {
+        Setup {
+            local_address: options.local_address,
+            local_port: options.local_port,
+            tcp: options.tcp.set_before_connect(),
+            block_list: options.block_list.clone(),
+        }
+    }
+
+    pub fn is_usual(&self) -> bool {
+        self.local_address.is_none()
+            && self.local_port == 0
+            && self.tcp == TcpOptions::default()
+            && self.block_list.is_none()
+    }
+
+    pub fn blocks(&self, ip: IpAddr) -> bool {
+        self.block_list.as_ref().is_some_and(|list| list.check(ip))
+    }
+
+    /// For a connect to this address.
+    pub fn to_connect(&self, to: Address) -> ConnectOptions {
+        let any = |to: SocketAddr| match to {
+            SocketAddr::V4(_) => IpAddr::from(Ipv4Addr::UNSPECIFIED),
+            SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+        };
+        let wanted = self.local_address.is_some() || self.local_port != 0;
+        let local = to.ip().filter(|_| wanted).map(|to| {
+            let ip = self.local_address.unwrap_or_else(|| any(to));
+            SocketAddr::new(ip, self.local_port)
+        });
+        ConnectOptions { local, tcp: self.tcp }
+    }
+}

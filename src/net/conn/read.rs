@@ -1,0 +1,256 @@
+//! Reading: from the kernel into the one buffer of the loop, and on to a pipe, a handler or read-ahead.
+//!
+//! ```text
+//!   kernel ──read_once──▶ a pipe takes all ──▶ ReadOutcome::Pipe
+//!                     ├──▶ somebody listens ──▶ ReadOutcome::Deliver
+//!                     └──▶ paused, or nobody ──▶ read-ahead ──resume──▶ next_kept
+//! ```
+//!
+//! It goes on in the turns of one socket (`serve.rs`): read, then write, then shut down. That is libuv's `uv__stream_io`.
+
+use std::io::{self, ErrorKind};
+
+use super::piping::PipeFlow;
+use super::{Conn, Remote};
+use crate::base::error::{Code, Error, Syscall};
+use crate::base::id::SocketId;
+use crate::connection::{CallbackId, Received};
+use crate::net::cx::Cx;
+use crate::net::read_buffer::{READ_BUFFER, ReadBuffer};
+use crate::net::serving::{ServeStep, Serving};
+
+/// The read buffer is doubled so often at most, to 1 MiB: fewer calls where much is moved.
+const LARGEST_SHIFT: u8 = 4;
+
+/// What became of a read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::net) enum ReadOutcome {
+    /// Nothing is left to be done with what came.
+    Done,
+    /// It has connected, or not: see [`Conn::finish_connect`].
+    Connecting,
+    /// So many bytes in the buffer go to this one, and to nobody else.
+    Pipe(SocketId, usize),
+    /// So many bytes in the buffer are delivered.
+    Deliver(Delivery, usize),
+}
+
+/// To whom a chunk goes: pipes, and the user's handler.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::net) struct Delivery {
+    pub pipes: PipeFlow,
+    pub listener: bool,
+}
+
+impl Conn {
+    /// One read, and what becomes of it. A connect comes to its outcome here too; what is to be written comes after it.
+    /// Gives also how it goes on with this socket: None when its turn is over.
+    ///
+    /// Every byte comes through here.
+    #[inline(always)]
+    pub fn read_once(&mut self, turn: Serving, buffer: &mut ReadBuffer, cx: &mut Cx) -> (Option<Serving>, ReadOutcome) {
+        if turn.is_first() {
+            self.lists.ready = false;
+        }
+        let (true, Some(handle)) = (self.wants_to_read(), self.handle) else {
+            return self.read_nothing_now(turn);
+        };
+        let most = self.most_in_one_read();
+        let Some(room) = buffer.room(most) else {
+            buffer.grow(most);
+            // Once more, with room.
+            return (Some(turn.then(ServeStep::Read)), ReadOutcome::Done);
+        };
+        let length = match cx.kernel.read(handle, room) {
+            Ok(length) if length > 0 => length,
+            nothing => {
+                self.read_nothing(nothing.err(), cx);
+                return (Some(turn.then(ServeStep::Write)), ReadOutcome::Done);
+            }
+        };
+        // A file has one read in a turn: see `file.rs`.
+        let full = length == most && self.file.is_none();
+        if full || most > READ_BUFFER {
+            self.adapt_read_size(length, most, buffer);
+        }
+        if !full && !self.latches.ended && !self.looks_for_nothing() {
+            // A short read has emptied the socket, and the next byte will be a new edge: no read is needed to find out.
+            // Where the peer's end was told, it stands after these bytes and there will be no other edge.
+            self.latches.readable = false;
+        }
+        // Most sockets that are ready are so for reading, and one read was all.
+        let next = if self.latches.readable || self.connection.is_in_flight() {
+            Some(turn.after_read(length, full))
+        } else {
+            None
+        };
+        self.touch(cx);
+        if self.connection.received(buffer.filled(length)) == Received::Done {
+            return (next, ReadOutcome::Done);
+        }
+        match self.sole_destination() {
+            Some(to) => (next, ReadOutcome::Pipe(to, length)),
+            None => (next, ReadOutcome::Deliver(self.delivery(), length)),
+        }
+    }
+
+    /// It is not to be read from, or cannot be.
+    #[cold]
+    fn read_nothing_now(&mut self, turn: Serving) -> (Option<Serving>, ReadOutcome) {
+        match self.connection.is_connecting() {
+            true => (None, ReadOutcome::Connecting),
+            false => (Some(turn.then(ServeStep::Write)), ReadOutcome::Done),
+        }
+    }
+
+    /// A read found the peer's end, nothing, or an error.
+    fn read_nothing(&mut self, error: Option<io::Error>, cx: &mut Cx) {
+        let Some(error) = error else {
+            self.latches.readable = false;
+            self.touch(cx);
+            self.connection.reached_end(&mut cx.agenda.of(self.id));
+            return self.caught_up(cx);
+        };
+        match error.kind() {
+            ErrorKind::WouldBlock => {
+                self.latches.readable = false;
+                match self.rare_if_any().and_then(|rare| rare.shutdown_error.take()) {
+                    Some(error) => self.broke(error, cx),
+                    None => self.caught_up(cx),
+                }
+            }
+            // It stays ready, for the next turn.
+            ErrorKind::Interrupted => {}
+            _ => self.broke(Error::system(&error, Syscall::Read), cx),
+        }
+    }
+
+    /// The next chunk that was kept, if it flows, and to whom it goes.
+    pub fn next_kept(&mut self, cx: &mut Cx) -> Option<(Vec<u8>, Delivery)> {
+        let kept = self.connection.next_kept(&mut cx.agenda.of(self.id));
+        if kept.is_none() {
+            self.look_for_more(cx);
+        }
+        let kept = kept.map(|chunk| (chunk, self.delivery()));
+        self.watch_if_readable(cx);
+        kept
+    }
+
+    // ---- what the user asks for ------------------------------------------------------------------------------------------
+
+    /// A handler for data came or went: see [`Net::listen_for_data`](crate::Net::listen_for_data).
+    pub fn listen_for_data(&mut self, listening: bool, cx: &mut Cx) {
+        self.listener = listening;
+        let anybody = listening || self.is_piped();
+        if listening || !anybody {
+            self.connection.set_listening(anybody, &mut self.tasks(cx));
+        }
+    }
+
+    pub fn resume(&mut self, cx: &mut Cx) {
+        self.connection.resume(&mut cx.agenda.of(self.id));
+    }
+
+    /// Has the callback come when a read has found nothing more: see [`Net::catch_up`](crate::Net::catch_up).
+    pub fn catch_up(&mut self, callback: CallbackId, cx: &mut Cx) {
+        if self.connection.is_destroyed() {
+            let outcome = Err(Error::new(Code::Destroyed));
+            return self.connection.callback_due(callback, outcome, &mut cx.agenda.of(self.id));
+        }
+        self.rare_mut().catching_up.push(callback);
+        self.look_for_more(cx);
+        self.watch_if_readable(cx);
+    }
+
+    /// A receiver does not hold this sender up any more.
+    pub fn release(&mut self, cx: &mut Cx) {
+        self.held_by = self.held_by.saturating_sub(1);
+        self.watch_if_readable(cx);
+    }
+
+    // ---- inside ----------------------------------------------------------------------------------------------------------
+
+    /// A read has found nothing more. What was read and not delivered is still to come.
+    fn caught_up(&mut self, cx: &mut Cx) {
+        if self.connection.read_ahead() > 0 {
+            return;
+        }
+        let Some(rare) = self.rare_if_any() else { return };
+        for callback in std::mem::take(&mut rare.catching_up) {
+            self.connection.callback_due(callback, Ok(()), &mut cx.agenda.of(self.id));
+        }
+    }
+
+    /// Whoever is to catch up has nothing left that was read: the next read tells whether there is more.
+    fn look_for_more(&mut self, cx: &mut Cx) {
+        if self.rare().catching_up.is_empty() {
+            return;
+        }
+        if self.connection.has_ended() {
+            self.caught_up(cx);
+        } else if self.connection.is_connected() {
+            self.latches.readable = true;
+        }
+    }
+
+    /// It has connected: whoever is to catch up has a read made.
+    pub(super) fn read_if_catching_up(&mut self) {
+        self.latches.readable |= !self.rare().catching_up.is_empty();
+    }
+
+    /// Whether a read that finds nothing would mean something: to whoever is to catch up, and where shutdown(2) has failed.
+    /// And of a file, where a short one means nothing; and of a Unix socket, where Linux makes a read stop short of what
+    /// follows descriptors that the peer passes.
+    #[inline]
+    fn looks_for_nothing(&self) -> bool {
+        matches!(self.remote, Remote::Unix | Remote::File)
+            || self.rare.as_ref().is_some_and(|rare| !rare.catching_up.is_empty() || rare.shutdown_error.is_some())
+    }
+
+    /// The most bytes that are read from it at once: the read buffer, the piece of a file, or what its pipe takes while
+    /// nobody else listens.
+    #[inline]
+    fn most_in_one_read(&self) -> usize {
+        match &self.file {
+            Some(file) => file.piece(),
+            None if self.read_size_shift == 0 => READ_BUFFER,
+            None => self.most_in_one_piped_read(),
+        }
+    }
+
+    /// More while reads come back full and all that is read goes through one pipe: such a chunk is never kept, and never
+    /// seen.
+    fn most_in_one_piped_read(&self) -> usize {
+        match &self.piping {
+            Some(piping) if piping.takes_all() && !self.listener && self.connection.is_flowing() => {
+                READ_BUFFER << self.read_size_shift
+            }
+            _ => READ_BUFFER,
+        }
+    }
+
+    /// A read of at most `most` bytes has given `length`: the next may be larger, or is to be smaller.
+    pub(super) fn adapt_read_size(&mut self, length: usize, most: usize, buffer: &mut ReadBuffer) {
+        if most > READ_BUFFER {
+            buffer.note_wide_read();
+        }
+        if length == most && most == READ_BUFFER << self.read_size_shift && self.is_piped() {
+            self.read_size_shift = (self.read_size_shift + 1).min(LARGEST_SHIFT);
+        } else if length < most / 4 {
+            self.read_size_shift = self.read_size_shift.saturating_sub(1);
+        }
+    }
+
+    /// A chunk is about to be delivered, to one pipe and nobody else: where to.
+    #[inline]
+    fn sole_destination(&mut self) -> Option<SocketId> {
+        if self.listener { None } else { self.piping.as_mut()?.sole_destination() }
+    }
+
+    /// A chunk is about to be delivered: to whom.
+    #[inline]
+    fn delivery(&mut self) -> Delivery {
+        let pipes = self.piping.as_mut().map_or(PipeFlow::Nowhere, |piping| piping.flow());
+        Delivery { pipes, listener: self.listener }
+    }
+}

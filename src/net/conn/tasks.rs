@@ -1,0 +1,166 @@
+//! What happens to a connection between two pieces of work: Node's next ticks, and what follows each event.
+//!
+//! A task may give rise to an event. What follows the event is put first in the queue, so it runs when the handler has
+//! returned, before everything else. Handlers only add to the end of the queue.
+
+use super::{Conn, Ending, ResetPlace, Task};
+use crate::base::error::{Code, Error};
+use crate::connection::{CloseReason, ConnTask, Stage, Start};
+use crate::net::cx::Cx;
+use crate::net::event::{Closed, Event};
+
+impl Conn {
+    /// Does what comes next, up to an event.
+    pub fn run(&mut self, task: ConnTask, cx: &mut Cx) -> Option<Event> {
+        match task {
+            ConnTask::Connect => self.start_connect(cx),
+            ConnTask::AfterConnect => self.after_connect(cx),
+            ConnTask::Reset => self.reset(cx),
+
+            ConnTask::Resume => {
+                self.connection.resume_now();
+                cx.agenda.push_first([Task::Flow(self.id)]);
+            }
+            ConnTask::End => {
+                if self.connection.emits_end() {
+                    let before = cx.agenda.pipes_made;
+                    cx.agenda.push_first([Task::EndPipes(self.id, before), self.task(ConnTask::AfterEnd)]);
+                    return Some(Event::End(self.id));
+                }
+            }
+            ConnTask::AfterEnd => {
+                self.connection.after_end(&mut self.tasks(cx));
+                self.destroy_if_over(cx);
+            }
+            ConnTask::EndWriting => {
+                if self.connection.is_writable() {
+                    self.end(None, cx);
+                }
+            }
+
+            ConnTask::AfterWrite(callbacks) => {
+                let then = [self.task(ConnTask::Callbacks(callbacks)), self.task(ConnTask::WriteDone)];
+                cx.agenda.push_first(then);
+                if self.connection.emits_drain() {
+                    cx.agenda.push_first([Task::ResumeSources(self.id)]);
+                    return Some(Event::Drain(self.id));
+                }
+            }
+            ConnTask::WriteDone if self.connection.is_destroyed() => self.fail_waiting(cx),
+            ConnTask::WriteDone => self.finish_if_done(cx),
+            ConnTask::WriteFailed(callbacks) => {
+                let callbacks = callbacks + self.connection.fail_waiting();
+                let then = [self.task(ConnTask::Callbacks(callbacks)), self.task(ConnTask::DestroyFailed)];
+                cx.agenda.push_first(then);
+            }
+            ConnTask::DestroyFailed => {
+                // None: a write before any connection, and a connect right after it has forgotten the error.
+                let error = self.connection.error().cloned().unwrap_or_else(|| Error::new(Code::SocketClosed));
+                self.broke(error, cx);
+            }
+            ConnTask::Callbacks(0) => {}
+            ConnTask::Callbacks(left) => return self.next_callback(left, cx),
+            ConnTask::FailWaiting => self.fail_waiting(cx),
+
+            ConnTask::Finish => {
+                let callbacks = self.connection.finished();
+                let then = [self.task(ConnTask::Callbacks(callbacks)), self.task(ConnTask::EmitFinish)];
+                cx.agenda.push_first(then);
+            }
+            ConnTask::EmitFinish => {
+                let release = Task::ReleaseSources(self.id, cx.agenda.pipes_made);
+                let then = [self.task(ConnTask::AfterFinish), release, self.task(ConnTask::DestroyIfOver)];
+                cx.agenda.push_first(then);
+                return Some(Event::Finish(self.id));
+            }
+            ConnTask::AfterFinish => {
+                if self.ending == Ending::DestroyOnFinish {
+                    self.destroy(None, Some(CloseReason::DestroyedHere), cx);
+                }
+            }
+            ConnTask::DestroyIfOver => self.destroy_if_over(cx),
+
+            ConnTask::Error => {
+                self.connection.seal();
+                let release = Task::ReleaseSources(self.id, cx.agenda.pipes_made);
+                cx.agenda.push_first([release, self.task(ConnTask::EmitError)]);
+            }
+            ConnTask::EmitError => {
+                let error = self.connection.error().cloned().unwrap_or_else(|| Error::new(Code::Other));
+                return Some(Event::Error { socket: self.id, error });
+            }
+            ConnTask::Seal => self.connection.seal(),
+            ConnTask::Close => self.close(cx),
+            ConnTask::EmitClose => {
+                let (had_error, reason) = self.connection.close();
+                let release = Task::ReleaseSources(self.id, cx.agenda.pipes_made);
+                cx.agenda.push_first([release, self.task(ConnTask::AfterClose)]);
+                let closed = Closed { had_error, reason, unsent: self.rare().discarded };
+                return Some(Event::Close { socket: self.id, closed });
+            }
+            ConnTask::AfterClose => self.after_close(cx),
+        }
+        None
+    }
+
+    fn after_connect(&mut self, cx: &mut Cx) {
+        match self.ending {
+            Ending::ResetOnConnect(ResetPlace::BeforeTheWrite) => self.reset(cx),
+            Ending::ResetOnConnect(ResetPlace::AfterTheWrite) => {
+                cx.agenda.push_first([self.task(ConnTask::Reset)]);
+            }
+            _ => {}
+        }
+        let start = self.connection.start();
+        self.read_if_catching_up();
+        self.watch_if_readable(cx);
+        match start {
+            Start::Nothing => {
+                // A broadcast may have waited.
+                self.write_waiting(cx);
+                self.finish_if_done(cx);
+            }
+            Start::WritePending => self.write_pending(cx),
+            Start::Shutdown => self.flush_later(cx),
+            Start::FailPending => {
+                let callbacks = self.connection.fail_pending(Code::SocketClosed);
+                cx.agenda.push_first([self.task(ConnTask::Callbacks(callbacks))]);
+            }
+        }
+    }
+
+    /// One callback of so many; the others after it.
+    fn next_callback(&mut self, left: u32, cx: &mut Cx) -> Option<Event> {
+        let (callback, outcome) = self.connection.take_callback()?;
+        cx.agenda.push_first([self.task(ConnTask::Callbacks(left - 1))]);
+        Some(Event::Callback { socket: self.id, callback, outcome })
+    }
+
+    fn fail_waiting(&mut self, cx: &mut Cx) {
+        let callbacks = self.connection.fail_waiting();
+        cx.agenda.push_first([self.task(ConnTask::Callbacks(callbacks))]);
+    }
+
+    fn destroy_if_over(&mut self, cx: &mut Cx) {
+        if self.connection.is_over() {
+            self.destroy(None, None, cx);
+        }
+    }
+
+    /// The last round of a connection: the write in flight fails, then `close` is emitted.
+    pub fn close(&mut self, cx: &mut Cx) {
+        let callbacks = self.connection.cancel_in_flight();
+        let then = [self.task(ConnTask::Callbacks(callbacks)), self.task(ConnTask::EmitClose)];
+        cx.agenda.push_first(then);
+    }
+
+    fn after_close(&mut self, cx: &mut Cx) {
+        if self.connection.stage() != Stage::Closed {
+            // It connects again, and what is pending is the new connection's.
+            return;
+        }
+        self.ending = Ending::Leaving;
+        let callbacks = self.connection.fail_pending(Code::ClosedBeforeConnection);
+        cx.agenda.push_first([self.task(ConnTask::Callbacks(callbacks)), Task::Forget(self.id)]);
+    }
+}

@@ -1,0 +1,433 @@
+//! Writing: at once where the kernel takes it, queued where it does not.
+//!
+//! ```text
+//!   write, uncork ──▶ write(2) at once ──all taken──▶ completed
+//!                         │ the rest
+//!                         ▼
+//!   broadcast ─────▶   queue  ──▶ writable edge (serve.rs) ──▶ writev(2) ──▶ completed ──▶ drain
+//!                                 or the flush
+//! ```
+//!
+//! What follows the first attempt at a write is a task after all others, as for Node the write has just been made. What
+//! follows a later attempt comes first.
+
+use std::io::{self, ErrorKind, IoSlice};
+use std::time::Duration;
+
+use super::Conn;
+use super::limits::keeps_boundaries;
+use crate::base::error::{Code, Error, Syscall};
+use crate::base::timers::Due;
+use crate::connection::{
+    Admission, Boundaries, CallbackId, CloseReason, ConnTask, Last, Segments, Span, Stage, WriteQueue,
+};
+use crate::kernel::{Handle, Kernel};
+use crate::net::clock::TimerKind;
+use crate::net::cx::Cx;
+use crate::net::read_buffer::READ_BUFFER;
+
+/// Slices given to the kernel at once. More would only make the stack frame larger: small writes are merged.
+const SLICES_AT_ONCE: usize = 64;
+
+/// A write that found no memory is tried again after this time: no edge tells when there is some.
+const RETRY_AFTER: Duration = Duration::from_millis(10);
+
+/// On whose account a write is.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::net) struct WriteKind {
+    /// Whether the output limits count it. They do not for pipes, whose source is paused instead.
+    judged: bool,
+    last: Last,
+}
+
+impl WriteKind {
+    pub const USER: WriteKind = WriteKind { judged: true, last: Last::No };
+    pub const LAST: WriteKind = WriteKind { judged: true, last: Last::Yes };
+    pub const PIPE: WriteKind = WriteKind { judged: false, last: Last::No };
+}
+
+/// Which attempt at a write it is: what follows it comes in another order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Attempt {
+    First,
+    /// Right after the first, which was taken in part, as in libuv: a peer that is gone shows now, and not after what can
+    /// still be read. The outcome is emitted in the next flush.
+    Second,
+    /// The kernel has room again.
+    Later,
+}
+
+/// How far a queue was emptied.
+#[derive(Debug)]
+enum Emptied {
+    /// To the end.
+    All,
+    /// The kernel is full; a writable edge will come.
+    Blocked,
+    /// The kernel has no memory, or was interrupted; no edge will come.
+    TryAgain,
+    /// As far as the file may go in one turn; its next turn is the next one.
+    Piece,
+    Failed(Error),
+}
+
+impl Conn {
+    /// See [`Net::write`](crate::Net::write).
+    #[inline(always)]
+    pub fn write(&mut self, bytes: &[u8], callback: Option<CallbackId>, kind: WriteKind, cx: &mut Cx) -> bool {
+        // The usual write: nothing is before it, the kernel takes all of it, and nothing is left to be done.
+        if callback.is_none()
+            && !bytes.is_empty()
+            && self.connection.writes_at_once()
+            && self.file.is_none()
+            && let Some(handle) = self.handle
+        {
+            let wrote = cx.kernel.write(handle, bytes);
+            if !matches!(wrote, Ok(sent) if sent == bytes.len()) {
+                self.connection.begin_write(bytes.len());
+                return self.wrote_in_part(bytes, wrote, kind, cx);
+            }
+            self.connection.wrote_at_once(bytes.len(), &mut cx.agenda.of(self.id));
+            self.touch(cx);
+            return true;
+        }
+        self.admit(bytes, callback, kind, cx)
+    }
+
+    /// A write whose turn has not come, or whose end is to be told.
+    #[inline(never)]
+    fn admit(&mut self, bytes: &[u8], callback: Option<CallbackId>, kind: WriteKind, cx: &mut Cx) -> bool {
+        if kind.judged && !self.has_room_or_makes_it(bytes.len(), cx) {
+            if let Some(callback) = callback {
+                let outcome = Err(Error::new(Code::OutputLimit));
+                self.connection.callback_due(callback, outcome, &mut cx.agenda.of(self.id));
+            }
+            return false;
+        }
+        match self.connection.write(bytes.len(), kind.last, callback, &mut cx.agenda.of(self.id)) {
+            Admission::Now if self.file.is_some() => {
+                self.keep(bytes);
+                self.write_in_its_turn(cx);
+            }
+            Admission::Now => {
+                let wrote = match self.handle {
+                    Some(handle) if !bytes.is_empty() => cx.kernel.write(handle, bytes),
+                    _ => Ok(0),
+                };
+                return self.wrote_in_part(bytes, wrote, kind, cx);
+            }
+            Admission::Queue => {
+                self.keep(bytes);
+                self.write_waiting(cx);
+            }
+            Admission::Refused => return false,
+            Admission::Destroy(code) => {
+                self.destroy(Some(Error::new(code)), Some(CloseReason::Error), cx);
+                return false;
+            }
+        }
+        self.write_returns(kind, cx)
+    }
+
+    /// The first attempt at a write was made; only what the kernel has not taken is copied.
+    #[inline(never)]
+    fn wrote_in_part(&mut self, bytes: &[u8], wrote: io::Result<usize>, kind: WriteKind, cx: &mut Cx) -> bool {
+        let sent = *wrote.as_ref().unwrap_or(&0);
+        if sent < bytes.len() {
+            self.keep(&bytes[sent..]);
+        }
+        let emptied = match wrote {
+            Ok(sent) if sent == bytes.len() => Emptied::All,
+            Ok(_) => Emptied::Blocked,
+            Err(error) => classify(error),
+        };
+        self.attempted(Attempt::First, sent, emptied, cx);
+        self.write_returns(kind, cx)
+    }
+
+    fn write_returns(&mut self, kind: WriteKind, cx: &mut Cx) -> bool {
+        if kind.judged {
+            self.judge(cx);
+        }
+        self.connection.write_returns()
+    }
+
+    fn keep(&mut self, bytes: &[u8]) {
+        let boundaries = if keeps_boundaries(&self.limits) { Boundaries::Keep } else { Boundaries::Merge };
+        self.connection.keep(bytes, boundaries);
+    }
+
+    /// A message of a broadcast, for the flush. Whether it is queued, and this receiver is above its soft limit now.
+    #[inline]
+    pub fn queue_message(&mut self, message: Span, cx: &mut Cx) -> bool {
+        let near_a_limit = !self.has_room_for(message.len());
+        if near_a_limit && (self.connection.stage() == Stage::Fresh || !self.has_room_or_makes_it(message.len(), cx)) {
+            return false;
+        }
+        if !self.connection.queue_message(message, &mut cx.segments) {
+            return false;
+        }
+        if !self.connection.is_in_flight() {
+            self.flush_later(cx);
+        }
+        near_a_limit && self.judge_message(cx)
+    }
+
+    /// One cork less; with the last, all that was held goes out at once.
+    pub fn uncork(&mut self, cx: &mut Cx) {
+        self.connection.uncork();
+        if self.write_waiting(cx) {
+            self.judge(cx);
+        }
+    }
+
+    /// Its turn on the flush list: a broadcast is sent, a writing side ended.
+    pub fn flush(&mut self, cx: &mut Cx) {
+        self.lists.flush = false;
+        if let Some(outcome) = self.rare_if_any().and_then(|rare| rare.outcome.take()) {
+            // Its end, if it has one to send, goes right after.
+            self.lists.flush = true;
+            cx.agenda.flush.push_again(self.id);
+            return self.write_is_over(outcome, cx);
+        }
+        if self.write_waiting(cx) {
+            self.judge(cx);
+        }
+        self.finish_if_done(cx);
+        self.shut_down_if_due(cx);
+    }
+
+    /// What waits goes out, unless something is in flight or it is corked. Says whether anything did.
+    #[inline]
+    pub(super) fn write_waiting(&mut self, cx: &mut Cx) -> bool {
+        match self.connection.next_write(&mut cx.agenda.of(self.id)) {
+            Admission::Now if self.file.is_some() => self.write_in_its_turn(cx),
+            Admission::Now => self.attempt(Attempt::First, cx),
+            // There is no connection, and none on its way: the bytes that it was to have are the failed write.
+            Admission::Refused | Admission::Destroy(_) => self.connection.clear_queue(&mut cx.segments),
+            Admission::Queue => return false,
+        }
+        true
+    }
+
+    /// The kernel has room again: the write in flight goes on.
+    pub fn go_on_writing(&mut self, cx: &mut Cx) {
+        self.attempt(Attempt::Later, cx);
+    }
+
+    /// The write that waited for the connection goes out. What follows it follows at once: for the user the write was made
+    /// long ago.
+    pub(super) fn write_pending(&mut self, cx: &mut Cx) {
+        self.touch(cx);
+        self.connection.begin_pending();
+        self.attempt(Attempt::Later, cx);
+    }
+
+    /// Offers the kernel what is in flight.
+    fn attempt(&mut self, attempt: Attempt, cx: &mut Cx) {
+        let (sent, emptied) = self.empty(cx);
+        self.attempted(attempt, sent, emptied, cx);
+        self.relieve(cx);
+    }
+
+    /// What follows an attempt that took `sent` bytes of the write in flight.
+    #[inline]
+    fn attempted(&mut self, attempt: Attempt, sent: usize, emptied: Emptied, cx: &mut Cx) {
+        if attempt == Attempt::First {
+            self.touch(cx);
+        }
+        match attempt {
+            // A failed one is dispatched in its own way.
+            Attempt::First if matches!(emptied, Emptied::Failed(_)) => {}
+            Attempt::First => self.connection.dispatched(sent, &mut cx.agenda.of(self.id)),
+            Attempt::Second | Attempt::Later => self.connection.progressed(sent),
+        }
+        match (emptied, attempt) {
+            (Emptied::All, Attempt::First) | (Emptied::Piece, _) | (Emptied::Blocked, Attempt::Second) => {}
+            (Emptied::Blocked, Attempt::First) => {
+                self.latches.writable = false;
+                if sent > 0 {
+                    self.attempt(Attempt::Second, cx);
+                }
+            }
+            (Emptied::Blocked, Attempt::Later) => self.latches.writable = false,
+            (Emptied::TryAgain, _) => self.retry_write_later(cx),
+            (Emptied::Failed(error), Attempt::First) => {
+                // Nothing was queued for the peer that is gone: these bytes are the failed write itself.
+                self.connection.failed_at_once(error, &mut cx.agenda.of(self.id));
+                self.connection.clear_queue(&mut cx.segments);
+            }
+            (Emptied::All, Attempt::Second) => self.emit_outcome_later(Ok(()), cx),
+            (Emptied::Failed(error), Attempt::Second) => self.emit_outcome_later(Err(error), cx),
+            (Emptied::All, Attempt::Later) => self.write_is_over(Ok(()), cx),
+            (Emptied::Failed(error), Attempt::Later) => self.write_is_over(Err(error), cx),
+        }
+    }
+
+    fn emit_outcome_later(&mut self, outcome: Result<(), Error>, cx: &mut Cx) {
+        self.rare_mut().outcome = Some(outcome);
+        self.flush_later(cx);
+    }
+
+    /// The write in flight has come to its end; the next one begins.
+    fn write_is_over(&mut self, outcome: Result<(), Error>, cx: &mut Cx) {
+        if let Err(error) = outcome {
+            let callbacks = self.connection.failed(error);
+            self.discard_output(cx);
+            let tasks = [ConnTask::Callbacks(callbacks), ConnTask::DestroyFailed];
+            return cx.agenda.push_first(tasks.map(|task| self.task(task)));
+        }
+        let callbacks = self.connection.completed();
+        self.touch(cx);
+        self.write_waiting(cx);
+        cx.agenda.push_first([self.task(ConnTask::AfterWrite(callbacks))]);
+    }
+
+    /// What is queued will never be sent, and is counted as discarded.
+    pub(super) fn discard_output(&mut self, cx: &mut Cx) {
+        let unsent = self.connection.queue().unsent();
+        if unsent > 0 {
+            self.rare_mut().discarded += unsent;
+        }
+        self.connection.clear_queue(&mut cx.segments);
+    }
+
+    fn retry_write_later(&mut self, cx: &mut Cx) {
+        self.latches.writable = false;
+        if self.rare().retry.is_none() {
+            self.rare_mut().retry = Some(cx.clock.set(RETRY_AFTER, TimerKind::Retry(self.id)));
+        }
+    }
+
+    /// When another attempt is made, in the timers.
+    pub fn retry(&self) -> Option<Due> {
+        self.rare().retry
+    }
+
+    /// The time for another attempt has come.
+    pub fn retry_write(&mut self, cx: &mut Cx) {
+        self.rare_mut().retry = None;
+        self.latches.writable = true;
+        if self.wants_to_write() {
+            self.make_ready(cx);
+        }
+    }
+
+    /// The first part of a write goes out when the file has its turn.
+    fn write_in_its_turn(&mut self, cx: &mut Cx) {
+        self.touch(cx);
+        self.connection.dispatched(0, &mut cx.agenda.of(self.id));
+        if self.wants_to_write() {
+            self.make_ready(cx);
+        }
+    }
+
+    /// Writes from the queue as much of the write in flight as the kernel takes.
+    fn empty(&mut self, cx: &mut Cx) -> (usize, Emptied) {
+        let Some(handle) = self.handle else { return (0, Emptied::Blocked) };
+        if self.file.is_some() {
+            return self.write_piece(handle, cx);
+        }
+        let mut total = 0;
+        let length = self.connection.unsent_in_flight();
+        while total < length {
+            let (offered, wrote) =
+                write_front(self.connection.queue(), length - total, handle, &mut *cx.kernel, &cx.segments);
+            if offered == 0 {
+                debug_assert!(false, "{length} bytes are counted in flight, and the queue has only {total}");
+                break;
+            }
+            match wrote {
+                Ok(sent) => {
+                    self.connection.queue_mut().sent(sent, &mut cx.segments);
+                    total += sent;
+                    if sent < offered {
+                        return (total, Emptied::Blocked);
+                    }
+                }
+                Err(error) => return (total, classify(error)),
+            }
+        }
+        (total, Emptied::All)
+    }
+
+    /// Writes one piece of the write in flight.
+    fn write_piece(&mut self, handle: Handle, cx: &mut Cx) -> (usize, Emptied) {
+        let length = self.connection.unsent_in_flight();
+        if length == 0 {
+            return (0, Emptied::All);
+        }
+        let most = length.min(READ_BUFFER);
+        let (_, wrote) = write_front(self.connection.queue(), most, handle, &mut *cx.kernel, &cx.segments);
+        match wrote {
+            // It would say so for ever.
+            Ok(0) => (0, classify(ErrorKind::WriteZero.into())),
+            Ok(sent) => {
+                self.connection.queue_mut().sent(sent, &mut cx.segments);
+                if let Some(file) = &mut self.file {
+                    file.written += sent as u64;
+                }
+                (sent, if sent == length { Emptied::All } else { Emptied::Piece })
+            }
+            Err(error) => (0, classify(error)),
+        }
+    }
+}
+
+/// Offers the kernel what is at the front of a queue, `most` bytes at most: how much that was, and what came of it.
+#[inline]
+fn write_front(
+    queue: &WriteQueue,
+    most: usize,
+    handle: Handle,
+    kernel: &mut dyn Kernel,
+    segments: &Segments,
+) -> (usize, io::Result<usize>) {
+    // All but the receivers that do not keep up have one piece.
+    if let Some(only) = queue.only_piece(segments) {
+        let bytes = &only[..only.len().min(most)];
+        return (bytes.len(), kernel.write(handle, bytes));
+    }
+    write_gathered(queue, most, handle, kernel, segments)
+}
+
+// Not inline: the usual write would have its large stack frame.
+#[inline(never)]
+fn write_gathered(
+    queue: &WriteQueue,
+    most: usize,
+    handle: Handle,
+    kernel: &mut dyn Kernel,
+    segments: &Segments,
+) -> (usize, io::Result<usize>) {
+    let mut slices = [IoSlice::new(&[]); SLICES_AT_ONCE];
+    let count = queue.gather(most, segments, &mut slices);
+    let offered = slices[..count].iter().map(|slice| slice.len()).sum();
+    let wrote = match &slices[..count] {
+        [] => Ok(0),
+        [one] => kernel.write(handle, one),
+        many => kernel.write_vectored(handle, many),
+    };
+    (offered, wrote)
+}
+
+/// The table of what write(2) can fail with.
+fn classify(error: io::Error) -> Emptied {
+    match error.kind() {
+        ErrorKind::WouldBlock => Emptied::Blocked,
+        ErrorKind::Interrupted | ErrorKind::OutOfMemory => Emptied::TryAgain,
+        _ if is_no_buffers(&error) => Emptied::TryAgain,
+        _ => Emptied::Failed(Error::system(&error, Syscall::Write)),
+    }
+}
+
+/// ENOBUFS, for which std has no kind.
+#[cfg(unix)]
+fn is_no_buffers(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(rustix::io::Errno::NOBUFS.raw_os_error())
+}
+
+#[cfg(not(unix))]
+fn is_no_buffers(_error: &io::Error) -> bool {
+    false
+}

@@ -1,0 +1,23 @@
+//! What a net counts.
+
+/// What a net has counted since it was made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Counters {
+    /// Turns.
+    pub turns: u64,
+    /// Connections accepted.
+    pub accepted: u64,
+    /// Connections closed at once, because their server had as many as it may.
+    pub dropped: u64,
+    /// Connections closed at once, because their server's block list said so.
+    pub blocked: u64,
+    /// Connections closed at once, because there was no descriptor for them.
+    pub shed: u64,
+    /// Messages that output limits dropped.
+    pub messages_dropped: u64,
+    /// Connections that output limits ended.
+    pub limited: u64,
+    /// Errors of connections and servers that no handler listened to.
+    pub errors_unheard: u64,
+}

@@ -1,0 +1,67 @@
+//! What a connection or a server needs of the net to do its work: everything but the connections and the servers.
+//!
+//! Everything about one connection is a method of `Conn` on `(&mut self, cx: &mut Cx)`, called as `conn.f(&mut self.cx)`. So
+//! a connection is looked up once, and what it does then cannot reach another one: what it wants of others is a task
+//! (`agenda.rs`), and the net runs it.
+
+use std::time::Duration;
+
+use super::agenda::{Agenda, Task};
+use super::clock::Clock;
+use super::counters::Counters;
+use super::server_counts::ServerCounts;
+use crate::base::id::ServerId;
+use crate::connection::Segments;
+use crate::kernel::{Handle, Kernel};
+
+#[derive(Debug)]
+pub(super) struct Cx {
+    pub kernel: Box<dyn Kernel>,
+    pub agenda: Agenda,
+    pub clock: Clock,
+    pub segments: Segments,
+    pub servers: ServerCounts,
+    pub counters: Counters,
+}
+
+impl Cx {
+    pub fn new(kernel: Box<dyn Kernel>) -> Self {
+        Cx {
+            clock: Clock::of(&*kernel),
+            kernel,
+            agenda: Agenda::default(),
+            segments: Segments::default(),
+            servers: ServerCounts::default(),
+            counters: Counters::default(),
+        }
+    }
+
+    pub fn time_of_call(&self) -> Duration {
+        self.clock.time_of_call(&*self.kernel)
+    }
+
+    /// Closes a descriptor.
+    pub fn close(&mut self, handle: Handle) {
+        self.kernel.close(handle);
+        self.agenda.descriptor_freed = true;
+    }
+
+    /// Closes a descriptor with a reset.
+    pub fn reset(&mut self, handle: Handle) {
+        self.kernel.reset(handle);
+        self.agenda.descriptor_freed = true;
+    }
+
+    /// A connection of this server was destroyed. It counts at once, though the socket's own `close` comes later.
+    pub fn connection_went(&mut self, server: ServerId) {
+        self.servers.connection_went(server);
+        self.close_server_if_over(server);
+    }
+
+    /// Has the `close` of a server come that neither listens nor has connections.
+    pub fn close_server_if_over(&mut self, server: ServerId) {
+        if self.servers.is_over(server) {
+            self.agenda.push(Task::ServerClose(server));
+        }
+    }
+}
