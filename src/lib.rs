@@ -68,7 +68,7 @@ pub use base::signal;
 pub use connection::{CallbackId, CloseReason, ReadyState};
 pub use event_loop::server::Server;
 pub use event_loop::socket::Socket;
-pub use event_loop::{EventLoop, Loop};
+pub use event_loop::{EndOrder, EventLoop, Loop, ShutDownOptions, ShutDownReport};
 pub use kernel::{KeepAlive, OpenMode, PeerCred, SocketPermissions, Stdio, TcpOptions};
 pub use net::{
     Chunk, Closed, Counters, Dropped, Event, FileOptions, Net, OutputLimits, OutputPolicy, ServerOptions,

@@ -33,12 +33,14 @@ impl<S> Loop<'_, S> {
                 for timer in self.hooks.take_timers(socket) {
                     self.cancel(timer);
                 }
+                self.count_loss(socket, &closed);
                 self.with_socket(socket, |socket| socket.hears(Told::Close(closed)));
                 if self.net.is_over(socket) {
                     for timer in self.hooks.remove_socket(socket) {
                         self.cancel(timer);
                     }
                 }
+                self.has_closed(socket);
             }
             Event::Callback { socket, callback, outcome } => {
                 if let Some(callback) = self.hooks.take_callback(callback) {

@@ -19,6 +19,7 @@ use std::path::Path;
 use std::time::Duration;
 
 pub(crate) use shut_down::Stop;
+pub use shut_down::{EndOrder, ShutDownOptions, ShutDownReport};
 pub use view::Loop;
 
 use crate::address::endpoint::Endpoint;
@@ -102,6 +103,7 @@ impl<S> EventLoop<S> {
         while self.goes_on() {
             self.turn(None)?;
         }
+        self.hooks.course = Course::Running;
         Ok(())
     }
 

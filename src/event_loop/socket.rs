@@ -140,18 +140,6 @@ impl<S> Socket<'_, S> {
         self.net.catch_up(self.id, callback);
     }
 
-    /// Ends this side; what comes from the other one is read, up to its end, and nobody hears it. A handler that answered
-    /// would write after the end.
-    pub(crate) fn end_and_discard(&mut self) {
-        for to in self.net.piped_to(self.id) {
-            self.unpipe(to);
-        }
-        self.set(SocketHooks::remove_listeners_for_data);
-        self.net.listen_for_data(self.id, false);
-        self.resume();
-        self.end();
-    }
-
     /// Stops the `data` events. Reading goes on until read-ahead is full; none at all if it pauses before the first read.
     pub fn pause(&mut self) {
         self.net.pause(self.id);

@@ -263,6 +263,8 @@ fn bytes_that_come_later_are_read_and_discarded() {
     bob.ends();
     drop((anna, bob));
     room.exits_with(0);
+    let says = "2700000 bytes on 1 connection arrived too late and were discarded";
+    assert!(room.log().contains(says), "{}", room.log());
 }
 
 #[test]
@@ -400,6 +402,22 @@ fn stuck(echo: Daemon) -> (Daemon, Client) {
     let mut stuck = echo.join();
     stuck.sends_until_paused(&[b'x'; 1 << 16], 96 << 20);
     (echo, stuck)
+}
+
+/// Also what the system of the peer still holds when the signal comes, and what cannot arrive before the peer reads.
+#[test]
+fn a_peer_that_reads_at_last_gets_back_all_that_it_has_sent() {
+    let mut echo = Daemon::echo(&["--drain-timeout", "60s"]);
+    let mut anna = echo.join();
+    let piece = support::Random(22).bytes(1 << 16);
+    let sent = anna.sends_until_paused(&piece, 96 << 20);
+    echo.signal(Signal::TERM);
+    refuses(echo.address());
+    anna.receives_copies(&piece, sent);
+    anna.ends();
+    drop(anna);
+    echo.exits_with(0);
+    assert!(!echo.log().contains("too late"), "{}", echo.log());
 }
 
 #[test]

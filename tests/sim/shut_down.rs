@@ -4,8 +4,8 @@
 
 use std::time::Duration;
 
-use tidegate::sim::Sim;
-use tidegate::{CloseReason, EventLoop, FileOptions, Socket, SocketId, SocketOptions};
+use tidegate::sim::{Sim, Weather};
+use tidegate::{CloseReason, EndOrder, EventLoop, FileOptions, Loop, ShutDownOptions, Socket, SocketId, SocketOptions};
 
 const ADDRESS: &str = "10.0.0.1:7";
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -271,4 +271,163 @@ fn what_a_last_close_writes_to_a_file_is_there() {
     assert_eq!(sim.file("log").as_deref(), Some(&b"this side ended first\n"[..]));
     assert_eq!((&server.state.errors, server.net.sockets()), (&vec![], 0));
     assert!(server.state.closed[0].1 < s(6), "the file: {:?}", server.state);
+}
+
+/// More than all buffers between a client and an echo hold, in both directions.
+const BACKLOG: usize = 2_000_000;
+
+/// A client sends without reading, and an echo is shut down meanwhile. The client reads from the eighth second on. Gives how
+/// many bytes come back, and how many the echo has discarded.
+fn echoes_to_a_late_reader(quiet: Duration) -> (usize, u64) {
+    let weather = Weather { buffer: 300_000, delay: Duration::from_millis(20), ..Weather::default() };
+    let sim = Sim::with(1, weather);
+    let mut echo = EventLoop::on(sim.kernel(), ());
+    echo.listen(ADDRESS, |socket| {
+        let itself = socket.id();
+        socket.pipe(itself).unwrap();
+    })
+    .unwrap();
+    echo.after(s(5), move |echo| echo.shut_down_with(ShutDownOptions::new().patience(s(60)).quiet(quiet)));
+    let mut client = EventLoop::on(sim.kernel(), 0);
+    client
+        .connect(ADDRESS, |socket| {
+            socket.write(vec![b'x'; BACKLOG]);
+            socket.pause();
+            socket.on_data(|socket, chunk| *socket.state += chunk.len());
+            socket.after(s(8), |socket| socket.resume());
+        })
+        .unwrap();
+    sim.run(&mut [&mut echo, &mut client], s(100)).unwrap();
+    assert_eq!(echo.net.sockets(), 0);
+    (client.state, echo.event_loop().shut_down_report().discarded_bytes)
+}
+
+#[test]
+fn what_the_peers_kernel_still_holds_is_waited_for() {
+    assert_eq!(echoes_to_a_late_reader(Duration::from_millis(200)), (BACKLOG, 0));
+    // Without a quiet time, the first read that finds nothing is taken for the end of what was sent. That is reported.
+    let (echoed, discarded) = echoes_to_a_late_reader(Duration::ZERO);
+    assert!(echoed < BACKLOG && discarded > 0, "{echoed} echoed, {discarded} discarded");
+}
+
+/// An echo that is shut down with options, and a client that sends each time this long after the time before.
+fn echo_to_a_talker(options: ShutDownOptions, period: Duration) -> (EventLoop<Heard>, EventLoop<Heard>) {
+    let sim = Sim::new(1);
+    let mut echo = EventLoop::on(sim.kernel(), Heard::default());
+    echo.listen(ADDRESS, |socket| {
+        note(socket);
+        socket.on_text(|socket, text| {
+            socket.state.text.push_str(text);
+            socket.write(text);
+        });
+    })
+    .unwrap();
+    echo.after(s(5), move |echo| echo.shut_down_with(options));
+    let (mut client, id) = client(&sim, SocketOptions::new().allow_half_open(true));
+    client.every(period, move |client| {
+        client.net.write(id, b"more ");
+    });
+    sim.run(&mut [&mut echo, &mut client], s(60)).unwrap();
+    (echo, client)
+}
+
+#[test]
+fn a_peer_that_is_never_quiet_is_ended_after_a_second() {
+    let options = ShutDownOptions::new().patience(PATIENCE).linger(s(1));
+    let (mut echo, client) = echo_to_a_talker(options, Duration::from_millis(50));
+    assert_eq!((&client.state.text, client.state.ended), (&echo.state.text, true));
+    assert_eq!(reasons(&echo.state), [CloseReason::Shutdown], "it goes on as long as there is patience");
+    assert!(echo.event_loop().shut_down_report().discarded_bytes > 0);
+    let text_per_second = 20 * "more ".len();
+    assert!(
+        (5 * text_per_second..7 * text_per_second).contains(&client.state.text.len()),
+        "{}",
+        client.state.text.len()
+    );
+}
+
+#[test]
+fn an_ended_peer_that_is_silent_is_destroyed_after_the_linger_time() {
+    let options = ShutDownOptions::new().patience(PATIENCE).linger(s(1));
+    let (mut echo, client) = echo_to_a_talker(options, s(3600));
+    assert!(client.state.ended);
+    let [(reason, closed_at)] = echo.state.closed[..] else { panic!("{:?}", echo.state) };
+    assert_eq!(reason, CloseReason::Timeout);
+    assert!(closed_at >= s(6) && closed_at < s(7), "{closed_at:?}");
+    assert_eq!(echo.event_loop().shut_down_report(), Default::default(), "nothing was lost");
+}
+
+#[test]
+fn what_was_not_sent_is_reported() {
+    let sim = Sim::new(1);
+    let mut server = EventLoop::on(sim.kernel(), ());
+    server
+        .listen(ADDRESS, |socket| {
+            socket.write(vec![b'x'; 20_000_000]);
+        })
+        .unwrap();
+    server.after(s(5), |server| server.shut_down(PATIENCE));
+    let mut client = EventLoop::on(sim.kernel(), ());
+    client.connect(ADDRESS, |socket| socket.pause()).unwrap();
+    sim.run(&mut [&mut server, &mut client], s(60)).unwrap();
+    let report = server.event_loop().shut_down_report();
+    assert_eq!((report.unsent_sockets, report.discarded_bytes), (1, 0));
+    assert!(report.unsent_bytes > 0 && report.unsent_bytes < 20_000_000, "{report:?}");
+}
+
+/// A room whose guests write to each other, as a program without pipes does. One guest is slow to send.
+fn room(order: EndOrder) -> String {
+    let sim = Sim::new(1);
+    let mut room = EventLoop::on(sim.kernel(), Heard::default());
+    room.listen(ADDRESS, |socket| {
+        let me = socket.id();
+        socket.on_data(move |socket, chunk| {
+            let others: Vec<_> = socket.net.socket_ids().filter(|id| *id != me).collect();
+            socket.net.broadcast(others, chunk);
+        });
+        socket.on_error(|socket, error| socket.state.errors.push(error.to_string()));
+    })
+    .unwrap();
+    room.after(s(5), move |room| room.shut_down_with(ShutDownOptions::new().patience(PATIENCE).order(order)));
+    let mut reader = EventLoop::on(sim.kernel(), String::new());
+    reader.connect(ADDRESS, |socket| socket.on_text(|socket, text| socket.state.push_str(text))).unwrap();
+    let mut writer = EventLoop::on(sim.kernel(), ());
+    let id = writer.connect(ADDRESS, |_| {}).unwrap();
+    let again_and_again = move |on: &mut Loop<'_, ()>| {
+        if on.net.now() > s(4) && on.net.now() < Duration::from_millis(5400) {
+            on.net.write(id, b".");
+        }
+    };
+    writer.every(Duration::from_millis(50), again_and_again);
+    sim.run(&mut [&mut room, &mut reader, &mut writer], s(60)).unwrap();
+    assert_eq!(room.net.sockets(), 0);
+    reader.state
+}
+
+#[test]
+fn in_a_room_all_are_ended_when_all_have_caught_up() {
+    let (each, together) = (room(EndOrder::Each).len(), room(EndOrder::Together).len());
+    assert!(each < together && together >= 27, "{each} and {together} of 28 that were written in time");
+}
+
+#[test]
+fn peers_end_their_connections_if_the_order_says_so() {
+    let options = ShutDownOptions::new().patience(PATIENCE).order(EndOrder::ByPeers);
+    let (echo, client) = echo_to_a_talker(options, s(1));
+    assert_eq!(reasons(&echo.state), [CloseReason::Shutdown]);
+    assert!(echo.state.closed[0].1 >= s(5) + PATIENCE, "{:?}", echo.state);
+    assert!(client.state.text.ends_with(&"more ".repeat(13)), "{:?}", client.state);
+}
+
+#[test]
+fn the_patience_of_one_time_does_not_end_the_next() {
+    let sim = Sim::new(1);
+    let mut echo = echo(&sim);
+    echo.run().unwrap();
+    assert!(!echo.event_loop().is_shutting_down());
+    echo.listen(ADDRESS, note).unwrap();
+    echo.after(s(30), |echo| echo.stop());
+    let (mut client, _) = client(&sim, SocketOptions::new());
+    sim.run(&mut [&mut echo, &mut client], s(20)).unwrap();
+    assert_eq!(reasons(&echo.state), []);
 }

@@ -7,13 +7,12 @@ use log::Level;
 use tidegate::{CloseReason, Closed, Socket};
 
 use super::Peer;
-use super::stopping::Role;
 use crate::cli::counted;
 
 /// Admits a connection of echo, sink or source, in which each connection is by itself: logs it, and sets its idle timeout.
 /// None if there are too many connections: this one is destroyed.
-pub(super) fn admit<R: Role>(
-    socket: &mut Socket<'_, R>,
+pub(super) fn admit<S: 'static>(
+    socket: &mut Socket<'_, S>,
     max_connections: usize,
     idle_timeout: Option<Duration>,
 ) -> Option<Peer> {
@@ -28,7 +27,9 @@ pub(super) fn admit<R: Role>(
         socket.set_timeout(idle_timeout);
         socket.on_timeout(|socket| socket.destroy_because(CloseReason::Timeout));
     }
-    on_close(socket, peer, |socket, closed| socket.state.stopping().closed(closed));
+    if log::log_enabled!(Level::Debug) {
+        on_close(socket, peer, |_, _| {});
+    }
     Some(peer)
 }
 

@@ -1,5 +1,5 @@
 //! The roles of the daemon, and what they share: listeners (`listener.rs`), the log of connections (`connection.rs`) and the
-//! stop (`stopping.rs`).
+//! stop (`stop.rs`).
 //!
 //! Each role is one file or folder, and an example of the public API.
 
@@ -12,7 +12,7 @@ mod peer;
 pub mod proxy;
 pub mod sink;
 pub mod source;
-mod stopping;
+mod stop;
 mod systemd;
 mod throttle;
 

@@ -7,10 +7,12 @@
 
 use std::fmt;
 
-use tidegate::{CloseReason, Closed, Endpoint, Error, EventLoop, ServerOptions, Socket, SocketId, SocketOptions};
+use tidegate::{
+    CloseReason, Closed, EndOrder, Endpoint, Error, EventLoop, ServerOptions, Socket, SocketId, SocketOptions,
+};
 
 use super::connection::on_close;
-use super::stopping::{self, Ending, Role, Stopping};
+use super::stop::{self, stop_at_signals};
 use super::throttle::Throttle;
 use super::{Outcome, Peer, listen};
 use crate::cli::ProxyOptions;
@@ -18,19 +20,14 @@ use crate::cli::ProxyOptions;
 struct Proxy {
     options: ProxyOptions,
     unreachable: Throttle,
-    stopping: Stopping,
 }
 
 /// Runs until it is stopped. `max_connections` counts clients; each has a second socket, to its target.
 pub fn run(options: &ProxyOptions, max_connections: usize) -> Outcome {
     let daemon = &options.daemon;
-    let mut proxy = EventLoop::with_state(Proxy {
-        options: options.clone(),
-        unreachable: Throttle::default(),
-        stopping: Stopping::new(daemon.drain_timeout),
-    })?;
+    let mut proxy = EventLoop::with_state(Proxy { options: options.clone(), unreachable: Throttle::default() })?;
     let server = ServerOptions::new().allow_half_open(true).no_delay(true);
-    stopping::at_signals(&mut proxy)?;
+    stop_at_signals(&mut proxy, daemon.drain_timeout, EndOrder::ByPeers, |_| {})?;
     listen(&mut proxy, daemon, max_connections, &server, move |client| {
         // A server limits its own connections, and there may be several servers.
         if client.net.sockets().div_ceil(2) > max_connections {
@@ -43,7 +40,7 @@ pub fn run(options: &ProxyOptions, max_connections: usize) -> Outcome {
             client.reset();
         }
     })?;
-    Ok(stopping::run(&mut proxy)?)
+    Ok(stop::run(&mut proxy)?)
 }
 
 /// Connects to the target of a client. What the client sends meanwhile waits, up to one buffer of it.
@@ -103,10 +100,7 @@ fn watch(socket: &mut Socket<'_, Proxy>, peer: impl fmt::Display + 'static, othe
             socket.destroy_because(CloseReason::Timeout);
         });
     }
-    on_close(socket, peer, move |socket, closed| {
-        socket.state.stopping.closed(closed);
-        follow(socket, other, closed);
-    });
+    on_close(socket, peer, move |socket, closed| follow(socket, other, closed));
 }
 
 /// One side of a pair has closed. After the end of both directions there is nothing to do: the other side may still be
@@ -119,13 +113,5 @@ fn follow(socket: &mut Socket<'_, Proxy>, other: SocketId, closed: Closed) {
         // A connection that is not established yet has no peer that could see a reset.
         _ if broke && !socket.net.is_connecting(other) => socket.net.reset(other),
         reason => socket.net.destroy_because(other, reason),
-    }
-}
-
-impl Role for Proxy {
-    const ENDING: Ending = Ending::ByThePeers;
-
-    fn stopping(&mut self) -> &mut Stopping {
-        &mut self.stopping
     }
 }

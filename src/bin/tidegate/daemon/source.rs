@@ -4,10 +4,10 @@
 //! 251 is a prime, so a buffer that is lost, repeated or moved is noticed. What the client sends is discarded, and its end
 //! changes nothing: the source sends until the client closes.
 
-use tidegate::{EventLoop, ServerOptions, Socket};
+use tidegate::{EndOrder, EventLoop, ServerOptions, Socket};
 
 use super::connection::admit;
-use super::stopping::{self, Ending, Role, Stopping};
+use super::stop::{self, stop_at_signals};
 use super::{Outcome, listen};
 use crate::cli::SourceOptions;
 
@@ -23,18 +23,16 @@ struct Source {
     piece: Box<[u8]>,
     /// How many bytes each connection gets. None for no end.
     bytes: Option<u64>,
-    stopping: Stopping,
 }
 
 /// Runs until it is stopped.
 pub fn run(options: &SourceOptions, max_connections: usize) -> Outcome {
     let daemon = &options.daemon;
-    let stopping = Stopping::new(daemon.drain_timeout);
     let piece = (0..PIECE).map(|place| (place % PATTERN) as u8).collect();
-    let mut source = EventLoop::with_state(Source { piece, bytes: options.bytes, stopping })?;
+    let mut source = EventLoop::with_state(Source { piece, bytes: options.bytes })?;
     let server = ServerOptions::new().allow_half_open(true).no_delay(true);
     let idle_timeout = daemon.idle_timeout;
-    stopping::at_signals(&mut source)?;
+    stop_at_signals(&mut source, daemon.drain_timeout, EndOrder::Each, |_| {})?;
     listen(&mut source, daemon, max_connections, &server, move |socket| {
         if admit(socket, max_connections, idle_timeout).is_some() {
             socket.on_data(|_, _| {});
@@ -42,13 +40,13 @@ pub fn run(options: &SourceOptions, max_connections: usize) -> Outcome {
             flow(socket);
         }
     })?;
-    Ok(stopping::run(&mut source)?)
+    Ok(stop::run(&mut source)?)
 }
 
 /// Writes until the client is slower, or for one turn. Then `drain` goes on, or the next turn.
 fn flow(socket: &mut Socket<'_, Source>) {
     for _ in 0..PIECES_PER_TURN {
-        if socket.state.stopping.has_begun() || !socket.is_writable() {
+        if socket.event_loop().is_shutting_down() || !socket.is_writable() {
             return;
         }
         // All pieces but the last are whole patterns, so each piece begins where the pattern begins.
@@ -68,12 +66,4 @@ fn flow(socket: &mut Socket<'_, Source>) {
             flow(&mut socket);
         }
     });
-}
-
-impl Role for Source {
-    const ENDING: Ending = Ending::EachByItself;
-
-    fn stopping(&mut self) -> &mut Stopping {
-        &mut self.stopping
-    }
 }

@@ -14,10 +14,10 @@ mod room;
 
 use std::time::Duration;
 
-use tidegate::{CloseReason, EventLoop, Line, Lines, Loop, ServerOptions, Socket, sanitize};
+use tidegate::{CloseReason, EndOrder, EventLoop, Line, Lines, Loop, ServerOptions, Socket, sanitize};
 
 use super::connection::on_close;
-use super::stopping::{self, Ending, Role, Stopping, end_and_discard};
+use super::stop::{self, LINGER, stop_at_signals};
 use super::{Outcome, Peer, listen};
 use crate::cli::ChatOptions;
 use flood::TokenBucket;
@@ -36,14 +36,14 @@ pub fn run(options: &ChatOptions, max_connections: usize) -> Outcome {
     let mut room = EventLoop::with_state(Room::new(options.clone()))?;
     // Half-open: a guest who has ended its side may still have lines to be read.
     let server = ServerOptions::new().allow_half_open(true).no_delay(true).output_limits(options.output.limits());
-    stopping::at_signals(&mut room)?;
+    stop_at_signals(&mut room, options.daemon.drain_timeout, EndOrder::Together, say_goodbye)?;
     listen(&mut room, &options.daemon, max_connections, &server, move |socket| {
         if socket.state.guests.len() >= max_connections {
             return socket.destroy();
         }
         join(socket);
     })?;
-    Ok(stopping::run(&mut room)?)
+    Ok(stop::run(&mut room)?)
 }
 
 // ---- joining and leaving ------------------------------------------------------------------------------------------------
@@ -61,6 +61,9 @@ fn join(socket: &mut Socket<'_, Room>) {
 
     socket.on_data(receive);
     socket.on_end(|socket| {
+        if !socket.is_writable() {
+            return; // this side has ended before: what is left of a line comes too late
+        }
         if let Some(guest) = guest(socket)
             && guest.presence == Presence::Here
         {
@@ -74,8 +77,7 @@ fn join(socket: &mut Socket<'_, Room>) {
         dismiss(socket);
     });
     socket.on_error(move |_, error| log::debug!("{peer}: {error}"));
-    on_close(socket, peer, |socket, closed| {
-        socket.state.stopping.closed(closed);
+    on_close(socket, peer, |socket, _| {
         leave(socket);
         let id = socket.id();
         socket.state.guests.remove(&id);
@@ -89,8 +91,11 @@ fn guest<'r>(socket: &'r mut Socket<'_, Room>) -> Option<&'r mut Guest> {
 }
 
 /// Removes the guest from the room, if it is still in it, and tells the others. The connection stays until its close.
+/// During a stop nobody is told, because everybody leaves.
 fn leave(socket: &mut Socket<'_, Room>) {
-    if let Some(name) = socket.state.remove(socket.id()) {
+    if let Some(name) = socket.state.remove(socket.id())
+        && !socket.event_loop().is_shutting_down()
+    {
         announcements::left(socket, &name);
     }
 }
@@ -99,8 +104,8 @@ fn leave(socket: &mut Socket<'_, Room>) {
 /// the connection is destroyed after a while.
 fn dismiss(socket: &mut Socket<'_, Room>) {
     leave(socket);
-    end_and_discard(socket);
-    let patience = socket.state.stopping.patience();
+    socket.end_and_discard(Some(LINGER));
+    let patience = socket.state.options.daemon.drain_timeout.max(LINGER);
     socket.after(patience, |socket| socket.destroy_because(CloseReason::Timeout));
 }
 
@@ -142,7 +147,7 @@ fn receive(socket: &mut Socket<'_, Room>, chunk: &[u8]) {
 /// passed on.
 fn wait_for_token(socket: &mut Socket<'_, Room>) -> Option<Duration> {
     let now = socket.net.now();
-    if socket.state.stopping.has_begun() {
+    if socket.event_loop().is_shutting_down() {
         return None;
     }
     guest(socket)?.bucket.as_mut()?.wait(now)
@@ -258,16 +263,14 @@ fn who(socket: &mut Socket<'_, Room>) {
     socket.write(answer);
 }
 
-impl Role for Room {
-    const ENDING: Ending = Ending::AllTogether;
+// ---- the stop -----------------------------------------------------------------------------------------------------------
 
-    fn stopping(&mut self) -> &mut Stopping {
-        &mut self.stopping
-    }
-
-    fn farewell(on: &mut Loop<'_, Self>) {
-        on.net.broadcast(on.state.online.values().copied(), "* the server is shutting down\n");
-        // What paused guests have sent is passed on now.
-        stopping::for_each_socket(on, receive_held);
+fn say_goodbye(on: &mut Loop<'_, Room>) {
+    on.net.broadcast(on.state.online.values().copied(), "* the server is shutting down\n");
+    // What paused guests have sent is passed on now.
+    for id in on.net.socket_ids().collect::<Vec<_>>() {
+        if let Some(mut socket) = on.socket(id) {
+            receive_held(&mut socket);
+        }
     }
 }

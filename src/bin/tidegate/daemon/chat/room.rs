@@ -7,7 +7,6 @@ use tidegate::{Lines, SocketId};
 use super::announcements::Announcements;
 use super::flood::TokenBucket;
 use crate::cli::ChatOptions;
-use crate::daemon::stopping::Stopping;
 
 /// The longest line, without its end.
 pub const LONGEST_LINE: usize = 4096;
@@ -28,7 +27,6 @@ pub struct Room {
     /// Lines are built here, so that none needs an allocation.
     pub line: String,
     pub options: ChatOptions,
-    pub stopping: Stopping,
 }
 
 /// A guest, from the connection to its close.
@@ -70,7 +68,6 @@ impl Room {
             next_number: 1,
             announcements: Announcements::default(),
             line: String::new(),
-            stopping: Stopping::new(options.daemon.drain_timeout),
             options,
         }
     }
