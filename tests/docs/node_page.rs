@@ -46,7 +46,7 @@ fn ours(page: &str) -> BTreeMap<String, usize> {
 }
 
 #[test]
-fn what_the_table_calls_ours_is_there() {
+fn each_name_of_ours_in_the_table_exists() {
     let mut there = BTreeSet::new();
     words(&root().join("src"), &mut there);
     let page = std::fs::read_to_string(root().join("docs/node.md")).unwrap();

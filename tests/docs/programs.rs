@@ -185,7 +185,7 @@ fn a_client_goes_into_a_file_that_stays_open_at_its_end() {
 }
 
 #[test]
-fn what_comes_after_the_unpipe_is_not_in_the_file() {
+fn bytes_after_the_unpipe_are_not_in_the_file() {
     let (program, address) = Program::serve("unpiping", &["2"]);
     let connecting = Instant::now();
     let mut client = Client::connect(address);
@@ -198,7 +198,7 @@ fn what_comes_after_the_unpipe_is_not_in_the_file() {
 }
 
 #[test]
-fn what_was_sent_to_a_paused_socket_is_not_lost() {
+fn bytes_sent_to_a_paused_socket_are_not_lost() {
     let (program, address) = Program::serve("pausing", &["0.5"]);
     let connecting = Instant::now();
     let mut client = Client::connect(address);
@@ -356,7 +356,7 @@ fn a_peer_that_vanished_is_noticed_after_the_delay_and_ten_probes() {
 }
 
 #[test]
-fn in_the_chat_room_everybody_hears_who_speaks_comes_and_goes() {
+fn a_chat_room_tells_all_who_speaks_comes_and_goes() {
     let (_program, address) = Program::serve("chat-room", &[]);
     let mut anna = Client::connect(address);
     anna.hears("* you are guest1; 1 online");

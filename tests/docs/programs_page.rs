@@ -85,7 +85,7 @@ fn there_are_seventeen_sections_with_a_sketch_and_a_program_each() {
 }
 
 #[test]
-fn what_the_page_quotes_stands_in_the_programs_of_its_section() {
+fn the_quotes_of_the_page_are_in_the_programs_of_its_section() {
     let page = read("docs/programs.md");
     for section in sections(&page) {
         let programs: Vec<String> = links(section).iter().map(|link| flat(&read(&format!("docs/{link}")))).collect();
@@ -96,7 +96,7 @@ fn what_the_page_quotes_stands_in_the_programs_of_its_section() {
 }
 
 #[test]
-fn what_the_reader_is_to_type_is_a_program_or_a_client() {
+fn each_command_of_the_page_is_a_program_or_a_client() {
     let declared = declared();
     let pages = declared.values().map(|path| format!("docs/{path}")).chain(["docs/programs.md".to_owned()]);
     for path in pages {

@@ -1,33 +1,21 @@
 //! One message to many: gathered, in order, shared in memory, and with those left out who cannot be written to.
 
-use std::net::{SocketAddr, TcpStream};
-
 #[cfg(target_os = "linux")]
 use crate::support::isolated::isolated;
 use crate::support::loops::{FLOOD, Heard, World, ms, pattern, quiet, told, watch};
 #[cfg(target_os = "linux")]
 use crate::support::process::memory;
+use std::net::TcpStream;
 use tidegate::{ServerOptions, SocketId, SocketOptions};
 
-/// A world with a server whose sockets are kept, and so many plain sockets connected to it.
-fn room(count: usize) -> (World, SocketAddr, Vec<SocketId>, Vec<TcpStream>) {
-    let mut world = World::new();
-    let (_, address) = world.serve(ServerOptions::new(), |socket| {
-        let name = format!("S{}", socket.state.add("accepted", 1));
-        watch(socket, &name, quiet);
-    });
-    let mut raws = Vec::new();
-    for n in 1..=count {
-        raws.push(TcpStream::connect(address).unwrap());
-        world.until(|world| world.state.number("accepted") == n);
-    }
-    let ids = (1..=count).map(|n| world.id(&format!("S{n}"))).collect();
-    (world, address, ids, raws)
+/// A server with so many sockets, and the plain sockets at their other ends.
+fn room(count: usize) -> (World, Vec<SocketId>, Vec<TcpStream>) {
+    World::room(ServerOptions::new(), count, quiet)
 }
 
 #[test]
 fn each_receiver_gets_all_messages_in_order() {
-    let (mut world, _, ids, raws) = room(5);
+    let (mut world, ids, raws) = room(5);
     let mut all = Vec::new();
     for n in 0..100 {
         let message = format!("message {n}\n");
@@ -65,7 +53,7 @@ fn the_messages_of_one_turn_go_out_as_one() {
 
 #[test]
 fn a_message_keeps_its_place_among_the_other_writes() {
-    let (mut world, _, ids, raws) = room(1);
+    let (mut world, ids, raws) = room(1);
     let id = ids[0];
     world.net.write(id, b"1 ");
     world.net.broadcast([id], "2 ");
@@ -78,7 +66,7 @@ fn a_message_keeps_its_place_among_the_other_writes() {
 
 #[test]
 fn a_message_behind_a_write_in_flight_keeps_its_place_too() {
-    let (mut world, _, ids, raws) = room(1);
+    let (mut world, ids, raws) = room(1);
     let mut all = pattern(FLOOD);
     assert!(!world.net.write(ids[0], &all));
     world.net.broadcast(ids.iter().copied(), "second");
@@ -91,7 +79,7 @@ fn a_message_behind_a_write_in_flight_keeps_its_place_too() {
 
 #[test]
 fn a_message_goes_out_before_an_end_that_follows_it() {
-    let (mut world, _, ids, raws) = room(2);
+    let (mut world, ids, raws) = room(2);
     world.net.broadcast(ids.iter().copied(), "bye");
     world.net.end(ids[0], None);
     world.net.destroy_soon(ids[1]);
@@ -100,7 +88,7 @@ fn a_message_goes_out_before_an_end_that_follows_it() {
 }
 
 #[test]
-fn it_counts_as_a_write() {
+fn a_message_counts_as_a_write() {
     let mut world = World::new();
     let (_, address) = world.serve(ServerOptions::new().high_water_mark(10), |socket| {
         watch(socket, "S", quiet);
@@ -118,8 +106,8 @@ fn it_counts_as_a_write() {
 }
 
 #[test]
-fn who_cannot_be_written_to_is_left_out_without_an_error() {
-    let (mut world, _, ids, raws) = room(5);
+fn sockets_that_cannot_be_written_to_are_left_out_without_an_error() {
+    let (mut world, ids, raws) = room(5);
     let fresh = world.new_socket(SocketOptions::new(), |socket| watch(socket, "fresh", quiet)).unwrap();
     world.net.end(ids[1], None);
     world.net.destroy(ids[2]);
@@ -138,8 +126,8 @@ fn who_cannot_be_written_to_is_left_out_without_an_error() {
 }
 
 #[test]
-fn an_empty_message_and_an_empty_room_are_nothing() {
-    let (mut world, _, ids, _raws) = room(1);
+fn an_empty_message_and_an_empty_room_send_nothing() {
+    let (mut world, ids, _raws) = room(1);
     world.net.broadcast(ids.iter().copied(), "");
     world.net.broadcast([], "nobody");
     world.turn_for(ms(5));
@@ -148,14 +136,14 @@ fn an_empty_message_and_an_empty_room_are_nothing() {
 
 #[test]
 fn a_receiver_named_twice_gets_it_twice() {
-    let (mut world, _, ids, raws) = room(1);
+    let (mut world, ids, raws) = room(1);
     world.net.broadcast([ids[0], ids[0]], "hi");
     assert_eq!(world.read_raw(&raws[0], 4), b"hihi");
 }
 
 #[test]
 fn a_corked_receiver_gets_it_when_it_is_uncorked() {
-    let (mut world, _, ids, raws) = room(1);
+    let (mut world, ids, raws) = room(1);
     world.net.cork(ids[0]);
     world.net.broadcast([ids[0]], "held");
     world.turn_for(ms(10));
@@ -177,8 +165,8 @@ fn a_message_behind_a_write_that_waits_for_the_connection_follows_it() {
 }
 
 #[test]
-fn one_that_does_not_read_holds_nobody_up() {
-    let (mut world, _, ids, raws) = room(3);
+fn a_receiver_that_does_not_read_delays_nobody() {
+    let (mut world, ids, raws) = room(3);
     let message = pattern(FLOOD / 4);
     for _ in 0..8 {
         world.net.broadcast(ids.iter().copied(), &message);
@@ -194,7 +182,7 @@ fn one_that_does_not_read_holds_nobody_up() {
 
 #[test]
 fn a_receiver_destroyed_with_messages_queued_leaves_those_of_the_others_whole() {
-    let (mut world, _, ids, raws) = room(3);
+    let (mut world, ids, raws) = room(3);
     let message = pattern(FLOOD);
     world.net.broadcast(ids.iter().copied(), &message);
     world.turn_for(ms(5));
@@ -213,7 +201,7 @@ fn a_receiver_destroyed_with_messages_queued_leaves_those_of_the_others_whole() 
 #[test]
 fn a_message_lies_in_memory_once_however_many_receivers_wait_for_it() {
     isolated("broadcast::a_message_lies_in_memory_once_however_many_receivers_wait_for_it", || {
-        let (mut world, _, ids, _raws) = room(200);
+        let (mut world, ids, _raws) = room(200);
         for id in &ids {
             world.net.cork(*id);
         }

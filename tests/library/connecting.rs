@@ -1,17 +1,228 @@
-//! Connecting: to what, from which state, what is let go afterwards; and the errors of listening that connecting mirrors.
+//! Connecting: to what, what is told of it, and what comes of writes meanwhile.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::io::Write;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::rc::Rc;
 
-use crate::support::free_address;
-use crate::support::loops::{self, Heard, World, quiet, watch};
-use tidegate::{Endpoint, ServerOptions, Syscall};
+use crate::support::loops::{self, Heard, World, ms, quiet, told, watch};
+use crate::support::{free_address, has_ipv6};
+use tidegate::{CloseReason, Endpoint, ReadyState, ServerOptions, SocketOptions, Syscall};
+
+// ---- the connection -------------------------------------------------------------------------------------------------
+
+// covers: socket-connecting, local-address-port
+#[test]
+fn connect_tells_both_sides_and_each_knows_the_others_address() {
+    let mut world = World::new();
+    let (_, address) = world.pair(
+        |socket, heard| {
+            if let Heard::Accepted = heard {
+                assert_eq!(socket.ready_state(), ReadyState::Open);
+                let server = socket.server().unwrap();
+                assert_eq!(socket.local_address(), socket.net.server_address(server));
+                let port = socket.remote_address().unwrap().port() as usize;
+                socket.state.numbers.insert("client's port", port);
+            }
+        },
+        |socket, heard| match heard {
+            Heard::Connect => {
+                assert!(!socket.is_connecting());
+                assert_eq!(socket.ready_state(), ReadyState::Open);
+                assert_eq!(socket.server(), None);
+                let port = socket.local_address().unwrap().port() as usize;
+                socket.state.numbers.insert("own port", port);
+                socket.destroy();
+            }
+            Heard::Close(_) => assert_eq!(socket.local_address(), None),
+            _ => {}
+        },
+    );
+    let client = world.of("C");
+    assert!(client.is_connecting());
+    assert_eq!(client.ready_state(), ReadyState::Opening);
+    assert_eq!((client.local_address(), client.remote_address()), (None, None));
+    world.until_closed(&["S", "C"]);
+    assert_eq!(world.state.of("C"), ["connect", "close(false)"]);
+    assert_eq!(world.state.number("own port"), world.state.number("client's port"));
+    assert_ne!(address.port(), 0);
+}
+
+#[test]
+fn the_remote_address_is_kept_until_closed_even_if_nobody_asked_before() {
+    let mut world = World::new();
+    let (_, address) = world.sockets_called_s(ServerOptions::new(), |socket, heard| match heard {
+        Heard::Accepted => socket.destroy(),
+        Heard::Close(_) => assert!(socket.remote_address().is_some()),
+        _ => {}
+    });
+    world.client("C", address, move |socket, heard| {
+        if let Heard::Close(_) = heard {
+            assert_eq!(socket.remote_address(), Some(address));
+            socket.state.note("C", "asked");
+        }
+    });
+    world.until_closed(&["S", "C"]);
+    assert!(world.state.saw("C", "asked"));
+}
+
+// covers: seq/connect-handle-econnrefused
+#[test]
+fn a_refused_connection_is_an_error_with_the_address_then_close() {
+    let mut world = World::new();
+    let nobody = free_address();
+    world.client("C", nobody, move |socket, heard| {
+        if let Heard::Error(error) = heard {
+            assert_eq!((error.syscall(), error.address()), (Some(Syscall::Connect), Some(nobody)));
+            assert!(error.to_string().starts_with("connect ECONNREFUSED"), "{error}");
+            assert!(!socket.is_connecting());
+            assert!(socket.is_destroyed());
+        }
+    });
+    world.run_dry();
+    assert_eq!(world.state.of("C"), ["error ECONNREFUSED", "close(true)"]);
+    assert_eq!(world.state.closed("C").reason, CloseReason::ConnectFailed);
+}
+
+// covers: x/connect-refused-pending-writes, connect-immediate-finish
+#[test]
+fn writes_that_waited_for_a_connection_that_never_came_fail_after_close() {
+    let mut world = World::new();
+    world.client("C", free_address(), quiet);
+    let mut client = world.of("C");
+    client.write_then("first", told("C", "first"));
+    client.write_then("second", told("C", "second"));
+    client.end_with("third");
+    client.end_then(told("C", "end"));
+    world.run_dry();
+    assert_eq!(
+        world.state.of("C"),
+        [
+            "error ECONNREFUSED",
+            "close(true)",
+            "first ERR_SOCKET_CLOSED_BEFORE_CONNECTION",
+            "second ECONNREFUSED",
+            "end ECONNREFUSED"
+        ]
+    );
+}
+
+// covers: socket-end-before-connect
+#[test]
+fn writes_while_connecting_go_out_in_order_and_the_end_after_them() {
+    for writes in [true, false] {
+        let mut world = World::new();
+        world.pair(quiet, quiet);
+        let mut client = world.of("C");
+        if writes {
+            assert!(client.write("one "));
+            assert!(client.write("two "));
+            client.end_with("three");
+            assert_eq!((client.buffer_size(), client.bytes_written()), (13, 13));
+        } else {
+            client.end();
+        }
+        world.until_closed(&["S", "C"]);
+        let data = writes.then_some("data one two three");
+        let seen: Vec<_> = data.into_iter().chain(["end", "finish", "close(false)"]).collect();
+        assert_eq!(world.state.of("S"), seen);
+        assert_eq!(world.state.of("C"), ["connect", "finish", "end", "close(false)"]);
+    }
+}
+
+// covers: write-cb-on-destroy-before-connect
+#[test]
+fn a_socket_destroyed_while_connecting_closes_without_connecting() {
+    let mut world = World::new();
+    world.pair(quiet, quiet);
+    let mut client = world.of("C");
+    client.write_then("never", told("C", "write"));
+    client.destroy();
+    assert!(!client.is_connecting());
+    world.until_closed(&["C"]);
+    world.turn_for(ms(20));
+    assert_eq!(world.state.of("C"), ["close(false)", "write ERR_SOCKET_CLOSED_BEFORE_CONNECTION"]);
+    assert_eq!(world.state.closed("C").reason, CloseReason::DestroyedHere);
+}
+
+#[test]
+fn localhost_tries_127_0_0_1_and_then_the_other_family() {
+    if !has_ipv6() {
+        return;
+    }
+    let mut world = World::new();
+    let (_, address) = world.serve_on("[::1]:0", ServerOptions::new(), |socket| watch(socket, "S", quiet));
+    world.client("C", Endpoint::Localhost(address.port()), move |socket, heard| {
+        if let Heard::Connect = heard {
+            assert_eq!(socket.remote_address(), Some(address));
+            socket.end();
+        }
+    });
+    world.until_closed(&["S", "C"]);
+    assert_eq!(world.state.of("C"), ["connect", "finish", "end", "close(false)"]);
+}
+
+// covers: seq/better-error-messages-port
+#[test]
+fn localhost_that_refuses_everywhere_is_one_error() {
+    let mut world = World::new();
+    let port = free_address().port();
+    world.client("C", Endpoint::Localhost(port), move |_, heard| {
+        if let Heard::Error(error) = heard {
+            assert_eq!(error.address(), Some(SocketAddr::from(([127, 0, 0, 1], port))), "of the first address");
+        }
+    });
+    world.run_dry();
+    assert_eq!(world.state.of("C"), ["error ECONNREFUSED", "close(true)"]);
+}
+
+#[test]
+fn localhost_reaches_a_server_on_127_0_0_1() {
+    let mut world = World::new();
+    let (_, address) = world.serve_on("localhost:0", ServerOptions::new(), |socket| socket.end());
+    assert!(address.ip().is_loopback() && address.is_ipv4());
+    world.client("C", format!("localhost:{}", address.port()), quiet);
+    world.until_closed(&["C"]);
+    assert_eq!(world.state.of("C"), ["connect", "end", "finish", "close(false)"]);
+}
+
+#[test]
+fn a_plain_listener_is_spoken_to_as_well() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut world = World::new();
+    world.client("C", listener.local_addr().unwrap(), |socket, heard| {
+        if let Heard::Connect = heard {
+            socket.set_no_delay(true);
+            socket.write("ping");
+        }
+    });
+    world.until_saw("C", "connect");
+    let (mut peer, _) = listener.accept().unwrap();
+    assert_eq!(world.read_raw(&peer, 4), b"ping");
+    peer.set_nonblocking(false).unwrap();
+    peer.write_all(b"pong").unwrap();
+    drop(peer);
+    world.until_closed(&["C"]);
+    assert_eq!(world.state.of("C"), ["connect", "data pong", "end", "finish", "close(false)"]);
+}
+
+// covers: client-bind-twice
+#[test]
+fn a_client_cannot_bind_to_the_address_of_a_listening_server() {
+    let mut world = World::new();
+    let (_, address) = world.serve(ServerOptions::new(), |_| {});
+    let (_, taken) = world.serve(ServerOptions::new(), |_| {});
+    let options = SocketOptions::new().local_address(taken.ip()).local_port(taken.port());
+    world.client_with(options, "C", address, quiet);
+    world.until_closed(&["C"]);
+    assert_eq!(world.state.of("C"), ["error EADDRINUSE", "close(true)"]);
+    assert!(!world.state.saw("server", "connection"));
+}
 
 // ---- where to -------------------------------------------------------------------------------------------------------
 
 // covers: connect-options-port
 #[test]
-fn every_way_to_write_a_port_reaches_it_and_what_is_no_port_is_an_error_at_once() {
+fn every_way_to_write_a_port_reaches_it_and_an_invalid_port_is_an_error_at_once() {
     const EACH: usize = 18;
     let mut world = World::new();
     for text in ["65536", "-1", "+1", "1.5", "0x50", "port", " 80", "127.0.0.1:65536", "localhost:", "localhost:-1"] {
@@ -44,16 +255,6 @@ fn every_way_to_write_a_port_reaches_it_and_what_is_no_port_is_an_error_at_once(
     assert!(seen[0].starts_with("error E") && seen[1..] == ["close(true)"], "{seen:?}");
 }
 
-// covers: connect-immediate-finish
-#[test]
-fn an_end_while_connecting_does_not_swallow_the_error() {
-    let mut world = World::new();
-    world.client("C", free_address(), quiet);
-    world.of("C").end();
-    world.run_dry();
-    assert_eq!(world.state.of("C"), ["error ECONNREFUSED", "close(true)"]);
-}
-
 // covers: during-close, x/connect-is-deferred
 #[test]
 fn addresses_can_be_asked_for_while_connecting_to_a_server_that_is_closing() {
@@ -70,7 +271,7 @@ fn addresses_can_be_asked_for_while_connecting_to_a_server_that_is_closing() {
 
 // covers: connect-paused-connection
 #[test]
-fn who_is_paused_right_behind_its_connect_keeps_nothing_running() {
+fn a_socket_paused_right_after_its_connect_keeps_nothing_running() {
     let mut world = World::new();
     let (server, address) = world.serve(ServerOptions::new(), |socket| socket.set_ref(false));
     world.net.set_server_ref(server, false);
@@ -86,7 +287,7 @@ fn who_is_paused_right_behind_its_connect_keeps_nothing_running() {
 
 // covers: connect-memleak
 #[test]
-fn what_the_handlers_hold_is_let_go_with_the_connection_and_what_the_setup_holds_at_once() {
+fn values_in_handlers_are_dropped_with_the_connection_and_those_of_the_setup_at_once() {
     let held = Rc::new(());
     let (in_setup, in_connect, in_data) = (held.clone(), held.clone(), held.clone());
     let mut world = World::new();
@@ -101,104 +302,4 @@ fn what_the_handlers_hold_is_let_go_with_the_connection_and_what_the_setup_holds
     assert_eq!(Rc::strong_count(&held), 3);
     world.until(|world| !world.net.exists(id));
     assert_eq!(Rc::strong_count(&held), 1);
-}
-
-// ---- where a server can not listen -----------------------------------------------------------------------------------
-
-// covers: eaddrinuse
-#[test]
-fn a_port_of_all_addresses_that_is_taken_is_taken() {
-    let mut world = World::new();
-    let (_, address) = world.serve_on(0, ServerOptions::new(), |_| {});
-    let error = world.listen(address.port(), |_| {}).unwrap_err();
-    assert!(error.to_string().contains("EADDRINUSE"), "{error}");
-    world.until_saw("server", "listening");
-    assert_eq!(world.state.of("server"), ["listening"]);
-}
-
-// covers: better-error-messages-listen, listen-error
-#[test]
-fn an_address_that_is_not_ours_is_told_with_the_port_and_the_call() {
-    let elsewhere = SocketAddr::from(([1, 1, 1, 1], 1));
-    let mut world = World::new();
-    let server = world.event_loop().new_server(ServerOptions::new(), |_| {}).unwrap();
-    world.watch_server(server, "server");
-    let error = world.server(server).unwrap().listen(elsewhere).unwrap_err();
-    assert_eq!((error.address(), error.syscall()), (Some(elsewhere), Some(Syscall::Listen)));
-    assert!(["EADDRNOTAVAIL", "EACCES"].contains(&error.code()), "{error}");
-    world.run_dry();
-    assert!(world.state.of("server").is_empty(), "and there is no event");
-}
-
-// ---- what an address is ---------------------------------------------------------------------------------------------
-
-/// Which family the text of an address is of: 4, 6, or 0 if it is none.
-fn family(text: &str) -> u8 {
-    let families = [format!("{text}:80"), format!("[{text}]:80")].map(|text| match text.parse() {
-        Ok(Endpoint::Ip(address)) => match address.ip() {
-            IpAddr::V4(_) => 4,
-            IpAddr::V6(_) => 6,
-        },
-        _ => 0,
-    });
-    families[0] + families[1]
-}
-
-#[track_caller]
-fn are_of_family(expected: u8, texts: &[&str]) {
-    for text in texts {
-        assert_eq!(family(text), expected, "{text}");
-    }
-}
-
-// covers: isip
-#[test]
-fn an_address_of_either_family_is_told_from_a_name() {
-    are_of_family(4, &["127.0.0.1"]);
-    let full = "0000:0000:0000:0000:0000:0000:0000:0000";
-    are_of_family(6, &[full, "1050:0:0:0:5:600:300c:326b", "2001:252:0:1::2008:6", "2001:dead:beef:1::2008:6"]);
-    are_of_family(6, &["2001::", "2001:dead::", "2001:dead:beef:1::", "::", "::1", "ffff:ffff::ffff"]);
-    are_of_family(6, &["::2001:252:1:2008:6", "::2001:252:1:1.1.1.1", "::2001:252:1:255.255.255.255"]);
-    are_of_family(0, &["x127.0.0.1", "example.com", "", "0", "-1", "256.1.1.1", "127.0.0.1.1"]);
-    are_of_family(0, &[":2001:252:0:1::2008:6", "2001:252:0:1::2008:6:", "2001::252::1", "::2001::252::1"]);
-    are_of_family(0, &["1:2:3:4:5:6:7:8:9", "2001:dead:beef:1:2008:6:0:1:2", "0000:00000:0000::", "2001:g::1"]);
-    are_of_family(0, &["::2001:252:1:255.255.255.255.76", "::anything", "::1%", "fe80::%eth0@1"]);
-}
-
-// covers: isipv4
-#[test]
-fn four_numbers_of_one_to_three_digits_are_an_ipv4_address() {
-    are_of_family(4, &["0.0.0.0", "8.8.8.8", "127.0.0.1", "100.100.100.100", "192.168.0.1", "18.101.25.153"]);
-    are_of_family(4, &["123.23.34.2", "172.26.168.134", "212.58.241.131", "128.0.0.0", "23.71.254.72"]);
-    are_of_family(4, &["223.255.255.255", "192.0.2.235", "99.198.122.146", "46.51.197.88", "173.194.34.134"]);
-    are_of_family(0, &[".100.100.100.100", "100..100.100.100.", "100.100.100.100.", "256.100.100.100"]);
-    are_of_family(0, &["999.999.999.999", "1000.1.1.1", "1.2.3", "1.2.3.4.5", "http://1.2.3.4/", "01.02.03.04"]);
-    are_of_family(0, &["1.2.3.04", "1. 2.3.4", "1.2.3.0x4", "16843009"]);
-}
-
-// covers: isipv6
-#[test]
-fn eight_groups_or_fewer_around_one_gap_are_an_ipv6_address() {
-    are_of_family(6, &["1::", "1::8", "1::7:8", "1:2::8", "1:2:3:4:5:6:7::", "1:2:3:4:5:6::8", "::2:3:4:5:6:7:8"]);
-    are_of_family(6, &["1:2:3:4:5:6:7:8", "1:2:3:4:5::7:8", "1:2:3::6:7:8", "FE80::", "fe80::217:f2ff:fe07:ed62"]);
-    are_of_family(6, &["ABCD:EF01:2345:6789:abcd:ef01:2345:6789", "2001:DB8::1428:57ab", "ff02::1", "::ffff:0:0"]);
-    are_of_family(6, &["1:2:3:4:5:6:1.2.3.4", "1:2:3:4:5::1.2.3.4", "1::5:11.22.33.44", "1::1.2.3.4", "::13.1.68.3"]);
-    are_of_family(6, &["::ffff:192.168.1.1", "fe80::217:f2ff:254.7.237.98", "64:ff9b::192.0.2.33", "0:0:0:0:0:0:0:0"]);
-    are_of_family(0, &["02001:0:1234::1", "2001:0:1234:0:0:C1C0:ABCD:0876:0", ":::", "1:::8", "::1::", "1::2::3"]);
-    are_of_family(
-        0,
-        &["1:2:3:4:5:6:7", "1:2:3:4:5:6:7:8:9", "1:2:3:4:5:6:7::8:9", "1:", ":1", "1:2:3:4:5:6:7:", ":2:3"],
-    );
-    are_of_family(0, &["::1.2.256.4", "::01.2.3.4", "1.2.3.4::", "1::1.2.3.4:5", "1:2:3:4:5:6:7:1.2.3.4", "::.1.2.3"]);
-    are_of_family(
-        0,
-        &["2001:0:1234: 0:0:C1C0:ABCD:0876", " ::1", "::1 ", "XXXX::1", "1111:2222:3333:4444:5555:6666:00.00.00.00"],
-    );
-}
-
-/// The zone of an address is a number here: which interface that is, only the system knows.
-#[test]
-fn the_zone_of_an_address_is_a_number() {
-    assert_eq!(family("fe80::1%2"), 6);
-    assert_eq!(family("fe80::1%eth0"), 0);
 }

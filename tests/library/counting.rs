@@ -1,6 +1,6 @@
 //! Bytes: what is counted when, that each arrives as it was, and what a connecting socket says of itself meanwhile.
 
-use crate::support::loops::{Heard, View, World, pattern, quiet, watch};
+use crate::support::loops::{Heard, View, World, pattern, watch};
 use tidegate::{ReadyState, ServerOptions, SocketOptions};
 
 /// Has a server close once its socket has ended.
@@ -47,34 +47,9 @@ fn every_value_of_a_byte_goes_there_and_back() {
     assert_eq!(world.state.of("S"), ["data of 512", "end", "finish", "close(false)"]);
 }
 
-// covers: large-string
-#[test]
-fn no_character_of_a_long_text_is_broken() {
-    const LENGTH: usize = 40_960;
-    let mut world = World::new();
-    let (_, address) = world.serve(ServerOptions::new(), |socket| {
-        watch(socket, "S", quiet);
-        socket.off_data();
-        socket.on_text(|socket, text| {
-            assert!(text.chars().all(|character| character == '字'), "in pieces, but never broken: {text}");
-            socket.state.add("characters", text.chars().count());
-        });
-    });
-    world.client("C", address, |socket, heard| {
-        if let Heard::Connect = heard {
-            socket.end_with("字".repeat(LENGTH));
-            assert_eq!(socket.bytes_written(), 3 * LENGTH as u64);
-        }
-    });
-    world.until_closed(&["S", "C"]);
-    assert_eq!(world.state.number("characters"), LENGTH);
-    assert_eq!(world.state.of("S"), ["end", "finish", "close(false)"]);
-    assert_eq!(world.state.of("C"), ["connect", "finish", "end", "close(false)"]);
-}
-
 // covers: buffersize
 #[test]
-fn what_is_written_while_connecting_is_counted_until_it_has_gone_out() {
+fn bytes_written_while_connecting_are_counted_until_they_have_gone_out() {
     let mut world = World::new();
     world.pair(
         |socket, heard| {
@@ -100,7 +75,7 @@ fn what_is_written_while_connecting_is_counted_until_it_has_gone_out() {
 
 // covers: bytes-read
 #[test]
-fn the_count_of_what_was_read_grows_with_each_chunk_and_is_there_in_close() {
+fn bytes_read_grows_with_each_chunk_and_is_there_in_close() {
     const ALL: u64 = 1 << 20;
     let mut world = World::new();
     world.pair(
@@ -126,7 +101,7 @@ fn the_count_of_what_was_read_grows_with_each_chunk_and_is_there_in_close() {
 
 // covers: bytes-stats
 #[test]
-fn both_counts_begin_anew_with_a_new_connection() {
+fn both_counters_start_again_with_a_new_connection() {
     let mut world = World::new();
     let (server, address) = world.sockets_called_s(ServerOptions::new(), |socket, heard| {
         if let Heard::End = heard {
@@ -212,7 +187,7 @@ fn ten_million_bytes_count_when_they_are_written_corked_or_not() {
 
 // covers: connect-buffer, connect-buffer2
 #[test]
-fn what_waits_for_the_connection_is_counted_once_and_the_socket_is_pending_until_then() {
+fn bytes_that_wait_for_the_connection_count_once_and_the_socket_is_pending_until_then() {
     let (first, second) = ("L'État, c'est ", "moi 🇫🇷");
     let all = (first.len() + second.len()) as u64;
     let mut world = World::new();

@@ -88,7 +88,7 @@ fn a_connection_of_std_becomes_a_socket_that_reads_at_once() {
 }
 
 #[test]
-fn what_was_adopted_can_connect_again() {
+fn an_adopted_socket_can_connect_again() {
     let mut world = World::new();
     let (_, address) = world.serve(ServerOptions::new(), |socket| socket.end());
     let (ours, theirs) = UnixStream::pair().unwrap();
@@ -112,7 +112,7 @@ fn what_was_adopted_can_connect_again() {
 
 // covers: listen-fd0, server-listen-handle
 #[test]
-fn what_is_not_meant_is_an_error_in_words() {
+fn a_descriptor_of_the_wrong_kind_is_an_error_that_says_so() {
     let mut world = World::new();
     let mut server = |fd: OwnedFd, words: &str| {
         let error = world.listen_fd(fd, ServerOptions::new(), |_| {}).unwrap_err();
@@ -148,7 +148,7 @@ fn what_is_not_meant_is_an_error_in_words() {
 
 /// Somebody else has the same description, as systemd has that of each listener, and goes on with it.
 #[test]
-fn what_was_adopted_and_closed_is_not_heard_of_again() {
+fn an_adopted_descriptor_that_was_closed_wakes_no_loop() {
     let mut world = World::new();
     let (ours, mut peer) = UnixStream::pair().unwrap();
     let mut kept = ours.try_clone().unwrap();
@@ -180,7 +180,7 @@ fn what_was_adopted_and_closed_is_not_heard_of_again() {
 }
 
 #[test]
-fn what_is_refused_is_closed() {
+fn a_refused_descriptor_is_closed() {
     let mut world = World::new();
     // A pipe and datagrams: the other end tells that this one is closed.
     for as_server in [true, false] {

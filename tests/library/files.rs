@@ -1,15 +1,14 @@
 //! Files on the machine's disk: as streams of their own, and at the ends of pipes.
 
+use crate::support::folder::Folder;
+use crate::support::loops::{self, FLOOD, World, ms, pattern, quiet, read_now, told, watch, write_now};
 use std::cell::Cell;
 use std::fs;
-use std::io::{Read, Write};
+use std::io::Write;
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
-
-use crate::support::folder::Folder;
-use crate::support::loops::{self, FLOOD, World, ms, pattern, quiet, told, watch};
 use tidegate::{CloseReason, ErrorKind, FileOptions, OpenMode, ServerOptions, SocketId};
 
 fn put(folder: &Folder, name: &str, bytes: &[u8]) -> PathBuf {
@@ -17,28 +16,12 @@ fn put(folder: &Folder, name: &str, bytes: &[u8]) -> PathBuf {
     folder.path(name)
 }
 
-/// A world whose server has named its sockets a, b, c; they are paused, and each has a plain socket at its other end.
+/// A server with so many of the sockets a, b and c, which are paused, and the plain sockets at their other ends.
 fn with_sockets(count: usize) -> (World, Vec<TcpStream>) {
     let mut world = World::new();
-    let (_, address) = world.serve(ServerOptions::new(), |socket| {
-        let name = ["a", "b", "c"][socket.state.add("accepted", 1) - 1];
-        socket.pause();
-        watch(socket, name, quiet);
-        socket.off_data();
-    });
-    let peers = (1..=count)
-        .map(|number| {
-            let peer = TcpStream::connect(address).unwrap();
-            world.until(|world| world.state.number("accepted") == number);
-            peer
-        })
-        .collect();
+    let address = world.serve_paused(ServerOptions::new());
+    let peers = (1..=count).map(|number| world.peer(address, number)).collect();
     (world, peers)
-}
-
-fn pipe(world: &mut World, from: &str, to: &str, end: bool) {
-    let (from, to) = (world.id(from), world.id(to));
-    world.net.pipe(from, to, end).unwrap();
 }
 
 // ---- a file that is written -----------------------------------------------------------------------------------------
@@ -62,7 +45,7 @@ fn a_file_is_written_finishes_and_closes() {
 }
 
 #[test]
-fn the_access_says_what_becomes_of_what_is_there() {
+fn the_open_mode_decides_what_becomes_of_existing_bytes() {
     let folder = Folder::new();
     let path = put(&folder, "there", b"old");
     let write = |options: FileOptions, bytes: &str| {
@@ -84,7 +67,7 @@ fn the_access_says_what_becomes_of_what_is_there() {
 }
 
 #[test]
-fn what_cannot_be_opened_says_so_at_once() {
+fn a_file_that_cannot_be_opened_is_an_error_at_once() {
     let folder = Folder::new();
     let mut world = World::new();
     let missing = folder.path("missing");
@@ -99,7 +82,7 @@ fn what_cannot_be_opened_says_so_at_once() {
 }
 
 #[test]
-fn write_says_when_enough_waits_and_drain_when_nothing_does() {
+fn write_returns_false_above_the_mark_and_drain_follows() {
     let folder = Folder::new();
     let mut world = World::new();
     world.file("file", folder.path("new"), FileOptions::write().high_water_mark(10));
@@ -135,7 +118,7 @@ fn one_turn_writes_one_piece() {
 }
 
 #[test]
-fn what_is_held_by_a_cork_or_said_to_many_gets_there_too() {
+fn corked_and_broadcast_bytes_are_written_too() {
     let folder = Folder::new();
     let mut world = World::new();
     let one = world.file("one", folder.path("one"), FileOptions::write());
@@ -159,7 +142,7 @@ fn what_is_held_by_a_cork_or_said_to_many_gets_there_too() {
 fn a_full_disk_is_an_error_of_the_file_alone() {
     let (mut world, mut peers) = with_sockets(2);
     world.file("full", "/dev/full", FileOptions::write());
-    pipe(&mut world, "a", "full", true);
+    world.pipe("a", "full", true);
     peers[0].write_all(b"no room for this").unwrap();
     world.until_closed(&["full"]);
     assert_eq!(world.state.of("full"), ["error ENOSPC", "close(true)"]);
@@ -205,7 +188,7 @@ fn a_file_is_read_ends_and_closes() {
 }
 
 #[test]
-fn a_byte_at_a_time() {
+fn a_file_may_be_read_a_byte_at_a_time() {
     let folder = Folder::new();
     let path = put(&folder, "there", b"hello");
     let mut world = World::new();
@@ -317,7 +300,7 @@ fn a_socket_flows_into_a_file() {
     let folder = Folder::new();
     let (mut world, peers) = with_sockets(1);
     world.file("file", folder.path("new"), FileOptions::write());
-    pipe(&mut world, "a", "file", true);
+    world.pipe("a", "file", true);
     let bytes = pattern(1 << 20);
     world.write_raw(&peers[0], &bytes);
     peers[0].shutdown(Shutdown::Write).unwrap();
@@ -328,11 +311,11 @@ fn a_socket_flows_into_a_file() {
 }
 
 #[test]
-fn without_end_the_file_is_open_for_a_last_word() {
+fn a_pipe_without_end_leaves_the_file_open() {
     let folder = Folder::new();
     let (mut world, mut peers) = with_sockets(1);
     world.file("file", folder.path("new"), FileOptions::write());
-    pipe(&mut world, "a", "file", false);
+    world.pipe("a", "file", false);
     peers[0].write_all(b"piped").unwrap();
     peers[0].shutdown(Shutdown::Write).unwrap();
     world.until_closed(&["a"]);
@@ -345,11 +328,11 @@ fn without_end_the_file_is_open_for_a_last_word() {
 }
 
 #[test]
-fn unpiped_both_go_on() {
+fn after_an_unpipe_source_and_file_go_on() {
     let folder = Folder::new();
     let (mut world, mut peers) = with_sockets(1);
     world.file("file", folder.path("new"), FileOptions::write());
-    pipe(&mut world, "a", "file", true);
+    world.pipe("a", "file", true);
     peers[0].write_all(b"piped").unwrap();
     world.until(|world| world.of("file").bytes_written() == 5);
     let (a, file) = (world.id("a"), world.id("file"));
@@ -359,7 +342,7 @@ fn unpiped_both_go_on() {
     assert!(world.of("a").is_paused());
     world.of("file").write(" written");
     world.turn_for(ms(10));
-    pipe(&mut world, "a", "file", true);
+    world.pipe("a", "file", true);
     peers[0].shutdown(Shutdown::Write).unwrap();
     world.until_closed(&["a", "file"]);
     assert_eq!(fs::read(folder.path("new")).unwrap(), b"piped written kept");
@@ -372,7 +355,7 @@ fn a_file_flows_into_a_socket_as_fast_as_it_is_read() {
     let path = put(&folder, "there", &bytes);
     let (mut world, peers) = with_sockets(1);
     world.file("file", path, FileOptions::read());
-    pipe(&mut world, "file", "a", true);
+    world.pipe("file", "a", true);
     // The peer does not read yet: the file stops, and the loop sleeps.
     world.until(|world| world.of("file").is_paused());
     world.turn_for(ms(20));
@@ -398,7 +381,7 @@ fn a_file_is_copied() {
         let mut world = World::new();
         world.file("from", &path, FileOptions::read().high_water_mark(from));
         world.file("to", folder.path("copy"), FileOptions::write().high_water_mark(to));
-        pipe(&mut world, "from", "to", true);
+        world.pipe("from", "to", true);
         world.run_dry();
         assert!(fs::read(folder.path("copy")).unwrap() == bytes, "marks {from} and {to}");
         assert!(world.state.is_closed("from") && world.state.is_closed("to"));
@@ -406,12 +389,12 @@ fn a_file_is_copied() {
 }
 
 #[test]
-fn of_a_file_and_two_sockets_the_slowest_rules() {
+fn a_source_piped_into_a_file_and_two_sockets_is_as_fast_as_the_slowest() {
     let folder = Folder::new();
     let (mut world, mut peers) = with_sockets(3);
     world.file("file", folder.path("new"), FileOptions::write());
     for to in ["file", "b", "c"] {
-        pipe(&mut world, "a", to, true);
+        world.pipe("a", to, true);
     }
     let bytes = pattern(2 * FLOOD);
     let slow = peers.pop().unwrap();
@@ -419,16 +402,9 @@ fn of_a_file_and_two_sockets_the_slowest_rules() {
         peer.set_nonblocking(true).unwrap();
     }
     let (mut sent, mut to_fast, mut idle) = (0, Vec::new(), 0);
-    let mut buffer = vec![0; 1 << 18];
     world.until(|_| {
-        idle += 1;
-        if let Ok(count) = (&peers[0]).write(&bytes[sent..]) {
-            sent += count;
-            idle = 0;
-        }
-        while let Ok(count @ 1..) = (&peers[1]).read(&mut buffer) {
-            to_fast.extend_from_slice(&buffer[..count]);
-        }
+        idle = if write_now(&peers[0], &bytes, &mut sent) { 0 } else { idle + 1 };
+        read_now(&peers[1], &mut to_fast);
         idle > 20
     });
     let given = world.of("c").bytes_written();
@@ -437,15 +413,11 @@ fn of_a_file_and_two_sockets_the_slowest_rules() {
     assert_eq!(to_fast.len() as u64, given);
     drop(slow);
     world.until(|_| {
-        if let Ok(count) = (&peers[0]).write(&bytes[sent..]) {
-            sent += count;
-            if sent == bytes.len() {
-                let _ = peers[0].shutdown(Shutdown::Write);
-            }
+        write_now(&peers[0], &bytes, &mut sent);
+        if sent == bytes.len() {
+            let _ = peers[0].shutdown(Shutdown::Write);
         }
-        while let Ok(count @ 1..) = (&peers[1]).read(&mut buffer) {
-            to_fast.extend_from_slice(&buffer[..count]);
-        }
+        read_now(&peers[1], &mut to_fast);
         to_fast.len() == bytes.len()
     });
     world.until_closed(&["file"]);
@@ -458,7 +430,7 @@ fn a_source_that_is_a_broken_file_does_not_end_its_destination() {
     let folder = Folder::new();
     let (mut world, peers) = with_sockets(1);
     world.file("folder", folder.itself(), FileOptions::read());
-    pipe(&mut world, "folder", "a", true);
+    world.pipe("folder", "a", true);
     world.until_closed(&["folder"]);
     assert_eq!(world.state.of("folder"), ["error EISDIR", "close(true)"]);
     assert_eq!(world.of("a").ready_state().name(), "open");
@@ -503,7 +475,7 @@ fn a_big_file_goes_through_two_sockets_into_a_file_while_others_are_served() {
     });
     world.file("file", &path, FileOptions::read());
     world.client("out", receiver, quiet);
-    pipe(&mut world, "file", "out", true);
+    world.pipe("file", "out", true);
     let mut most = 0;
     world.until(|world| {
         let held = |name: &str| match world.state.saw("server", "connection") && !world.state.is_closed(name) {

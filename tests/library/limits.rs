@@ -1,10 +1,8 @@
 //! Output limits: what is done about a connection whose other side does not read, in every state and for each policy.
 
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use crate::support::loops::{FLOOD, Heard, World, ms, pattern, quiet, read_now, write_now};
+use std::net::TcpStream;
 use std::time::Duration;
-
-use crate::support::loops::{FLOOD, Heard, World, ms, pattern, quiet, watch};
 use tidegate::{CloseReason, ErrorKind, OutputLimits, OutputPolicy, ServerOptions, SocketId, SocketOptions, SoftLimit};
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -17,27 +15,15 @@ fn soft(bytes: usize, grace: Duration, policy: OutputPolicy) -> OutputLimits {
     OutputLimits::new().hard(None).soft(SoftLimit::new(bytes, grace)).policy(policy)
 }
 
-/// A world whose server has these limits, and so many plain sockets connected to it: S1, S2...
-fn room(output_limits: OutputLimits, count: usize) -> (World, SocketAddr, Vec<SocketId>, Vec<TcpStream>) {
-    let mut world = World::new();
-    let options = ServerOptions::new().output_limits(output_limits);
-    let (_, address) = world.serve(options, |socket| {
-        let name = format!("S{}", socket.state.add("accepted", 1));
-        watch(socket, &name, |socket, heard| {
-            if let Heard::Error(error) = heard {
-                assert_eq!(error.kind(), ErrorKind::OutputLimit);
-                assert!(error.to_string().contains("the other side does not read"), "{error}");
-                assert!(socket.is_destroyed());
-            }
-        });
-    });
-    let mut raws = Vec::new();
-    for n in 1..=count {
-        raws.push(TcpStream::connect(address).unwrap());
-        world.until(|world| world.state.number("accepted") == n);
-    }
-    let ids = (1..=count).map(|n| world.id(&format!("S{n}"))).collect();
-    (world, address, ids, raws)
+/// A server with these limits and so many sockets, S1, S2..., and the plain sockets at their other ends.
+fn room(output_limits: OutputLimits, count: usize) -> (World, Vec<SocketId>, Vec<TcpStream>) {
+    World::room(ServerOptions::new().output_limits(output_limits), count, |socket, heard| {
+        if let Heard::Error(error) = heard {
+            assert_eq!(error.kind(), ErrorKind::OutputLimit);
+            assert!(error.to_string().contains("the other side does not read"), "{error}");
+            assert!(socket.is_destroyed());
+        }
+    })
 }
 
 fn assert_limited(world: &mut World, actor: &str) {
@@ -69,8 +55,8 @@ fn numbers(bytes: &[u8]) -> Vec<usize> {
 // ---- hard and soft --------------------------------------------------------------------------------------------------
 
 #[test]
-fn off_by_default_everything_is_queued() {
-    let (mut world, _, ids, _raws) = room(OutputLimits::new(), 1);
+fn by_default_there_is_no_limit() {
+    let (mut world, ids, _raws) = room(OutputLimits::new(), 1);
     world.net.write(ids[0], &pattern(4 * FLOOD));
     world.turn_for(ms(10));
     assert!(world.state.of("S1").is_empty());
@@ -79,7 +65,7 @@ fn off_by_default_everything_is_queued() {
 
 #[test]
 fn above_the_hard_limit_a_connection_is_ended_at_once() {
-    let (mut world, _, ids, _raws) = room(hard(100_000, OutputPolicy::Disconnect), 1);
+    let (mut world, ids, _raws) = room(hard(100_000, OutputPolicy::Disconnect), 1);
     assert!(!world.net.write(ids[0], &pattern(FLOOD)));
     assert!(world.net.is_destroyed(ids[0]), "at once");
     assert_limited(&mut world, "S1");
@@ -87,7 +73,7 @@ fn above_the_hard_limit_a_connection_is_ended_at_once() {
 
 #[test]
 fn a_message_of_any_size_goes_out_to_a_reader_that_keeps_up() {
-    let (mut world, _, ids, raws) = room(hard(1000, OutputPolicy::Disconnect), 1);
+    let (mut world, ids, raws) = room(hard(1000, OutputPolicy::Disconnect), 1);
     for _ in 0..20 {
         world.net.write(ids[0], &pattern(100_000));
         assert!(world.read_raw(&raws[0], 100_000) == pattern(100_000));
@@ -98,8 +84,8 @@ fn a_message_of_any_size_goes_out_to_a_reader_that_keeps_up() {
 }
 
 #[test]
-fn a_broadcast_is_judged_when_the_kernel_has_refused_it() {
-    let (mut world, _, ids, _raws) = room(hard(100_000, OutputPolicy::Disconnect), 1);
+fn a_broadcast_counts_once_the_kernel_has_refused_it() {
+    let (mut world, ids, _raws) = room(hard(100_000, OutputPolicy::Disconnect), 1);
     for _ in 0..FLOOD / 1000 + 200 {
         world.net.broadcast([ids[0]], pattern(1000));
     }
@@ -107,9 +93,9 @@ fn a_broadcast_is_judged_when_the_kernel_has_refused_it() {
 }
 
 #[test]
-fn above_the_soft_limit_for_the_grace_period_it_is_ended_though_nothing_else_happens() {
+fn a_connection_above_the_soft_limit_is_ended_after_the_grace_period() {
     let grace = ms(60);
-    let (mut world, _, ids, _raws) = room(soft(1000, grace, OutputPolicy::Disconnect), 1);
+    let (mut world, ids, _raws) = room(soft(1000, grace, OutputPolicy::Disconnect), 1);
     let now = world.net.now();
     world.net.write(ids[0], &pattern(FLOOD));
     assert!(!world.net.is_destroyed(ids[0]));
@@ -120,7 +106,7 @@ fn above_the_soft_limit_for_the_grace_period_it_is_ended_though_nothing_else_hap
 
 #[test]
 fn the_clock_of_the_soft_limit_stops_when_the_reader_has_caught_up() {
-    let (mut world, _, ids, raws) = room(soft(1000, ms(400), OutputPolicy::Disconnect), 1);
+    let (mut world, ids, raws) = room(soft(1000, ms(400), OutputPolicy::Disconnect), 1);
     for _ in 0..3 {
         world.net.write(ids[0], &pattern(FLOOD));
         assert!(world.net.unsent(ids[0]) > 1000);
@@ -135,7 +121,7 @@ fn the_clock_of_the_soft_limit_stops_when_the_reader_has_caught_up() {
 
 #[test]
 fn limits_can_be_set_while_running_and_taken_away() {
-    let (mut world, _, ids, _raws) = room(OutputLimits::new(), 2);
+    let (mut world, ids, _raws) = room(OutputLimits::new(), 2);
     world.net.write(ids[0], &pattern(FLOOD));
     world.net.set_output_limits(ids[0], hard(1000, OutputPolicy::Disconnect)).unwrap();
     world.turn_for(ms(5));
@@ -152,7 +138,7 @@ fn limits_can_be_set_while_running_and_taken_away() {
 
 #[test]
 fn limits_out_of_range_are_errors() {
-    let (mut world, _, ids, _raws) = room(OutputLimits::new(), 1);
+    let (mut world, ids, _raws) = room(OutputLimits::new(), 1);
     let above = soft(11, ms(1), OutputPolicy::Disconnect).hard(10);
     let without_time = soft(1, Duration::from_micros(999), OutputPolicy::Disconnect);
     for wrong in [above, without_time] {
@@ -171,7 +157,7 @@ fn limits_out_of_range_are_errors() {
 // ---- in every state -------------------------------------------------------------------------------------------------
 
 #[test]
-fn what_waits_for_the_connection_counts() {
+fn bytes_that_wait_for_the_connection_count() {
     let mut world = World::new();
     let (_, address) = world.serve(ServerOptions::new(), |_| {});
     let options = SocketOptions::new().output_limits(hard(1000, OutputPolicy::Disconnect));
@@ -184,8 +170,8 @@ fn what_waits_for_the_connection_counts() {
 }
 
 #[test]
-fn what_is_corked_counts() {
-    let (mut world, _, ids, _raws) = room(hard(1000, OutputPolicy::Disconnect), 2);
+fn corked_bytes_count() {
+    let (mut world, ids, _raws) = room(hard(1000, OutputPolicy::Disconnect), 2);
     world.net.cork(ids[0]);
     world.net.write(ids[0], &pattern(1001));
     assert_limited(&mut world, "S1");
@@ -196,24 +182,21 @@ fn what_is_corked_counts() {
 }
 
 #[test]
-fn what_an_ended_socket_still_owes_counts() {
-    let (mut world, _, ids, _raws) = room(soft(1000, ms(30), OutputPolicy::Disconnect), 1);
+fn unsent_bytes_of_an_ended_socket_count() {
+    let (mut world, ids, _raws) = room(soft(1000, ms(30), OutputPolicy::Disconnect), 1);
     world.net.end_with(ids[0], &pattern(FLOOD), None);
     assert_limited(&mut world, "S1");
 }
 
 #[test]
-fn what_a_pipe_carries_is_not_judged_since_its_source_is_paused() {
+fn piped_bytes_do_not_count_since_their_source_is_paused() {
     let limits = soft(1000, ms(20), OutputPolicy::Disconnect).hard(1000);
-    let (mut world, _, ids, raws) = room(limits, 2);
+    let (mut world, ids, raws) = room(limits, 2);
     world.net.pipe(ids[0], ids[1], true).unwrap();
     let bytes = pattern(FLOOD);
     let mut sent = 0;
-    raws[0].set_nonblocking(true).unwrap();
     for _ in 0..50 {
-        if let Ok(count) = (&raws[0]).write(&bytes[sent..]) {
-            sent += count;
-        }
+        write_now(&raws[0], &bytes, &mut sent);
         world.turn(Some(ms(2))).unwrap();
     }
     assert!(world.net.unsent(ids[1]) > 1000, "it is above the limit");
@@ -225,16 +208,10 @@ fn what_a_pipe_carries_is_not_judged_since_its_source_is_paused() {
 
 /// Writes the rest to the first plain socket and reads all from the second.
 fn carry_all(world: &mut World, raws: &[TcpStream], bytes: &[u8], mut sent: usize) {
-    raws[1].set_nonblocking(true).unwrap();
     let mut received = Vec::new();
     world.until(|_| {
-        if let Ok(count) = (&raws[0]).write(&bytes[sent..]) {
-            sent += count;
-        }
-        let mut buffer = vec![0; 1 << 18];
-        while let Ok(count) = (&raws[1]).read(&mut buffer) {
-            received.extend_from_slice(&buffer[..count]);
-        }
+        write_now(&raws[0], bytes, &mut sent);
+        read_now(&raws[1], &mut received);
         received.len() == bytes.len()
     });
     assert!(received == bytes);
@@ -246,7 +223,7 @@ const LINES: usize = FLOOD / 1000;
 
 #[test]
 fn dropping_the_newest_broadcasts_keeps_the_oldest_whole_and_in_order() {
-    let (mut world, _, ids, raws) = room(hard(50_000, OutputPolicy::DropNewest), 1);
+    let (mut world, ids, raws) = room(hard(50_000, OutputPolicy::DropNewest), 1);
     for n in 0..LINES {
         world.net.broadcast([ids[0]], line(n));
         if n % 20 == 0 {
@@ -264,8 +241,8 @@ fn dropping_the_newest_broadcasts_keeps_the_oldest_whole_and_in_order() {
 }
 
 #[test]
-fn dropping_the_newest_writes_keeps_the_books_and_the_socket_goes_on() {
-    let (mut world, _, ids, raws) = room(hard(50_000, OutputPolicy::DropNewest), 1);
+fn dropping_the_newest_writes_keeps_the_counters_right_and_the_socket_open() {
+    let (mut world, ids, raws) = room(hard(50_000, OutputPolicy::DropNewest), 1);
     let mut refused = 0;
     for n in 0..LINES {
         let before = world.net.counters().messages_dropped;
@@ -287,7 +264,7 @@ fn dropping_the_newest_writes_keeps_the_books_and_the_socket_goes_on() {
 
 #[test]
 fn dropping_the_oldest_broadcasts_keeps_the_newest_whole_and_in_order() {
-    let (mut world, _, ids, raws) = room(hard(50_000, OutputPolicy::DropOldest), 1);
+    let (mut world, ids, raws) = room(hard(50_000, OutputPolicy::DropOldest), 1);
     for n in 0..LINES {
         world.net.broadcast([ids[0]], line(n));
         if n % 20 == 0 {
@@ -309,7 +286,7 @@ fn dropping_the_oldest_broadcasts_keeps_the_newest_whole_and_in_order() {
 
 #[test]
 fn dropping_the_oldest_writes_never_cuts_one() {
-    let (mut world, _, ids, raws) = room(hard(50_000, OutputPolicy::DropOldest), 1);
+    let (mut world, ids, raws) = room(hard(50_000, OutputPolicy::DropOldest), 1);
     for n in 0..LINES {
         world.net.write(ids[0], line(n).as_bytes());
     }
@@ -328,7 +305,7 @@ fn dropping_the_oldest_writes_never_cuts_one() {
 fn dropping_has_no_soft_limit() {
     for policy in [OutputPolicy::DropNewest, OutputPolicy::DropOldest] {
         let limits = soft(10_000, ms(20), policy).hard(100_000);
-        let (mut world, _, ids, _raws) = room(limits, 1);
+        let (mut world, ids, _raws) = room(limits, 1);
         for n in 0..LINES {
             world.net.broadcast([ids[0]], line(n));
             if n % 20 == 0 {
@@ -345,7 +322,7 @@ fn dropping_has_no_soft_limit() {
 
 /// S1 speaks and everybody else hears: what it says is broadcast from it.
 fn speaking_room(limits: OutputLimits, count: usize) -> (World, Vec<SocketId>, Vec<TcpStream>) {
-    let (mut world, _, ids, raws) = room(limits, count);
+    let (mut world, ids, raws) = room(limits, count);
     let others = ids[1..].to_vec();
     world.of("S1").on_data(move |socket, chunk| {
         let speaker = socket.id();
@@ -360,20 +337,10 @@ fn a_sender_is_held_while_a_receiver_is_above_the_soft_limit_and_nothing_is_lost
     let bytes = pattern(2 * FLOOD);
     let mut to_fast = Vec::new();
     let mut sent = 0;
-    for raw in &raws {
-        raw.set_nonblocking(true).unwrap();
-    }
     let mut idle = 0;
     world.until(|_| {
-        idle += 1;
-        if let Ok(count) = (&raws[0]).write(&bytes[sent..]) {
-            sent += count;
-            idle = 0;
-        }
-        let mut buffer = vec![0; 1 << 18];
-        while let Ok(count) = (&raws[1]).read(&mut buffer) {
-            to_fast.extend_from_slice(&buffer[..count]);
-        }
+        idle = if write_now(&raws[0], &bytes, &mut sent) { 0 } else { idle + 1 };
+        read_now(&raws[1], &mut to_fast);
         idle > 20
     });
     assert!(sent < bytes.len(), "it is held");
@@ -382,44 +349,27 @@ fn a_sender_is_held_while_a_receiver_is_above_the_soft_limit_and_nothing_is_lost
     assert!(!world.net.is_paused(ids[0]), "which is no pause of the user's");
     let mut to_slow = Vec::new();
     world.until(|_| {
-        if let Ok(count) = (&raws[0]).write(&bytes[sent..]) {
-            sent += count;
-        }
-        let mut buffer = vec![0; 1 << 18];
-        while let Ok(count) = (&raws[1]).read(&mut buffer) {
-            to_fast.extend_from_slice(&buffer[..count]);
-        }
-        while let Ok(count) = (&raws[2]).read(&mut buffer) {
-            to_slow.extend_from_slice(&buffer[..count]);
-        }
+        write_now(&raws[0], &bytes, &mut sent);
+        read_now(&raws[1], &mut to_fast);
+        read_now(&raws[2], &mut to_slow);
         to_fast.len() == bytes.len() && to_slow.len() == bytes.len()
     });
     assert!(to_fast == bytes && to_slow == bytes);
 }
 
 #[test]
-fn a_sender_is_let_go_when_the_receiver_that_held_it_is_gone() {
+fn a_held_sender_goes_on_when_its_receiver_is_gone() {
     for by_grace in [false, true] {
         let grace = if by_grace { ms(50) } else { HOUR };
         let (mut world, ids, raws) = speaking_room(soft(50_000, grace, OutputPolicy::PauseSenders), 3);
         let bytes = pattern(2 * FLOOD);
         let (mut sent, mut to_fast, mut closing) = (0, Vec::new(), 0);
-        for raw in &raws[..2] {
-            raw.set_nonblocking(true).unwrap();
-        }
         world.until(|world| {
-            if let Ok(count) = (&raws[0]).write(&bytes[sent..]) {
-                sent += count;
-                closing = 0;
-            }
-            closing += 1;
+            closing = if write_now(&raws[0], &bytes, &mut sent) { 0 } else { closing + 1 };
             if closing == 20 && !by_grace {
                 world.net.destroy(ids[2]);
             }
-            let mut buffer = vec![0; 1 << 18];
-            while let Ok(count) = (&raws[1]).read(&mut buffer) {
-                to_fast.extend_from_slice(&buffer[..count]);
-            }
+            read_now(&raws[1], &mut to_fast);
             to_fast.len() == bytes.len()
         });
         assert!(to_fast == bytes);
@@ -432,21 +382,18 @@ fn a_sender_is_let_go_when_the_receiver_that_held_it_is_gone() {
 #[test]
 fn pausing_the_senders_still_has_a_hard_limit() {
     let limits = soft(50_000, HOUR, OutputPolicy::PauseSenders).hard(100_000);
-    let (mut world, _, ids, _raws) = room(limits, 1);
+    let (mut world, ids, _raws) = room(limits, 1);
     world.net.write(ids[0], &pattern(FLOOD));
     assert_limited(&mut world, "S1");
 }
 
 #[test]
-fn a_sender_may_be_gone_before_the_receiver_lets_it_go() {
+fn a_held_sender_may_close_before_its_receiver_goes_on() {
     let (mut world, ids, raws) = speaking_room(soft(50_000, HOUR, OutputPolicy::PauseSenders), 2);
     let bytes = pattern(2 * FLOOD);
-    raws[0].set_nonblocking(true).unwrap();
     let mut sent = 0;
     world.until(|world| {
-        if let Ok(count) = (&raws[0]).write(&bytes[sent..]) {
-            sent += count;
-        }
+        write_now(&raws[0], &bytes, &mut sent);
         world.net.unsent(ids[1]) > 50_000
     });
     world.net.destroy(ids[0]);

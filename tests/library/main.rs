@@ -5,30 +5,34 @@
 #[path = "../support/mod.rs"]
 mod support;
 
-/// Who may connect, and where to.
+/// What is an address, and what is none.
+mod addresses;
+/// Arguments out of their range.
+mod arguments;
+/// Block lists: who may connect, and where to.
 mod block_list;
 /// One message to many sockets.
 mod broadcast;
 /// Node's own traces of 182 scenarios.
 mod conformance;
-/// Where to, and from which state.
+/// Connecting: to what, and what comes of writes meanwhile.
 mod connecting;
-/// Bytes: what is counted, and when.
+/// The counters of bytes.
 mod counting;
 /// Sockets that somebody else made.
 mod descriptors;
-/// Text whose characters are cut by chunks.
-mod encodings;
-/// The order of events, and what may be called inside them.
-mod events;
-/// Each call in each state, and each argument out of its range.
+/// Destroying and resetting.
+mod destroying;
+/// The two ends of a connection.
+mod ends;
+/// Errors: their codes and their order.
+mod errors;
+/// Each call in each state.
 mod every_call;
 /// Files on the disk of the machine.
 mod files;
 /// Output limits: what happens when the other side does not read.
 mod limits;
-/// The local end of a connection.
-mod local_ends;
 /// What Node's tests look at: how connections end.
 mod node_ends;
 /// What Node's tests look at: reading, writing and pausing.
@@ -41,17 +45,23 @@ mod node_servers;
 mod options;
 /// Pipes between sockets.
 mod pipes;
+/// Reading, pausing, catching up.
+mod reading;
+/// A socket that connects again.
+mod reconnecting;
 /// What went wrong once.
 mod regressions;
-/// Both sides end, one is destroyed, one is reset.
-mod resets;
 /// Listening, accepting, closing.
 mod servers;
 /// Options of a socket, before and after it is connected.
 mod socket_options;
 /// Pipes of the system, terminals, and the streams of the process.
 mod standard_streams;
+/// Text and lines.
+mod text;
 /// Timers, timeouts and what is put off.
 mod time;
 /// Unix domain sockets.
 mod unix;
+/// Writing, and when its callbacks come.
+mod writing;

@@ -7,8 +7,8 @@ use std::net::{Shutdown, TcpStream};
 use std::rc::Rc;
 
 use crate::support::free_address;
-use crate::support::loops::{FLOOD, Heard, View, World, ms, pattern, quiet, told, watch};
-use tidegate::{CloseReason, Endpoint, Error, ErrorKind, ServerOptions, SocketOptions, Syscall};
+use crate::support::loops::{FLOOD, Heard, View, World, ms, pattern, quiet, told, watch, write_now};
+use tidegate::{CloseReason, Endpoint, Error, ErrorKind, ReadyState, ServerOptions, SocketOptions, Syscall};
 
 fn options() -> ServerOptions {
     ServerOptions::new()
@@ -36,7 +36,7 @@ fn reset(raw: TcpStream) {
 
 // covers: x/order-server-ends
 #[test]
-fn the_server_ends() {
+fn all_events_in_order_when_the_server_ends() {
     let mut world = World::new();
     world.pair(
         |socket, heard| {
@@ -54,9 +54,9 @@ fn the_server_ends() {
     );
 }
 
-// covers: x/order-client-ends
+// covers: x/order-client-ends, tcp-wrap-connect
 #[test]
-fn the_client_ends() {
+fn all_events_in_order_when_the_client_ends() {
     let mut world = World::new();
     world.pair(
         |socket, heard| {
@@ -66,8 +66,11 @@ fn the_client_ends() {
         },
         |socket, heard| {
             if let Heard::Connect = heard {
+                assert!(socket.is_readable() && socket.is_writable());
                 socket.write("x");
                 socket.end_then(told("C", "ended"));
+                assert_eq!(socket.ready_state(), ReadyState::ReadOnly);
+                assert!(!socket.is_writable());
             }
         },
     );
@@ -89,6 +92,8 @@ fn the_client_ends() {
             "C close(false)"
         ]
     );
+    assert_eq!(world.state.closed("S").reason, CloseReason::PeerEnded);
+    assert_eq!(world.state.closed("C").reason, CloseReason::EndedHere);
 }
 
 // ---- again and again ------------------------------------------------------------------------------------------------
@@ -129,7 +134,7 @@ fn a_socket_connects_fifty_times_more() {
 
 // covers: seq/reconnect-error
 #[test]
-fn a_socket_that_is_refused_again_and_again_tells_it_each_time() {
+fn each_refused_attempt_of_a_socket_is_an_error() {
     const TIMES: usize = 20;
     let nobody = free_address();
     let mut world = World::new();
@@ -181,22 +186,11 @@ fn a_socket_destroyed_or_reset_again_in_its_error_closes_once() {
     }
 }
 
-// covers: socket-end-before-connect
-#[test]
-fn an_end_right_behind_the_connect_comes_behind_the_connection() {
-    let mut world = World::new();
-    world.pair(quiet, quiet);
-    world.of("C").end();
-    world.until_closed(&["S", "C"]);
-    assert_eq!(world.state.of("C"), ["connect", "finish", "end", "close(false)"]);
-    assert_eq!(world.state.of("S"), ["end", "finish", "close(false)"]);
-}
-
 // ---- behind an end --------------------------------------------------------------------------------------------------
 
 // covers: socket-close-after-end
 #[test]
-fn an_end_comes_before_the_close_also_for_who_reads_late() {
+fn end_comes_before_close_also_for_a_late_reader() {
     let mut world = World::new();
     world.pair_with(
         paused(),
@@ -217,35 +211,9 @@ fn an_end_comes_before_the_close_also_for_who_reads_late() {
     assert_eq!(world.state.of("S"), ["finish", "data foo", "end", "close(false)"]);
 }
 
-// covers: socket-write-after-fin
-#[test]
-fn half_open_what_is_written_behind_the_other_sides_end_arrives() {
-    let mut world = World::new();
-    world.pair_with(
-        half_open(),
-        |socket, heard| {
-            if let Heard::End = heard {
-                let all = socket.state.data("S");
-                socket.end_with(all);
-            }
-        },
-        SocketOptions::new(),
-        |socket, heard| {
-            if let Heard::Connect = heard {
-                for piece in ["hello1", "hello2", "hello3\n"] {
-                    socket.write(piece);
-                }
-                socket.end_with("bye");
-            }
-        },
-    );
-    world.until_closed(&["S", "C"]);
-    assert_eq!(world.state.of("C"), ["connect", "finish", "data hello1hello2hello3\nbye", "end", "close(false)"]);
-}
-
 // covers: socket-write-after-fin-error
 #[test]
-fn otherwise_a_late_write_behind_the_other_sides_end_fails_and_nothing_of_it_arrives() {
+fn without_half_open_a_late_write_after_the_peers_end_fails_and_none_of_it_arrives() {
     let mut world = World::new();
     world.pair(
         |socket, heard| {
@@ -280,7 +248,7 @@ fn otherwise_a_late_write_behind_the_other_sides_end_fails_and_nothing_of_it_arr
 
 // covers: write-after-end-nt
 #[test]
-fn a_write_behind_both_ends_fails_on_a_tick_with_words_of_its_own() {
+fn a_write_after_both_ends_fails_on_a_tick_with_an_error_of_its_own() {
     let mut world = World::new();
     world.pair(
         |socket, heard| {
@@ -308,7 +276,7 @@ fn a_write_behind_both_ends_fails_on_a_tick_with_words_of_its_own() {
 
 // covers: write-after-close
 #[test]
-fn a_write_to_a_socket_of_ours_that_has_closed_meanwhile_is_no_error() {
+fn a_write_to_a_socket_that_has_closed_meanwhile_is_no_error() {
     let mut world = World::new();
     world.pair(quiet, |socket, heard| match heard {
         Heard::Connect => socket.end(),
@@ -328,7 +296,7 @@ fn a_write_to_a_socket_of_ours_that_has_closed_meanwhile_is_no_error() {
 
 // covers: x/unconsumed-data-blocks-close
 #[test]
-fn one_byte_that_nobody_takes_holds_up_end_and_close() {
+fn one_unread_byte_holds_up_end_and_close() {
     let mut world = World::new();
     let accepted = Rc::new(Cell::new(None));
     let seen = accepted.clone();
@@ -357,7 +325,7 @@ fn one_byte_that_nobody_takes_holds_up_end_and_close() {
 
 // covers: x/rst-while-paused-full
 #[test]
-fn a_reset_behind_a_full_buffer_is_seen_when_all_before_it_is_read() {
+fn a_reset_after_a_full_buffer_is_seen_when_all_before_it_is_read() {
     let mut world = World::new();
     let options = options().high_water_mark(1000);
     let mut raw = world.raw_pair(options, |socket, heard| {
@@ -385,7 +353,7 @@ fn a_reset_behind_a_full_buffer_is_seen_when_all_before_it_is_read() {
 
 // covers: x/rst-after-eof-halfopen
 #[test]
-fn half_open_a_reset_behind_the_end_shows_at_the_next_write() {
+fn on_a_half_open_socket_a_reset_after_the_end_shows_at_the_next_write() {
     let mut world = World::new();
     let raw = world.raw_pair(half_open(), |_, heard| {
         if let Heard::Error(error) = heard {
@@ -404,7 +372,7 @@ fn half_open_a_reset_behind_the_end_shows_at_the_next_write() {
 
 // covers: x/destroy-unread
 #[test]
-fn who_is_destroyed_with_unread_input_resets_its_peer() {
+fn destroying_a_socket_with_unread_input_resets_its_peer() {
     let mut world = World::new();
     world.pair_with(paused(), quiet, SocketOptions::new(), |socket, heard| match heard {
         Heard::Connect => {
@@ -423,7 +391,7 @@ fn who_is_destroyed_with_unread_input_resets_its_peer() {
 
 // covers: stream
 #[test]
-fn who_is_left_in_the_middle_of_a_flood_fails_once() {
+fn a_writer_whose_peer_leaves_fails_once() {
     let mut world = World::new();
     world.pair(
         |socket, heard| match heard {
@@ -467,7 +435,7 @@ fn in_flight(socket: &mut View<'_>) {
 
 // covers: x/destroy-err-inflight
 #[test]
-fn a_destroy_with_an_error_cuts_off_the_writes_and_the_error_comes_first() {
+fn a_destroy_with_an_error_fails_the_writes_and_the_error_comes_first() {
     let mut world = World::new();
     let _raw = world.raw_pair(paused(), |socket, heard| {
         if let Heard::Accepted = heard {
@@ -489,7 +457,7 @@ fn a_destroy_with_an_error_cuts_off_the_writes_and_the_error_comes_first() {
 
 // covers: x/peer-rst-inflight
 #[test]
-fn a_reset_cuts_off_the_writes_and_the_error_comes_first() {
+fn a_reset_fails_the_writes_and_the_error_comes_first() {
     let mut world = World::new();
     let raw = world.raw_pair(options(), |socket, heard| match heard {
         Heard::Accepted => in_flight(socket),
@@ -510,7 +478,7 @@ fn a_reset_cuts_off_the_writes_and_the_error_comes_first() {
 
 // covers: persistent-ref-unref
 #[test]
-fn references_given_up_and_taken_again_before_the_connection_are_taken() {
+fn a_reference_taken_again_before_the_connection_counts() {
     let mut world = World::new();
     let (server, address) = world.serve(options(), |socket| {
         socket.set_ref(false);
@@ -547,11 +515,8 @@ fn a_full_buffer_that_nobody_takes_keeps_nothing_running() {
     let mut world = World::new();
     let (_, address) = world.serve(options(), |socket| socket.net.close_servers());
     let raw = TcpStream::connect(address).unwrap();
-    raw.set_nonblocking(true).unwrap();
     let mut sent = 0;
-    while let Ok(count) = (&raw).write(&pattern(FLOOD)) {
-        sent += count;
-    }
+    write_now(&raw, &pattern(FLOOD), &mut sent);
     assert!(sent > 128 * 1024);
     world.run_dry();
     assert_eq!(world.net.sockets(), 1, "it is there, and full");

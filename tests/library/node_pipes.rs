@@ -40,13 +40,11 @@ impl Bench {
     }
 
     fn pipe(&mut self, from: &str, to: &str) {
-        let (from, to) = (self.0.id(from), self.0.id(to));
-        self.0.net.pipe(from, to, true).unwrap();
+        self.0.pipe(from, to, true);
     }
 
     fn unpipe(&mut self, from: &str, to: &str) {
-        let (from, to) = (self.0.id(from), self.0.id(to));
-        self.0.net.unpipe(from, to);
+        self.0.unpipe(from, to);
     }
 
     fn pipes_of(&self, from: &str) -> usize {
@@ -171,7 +169,7 @@ fn with_a_mark_of_0_everything_arrives() {
 
 // covers: stream/pipe-manual-resume
 #[test]
-fn resumes_by_hand_do_no_harm() {
+fn a_resume_by_hand_loses_nothing() {
     let mut bench = Bench::new(2);
     bench.pipe("a", "b");
     fn speak(socket: &mut View<'_>) {
@@ -228,7 +226,7 @@ fn two_sources_of_one_stuck_destination_are_bounded_with_and_without_their_pipes
 
 // covers: stream/pipe-cleanup-pause
 #[test]
-fn what_a_slow_destination_has_not_been_given_goes_to_another() {
+fn bytes_not_yet_given_to_a_slow_destination_go_to_another() {
     for in_the_handler in [false, true] {
         let mut bench = Bench::new(3);
         bench.pipe("a", "b");
@@ -370,7 +368,7 @@ fn pipes_that_come_and_go_leave_nothing() {
 
 // covers: stream2/finish-pipe-error
 #[test]
-fn a_destination_that_was_ended_and_gets_data_fails_as_at_any_write_behind_an_end() {
+fn data_for_a_destination_that_was_ended_fails_like_any_write_after_an_end() {
     let mut bench = Bench::new(2);
     bench.0.of("A").write("too late");
     bench.settle();
@@ -384,7 +382,7 @@ fn a_destination_that_was_ended_and_gets_data_fails_as_at_any_write_behind_an_en
 
 // covers: x/pipe-source-error, stream/pipe-error-handling
 #[test]
-fn a_source_that_breaks_leaves_its_destination_alone() {
+fn a_source_that_is_reset_leaves_its_destination_open() {
     let mut bench = Bench::new(2);
     bench.pipe("a", "b");
     bench.0.of("A").reset();
@@ -398,7 +396,7 @@ fn a_source_that_breaks_leaves_its_destination_alone() {
 
 // covers: x/pipe-order
 #[test]
-fn all_events_of_an_echo() {
+fn all_events_in_order_of_an_echo() {
     let mut world = World::new();
     world.pair(
         |socket, heard| {
@@ -425,7 +423,7 @@ fn all_events_of_an_echo() {
 
 // covers: write-connect-write
 #[test]
-fn what_is_written_before_and_behind_the_connection_comes_back_in_order() {
+fn bytes_written_before_and_after_the_connection_come_back_in_order() {
     let mut world = World::new();
     world.pair(
         |socket, heard| {
@@ -475,7 +473,7 @@ fn a_source_flows_whole_into_a_socket_that_is_connecting() {
 
 // covers: pipe-file-to-http
 #[test]
-fn a_file_flows_whole_to_who_begins_to_read_late() {
+fn a_file_flows_whole_to_a_late_reader() {
     const LENGTH: usize = 10 << 20;
     let paused = ServerOptions::new().pause_on_connect(true);
     let (sim, mut world, address) = with_file(LENGTH, paused);

@@ -6,7 +6,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 
 use crate::support::loops::{Heard, View, World, quiet, watch};
 use crate::support::{free_address, has_ipv6};
-use tidegate::{ErrorKind, ServerId, ServerOptions, SocketOptions};
+use tidegate::{Net, ServerId, ServerOptions, SocketId, SocketOptions};
 
 fn options() -> ServerOptions {
     ServerOptions::new()
@@ -29,7 +29,7 @@ fn serve_counted(
 
 // covers: server-max-connections
 #[test]
-fn ten_of_twenty_are_taken_and_the_others_closed_first() {
+fn ten_of_twenty_are_accepted_and_the_others_closed_first() {
     const MOST: usize = 10;
     let mut world = World::new();
     let (server, address) = serve_counted(&mut world, options(), |socket, heard| {
@@ -74,7 +74,7 @@ fn ten_of_twenty_are_taken_and_the_others_closed_first() {
 
 // covers: server-max-connections-close-makes-more-available
 #[test]
-fn who_leaves_makes_room_for_the_next() {
+fn a_connection_that_closes_makes_room_for_the_next() {
     let mut world = World::new();
     let (_, address) = serve_counted(&mut world, options().max_connections(1), |socket, heard| {
         if let Heard::Data(chunk) = heard {
@@ -113,7 +113,7 @@ fn who_leaves_makes_room_for_the_next() {
 
 // covers: later/server-drop-connections (extended)
 #[test]
-fn a_server_of_nobody_drops_everybody_with_both_addresses() {
+fn a_server_with_a_maximum_of_0_drops_every_connection() {
     let mut world = World::new();
     let (server, address) = world.sockets_called_s(options().max_connections(0), quiet);
     world.server(server).unwrap().on_drop(move |server, dropped| {
@@ -146,46 +146,17 @@ fn a_server_that_never_listened_has_no_connections_and_says_so_once() {
 
 // ---- closing --------------------------------------------------------------------------------------------------------
 
-// covers: server-close, x/server-close-before-socket-close
-#[test]
-fn a_server_closed_and_both_its_sockets_destroyed_by_the_second_one_closes_before_the_last() {
+/// A server whose second socket closes the server and gives up both sockets; and the clients C1 and C2.
+fn both_given_up(give_up: fn(&mut Net, SocketId)) -> World {
     let mut world = World::new();
-    let (_, address) = serve_counted(&mut world, options(), |socket, heard| {
+    let (_, address) = serve_counted(&mut world, options(), move |socket, heard| {
         if let Heard::Accepted = heard
             && socket.state.number("accepted") == 2
         {
             socket.net.close_servers();
             for name in ["S1", "S2"] {
                 let id = socket.state.id(name);
-                socket.net.destroy(id);
-            }
-        }
-    });
-    world.client("C1", address, quiet);
-    world.until_saw("server", "connection");
-    world.client("C2", address, quiet);
-    world.run_dry();
-    for name in ["S1", "S2"] {
-        assert_eq!(world.state.of(name), ["close(false)"]);
-    }
-    assert_eq!(world.state.of("server"), ["listening", "connection", "connection", "close"]);
-    let all = world.state.of_all(&["server", "S1", "S2"]);
-    let place = |event: &str| all.iter().position(|seen| seen == event).unwrap();
-    assert!(place("server close") < place("S1 close(false)").max(place("S2 close(false)")), "{all:?}");
-}
-
-// covers: server-reset
-#[test]
-fn a_server_closed_and_both_its_sockets_reset_is_an_error_for_both_clients() {
-    let mut world = World::new();
-    let (_, address) = serve_counted(&mut world, options(), |socket, heard| {
-        if let Heard::Accepted = heard
-            && socket.state.number("accepted") == 2
-        {
-            socket.net.close_servers();
-            for name in ["S1", "S2"] {
-                let id = socket.state.id(name);
-                socket.net.reset(id);
+                give_up(socket.net, id);
             }
         }
     });
@@ -193,18 +164,36 @@ fn a_server_closed_and_both_its_sockets_reset_is_an_error_for_both_clients() {
     world.until(|world| world.state.saw("server", "connection") && world.state.saw("C1", "connect"));
     world.client("C2", address, quiet);
     world.run_dry();
-    for n in 1..=2 {
-        assert_eq!(world.state.of(&format!("S{n}")), ["close(false)"]);
+    assert_eq!(world.state.of("server"), ["listening", "connection", "connection", "close"]);
+    for name in ["S1", "S2"] {
+        assert_eq!(world.state.of(name), ["close(false)"]);
+    }
+    world
+}
+
+// covers: server-close, x/server-close-before-socket-close
+#[test]
+fn a_closed_server_whose_sockets_are_both_destroyed_closes_before_the_last_of_them() {
+    let world = both_given_up(Net::destroy);
+    let all = world.state.of_all(&["server", "S1", "S2"]);
+    let place = |event: &str| all.iter().position(|seen| seen == event).unwrap();
+    assert!(place("server close") < place("S1 close(false)").max(place("S2 close(false)")), "{all:?}");
+}
+
+// covers: server-reset
+#[test]
+fn sockets_of_a_closed_server_that_are_reset_are_an_error_for_their_clients() {
+    let world = both_given_up(Net::reset);
+    for name in ["C1", "C2"] {
         // The second may be reset before it has seen that it is connected.
-        let seen = world.state.of(&format!("C{n}"));
+        let seen = world.state.of(name);
         assert!(seen.ends_with(&["error ECONNRESET".to_owned(), "close(true)".to_owned()]), "{seen:?}");
     }
-    assert_eq!(world.state.of("server"), ["listening", "connection", "connection", "close"]);
 }
 
 // covers: x/backlog-on-close
 #[test]
-fn who_waits_to_be_accepted_is_reset_when_the_server_closes() {
+fn a_connection_in_the_backlog_is_reset_when_the_server_closes() {
     let mut world = World::new();
     let (server, address) = world.serve(options(), |_| {});
     let mut waiting = TcpStream::connect(address).unwrap();
@@ -231,7 +220,7 @@ fn a_server_that_was_unreferenced_before_it_listened_keeps_nothing_running() {
 
 // covers: seq/server-address
 #[test]
-fn a_server_says_the_address_that_it_was_given_and_all_of_them_without_one() {
+fn a_server_has_the_address_that_it_was_given_and_without_one_all_of_them() {
     let mut world = World::new();
     let mut says = |on: SocketAddr| {
         let server = world.listen(on, |_| {}).unwrap();
@@ -275,7 +264,7 @@ fn a_server_is_bound_when_listen_returns_whatever_its_backlog() {
 
 // covers: socket-connect-without-cb
 #[test]
-fn what_a_server_says_is_its_address_can_be_connected_to() {
+fn the_address_of_a_server_can_be_connected_to() {
     let mut world = World::new();
     let (_, address) = world.serve_on(0, options(), |socket| {
         socket.end();
@@ -295,7 +284,7 @@ fn what_a_server_says_is_its_address_can_be_connected_to() {
 
 // covers: remote-address, remote-address-port
 #[test]
-fn the_other_sides_address_is_there_from_the_connection_to_the_close_on_both_sides() {
+fn the_remote_address_is_there_from_the_connection_to_the_close_on_both_sides() {
     let mut world = World::new();
     let (_, address) = serve_counted(&mut world, options(), |socket, heard| {
         let remote = socket.remote_address();
@@ -361,7 +350,7 @@ fn in_each_connection_of_a_socket_its_port_is_the_one_that_the_server_sees() {
 
 // covers: seq/connect-local-error
 #[test]
-fn a_refused_connection_tells_where_it_was_to_come_from() {
+fn a_refused_connection_tells_its_local_address() {
     let mut world = World::new();
     let mut refused = |name: &'static str, to: SocketAddr, local: SocketAddr| {
         let options = SocketOptions::new().local_address(local.ip()).local_port(local.port());
@@ -382,67 +371,4 @@ fn a_refused_connection_tells_where_it_was_to_come_from() {
         let free = || TcpListener::bind("[::1]:0").unwrap().local_addr().unwrap();
         refused("six", free(), free());
     }
-}
-
-// ---- block lists ----------------------------------------------------------------------------------------------------
-
-// covers: blocklist
-#[test]
-fn a_block_list_has_addresses_ranges_and_subnets_of_both_families() {
-    use tidegate::BlockList;
-    let ip = |text: &str| text.parse::<std::net::IpAddr>().unwrap();
-    #[track_caller]
-    fn has(list: &BlockList, those: &[&str], but_not: &[&str]) {
-        for text in those {
-            assert!(list.check(text.parse().unwrap()), "{text} is not in it");
-        }
-        for text in but_not {
-            assert!(!list.check(text.parse().unwrap()), "{text} is in it");
-        }
-    }
-
-    let mut list = BlockList::new();
-    list.add_address(ip("1.1.1.1"));
-    list.add_address(ip("::ffff:1.1.1.2"));
-    list.add_address(ip("8592:757c:efae:4e45::"));
-    has(&list, &["1.1.1.1", "::ffff:1.1.1.1", "1.1.1.2", "8592:757c:efae:4e45::"], &["1.1.1.3", "::1", "::1.1.1.1"]);
-
-    let mut list = BlockList::new();
-    list.add_range(ip("1.1.1.1"), ip("1.1.1.10")).unwrap();
-    list.add_range(ip("::1"), ip("::f")).unwrap();
-    has(&list, &["1.1.1.1", "1.1.1.5", "1.1.1.10", "::ffff:1.1.1.2", "::1", "::5", "::f"], &["1.1.1.11", "::10", "::"]);
-    assert_eq!(list.add_range(ip("1.1.1.2"), ip("1.1.1.1")).unwrap_err().kind(), ErrorKind::InvalidArgument);
-    assert_eq!(list.add_range(ip("1.1.1.2"), ip("::1")).unwrap_err().kind(), ErrorKind::InvalidArgument);
-
-    // By number, not by text nor by byte.
-    let mut list = BlockList::new();
-    list.add_range(ip("10.0.0.2"), ip("10.0.0.10")).unwrap();
-    let outside = ["192.168.0.3", "2.2.2.2", "255.255.255.255", "::ffff:192.168.0.3", "::ffff:2.2.2.2"];
-    has(&list, &["10.0.0.2", "10.0.0.9", "10.0.0.10", "::ffff:10.0.0.5"], &outside);
-
-    let mut list = BlockList::new();
-    list.add_subnet(ip("1.1.1.0"), 16).unwrap();
-    list.add_subnet(ip("8592:757c:efae:4e45::"), 64).unwrap();
-    has(&list, &["1.1.0.1", "::ffff:1.1.255.1", "8592:757c:efae:4e45:f::"], &["1.2.0.1", "8592:757c:efae:4f45::"]);
-
-    let mut list = BlockList::new();
-    list.add_subnet(ip("192.168.68.1"), 27).unwrap();
-    list.add_subnet(ip("8592:757c:efae:2fff::"), 51).unwrap();
-    list.add_subnet(ip("9.9.9.9"), 32).unwrap();
-    has(&list, &["192.168.68.31", "8592:757c:efae:2000::", "9.9.9.9"], &["192.168.68.32", "9.9.9.8", "9.9.9.10"]);
-    has(&list, &["8592:757c:efae:3fff::"], &["8592:757c:efae:4000::", "8592:757c:efae:1fff::"]);
-    for (net, prefix) in [("1.1.1.1", 33), ("::", 129), ("::", 255)] {
-        assert_eq!(list.add_subnet(ip(net), prefix).unwrap_err().kind(), ErrorKind::InvalidArgument);
-    }
-    for (net, prefix) in [("1.1.1.1", 0), ("::", 128), ("::", 0)] {
-        list.add_subnet(ip(net), prefix).unwrap();
-    }
-
-    let mut list = BlockList::new();
-    list.add_address(ip("1.1.1.1"));
-    list.add_range(ip("10.0.0.1"), ip("10.0.0.10")).unwrap();
-    list.add_subnet(ip("8592:757c:efae:4e45::"), 64).unwrap();
-    let newest_first =
-        ["Subnet: IPv6 8592:757c:efae:4e45::/64", "Range: IPv4 10.0.0.1-10.0.0.10", "Address: IPv4 1.1.1.1"];
-    assert_eq!(list.rules(), newest_first);
 }

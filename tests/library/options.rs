@@ -167,7 +167,7 @@ fn a_socket_connects_from_the_address_and_the_port_that_it_is_told() {
 }
 
 #[test]
-fn a_local_address_that_is_not_ours_is_an_error_of_bind() {
+fn a_foreign_local_address_is_an_error_of_bind() {
     let mut world = World::new();
     let (_, address) = world.sockets_called_s(server(), quiet);
     let local: IpAddr = "192.0.2.1".parse().unwrap();
@@ -201,7 +201,7 @@ fn a_local_address_chooses_the_family() {
 
 // covers: later/reuseport
 #[test]
-fn one_port_is_shared_by_those_who_agree_to() {
+fn a_port_is_shared_by_servers_that_all_allow_it() {
     let mut world = World::new();
     let shared = server().reuse_port(true);
     for on in ["127.0.0.1:0", ":0"] {
@@ -321,7 +321,7 @@ fn the_simulated_kernel_shares_and_refuses_ports_as_linux_does() {
 
 /// Each loop is a process of its own.
 #[test]
-fn a_shared_port_spreads_its_clients_and_outlives_one_of_those_who_share() {
+fn a_shared_port_spreads_its_clients_and_outlives_one_of_its_servers() {
     let sim = Sim::new(1);
     let shared = server().reuse_port(true);
     let serve = || {
@@ -352,7 +352,7 @@ fn a_shared_port_spreads_its_clients_and_outlives_one_of_those_who_share() {
 // ---- bounds -------------------------------------------------------------------------------------------------------------
 
 #[test]
-fn an_option_out_of_its_bounds_is_told_with_them() {
+fn an_option_out_of_its_bounds_is_an_error_that_names_them() {
     let mut world = World::new();
     let day = Some(Duration::from_secs(86_400));
     for (options, bound) in [

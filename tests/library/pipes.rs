@@ -1,13 +1,12 @@
 //! Pipes: one socket into another, several, or itself; what ends what, what pauses what, and what is left behind.
 
-use std::io::{Read, Write};
+use crate::support::loops::{FLOOD, World, ms, pattern, quiet, read_now, watch, write_now};
+use std::io::Write;
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
-
-use crate::support::loops::{FLOOD, World, ms, pattern, quiet, watch};
 use tidegate::ServerOptions;
 use tidegate::sim::{Call, Sim};
 
-/// Sockets with names, paused and without a data handler, each with a plain socket at its other end.
+/// A server with sockets a, b and c, which are paused, and plain sockets at their other ends.
 struct Bench {
     world: World,
     address: SocketAddr,
@@ -16,12 +15,7 @@ struct Bench {
 impl Bench {
     fn new(options: ServerOptions) -> Self {
         let mut world = World::new();
-        let (_, address) = world.serve(options, |socket| {
-            let name = ["a", "b", "c"][socket.state.add("accepted", 1) - 1];
-            socket.pause();
-            watch(socket, name, quiet);
-            socket.off_data();
-        });
+        let address = world.serve_paused(options);
         Bench { world, address }
     }
 
@@ -31,34 +25,15 @@ impl Bench {
 
     /// The next of a, b, c.
     fn peer(&mut self) -> TcpStream {
-        let raw = TcpStream::connect(self.address).unwrap();
-        let before = self.world.state.number("accepted");
-        self.world.until(|world| world.state.number("accepted") == before + 1);
-        raw
-    }
-
-    fn pipe(&mut self, from: &str, to: &str, end: bool) {
-        let (from, to) = (self.world.id(from), self.world.id(to));
-        self.world.net.pipe(from, to, end).unwrap();
-    }
-
-    fn unpipe(&mut self, from: &str, to: &str) {
-        let (from, to) = (self.world.id(from), self.world.id(to));
-        self.world.net.unpipe(from, to);
+        let number = self.world.state.number("accepted") + 1;
+        self.world.peer(self.address, number)
     }
 
     /// Writes to a plain socket until nothing more goes in, while the world turns; says how much went in.
     fn flood(&mut self, raw: &TcpStream, bytes: &[u8]) -> usize {
-        raw.set_nonblocking(true).unwrap();
         let (mut sent, mut idle) = (0, 0);
         while idle < 20 && sent < bytes.len() {
-            match (&*raw).write(&bytes[sent..]) {
-                Ok(count) => {
-                    sent += count;
-                    idle = 0;
-                }
-                Err(_) => idle += 1,
-            }
+            idle = if write_now(raw, bytes, &mut sent) { 0 } else { idle + 1 };
             self.world.turn(Some(ms(2))).unwrap();
         }
         sent
@@ -70,7 +45,7 @@ impl Bench {
 fn a_pipe_carries_bytes_and_the_end() {
     let mut bench = Bench::new(ServerOptions::new());
     let (mut a, b) = (bench.peer(), bench.peer());
-    bench.pipe("a", "b", true);
+    bench.world.pipe("a", "b", true);
     a.write_all(b"hello").unwrap();
     assert_eq!(bench.world.read_raw(&b, 5), b"hello");
     a.shutdown(Shutdown::Write).unwrap();
@@ -87,7 +62,7 @@ fn a_pipe_carries_bytes_and_the_end() {
 fn a_pipe_without_end_leaves_the_other_open() {
     let mut bench = Bench::new(ServerOptions::new());
     let (mut a, b) = (bench.peer(), bench.peer());
-    bench.pipe("a", "b", false);
+    bench.world.pipe("a", "b", false);
     a.write_all(b"hello").unwrap();
     a.shutdown(Shutdown::Write).unwrap();
     bench.world.until_closed(&["a"]);
@@ -102,25 +77,15 @@ fn a_pipe_without_end_leaves_the_other_open() {
 fn a_pipe_to_itself_is_an_echo() {
     let mut bench = Bench::half_open();
     let a = bench.peer();
-    bench.pipe("a", "a", true);
+    bench.world.pipe("a", "a", true);
     let bytes = pattern(FLOOD);
     let (mut sent, mut back) = (0, Vec::new());
-    a.set_nonblocking(true).unwrap();
     bench.world.until(|_| {
-        if let Ok(count) = (&a).write(&bytes[sent..]) {
-            sent += count;
-            if sent == bytes.len() {
-                let _ = a.shutdown(Shutdown::Write);
-            }
+        write_now(&a, &bytes, &mut sent);
+        if sent == bytes.len() {
+            let _ = a.shutdown(Shutdown::Write);
         }
-        let mut buffer = vec![0; 1 << 18];
-        while let Ok(count) = (&a).read(&mut buffer) {
-            if count == 0 {
-                return true;
-            }
-            back.extend_from_slice(&buffer[..count]);
-        }
-        false
+        read_now(&a, &mut back)
     });
     assert!(back == bytes);
     bench.world.until_closed(&["a"]);
@@ -131,7 +96,7 @@ fn a_pipe_to_itself_is_an_echo() {
 fn a_destination_that_does_not_read_stops_the_source_and_nothing_is_lost() {
     let mut bench = Bench::new(ServerOptions::new());
     let (a, b) = (bench.peer(), bench.peer());
-    bench.pipe("a", "b", true);
+    bench.world.pipe("a", "b", true);
     let bytes = pattern(4 * FLOOD);
     let sent = bench.flood(&a, &bytes);
     assert!(sent < bytes.len(), "it went on for ever");
@@ -140,40 +105,25 @@ fn a_destination_that_does_not_read_stops_the_source_and_nothing_is_lost() {
     assert!(queued <= 1 << 20, "{queued} bytes queued");
     // Both go on.
     let (mut sent, mut received) = (sent, Vec::new());
-    b.set_nonblocking(true).unwrap();
     bench.world.until(|_| {
-        if let Ok(count) = (&a).write(&bytes[sent..]) {
-            sent += count;
-        }
-        let mut buffer = vec![0; 1 << 18];
-        while let Ok(count) = (&b).read(&mut buffer) {
-            received.extend_from_slice(&buffer[..count]);
-        }
+        write_now(&a, &bytes, &mut sent);
+        read_now(&b, &mut received);
         received.len() == bytes.len()
     });
     assert!(received == bytes);
 }
 
 #[test]
-fn of_several_destinations_the_slowest_rules() {
+fn a_source_is_as_fast_as_its_slowest_destination() {
     let mut bench = Bench::new(ServerOptions::new());
     let (a, fast, slow) = (bench.peer(), bench.peer(), bench.peer());
-    bench.pipe("a", "b", true);
-    bench.pipe("a", "c", true);
-    fast.set_nonblocking(true).unwrap();
-    a.set_nonblocking(true).unwrap();
+    bench.world.pipe("a", "b", true);
+    bench.world.pipe("a", "c", true);
     let bytes = pattern(2 * FLOOD);
     let (mut sent, mut to_fast, mut idle) = (0, Vec::new(), 0);
     bench.world.until(|_| {
-        idle += 1;
-        if let Ok(count) = (&a).write(&bytes[sent..]) {
-            sent += count;
-            idle = 0;
-        }
-        let mut buffer = vec![0; 1 << 18];
-        while let Ok(count) = (&fast).read(&mut buffer) {
-            to_fast.extend_from_slice(&buffer[..count]);
-        }
+        idle = if write_now(&a, &bytes, &mut sent) { 0 } else { idle + 1 };
+        read_now(&fast, &mut to_fast);
         idle > 20
     });
     assert!(sent < bytes.len(), "the one that does not read holds it up");
@@ -183,13 +133,8 @@ fn of_several_destinations_the_slowest_rules() {
     assert_eq!(to_fast.len(), slow_was_given);
     drop(slow);
     bench.world.until(|_| {
-        if let Ok(count) = (&a).write(&bytes[sent..]) {
-            sent += count;
-        }
-        let mut buffer = vec![0; 1 << 18];
-        while let Ok(count) = (&fast).read(&mut buffer) {
-            to_fast.extend_from_slice(&buffer[..count]);
-        }
+        write_now(&a, &bytes, &mut sent);
+        read_now(&fast, &mut to_fast);
         to_fast.len() == bytes.len()
     });
     assert!(to_fast == bytes, "and when it is gone the others go on");
@@ -199,10 +144,10 @@ fn of_several_destinations_the_slowest_rules() {
 fn unpipe_pauses_the_source_and_a_resume_gives_the_rest_to_the_handler() {
     let mut bench = Bench::new(ServerOptions::new());
     let (mut a, b) = (bench.peer(), bench.peer());
-    bench.pipe("a", "b", true);
+    bench.world.pipe("a", "b", true);
     a.write_all(b"piped").unwrap();
     assert_eq!(bench.world.read_raw(&b, 5), b"piped");
-    bench.unpipe("a", "b");
+    bench.world.unpipe("a", "b");
     assert!(bench.world.of("a").is_paused());
     a.write_all(b"heard").unwrap();
     bench.world.until(|world| world.of("a").bytes_read() == 10);
@@ -219,15 +164,15 @@ fn unpipe_pauses_the_source_and_a_resume_gives_the_rest_to_the_handler() {
 }
 
 #[test]
-fn of_two_pipes_the_other_flows_on_after_an_unpipe() {
+fn after_an_unpipe_the_other_pipe_flows_on() {
     let mut bench = Bench::new(ServerOptions::new());
     let (mut a, b, c) = (bench.peer(), bench.peer(), bench.peer());
-    bench.pipe("a", "b", true);
-    bench.pipe("a", "c", true);
+    bench.world.pipe("a", "b", true);
+    bench.world.pipe("a", "c", true);
     a.write_all(b"both ").unwrap();
     assert_eq!(bench.world.read_raw(&b, 5), b"both ");
-    bench.unpipe("a", "b");
-    bench.unpipe("a", "b");
+    bench.world.unpipe("a", "b");
+    bench.world.unpipe("a", "b");
     assert!(!bench.world.of("a").is_paused());
     a.write_all(b"one").unwrap();
     assert_eq!(bench.world.read_raw(&c, 8), b"both one");
@@ -240,23 +185,23 @@ fn of_two_pipes_the_other_flows_on_after_an_unpipe() {
 fn the_same_destination_twice_gets_everything_twice() {
     let mut bench = Bench::new(ServerOptions::new());
     let (mut a, b) = (bench.peer(), bench.peer());
-    bench.pipe("a", "b", true);
-    bench.pipe("a", "b", true);
+    bench.world.pipe("a", "b", true);
+    bench.world.pipe("a", "b", true);
     a.write_all(b"hi").unwrap();
     assert_eq!(bench.world.read_raw(&b, 4), b"hihi");
-    bench.unpipe("a", "b");
+    bench.world.unpipe("a", "b");
     a.write_all(b"ho").unwrap();
     assert_eq!(bench.world.read_raw(&b, 2), b"ho");
-    bench.unpipe("a", "b");
+    bench.world.unpipe("a", "b");
     assert!(bench.world.of("a").is_paused());
 }
 
 // covers: x/pipe-dest-destroyed
 #[test]
-fn a_destination_that_closes_is_let_go_and_the_source_paused_not_destroyed() {
+fn a_destination_that_closes_is_unpiped_and_the_source_paused() {
     let mut bench = Bench::new(ServerOptions::new());
     let (mut a, _b) = (bench.peer(), bench.peer());
-    bench.pipe("a", "b", true);
+    bench.world.pipe("a", "b", true);
     bench.world.of("b").destroy();
     bench.world.until_closed(&["b"]);
     let id = bench.world.id("a");
@@ -270,10 +215,10 @@ fn a_destination_that_closes_is_let_go_and_the_source_paused_not_destroyed() {
 
 // covers: stream/pipe-error-handling, stream2/pipe-error-handling, stream2/pipe-error-once-listener
 #[test]
-fn a_destination_that_breaks_is_let_go_too() {
+fn a_destination_that_is_reset_is_unpiped_too() {
     let mut bench = Bench::new(ServerOptions::new());
     let (mut a, b) = (bench.peer(), bench.peer());
-    bench.pipe("a", "b", true);
+    bench.world.pipe("a", "b", true);
     bench.world.of("b").write("unread: closing resets");
     bench.world.turn_for(ms(5));
     drop(b);
@@ -287,10 +232,10 @@ fn a_destination_that_breaks_is_let_go_too() {
 
 // covers: stream2/finish-pipe
 #[test]
-fn a_destination_that_ends_by_itself_is_let_go_at_its_finish() {
+fn a_destination_that_ends_by_itself_is_unpiped_at_its_finish() {
     let mut bench = Bench::new(ServerOptions::new());
     let (_a, _b) = (bench.peer(), bench.peer());
-    bench.pipe("a", "b", true);
+    bench.world.pipe("a", "b", true);
     bench.world.of("b").end();
     bench.world.until_saw("b", "finish");
     bench.world.turn_for(ms(5));
@@ -303,7 +248,7 @@ fn a_destination_that_ends_by_itself_is_let_go_at_its_finish() {
 fn a_source_that_is_destroyed_neither_ends_nor_destroys_the_destination() {
     let mut bench = Bench::new(ServerOptions::new());
     let (_a, b) = (bench.peer(), bench.peer());
-    bench.pipe("a", "b", true);
+    bench.world.pipe("a", "b", true);
     bench.world.of("a").destroy();
     bench.world.until_closed(&["a"]);
     bench.world.turn_for(ms(10));
@@ -320,7 +265,7 @@ fn a_pipe_made_after_the_end_ends_its_destination_on_a_tick() {
     bench.world.of("a").resume();
     a.shutdown(Shutdown::Write).unwrap();
     bench.world.until_saw("a", "end");
-    bench.pipe("a", "b", true);
+    bench.world.pipe("a", "b", true);
     assert!(bench.world.of("b").is_writable(), "not inside the call");
     assert_eq!(bench.world.read_raw(&b, 1), b"");
     bench.world.until_saw("b", "finish");
@@ -334,7 +279,7 @@ fn a_pipe_into_a_connecting_socket_goes_through_its_queue() {
     a.write_all(b"early").unwrap();
     bench.world.until(|world| world.of("a").bytes_read() == 5);
     bench.world.client("to", listener.local_addr().unwrap(), quiet);
-    bench.pipe("a", "to", true);
+    bench.world.pipe("a", "to", true);
     bench.world.until_saw("to", "connect");
     let (to, _) = listener.accept().unwrap();
     a.write_all(b" and late").unwrap();
@@ -343,14 +288,14 @@ fn a_pipe_into_a_connecting_socket_goes_through_its_queue() {
 }
 
 #[test]
-fn data_that_is_piped_is_heard_as_well_where_there_is_a_handler() {
+fn piped_data_goes_to_a_data_handler_as_well() {
     let mut bench = Bench::new(ServerOptions::new());
     let (mut a, b) = (bench.peer(), bench.peer());
     bench.world.of("a").on_data(|socket, chunk| {
         let length = chunk.len();
         socket.state.note("a", format!("heard {length}"));
     });
-    bench.pipe("a", "b", true);
+    bench.world.pipe("a", "b", true);
     a.write_all(b"both").unwrap();
     assert_eq!(bench.world.read_raw(&b, 4), b"both");
     assert_eq!(bench.world.state.of("a"), ["heard 4"]);
@@ -360,8 +305,8 @@ fn data_that_is_piped_is_heard_as_well_where_there_is_a_handler() {
 fn two_sockets_piped_into_each_other_are_a_proxy() {
     let mut bench = Bench::half_open();
     let (mut a, mut b) = (bench.peer(), bench.peer());
-    bench.pipe("a", "b", true);
-    bench.pipe("b", "a", true);
+    bench.world.pipe("a", "b", true);
+    bench.world.pipe("b", "a", true);
     a.write_all(b"question").unwrap();
     a.shutdown(Shutdown::Write).unwrap();
     assert_eq!(bench.world.read_raw(&b, usize::MAX), b"question");

@@ -28,7 +28,7 @@ fn listening_is_deferred_and_comes_before_any_connection_while_the_address_is_th
 
 // covers: bind-twice
 #[test]
-fn a_server_that_cannot_listen_is_an_err_with_the_address_and_no_event() {
+fn a_server_that_cannot_listen_is_an_error_with_the_address_and_no_event() {
     let mut world = World::new();
     let (_, address) = world.serve(options(), |_| {});
     let error = world.listen(address, |_| {}).unwrap_err();
@@ -61,7 +61,7 @@ fn a_server_that_could_not_listen_may_try_again() {
 
 // covers: server-listen-options
 #[test]
-fn text_that_is_no_address_is_an_err_that_says_why() {
+fn an_invalid_address_is_an_error_that_says_why() {
     let mut world = World::new();
     for (text, why) in [
         ("example.org:80", "cannot look up 'example.org'"),
@@ -158,17 +158,13 @@ fn every_close_of_a_server_without_connections_tells_another() {
     world.net.close_server(server);
     world.turn_for(ms(10));
     assert_eq!(world.state.of("server"), ["listening", "close", "close", "close"]);
-}
 
-// covers: x/close-never-listened
-#[test]
-fn a_server_that_never_listened_tells_its_close_too() {
-    let mut world = World::new();
-    let server = world.event_loop().new_server(options(), |_| {}).unwrap();
-    world.watch_server(server, "server");
-    world.net.close_server(server);
+    // A server that never listened tells it too.
+    let fresh = world.event_loop().new_server(options(), |_| {}).unwrap();
+    world.watch_server(fresh, "fresh");
+    world.net.close_server(fresh);
     world.turn_for(ms(10));
-    assert_eq!(world.state.of("server"), ["close"]);
+    assert_eq!(world.state.of("fresh"), ["close"]);
 }
 
 // covers: x/server-close-before-socket-close
@@ -254,7 +250,7 @@ fn close_all_ends_everything() {
 
 // covers: server-drop-connections, x/dropped-client
 #[test]
-fn one_too_many_is_dropped_with_both_addresses_and_sees_a_connection_that_ends() {
+fn a_connection_above_the_maximum_is_dropped_with_both_addresses() {
     let mut world = World::new();
     let options = options().max_connections(1);
     let (server, address) = world.sockets_called_s(options, quiet);
@@ -369,7 +365,7 @@ fn accepted_sockets_have_the_servers_mark_and_half_open() {
 }
 
 #[test]
-fn what_a_connection_handler_does_takes_effect_at_once() {
+fn calls_in_a_connection_handler_take_effect_at_once() {
     let mut world = World::new();
     let (_, address) = world.serve(options(), |socket| {
         socket.write("* hello\n");
@@ -412,4 +408,31 @@ fn the_handlers_of_a_server_are_told_which_server_it_is() {
     });
     server.listen("127.0.0.1:0").unwrap();
     world.until_saw("server", "closed");
+}
+
+// ---- where a server cannot listen -----------------------------------------------------------------------------------
+
+// covers: eaddrinuse
+#[test]
+fn a_port_in_use_on_all_addresses_is_an_error() {
+    let mut world = World::new();
+    let (_, address) = world.serve_on(0, ServerOptions::new(), |_| {});
+    let error = world.listen(address.port(), |_| {}).unwrap_err();
+    assert!(error.to_string().contains("EADDRINUSE"), "{error}");
+    world.until_saw("server", "listening");
+    assert_eq!(world.state.of("server"), ["listening"]);
+}
+
+// covers: better-error-messages-listen, listen-error
+#[test]
+fn listening_on_a_foreign_address_is_an_error_with_the_address_and_the_call() {
+    let elsewhere = SocketAddr::from(([1, 1, 1, 1], 1));
+    let mut world = World::new();
+    let server = world.event_loop().new_server(ServerOptions::new(), |_| {}).unwrap();
+    world.watch_server(server, "server");
+    let error = world.server(server).unwrap().listen(elsewhere).unwrap_err();
+    assert_eq!((error.address(), error.syscall()), (Some(elsewhere), Some(Syscall::Listen)));
+    assert!(["EADDRNOTAVAIL", "EACCES"].contains(&error.code()), "{error}");
+    world.run_dry();
+    assert!(world.state.of("server").is_empty(), "and there is no event");
 }

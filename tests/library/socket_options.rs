@@ -82,7 +82,7 @@ fn keep_alive_of_a_connect_is_set_once_in_whole_seconds_and_only_if_asked_for() 
 
 // covers: keepalive
 #[test]
-fn keep_alive_does_nothing_to_who_is_merely_silent() {
+fn keep_alive_does_not_close_a_silent_connection() {
     let mut world = World::on(&Sim::new(1));
     world.pair(
         |socket, heard| match heard {
@@ -197,7 +197,7 @@ fn no_delay_set_before_the_connection_is_set_once_in_it() {
 
 // covers: socket-setnodelay
 #[test]
-fn what_is_set_already_is_not_set_again() {
+fn an_option_that_is_set_already_is_not_set_again() {
     let (sim, mut world) = connected(SocketOptions::new());
     world.of("C").set_no_delay(false);
     assert_eq!(options_set(&sim), 0, "it is off from the start");
@@ -295,7 +295,7 @@ fn a_timeout_turned_off_in_the_same_turn_does_not_come() {
 
 // covers: socket-timeout
 #[test]
-fn the_shortest_timeout_is_a_millisecond_and_none_comes_to_who_is_destroyed() {
+fn the_shortest_timeout_is_a_millisecond_and_none_comes_after_a_destroy() {
     let (sim, mut world) = connected(SocketOptions::new());
     let set = sim.now();
     world.of("C").set_timeout(Some(Duration::from_micros(1)));
@@ -343,7 +343,7 @@ fn timeouts_of_sockets_that_are_not_referenced_keep_nothing_running() {
 
 // covers: pummel/timeout
 #[test]
-fn exchanges_hold_a_timeout_off_and_silence_brings_it() {
+fn exchanges_put_a_timeout_off_and_silence_brings_it() {
     let mut world = World::on(&Sim::new(1));
     world.pair(
         |socket, heard| match heard {
@@ -378,7 +378,7 @@ fn exchanges_hold_a_timeout_off_and_silence_brings_it() {
 
 // covers: pummel/timeout2
 #[test]
-fn writes_hold_a_timeout_off() {
+fn writes_put_a_timeout_off() {
     let mut world = World::on(&Sim::new(1));
     world.pair(
         |socket, heard| {
@@ -424,7 +424,7 @@ fn a_timeout_comes_once_while_nobody_answers_the_connect() {
 
 // covers: timers-socket-timeout-removes-other-socket-unref-timer
 #[test]
-fn in_a_timeout_the_one_of_another_socket_is_turned_off() {
+fn a_timeout_handler_can_turn_off_another_sockets_timeout() {
     let mut world = World::on(&Sim::new(1));
     let (_, address) = world.serve(ServerOptions::new(), |socket| {
         let name = ["S1", "S2"][socket.state.add("accepted", 1) - 1];
@@ -453,23 +453,4 @@ fn in_a_timeout_the_one_of_another_socket_is_turned_off() {
     for name in ["C1", "C2"] {
         assert_eq!(world.state.of(name), ["connect", "end", "finish", "close(false)"]);
     }
-}
-
-// covers: x/timeout-paused-reads-count
-#[test]
-fn what_is_read_in_a_pause_holds_a_timeout_off() {
-    let (_, mut world) = connected(SocketOptions::new());
-    world.of("C").pause();
-    world.of("C").set_timeout(Some(ms(80)));
-    fn write(socket: &mut View<'_>) {
-        if socket.state.add("writes", 1) <= 10 {
-            assert!(!socket.state.saw("C", "timeout"));
-            socket.write(".");
-            socket.after(ms(40), write);
-        }
-    }
-    write(&mut world.of("S"));
-    world.until_saw("C", "timeout");
-    assert_eq!(world.state.of("C"), ["connect", "timeout"]);
-    assert_eq!((world.state.number("writes"), world.of("C").bytes_read()), (11, 10));
 }

@@ -69,7 +69,7 @@ fn a_pipe_is_read_as_it_fills_and_ends_with_its_writer() {
 }
 
 #[test]
-fn what_a_writer_left_behind_is_read_and_then_the_end() {
+fn bytes_that_a_writer_left_are_read_and_then_the_end() {
     let (reader, mut writer) = pipe().unwrap();
     writer.write_all(b"left").unwrap();
     drop(writer);
@@ -250,7 +250,7 @@ fn a_terminal_is_read_line_by_line_and_ends_with_control_d() {
 }
 
 #[test]
-fn a_terminal_that_nobody_looks_at_stops_its_writer_and_not_the_loop() {
+fn a_terminal_that_nobody_reads_stops_its_writer_and_not_the_loop() {
     let (terminal, seat, _) = terminal();
     let person = File::from(seat);
     let mut world = World::new();

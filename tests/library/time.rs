@@ -143,7 +143,7 @@ fn a_tick_runs_between_two_chunks_of_one_socket() {
 // ---- what keeps the loop running ------------------------------------------------------------------------------------
 
 #[test]
-fn nothing_keeps_nothing_running() {
+fn an_empty_loop_returns_at_once() {
     World::new().run_dry();
 }
 
@@ -319,7 +319,7 @@ fn reads_and_writes_put_the_timeout_off() {
 }
 
 #[test]
-fn none_and_zero_turn_it_off_and_it_can_be_set_again() {
+fn none_and_zero_turn_the_timeout_off_and_it_can_be_set_again() {
     for off in [None, Some(Duration::ZERO)] {
         let mut world = idle_pair(ms(20));
         world.until_saw("C", "connect");
@@ -332,8 +332,9 @@ fn none_and_zero_turn_it_off_and_it_can_be_set_again() {
     }
 }
 
+// covers: x/timeout-paused-reads-count
 #[test]
-fn a_pause_neither_stops_it_nor_puts_it_off_and_what_is_read_meanwhile_does() {
+fn a_pause_does_not_change_the_timeout_and_reads_during_it_put_it_off() {
     let mut world = idle_pair(ms(60));
     world.until_saw("C", "connect");
     world.turn_for(ms(30));
@@ -349,7 +350,7 @@ fn a_pause_neither_stops_it_nor_puts_it_off_and_what_is_read_meanwhile_does() {
 
 // covers: x/timeout-stalled-write
 #[test]
-fn a_write_that_stalls_altogether_is_told_after_twice_the_time() {
+fn a_stalled_write_times_out_after_twice_the_time() {
     let period = ms(50);
     let mut world = World::new();
     let options = ServerOptions::new().pause_on_connect(true);
@@ -369,7 +370,7 @@ fn a_write_that_stalls_altogether_is_told_after_twice_the_time() {
 
 // covers: timeout-no-handle
 #[test]
-fn it_runs_without_a_connection_and_survives_one_side_ending_but_not_destroy() {
+fn the_timeout_runs_without_a_connection_and_after_an_end_but_not_after_a_destroy() {
     let mut world = World::new();
     world
         .new_socket(SocketOptions::new(), |socket| {
@@ -506,7 +507,7 @@ fn a_signal_is_an_event_that_keeps_nothing_running_and_its_handler_can_be_replac
 
 /// Node's `setImmediate`: what has come in is served first, and what is put off there waits for the next turn.
 #[test]
-fn what_is_put_off_comes_behind_what_has_come_in_and_holds_nobody_up() {
+fn next_turn_runs_after_the_input_of_this_turn_and_delays_nobody() {
     let mut world = World::new();
     let raw = world.raw_pair(ServerOptions::new(), |socket, heard| {
         if let Heard::Data(_) = heard {

@@ -122,7 +122,7 @@ fn a_reset_is_a_close_and_unread_input_shows_at_the_other_end() {
 /// With descriptors in its way a read stops short of what is behind them, and no edge tells.
 #[cfg(target_os = "linux")]
 #[test]
-fn bytes_behind_passed_descriptors_are_not_left_lying() {
+fn bytes_after_passed_descriptors_are_read() {
     use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
     use std::os::fd::AsFd;
 
@@ -162,15 +162,111 @@ fn an_abstract_name_goes_with_its_socket() {
     assert!(error.to_string().contains("no mode"), "{error}");
 }
 
+// covers: connect-options-path
+#[test]
+fn many_clients_of_one_path_are_all_served() {
+    const CLIENTS: usize = 12;
+    let folder = Folder::new();
+    let mut world = World::new();
+    let accept = |socket: &mut View<'_>| {
+        socket.end_with("ok");
+        if socket.state.add("accepted", 1) == CLIENTS {
+            socket.net.close_servers();
+        }
+    };
+    world.listen(folder.endpoint("s"), accept).unwrap();
+    for n in 0..CLIENTS {
+        world.client(&format!("C{n}"), folder.endpoint("s"), |socket, heard| {
+            if let Heard::Connect = heard {
+                socket.end();
+            }
+        });
+    }
+    world.run_dry();
+    assert_eq!(world.state.number("accepted"), CLIENTS);
+    for n in 0..CLIENTS {
+        assert_eq!(world.state.of(&format!("C{n}")), ["connect", "finish", "data ok", "end", "close(false)"]);
+    }
+}
+
+// covers: pipe-stream
+#[test]
+fn a_path_can_be_used_again() {
+    let folder = Folder::new();
+    for _ in 0..2 {
+        let mut world = World::new();
+        let accept = |socket: &mut View<'_>| {
+            watch(socket, "S", |socket, heard| match heard {
+                Heard::Data(chunk) => {
+                    assert_eq!(chunk, b"PING");
+                    socket.write("PONG");
+                }
+                Heard::Close(_) => socket.net.close_servers(),
+                _ => {}
+            });
+        };
+        let server = world.listen(folder.endpoint("s"), accept).unwrap();
+        world.watch_server(server, "server");
+        world.client("C", folder.endpoint("s"), |socket, heard| match heard {
+            Heard::Connect => {
+                socket.write("PING");
+            }
+            Heard::Data(_) => socket.destroy(),
+            _ => {}
+        });
+        world.run_dry();
+        assert_eq!(world.state.of("C"), ["connect", "data PONG", "close(false)"]);
+        assert_eq!(world.state.of("S"), ["data PING", "end", "finish", "close(false)"]);
+        assert_eq!(world.state.of("server"), ["listening", "close"]);
+    }
+}
+
+// covers: pipe-unref
+#[test]
+fn a_server_on_a_path_that_is_not_referenced_keeps_nothing_running() {
+    let folder = Folder::new();
+    let mut world = World::new();
+    let server = world.listen(folder.endpoint("s"), |_| {}).unwrap();
+    world.net.set_server_ref(server, false);
+    world.run_dry();
+    assert!(world.net.is_listening(server));
+}
+
+// covers: pipe-writev
+#[test]
+fn corked_writes_go_out_as_one_on_a_path_too() {
+    let folder = Folder::new();
+    let mut world = World::new();
+    let accept = |socket: &mut View<'_>| {
+        socket.cork();
+        socket.write("pi");
+        socket.write("ng");
+        socket.end();
+        socket.net.close_servers();
+    };
+    world.listen(folder.endpoint("s"), accept).unwrap();
+    world.client("C", folder.endpoint("s"), |socket, heard| {
+        if let Heard::Data(chunk) = heard {
+            assert_eq!(chunk, b"ping");
+            socket.state.add("chunks", 1);
+        }
+    });
+    world.run_dry();
+    assert_eq!(world.state.number("chunks"), 1);
+    assert_eq!(world.state.of("C"), ["connect", "data ping", "end", "finish", "close(false)"]);
+}
+
 // ---- errors -----------------------------------------------------------------------------------------------------------
 
-// covers: pipe-connect-errors, later/pipe-with-long-path
+// covers: pipe-connect-errors, later/pipe-with-long-path, better-error-messages-listen-path, better-error-messages-path
 #[test]
-fn what_is_wrong_with_a_path_is_told_with_the_path() {
+fn an_error_with_a_path_names_the_path() {
     let (folder, mut world) = (Folder::new(), World::new());
     world.client("nowhere", folder.endpoint("nothing"), |socket, heard| {
         if let Heard::Error(error) = heard {
             let path = error.unix_address().unwrap();
+            let message = error.to_string();
+            assert!(message.starts_with("connect ENOENT") && message.ends_with(&path.to_string()), "{message}");
             socket.state.note("message", format!("{} {path}", error.syscall().unwrap()));
         }
     });
@@ -190,6 +286,7 @@ fn what_is_wrong_with_a_path_is_told_with_the_path() {
 
     let error = world.listen(folder.endpoint("no/folder"), |_| {}).unwrap_err();
     assert_eq!((error.code(), error.syscall()), ("ENOENT", Some(Syscall::Listen)));
+    assert_eq!(error.unix_address().unwrap().as_path(), Some(&*folder.path("no/folder")));
     for length in [120, 10_000] {
         let long = format!("unix:/{}", "x".repeat(length));
         assert!(world.listen(long.as_str(), |_| {}).unwrap_err().to_string().contains("has at most"));
@@ -253,7 +350,7 @@ fn a_mode_out_of_its_bounds_is_an_error() {
 
 // covers: x/unix-stale-file
 #[test]
-fn a_path_that_a_killed_server_left_is_taken_over() {
+fn the_path_of_a_killed_server_is_taken_over() {
     let (folder, mut world) = (Folder::new(), World::new());
     drop(UnixListener::bind(folder.path("s")).unwrap());
     assert!(folder.path("s").exists(), "std leaves it");
@@ -265,7 +362,7 @@ fn a_path_that_a_killed_server_left_is_taken_over() {
 
 // covers: server-listen-path, x/unix-stale-file
 #[test]
-fn what_is_in_use_or_no_socket_is_never_removed() {
+fn a_file_that_is_in_use_or_no_socket_is_never_removed() {
     let (folder, mut world) = (Folder::new(), World::new());
     let in_use = |world: &mut World, name| {
         let error = world.listen(folder.endpoint(name), |_| {}).unwrap_err();
@@ -299,7 +396,7 @@ fn a_file_that_has_come_in_the_place_of_ours_is_not_removed() {
 
 // covers: x/unix-stale-file
 #[test]
-fn of_those_who_take_over_one_path_at_once_one_gets_it() {
+fn one_of_several_servers_that_take_over_a_path_at_once_gets_it() {
     const AT_ONCE: usize = 3;
     let folder = Folder::new();
     for round in 0..200 {
@@ -331,7 +428,7 @@ fn of_those_who_take_over_one_path_at_once_one_gets_it() {
 }
 
 #[test]
-fn who_takes_a_path_over_from_one_that_closes_keeps_it() {
+fn a_server_that_takes_over_a_closing_servers_path_keeps_it() {
     let folder = Folder::new();
     let (path, at) = (folder.path("s"), folder.endpoint("s"));
     for round in 0..200 {
@@ -354,7 +451,7 @@ fn who_takes_a_path_over_from_one_that_closes_keeps_it() {
 }
 
 #[test]
-fn a_lock_that_a_killed_server_left_is_in_nobodys_way_and_one_that_is_held_is_respected() {
+fn a_stale_lock_is_ignored_and_a_held_one_respected() {
     let (folder, mut world) = (Folder::new(), World::new());
     let lock = folder.path("s.tidegate-lock");
     fs::write(&lock, "").unwrap();
@@ -380,7 +477,7 @@ fn a_lock_that_a_killed_server_left_is_in_nobodys_way_and_one_that_is_held_is_re
 
 // covers: x/dropped-client
 #[test]
-fn one_too_many_is_dropped_without_an_address() {
+fn a_dropped_connection_has_no_addresses() {
     let (folder, mut world) = (Folder::new(), World::new());
     let options = ServerOptions::new().max_connections(0);
     let server = world.listen_with(folder.endpoint("s"), options, |_| {}).unwrap();

@@ -214,7 +214,7 @@ fn carry_all_of_it() {
 
 /// A disk of half the size, in a mount namespace of its own.
 #[test]
-fn at_half_the_way_the_disk_is_full_and_nobody_else_notices() {
+fn a_full_disk_is_one_clear_error_and_the_clients_are_answered() {
     const INSIDE: &str = "TIDEGATE_SMALL_DISK";
     let half = megabytes() / 2;
     if let Some(disk) = std::env::var_os(INSIDE) {
@@ -245,7 +245,7 @@ fn at_half_the_way_the_disk_is_full_and_nobody_else_notices() {
         return println!("not run: this system lets nobody mount a disk (the simulated one is in simulated_disk.rs)");
     }
     let mut inside = in_a_namespace(
-        "exec \"$1\" --exact gigabyte::at_half_the_way_the_disk_is_full_and_nobody_else_notices --nocapture",
+        "exec \"$1\" --exact gigabyte::a_full_disk_is_one_clear_error_and_the_clients_are_answered --nocapture",
     );
     assert_one_passes(inside.arg(std::env::current_exe().unwrap()).env(INSIDE, folder.itself()));
 }

@@ -21,7 +21,7 @@ use crate::support::{Client, PATIENCE, Random, stuff};
 // ---------------------------------------------------------------------------------------------------------------------
 
 #[test]
-fn accepting() {
+fn failing_accepts_cost_nothing_or_their_connection() {
     for errno in ["EINTR", "ECONNABORTED", "EPROTO", "EPERM", "ENOBUFS", "ENOMEM", "EACCES"] {
         both("accept4", errno, "1..7+3", 3, Costs::Nothing);
     }
@@ -31,7 +31,7 @@ fn accepting() {
 }
 
 #[test]
-fn reading() {
+fn failing_reads_cost_nothing_or_their_connection() {
     both("recvfrom", "EINTR", "3..60+3", 20, Costs::Nothing);
     for errno in ["ECONNRESET", "ETIMEDOUT", "EHOSTUNREACH", "EIO"] {
         both("recvfrom", errno, "3..60+19", 4, Costs::Connection);
@@ -39,7 +39,7 @@ fn reading() {
 }
 
 #[test]
-fn writing() {
+fn failing_writes_cost_nothing_or_their_connection() {
     for errno in ["EINTR", "ENOBUFS", "ENOMEM"] {
         both("sendto", errno, "3..60+3", 20, Costs::Nothing);
     }
@@ -50,7 +50,7 @@ fn writing() {
 
 /// A room gathers what waits for a guest who reads slowly.
 #[test]
-fn writing_what_has_waited() {
+fn failing_writes_of_queued_bytes_cost_nothing_or_their_connection() {
     for errno in ["EINTR", "ENOBUFS", "ENOMEM"] {
         a_guest_who_reads_late(Injection { call: "writev", errno, when: "1..3", times: 3, costs: Costs::Nothing });
     }
@@ -60,7 +60,7 @@ fn writing_what_has_waited() {
 }
 
 #[test]
-fn watching() {
+fn failing_watches_cost_nothing_or_their_connection() {
     // The first two are of the signals and of the listener.
     for errno in ["ENOMEM", "ENOSPC"] {
         both("epoll_ctl", errno, "4..8+2", 3, Costs::Connection);
@@ -69,14 +69,14 @@ fn watching() {
 }
 
 #[test]
-fn ending() {
+fn failing_shutdowns_cost_nothing() {
     let injection = Injection { call: "shutdown", errno: "ENOTCONN", when: "1..7+2", times: 4, costs: Costs::Nothing };
     eight_clients_of_an_echo(injection);
 }
 
 /// What fails before it listens is told in one line, and ends it.
 #[test]
-fn starting() {
+fn a_failure_before_it_listens_is_one_line_and_ends_it() {
     for (call, errno, when) in [
         ("setsockopt", "EINVAL", "1"),
         ("setsockopt", "EINVAL", "2"),
@@ -95,7 +95,7 @@ fn starting() {
 
 /// Where it may never accept (a seccomp filter says EPERM, for one), a client waits, and the others are served.
 #[test]
-fn never_accepting_again() {
+fn where_no_accept_succeeds_the_others_are_served_and_nothing_spins() {
     for errno in ["EPERM", "ENOMEM", "EMFILE", "EACCES", "ECONNABORTED"] {
         let failure = format!("accept4:error={errno}:when=2+");
         let Some(injected) = Injected::start("echo", &[&failure]) else { return };

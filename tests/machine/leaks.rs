@@ -25,9 +25,9 @@ const GROWTH: u64 = 1 << 20;
 
 /// The library in this process: its slab, its descriptors, its memory.
 #[test]
-fn who_has_come_and_gone_leaves_nothing_in_the_engine() {
+fn closed_connections_leave_nothing_in_the_engine() {
     let _alone = alone();
-    isolated("leaks::who_has_come_and_gone_leaves_nothing_in_the_engine", come_to_the_engine_and_go);
+    isolated("leaks::closed_connections_leave_nothing_in_the_engine", come_to_the_engine_and_go);
 }
 
 fn come_to_the_engine_and_go() {
@@ -68,7 +68,7 @@ fn come_to_the_engine_and_go() {
 
 /// The whole daemon: names, guests, announcements too.
 #[test]
-fn who_has_come_and_gone_leaves_nothing_in_a_room() {
+fn closed_connections_leave_nothing_in_a_room() {
     let _alone = alone();
     for goes in [Goes::ByClosing, Goes::ByReset] {
         let mut room = Daemon::chat(&[]);

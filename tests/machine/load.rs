@@ -118,7 +118,7 @@ const PER_GUEST: u64 = 4096;
 
 /// 5,000 guests send a byte of their line now and then. Two others talk meanwhile.
 #[test]
-fn slow_writers_are_in_nobodys_way() {
+fn slow_writers_delay_nobody() {
     const BYTES: usize = 40; // of each
 
     let _alone = alone();
@@ -181,7 +181,7 @@ fn slow_writers_are_in_nobodys_way() {
 
 /// One of 5,000 never reads. All others hear everything that is said, and he is disconnected at his limit.
 #[test]
-fn one_who_never_reads_holds_up_none_of_5000() {
+fn a_guest_that_never_reads_delays_none_of_5000() {
     const BATCH: usize = 4; // lines; 16 KiB
 
     let _alone = alone();

@@ -64,7 +64,7 @@ fn reasons(of: &Heard) -> Vec<CloseReason> {
 }
 
 #[test]
-fn what_was_said_is_answered_and_then_it_ends() {
+fn data_from_before_the_shut_down_is_answered() {
     let sim = Sim::new(1);
     let mut echo = echo(&sim);
     let (mut client, id) = client(&sim, SocketOptions::new());
@@ -83,7 +83,7 @@ fn what_was_said_is_answered_and_then_it_ends() {
 }
 
 #[test]
-fn what_is_said_behind_the_end_is_not_answered_and_who_stays_is_destroyed() {
+fn data_after_the_end_is_not_answered_and_a_peer_that_stays_is_destroyed() {
     let sim = Sim::new(1);
     let mut echo = echo(&sim);
     let (mut client, id) = client(&sim, SocketOptions::new().allow_half_open(true));
@@ -100,7 +100,7 @@ fn what_is_said_behind_the_end_is_not_answered_and_who_stays_is_destroyed() {
 }
 
 #[test]
-fn nobody_new_is_accepted() {
+fn no_new_connection_is_accepted() {
     let sim = Sim::new(1);
     let mut echo = echo(&sim);
     let mut late = EventLoop::on(sim.kernel(), Heard::default());
@@ -152,7 +152,7 @@ fn said_to(setup: impl Fn(&mut Socket<'_, Heard>) + 'static) -> (EventLoop<Heard
 }
 
 #[test]
-fn who_speaks_to_a_server_that_does_not_listen_is_not_waited_for() {
+fn data_for_a_socket_without_a_server_is_not_waited_for() {
     let (server, client) = said_to(|socket| {
         socket.write("the time is five");
     });
@@ -175,7 +175,7 @@ fn a_pause_is_respected_until_patience_is_over() {
 }
 
 #[test]
-fn who_is_resumed_within_patience_is_heard_first() {
+fn a_socket_resumed_within_the_patience_is_heard_first() {
     let (server, client) = said_to(|socket| {
         socket.pause();
         socket.on_text(|socket, text| {
@@ -211,7 +211,7 @@ fn uploads(sim: &Sim, into: fn(&mut Socket<'_, Heard>, SocketId)) {
 }
 
 #[test]
-fn a_file_that_is_piped_into_is_ended_behind_its_source() {
+fn a_file_that_is_piped_into_is_ended_after_its_source() {
     uploads(&Sim::new(1), |socket, file| socket.pipe(file).unwrap());
 }
 
@@ -225,7 +225,7 @@ fn a_file_that_handlers_write_to_is_ended_last() {
 }
 
 #[test]
-fn a_pair_that_is_piped_both_ways_is_heard_by_each_other_first() {
+fn sockets_piped_both_ways_hear_each_other_first() {
     // Half of it is in the buffers of the one connection, and half in those of the other.
     const ALL: usize = 7_000_000;
     let sim = Sim::new(1);
@@ -253,7 +253,7 @@ fn a_pair_that_is_piped_both_ways_is_heard_by_each_other_first() {
 }
 
 #[test]
-fn what_a_last_close_writes_to_a_file_is_there() {
+fn bytes_that_a_last_close_writes_to_a_file_are_written() {
     let sim = Sim::new(1);
     let mut server = EventLoop::on(sim.kernel(), Heard::default());
     let log = server.open("log", FileOptions::write(), note).unwrap();

@@ -9,11 +9,6 @@ use tidegate::{CloseReason, EventLoop, FileOptions, OutputLimits, OutputPolicy, 
 
 const ADDRESS: &str = "10.0.0.1:7";
 
-fn pipe(world: &mut World, from: &str, to: &str, end: bool) {
-    let (from, to) = (world.id(from), world.id(to));
-    world.net.pipe(from, to, end).unwrap();
-}
-
 /// A world on this network, whose server's socket S is piped into `log`; the client C has sent `bytes` and its end.
 fn logging(sim: &Sim, bytes: &[u8]) -> World {
     let mut world = World::on(sim);
@@ -48,7 +43,7 @@ fn serve_echoes(world: &mut World, address: &'static str) {
 }
 
 #[test]
-fn at_half_the_way_the_disk_is_full() {
+fn a_disk_that_fills_up_is_one_error() {
     let sim = Sim::new(1);
     let bytes = pattern(1_000_000);
     sim.set_disk(Disk { size: 500_000, ..Disk::default() });
@@ -73,13 +68,13 @@ fn at_half_the_way_the_disk_is_full() {
     world.of("E").destroy();
     sim.set_disk(Disk::default());
     world.file("other", "other", FileOptions::write());
-    pipe(&mut world, "S", "other", true);
+    world.pipe("S", "other", true);
     world.until_closed(&["S", "C", "other"]);
     assert!(sim.file("other").unwrap() == bytes[piped as usize..], "from there on, and nothing is lost");
 }
 
 #[test]
-fn what_was_written_is_counted_and_the_rest_told() {
+fn written_bytes_are_counted_and_the_rest_is_unsent() {
     let sim = Sim::new(2);
     sim.set_disk(Disk { quota: 10, ..Disk::default() });
     let mut world = World::on(&sim);
@@ -109,7 +104,7 @@ fn what_was_written_is_counted_and_the_rest_told() {
 }
 
 #[test]
-fn a_damaged_disk_breaks_the_writer_and_the_reader_and_nobody_else() {
+fn a_damaged_disk_fails_its_writer_and_its_reader_only() {
     let sim = Sim::new(3);
     let bytes = pattern(300_000);
     sim.put_file("there", bytes.clone());
@@ -119,7 +114,7 @@ fn a_damaged_disk_breaks_the_writer_and_the_reader_and_nobody_else() {
     world.file("reader", "there", FileOptions::read());
     world.file("copy", "copy", FileOptions::write());
     world.file("log", "log", FileOptions::append());
-    pipe(&mut world, "reader", "copy", true);
+    world.pipe("reader", "copy", true);
     world.of("log").write("nothing of this");
     world.until_closed(&["reader", "log"]);
     assert_eq!(world.state.of("reader"), ["data of 100000", "error EIO", "close(true)"]);
@@ -150,7 +145,7 @@ fn short_reads_and_writes_lose_nothing() {
         world.state.add("mark", seed as usize % 3);
         world.file("file", "there", FileOptions::read().high_water_mark(50_000));
         world.client("C", ADDRESS, quiet);
-        pipe(&mut world, "file", "C", true);
+        world.pipe("file", "C", true);
         world.until_closed(&["file", "copy"]);
         assert!(sim.file("copy").unwrap() == bytes, "seed {seed}");
     }
@@ -164,7 +159,7 @@ fn a_slow_disk_holds_the_loop_for_one_piece() {
     world.file("from", "there", FileOptions::read());
     world.file("to", "copy", FileOptions::write());
     sim.set_disk(Disk { slow: ms(10), ..Disk::default() });
-    pipe(&mut world, "from", "to", true);
+    world.pipe("from", "to", true);
     let slowest = |world: &mut World| {
         let before = world.net.now();
         world.turn(Some(Duration::ZERO)).unwrap();
@@ -235,7 +230,7 @@ fn busy_program(sim: &Sim) -> World {
     if listening.is_ok() {
         world.client("C", ADDRESS, quiet);
         if world.state.knows("file") {
-            pipe(&mut world, "file", "C", true);
+            world.pipe("file", "C", true);
         }
     }
     for _ in 0..400 {
@@ -245,7 +240,7 @@ fn busy_program(sim: &Sim) -> World {
 }
 
 #[test]
-fn whichever_call_fails_all_is_closed_once_and_nothing_is_left() {
+fn whichever_call_fails_everything_closes_once_and_nothing_is_left() {
     let calm = Sim::new(7);
     calm.keep_calls();
     busy_program(&calm);

@@ -58,7 +58,7 @@ fn run(sim: &Sim, loops: &mut [&mut dyn Turning], until: Duration) {
 }
 
 #[test]
-fn who_is_cut_off_while_connecting_gives_up_after_127_seconds() {
+fn a_connect_without_an_answer_gives_up_after_127_seconds() {
     let sim = Sim::new(1);
     let mut server = server(&sim, ServerOptions::new());
     sim.partition(server_ip(), true);
@@ -82,7 +82,7 @@ fn a_connect_that_a_partition_held_up_arrives_when_it_is_over() {
 }
 
 #[test]
-fn a_write_that_nobody_acknowledges_breaks_its_connection_after_a_quarter_of_an_hour() {
+fn an_unacknowledged_write_fails_after_a_quarter_of_an_hour() {
     let sim = Sim::new(1);
     let mut server = server(&sim, ServerOptions::new());
     let (mut client, id) = client(&sim, SocketOptions::new());
@@ -97,7 +97,7 @@ fn a_write_that_nobody_acknowledges_breaks_its_connection_after_a_quarter_of_an_
 }
 
 #[test]
-fn what_was_sent_during_a_partition_arrives_in_order_when_it_is_over() {
+fn bytes_sent_during_a_partition_arrive_in_order_when_it_is_over() {
     let sim = Sim::with(3, Weather { delay: Duration::from_millis(20), ..Weather::default() });
     let mut server = server(&sim, ServerOptions::new());
     let (mut client, id) = client(&sim, SocketOptions::new());
@@ -130,7 +130,7 @@ fn keep_alive_notices_a_peer_that_has_vanished() {
 }
 
 #[test]
-fn one_partition_does_not_change_how_long_another_is_borne() {
+fn one_partition_does_not_change_how_long_another_is_waited_out() {
     let sim = Sim::new(1);
     let keep_alive = Some(KeepAlive::new().initial_delay(s(60)));
     let mut server = server(&sim, ServerOptions::new().keep_alive(keep_alive));
@@ -149,7 +149,7 @@ fn one_partition_does_not_change_how_long_another_is_borne() {
 }
 
 #[test]
-fn who_writes_to_a_machine_that_lost_its_power_is_answered_with_a_reset() {
+fn a_write_to_a_machine_that_lost_its_power_is_answered_with_a_reset() {
     let sim = Sim::new(1);
     let mut server = server(&sim, ServerOptions::new());
     let (mut client, id) = client(&sim, SocketOptions::new());
@@ -266,7 +266,7 @@ fn a_trace_keeps_the_last_lines_and_notes() {
 }
 
 #[test]
-fn two_that_talk_without_end_do_not_stop_the_clock() {
+fn an_endless_exchange_does_not_stop_the_clock() {
     let sim = Sim::new(1);
     let mut server = EventLoop::on(sim.kernel(), ());
     let echo = |socket: &mut tidegate::Socket<'_, ()>| {
@@ -357,7 +357,7 @@ fn a_path_is_a_file_among_the_others() {
 
 /// TCP tries again; this does not.
 #[test]
-fn a_full_backlog_of_a_unix_socket_is_told_at_once() {
+fn a_full_backlog_of_a_unix_socket_is_an_error_at_once() {
     for on in ["unix:/run/full", "unix:@full"] {
         let sim = Sim::new(1);
         let mut server = EventLoop::on(sim.kernel(), Heard::default());

@@ -296,6 +296,50 @@ impl World {
         })
     }
 
+    /// A world with a server whose sockets are called S1, S2 and so on, and so many plain sockets connected to it.
+    pub fn room(
+        options: ServerOptions,
+        count: usize,
+        hear: impl Fn(&mut View<'_>, Heard<'_>) + Copy + 'static,
+    ) -> (World, Vec<SocketId>, Vec<TcpStream>) {
+        let mut world = World::new();
+        let (_, address) = world.serve(options, move |socket| {
+            let name = format!("S{}", socket.state.add("accepted", 1));
+            watch(socket, &name, hear);
+        });
+        let peers = (1..=count).map(|n| world.peer(address, n)).collect();
+        let ids = (1..=count).map(|n| world.id(&format!("S{n}"))).collect();
+        (world, ids, peers)
+    }
+
+    /// A server whose sockets are called a, b and c; they are paused and have no handler for data.
+    pub fn serve_paused(&mut self, options: ServerOptions) -> SocketAddr {
+        let (_, address) = self.serve(options, |socket| {
+            let name = ["a", "b", "c"][socket.state.add("accepted", 1) - 1];
+            socket.pause();
+            watch(socket, name, quiet);
+            socket.off_data();
+        });
+        address
+    }
+
+    /// A plain socket that is the `number`th to connect to a server that counts what it has `accepted`.
+    pub fn peer(&mut self, address: SocketAddr, number: usize) -> TcpStream {
+        let stream = TcpStream::connect(address).unwrap();
+        self.until(|world| world.state.number("accepted") == number);
+        stream
+    }
+
+    pub fn pipe(&mut self, from: &str, to: &str, end: bool) {
+        let (from, to) = (self.id(from), self.id(to));
+        self.net.pipe(from, to, end).unwrap();
+    }
+
+    pub fn unpipe(&mut self, from: &str, to: &str) {
+        let (from, to) = (self.id(from), self.id(to));
+        self.net.unpipe(from, to);
+    }
+
     pub fn id(&self, actor: &str) -> SocketId {
         self.state.id(actor)
     }
@@ -392,6 +436,29 @@ impl World {
             bytes.is_empty()
         });
     }
+}
+
+/// Reads what has come from a plain socket that does not block; whether its end has come too.
+pub fn read_now(mut stream: &TcpStream, into: &mut Vec<u8>) -> bool {
+    stream.set_nonblocking(true).unwrap();
+    let mut buffer = vec![0; 1 << 18];
+    while let Ok(count) = stream.read(&mut buffer) {
+        if count == 0 {
+            return true;
+        }
+        into.extend_from_slice(&buffer[..count]);
+    }
+    false
+}
+
+/// Writes to a plain socket what it takes without blocking, from `sent` on; whether it took anything.
+pub fn write_now(mut stream: &TcpStream, bytes: &[u8], sent: &mut usize) -> bool {
+    stream.set_nonblocking(true).unwrap();
+    let before = *sent;
+    while let Ok(count @ 1..) = stream.write(&bytes[*sent..]) {
+        *sent += count;
+    }
+    *sent > before
 }
 
 /// Has a socket write down what it sees and then tell `hear`.

@@ -299,7 +299,7 @@ fn each_rule_is_needed() {
 }
 
 #[test]
-fn what_has_no_rule_fails() {
+fn a_command_without_a_rule_fails() {
     let no_such_test = ["cargo test --test nothing", "cargo test --test sim nothing", "SEED=1 cargo test"];
     for command in ["tidegate chat --no-such-flag", "tidegate knit"].into_iter().chain(no_such_test) {
         assert!(rule(command).is_none() && !is_a_test_of_ci(command) && !is_known(command), "{command}");
