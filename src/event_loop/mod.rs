@@ -28,8 +28,7 @@ use crate::base::id::{ServerId, SocketId, TimerId};
 use crate::event_loop::hooks::{Course, Hooks};
 use crate::event_loop::server::Server;
 use crate::event_loop::socket::Socket;
-use crate::kernel::mio::MioKernel;
-use crate::kernel::{Kernel, Stdio};
+use crate::kernel::{Kernel, MioKernel, Stdio};
 use crate::net::{FileOptions, Net, ServerOptions, SocketOptions};
 
 /// A single-threaded event loop with the application's state `S`.

@@ -1,10 +1,8 @@
-//! The machine's own kernel: mio for readiness; how its sockets are made is in `sockets.rs`.
+//! The machine's own kernel: mio for readiness. Its sockets and files are in `unix/`, and in `windows.rs`.
 //!
 //! Every handle is registered once, for both directions; mio is edge-triggered. A handle is a slot of a slab, and the
 //! slab's number is mio's token, so that nothing is looked up by hash.
 
-#[cfg(unix)]
-use std::collections::HashSet;
 use std::fmt;
 use std::io::{self, IoSlice};
 #[cfg(unix)]
@@ -12,19 +10,15 @@ use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-#[cfg(unix)]
-use mio::unix::SourceFd;
-use mio::{Events, Interest, Poll};
+use mio::{Events, Poll};
 use slab::Slab;
 
-use super::descriptor::Descriptor;
-use super::sockets::{Listener, Stream};
+use super::signals::Signals;
+use super::system::{Descriptor, Listener, Stream};
 use super::{
     ConnectOptions, Handle, Kernel, ListenOptions, MOST_SLICES, OpenMode, PeerCred, Readiness, Ready, SocketOption,
-    Token, Watch,
+    Stdio, Token, Watch,
 };
-#[cfg(unix)]
-use super::{Stdio, TcpOptions};
 use crate::address::Address;
 use crate::base::error::Syscall;
 
@@ -34,30 +28,92 @@ const EVENTS_AT_ONCE: usize = 1024;
 /// How long the handling of one turn's events usually takes at most. See [`Kernel::clock_slack`].
 const CLOCK_SLACK: Duration = Duration::from_micros(500);
 
-/// What is asked of a connection: both directions, and on Linux urgent data, at which a read stops short.
-#[cfg(any(target_os = "linux", target_os = "android"))]
-const STREAM_INTEREST: Interest = Interest::READABLE.add(Interest::WRITABLE).add(Interest::PRIORITY);
-#[cfg(not(any(target_os = "linux", target_os = "android")))]
-const STREAM_INTEREST: Interest = Interest::READABLE.add(Interest::WRITABLE);
-
 /// mio's token for the signals; a slab never gets there.
-#[cfg(feature = "signals")]
 const SIGNALS: mio::Token = mio::Token(usize::MAX);
 
-pub(crate) struct MioKernel {
+/// The machine's own kernel, which [`EventLoop::new`](crate::EventLoop::new) uses: mio for readiness, and the sockets and
+/// files of the operating system.
+///
+/// It is public so that it can be wrapped: to count calls, to write them down, to make some fail. A wrapper is a kernel
+/// that has another inside and passes on what it does not change. It passes on the methods that have a default too:
+/// the default says that the kernel cannot do it.
+///
+/// ```
+/// use std::cell::Cell;
+/// use std::rc::Rc;
+///
+/// use tidegate::EventLoop;
+/// use tidegate::kernel::{Handle, Kernel, MioKernel};
+/// # use std::io::{self, IoSlice};
+/// # use std::time::Duration;
+/// # use tidegate::kernel::{ConnectOptions, ListenOptions, Ready, SocketOption, Token};
+/// # use tidegate::{Address, Syscall};
+///
+/// /// Counts the calls of read(2).
+/// #[derive(Debug)]
+/// struct CountingReads {
+///     inner: MioKernel,
+///     reads: Rc<Cell<u64>>,
+/// }
+///
+/// impl Kernel for CountingReads {
+///     fn read(&mut self, socket: Handle, buffer: &mut [u8]) -> std::io::Result<usize> {
+///         self.reads.set(self.reads.get() + 1);
+///         self.inner.read(socket, buffer)
+///     }
+///     // Every other method calls that of `inner`.
+/// #   fn now(&self) -> Duration { self.inner.now() }
+/// #   fn clock_slack(&self) -> Duration { self.inner.clock_slack() }
+/// #   fn wait(&mut self, deadline: Option<Duration>, ready: &mut Vec<Ready>) -> io::Result<()> {
+/// #       self.inner.wait(deadline, ready)
+/// #   }
+/// #   fn listen(&mut self, address: Address, options: &ListenOptions) -> io::Result<Handle> {
+/// #       self.inner.listen(address, options)
+/// #   }
+/// #   fn accept(&mut self, listener: Handle) -> io::Result<(Handle, Address)> { self.inner.accept(listener) }
+/// #   fn shed(&mut self, listener: Handle) -> io::Result<bool> { self.inner.shed(listener) }
+/// #   fn connect(&mut self, to: Address, options: &ConnectOptions) -> Result<Handle, (Syscall, io::Error)> {
+/// #       self.inner.connect(to, options)
+/// #   }
+/// #   fn connected(&mut self, socket: Handle) -> io::Result<bool> { self.inner.connected(socket) }
+/// #   fn register(&mut self, handle: Handle, token: Token) -> io::Result<()> { self.inner.register(handle, token) }
+/// #   fn write(&mut self, socket: Handle, bytes: &[u8]) -> io::Result<usize> { self.inner.write(socket, bytes) }
+/// #   fn write_vectored(&mut self, socket: Handle, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+/// #       self.inner.write_vectored(socket, slices)
+/// #   }
+/// #   fn shutdown(&mut self, socket: Handle) -> io::Result<()> { self.inner.shutdown(socket) }
+/// #   fn close(&mut self, handle: Handle) { self.inner.close(handle) }
+/// #   fn reset(&mut self, socket: Handle) { self.inner.reset(socket) }
+/// #   fn set_option(&mut self, socket: Handle, option: SocketOption) -> io::Result<()> {
+/// #       self.inner.set_option(socket, option)
+/// #   }
+/// #   fn local_address(&self, handle: Handle) -> io::Result<Address> { self.inner.local_address(handle) }
+/// #   fn watch_signal(&mut self, signal: i32) -> io::Result<()> { self.inner.watch_signal(signal) }
+/// #   fn poll_fd(&self) -> Option<i32> { self.inner.poll_fd() }
+/// }
+///
+/// let reads = Rc::new(Cell::new(0));
+/// let kernel = CountingReads { inner: MioKernel::new()?, reads: Rc::clone(&reads) };
+/// let mut greeter = EventLoop::on(kernel, ());
+/// let server = greeter.listen("127.0.0.1:0", |socket| {
+///     socket.end_with("hello");
+///     socket.net.close_servers();
+/// })?;
+/// let address = greeter.net.server_address(server).expect("it listens");
+/// greeter.connect(address, |client| client.on_data(|_, chunk| assert_eq!(chunk, b"hello")))?;
+/// greeter.run()?;
+/// assert!(reads.get() >= 2);
+/// # Ok::<(), tidegate::Error>(())
+/// ```
+pub struct MioKernel {
     poll: Poll,
     events: Events,
     started: Instant,
     handles: Slab<Entry>,
-    /// Sockets that were adopted: whoever made them may hold them still, so that closing them here does not take them
-    /// out of the poll. Apart, as hardly any socket is.
-    #[cfg(unix)]
-    adopted: HashSet<Handle>,
     /// A second descriptor for the poll, kept for the time when there is no other: closed, it leaves room for one
     /// accept. See [`Kernel::shed`].
     spare: Option<mio::Registry>,
-    #[cfg(feature = "signals")]
-    signals: Option<signal_hook_mio::v1_0::Signals>,
+    signals: Signals,
 }
 
 impl fmt::Debug for MioKernel {
@@ -82,6 +138,8 @@ enum Source {
 }
 
 impl MioKernel {
+    /// A kernel without sockets and files.
+    ///
     /// # Errors
     /// Out of descriptors or memory.
     pub fn new() -> io::Result<Self> {
@@ -92,11 +150,8 @@ impl MioKernel {
             events: Events::with_capacity(EVENTS_AT_ONCE),
             started: Instant::now(),
             handles: Slab::new(),
-            #[cfg(unix)]
-            adopted: HashSet::new(),
             spare,
-            #[cfg(feature = "signals")]
-            signals: None,
+            signals: Signals::default(),
         })
     }
 
@@ -137,13 +192,6 @@ impl MioKernel {
             _ => Err(io::ErrorKind::NotFound.into()),
         }
     }
-
-    #[cfg(feature = "signals")]
-    fn take_signals(&mut self, ready: &mut Vec<Ready>) {
-        if let Some(signals) = &mut self.signals {
-            ready.extend(signals.pending().map(Ready::Signal));
-        }
-    }
 }
 
 impl Kernel for MioKernel {
@@ -165,10 +213,8 @@ impl Kernel for MioKernel {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(()),
             polled => polled?,
         }
-        #[cfg(feature = "signals")]
         let mut signalled = false;
         for event in &self.events {
-            #[cfg(feature = "signals")]
             if event.token() == SIGNALS {
                 signalled = true;
                 continue;
@@ -183,9 +229,8 @@ impl Kernel for MioKernel {
             };
             ready.push(Ready::Io { token: entry.token, readiness });
         }
-        #[cfg(feature = "signals")]
         if signalled {
-            self.take_signals(ready);
+            ready.extend(self.signals.take().map(Ready::Signal));
         }
         Ok(())
     }
@@ -196,19 +241,15 @@ impl Kernel for MioKernel {
     }
 
     #[cfg(unix)]
-    fn adopt_listener(&mut self, listener: OwnedFd, tcp: &TcpOptions) -> io::Result<Handle> {
+    fn adopt_listener(&mut self, listener: OwnedFd, tcp: &super::TcpOptions) -> io::Result<Handle> {
         let listener = Listener::adopt(listener, tcp)?;
-        let handle = self.keep(Source::Listener(Box::new(listener)));
-        self.adopted.insert(handle);
-        Ok(handle)
+        Ok(self.keep(Source::Listener(Box::new(listener))))
     }
 
     #[cfg(unix)]
-    fn adopt_stream(&mut self, stream: OwnedFd, tcp: &TcpOptions) -> io::Result<(Handle, Address)> {
+    fn adopt_stream(&mut self, stream: OwnedFd, tcp: &super::TcpOptions) -> io::Result<(Handle, Address)> {
         let (stream, peer) = Stream::adopt(stream, tcp)?;
-        let handle = self.keep(Source::Stream(stream));
-        self.adopted.insert(handle);
-        Ok((handle, peer))
+        Ok((self.keep(Source::Stream(stream)), peer))
     }
 
     fn accept(&mut self, listener: Handle) -> io::Result<(Handle, Address)> {
@@ -248,8 +289,8 @@ impl Kernel for MioKernel {
         let registry = self.poll.registry();
         let key = mio::Token(handle.0 as usize);
         match &mut entry.source {
-            Source::Listener(listener) => registry.register(listener.source(), key, Interest::READABLE),
-            Source::Stream(stream) => registry.register(stream.source(), key, STREAM_INTEREST),
+            Source::Listener(listener) => listener.register(registry, key),
+            Source::Stream(stream) => stream.register(registry, key),
             Source::File(_) => Err(io::ErrorKind::InvalidInput.into()),
         }
     }
@@ -284,22 +325,16 @@ impl Kernel for MioKernel {
 
     fn close(&mut self, handle: Handle) {
         // Dropping closes, and closing takes the descriptor out of the poll, unless another shares its description.
-        let closed = self.handles.try_remove(handle.0 as usize);
-        #[cfg(unix)]
-        if let Some(mut entry) = closed {
-            let registry = self.poll.registry();
-            let taken_out = match &mut entry.source {
-                Source::File(file) if file.watched => registry.deregister(&mut SourceFd(&file.fd())),
-                Source::Stream(stream) if self.adopted.remove(&handle) => registry.deregister(stream.source()),
-                Source::Listener(listener) if self.adopted.remove(&handle) => registry.deregister(listener.source()),
-                _ => Ok(()),
-            };
-            if let Err(error) = taken_out {
-                log::debug!("a descriptor could not be taken out of the poll: {error}");
-            }
+        let Some(mut closed) = self.handles.try_remove(handle.0 as usize) else { return };
+        let registry = self.poll.registry();
+        let deregistered = match &mut closed.source {
+            Source::Stream(stream) => stream.deregister_if_shared(registry),
+            Source::Listener(listener) => listener.deregister_if_shared(registry),
+            Source::File(file) => file.deregister_if_shared(registry),
+        };
+        if let Err(error) = deregistered {
+            log::debug!("a descriptor could not be taken out of the poll: {error}");
         }
-        #[cfg(not(unix))]
-        drop(closed);
     }
 
     fn reset(&mut self, socket: Handle) {
@@ -329,26 +364,8 @@ impl Kernel for MioKernel {
         }
     }
 
-    #[cfg(feature = "signals")]
     fn watch_signal(&mut self, signal: i32) -> io::Result<()> {
-        if signal_hook::consts::FORBIDDEN.contains(&signal) {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, format!("signal {signal} cannot be caught")));
-        }
-        if let Some(signals) = &self.signals {
-            return signals.add_signal(signal);
-        }
-        let mut signals = signal_hook_mio::v1_0::Signals::new([signal])?;
-        self.poll.registry().register(&mut signals, SIGNALS, Interest::READABLE)?;
-        self.signals = Some(signals);
-        Ok(())
-    }
-
-    #[cfg(not(feature = "signals"))]
-    fn watch_signal(&mut self, _signal: i32) -> io::Result<()> {
-        Err(io::Error::new(
-            io::ErrorKind::Unsupported,
-            "built without the feature `signals`: add it to those of tidegate in Cargo.toml",
-        ))
+        self.signals.watch(self.poll.registry(), SIGNALS, signal)
     }
 
     #[cfg(unix)]
@@ -366,7 +383,6 @@ impl Kernel for MioKernel {
         Ok(self.keep(Source::File(Box::new(file))))
     }
 
-    #[cfg(unix)]
     fn stdio(&mut self, stream: Stdio) -> io::Result<Handle> {
         let file = Descriptor::stdio(stream)?;
         Ok(self.keep(Source::File(Box::new(file))))
@@ -378,31 +394,12 @@ impl Kernel for MioKernel {
         Ok(self.keep(Source::File(Box::new(file))))
     }
 
-    #[cfg(unix)]
     fn watch_file(&mut self, handle: Handle, token: Token) -> io::Result<Watch> {
         let Some(entry) = self.handles.get_mut(handle.0 as usize) else {
             return Err(io::ErrorKind::NotFound.into());
         };
         entry.token = token;
         let Source::File(file) = &mut entry.source else { return Err(io::ErrorKind::NotFound.into()) };
-        if !file.could_wait() {
-            return Ok(Watch::AlwaysReady);
-        }
-        let interest = if file.reads() { Interest::READABLE } else { Interest::WRITABLE };
-        let key = mio::Token(handle.0 as usize);
-        match self.poll.registry().register(&mut SourceFd(&file.fd()), key, interest) {
-            Ok(()) => {
-                file.watched = true;
-                Ok(Watch::Edges)
-            }
-            // epoll's word for what is always ready (epoll_ctl(2)).
-            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(Watch::AlwaysReady),
-            Err(error) => Err(error),
-        }
-    }
-
-    #[cfg(not(unix))]
-    fn watch_file(&mut self, _handle: Handle, _token: Token) -> io::Result<Watch> {
-        Ok(Watch::AlwaysReady)
+        file.watch(self.poll.registry(), mio::Token(handle.0 as usize))
     }
 }

@@ -11,6 +11,7 @@
 //! [`ErrorKind::WouldBlock`]: std::io::ErrorKind::WouldBlock
 
 use std::fmt;
+use std::fs::OpenOptions;
 use std::io::{self, IoSlice};
 #[cfg(unix)]
 use std::os::fd::OwnedFd;
@@ -20,16 +21,23 @@ use std::time::Duration;
 use crate::address::Address;
 use crate::base::error::Syscall;
 
-mod descriptor;
-pub(crate) mod mio;
+mod mio;
 mod options;
 pub(crate) mod setters;
-#[cfg(unix)]
-mod socket_file;
+mod signals;
 mod socket_options;
-mod sockets;
 mod token;
+#[cfg(unix)]
+mod unix;
+#[cfg(not(unix))]
+mod windows;
 
+#[cfg(unix)]
+use unix as system;
+#[cfg(not(unix))]
+use windows as system;
+
+pub use mio::MioKernel;
 pub use options::{ConnectOptions, KeepAlive, ListenOptions, SocketOption, SocketPermissions, TcpOptions};
 pub use token::Token;
 pub(crate) use token::TokenOwner;
@@ -282,6 +290,18 @@ pub enum OpenMode {
 impl OpenMode {
     pub(crate) fn is_read(self) -> bool {
         self == OpenMode::Read
+    }
+
+    /// What std calls it.
+    fn options(self) -> OpenOptions {
+        let mut options = OpenOptions::new();
+        match self {
+            OpenMode::Read => options.read(true),
+            OpenMode::Write => options.write(true).create(true).truncate(true),
+            OpenMode::Append => options.append(true).create(true),
+            OpenMode::CreateNew => options.write(true).create_new(true),
+        };
+        options
     }
 }
 

@@ -79,6 +79,11 @@ impl ListenOptions {
         permissions: SocketPermissions,
         tcp: TcpOptions,
     }
+
+    /// As listen(2) takes it.
+    pub(super) fn backlog_of_the_call(&self) -> i32 {
+        i32::try_from(self.backlog).unwrap_or(i32::MAX)
+    }
 }
 
 /// Who may connect to a Unix socket: who may write to its file.

@@ -1,17 +1,15 @@
 //! The options of a TCP socket, as this machine's system calls set them.
 
 use std::io;
-#[cfg(not(any(target_os = "linux", target_os = "android")))]
-use std::io::ErrorKind;
 use std::time::Duration;
 
-use socket2::{Domain, SockRef, TcpKeepalive};
+use socket2::{SockRef, TcpKeepalive};
 
+use super::system::{set_type_of_service, set_user_timeout};
 use super::{KeepAlive, SocketOption, TcpOptions};
 
 /// Node's times between probes, which it sets together with the initial delay.
 const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(1);
-#[cfg(unix)]
 const KEEP_ALIVE_PROBES: u32 = 10;
 
 /// Sets one.
@@ -58,32 +56,9 @@ fn set_keep_alive(socket: &SockRef<'_>, keep_alive: KeepAlive) -> io::Result<()>
     if let Some(interval) = interval.or(nodes.then_some(KEEP_ALIVE_INTERVAL)) {
         times = times.with_interval(Duration::from_secs(interval.as_secs()));
     }
-    #[cfg(unix)]
     if let Some(count) = count.or(nodes.then_some(KEEP_ALIVE_PROBES)) {
         times = times.with_retries(count);
     }
-    #[cfg(not(unix))]
-    let _ = count;
     // Sets SO_KEEPALIVE as well.
     socket.set_tcp_keepalive(&times)
-}
-
-/// An IPv6 socket carries IPv4 too, unless it is for IPv6 alone, and each has a field of its own.
-fn set_type_of_service(socket: &SockRef<'_>, value: u8) -> io::Result<()> {
-    let v4 = socket.set_tos_v4(value.into());
-    #[cfg(unix)]
-    if socket.local_addr()?.domain() == Domain::IPV6 {
-        return socket.set_tclass_v6(value.into());
-    }
-    v4
-}
-
-#[cfg(any(target_os = "linux", target_os = "android"))]
-fn set_user_timeout(socket: &SockRef<'_>, timeout: Option<Duration>) -> io::Result<()> {
-    socket.set_tcp_user_timeout(timeout)
-}
-
-#[cfg(not(any(target_os = "linux", target_os = "android")))]
-fn set_user_timeout(_: &SockRef<'_>, _: Option<Duration>) -> io::Result<()> {
-    Err(io::Error::new(ErrorKind::Unsupported, "this system has no TCP user timeout"))
 }

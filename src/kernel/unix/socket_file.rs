@@ -27,9 +27,10 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
-use socket2::{Domain, SockAddr, Socket, Type};
+use socket2::{Domain, SockAddr, Socket};
 
-use super::SocketPermissions;
+use super::differences;
+use crate::kernel::SocketPermissions;
 
 /// A file that goes with its owner.
 #[derive(Debug)]
@@ -164,6 +165,6 @@ fn remove_stale(path: &Path) -> io::Result<bool> {
 
 /// Whether a connect to it is refused. A server whose backlog is full, or that lets only others in, answers otherwise.
 fn is_refused(path: &Path) -> io::Result<bool> {
-    let probe = Socket::new(Domain::UNIX, Type::STREAM.nonblocking(), None)?;
+    let probe = differences::socket(Domain::UNIX, None)?;
     Ok(probe.connect(&SockAddr::unix(path)?).is_err_and(|error| error.kind() == ErrorKind::ConnectionRefused))
 }

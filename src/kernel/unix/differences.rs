@@ -1,0 +1,136 @@
+//! What Unix systems differ in. `docs/platforms.md` tells users about it.
+
+use std::fs::File;
+use std::io;
+use std::time::Duration;
+
+use mio::Interest;
+use rustix::net::{SendFlags, SocketAddrAny, SocketAddrUnix};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
+
+use crate::kernel::{OpenMode, PeerCred};
+
+// ---- Linux and Android, and the others ----------------------------------------------------------------------------------
+
+/// What is asked of a connection: both directions, and on Linux urgent data, at which a read stops short.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+pub(super) const STREAM_INTEREST: Interest = Interest::READABLE.add(Interest::WRITABLE).add(Interest::PRIORITY);
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+pub(super) const STREAM_INTEREST: Interest = Interest::READABLE.add(Interest::WRITABLE);
+
+#[cfg(any(target_os = "linux", target_os = "android"))]
+pub(super) fn with_abstract_name(name: &[u8]) -> io::Result<SocketAddrUnix> {
+    Ok(SocketAddrUnix::new_abstract_name(name)?)
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+pub(super) fn with_abstract_name(_name: &[u8]) -> io::Result<SocketAddrUnix> {
+    Err(io::Error::new(io::ErrorKind::Unsupported, "only Linux has abstract names"))
+}
+
+/// Not by rustix: where the peer's process is out of sight its number is 0, which rustix's type cannot hold.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+pub(super) fn peer_cred(socket: &Socket) -> io::Result<PeerCred> {
+    let found = nix::sys::socket::getsockopt(socket, nix::sys::socket::sockopt::PeerCredentials)?;
+    let pid = u32::try_from(found.pid()).ok().filter(|pid| *pid > 0);
+    Ok(PeerCred { uid: found.uid(), gid: found.gid(), pid })
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+pub(super) fn peer_cred(_socket: &Socket) -> io::Result<PeerCred> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+#[cfg(any(target_os = "linux", target_os = "android"))]
+pub(in crate::kernel) fn set_user_timeout(socket: &SockRef<'_>, timeout: Option<Duration>) -> io::Result<()> {
+    socket.set_tcp_user_timeout(timeout)
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+pub(in crate::kernel) fn set_user_timeout(_socket: &SockRef<'_>, _timeout: Option<Duration>) -> io::Result<()> {
+    Err(io::Error::new(io::ErrorKind::Unsupported, "this system has no TCP user timeout"))
+}
+
+/// The same pipe or terminal once more, with an open file description of its own: non-blocking calls on it change
+/// nothing for the processes that share the first one. `None` where that cannot be had: what `/dev/fd` opens on other
+/// systems is the same description.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+pub(super) fn reopen(file: &File, mode: OpenMode) -> Option<File> {
+    use std::os::fd::AsRawFd;
+
+    let mut options = File::options();
+    options.read(mode.is_read()).write(!mode.is_read());
+    super::descriptor::without_waiting(&mut options);
+    options.open(format!("/proc/self/fd/{}", file.as_raw_fd())).ok()
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+pub(super) fn reopen(_file: &File, _mode: OpenMode) -> Option<File> {
+    None
+}
+
+// ---- Apple's systems, and the others ------------------------------------------------------------------------------------
+
+/// A new stream socket that does not block. Apple's systems need a call more.
+#[cfg(not(target_vendor = "apple"))]
+pub(super) fn socket(domain: Domain, protocol: Option<Protocol>) -> io::Result<Socket> {
+    Socket::new(domain, Type::STREAM.nonblocking(), protocol)
+}
+
+#[cfg(target_vendor = "apple")]
+pub(super) fn socket(domain: Domain, protocol: Option<Protocol>) -> io::Result<Socket> {
+    let socket = Socket::new(domain, Type::STREAM, protocol)?;
+    socket.set_nonblocking(true)?;
+    Ok(socket)
+}
+
+/// Takes one connection that waits; the new socket does not block. Apple's systems have no accept4(2).
+#[cfg(not(target_vendor = "apple"))]
+pub(super) fn accept(listener: &Socket) -> io::Result<(Socket, Option<SocketAddrAny>)> {
+    use rustix::net::SocketFlags;
+
+    let (socket, peer) = rustix::net::acceptfrom_with(listener, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC)?;
+    Ok((socket.into(), peer))
+}
+
+#[cfg(target_vendor = "apple")]
+pub(super) fn accept(listener: &Socket) -> io::Result<(Socket, Option<SocketAddrAny>)> {
+    let (socket, peer) = rustix::net::acceptfrom(listener)?;
+    let socket = Socket::from(socket);
+    socket.set_cloexec(true)?;
+    make_ready(&socket)?;
+    Ok((socket, peer))
+}
+
+/// No SIGPIPE for a peer that is gone: Apple's systems have an option of the socket for it, the others a flag of the call.
+#[cfg(not(target_vendor = "apple"))]
+pub(super) const SEND_FLAGS: SendFlags = SendFlags::NOSIGNAL;
+#[cfg(target_vendor = "apple")]
+pub(super) const SEND_FLAGS: SendFlags = SendFlags::empty();
+
+/// Makes a socket that was not made here as those that were: it does not block, and it gives no SIGPIPE.
+#[cfg(not(target_vendor = "apple"))]
+pub(super) fn make_ready(socket: &Socket) -> io::Result<()> {
+    socket.set_nonblocking(true)
+}
+
+#[cfg(target_vendor = "apple")]
+pub(super) fn make_ready(socket: &Socket) -> io::Result<()> {
+    socket.set_nosigpipe(true)?;
+    socket.set_nonblocking(true)
+}
+
+/// SO_ACCEPTCONN.
+#[cfg(not(target_vendor = "apple"))]
+pub(super) fn is_listener(socket: &Socket) -> io::Result<bool> {
+    Ok(rustix::net::sockopt::socket_acceptconn(socket)?)
+}
+
+/// Apple's systems do not tell; but a socket that is bound and has no peer can hardly be anything else.
+#[cfg(target_vendor = "apple")]
+pub(super) fn is_listener(socket: &Socket) -> io::Result<bool> {
+    match socket.peer_addr() {
+        Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(true),
+        peer => peer.map(|_| false),
+    }
+}

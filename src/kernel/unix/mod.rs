@@ -1,0 +1,10 @@
+//! The sockets and files of Unix systems. What these systems differ in is in `differences.rs`, and nowhere else.
+
+mod descriptor;
+mod differences;
+mod socket_file;
+mod sockets;
+
+pub(super) use descriptor::Descriptor;
+pub(super) use differences::set_user_timeout;
+pub(super) use sockets::{Listener, Stream, set_type_of_service};
