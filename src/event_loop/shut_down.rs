@@ -282,7 +282,7 @@ impl<S> Loop<'_, S> {
         if ended.contains_key(&id) {
             return;
         }
-        ended.insert(id, self.net.bytes_read(id) - self.net.read_ahead(id) as u64);
+        ended.insert(id, self.net.bytes_read(id).saturating_sub(self.net.read_ahead(id) as u64));
         let linger = options.linger;
         if let Some(mut socket) = self.socket(id) {
             socket.end_and_discard(linger);

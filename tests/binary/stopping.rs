@@ -68,8 +68,8 @@ fn sighup_stays_ignored_if_it_was_ignored_before() {
 fn the_log_counts_the_connections_and_says_that_all_was_delivered() {
     for (guests, says) in [
         (0, "stopping: no connection is open"),
-        (1, "stopping: 10s for 1 connection to drain"),
-        (2, "stopping: 10s for 2 connections to drain"),
+        (1, "stopping: up to 10s for 1 connection to drain"),
+        (2, "stopping: up to 10s for 2 connections to drain"),
     ] {
         let mut sink = Daemon::role("sink", &["-v"]);
         let clients: Vec<Client> = (0..guests).map(|_| sink.join()).collect();

@@ -45,8 +45,9 @@ pub struct Chat {
 
 struct Sender {
     id: Option<SocketId>,
-    /// The lines in flight, from the first that not everybody has received. `first` is the number of that.
+    /// The number of the first line in flight.
     first: u64,
+    /// Lines that some receivers have not received yet.
     lines: VecDeque<SentLine>,
 }
 
@@ -93,7 +94,7 @@ impl Chat {
         }
     }
 
-    /// The next sender that is there. None if there is none, or nobody to receive its line.
+    /// The next open sender. None if there is none, or no other connection to receive its line.
     fn take_sender(&mut self) -> Option<usize> {
         let count = self.senders.len();
         let in_turn = (0..count).map(|step| (self.next_sender + step) % count);

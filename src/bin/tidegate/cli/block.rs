@@ -47,8 +47,8 @@ mod tests {
             ("10.0.0.1-::1", "of different families"),
             ("", "write an address such as"),
         ] {
-            let told = wrong(&["--block", text]);
-            assert!(told.contains(says), "{text}: {told}");
+            let message = wrong(&["--block", text]);
+            assert!(message.contains(says), "{text}: {message}");
         }
     }
 }

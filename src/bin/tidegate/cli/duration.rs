@@ -31,8 +31,7 @@ pub(super) fn not_zero(text: &str, why: &str) -> Result<Duration, String> {
     }
 }
 
-/// Numbers with units, from large to small: `1h30m`. At most a year: that can be added to any clock, and nobody waits for
-/// longer.
+/// Numbers with units, from large to small: `1h30m`. At most a year, which can be added to any clock.
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
     const UNITS: [(&str, u64); 5] = [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1)];
     const LONGEST: u64 = 365 * 86_400_000;

@@ -40,7 +40,7 @@ fn number(text: &str, lookup: &str) -> Result<Option<u32>, String> {
         name if name.starts_with(|letter: char| letter.is_ascii_alphabetic() || letter == '_') => {
             Err(format!("names are not looked up: write the number that '{lookup} {name}' prints"))
         }
-        // The last number means "nobody in particular" to chown(2).
+        // To chown(2) the last number means that the owner stays.
         number => whole(number, 0..=u32::MAX - 1).map(Some),
     }
 }

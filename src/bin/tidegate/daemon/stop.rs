@@ -1,4 +1,4 @@
-//! The stop of a daemon: SIGINT, SIGTERM, and SIGHUP unless this process was told to ignore it.
+//! The stop of the daemon: SIGINT, SIGTERM, and SIGHUP unless this process ignores it.
 //!
 //! The first signal shuts the event loop down, which serves what has arrived and sends what is queued. This adds the log,
 //! the exit code, and a second signal, which exits at once.
@@ -31,7 +31,9 @@ pub fn stop_at_signals<S: 'static>(
             }
             match on.net.sockets() {
                 0 => log::info!("stopping: no connection is open"),
-                open => log::info!("stopping: {drain_timeout:?} for {} to drain", counted(open as u64, "connection")),
+                open => {
+                    log::info!("stopping: up to {drain_timeout:?} for {} to drain", counted(open as u64, "connection"))
+                }
             }
             on.shut_down_with(options);
             farewell(on);

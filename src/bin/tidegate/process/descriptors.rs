@@ -41,7 +41,7 @@ fn raise_limit() -> u64 {
     u64::MAX
 }
 
-/// At least one, so that a tiny limit still serves somebody.
+/// At least one, so that a tiny limit still serves one client.
 fn room(descriptor_limit: u64, descriptors_each: u64) -> usize {
     let connections = descriptor_limit.saturating_sub(RESERVED) / descriptors_each;
     usize::try_from(connections.max(1)).unwrap_or(usize::MAX)

@@ -90,8 +90,8 @@ fn guest<'r>(socket: &'r mut Socket<'_, Room>) -> Option<&'r mut Guest> {
     socket.state.guests.get_mut(&id)
 }
 
-/// Removes the guest from the room, if it is still in it, and tells the others. The connection stays until its close.
-/// During a stop nobody is told, because everybody leaves.
+/// Removes the guest from the room, if it is still in it, and tells the others unless all of them leave as well. The
+/// connection stays until its close.
 fn leave(socket: &mut Socket<'_, Room>) {
     if let Some(name) = socket.state.remove(socket.id())
         && !socket.event_loop().is_shutting_down()

@@ -1,8 +1,8 @@
-//! The log on stderr, which can neither stop nor end the daemon.
+//! The log on stderr, which can neither stop nor end the process.
 //!
-//! simple_logger lays out a record and prints it, but it waits while nobody reads stderr, panics when stderr is full or
-//! gone, and passes a peer's escape sequences on to the terminal of whoever reads the log. [`GuardedLog`] stands before
-//! it, as the one logger that the `log` macros know:
+//! simple_logger formats and prints a record. But it waits while the reader of stderr does not read, it panics when stderr
+//! is full or closed, and it passes the escape sequences of a peer on to the terminal of the reader. So a [`GuardedLog`]
+//! comes before it, and is the logger that the `log` macros use:
 //!
 //! ```text
 //!  record ─> one harmless line, bounded ─> can stderr take it? ─yes─> simple_logger, panics caught ─> stderr
@@ -10,8 +10,8 @@
 //!                                                   └──────────> counted <───────┘
 //! ```
 //!
-//! It is no queue: what stderr cannot take at once is left out, and the next record that gets through is preceded by how
-//! many were. `main` calls [`install`] once; everybody else uses the macros.
+//! There is no queue. A record that stderr cannot take at once is left out, and before the next record the log says how
+//! many were left out. `main` calls [`install`] once.
 
 mod one_line;
 
@@ -25,31 +25,31 @@ use simple_logger::SimpleLogger;
 
 use one_line::one_line;
 
-/// The most bytes of one record, from its time to its line end. A pipe counts as writable when one page of it is free,
-/// 4,096 bytes: a longer record could still wait for the reader.
+/// The most bytes of one record, from its time to its line end. A pipe is writable when one page of it is free, 4,096
+/// bytes, so a longer record could still wait for the reader.
 const MAX_RECORD: usize = 4000;
 
-/// The most bytes of a target, which is a module's path.
+/// The most bytes of a target, which is the path of a module.
 const MAX_TARGET: usize = 100;
 
-/// What simple_logger writes beside target and message: time (24), level (5), brackets, spaces and the line end.
+/// The bytes that simple_logger adds to target and message: time (24), level (5), brackets, spaces and the line end.
 const FRAME: usize = 35;
 
-/// Makes stderr the log of the process, for records up to `level`. The first call counts, a later one does nothing.
+/// Makes stderr the log of the process, for records up to `level`. A second call does nothing.
 pub fn install(level: LevelFilter) {
     if log::set_boxed_logger(Box::new(GuardedLog::new(level))).is_ok() {
         log::set_max_level(level);
         silence_panics_of_the_printer();
-        stop_waiting_for_a_terminal();
+        reopen_a_terminal_as_nonblocking();
     }
 }
 
 thread_local! {
-    /// True while simple_logger prints: a panic of this thread is then a record lost, not a bug to be told of.
+    /// True while simple_logger prints. A panic of this thread is then a lost record, and no bug to report.
     static PRINTING: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Without this, each record that stderr refuses would run the panic hook, whose message goes to stderr.
+/// Otherwise each record that stderr refuses would run the panic hook, which prints to stderr.
 fn silence_panics_of_the_printer() {
     let previous = panic::take_hook();
     panic::set_hook(Box::new(move |panic| {
@@ -59,11 +59,11 @@ fn silence_panics_of_the_printer() {
     }));
 }
 
-/// A terminal counts as writable while it has room for one byte, so a record could wait for one that has stopped reading,
-/// such as a hung remote session. Where stderr is one, it is opened again, non-blocking: set on the description that was
-/// handed down, the flag would hold for the shell as well. A terminal that cannot be opened stays as it is.
+/// A terminal is writable if it has room for one byte, so a record could wait for a terminal that does not read, such as a
+/// hung remote session. So a terminal is opened again as non-blocking. Set on the inherited description, the flag would
+/// apply to the shell as well. A terminal that cannot be opened stays as it is.
 #[cfg(target_os = "linux")]
-fn stop_waiting_for_a_terminal() {
+fn reopen_a_terminal_as_nonblocking() {
     use rustix::fs::{Mode, OFlags, open};
     use std::io::IsTerminal;
 
@@ -73,39 +73,38 @@ fn stop_waiting_for_a_terminal() {
     }
 }
 
-/// Elsewhere there is no path that opens what a descriptor stands for.
+/// Elsewhere there is no path that opens the file of a descriptor again.
 #[cfg(not(target_os = "linux"))]
-fn stop_waiting_for_a_terminal() {}
+fn reopen_a_terminal_as_nonblocking() {}
 
-/// Public to nobody: the `log` crate holds the one that there is.
 struct GuardedLog {
     level: LevelFilter,
     printer: SimpleLogger,
-    /// Records since the last time that this number was told. Atomic only because `Log` asks for it.
+    /// Records that were left out since this number was last logged. Atomic because `Log` requires `Sync`.
     left_out: AtomicU64,
 }
 
 impl GuardedLog {
     fn new(level: LevelFilter) -> Self {
-        // The printer filters nothing: how many records were left out is told at every level.
+        // The printer filters nothing, because the number of records left out is logged at every level.
         GuardedLog { level, printer: SimpleLogger::new().with_utc_timestamps(), left_out: AtomicU64::new(0) }
     }
 
-    /// Tells of the records left out so far, if there are any. False if that did not get through either.
-    fn tell_left_out(&self) -> bool {
+    /// Logs how many records were left out, if any were. False if stderr cannot take that either.
+    fn log_left_out(&self) -> bool {
         let count = self.left_out.load(Relaxed);
         if count == 0 {
             return true;
         }
         let records = if count == 1 { "record" } else { "records" };
-        let told = self.print(Level::Warn, module_path!(), format_args!("{count} log {records} left out"));
-        if told {
+        let printed = self.print(Level::Warn, module_path!(), format_args!("{count} log {records} left out"));
+        if printed {
             self.left_out.fetch_sub(count, Relaxed);
         }
-        told
+        printed
     }
 
-    /// Whether the record went out whole.
+    /// Whether the record was printed completely.
     fn print(&self, level: Level, target: &str, message: fmt::Arguments<'_>) -> bool {
         let target = one_line(format_args!("{target}"), MAX_TARGET);
         let message = one_line(message, MAX_RECORD - FRAME - target.len());
@@ -114,7 +113,7 @@ impl GuardedLog {
 }
 
 impl Log for GuardedLog {
-    /// What other crates have to say, such as mio of each registration, is about their insides and not about connections.
+    /// Records of other crates are about their internals, such as each registration of mio, and not about connections.
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
         let is_ours = metadata.target().split("::").next() == Some(env!("CARGO_CRATE_NAME"));
         is_ours && metadata.level() <= self.level
@@ -124,20 +123,20 @@ impl Log for GuardedLog {
         if !self.enabled(record.metadata()) {
             return;
         }
-        let printed = self.tell_left_out() && self.print(record.level(), record.target(), *record.args());
+        let printed = self.log_left_out() && self.print(record.level(), record.target(), *record.args());
         if !printed {
             self.left_out.fetch_add(1, Relaxed);
         }
     }
 
-    /// Nothing waits here to be written, but a count of what was left out may: a process that ends flushes first.
+    /// Only the number of records left out may wait here. A process that ends flushes first.
     fn flush(&self) {
-        self.tell_left_out();
+        self.log_left_out();
     }
 }
 
-/// Whether a record can be written to stderr without waiting. Not when the other end of a pipe is gone: nobody would
-/// read it, and asking is cheaper than a panic.
+/// Whether a record can be written to stderr without waiting. If the other end of a pipe is closed it cannot, and the
+/// question costs less than a panic.
 #[cfg(unix)]
 fn stderr_can_take_a_record() -> bool {
     use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -153,7 +152,7 @@ fn stderr_can_take_a_record() -> bool {
     true
 }
 
-/// Takes text that is laid out already: the panics caught here are the printer's alone.
+/// Takes formatted text, so that only panics of the printer are caught here.
 fn print_catching_panics(printer: &SimpleLogger, level: Level, target: &str, message: &str) -> bool {
     let print = || {
         printer.log(&Record::builder().level(level).target(target).args(format_args!("{message}")).build());
@@ -169,7 +168,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_level_or_a_crate_that_is_not_asked_for_is_not_printed_nor_counted() {
+    fn a_record_of_another_level_or_crate_is_not_printed_nor_counted() {
         let log = GuardedLog::new(LevelFilter::Error);
         let is_printed = |level, target| log.enabled(&Metadata::builder().level(level).target(target).build());
         for target in ["tidegate", "tidegate::net::accept"] {
@@ -184,7 +183,7 @@ mod tests {
     }
 }
 
-/// What stderr does to a process can only be seen in a process of its own: each test runs [`child`] in one.
+/// Each test runs [`child`] in a process of its own, because stderr belongs to a process.
 #[cfg(test)]
 #[cfg(target_os = "linux")]
 mod tests_of_stderr {
@@ -238,7 +237,7 @@ mod tests_of_stderr {
     }
 
     #[test]
-    fn a_reader_that_sleeps_is_not_waited_for_and_told_what_it_missed() {
+    fn the_log_does_not_wait_for_its_reader_and_says_how_many_records_were_left_out() {
         let mut child = start(&this_program(), &[], Stdio::piped(), "log");
         wait_until_logged(&mut child);
 
@@ -253,13 +252,13 @@ mod tests_of_stderr {
         assert!(read.lines().all(|line| line.len() < MAX_RECORD));
         let mut last = read.lines().rev();
         assert!(last.next().unwrap().ends_with("the end"));
-        let told = last.next().unwrap().strip_suffix(" log records left out").unwrap();
-        let left_out: usize = told.rsplit_once(' ').unwrap().1.parse().unwrap();
+        let line = last.next().unwrap().strip_suffix(" log records left out").unwrap();
+        let left_out: usize = line.rsplit_once(' ').unwrap().1.parse().unwrap();
         assert_eq!(last.filter(|line| line.contains("a peer said")).count() + left_out, RECORDS);
     }
 
     #[test]
-    fn a_reader_that_is_gone_ends_nothing() {
+    fn a_closed_pipe_ends_nothing() {
         let mut child = start(&this_program(), &[], Stdio::piped(), "log");
         drop(child.stderr.take());
         wait_until_logged(&mut child);
@@ -283,11 +282,11 @@ mod tests_of_stderr {
     }
 
     #[test]
-    fn other_panics_are_still_told() {
+    fn other_panics_are_still_reported() {
         let mut child = start(&this_program(), &[], Stdio::piped(), "panic");
-        let mut told = String::new();
-        child.stderr.take().unwrap().read_to_string(&mut told).unwrap();
-        assert!(told.contains("not the printer's"), "{told}");
+        let mut printed = String::new();
+        child.stderr.take().unwrap().read_to_string(&mut printed).unwrap();
+        assert!(printed.contains("not the printer's"), "{printed}");
         assert!(!child.wait().unwrap().success());
     }
 }

@@ -1,5 +1,5 @@
-//! What a record says, as one harmless line: whoever reads the log sees no escape sequence of a peer's, and no line that it
-//! forged.
+//! The text of a record as one harmless line, so that a peer can neither send escape sequences to the reader of the log nor
+//! forge a line.
 
 use std::fmt::{self, Write};
 
@@ -8,17 +8,17 @@ use tidegate::is_harmful;
 /// The text as one line of at most `bound` bytes that is safe to show on a terminal.
 pub fn one_line(text: fmt::Arguments<'_>, bound: usize) -> String {
     let mut line = OneLine { text: String::new(), room: bound - CUT.len(), is_cut: false };
-    // The only error is our own, which stops a long text from being laid out for nothing.
+    // The only error is our own. It stops the formatting of a text that is too long.
     let _ = line.write_fmt(text);
     line.text
 }
 
-/// Stands for the rest of a text that was too long.
+/// Replaces the rest of a text that is too long.
 const CUT: &str = " [cut]";
 
 struct OneLine {
     text: String,
-    /// The most bytes of `text` before the mark of a cut.
+    /// The most bytes of `text` before [`CUT`].
     room: usize,
     is_cut: bool,
 }
