@@ -8,7 +8,8 @@
 //! 6. [Time](#6-time)
 //! 7. [A client](#7-a-client)
 //! 8. [Stopping](#8-stopping)
-//! 9. [Tests without a network](#9-tests-without-a-network)
+//! 9. [A handler that panics](#9-a-handler-that-panics)
+//! 10. [Tests without a network](#10-tests-without-a-network)
 //!
 //! # 1. A server
 //!
@@ -233,7 +234,44 @@
 //! # Ok::<(), tidegate::Error>(())
 //! ```
 //!
-//! # 9. Tests without a network
+//! # 9. A handler that panics
+//!
+//! A panic in a handler comes out of [`EventLoop::run`](crate::EventLoop::run). Most programs end there. One that would rather
+//! go on catches it and calls `run` again:
+//!
+//! ```
+//! use std::panic::{AssertUnwindSafe, catch_unwind};
+//! use std::time::Duration;
+//! use tidegate::EventLoop;
+//!
+//! let mut event_loop = EventLoop::with_state(0)?;
+//! event_loop.every(Duration::from_millis(1), |event_loop| {
+//!     *event_loop.state += 1;
+//!     match *event_loop.state {
+//!         1 => panic!("a mistake"),
+//!         2 => (),
+//!         _ => event_loop.stop(),
+//!     }
+//! });
+//! // The loop is whole. `AssertUnwindSafe` is your word that your own state is, too.
+//! while let Err(_panic) = catch_unwind(AssertUnwindSafe(|| event_loop.run())) {
+//!     eprintln!("a handler has panicked; the others go on");
+//! }
+//! assert_eq!(event_loop.state, 3);
+//! # Ok::<(), tidegate::Error>(())
+//! ```
+//!
+//! What is promised then:
+//!
+//! - The handler that panicked is in its place again, and so is a timer that repeats. What runs once (`after`, `next_tick`,
+//!   the callback of a write) has run.
+//! - The event is over: it does not come again. The events after it come in the next `run` or `turn`, in their order.
+//! - The socket stays open, also if the closure of `listen` or `connect` has hung only half of the handlers on it. A program
+//!   that catches panics may want to destroy it.
+//! - If a handler for data panics, those for text and for lines do not get that chunk. If a handler for lines panics, the
+//!   other lines of that chunk are lost as a whole; half of one is never taken for a line.
+//!
+//! # 10. Tests without a network
 //!
 //! The same loop runs on a simulated kernel, with a clock of its own and any weather: see [`sim`](crate::sim). An idle hour
 //! costs nothing, and a failing seed fails again. Put the server into a function that is given the loop, and `main` and the

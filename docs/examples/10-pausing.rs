@@ -19,7 +19,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let address = std::env::args().nth(1).unwrap_or("127.0.0.1:8080".to_owned());
     let wait = Duration::from_secs_f64(std::env::args().nth(2).unwrap_or("10".to_owned()).parse()?);
     let mut event_loop = EventLoop::new()?;
-    let file = event_loop.open("msg.txt", FileOptions::write(), |file| {
+    let file = event_loop.event_loop().open("msg.txt", FileOptions::write(), |file| {
         file.on_finish(|_| println!("all is in the file"));
     })?;
     let server = event_loop.listen(address, move |socket| {

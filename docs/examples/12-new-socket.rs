@@ -18,7 +18,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let wait = Duration::from_secs_f64(std::env::args().nth(2).unwrap_or("5".to_owned()).parse()?);
     let mut event_loop = EventLoop::new()?;
     let options = SocketOptions::new().allow_half_open(true);
-    let client = event_loop.new_socket(options, |client| {
+    let client = event_loop.event_loop().new_socket(options, |client| {
         client.on_connect(move |client| {
             let is_tcp4 = client.remote_address().is_some_and(|address| address.is_ipv4());
             println!("connected, type {}", if is_tcp4 { "tcp4" } else { "tcp6" });

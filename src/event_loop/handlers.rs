@@ -1,36 +1,145 @@
-//! The handlers of one socket: what a user has hung on its events.
+//! All handlers of a loop: of its sockets, servers, timers, ticks, callbacks and signals.
 //!
-//! Most sockets have a few, so they are a short list and not a place for each event. All of them are kept in one
-//! form, which is given what happened; `socket.rs` makes it out of what a user gives, and `dispatch.rs` runs it. Nothing is
-//! decided here but one rule: a handler is out of its place while it runs, and what was set or removed meanwhile beats
-//! the put-back.
+//! The net knows nothing of them. It gives ids and numbers, and the handlers are found by these; `dispatch.rs` runs them.
+//! One rule is kept here for all of them: a handler is out of its place while it runs ([`run`]). So it can be lent the
+//! whole loop, and replace or remove itself.
+
+use std::collections::HashMap;
+
+use slab::Slab;
 
 use crate::base::error::Error;
 use crate::base::few::Few;
-use crate::base::id::TimerId;
+use crate::base::id::{Id, Key, ServerId, SocketId, TimerId};
+use crate::connection::CallbackId;
+use crate::event_loop::server::{Server, ServerHandlers};
 use crate::event_loop::socket::Socket;
-use crate::net::Closed;
+use crate::event_loop::{Loop, RunState, ShutDown};
+use crate::net::{Closed, Net};
 use crate::text::encoding::{Decoder, Encoding};
 use crate::text::lines::{Line, Lines};
 
-/// Something that happened to a socket, with what comes with it.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Told<'a> {
-    Connect,
-    Data(&'a [u8]),
-    Text(&'a str),
-    Line(&'a Line<'a>),
-    End,
-    Drain,
-    Finish,
-    Timeout,
-    Error(&'a Error),
-    Close(Closed),
+pub(crate) type LoopHandler<S> = Box<dyn FnMut(&mut Loop<'_, S>)>;
+pub(crate) type OnceHandler<S> = Box<dyn FnOnce(&mut Loop<'_, S>)>;
+pub(crate) type SocketHandler<S> = Box<dyn FnMut(&mut Socket<'_, S>, Payload<'_>)>;
+type WriteCallback<S> = Box<dyn FnOnce(&mut Socket<'_, S>, Result<(), Error>)>;
+
+/// Set in the numbers of the loop's own callbacks and ticks, so that they are told from those which a user gives to the
+/// net. See [`CallbackId`].
+const OF_THE_LOOP: CallbackId = 1 << 63;
+
+/// What a loop keeps beside the net and the application's state.
+pub(crate) struct Handlers<S> {
+    /// By slot, since each event looks here.
+    sockets: Vec<Option<(u32, SocketHandlers<S>)>>,
+    pub servers: HashMap<ServerId, ServerHandlers<S>>,
+    pub timers: HashMap<TimerId, TimerHandler<S>>,
+    ticks: Slab<OnceHandler<S>>,
+    callbacks: Slab<WriteCallback<S>>,
+    /// None: it runs.
+    pub signals: HashMap<i32, Option<LoopHandler<S>>>,
+    pub run_state: RunState,
+    pub shut_down: ShutDown,
 }
 
-/// Which event a handler is for.
+pub(crate) enum TimerHandler<S> {
+    Once(OnceHandler<S>),
+    /// None: it runs.
+    Every(Option<LoopHandler<S>>),
+}
+
+impl<S> Handlers<S> {
+    pub fn new() -> Self {
+        Handlers {
+            sockets: Vec::new(),
+            servers: HashMap::new(),
+            timers: HashMap::new(),
+            ticks: Slab::new(),
+            callbacks: Slab::new(),
+            signals: HashMap::new(),
+            run_state: RunState::Running,
+            shut_down: ShutDown::default(),
+        }
+    }
+
+    /// Keeps the callback of a write, and names it.
+    pub fn add_callback(&mut self, callback: WriteCallback<S>) -> CallbackId {
+        self.callbacks.insert(callback) as u64 | OF_THE_LOOP
+    }
+
+    pub fn take_callback(&mut self, callback: CallbackId) -> Option<WriteCallback<S>> {
+        self.callbacks.try_remove(own_key(callback)?)
+    }
+
+    /// Keeps what is to run once, and names it.
+    pub fn add_tick(&mut self, handler: OnceHandler<S>) -> CallbackId {
+        self.ticks.insert(handler) as u64 | OF_THE_LOOP
+    }
+
+    pub fn take_tick(&mut self, number: CallbackId) -> Option<OnceHandler<S>> {
+        self.ticks.try_remove(own_key(number)?)
+    }
+
+    /// The place of a timer that comes again.
+    pub fn repeating_timer(&mut self, id: TimerId) -> Option<&mut Option<LoopHandler<S>>> {
+        match self.timers.get_mut(&id) {
+            Some(TimerHandler::Every(place)) => Some(place),
+            _ => None,
+        }
+    }
+
+    pub fn add_socket(&mut self, id: SocketId) {
+        let Key { slot, generation } = id.key();
+        let slot = slot as usize;
+        if self.sockets.len() <= slot {
+            self.sockets.resize_with(slot + 1, || None);
+        }
+        if !matches!(&self.sockets[slot], Some((there, _)) if *there == generation) {
+            self.sockets[slot] = Some((generation, SocketHandlers::default()));
+        }
+    }
+
+    pub fn remove_socket(&mut self, id: SocketId) {
+        if self.of_socket(id).is_some() {
+            self.sockets[id.key().slot as usize] = None;
+        }
+    }
+
+    /// The timers of a socket, which are cancelled with it.
+    pub fn take_timers(&mut self, id: SocketId) -> Vec<TimerId> {
+        let rare = self.of_socket(id).and_then(|handlers| handlers.rare.as_mut());
+        rare.map(|rare| std::mem::take(&mut rare.timers)).unwrap_or_default()
+    }
+
+    #[inline]
+    pub fn of_socket(&mut self, id: SocketId) -> Option<&mut SocketHandlers<S>> {
+        let Key { slot, generation } = id.key();
+        match self.sockets.get_mut(slot as usize) {
+            Some(Some((there, handlers))) if *there == generation => Some(handlers),
+            _ => None,
+        }
+    }
+
+    #[inline]
+    pub fn socket<'a>(&'a mut self, state: &'a mut S, net: &'a mut Net, id: SocketId) -> Option<Socket<'a, S>> {
+        net.exists(id).then_some(Socket { state, net, handlers: self, id })
+    }
+
+    pub fn server<'a>(&'a mut self, state: &'a mut S, net: &'a mut Net, id: ServerId) -> Option<Server<'a, S>> {
+        self.servers.contains_key(&id).then_some(Server { state, net, handlers: self, id })
+    }
+}
+
+/// The key of a number that the loop has given, and not a user of its net.
+fn own_key(number: CallbackId) -> Option<usize> {
+    (number & OF_THE_LOOP != 0).then_some((number & !OF_THE_LOOP) as usize)
+}
+
+// ---- the handlers of one socket ------------------------------------------------------------------------------------------
+
+/// What a handler of a socket is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum On {
+pub(crate) enum SocketEvent {
     Connect,
     Data,
     Text,
@@ -43,107 +152,99 @@ pub(crate) enum On {
     Close,
 }
 
-impl Told<'_> {
-    #[inline]
-    pub fn on(self) -> On {
-        match self {
-            Told::Connect => On::Connect,
-            Told::Data(_) => On::Data,
-            Told::Text(_) => On::Text,
-            Told::Line(_) => On::Line,
-            Told::End => On::End,
-            Told::Drain => On::Drain,
-            Told::Finish => On::Finish,
-            Told::Timeout => On::Timeout,
-            Told::Error(_) => On::Error,
-            Told::Close(_) => On::Close,
-        }
-    }
+/// What comes with an event.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Payload<'a> {
+    Nothing,
+    Bytes(&'a [u8]),
+    Text(&'a str),
+    Line(&'a Line<'a>),
+    Error(&'a Error),
+    Closed(Closed),
 }
 
-pub(crate) type Handler<S> = Box<dyn FnMut(&mut Socket<'_, S>, Told<'_>)>;
-
 /// What an event loop keeps for one socket.
-pub(crate) struct SocketHooks<S> {
-    /// One at most for each event. None: it is out, running.
-    handlers: Few<(On, Option<Handler<S>>)>,
-    /// What few have.
-    pub more: Option<Box<More>>,
+pub(crate) struct SocketHandlers<S> {
+    /// At most one for each event. Most sockets have a few, so this is a short list. None: it runs.
+    list: Few<(SocketEvent, Option<SocketHandler<S>>)>,
+    /// What few sockets have.
+    pub rare: Option<Box<Rare>>,
 }
 
 #[derive(Debug, Default)]
-pub(crate) struct More {
-    /// Of who reads text. Out of its place while the handler runs, as the handler is.
+pub(crate) struct Rare {
+    /// For `on_text`. Out of its place while the handler runs, as the handler is.
     pub decoder: Option<Decoder>,
     /// That of the decoder, and of the next one.
     pub encoding: Encoding,
-    /// Of who reads lines.
+    /// For `on_line`.
     pub lines: Option<Lines>,
     /// To be cancelled when the socket closes.
     pub timers: Vec<TimerId>,
 }
 
-impl<S> Default for SocketHooks<S> {
+impl<S> Default for SocketHandlers<S> {
     fn default() -> Self {
-        SocketHooks { handlers: Few::None, more: None }
+        SocketHandlers { list: Few::None, rare: None }
     }
 }
 
-impl<S> SocketHooks<S> {
-    pub fn set(&mut self, on: On, handler: Handler<S>) {
-        match self.handlers.iter_mut().find(|(other, _)| *other == on) {
-            Some((_, place)) => *place = Some(handler),
-            None => self.handlers.push((on, Some(handler))),
+impl<S> SocketHandlers<S> {
+    pub fn set(&mut self, event: SocketEvent, handler: SocketHandler<S>) {
+        match self.place(event) {
+            Some(place) => *place = Some(handler),
+            None => self.list.push((event, Some(handler))),
         }
     }
 
-    pub fn remove(&mut self, on: On) {
-        self.handlers.remove_first(|(other, _)| *other == on);
+    pub fn remove(&mut self, event: SocketEvent) {
+        self.list.remove_first(|(other, _)| *other == event);
     }
 
-    pub fn has(&self, on: On) -> bool {
-        self.handlers.iter().any(|(other, _)| *other == on)
-    }
-
-    /// Whether anybody takes what comes in.
-    pub fn listen_for_data(&self) -> bool {
-        [On::Data, On::Text, On::Line].into_iter().any(|on| self.has(on))
-    }
-
-    /// Nobody takes it any more.
-    pub fn remove_listeners_for_data(&mut self) {
-        for on in [On::Data, On::Text, On::Line] {
-            self.remove(on);
-        }
-    }
-
-    /// Takes a handler out, to run it.
     #[inline]
-    pub fn take(&mut self, on: On) -> Option<Handler<S>> {
-        self.handlers.iter_mut().find(|(other, _)| *other == on)?.1.take()
+    pub fn place(&mut self, event: SocketEvent) -> Option<&mut Option<SocketHandler<S>>> {
+        self.list.iter_mut().find(|(other, _)| *other == event).map(|(_, place)| place)
     }
 
-    /// It has run.
-    #[inline]
-    pub fn put_back(&mut self, on: On, handler: Handler<S>) {
-        if let Some((_, place)) = self.handlers.iter_mut().find(|(other, _)| *other == on) {
-            place.get_or_insert(handler);
+    /// Whether there is a handler, which may be running.
+    pub fn has(&self, event: SocketEvent) -> bool {
+        self.list.iter().any(|(other, _)| *other == event)
+    }
+
+    /// Whether anything takes what comes in.
+    pub fn has_reader(&self) -> bool {
+        [SocketEvent::Data, SocketEvent::Text, SocketEvent::Line].into_iter().any(|event| self.has(event))
+    }
+
+    pub fn remove_readers(&mut self) {
+        for event in [SocketEvent::Data, SocketEvent::Text, SocketEvent::Line] {
+            self.remove(event);
         }
     }
 
-    pub fn more_mut(&mut self) -> &mut More {
-        self.more.get_or_insert_default()
+    pub fn rare_mut(&mut self) -> &mut Rare {
+        self.rare.get_or_insert_default()
     }
 }
 
-impl More {
+impl Rare {
     /// A decoder that has seen nothing yet.
     pub fn begin_text(&mut self) {
         self.decoder = Some(Decoder::new(self.encoding));
     }
 
-    /// A connection is over: half a character or line of it is not the next one's.
-    pub fn forget_halves(&mut self) {
+    /// The next line that ends within `rest`, which is left with what follows it. None: all of it is held, or nobody wants
+    /// lines.
+    #[inline]
+    pub fn next_line<'c>(&mut self, rest: &mut &'c [u8]) -> Option<Line<'c>> {
+        let mut pushed = self.lines.as_mut()?.push(rest);
+        let line = pushed.next();
+        *rest = pushed.rest();
+        line
+    }
+
+    /// A connection is over: half a character or half a line of it does not belong to the next one.
+    pub fn drop_unfinished(&mut self) {
         if self.decoder.is_some() {
             self.begin_text();
         }
@@ -151,4 +252,51 @@ impl More {
             lines.finish();
         }
     }
+}
+
+// ---- running them --------------------------------------------------------------------------------------------------------
+
+/// Takes a handler out of its place and runs it with the view that the place belongs to. Then it is put back, unless the
+/// place is gone or has another handler by now. False if there is none.
+#[inline]
+pub(crate) fn run<V, H>(
+    view: &mut V,
+    place: impl Fn(&mut V) -> Option<&mut Option<H>>,
+    run: impl FnOnce(&mut H, &mut V),
+) -> bool {
+    let Some(handler) = place(view).and_then(Option::take) else { return false };
+    finally(
+        (view, Some(handler)),
+        |(view, handler)| {
+            if let Some(handler) = handler {
+                run(handler, view);
+            }
+        },
+        |(view, handler)| {
+            if let Some(handler) = handler.take()
+                && let Some(place) = place(view)
+            {
+                place.get_or_insert(handler);
+            }
+        },
+    );
+    true
+}
+
+/// Does some work and then the last of it, also if the work panics. Whoever catches the panic finds the loop in order, and
+/// can let it go on.
+#[inline]
+pub(crate) fn finally<T>(value: T, work: impl FnOnce(&mut T), last: impl FnOnce(&mut T)) {
+    struct Finally<T, L: FnOnce(&mut T)>(T, Option<L>);
+
+    impl<T, L: FnOnce(&mut T)> Drop for Finally<T, L> {
+        #[inline]
+        fn drop(&mut self) {
+            if let Some(last) = self.1.take() {
+                last(&mut self.0);
+            }
+        }
+    }
+
+    work(&mut Finally(value, Some(last)).0);
 }

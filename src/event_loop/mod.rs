@@ -1,35 +1,31 @@
 //! The event loop: takes each event of the net and runs the closure that waits for it.
 //!
-//! It decides nothing about sockets; that is the net's. It lends the handlers (`hooks.rs`) the application's state and the
-//! net side by side. [`EventLoop`] is what a program owns, [`Loop`] (`event_loop/view.rs`) what a handler is lent; which
-//! handler is run for which event is in `dispatch.rs`.
+//! It decides nothing about sockets; that is the net's. [`EventLoop`] is what a program owns. [`Loop`] (`view.rs`),
+//! [`Socket`] and [`Server`] are views that handlers are lent: each has the application's state and the net side by side.
+//! The handlers are kept in `handlers.rs`; which of them is run for which event is in `dispatch.rs`.
 
 mod dispatch;
 mod handlers;
-mod hooks;
 pub(crate) mod server;
 mod shut_down;
 pub(crate) mod socket;
 mod view;
 
 use std::fmt;
-#[cfg(unix)]
-use std::os::fd::OwnedFd;
-use std::path::Path;
 use std::time::Duration;
 
-pub(crate) use shut_down::Stop;
+pub(crate) use shut_down::ShutDown;
 pub use shut_down::{EndOrder, ShutDownOptions, ShutDownReport};
 pub use view::Loop;
 
 use crate::address::endpoint::Endpoint;
 use crate::base::error::Error;
 use crate::base::id::{ServerId, SocketId, TimerId};
-use crate::event_loop::hooks::{Course, Hooks};
+use crate::event_loop::handlers::Handlers;
 use crate::event_loop::server::Server;
 use crate::event_loop::socket::Socket;
-use crate::kernel::{Kernel, MioKernel, Stdio};
-use crate::net::{FileOptions, Net, ServerOptions, SocketOptions};
+use crate::kernel::{Kernel, MioKernel};
+use crate::net::{Net, ServerOptions, SocketOptions};
 
 /// A single-threaded event loop with the application's state `S`.
 ///
@@ -60,7 +56,18 @@ pub struct EventLoop<S = ()> {
     pub state: S,
     /// The engine: its commands and questions are there for everybody.
     pub net: Net,
-    hooks: Hooks<S>,
+    handlers: Handlers<S>,
+}
+
+/// Whether a loop that runs goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum RunState {
+    /// As long as anything keeps it running.
+    Running,
+    /// Until the last socket has closed.
+    ShuttingDown,
+    /// Until this turn is over.
+    Stopped,
 }
 
 impl EventLoop<()> {
@@ -84,12 +91,12 @@ impl<S> EventLoop<S> {
 
     /// A loop on a kernel of your choice.
     pub fn on(kernel: impl Kernel + 'static, state: S) -> Self {
-        EventLoop { state, net: Net::new(Box::new(kernel)), hooks: Hooks::new() }
+        EventLoop { state, net: Net::new(Box::new(kernel)), handlers: Handlers::new() }
     }
 
-    /// The view on this loop that handlers have too.
+    /// The view on this loop that handlers are lent. It has all calls; those that most programs need are here as well.
     pub fn event_loop(&mut self) -> Loop<'_, S> {
-        Loop { state: &mut self.state, net: &mut self.net, hooks: &mut self.hooks }
+        Loop { state: &mut self.state, net: &mut self.net, handlers: &mut self.handlers }
     }
 
     /// Runs until nothing is left that is referenced and active, or until [`Loop::stop`], or [`Loop::shut_down`] and its
@@ -98,19 +105,21 @@ impl<S> EventLoop<S> {
     /// # Errors
     /// The system's, of waiting for events.
     pub fn run(&mut self) -> Result<(), Error> {
-        self.hooks.course = Course::Running;
+        if self.handlers.run_state == RunState::Stopped {
+            self.handlers.run_state = RunState::Running;
+        }
         while self.goes_on() {
             self.turn(None)?;
         }
-        self.hooks.course = Course::Running;
+        self.handlers.run_state = RunState::Running;
         Ok(())
     }
 
     fn goes_on(&mut self) -> bool {
-        match self.hooks.course {
-            Course::Running => self.net.is_alive(),
-            Course::ShuttingDown => self.net.sockets() > 0,
-            Course::Stopped => false,
+        match self.handlers.run_state {
+            RunState::Running => self.net.is_alive(),
+            RunState::ShuttingDown => self.net.sockets() > 0,
+            RunState::Stopped => false,
         }
     }
 
@@ -178,93 +187,6 @@ impl<S> EventLoop<S> {
         self.event_loop().connect_with(to, options, setup)
     }
 
-    /// See [`Loop::new_server`].
-    ///
-    /// # Errors
-    /// Those of [`Loop::new_server`].
-    pub fn new_server(
-        &mut self,
-        options: ServerOptions,
-        connection: impl FnMut(&mut Socket<'_, S>) + 'static,
-    ) -> Result<ServerId, Error> {
-        self.event_loop().new_server(options, connection)
-    }
-
-    /// See [`Loop::new_socket`].
-    ///
-    /// # Errors
-    /// Those of [`Loop::new_socket`].
-    pub fn new_socket(
-        &mut self,
-        options: SocketOptions,
-        setup: impl FnOnce(&mut Socket<'_, S>),
-    ) -> Result<SocketId, Error> {
-        self.event_loop().new_socket(options, setup)
-    }
-
-    /// See [`Loop::open`].
-    ///
-    /// # Errors
-    /// Those of [`Loop::open`].
-    pub fn open(
-        &mut self,
-        path: impl AsRef<Path>,
-        options: FileOptions,
-        setup: impl FnOnce(&mut Socket<'_, S>),
-    ) -> Result<SocketId, Error> {
-        self.event_loop().open(path, options, setup)
-    }
-
-    /// See [`Loop::stdio`].
-    ///
-    /// # Errors
-    /// Those of [`Loop::stdio`].
-    pub fn stdio(&mut self, stream: Stdio, setup: impl FnOnce(&mut Socket<'_, S>)) -> Result<SocketId, Error> {
-        self.event_loop().stdio(stream, setup)
-    }
-
-    /// See [`Loop::listen_fd`].
-    ///
-    /// # Errors
-    /// Those of [`Loop::listen_fd`].
-    #[cfg(unix)]
-    pub fn listen_fd(
-        &mut self,
-        listener: impl Into<OwnedFd>,
-        options: ServerOptions,
-        connection: impl FnMut(&mut Socket<'_, S>) + 'static,
-    ) -> Result<ServerId, Error> {
-        self.event_loop().listen_fd(listener, options, connection)
-    }
-
-    /// See [`Loop::adopt_socket`].
-    ///
-    /// # Errors
-    /// Those of [`Loop::adopt_socket`].
-    #[cfg(unix)]
-    pub fn adopt_socket(
-        &mut self,
-        socket: impl Into<OwnedFd>,
-        options: SocketOptions,
-        setup: impl FnOnce(&mut Socket<'_, S>),
-    ) -> Result<SocketId, Error> {
-        self.event_loop().adopt_socket(socket, options, setup)
-    }
-
-    /// See [`Loop::adopt_file`].
-    ///
-    /// # Errors
-    /// Those of [`Loop::adopt_file`].
-    #[cfg(unix)]
-    pub fn adopt_file(
-        &mut self,
-        descriptor: impl Into<OwnedFd>,
-        options: FileOptions,
-        setup: impl FnOnce(&mut Socket<'_, S>),
-    ) -> Result<SocketId, Error> {
-        self.event_loop().adopt_file(descriptor, options, setup)
-    }
-
     /// See [`Loop::after`].
     pub fn after(&mut self, delay: Duration, handler: impl FnOnce(&mut Loop<'_, S>) + 'static) -> TimerId {
         self.event_loop().after(delay, handler)
@@ -275,29 +197,10 @@ impl<S> EventLoop<S> {
         self.event_loop().every(period, handler)
     }
 
-    /// See [`Loop::cancel`].
-    pub fn cancel(&mut self, timer: TimerId) -> bool {
-        self.event_loop().cancel(timer)
-    }
-
-    /// See [`Loop::set_ref`].
-    pub fn set_ref(&mut self, timer: TimerId, on: bool) {
-        self.event_loop().set_ref(timer, on);
-    }
-
-    /// See [`Loop::next_turn`].
-    pub fn next_turn(&mut self, handler: impl FnOnce(&mut Loop<'_, S>) + 'static) {
-        self.event_loop().next_turn(handler);
-    }
-
-    /// See [`Loop::shut_down`].
-    pub fn shut_down(&mut self, patience: Duration) {
-        self.event_loop().shut_down(patience);
-    }
-
-    /// See [`Loop::close_all`].
-    pub fn close_all(&mut self) {
-        self.event_loop().close_all();
+    /// See [`Loop::next_tick`].
+    #[doc(alias = "nextTick")]
+    pub fn next_tick(&mut self, handler: impl FnOnce(&mut Loop<'_, S>) + 'static) {
+        self.event_loop().next_tick(handler);
     }
 
     /// See [`Loop::on_signal`].
@@ -308,14 +211,24 @@ impl<S> EventLoop<S> {
         self.event_loop().on_signal(signal, handler)
     }
 
+    /// See [`Loop::stop`].
+    pub fn stop(&mut self) {
+        self.event_loop().stop();
+    }
+
+    /// See [`Loop::shut_down`].
+    pub fn shut_down(&mut self, patience: Duration) {
+        self.event_loop().shut_down(patience);
+    }
+
     /// See [`Loop::socket`].
     pub fn socket(&mut self, id: SocketId) -> Option<Socket<'_, S>> {
-        self.hooks.socket(&mut self.state, &mut self.net, id)
+        self.handlers.socket(&mut self.state, &mut self.net, id)
     }
 
     /// See [`Loop::server`].
     pub fn server(&mut self, id: ServerId) -> Option<Server<'_, S>> {
-        self.hooks.server(&mut self.state, &mut self.net, id)
+        self.handlers.server(&mut self.state, &mut self.net, id)
     }
 }
 

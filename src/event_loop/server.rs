@@ -10,7 +10,7 @@ use crate::address::endpoint::Endpoint;
 use crate::base::error::Error;
 use crate::base::id::ServerId;
 use crate::event_loop::Loop;
-use crate::event_loop::hooks::Hooks;
+use crate::event_loop::handlers::{Handlers, run};
 use crate::event_loop::socket::Socket;
 use crate::net::{Dropped, Net};
 
@@ -20,7 +20,7 @@ pub struct Server<'a, S> {
     pub state: &'a mut S,
     /// The engine: its commands and questions are there for everybody.
     pub net: &'a mut Net,
-    pub(crate) hooks: &'a mut Hooks<S>,
+    pub(crate) handlers: &'a mut Handlers<S>,
     pub(crate) id: ServerId,
 }
 
@@ -32,7 +32,7 @@ impl<S> Server<'_, S> {
 
     /// The loop that it lives on.
     pub fn event_loop(&mut self) -> Loop<'_, S> {
-        Loop { state: self.state, net: self.net, hooks: self.hooks }
+        Loop { state: self.state, net: self.net, handlers: self.handlers }
     }
 
     /// Listens, from now on; also again, after `close`. `listening` follows on a tick.
@@ -79,11 +79,11 @@ impl<S> Server<'_, S> {
         self.net.connections(self.id)
     }
 
-    /// Counts the connections now and tells the number on a tick, as Node does. [`Server::connections`] answers at once.
+    /// Counts the connections now and gives the number to `handler` on a tick, as Node does. [`Server::connections`] answers at once.
     #[doc(alias = "getConnections")]
-    pub fn get_connections(&mut self, told: impl FnOnce(&mut Loop<'_, S>, usize) + 'static) {
+    pub fn get_connections(&mut self, handler: impl FnOnce(&mut Loop<'_, S>, usize) + 'static) {
         let connections = self.connections();
-        self.event_loop().next_tick(move |event_loop| told(event_loop, connections));
+        self.event_loop().next_tick(move |event_loop| handler(event_loop, connections));
     }
 
     /// The most connections at a time. It can be changed while running; those that are there stay.
@@ -107,36 +107,36 @@ impl<S> Server<'_, S> {
 
     /// Runs for each connection that it accepts, in place of the one that it was made with.
     pub fn on_connection(&mut self, handler: impl FnMut(&mut Socket<'_, S>) + 'static) {
-        if let Some(hooks) = self.hooks.servers.get_mut(&self.id) {
-            hooks.connection = Some(Box::new(handler));
+        if let Some(handlers) = self.handlers.servers.get_mut(&self.id) {
+            handlers.connection = Some(Box::new(handler));
         }
     }
 
     /// It listens.
     pub fn on_listening(&mut self, handler: impl FnMut(&mut Server<'_, S>) + 'static) {
-        if let Some(hooks) = self.hooks.servers.get_mut(&self.id) {
-            hooks.listening = Some(Box::new(handler));
+        if let Some(handlers) = self.handlers.servers.get_mut(&self.id) {
+            handlers.listening = Some(Box::new(handler));
         }
     }
 
     /// It had as many connections as it may, and closed one as it came.
     pub fn on_drop(&mut self, handler: impl FnMut(&mut Server<'_, S>, Dropped) + 'static) {
-        if let Some(hooks) = self.hooks.servers.get_mut(&self.id) {
-            hooks.drop = Some(Box::new(handler));
+        if let Some(handlers) = self.handlers.servers.get_mut(&self.id) {
+            handlers.drop = Some(Box::new(handler));
         }
     }
 
     /// Accepting failed for a reason that is not the client's. It listens on.
     pub fn on_error(&mut self, handler: impl FnMut(&mut Server<'_, S>, &Error) + 'static) {
-        if let Some(hooks) = self.hooks.servers.get_mut(&self.id) {
-            hooks.error = Some(Box::new(handler));
+        if let Some(handlers) = self.handlers.servers.get_mut(&self.id) {
+            handlers.error = Some(Box::new(handler));
         }
     }
 
     /// It neither listens nor has connections. It comes before the last socket's own `close`, as in Node.
     pub fn on_close(&mut self, handler: impl FnMut(&mut Server<'_, S>) + 'static) {
-        if let Some(hooks) = self.hooks.servers.get_mut(&self.id) {
-            hooks.close = Some(Box::new(handler));
+        if let Some(handlers) = self.handlers.servers.get_mut(&self.id) {
+            handlers.close = Some(Box::new(handler));
         }
     }
 
@@ -144,44 +144,36 @@ impl<S> Server<'_, S> {
     pub fn remove(self) {
         self.net.remove_server(self.id);
         if !self.net.server_exists(self.id) {
-            self.hooks.servers.remove(&self.id);
+            self.handlers.servers.remove(&self.id);
         }
     }
 
     // ---- dispatch ---------------------------------------------------------------------------------------------------
 
-    pub(crate) fn tell_listening(&mut self) {
-        self.tell(|hooks| &mut hooks.listening, |handler, server| handler(server));
+    pub(crate) fn emit_listening(&mut self) {
+        self.emit(|handlers| &mut handlers.listening, |handler, server| handler(server));
     }
 
-    pub(crate) fn tell_drop(&mut self, dropped: Dropped) {
-        self.tell(|hooks| &mut hooks.drop, |handler, server| handler(server, dropped));
+    pub(crate) fn emit_drop(&mut self, dropped: Dropped) {
+        self.emit(|handlers| &mut handlers.drop, |handler, server| handler(server, dropped));
     }
 
-    pub(crate) fn tell_error(&mut self, error: &Error) {
-        if self.hooks.servers.get(&self.id).is_some_and(|hooks| hooks.error.is_none()) {
+    pub(crate) fn emit_error(&mut self, error: &Error) {
+        if !self.emit(|handlers| &mut handlers.error, |handler, server| handler(server, error)) {
             self.net.count_unheard(error);
         }
-        self.tell(|hooks| &mut hooks.error, |handler, server| handler(server, error));
     }
 
-    pub(crate) fn tell_close(&mut self) {
-        self.tell(|hooks| &mut hooks.close, |handler, server| handler(server));
+    pub(crate) fn emit_close(&mut self) {
+        self.emit(|handlers| &mut handlers.close, |handler, server| handler(server));
     }
 
-    /// Takes a handler out, runs it, and puts it back unless it was replaced meanwhile.
-    fn tell<H>(
+    fn emit<H>(
         &mut self,
-        place: impl Fn(&mut ServerHooks<S>) -> &mut Option<H>,
-        run: impl FnOnce(&mut H, &mut Server<'_, S>),
-    ) {
-        let Some(mut handler) = self.hooks.servers.get_mut(&self.id).and_then(|hooks| place(hooks).take()) else {
-            return;
-        };
-        run(&mut handler, self);
-        if let Some(hooks) = self.hooks.servers.get_mut(&self.id) {
-            place(hooks).get_or_insert(handler);
-        }
+        place: impl Fn(&mut ServerHandlers<S>) -> &mut Option<H>,
+        emit: impl FnOnce(&mut H, &mut Self),
+    ) -> bool {
+        run(self, |server| server.handlers.servers.get_mut(&server.id).map(&place), emit)
     }
 }
 
@@ -197,7 +189,7 @@ type DropHandler<S> = Box<dyn FnMut(&mut Server<'_, S>, Dropped)>;
 type ErrorHandler<S> = Box<dyn FnMut(&mut Server<'_, S>, &Error)>;
 
 /// The handlers of one server.
-pub(crate) struct ServerHooks<S> {
+pub(crate) struct ServerHandlers<S> {
     pub connection: Option<ConnectionHandler<S>>,
     listening: Option<Handler<S>>,
     drop: Option<DropHandler<S>>,
@@ -205,8 +197,8 @@ pub(crate) struct ServerHooks<S> {
     close: Option<Handler<S>>,
 }
 
-impl<S> ServerHooks<S> {
+impl<S> ServerHandlers<S> {
     pub fn new(connection: impl FnMut(&mut Socket<'_, S>) + 'static) -> Self {
-        ServerHooks { connection: Some(Box::new(connection)), listening: None, drop: None, error: None, close: None }
+        ServerHandlers { connection: Some(Box::new(connection)), listening: None, drop: None, error: None, close: None }
     }
 }

@@ -10,11 +10,10 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use super::Loop;
+use super::{Loop, RunState};
 use crate::base::id::{SocketId, TimerId};
 use crate::connection::CloseReason;
-use crate::event_loop::handlers::SocketHooks;
-use crate::event_loop::hooks::Course;
+use crate::event_loop::handlers::SocketHandlers;
 use crate::event_loop::socket::Socket;
 use crate::kernel::setters::setters;
 use crate::net::Closed;
@@ -94,7 +93,7 @@ pub struct ShutDownReport {
 
 /// What an end has to wait for, and what was lost.
 #[derive(Debug, Default)]
-pub(crate) struct Stop {
+pub(crate) struct ShutDown {
     options: ShutDownOptions,
     deadline: Option<TimerId>,
     /// Sockets for which something may still arrive, each with the sockets that it pipes into.
@@ -106,13 +105,13 @@ pub(crate) struct Stop {
     report: ShutDownReport,
 }
 
-impl Stop {
+impl ShutDown {
     fn new(options: ShutDownOptions, catching_up: HashMap<SocketId, Vec<SocketId>>) -> Self {
         let mut sources = HashMap::new();
         for target in catching_up.values().flatten() {
             *sources.entry(*target).or_default() += 1;
         }
-        Stop { options, catching_up, sources, ..Stop::default() }
+        ShutDown { options, catching_up, sources, ..ShutDown::default() }
     }
 
     fn waits_for(&self, id: SocketId) -> bool {
@@ -181,15 +180,15 @@ impl<S> Loop<'_, S> {
 
     /// As [`Loop::shut_down`], with options.
     pub fn shut_down_with(&mut self, options: ShutDownOptions) {
-        if self.hooks.course != Course::Running {
+        if self.handlers.run_state != RunState::Running {
             return;
         }
-        self.hooks.course = Course::ShuttingDown;
+        self.handlers.run_state = RunState::ShuttingDown;
         self.net.close_servers();
         let all: Vec<SocketId> = self.net.socket_ids().collect();
         let catches_up = |id: &SocketId| options.order != EndOrder::ByPeers && self.net.is_heard(*id);
         let catching_up = all.iter().copied().filter(catches_up).map(|id| (id, self.net.piped_to(id))).collect();
-        let previous = std::mem::replace(&mut self.hooks.stop, Stop::new(options, catching_up));
+        let previous = std::mem::replace(&mut self.handlers.shut_down, ShutDown::new(options, catching_up));
         self.set_deadlines(previous.deadline);
         for id in all {
             self.bring_to_its_end(id);
@@ -199,13 +198,13 @@ impl<S> Loop<'_, S> {
 
     /// Whether [`Loop::shut_down`] was called, and has not come to its end.
     pub fn is_shutting_down(&self) -> bool {
-        self.hooks.course == Course::ShuttingDown
+        self.handlers.run_state == RunState::ShuttingDown
     }
 
     /// What was lost since the loop began to shut down, on sockets that have closed. After
     /// [`EventLoop::run`](crate::EventLoop::run) that is everything.
     pub fn shut_down_report(&self) -> ShutDownReport {
-        self.hooks.stop.report
+        self.handlers.shut_down.report
     }
 
     /// A loop can run again after it was shut down, so a timer of the previous time may be left.
@@ -213,16 +212,16 @@ impl<S> Loop<'_, S> {
         if let Some(previous) = previous {
             self.cancel(previous);
         }
-        let options = self.hooks.stop.options;
+        let options = self.handlers.shut_down.options;
         let deadline = self.after(options.patience, |event_loop| {
             if event_loop.is_shutting_down() {
                 event_loop.net.destroy_all();
             }
         });
-        self.hooks.stop.deadline = Some(deadline);
+        self.handlers.shut_down.deadline = Some(deadline);
         if options.order == EndOrder::Together {
             self.after(options.longest_wait(), |event_loop| {
-                event_loop.hooks.stop.catching_up.clear();
+                event_loop.handlers.shut_down.catching_up.clear();
                 event_loop.end_all();
             });
         }
@@ -232,19 +231,19 @@ impl<S> Loop<'_, S> {
         if self.net.is_pending(id) && !self.net.is_connecting(id) {
             // It has no connection to bring to its end.
             self.net.destroy_because(id, CloseReason::Shutdown);
-        } else if self.hooks.stop.catching_up.contains_key(&id) {
+        } else if self.handlers.shut_down.catching_up.contains_key(&id) {
             if let Some(mut socket) = self.socket(id) {
                 socket.catch_up_quietly(None);
             }
-        } else if self.hooks.stop.options.order != EndOrder::ByPeers {
+        } else if self.handlers.shut_down.options.order != EndOrder::ByPeers {
             // What has arrived waits for a handler that there never was. Nothing would come of waiting as well.
             self.end_unless_it_waits(id);
         }
     }
 
     fn has_caught_up(&mut self, id: SocketId) {
-        let targets = self.hooks.stop.caught_up(id);
-        if self.hooks.stop.options.order == EndOrder::Together {
+        let targets = self.handlers.shut_down.caught_up(id);
+        if self.handlers.shut_down.options.order == EndOrder::Together {
             return self.end_all();
         }
         for id in targets.into_iter().chain([id]) {
@@ -253,7 +252,7 @@ impl<S> Loop<'_, S> {
     }
 
     fn end_all(&mut self) {
-        if self.is_shutting_down() && self.hooks.stop.catching_up.is_empty() {
+        if self.is_shutting_down() && self.handlers.shut_down.catching_up.is_empty() {
             for id in self.net.socket_ids().collect::<Vec<_>>() {
                 self.end_unless_it_waits(id);
             }
@@ -261,7 +260,7 @@ impl<S> Loop<'_, S> {
     }
 
     fn end_unless_it_waits(&mut self, id: SocketId) {
-        if !self.net.is_file(id) && !self.net.is_destroyed(id) && !self.hooks.stop.waits_for(id) {
+        if !self.net.is_file(id) && !self.net.is_destroyed(id) && !self.handlers.shut_down.waits_for(id) {
             self.end_and_discard(id);
         }
     }
@@ -270,7 +269,7 @@ impl<S> Loop<'_, S> {
     pub(super) fn end_files_if_alone(&mut self) {
         if self.is_shutting_down() && self.net.socket_ids().all(|id| self.net.is_file(id)) {
             for id in self.net.socket_ids().collect::<Vec<_>>() {
-                if !self.hooks.stop.waits_for(id) {
+                if !self.handlers.shut_down.waits_for(id) {
                     self.end_and_discard(id);
                 }
             }
@@ -278,7 +277,7 @@ impl<S> Loop<'_, S> {
     }
 
     fn end_and_discard(&mut self, id: SocketId) {
-        let Stop { options, ended, .. } = &mut self.hooks.stop;
+        let ShutDown { options, ended, .. } = &mut self.handlers.shut_down;
         if ended.contains_key(&id) {
             return;
         }
@@ -292,13 +291,13 @@ impl<S> Loop<'_, S> {
     /// To be called before the handler of a `close`.
     pub(super) fn count_loss(&mut self, id: SocketId, closed: &Closed) {
         if self.is_shutting_down() {
-            self.hooks.stop.count_loss(id, closed.unsent, self.net.bytes_read(id));
+            self.handlers.shut_down.count_loss(id, closed.unsent, self.net.bytes_read(id));
         }
     }
 
     /// To be called after the handler of a `close`, which may write to others.
     pub(super) fn has_closed(&mut self, id: SocketId) {
-        if self.hooks.stop.catching_up.contains_key(&id) {
+        if self.handlers.shut_down.catching_up.contains_key(&id) {
             self.has_caught_up(id);
         }
     }
@@ -318,7 +317,7 @@ impl<S> Socket<'_, S> {
         for to in self.net.piped_to(self.id) {
             self.unpipe(to);
         }
-        self.set(SocketHooks::remove_listeners_for_data);
+        self.set(SocketHandlers::remove_readers);
         self.net.listen_for_data(self.id, false);
         self.resume();
         self.set_timeout(None);
@@ -342,7 +341,7 @@ impl<S> Socket<'_, S> {
     /// Reads until nothing more arrives, for as long as the options say.
     fn catch_up_quietly(&mut self, before: Option<Quiet>) {
         self.catch_up(move |socket, caught_up| {
-            let options = socket.hooks.stop.options;
+            let options = socket.handlers.shut_down.options;
             let (read, now) = (socket.bytes_read(), socket.net.now());
             let (read_before, until) = before.unzip();
             let until = until.unwrap_or(now + options.longest_wait());

@@ -11,8 +11,7 @@ use crate::base::error::Error;
 use crate::base::id::{ServerId, SocketId, TimerId};
 use crate::connection::{CloseReason, ReadyState};
 use crate::event_loop::Loop;
-use crate::event_loop::handlers::{On, SocketHooks, Told};
-use crate::event_loop::hooks::Hooks;
+use crate::event_loop::handlers::{Handlers, Payload, SocketEvent, SocketHandlers};
 use crate::kernel::{KeepAlive, PeerCred};
 use crate::net::{Closed, Net, OutputLimits};
 use crate::text::encoding::Encoding;
@@ -29,7 +28,7 @@ pub struct Socket<'a, S> {
     pub state: &'a mut S,
     /// The engine: its commands and questions are there for everybody.
     pub net: &'a mut Net,
-    pub(crate) hooks: &'a mut Hooks<S>,
+    pub(crate) handlers: &'a mut Handlers<S>,
     pub(crate) id: SocketId,
 }
 
@@ -41,7 +40,7 @@ impl<S> Socket<'_, S> {
 
     /// The loop that it lives on.
     pub fn event_loop(&mut self) -> Loop<'_, S> {
-        Loop { state: self.state, net: self.net, hooks: self.hooks }
+        Loop { state: self.state, net: self.net, handlers: self.handlers }
     }
 
     /// The server that accepted it.
@@ -85,7 +84,7 @@ impl<S> Socket<'_, S> {
         bytes: impl AsRef<[u8]>,
         written: impl FnOnce(&mut Socket<'_, S>, Result<(), Error>) + 'static,
     ) -> bool {
-        let callback = self.hooks.add_callback(Box::new(written));
+        let callback = self.handlers.add_callback(Box::new(written));
         self.net.write_with(self.id, bytes.as_ref(), callback)
     }
 
@@ -101,7 +100,7 @@ impl<S> Socket<'_, S> {
 
     /// Ends; `ended` runs just before `finish`, or with the error that there is none.
     pub fn end_then(&mut self, ended: impl FnOnce(&mut Socket<'_, S>, Result<(), Error>) + 'static) {
-        let callback = self.hooks.add_callback(Box::new(ended));
+        let callback = self.handlers.add_callback(Box::new(ended));
         self.net.end(self.id, Some(callback));
     }
 
@@ -136,7 +135,7 @@ impl<S> Socket<'_, S> {
     /// delivered. For a graceful stop: what it has said is heard, what it says later is not waited for. A pause is
     /// respected. If the socket is destroyed first, it runs with an error.
     pub fn catch_up(&mut self, caught_up: impl FnOnce(&mut Socket<'_, S>, Result<(), Error>) + 'static) {
-        let callback = self.hooks.add_callback(Box::new(caught_up));
+        let callback = self.handlers.add_callback(Box::new(caught_up));
         self.net.catch_up(self.id, callback);
     }
 
@@ -240,8 +239,8 @@ impl<S> Socket<'_, S> {
                 handler(&mut socket);
             }
         });
-        if let Some(hooks) = self.hooks.of_socket(id) {
-            let timers = &mut hooks.more_mut().timers;
+        if let Some(handlers) = self.handlers.of_socket(id) {
+            let timers = &mut handlers.rare_mut().timers;
             timers.retain(|timer| self.net.timer_exists(*timer));
             timers.push(timer);
         }
@@ -356,8 +355,8 @@ impl<S> Socket<'_, S> {
 
     /// Bytes came, up to 64 KiB. A handler for data lets them flow, unless the socket was paused.
     pub fn on_data(&mut self, mut handler: impl FnMut(&mut Socket<'_, S>, &[u8]) + 'static) {
-        self.on(On::Data, move |socket, told| {
-            if let Told::Data(chunk) = told {
+        self.on(SocketEvent::Data, move |socket, payload| {
+            if let Payload::Bytes(chunk) = payload {
                 handler(socket, chunk);
             }
         });
@@ -367,9 +366,9 @@ impl<S> Socket<'_, S> {
     /// Takes the handler for data away. Data that flows without one is lost, as in Node: pause first.
     pub fn off_data(&mut self) {
         let mut listens = false;
-        self.set(|hooks| {
-            hooks.remove(On::Data);
-            listens = hooks.listen_for_data();
+        self.set(|handlers| {
+            handlers.remove(SocketEvent::Data);
+            listens = handlers.has_reader();
         });
         self.net.listen_for_data(self.id, listens);
     }
@@ -377,26 +376,26 @@ impl<S> Socket<'_, S> {
     /// In which encoding `on_text` reads the bytes. It begins anew: half a character that was held is forgotten.
     #[doc(alias = "setEncoding")]
     pub fn set_encoding(&mut self, encoding: Encoding) {
-        self.set(|hooks| {
-            let more = hooks.more_mut();
-            more.encoding = encoding;
-            more.begin_text();
+        self.set(|handlers| {
+            let rare = handlers.rare_mut();
+            rare.encoding = encoding;
+            rare.begin_text();
         });
     }
 
     /// Text came: the bytes in the encoding of [`Socket::set_encoding`], UTF-8 if none was set, right also where a
     /// character is split between chunks; what is no character becomes U+FFFD.
     pub fn on_text(&mut self, mut handler: impl FnMut(&mut Socket<'_, S>, &str) + 'static) {
-        self.set(|hooks| {
+        self.set(|handlers| {
             // Another handler goes on with the characters where the first one was.
-            let is_first = !hooks.has(On::Text);
-            let more = hooks.more_mut();
-            if is_first && more.decoder.is_none() {
-                more.begin_text();
+            let is_first = !handlers.has(SocketEvent::Text);
+            let rare = handlers.rare_mut();
+            if is_first && rare.decoder.is_none() {
+                rare.begin_text();
             }
         });
-        self.on(On::Text, move |socket, told| {
-            if let Told::Text(text) = told {
+        self.on(SocketEvent::Text, move |socket, payload| {
+            if let Payload::Text(text) = payload {
                 handler(socket, text);
             }
         });
@@ -426,9 +425,11 @@ impl<S> Socket<'_, S> {
     /// ```
     #[doc(alias = "readline")]
     pub fn on_line(&mut self, at_most: usize, mut handler: impl FnMut(&mut Socket<'_, S>, &Line<'_>) + 'static) {
-        self.set(|hooks| hooks.more_mut().lines.get_or_insert_with(|| Lines::at_most(at_most)).set_bound(at_most));
-        self.on(On::Line, move |socket, told| {
-            if let Told::Line(line) = told {
+        self.set(|handlers| {
+            handlers.rare_mut().lines.get_or_insert_with(|| Lines::at_most(at_most)).set_bound(at_most)
+        });
+        self.on(SocketEvent::Line, move |socket, payload| {
+            if let Payload::Line(line) = payload {
                 handler(socket, line);
             }
         });
@@ -438,34 +439,34 @@ impl<S> Socket<'_, S> {
     /// It is connected.
     #[doc(alias = "ready")]
     pub fn on_connect(&mut self, mut handler: impl FnMut(&mut Socket<'_, S>) + 'static) {
-        self.on(On::Connect, move |socket, _| handler(socket));
+        self.on(SocketEvent::Connect, move |socket, _| handler(socket));
     }
 
     /// The other side has ended, and all that it sent before was delivered. Unless half-open is allowed, this side
     /// ends on the next tick; a write in this handler still goes out.
     pub fn on_end(&mut self, mut handler: impl FnMut(&mut Socket<'_, S>) + 'static) {
-        self.on(On::End, move |socket, _| handler(socket));
+        self.on(SocketEvent::End, move |socket, _| handler(socket));
     }
 
     /// All writes were taken, after one of them had returned false.
     pub fn on_drain(&mut self, mut handler: impl FnMut(&mut Socket<'_, S>) + 'static) {
-        self.on(On::Drain, move |socket, _| handler(socket));
+        self.on(SocketEvent::Drain, move |socket, _| handler(socket));
     }
 
     /// `end` was called, and all writes and the end were taken.
     pub fn on_finish(&mut self, mut handler: impl FnMut(&mut Socket<'_, S>) + 'static) {
-        self.on(On::Finish, move |socket, _| handler(socket));
+        self.on(SocketEvent::Finish, move |socket, _| handler(socket));
     }
 
     /// Nothing moved for the time of `set_timeout`. Nothing else happens: close it here, if that is what it is for.
     pub fn on_timeout(&mut self, mut handler: impl FnMut(&mut Socket<'_, S>) + 'static) {
-        self.on(On::Timeout, move |socket, _| handler(socket));
+        self.on(SocketEvent::Timeout, move |socket, _| handler(socket));
     }
 
     /// The connection broke, or could not be made; `close` follows. Without a handler the error is counted and logged.
     pub fn on_error(&mut self, mut handler: impl FnMut(&mut Socket<'_, S>, &Error) + 'static) {
-        self.on(On::Error, move |socket, told| {
-            if let Told::Error(error) = told {
+        self.on(SocketEvent::Error, move |socket, payload| {
+            if let Payload::Error(error) = payload {
                 handler(socket, error);
             }
         });
@@ -474,20 +475,20 @@ impl<S> Socket<'_, S> {
     /// It is over: once for each connection, and last. The id becomes stale when this handler returns without a new
     /// [`Socket::connect`].
     pub fn on_close(&mut self, mut handler: impl FnMut(&mut Socket<'_, S>, Closed) + 'static) {
-        self.on(On::Close, move |socket, told| {
-            if let Told::Close(closed) = told {
+        self.on(SocketEvent::Close, move |socket, payload| {
+            if let Payload::Closed(closed) = payload {
                 handler(socket, closed);
             }
         });
     }
 
-    fn on(&mut self, on: On, handler: impl FnMut(&mut Socket<'_, S>, Told<'_>) + 'static) {
-        self.set(|hooks| hooks.set(on, Box::new(handler)));
+    fn on(&mut self, event: SocketEvent, handler: impl FnMut(&mut Socket<'_, S>, Payload<'_>) + 'static) {
+        self.set(|handlers| handlers.set(event, Box::new(handler)));
     }
 
-    pub(crate) fn set(&mut self, set: impl FnOnce(&mut SocketHooks<S>)) {
-        if let Some(hooks) = self.hooks.of_socket(self.id) {
-            set(hooks);
+    pub(crate) fn set(&mut self, set: impl FnOnce(&mut SocketHandlers<S>)) {
+        if let Some(handlers) = self.handlers.of_socket(self.id) {
+            set(handlers);
         }
     }
 }

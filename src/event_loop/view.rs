@@ -9,8 +9,9 @@ use std::time::Duration;
 use crate::address::endpoint::Endpoint;
 use crate::base::error::Error;
 use crate::base::id::{ServerId, SocketId, TimerId};
-use crate::event_loop::hooks::{Course, Hooks, TimerHook};
-use crate::event_loop::server::{Server, ServerHooks};
+use crate::event_loop::RunState;
+use crate::event_loop::handlers::{Handlers, TimerHandler};
+use crate::event_loop::server::{Server, ServerHandlers};
 use crate::event_loop::socket::Socket;
 use crate::kernel::Stdio;
 use crate::net::{FileOptions, Net, ServerOptions, SocketOptions};
@@ -23,7 +24,7 @@ pub struct Loop<'a, S> {
     pub state: &'a mut S,
     /// The engine: its commands and questions are there for everybody.
     pub net: &'a mut Net,
-    pub(crate) hooks: &'a mut Hooks<S>,
+    pub(crate) handlers: &'a mut Handlers<S>,
 }
 
 impl<S> Loop<'_, S> {
@@ -73,7 +74,7 @@ impl<S> Loop<'_, S> {
     /// # let mut event_loop = EventLoop::new()?;
     /// # #[cfg(unix)] {
     /// let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
-    /// event_loop.listen_fd(listener, Default::default(), |socket| socket.end_with("hello\n"))?;
+    /// event_loop.event_loop().listen_fd(listener, Default::default(), |socket| socket.end_with("hello\n"))?;
     /// # }
     /// # Ok::<(), tidegate::Error>(())
     /// ```
@@ -95,7 +96,7 @@ impl<S> Loop<'_, S> {
     fn keep_if_it_listens(&mut self, id: ServerId, listens: Result<(), Error>) -> Result<ServerId, Error> {
         if listens.is_err() {
             self.net.remove_server(id);
-            self.hooks.servers.remove(&id);
+            self.handlers.servers.remove(&id);
         }
         listens.map(|()| id)
     }
@@ -111,7 +112,7 @@ impl<S> Loop<'_, S> {
         connection: impl FnMut(&mut Socket<'_, S>) + 'static,
     ) -> Result<ServerId, Error> {
         let id = self.net.new_server(options)?;
-        self.hooks.servers.insert(id, ServerHooks::new(connection));
+        self.handlers.servers.insert(id, ServerHandlers::new(connection));
         Ok(id)
     }
 
@@ -188,9 +189,9 @@ impl<S> Loop<'_, S> {
     /// # std::fs::create_dir_all(&directory).expect("a directory can be made");
     /// # let log = directory.join("log");
     /// let mut event_loop = EventLoop::with_state(String::new())?;
-    /// event_loop.open(&log, FileOptions::append(), |file| file.end_with("hello"))?;
+    /// event_loop.event_loop().open(&log, FileOptions::append(), |file| file.end_with("hello"))?;
     /// event_loop.run()?;
-    /// event_loop.open(&log, FileOptions::read(), |file| file.on_text(|file, text| file.state.push_str(text)))?;
+    /// event_loop.event_loop().open(&log, FileOptions::read(), |file| file.on_text(|file, text| file.state.push_str(text)))?;
     /// event_loop.run()?;
     /// assert_eq!(event_loop.state, "hello");
     /// # std::fs::remove_dir_all(&directory).expect("it can be removed");
@@ -244,7 +245,7 @@ impl<S> Loop<'_, S> {
     }
 
     fn set_up(&mut self, id: SocketId, setup: impl FnOnce(&mut Socket<'_, S>)) {
-        self.hooks.add_socket(id);
+        self.handlers.add_socket(id);
         if let Some(mut socket) = self.socket(id) {
             setup(&mut socket);
         }
@@ -254,7 +255,7 @@ impl<S> Loop<'_, S> {
     #[doc(alias = "setTimeout")]
     pub fn after(&mut self, delay: Duration, handler: impl FnOnce(&mut Loop<'_, S>) + 'static) -> TimerId {
         let id = self.net.after(delay);
-        self.hooks.timers.insert(id, TimerHook::Once(Box::new(handler)));
+        self.handlers.timers.insert(id, TimerHandler::Once(Box::new(handler)));
         id
     }
 
@@ -262,7 +263,7 @@ impl<S> Loop<'_, S> {
     #[doc(alias = "setInterval")]
     pub fn every(&mut self, period: Duration, handler: impl FnMut(&mut Loop<'_, S>) + 'static) -> TimerId {
         let id = self.net.every(period);
-        self.hooks.timers.insert(id, TimerHook::Every(Box::new(handler)));
+        self.handlers.timers.insert(id, TimerHandler::Every(Some(Box::new(handler))));
         id
     }
 
@@ -270,7 +271,7 @@ impl<S> Loop<'_, S> {
     #[doc(alias = "clearTimeout")]
     #[doc(alias = "clearInterval")]
     pub fn cancel(&mut self, timer: TimerId) -> bool {
-        self.hooks.timers.remove(&timer);
+        self.handlers.timers.remove(&timer);
         self.net.cancel(timer)
     }
 
@@ -284,7 +285,7 @@ impl<S> Loop<'_, S> {
     /// Runs `handler` after the current one, before anything else comes in.
     #[doc(alias = "nextTick")]
     pub fn next_tick(&mut self, handler: impl FnOnce(&mut Loop<'_, S>) + 'static) {
-        let number = self.hooks.add_tick(Box::new(handler));
+        let number = self.handlers.add_tick(Box::new(handler));
         self.net.next_tick(number);
     }
 
@@ -307,7 +308,7 @@ impl<S> Loop<'_, S> {
     /// ```
     #[doc(alias = "setImmediate")]
     pub fn next_turn(&mut self, handler: impl FnOnce(&mut Loop<'_, S>) + 'static) {
-        let number = self.hooks.add_tick(Box::new(handler));
+        let number = self.handlers.add_tick(Box::new(handler));
         self.net.next_turn(number);
     }
 
@@ -329,23 +330,23 @@ impl<S> Loop<'_, S> {
     /// A signal that cannot be caught; a build without the feature `signals`.
     pub fn on_signal(&mut self, signal: i32, handler: impl FnMut(&mut Loop<'_, S>) + 'static) -> Result<(), Error> {
         self.net.watch_signal(signal)?;
-        self.hooks.signals.insert(signal, Some(Box::new(handler)));
+        self.handlers.signals.insert(signal, Some(Box::new(handler)));
         Ok(())
     }
 
     /// A view on a socket, if it is still there.
     pub fn socket(&mut self, id: SocketId) -> Option<Socket<'_, S>> {
-        self.hooks.socket(self.state, self.net, id)
+        self.handlers.socket(self.state, self.net, id)
     }
 
     /// A view on a server, if it is still there.
     pub fn server(&mut self, id: ServerId) -> Option<Server<'_, S>> {
-        self.hooks.server(self.state, self.net, id)
+        self.handlers.server(self.state, self.net, id)
     }
 
     /// Has [`EventLoop::run`](crate::EventLoop::run) return when this turn is over. What is open stays open.
     pub fn stop(&mut self) {
-        self.hooks.course = Course::Stopped;
+        self.handlers.run_state = RunState::Stopped;
     }
 
     /// Closes all servers and destroys all sockets. With no timer left, the loop comes to its end.

@@ -8,7 +8,7 @@
 //! let sim = Sim::new(1);
 //! sim.set_disk(Disk { size: 3, slow: Duration::from_secs(60), ..Disk::default() });
 //! let mut event_loop = EventLoop::on(sim.kernel(), String::new());
-//! event_loop.open("log", FileOptions::append(), |file| {
+//! event_loop.event_loop().open("log", FileOptions::append(), |file| {
 //!     file.on_error(|file, error| *file.state = error.to_string());
 //!     file.end_with("hello");
 //! })?;

@@ -44,7 +44,7 @@ fn options_out_of_range_are_errors_that_name_the_value_and_the_bound() {
         (socket().output_limits(limits), "output limits"),
         (socket().output_limits(timeless), "at least 1 ms"),
     ] {
-        says(world.new_socket(options.clone(), |_| unreachable!("there is no socket")), part);
+        says(world.event_loop().new_socket(options.clone(), |_| unreachable!("there is no socket")), part);
         says(world.event_loop().connect_with(address, options, |_| unreachable!("there is no socket")), part);
     }
     assert_eq!(world.net.sockets(), 0, "nothing is left behind");
@@ -57,7 +57,7 @@ fn options_out_of_range_are_errors_that_name_the_value_and_the_bound() {
     ] {
         world.listen_with("127.0.0.1:0", options, |_| {}).unwrap();
     }
-    world.new_socket(socket().high_water_mark(GIB).keep_alive(latest), |_| {}).unwrap();
+    world.event_loop().new_socket(socket().high_water_mark(GIB).keep_alive(latest), |_| {}).unwrap();
 }
 
 #[test]

@@ -108,7 +108,7 @@ fn a_message_counts_as_a_write() {
 #[test]
 fn sockets_that_cannot_be_written_to_are_left_out_without_an_error() {
     let (mut world, ids, raws) = room(5);
-    let fresh = world.new_socket(SocketOptions::new(), |socket| watch(socket, "fresh", quiet)).unwrap();
+    let fresh = world.event_loop().new_socket(SocketOptions::new(), |socket| watch(socket, "fresh", quiet)).unwrap();
     world.net.end(ids[1], None);
     world.net.destroy(ids[2]);
     world.net.destroy(ids[3]);

@@ -199,6 +199,7 @@ fn bytes_that_wait_for_the_connection_count_once_and_the_socket_is_pending_until
     });
     let options = SocketOptions::new().high_water_mark(0);
     let id = world
+        .event_loop()
         .new_socket(options, |socket| {
             watch(socket, "C", |socket, heard| {
                 let (pending, state) = (socket.net.is_pending(socket.id()), socket.ready_state());

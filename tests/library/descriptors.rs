@@ -21,7 +21,7 @@ fn echo(socket: &mut View<'_>, heard: Heard<'_>) {
 
 fn listen(world: &mut World, listener: impl Into<OwnedFd>) {
     let options = ServerOptions::new().no_delay(true);
-    let server = world.listen_fd(listener, options, |socket| watch(socket, "S", echo)).unwrap();
+    let server = world.event_loop().listen_fd(listener, options, |socket| watch(socket, "S", echo)).unwrap();
     world.watch_server(server, "server");
 }
 
@@ -56,7 +56,7 @@ fn a_unix_listener_becomes_a_server_and_its_path_stays() {
     let listener = UnixListener::bind(&path).unwrap();
     let mut world = World::new();
     let options = ServerOptions::new();
-    let server = world.listen_fd(listener, options, |socket| watch(socket, "S", echo)).unwrap();
+    let server = world.event_loop().listen_fd(listener, options, |socket| watch(socket, "S", echo)).unwrap();
     assert_eq!(world.net.server_endpoint(server).unwrap().to_string(), format!("unix:{}", path.display()));
     talk(&mut world, UnixStream::connect(&path).unwrap());
     world.net.close_server(server);
@@ -72,7 +72,7 @@ fn a_connection_of_std_becomes_a_socket_that_reads_at_once() {
     let (ours, _) = listener.accept().unwrap();
     let (address, seen) = (peer.local_addr().unwrap(), ours.try_clone().unwrap());
     let options = SocketOptions::new().no_delay(true);
-    let id = world.adopt_socket(ours, options, |socket| watch(socket, "S", echo)).unwrap();
+    let id = world.event_loop().adopt_socket(ours, options, |socket| watch(socket, "S", echo)).unwrap();
     assert_eq!(world.net.remote_address(id), Some(address));
     assert!(world.net.is_readable(id) && world.net.is_writable(id));
     assert!(seen.nodelay().unwrap());
@@ -81,7 +81,7 @@ fn a_connection_of_std_becomes_a_socket_that_reads_at_once() {
 
     let mut world = World::new();
     let (ours, peer) = UnixStream::pair().unwrap();
-    let id = world.adopt_socket(ours, SocketOptions::new(), |socket| watch(socket, "S", echo)).unwrap();
+    let id = world.event_loop().adopt_socket(ours, SocketOptions::new(), |socket| watch(socket, "S", echo)).unwrap();
     assert_eq!(world.net.remote_address(id), None);
     assert!(world.net.peer_cred(id).is_some());
     talk(&mut world, peer);
@@ -115,7 +115,7 @@ fn an_adopted_socket_can_connect_again() {
 fn a_descriptor_of_the_wrong_kind_is_an_error_that_says_so() {
     let mut world = World::new();
     let mut server = |fd: OwnedFd, words: &str| {
-        let error = world.listen_fd(fd, ServerOptions::new(), |_| {}).unwrap_err();
+        let error = world.event_loop().listen_fd(fd, ServerOptions::new(), |_| {}).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidArgument);
         assert!(error.to_string().contains(words), "{error}");
     };
@@ -140,9 +140,9 @@ fn a_descriptor_of_the_wrong_kind_is_an_error_that_says_so() {
     assert_eq!(world.net.sockets(), 0);
 
     let mut simulated = EventLoop::on(Sim::new(1).kernel(), ());
-    let error = simulated.listen_fd(listener, ServerOptions::new(), |_| {}).unwrap_err();
+    let error = simulated.event_loop().listen_fd(listener, ServerOptions::new(), |_| {}).unwrap_err();
     assert!(error.to_string().contains("no descriptors"), "{error}");
-    let error = simulated.adopt_socket(connected, SocketOptions::new(), |_| {}).unwrap_err();
+    let error = simulated.event_loop().adopt_socket(connected, SocketOptions::new(), |_| {}).unwrap_err();
     assert!(error.to_string().contains("no descriptors"), "{error}");
 }
 
@@ -152,9 +152,10 @@ fn an_adopted_descriptor_that_was_closed_wakes_no_loop() {
     let mut world = World::new();
     let (ours, mut peer) = UnixStream::pair().unwrap();
     let mut kept = ours.try_clone().unwrap();
-    let socket = world.adopt_socket(ours, SocketOptions::new(), |socket| watch(socket, "S", quiet)).unwrap();
+    let socket =
+        world.event_loop().adopt_socket(ours, SocketOptions::new(), |socket| watch(socket, "S", quiet)).unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let server = world.listen_fd(listener.try_clone().unwrap(), ServerOptions::new(), |_| {}).unwrap();
+    let server = world.event_loop().listen_fd(listener.try_clone().unwrap(), ServerOptions::new(), |_| {}).unwrap();
     world.turn_for(ms(10));
     world.net.destroy(socket);
     world.net.close_server(server);
@@ -186,8 +187,8 @@ fn a_refused_descriptor_is_closed() {
     for as_server in [true, false] {
         let mut refuse = |fd: OwnedFd| {
             let refused = match as_server {
-                true => world.listen_fd(fd, ServerOptions::new(), |_| {}).map(drop),
-                false => world.adopt_socket(fd, SocketOptions::new(), |_| {}).map(drop),
+                true => world.event_loop().listen_fd(fd, ServerOptions::new(), |_| {}).map(drop),
+                false => world.event_loop().adopt_socket(fd, SocketOptions::new(), |_| {}).map(drop),
             };
             assert_eq!(refused.unwrap_err().kind(), ErrorKind::InvalidArgument);
         };
@@ -200,16 +201,16 @@ fn a_refused_descriptor_is_closed() {
     }
     // A connection is no listener, and a listener no connection.
     let (ours, mut theirs) = UnixStream::pair().unwrap();
-    world.listen_fd(ours, ServerOptions::new(), |_| {}).unwrap_err();
+    world.event_loop().listen_fd(ours, ServerOptions::new(), |_| {}).unwrap_err();
     assert_eq!(theirs.read(&mut [0]).unwrap(), 0);
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
-    world.adopt_socket(listener, SocketOptions::new(), |_| {}).unwrap_err();
+    world.event_loop().adopt_socket(listener, SocketOptions::new(), |_| {}).unwrap_err();
     assert_eq!(TcpStream::connect(address).unwrap_err().kind(), io::ErrorKind::ConnectionRefused);
     // An option out of its bounds, and a server that listens already.
     let (ours, mut theirs) = UnixStream::pair().unwrap();
     let options = SocketOptions::new().high_water_mark(usize::MAX);
-    world.adopt_socket(ours, options, |_| {}).unwrap_err();
+    world.event_loop().adopt_socket(ours, options, |_| {}).unwrap_err();
     assert_eq!(theirs.read(&mut [0]).unwrap(), 0);
     let (server, _) = world.serve(ServerOptions::new(), |_| {});
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();

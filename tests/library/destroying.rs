@@ -231,7 +231,7 @@ fn a_socket_that_never_connected_can_end_and_be_destroyed_and_nothing_else() {
     ];
     for (act, seen) in acts {
         let mut world = World::new();
-        world.new_socket(SocketOptions::new(), |socket| watch(socket, "X", quiet)).unwrap();
+        world.event_loop().new_socket(SocketOptions::new(), |socket| watch(socket, "X", quiet)).unwrap();
         act(&mut world.of("X"));
         assert!(world.state.of("X").is_empty(), "not inside the call");
         world.run_dry();

@@ -270,7 +270,7 @@ fn play(state: State, call: Call) -> World {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let mut world = World::new();
-    let stale = world.new_socket(SocketOptions::new(), |socket| socket.destroy()).unwrap();
+    let stale = world.event_loop().new_socket(SocketOptions::new(), |socket| socket.destroy()).unwrap();
     let other = world.client("other", address, quiet);
     world.until_saw("other", "connect");
     world.until(|world| !world.net.exists(stale));
@@ -295,7 +295,7 @@ fn play(state: State, call: Call) -> World {
             call(socket, aids);
         }
     };
-    let x = world.new_socket(options, |socket| {
+    let x = world.event_loop().new_socket(options, |socket| {
         if state == State::Fresh {
             // Only what the check needs.
             watch(socket, "X", quiet);
@@ -490,7 +490,7 @@ fn every_call_is_legal_inside_the_last_handlers_of_a_connection() {
 #[test]
 fn every_call_with_a_stale_id_does_nothing() {
     let mut world = World::new();
-    let stale = world.new_socket(SocketOptions::new(), |socket| socket.destroy()).unwrap();
+    let stale = world.event_loop().new_socket(SocketOptions::new(), |socket| socket.destroy()).unwrap();
     world.until(|world| !world.net.exists(stale));
     let (_, address) = world.serve(ServerOptions::new(), |_| {});
     let other = world.client("other", address, quiet);

@@ -170,6 +170,7 @@ fn a_file_is_read_ends_and_closes() {
         let seen = longest.clone();
         let options = FileOptions::read().high_water_mark(piece);
         world
+            .event_loop()
             .open(&path, options, |file| {
                 watch(file, "file", move |_, heard| {
                     if let loops::Heard::Data(chunk) = heard {
@@ -194,6 +195,7 @@ fn a_file_may_be_read_a_byte_at_a_time() {
     let mut world = World::new();
     let options = FileOptions::read().high_water_mark(1);
     world
+        .event_loop()
         .open(&path, options, |file| {
             file.on_data(|file, chunk| {
                 assert_eq!(chunk.len(), 1);
@@ -241,6 +243,7 @@ fn a_pause_in_the_middle_sleeps_and_a_resume_goes_on() {
     let mut world = World::new();
     let options = FileOptions::read().high_water_mark(1000);
     world
+        .event_loop()
         .open(&path, options, |file| {
             watch(file, "file", |file, heard| {
                 if matches!(heard, loops::Heard::Data(_)) && file.state.add("chunks", 1) == 10 {

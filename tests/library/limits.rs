@@ -148,7 +148,7 @@ fn limits_out_of_range_are_errors() {
         let server = ServerOptions::new().output_limits(wrong);
         assert!(world.listen_with("127.0.0.1:0", server, |_| {}).is_err());
         let client = SocketOptions::new().output_limits(wrong);
-        assert!(world.new_socket(client, |_| {}).is_err());
+        assert!(world.event_loop().new_socket(client, |_| {}).is_err());
     }
     let equal = soft(10, ms(1), OutputPolicy::Disconnect).hard(10);
     assert!(world.net.set_output_limits(ids[0], equal).is_ok());

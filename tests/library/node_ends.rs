@@ -486,7 +486,7 @@ fn a_reference_taken_again_before_the_connection_counts() {
         socket.net.set_timer_ref(timer, false);
     });
     world.net.set_server_ref(server, false);
-    let id = world.new_socket(SocketOptions::new(), |socket| watch(socket, "C", quiet)).unwrap();
+    let id = world.event_loop().new_socket(SocketOptions::new(), |socket| watch(socket, "C", quiet)).unwrap();
     world.net.set_ref(id, false);
     world.net.set_ref(id, true);
     world.net.connect(id, address).unwrap();

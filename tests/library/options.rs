@@ -20,7 +20,7 @@ fn adopted(world: &mut World, options: SocketOptions) -> (tidegate::SocketId, Tc
     let ours = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
     let (peer, _) = listener.accept().unwrap();
     let seen = ours.try_clone().unwrap();
-    (world.adopt_socket(ours, options, |socket| watch(socket, "S", quiet)).unwrap(), seen, peer)
+    (world.event_loop().adopt_socket(ours, options, |socket| watch(socket, "S", quiet)).unwrap(), seen, peer)
 }
 
 fn socket() -> SocketOptions {
@@ -86,7 +86,7 @@ fn an_accepted_socket_has_its_listeners_options() {
     let options = server().type_of_service(0x20).user_timeout(ms(1234));
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let (seen, address) = (listener.try_clone().unwrap(), listener.local_addr().unwrap());
-    world.listen_fd(listener, options.clone(), |socket| watch(socket, "S", quiet)).unwrap();
+    world.event_loop().listen_fd(listener, options.clone(), |socket| watch(socket, "S", quiet)).unwrap();
     assert_eq!(SockRef::from(&seen).tcp_user_timeout().unwrap(), Some(ms(1234)));
     world.client("C", address, quiet);
     world.until_saw("C", "connect");
@@ -364,7 +364,7 @@ fn an_option_out_of_its_bounds_is_an_error_that_names_them() {
         (socket().keep_alive(KeepAlive::new().count(128)), "127"),
         (socket().keep_alive(KeepAlive::new().count(0)), "from 1"),
     ] {
-        let error = world.new_socket(options, |_| {}).unwrap_err();
+        let error = world.event_loop().new_socket(options, |_| {}).unwrap_err();
         assert!(error.to_string().contains(bound), "{error}");
         assert_eq!(error.kind(), ErrorKind::InvalidArgument);
     }

@@ -161,7 +161,7 @@ fn set_before(set: impl FnOnce(&mut View<'_>)) -> (Sim, World) {
         watch(socket, "C", quiet);
         set(socket);
     };
-    let id = world.new_socket(SocketOptions::new(), fresh).unwrap();
+    let id = world.event_loop().new_socket(SocketOptions::new(), fresh).unwrap();
     assert_eq!(options_set(&sim), 0, "there is nothing to set it on");
     world.net.connect(id, "10.0.0.1:7").unwrap();
     world.until(|world| world.state.saw("C", "connect") && world.state.saw("server", "connection"));

@@ -250,7 +250,10 @@ fn an_unreferenced_timer_still_comes_while_something_else_runs() {
 #[test]
 fn the_idle_clock_of_a_socket_keeps_nothing_running() {
     let mut world = World::new();
-    world.new_socket(SocketOptions::new(), |socket| socket.set_timeout(Some(Duration::from_secs(3600)))).unwrap();
+    world
+        .event_loop()
+        .new_socket(SocketOptions::new(), |socket| socket.set_timeout(Some(Duration::from_secs(3600))))
+        .unwrap();
     world.run_dry();
 }
 
@@ -373,6 +376,7 @@ fn a_stalled_write_times_out_after_twice_the_time() {
 fn the_timeout_runs_without_a_connection_and_after_an_end_but_not_after_a_destroy() {
     let mut world = World::new();
     world
+        .event_loop()
         .new_socket(SocketOptions::new(), |socket| {
             watch(socket, "fresh", quiet);
             socket.set_timeout(Some(ms(10)));

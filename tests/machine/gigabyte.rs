@@ -144,6 +144,7 @@ fn carry(from: &Path, into: &Path) -> (Seen, Vec<Duration>) {
     }
 
     let file = event_loop
+        .event_loop()
         .open(into, FileOptions::write(), |file| {
             note_errors(file, "into");
             file.on_close(|file, _| {
@@ -160,7 +161,7 @@ fn carry(from: &Path, into: &Path) -> (Seen, Vec<Duration>) {
         .unwrap();
     let address = event_loop.net.server_address(server).unwrap();
     let client = event_loop.connect(address, |client| note_errors(client, "client")).unwrap();
-    let source = event_loop.open(from, FileOptions::read(), |file| note_errors(file, "from")).unwrap();
+    let source = event_loop.event_loop().open(from, FileOptions::read(), |file| note_errors(file, "from")).unwrap();
     event_loop.net.pipe(source, client, true).unwrap();
 
     while !event_loop.state.into_is_closed {

@@ -6,6 +6,8 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+/// A handler panics, and the loop goes on.
+mod panics;
 /// A loop that is shut down.
 mod shut_down;
 /// Files on a disk that is full, damaged or slow.

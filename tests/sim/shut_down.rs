@@ -117,7 +117,7 @@ fn no_new_connection_is_accepted() {
 fn run_returns_when_the_last_socket_has_closed_whatever_timers_there_are() {
     let sim = Sim::new(1);
     let mut echo = echo(&sim);
-    let fresh = echo.new_socket(SocketOptions::new(), note).unwrap();
+    let fresh = echo.event_loop().new_socket(SocketOptions::new(), note).unwrap();
     echo.run().unwrap();
     assert_eq!(echo.net.now().as_secs(), 5);
     assert!(!echo.net.exists(fresh), "one that never connected has nothing to bring to its end");
@@ -256,7 +256,7 @@ fn sockets_piped_both_ways_hear_each_other_first() {
 fn bytes_that_a_last_close_writes_to_a_file_are_written() {
     let sim = Sim::new(1);
     let mut server = EventLoop::on(sim.kernel(), Heard::default());
-    let log = server.open("log", FileOptions::write(), note).unwrap();
+    let log = server.event_loop().open("log", FileOptions::write(), note).unwrap();
     server
         .listen(ADDRESS, move |socket| {
             socket.resume();

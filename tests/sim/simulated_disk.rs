@@ -79,6 +79,7 @@ fn written_bytes_are_counted_and_the_rest_is_unsent() {
     sim.set_disk(Disk { quota: 10, ..Disk::default() });
     let mut world = World::on(&sim);
     world
+        .event_loop()
         .open("log", FileOptions::write(), |file| {
             watch(file, "log", |file, heard| {
                 if let Heard::Error(_) = heard {
@@ -201,8 +202,9 @@ fn standard_output_is_not_ended_by_a_pipe() {
     let sim = Sim::new(6);
     sim.put_file("/dev/stdin", b"typed");
     let mut event_loop = EventLoop::on(sim.kernel(), 0);
-    let output = event_loop.stdio(Stdio::Output, |_| {}).unwrap();
+    let output = event_loop.event_loop().stdio(Stdio::Output, |_| {}).unwrap();
     event_loop
+        .event_loop()
         .stdio(Stdio::Input, |input| {
             input.pipe(output).unwrap();
             input.on_close(|input, _| *input.state += 1);

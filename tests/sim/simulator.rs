@@ -350,7 +350,7 @@ fn a_path_is_a_file_among_the_others() {
         (FileOptions::append(), "ENXIO"),
         (FileOptions::new(OpenMode::CreateNew), "EEXIST"),
     ] {
-        let opened = event_loop.open("/run/socket", options, |_| {});
+        let opened = event_loop.event_loop().open("/run/socket", options, |_| {});
         assert_eq!(opened.unwrap_err().code(), code, "open(2)");
     }
 }

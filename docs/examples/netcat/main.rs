@@ -19,7 +19,7 @@ use tidegate::{Error, EventLoop, SocketOptions, Stdio};
 /// Connects standard input and standard output with a server, until both sides have said all.
 pub fn netcat(to: &str) -> Result<(), Error> {
     let mut event_loop = EventLoop::with_state(None)?;
-    let output = event_loop.stdio(Stdio::Output, |output| {
+    let output = event_loop.event_loop().stdio(Stdio::Output, |output| {
         output.on_error(|output, error| *output.state = Some(error.clone()));
         output.on_close(|output, _| output.event_loop().close_all());
     })?;
@@ -37,7 +37,7 @@ pub fn netcat(to: &str) -> Result<(), Error> {
         });
     })?;
     piped?;
-    let input = event_loop.stdio(Stdio::Input, |_| {})?;
+    let input = event_loop.event_loop().stdio(Stdio::Input, |_| {})?;
     event_loop.net.pipe(input, socket, true)?;
     event_loop.run()?;
     event_loop.state.map_or(Ok(()), Err)

@@ -267,6 +267,7 @@ pages! {
     decision_4 "docs/decisions/0004-segments-are-counted-by-hand.md"
     decision_5 "docs/decisions/0005-a-terminal-as-stderr-is-reopened.md"
     decision_6 "docs/decisions/0006-files.md"
+    decision_7 "docs/decisions/0007-what-eventloop-has-itself.md"
     decisions "docs/decisions/README.md"
     fuzzing "docs/fuzzing.md"
     node "docs/node.md"

@@ -46,7 +46,7 @@ fn a_write_with_a_callback_is_admitted_where_one_without_is_and_answered_where_i
 fn callbacks_of_the_net_and_of_the_loop_do_not_mix() {
     let (mut world, id, _raw) = room(OutputLimits::new());
     world.of("S").write_then(pattern(FLOOD), told("S", "flood"));
-    let other = world.new_socket(SocketOptions::new(), |_| {}).unwrap();
+    let other = world.event_loop().new_socket(SocketOptions::new(), |_| {}).unwrap();
     world.net.write_with(other, b"x", 0);
     world.turn_for(ms(10));
     assert!(world.net.unsent(id) > 0);

@@ -96,6 +96,7 @@ fn a_catch_up_before_the_connection_has_its_callback_after_it() {
     let mut world = World::new();
     let (_, address) = world.sockets_called_s(ServerOptions::new(), quiet);
     world
+        .event_loop()
         .new_socket(SocketOptions::new(), |socket| {
             watch(socket, "C", quiet);
             socket.catch_up(told("C", "caught up"));

@@ -68,7 +68,7 @@ impl PreciseTimer {
         let flags = TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC;
         let timer = timerfd_create(TimerfdClockId::Monotonic, flags).map_err(std::io::Error::from)?;
         let watched = timer.try_clone()?;
-        event_loop.adopt_file(watched, FileOptions::read(), |timer| {
+        event_loop.event_loop().adopt_file(watched, FileOptions::read(), |timer| {
             timer.set_ref(false);
             timer.on_data(|_, _| {}); // it only has to end the turn
         })?;

@@ -36,6 +36,7 @@ pub fn listen<S: 'static>(
             Place::Passed(nothing) => match nothing {},
             #[cfg(unix)]
             Place::Passed(socket) => event_loop
+                .event_loop()
                 .listen_fd(socket, options.clone(), connection.clone())
                 .map_err(|error| super::listen_error::cannot_listen_on_passed(&error))?,
         };
