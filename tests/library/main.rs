@@ -13,8 +13,6 @@ mod arguments;
 mod block_list;
 /// One message to many sockets.
 mod broadcast;
-/// Node's own traces of 182 scenarios.
-mod conformance;
 /// Connecting: to what, and what comes of writes meanwhile.
 mod connecting;
 /// The counters of bytes.

@@ -15,9 +15,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::support::alone::alone;
 use crate::support::folder::Folder;
 use crate::support::isolated::{assert_one_passes, isolated};
-use crate::support::many::alone;
+use crate::support::many::raise_descriptor_limit;
 use crate::support::process::peak_memory;
 use tidegate::{EventLoop, FileOptions, Loop, Socket};
 
@@ -194,6 +195,7 @@ fn report(what: &str, started: Instant, mut waited: Vec<Duration>) {
 #[test]
 fn a_file_arrives_whole_and_a_thousand_clients_are_answered_meanwhile() {
     let _alone = alone();
+    raise_descriptor_limit();
     isolated("gigabyte::a_file_arrives_whole_and_a_thousand_clients_are_answered_meanwhile", carry_all_of_it);
 }
 
@@ -234,6 +236,7 @@ fn a_full_disk_is_one_clear_error_and_the_clients_are_answered() {
         return;
     }
     let _alone = alone();
+    raise_descriptor_limit();
     let folder = Folder::new();
     let mount = format!("mount -t tmpfs -o size={half}M none \"$0\"");
     let in_a_namespace = |then: &str| {

@@ -9,8 +9,9 @@ use std::net::{SocketAddr, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::support::alone::alone;
 use crate::support::isolated::isolated;
-use crate::support::many::{alone, connect};
+use crate::support::many::{connect, raise_descriptor_limit};
 use crate::support::process::{descriptors, memory};
 use crate::support::{Client, Daemon, PATIENCE, Signal};
 use socket2::SockRef;
@@ -27,6 +28,7 @@ const GROWTH: u64 = 1 << 20;
 #[test]
 fn closed_connections_leave_nothing_in_the_engine() {
     let _alone = alone();
+    raise_descriptor_limit();
     isolated("leaks::closed_connections_leave_nothing_in_the_engine", come_to_the_engine_and_go);
 }
 
@@ -70,6 +72,7 @@ fn come_to_the_engine_and_go() {
 #[test]
 fn closed_connections_leave_nothing_in_a_room() {
     let _alone = alone();
+    raise_descriptor_limit();
     for goes in [Goes::ByClosing, Goes::ByReset] {
         let mut room = Daemon::chat(&[]);
         let mut anna = room.join();

@@ -10,7 +10,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::support::many::{alone, connect};
+use crate::support::alone::alone;
+use crate::support::many::{connect, raise_descriptor_limit};
 use crate::support::{Client, Daemon, PATIENCE, Random, Signal, Stderr, program_after, stuff, wait_until};
 use socket2::SockRef;
 
@@ -25,6 +26,7 @@ fn out_of_descriptors_for_ten_seconds() {
     const TIME: Duration = Duration::from_secs(10);
 
     let _alone = alone();
+    raise_descriptor_limit();
     let mut command = program_after("ulimit -n 64");
     command.args(["echo", "--listen", "127.0.0.1:0", "--max-connections", "1000"]);
     let mut echo = Daemon::launch_with(&mut command, Stderr::Kept);
@@ -122,6 +124,7 @@ fn slow_writers_delay_nobody() {
     const BYTES: usize = 40; // of each
 
     let _alone = alone();
+    raise_descriptor_limit();
     let mut room = Daemon::chat(&[]);
     let [mut anna, mut bert] = room.guests();
     let (descriptors, memory) = (room.descriptors(), room.memory());
@@ -185,6 +188,7 @@ fn a_guest_that_never_reads_delays_none_of_5000() {
     const BATCH: usize = 4; // lines; 16 KiB
 
     let _alone = alone();
+    raise_descriptor_limit();
     let mut room = Daemon::chat(&["-v", "--output-hard", "512KiB"]);
     let descriptors = room.descriptors();
     let stuck = Client::connect_narrow(room.address());

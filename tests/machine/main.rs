@@ -1,22 +1,24 @@
-//! What needs the machine for itself: many descriptors, a quiet processor, `strace`, a disk to mount.
+//! What needs the machine for itself: exact pauses, many descriptors, a quiet processor, `strace`, a disk to mount.
 //!
-//! A test that measures takes the machine for itself: `support/many.rs`. One that measures its own process runs in a child
-//! process: `support/isolated.rs`.
+//! A test that measures takes the machine for itself: `support/alone.rs`. One that measures its own process runs in a
+//! child process: `support/isolated.rs`.
 
-#![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by a panic")]
 
 #[path = "../support/mod.rs"]
 mod support;
 
+/// Node's own traces of 182 scenarios.
+mod conformance;
 /// A large file through two sockets, beside a thousand clients; a disk that fills up.
+#[cfg(target_os = "linux")]
 mod gigabyte;
 /// System calls of the daemon fail, by `strace`.
-#[cfg(feature = "cli")]
+#[cfg(all(feature = "cli", target_os = "linux"))]
 mod inject;
 /// What 20,000 connections leave behind: nothing.
-#[cfg(feature = "cli")]
+#[cfg(all(feature = "cli", target_os = "linux"))]
 mod leaks;
 /// Thousands of connections at once, and no descriptor left.
-#[cfg(feature = "cli")]
+#[cfg(all(feature = "cli", target_os = "linux"))]
 mod load;

@@ -7,6 +7,8 @@
 
 /// Addresses of this machine.
 mod addresses;
+/// Tests that have the machine to themselves.
+pub mod alone;
 /// One connection to a server, which speaks and hears lines or bytes.
 #[cfg(unix)]
 mod client;
@@ -24,7 +26,7 @@ pub mod isolated;
 pub mod kernel_table;
 /// An event loop, and a log of what its actors saw.
 pub mod loops;
-/// Many connections; and tests that measure, one at a time.
+/// Many connections.
 #[cfg(target_os = "linux")]
 pub mod many;
 /// What the system knows of a process.

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, kill_process};
 
-use crate::support::many::beside_others;
+use crate::support::alone::beside_others;
 use crate::support::process::cpu_time;
 use crate::support::{Daemon, PATIENCE, Signal, Stderr};
 

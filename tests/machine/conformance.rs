@@ -6,11 +6,14 @@
 #[path = "../../docs/examples/scenario/player.rs"]
 mod player;
 
+use crate::support::alone::{alone, beside_others};
 use serde_json::Value;
 use tidegate::EventLoop;
 
+/// In real time, with pauses of some ten milliseconds between the steps: so nothing else is to run beside it.
 #[test]
 fn every_scenario_gives_nodes_trace() {
+    let _alone = alone();
     compare(|| EventLoop::with_state(player::Stage::default()));
 }
 
@@ -18,6 +21,7 @@ fn every_scenario_gives_nodes_trace() {
 #[test]
 #[cfg(unix)]
 fn every_scenario_gives_nodes_trace_on_the_simulated_network() {
+    let _beside_others = beside_others();
     compare(|| Ok(EventLoop::on(tidegate::sim::Sim::new(0).kernel(), player::Stage::default())));
 }
 
