@@ -95,7 +95,7 @@ pub struct ShutDownReport {
 #[derive(Debug, Default)]
 pub(crate) struct ShutDown {
     options: ShutDownOptions,
-    deadline: Option<TimerId>,
+    timers: Vec<TimerId>,
     /// Sockets for which something may still arrive, each with the sockets that it pipes into.
     catching_up: HashMap<SocketId, Vec<SocketId>>,
     /// How many of those pipe into a socket. It is ended after them, since what they read is written to it.
@@ -189,7 +189,7 @@ impl<S> Loop<'_, S> {
         let catches_up = |id: &SocketId| options.order != EndOrder::ByPeers && self.net.is_heard(*id);
         let catching_up = all.iter().copied().filter(catches_up).map(|id| (id, self.net.piped_to(id))).collect();
         let previous = std::mem::replace(&mut self.handlers.shut_down, ShutDown::new(options, catching_up));
-        self.set_deadlines(previous.deadline);
+        self.set_deadlines(previous.timers);
         for id in all {
             self.bring_to_its_end(id);
         }
@@ -207,10 +207,10 @@ impl<S> Loop<'_, S> {
         self.handlers.shut_down.report
     }
 
-    /// A loop can run again after it was shut down, so a timer of the previous time may be left.
-    fn set_deadlines(&mut self, previous: Option<TimerId>) {
-        if let Some(previous) = previous {
-            self.cancel(previous);
+    /// A loop can run again after it was shut down, so timers of the previous time may be left.
+    fn set_deadlines(&mut self, previous: Vec<TimerId>) {
+        for timer in previous {
+            self.cancel(timer);
         }
         let options = self.handlers.shut_down.options;
         let deadline = self.after(options.patience, |event_loop| {
@@ -218,12 +218,13 @@ impl<S> Loop<'_, S> {
                 event_loop.net.destroy_all();
             }
         });
-        self.handlers.shut_down.deadline = Some(deadline);
+        self.handlers.shut_down.timers.push(deadline);
         if options.order == EndOrder::Together {
-            self.after(options.longest_wait(), |event_loop| {
+            let no_longer = self.after(options.longest_wait(), |event_loop| {
                 event_loop.handlers.shut_down.catching_up.clear();
                 event_loop.end_all();
             });
+            self.handlers.shut_down.timers.push(no_longer);
         }
     }
 
