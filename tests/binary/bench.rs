@@ -1,5 +1,5 @@
-//! `tidegate bench`, judged from outside: what it counts is what happened, what is wrong is found and said, and the exit
-//! code tells. Against this program's own servers, and against small ones that go wrong in known ways.
+//! `tidegate bench`: it counts what happened, it finds and reports what is wrong, and its exit code says so. It runs
+//! against this program's own servers, and against small ones that go wrong in known ways.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -99,7 +99,7 @@ fn echo_counts_the_messages_that_came_back() {
     let done = bench("echo", &server.address().to_string(), &["--connections", "8", "--size", "100", "--depth", "4"]);
     done.is_good();
     let (count, received) = (done.number("count"), done.number("bytes_received"));
-    // What had come of messages at the begin and at the end is at most all that was in flight.
+    // Messages that had arrived in part, at the beginning and at the end, are at most all that was in flight.
     assert!(received.abs_diff(count * 100) <= 8 * 4 * 100, "{}", done.report);
     assert_eq!(done.report["latency_us"]["count"], count);
     assert_eq!((done.number("opened"), done.number("stayed"), done.number("lost")), (8, 8, 0));
@@ -165,7 +165,7 @@ fn bytes_for_a_sink_are_counted() {
     done.is_good();
     let sent = done.number("bytes_sent");
     assert_eq!((sent, sent % 10_000), (done.number("count"), 0));
-    // It did not end well for what the kernel still had: but that is bounded, and what was counted was in its hands.
+    // What was counted was given to the kernel. The kernel may have lost what it still held, which is bounded.
     wait_until("what was sent arrives", || total.load(Ordering::SeqCst) + (16 << 20) >= sent);
     assert!(done.report["latency_us"].is_null());
 }
@@ -181,7 +181,7 @@ fn bytes_of_a_source_are_counted() {
     });
     let done = bench("source", &server, &["--connections", "2"]);
     done.is_good();
-    // Of the last write on each connection the server may not know yet.
+    // The server may not have counted the last write on each connection yet.
     assert!(done.number("bytes_received") <= total.load(Ordering::SeqCst) + 2 * 10_000, "{}", done.report);
     assert_eq!(done.number("count"), done.number("bytes_received"));
 }
@@ -222,7 +222,7 @@ fn in_a_chat_each_line_is_heard_by_all_others() {
 
     let rated = bench("chat", &room.address().to_string(), &["--connections", "5", "--senders", "3", "--rate", "100"]);
     rated.is_good();
-    // Seven hear each line, and only whole lines are due: 100 a second, from the first moment on.
+    // Seven guests hear each line. Lines are due at 100 a second, from the first moment on.
     let lines = 1.0 + 100.0 * rated.report["seconds"].as_f64().unwrap();
     assert!(rated.number("count") as f64 <= 7.0 * lines, "{}", rated.report);
 
@@ -319,7 +319,7 @@ fn room(change: impl Fn(&str) -> Vec<String> + Send + Sync + 'static) -> String 
     })
 }
 
-/// As each line is numbered.
+/// Each line has its number in it.
 fn is_number_3(line: &str) -> bool {
     line.contains(" 0000000003 ")
 }
@@ -349,7 +349,7 @@ fn a_line_that_is_missing_doubled_or_changed_is_wrong() {
 #[test]
 fn guests_that_join_late_are_waited_for() {
     let server = serve(|stream, number| {
-        // A door that opens one after the other, the last one when all have long been connected.
+        // Each guest joins 50 ms after the one before. So the last one joins long after all have connected.
         static ROOM: std::sync::Mutex<Vec<(usize, TcpStream)>> = std::sync::Mutex::new(Vec::new());
         thread::sleep(Duration::from_millis(50) * number as u32);
         ROOM.lock().unwrap().push((number, stream.try_clone().unwrap()));
@@ -531,7 +531,7 @@ fn a_plot_that_cannot_be_written_is_an_error_before_anything_is_measured() {
     untouched.set_nonblocking(true).unwrap();
     assert_eq!(untouched.accept().unwrap_err().kind(), ErrorKind::WouldBlock);
 
-    // A measurement that does not begin leaves no file behind, and the one of another as it is.
+    // A run that does not begin leaves no file, and does not change a file that is there.
     let path = std::env::temp_dir().join(format!("tidegate-bench-none-{}.svg", std::process::id()));
     let nobody = free_address().to_string();
     let fails = || Daemon::launch(&["bench", "echo", &nobody, "--plot", path.to_str().unwrap()]).exits_with(1);

@@ -1,5 +1,5 @@
-//! The command line: the listening lines; usage errors (exit code 2); what keeps the daemon from
-//! starting (1); the log at each level, and when nobody can read it.
+//! The command line: the lines `listening on`; usage errors (exit code 2); what keeps the daemon from starting (exit
+//! code 1); the log at each level, and when nobody can read it.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 
@@ -257,7 +257,8 @@ fn an_invalid_value_is_a_usage_error_that_names_it() {
     }
 }
 
-/// What takes more than one flag to be wrong is told with the usage of the role, as all else is, and in the words typed.
+/// An error that takes two flags is reported like any other: in the words that were typed, and with the usage of the
+/// role.
 #[test]
 fn a_usage_error_shows_how_the_role_is_used() {
     for (words, says, usage) in [
@@ -424,7 +425,7 @@ fn debug_says_more_and_trace_no_less() {
     assert!(info < debug && debug <= trace, "{info}, {debug}, {trace} lines");
 }
 
-/// A guest must not be able to write lines, or to speak to the terminal, in the log of whoever runs the room.
+/// A guest must not be able to write lines of its own into the log, nor control characters for the terminal.
 #[test]
 fn control_characters_of_a_peer_are_escaped_in_the_log() {
     let mut room = Daemon::chat(&["-vv"]);

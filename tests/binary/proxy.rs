@@ -13,8 +13,8 @@ use socket2::{Domain, SockRef, Socket, Type};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// What a pair may need of a proxy: a read of 1 MiB and as much that was not taken, for each direction, and the buffers that
-/// they grew out of, which the allocator may keep. What is sent is a multiple of it.
+/// The memory that a pair may need in the proxy. In each direction that is a read of 1 MiB, as much that was not taken,
+/// and the smaller buffers before them, which the allocator may keep. The tests send several times as much.
 const MOST_MEMORY: u64 = 12 << 20;
 
 /// A target that the test plays itself.
@@ -62,7 +62,7 @@ fn is_reset(client: Client) {
     reads_reset(&mut stream);
 }
 
-/// Connects and is reset, which may be so quick that the connect itself says it. Who it was.
+/// Connects and is reset, perhaps so quickly that the connect fails with it. The address of the client.
 fn comes_and_is_reset(proxy: &Daemon) -> SocketAddr {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
     socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
@@ -197,7 +197,7 @@ fn a_client_that_does_not_read_delays_only_its_target() {
     let mut stuck: Vec<TcpStream> = (0..8).map(|_| proxy.join().into_stream()).collect();
     let mut found = vec![0; 1 << 20];
     let pattern = |from: usize, length: usize| (from..from + length).map(|at| (at % 251) as u8).collect::<Vec<_>>();
-    // Somebody else gets far more than all buffers on the way hold.
+    // Another client gets far more than all buffers on the way hold.
     let mut other = proxy.join().into_stream();
     other.set_read_timeout(Some(PATIENCE)).unwrap();
     for piece in 0..64 {
@@ -268,7 +268,7 @@ fn a_refused_target_resets_its_client_and_is_logged() {
         proxy.logs("each of them", |line| line.contains(&way));
     }
 
-    // As soon as there is somebody, all is well.
+    // As soon as the target listens, connections work.
     let target = TcpListener::bind(nobody).unwrap();
     let mut client = proxy.join();
     let (mut server, _) = target.accept().unwrap();
@@ -291,7 +291,7 @@ fn a_target_that_does_not_answer_is_given_up() {
 #[test]
 fn a_client_that_resets_during_the_connect_closes_the_pair() {
     let (address, _silent) = silent_target();
-    // So long that only what is looked for here can end a pair.
+    // The timeout is so long that only the reset can end a pair.
     let proxy = proxy_to(&address.to_string(), &["--connect-timeout", "1h", "-v"]);
     let before = proxy.descriptors();
     for _ in 0..20 {
@@ -339,7 +339,7 @@ fn a_pair_is_idle_when_neither_side_says_anything() {
     let mut client = proxy.join();
     let mut server = target.accept();
     let started = Instant::now();
-    // One side alone keeps both.
+    // Bytes of one side are enough to keep the pair.
     for _ in 0..12 {
         thread::sleep(Duration::from_millis(100));
         server.write_all(b"tick\n").unwrap();
@@ -350,7 +350,7 @@ fn a_pair_is_idle_when_neither_side_says_anything() {
     client.is_dismissed();
     assert!(started.elapsed() >= Duration::from_millis(2190));
 
-    // The other side alone does too.
+    // Bytes of the other side are enough too.
     let mut client = proxy.join();
     let mut server = target.accept();
     let started = Instant::now();
@@ -398,7 +398,7 @@ fn a_proxy_to_itself_stays_within_its_bound() {
     let address = support::free_address();
     let to = address.to_string();
     let proxy = Daemon::role("proxy", &["--listen", &to, "--to", &to, "--max-connections", "50"]);
-    // It connects to itself until it may not, and then all of it comes apart.
+    // It connects to itself until its bound is reached. Then all of its connections close.
     let mut client = Client::connect(address);
     client.is_dismissed();
     drop(client);

@@ -33,7 +33,7 @@ fn a_source_sends_its_pattern_without_end() {
         stream.read_exact(&mut found).unwrap();
         assert!(found == pattern(piece << 20, 1 << 20), "megabyte {piece}");
     }
-    // Its peer's end is not its own.
+    // It goes on sending after the end of its peer.
     stream.shutdown(Shutdown::Write).unwrap();
     for piece in 30..40 {
         stream.read_exact(&mut found).unwrap();

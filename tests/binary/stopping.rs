@@ -1,5 +1,5 @@
-//! How a daemon stops, judged from outside: SIGINT, SIGTERM and SIGHUP; what is in flight is served; the drain and its timeout;
-//! the exit code, and the line that says what was thrown away; the second signal.
+//! How a daemon stops: SIGINT, SIGTERM and SIGHUP; bytes in flight are served; the drain and its timeout; the exit
+//! code, and the line of the log that says what was discarded; the second signal.
 
 use std::time::{Duration, Instant};
 
@@ -8,7 +8,7 @@ use crate::support::{self, Client, Daemon, Signal, Stderr, refuses};
 const SHUTDOWN: &str = "* the server is shutting down";
 
 // ---------------------------------------------------------------------------------------------------------------------
-// In peace
+// Without loss
 // ---------------------------------------------------------------------------------------------------------------------
 
 #[test]
@@ -85,7 +85,7 @@ fn the_log_counts_the_connections_and_says_that_all_was_delivered() {
     }
 }
 
-/// Also at once: when it says that it listens, it has already learnt what the signals mean.
+/// Also at once: the handlers of the signals are there before it says that it listens.
 #[test]
 fn an_empty_daemon_exits_with_0() {
     for start in [Daemon::chat, Daemon::echo] {
@@ -137,7 +137,7 @@ fn a_guest_who_says_nothing_more_is_closed_after_a_second() {
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
-// What is in flight. The daemon is frozen while it is sent, so that it meets it together with the signal.
+// Bytes in flight. The daemon is stopped while they are sent, so that it finds them together with the signal.
 // ---------------------------------------------------------------------------------------------------------------------
 
 #[cfg(target_os = "linux")]
@@ -230,7 +230,7 @@ fn bytes_in_flight_are_echoed() {
     echo.exits_with(0);
 }
 
-/// Nothing is lost of what a flooder has said, not even now.
+/// No line of a flooder is lost, not even now.
 #[test]
 fn lines_of_a_paused_flooder_are_served() {
     let mut room = Daemon::chat(&["--flood", "2/1", "--drain-timeout", "60s"]);
@@ -286,10 +286,10 @@ fn a_guest_that_goes_on_talking_is_cut_off_by_the_drain_timeout() {
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
-// What is thrown away
+// What is discarded
 // ---------------------------------------------------------------------------------------------------------------------
 
-/// A line of the log that says how much was thrown away: (bytes, connections).
+/// The line of the log that says how much was discarded: (bytes, connections).
 #[track_caller]
 fn loss(daemon: &Daemon) -> (usize, usize) {
     let log = daemon.log();

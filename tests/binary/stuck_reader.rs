@@ -98,7 +98,7 @@ fn the_soft_limit_works_in_a_silent_room_and_spares_a_guest_that_has_caught_up()
     anna.hears_nothing();
 }
 
-/// Its own words are still heard, and nobody sees a line of another cut in two.
+/// Its own lines are still heard, and nobody gets a line of another guest cut in two.
 #[test]
 fn a_stuck_reader_can_still_speak() {
     let room = Daemon::chat(&[]);

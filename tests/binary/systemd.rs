@@ -1,5 +1,5 @@
-//! The units of `docs/systemd.md` are what the program takes: each command line of the page is run with a socket such as
-//! systemd passes, serves a guest, and stops in the time that the unit gives it.
+//! The units of `docs/systemd.md` are what the program takes: each command line of the page is run with a socket such
+//! as systemd passes, serves a guest, and stops in the time that the unit gives it.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream, UdpSocket};
@@ -101,19 +101,19 @@ fn the_units_agree_with_each_other_and_with_the_page() {
     socket.get("Socket", "ListenStream").parse::<u16>().unwrap();
     assert_eq!(socket.get("Install", "WantedBy"), "sockets.target");
 
-    // What is queued has its time before systemd loses patience.
+    // The drain timeout is shorter than the time that systemd waits.
     let command = service.get("Service", "ExecStart");
     let drain = command.split_once("--drain-timeout ").unwrap().1.split(' ').next().unwrap();
     let drain: u64 = drain.strip_suffix('s').unwrap().parse().unwrap();
     let patience: u64 = service.get("Service", "TimeoutStopSec").parse().unwrap();
     assert!(Duration::from_secs(drain) + Duration::from_secs(5) <= Duration::from_secs(patience));
 
-    // 64 descriptors are no connections.
+    // 64 of the descriptors are kept for other things than connections.
     let descriptors: usize = service.get("Service", "LimitNOFILE").parse().unwrap();
     assert!(page().contains(&format!("at most {} connections at once", descriptors - 64)));
 }
 
-/// Wrong usage does not get better by another start.
+/// Another start would not help after a usage error.
 #[test]
 fn the_service_is_not_restarted_after_a_usage_error() {
     let [_, service] = units();
@@ -121,7 +121,7 @@ fn the_service_is_not_restarted_after_a_usage_error() {
     assert_eq!(code.map(|code| code.to_string()).as_deref(), Some(service.get("Service", "RestartPreventExitStatus")));
 }
 
-// ---- what systemd has passed --------------------------------------------------------------------------------------------
+// ---- what systemd has passed ----------------------------------------------------------------------------------------
 
 // covers: listen-fd-server
 #[test]

@@ -2,11 +2,12 @@
 //!
 //! Each file in `tests/catalogue/` is a list, `id: title` on each line; an id is the name of a test of Node's. An id is
 //! covered by a test with `// covers: ID` directly above it (several ids have commas between them), or by a row in
-//! `docs/node.md`, below "Behaviours that are otherwise". This reads text only: that a test really looks at what it
-//! claims, its reviewer sees.
+//! `docs/node.md`, below "Behaviours that are otherwise". This reads text only. Whether a test really looks at what it
+//! claims, a reader has to judge.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+
+use crate::project::{files, read};
 
 /// What stands before the ids that a test claims.
 const CLAIM: &str = "// covers:";
@@ -16,32 +17,6 @@ const HEADING: &str = "## Behaviours that are otherwise";
 
 /// An id, and where it stands.
 type Found = (String, String);
-
-fn root() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-}
-
-/// All files of a kind below a folder, with their text.
-fn files(folder: &str, extension: &str) -> Vec<(String, String)> {
-    fn collect(folder: &Path, extension: &str, found: &mut Vec<PathBuf>) {
-        for entry in std::fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                collect(&path, extension, found);
-            } else if path.extension().is_some_and(|it| it == extension) {
-                found.push(path);
-            }
-        }
-    }
-    let mut found = Vec::new();
-    collect(&root().join(folder), extension, &mut found);
-    found.sort();
-    let read = |path: PathBuf| {
-        let name = path.strip_prefix(root()).unwrap().display().to_string();
-        (name, std::fs::read_to_string(path).unwrap())
-    };
-    found.into_iter().map(read).collect()
-}
 
 /// The lines of a list that are neither empty nor remarks; and those that are no `id: title`.
 fn listed(name: &str, text: &str) -> (Vec<Found>, Vec<String>) {
@@ -93,7 +68,7 @@ fn explained(name: &str, text: &str) -> (Vec<Found>, Vec<String>) {
     (ids, wrong)
 }
 
-/// What is wrong between a catalogue and those who claim its ids.
+/// What is wrong between a catalogue and the claims of its ids.
 fn judge(listed: &[Found], claims: &[Found]) -> Vec<String> {
     let mut wrong = Vec::new();
     let mut catalogue = BTreeMap::new();
@@ -122,7 +97,7 @@ fn each_behaviour_of_nodes_tests_is_tested_or_explained() {
     let listed = gather(files("tests/catalogue", "txt").iter().map(|(name, text)| listed(name, text)).collect());
     assert!(!listed.is_empty(), "the catalogue is empty");
     let mut claims = gather(files("tests", "rs").iter().map(|(name, text)| claimed(name, text)).collect());
-    let page = std::fs::read_to_string(root().join("docs/node.md")).unwrap();
+    let page = read("docs/node.md");
     claims.extend(gather(vec![explained("docs/node.md", &page)]));
     wrong.extend(judge(&listed, &claims));
     assert!(wrong.is_empty(), "{} faults in the catalogue:\n{}", wrong.len(), wrong.join("\n"));

@@ -1,4 +1,4 @@
-//! The pages, the pictures and the examples say what is so; and the code is laid out as it is described.
+//! The pages, the pictures and the examples are true; and the code is laid out as they describe it.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by a panic")]
 
@@ -11,12 +11,14 @@ mod catalogue;
 mod layers;
 /// `docs/node.md`: what it names exists.
 mod node_page;
-/// What the pages have their reader type is run, and what they show is what comes.
+/// The commands of the pages are run, and their output is what the pages show.
 #[cfg(all(feature = "cli", target_os = "linux"))]
 mod pages;
-/// The pictures are as their sources and the code are.
+/// The pictures agree with their sources and with the code.
 mod pictures;
-/// The programs of `docs/programs.md`, run as their reader runs them.
+/// The programs of `docs/programs.md`, run as a reader runs them.
 mod programs;
-/// `docs/programs.md` quotes its programs as they are.
+/// `docs/programs.md` agrees with the programs that it describes.
 mod programs_page;
+/// The files of this project, as text.
+mod project;

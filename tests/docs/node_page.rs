@@ -5,28 +5,13 @@
 //! `struct` or an `enum` is a member.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
 
-fn root() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-}
-
-/// All words of all sources.
-fn words(folder: &Path, found: &mut BTreeSet<String>) {
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            words(&path, found);
-        } else {
-            found.extend(names(&std::fs::read_to_string(path).unwrap()));
-        }
-    }
-}
+use crate::project::{files, read};
 
 /// The words of a text that could name something in Rust.
 fn names(text: &str) -> impl Iterator<Item = String> {
     text.split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_')
-        // `on_...` is none yet.
+        // `on_...` is no whole name.
         .filter(|word| word.len() > 1 && !word.ends_with('_'))
         .filter(|word| word.starts_with(|first: char| first.is_ascii_alphabetic()))
         .map(str::to_owned)
@@ -47,10 +32,9 @@ fn ours(page: &str) -> BTreeMap<String, usize> {
 
 #[test]
 fn each_name_of_ours_in_the_table_exists() {
-    let mut there = BTreeSet::new();
-    words(&root().join("src"), &mut there);
-    let page = std::fs::read_to_string(root().join("docs/node.md")).unwrap();
-    // Behind that heading the first column is ours to explain, and the second one is prose.
+    let there: BTreeSet<String> = files("src", "rs").iter().flat_map(|(_, text)| names(text)).collect();
+    let page = read("docs/node.md");
+    // After that heading the first column has the names of Node's tests, and the second one is prose.
     let tables = page.split("\n## Behaviours that are otherwise").next().unwrap();
     let ours = ours(tables);
     assert!(ours.len() > 100, "the table has become short, or has another form: {} names", ours.len());
@@ -90,17 +74,6 @@ fn members(text: &str, found: &mut BTreeSet<(String, String)>) {
     }
 }
 
-fn all_members(folder: &Path, found: &mut BTreeSet<(String, String)>) {
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            all_members(&path, found);
-        } else {
-            members(&std::fs::read_to_string(path).unwrap(), found);
-        }
-    }
-}
-
 /// Each `Type::member` between backticks of a line.
 fn pairs(line: &str) -> Vec<(String, String)> {
     let code = line.split('`').skip(1).step_by(2);
@@ -115,11 +88,11 @@ fn pairs(line: &str) -> Vec<(String, String)> {
 #[test]
 fn each_member_is_one_of_its_type() {
     let mut there = BTreeSet::new();
-    all_members(&root().join("src"), &mut there);
+    files("src", "rs").iter().for_each(|(_, text)| members(text, &mut there));
     let has = |of: &str, member: &str| there.contains(&(of.to_owned(), member.to_owned()));
-    let page = std::fs::read_to_string(root().join("docs/node.md")).unwrap();
+    let page = read("docs/node.md");
     let rows = || page.lines().enumerate().filter(|(_, line)| line.starts_with("| "));
-    // Handlers are closures' alone; `Net` gives events. Of the others one row says what `Net` has.
+    // Handlers belong to the event loop; `Net` returns events. For the other names, one row says what `Net` has.
     let explained: BTreeSet<_> = rows()
         .filter(|(_, line)| line.contains("`Net") || line.contains("`Event::"))
         .flat_map(|(_, line)| pairs(line))

@@ -1,28 +1,6 @@
-//! The pictures of the documentation: what they name exists in the code, and they are as their sources are.
+//! The pictures of the documentation: what they name exists in the code, and they agree with their sources.
 
-use std::path::{Path, PathBuf};
-
-fn root() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-}
-
-fn read(path: &str) -> String {
-    std::fs::read_to_string(root().join(path)).unwrap()
-}
-
-/// All sources below a folder, as one text.
-fn sources(folder: &Path) -> String {
-    let mut text = String::new();
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            text += &sources(&path);
-        } else {
-            text += &std::fs::read_to_string(path).unwrap();
-        }
-    }
-    text
-}
+use crate::project::{files, read};
 
 /// The texts of a picture's source: each label, line by line.
 fn labels(dot: &str) -> Vec<String> {
@@ -53,8 +31,8 @@ fn functions(text: &str) -> impl Iterator<Item = &str> {
 fn check(picture: &str, states_in: &str) {
     let dot = read(&format!("docs/pictures/{picture}.dot"));
     let svg = read(&format!("docs/pictures/{picture}.svg"));
-    let code = sources(&root().join("src"));
-    let states = sources(&root().join(states_in));
+    let code: String = files("src", "rs").into_iter().map(|(_, text)| text).collect();
+    let states: String = files(states_in, "rs").into_iter().map(|(_, text)| text).collect();
     let labels = labels(&dot);
     assert!(labels.len() > 5, "{picture}: {labels:?}");
     for label in &labels {

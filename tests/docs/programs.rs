@@ -1,4 +1,4 @@
-//! The small programs of `docs/programs.md`, each run as its reader runs it: the compiled example, an address as its
+//! The small programs of `docs/programs.md`, each run as a reader runs it: the compiled example, an address as its
 //! argument, a client, and what it prints or writes.
 
 #![cfg(unix)]

@@ -1,15 +1,11 @@
-//! `docs/programs.md` and the programs that it goes through say the same: what the page names, quotes and has its reader
-//! type is there, declared and tested. `programs.rs` runs them.
+//! `docs/programs.md` agrees with the programs that it describes: what the page names, quotes and tells its reader to
+//! type exists, is declared and is tested. `programs.rs` runs the programs.
 
 use std::collections::BTreeMap;
 use std::io::Write;
-use std::path::Path;
 use std::process::{Command, Stdio};
 
-fn read(path: &str) -> String {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
-    std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
-}
+use crate::project::{read, root};
 
 /// The examples that are one file each, by name, as `Cargo.toml` declares them: their files, below `docs/`.
 fn declared() -> BTreeMap<String, String> {
@@ -53,7 +49,7 @@ fn each_program_is_on_the_page_in_a_test_and_says_how_it_is_run() {
         assert!(text.starts_with("//! "), "{path} does not begin with what it shows");
         assert!(text.contains(&format!("//! cargo run --example {name}\n")), "{path} does not say how it is run");
     }
-    let mut files: Vec<String> = Path::new(env!("CARGO_MANIFEST_DIR"))
+    let mut files: Vec<String> = root()
         .join("docs/examples")
         .read_dir()
         .unwrap()

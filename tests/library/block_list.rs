@@ -1,4 +1,4 @@
-//! Block lists at work: for who comes, and for where one goes.
+//! Block lists at work: for clients that connect, and for addresses to connect to.
 
 use crate::support::loops::{Heard, World, quiet};
 use crate::support::{free_address, has_ipv6};
@@ -88,7 +88,7 @@ fn the_one_of_two_addresses_that_is_not_blocked_is_tried() {
     world.until_saw("C", "connect");
     assert_eq!(world.of("C").remote_address(), Some(address));
 
-    // Where both fail, the first tells.
+    // If both fail, the error of the first is reported.
     world.client_with(v4, "D", format!("localhost:{}", free_address().port()), quiet);
     world.until_closed(&["D"]);
     assert_eq!(world.state.of("D"), ["error ERR_IP_BLOCKED", "close(true)"]);
@@ -122,7 +122,7 @@ fn a_block_list_has_addresses_ranges_and_subnets_of_both_families() {
     assert_eq!(list.add_range(ip("1.1.1.2"), ip("1.1.1.1")).unwrap_err().kind(), ErrorKind::InvalidArgument);
     assert_eq!(list.add_range(ip("1.1.1.2"), ip("::1")).unwrap_err().kind(), ErrorKind::InvalidArgument);
 
-    // By number, not by text nor by byte.
+    // Addresses are compared as numbers, not as text nor byte by byte.
     let mut list = BlockList::new();
     list.add_range(ip("10.0.0.2"), ip("10.0.0.10")).unwrap();
     let outside = ["192.168.0.3", "2.2.2.2", "255.255.255.255", "::ffff:192.168.0.3", "::ffff:2.2.2.2"];

@@ -1,4 +1,4 @@
-//! One message to many: gathered, in order, shared in memory, and with those left out who cannot be written to.
+//! One message to many: gathered, in order, shared in memory, and without the sockets that cannot be written to.
 
 #[cfg(target_os = "linux")]
 use crate::support::isolated::isolated;

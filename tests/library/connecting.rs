@@ -1,4 +1,4 @@
-//! Connecting: to what, what is told of it, and what comes of writes meanwhile.
+//! Connecting: to what, which events it has, and what becomes of writes meanwhile.
 
 use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};

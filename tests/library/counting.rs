@@ -1,4 +1,4 @@
-//! Bytes: what is counted when, that each arrives as it was, and what a connecting socket says of itself meanwhile.
+//! Bytes: when they are counted, that each arrives unchanged, and what a connecting socket says of itself meanwhile.
 
 use crate::support::loops::{Heard, View, World, pattern, watch};
 use tidegate::{ReadyState, ServerOptions, SocketOptions};
@@ -27,7 +27,7 @@ fn every_value_of_a_byte_goes_there_and_back() {
                 socket.write((0..=255).rev().collect::<Vec<u8>>());
             }
             Heard::Data(chunk) => {
-                // As many as came go back, counted upwards; the 256th is the last.
+                // It sends back as many bytes as came, counted upwards. The 256th is the last.
                 for _ in chunk {
                     let n = socket.state.add("sent", 1) - 1;
                     if n < 256 {

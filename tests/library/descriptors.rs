@@ -1,4 +1,4 @@
-//! Sockets that somebody else made, given to a loop.
+//! Sockets that were made elsewhere and are given to a loop.
 
 #![cfg(unix)]
 
@@ -146,7 +146,7 @@ fn a_descriptor_of_the_wrong_kind_is_an_error_that_says_so() {
     assert!(error.to_string().contains("no descriptors"), "{error}");
 }
 
-/// Somebody else has the same description, as systemd has that of each listener, and goes on with it.
+/// Another process may share the open socket, as systemd does with each listener, and go on using it.
 #[test]
 fn an_adopted_descriptor_that_was_closed_wakes_no_loop() {
     let mut world = World::new();
@@ -183,7 +183,7 @@ fn an_adopted_descriptor_that_was_closed_wakes_no_loop() {
 #[test]
 fn a_refused_descriptor_is_closed() {
     let mut world = World::new();
-    // A pipe and datagrams: the other end tells that this one is closed.
+    // A pipe and a datagram socket: the other end shows that this one is closed.
     for as_server in [true, false] {
         let mut refuse = |fd: OwnedFd| {
             let refused = match as_server {

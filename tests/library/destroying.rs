@@ -1,4 +1,4 @@
-//! Destroying and resetting: what is told here, and what the peer hears.
+//! Destroying and resetting: the events here, and what the peer hears.
 
 use std::io::Write;
 use std::net::TcpStream;
@@ -310,7 +310,7 @@ fn a_large_write_to_a_destroyed_peer_is_one_error() {
     world.of("S").write(pattern(FLOOD));
     world.net.close_servers();
     world.run_dry();
-    // Whether the end or the reset is seen first is the kernel's business.
+    // The kernel decides whether the end or the reset is seen first.
     let seen = world.state.of("S");
     assert_eq!(seen.iter().filter(|event| event.starts_with("error ")).count(), 1, "{seen:?}");
     assert_eq!(seen.last().unwrap(), "close(true)");

@@ -1,4 +1,4 @@
-//! Errors: their codes, their order among the other events, and whom they concern.
+//! Errors: their codes, their order among the other events, and which connection they close.
 
 use std::io::Write;
 use std::net::Shutdown;

@@ -1,4 +1,4 @@
-//! Every call in every state, and every argument out of its range.
+//! Every call in every state.
 //!
 //! A matrix: each state of a socket, and each handler that may be running, times each call. Nothing may panic, `close`
 //! comes exactly once for each connection and last, and the id is stale afterwards.
@@ -297,7 +297,7 @@ fn play(state: State, call: Call) -> World {
     };
     let x = world.event_loop().new_socket(options, |socket| {
         if state == State::Fresh {
-            // Only what the check needs.
+            // Only what `check` needs.
             watch(socket, "X", quiet);
             socket.off_data();
         } else {
@@ -316,7 +316,7 @@ fn play(state: State, call: Call) -> World {
     if state == State::InTimeout {
         world.until(|world| world.state.number("here") > 0);
     }
-    // The end, whatever was made of it.
+    // The end, whatever state it is in.
     drop(peer);
     world.turn(Some(Duration::ZERO)).unwrap();
     world.net.destroy(x);
@@ -459,7 +459,7 @@ fn check(log: &Log, state: State, name: &str) {
 fn walk(states: &[State]) {
     for state in states {
         for (name, call) in CALLS {
-            // Said if it panics.
+            // Shown if it panics.
             println!("{name} in {state:?}");
             let world = play(*state, *call);
             check(&world.state, *state, name);

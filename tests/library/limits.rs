@@ -1,4 +1,4 @@
-//! Output limits: what is done about a connection whose other side does not read, in every state and for each policy.
+//! Output limits: what happens to a connection whose other side does not read, in every state and for each policy.
 
 use crate::support::loops::{FLOOD, Heard, World, ms, pattern, quiet, read_now, write_now};
 use std::net::TcpStream;
@@ -114,7 +114,7 @@ fn the_clock_of_the_soft_limit_stops_when_the_reader_has_caught_up() {
         world.read_raw(&raws[0], FLOOD);
         world.until(|world| world.net.unsent(ids[0]) == 0);
     }
-    // Three times above, together for longer than the period.
+    // It was above the limit three times, together for longer than the grace period.
     world.turn_for(ms(100));
     assert_eq!(world.state.of("S1"), ["drain", "drain", "drain"]);
 }

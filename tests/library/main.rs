@@ -13,11 +13,11 @@ mod arguments;
 mod block_list;
 /// One message to many sockets.
 mod broadcast;
-/// Connecting: to what, and what comes of writes meanwhile.
+/// Connecting: to what, and what becomes of writes meanwhile.
 mod connecting;
 /// The counters of bytes.
 mod counting;
-/// Sockets that somebody else made.
+/// Sockets that were made elsewhere.
 mod descriptors;
 /// Destroying and resetting.
 mod destroying;

@@ -1,5 +1,5 @@
-//! How connections begin again, end, break and are given up, as Node's own tests look at it; and all events of the
-//! simplest endings, in their common order.
+//! How connections end, fail and begin again, as Node's own tests look at it; and all events of the simplest endings,
+//! in their common order.
 
 use std::cell::Cell;
 use std::io::Write;
@@ -282,7 +282,7 @@ fn a_write_to_a_socket_that_has_closed_meanwhile_is_no_error() {
         Heard::Connect => socket.end(),
         Heard::End => {
             let id = socket.state.id("S");
-            // Nobody is left whose callback could be called.
+            // The socket is gone, so no callback can be called.
             assert!(socket.event_loop().socket(id).is_none_or(|server_side| server_side.is_destroyed()));
             assert!(!socket.net.write(id, b"test"));
             socket.state.note("C", "written");

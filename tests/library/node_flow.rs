@@ -14,7 +14,7 @@ fn options() -> ServerOptions {
 
 // ---- to and fro -----------------------------------------------------------------------------------------------------
 
-/// A thousand times PING there and PONG back, then a last PING with an end behind it.
+/// A thousand times PING there and PONG back, then a last PING followed by an end.
 fn ping_pong(on: Endpoint) {
     const ROUNDS: usize = 1000;
     let mut world = World::new();

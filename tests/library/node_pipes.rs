@@ -1,4 +1,4 @@
-//! Pipes, as Node's own tests look at them: who waits for whom, and what pipes leave behind that come and go.
+//! Pipes, as Node's own tests look at them: which side waits for which, and that pipes leave nothing when they go.
 //!
 //! On a simulated network: a, b, c and so on are sockets of a server, paused and without a handler, and A, B, C are the
 //! clients at their other ends. A client that is paused makes its counterpart a slow destination.
@@ -76,7 +76,7 @@ impl Bench {
     }
 }
 
-// ---- who waits for whom ---------------------------------------------------------------------------------------------
+// ---- which side waits for which -------------------------------------------------------------------------------------
 
 // covers: stream/pipe-await-drain
 #[test]
@@ -93,7 +93,7 @@ fn a_source_waits_for_all_of_its_destinations_that_are_full() {
     assert!(written < MUCH);
     assert!(bench.0.of("a").is_paused());
     assert_eq!((bench.written("d"), bench.heard("B")), (written, written));
-    // One of the two has drained: the other still rules.
+    // One of the two has drained. The source still waits for the other.
     bench.0.of("C").resume();
     bench.settle();
     assert!(bench.0.state.saw("c", "drain"));

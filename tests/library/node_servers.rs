@@ -1,5 +1,5 @@
-//! Servers, as Node's own tests look at them: how many they take, how they close, where they are and who is at the other
-//! end, and what they do for other processes.
+//! Servers, as Node's own tests look at them: how many connections they take, how they close, and the addresses of both
+//! ends.
 
 use std::io::Read;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
@@ -105,7 +105,7 @@ fn a_connection_that_closes_makes_room_for_the_next() {
     world.run_dry();
     assert_eq!(world.state.of("heard"), ["first", "third"]);
     for name in ["too many", "too many again"] {
-        // A reset, if the server closed before it had read.
+        // It is a reset if the server closed before it had read.
         let seen = world.state.of(name);
         assert!(seen[1] == "end" || seen[1] == "error ECONNRESET", "{seen:?}");
     }
@@ -216,7 +216,7 @@ fn a_server_that_was_unreferenced_before_it_listened_keeps_nothing_running() {
     assert!(world.net.is_listening(server));
 }
 
-// ---- where it is, and who is at the other end -------------------------------------------------------------------------
+// ---- the addresses of both ends -------------------------------------------------------------------------------------
 
 // covers: seq/server-address
 #[test]
@@ -238,7 +238,7 @@ fn a_server_has_the_address_that_it_was_given_and_without_one_all_of_them() {
     let server = world.listen(0, |_| {}).unwrap();
     let address = world.net.server_address(server).unwrap();
     assert_eq!(address.to_string(), format!("{all}:{}", address.port()));
-    // Of the ports that are free on one address, some may be taken on another.
+    // A port that is free on one address may be in use on another.
     let given = (0..20).find_map(|_| {
         let port = free_address().port();
         let server = world.listen(port, |_| {}).ok()?;

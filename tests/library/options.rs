@@ -31,7 +31,7 @@ fn server() -> ServerOptions {
     ServerOptions::new()
 }
 
-// ---- what the system is told ------------------------------------------------------------------------------------------
+// ---- what the system is told ----------------------------------------------------------------------------------------
 
 // covers: later/socket-tos (setTypeOfService), later/setkeepalive-options
 #[test]
@@ -123,10 +123,10 @@ fn a_type_of_service_is_remembered_until_there_is_a_connection() {
     assert_eq!(world.net.type_of_service(id), Some(0x18));
 }
 
-// ---- where from, where to -----------------------------------------------------------------------------------------------
+// ---- where from, where to -------------------------------------------------------------------------------------------
 
-/// A port that is free at every address, and that the system gives to nobody who asks for any: a connection of another
-/// test cannot come to have it meanwhile.
+/// A port that is free at every address. It is outside the range of ports that the system hands out, so no connection
+/// of another test can get it meanwhile.
 fn quiet_port() -> u16 {
     let range = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").unwrap_or_default();
     let lowest_given: u16 = range.split_whitespace().next().and_then(|port| port.parse().ok()).unwrap_or(32_768);
@@ -134,7 +134,7 @@ fn quiet_port() -> u16 {
     static ASKED: AtomicU16 = AtomicU16::new(0);
     let first = 1_024 + std::process::id() as u16 % 1_024 + 100 * ASKED.fetch_add(1, Ordering::Relaxed);
     let is_free = |port: &u16| {
-        // Not std's listener, which shares a port with connections that wait to be forgotten.
+        // Not std's listener, which shares a port with connections in TIME-WAIT.
         let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
         socket.bind(&SocketAddr::from((Ipv4Addr::UNSPECIFIED, *port)).into()).is_ok()
     };
@@ -220,7 +220,7 @@ fn ipv6_only_leaves_the_port_of_the_other_family_free() {
     }
     let mut world = World::new();
     let only = server().ipv6_only(true);
-    // Somebody else on this machine may have the same port in the other family.
+    // Another program may have the same port in the other family.
     let both = (0..20).find_map(|_| {
         let (six, address) = world.serve_on(0, only.clone(), |_| {});
         assert!(address.is_ipv6());
@@ -235,7 +235,7 @@ fn ipv6_only_leaves_the_port_of_the_other_family_free() {
     world.listen("[::ffff:127.0.0.1]:0", |_| {}).unwrap();
 }
 
-// ---- a machine without one of the families, simulated ---------------------------------------------------------------------
+// ---- a machine without one of the families, simulated ---------------------------------------------------------------
 
 fn listens_where_the_first_fails(on: &str, options: ServerOptions) -> Result<SocketAddr, Error> {
     let sim = Sim::new(1);
@@ -253,9 +253,9 @@ fn a_machine_of_one_family_listens_on_that() {
     assert_eq!(listens_where_the_first_fails(":7", only).unwrap_err().raw_os_error(), Some(EAFNOSUPPORT));
 }
 
-// ---- who listens beside whom: on Linux, and simulated as there ----------------------------------------------------------
+// ---- two servers on one port: on Linux, and simulated as there ------------------------------------------------------
 
-/// Where one listens, and whether for IPv6 alone.
+/// Where a server listens, and whether for IPv6 alone.
 type Place = (&'static str, bool);
 
 const PLACES: [Place; 8] = [
@@ -269,7 +269,8 @@ const PLACES: [Place; 8] = [
     ("[::ffff:0.0.0.0]", false),
 ];
 
-/// What two are told who listen on one port, and who takes a client of each family, and what it sees of the addresses.
+/// What two servers get that listen on one port; which of them takes a client of each family, and the addresses it
+/// sees.
 fn two_listen(mut event_loop: EventLoop<Vec<String>>, port: u16, places: [(Place, bool); 2]) -> Vec<String> {
     for ((at, ipv6_only), reuse_port) in places {
         let options = server().ipv6_only(ipv6_only).reuse_port(reuse_port);
@@ -341,7 +342,7 @@ fn a_shared_port_spreads_its_clients_and_outlives_one_of_its_servers() {
     sim.run(&mut [&mut one, &mut other, &mut alone], sim.now() + Duration::from_secs(1)).unwrap();
     assert_eq!((one.state + other.state, alone.state), (100, 100));
     assert!(one.state > 25 && other.state > 25, "{} and {}", one.state, other.state);
-    // The port is the other's alone now.
+    // Now the other server has the port alone.
     let before = other.state;
     drop(one);
     connect(&mut alone);
@@ -349,7 +350,7 @@ fn a_shared_port_spreads_its_clients_and_outlives_one_of_its_servers() {
     assert_eq!((other.state - before, alone.state), (100, 200));
 }
 
-// ---- bounds -------------------------------------------------------------------------------------------------------------
+// ---- bounds ---------------------------------------------------------------------------------------------------------
 
 #[test]
 fn an_option_out_of_its_bounds_is_an_error_that_names_them() {

@@ -1,4 +1,4 @@
-//! Pipes: one socket into another, several, or itself; what ends what, what pauses what, and what is left behind.
+//! Pipes: one socket into another, several, or itself; which end ends what, which side pauses which, and what is left.
 
 use crate::support::loops::{FLOOD, World, ms, pattern, quiet, read_now, watch, write_now};
 use std::io::Write;

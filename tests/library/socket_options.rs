@@ -1,6 +1,6 @@
-//! What is set for a connection, and the clocks that it sets going: no-delay, keep-alive, the idle timeout.
+//! Options of a connection and the clocks that they start: no-delay, keep-alive, the idle timeout.
 //!
-//! On a simulated network: it counts the calls, and shows by what happens on it which value was set.
+//! The simulated network counts the calls, and its behaviour shows which value was set.
 
 #![cfg(unix)]
 
@@ -49,7 +49,7 @@ fn no_delay_of_a_connect_is_set_once_and_only_if_asked_for() {
         let (sim, mut world) = connected(SocketOptions::new().no_delay(no_delay));
         world.of("C").set_no_delay(no_delay);
         assert_eq!(options_set(&sim), calls);
-        // A small write stands behind a large one that is not acknowledged yet: Nagle holds it back for 40 ms.
+        // A small write follows a large one that is not acknowledged yet. Nagle's algorithm holds it back for 40 ms.
         world.of("C").write(loops::pattern(40_000));
         let written = sim.now();
         world.of("C").write("small");
@@ -207,7 +207,7 @@ fn an_option_that_is_set_already_is_not_set_again() {
     }
 }
 
-/// A server with these options, and a client C of it; `accepted` is asked what it costs to set what.
+/// A server with these options, and a client C of it. `accepted` counts the calls that setting an option makes.
 fn accepted(options: ServerOptions, accepted: impl Fn(&mut View<'_>, &Sim) + 'static) -> (Sim, World) {
     let sim = Sim::new(1);
     sim.keep_calls();

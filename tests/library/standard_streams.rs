@@ -214,7 +214,7 @@ fn a_child_is_written_to_and_read_from() {
 
 // ---- terminals ------------------------------------------------------------------------------------------------------
 
-/// A terminal, and the end that a person would sit at.
+/// A terminal, and its other end, where a person would sit.
 fn terminal() -> (File, OwnedFd, String) {
     let seat = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
     grantpt(&seat).unwrap();
@@ -270,8 +270,8 @@ fn a_terminal_that_nobody_reads_stops_its_writer_and_not_the_loop() {
 
 // ---- the streams of the process -------------------------------------------------------------------------------------
 
-/// The example `netcat`, which is a program of its own: the tests below start this file's program anew, with this as its
-/// one test and the address of a server.
+/// The example `netcat`, which is a program of its own: the tests below start this file's program anew, with this as
+/// its one test and the address of a server.
 #[test]
 fn netcat() {
     if let Ok(address) = std::env::var("NETCAT_TO") {
@@ -279,7 +279,7 @@ fn netcat() {
     }
 }
 
-/// Starts [`netcat`]. What the test harness says is before what it says itself.
+/// Starts [`netcat`]. The test harness writes to its standard output too, before it does.
 fn start_netcat(to: &TcpListener, stdin: impl Into<Stdio>, stdout: impl Into<Stdio>) -> Child {
     Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "standard_streams::netcat", "--nocapture", "--test-threads=1"])

@@ -84,7 +84,7 @@ fn a_timer_cancelled_by_another_that_is_due_at_the_same_time_does_not_come() {
     let victim = world.after(ms(20), |on| on.state.note("timer", "victim"));
     world.after(ms(10), move |on| {
         on.state.note("timer", "first");
-        // What is due has come up by now, but was not told yet.
+        // The victim is due by now, but its handler has not run yet.
         std::thread::sleep(ms(30));
         assert!(on.cancel(victim));
     });
@@ -509,7 +509,7 @@ fn a_signal_is_an_event_that_keeps_nothing_running_and_its_handler_can_be_replac
     assert!(world.on_signal(Signal::KILL.as_raw(), |_| {}).is_err());
 }
 
-/// Node's `setImmediate`: what has come in is served first, and what is put off there waits for the next turn.
+/// Node's `setImmediate`: input that has come is served first. What is put off in the callback waits for the next turn.
 #[test]
 fn next_turn_runs_after_the_input_of_this_turn_and_delays_nobody() {
     let mut world = World::new();
@@ -524,7 +524,7 @@ fn next_turn_runs_after_the_input_of_this_turn_and_delays_nobody() {
     world.until(|world| world.state.of("order").len() == 2);
     assert_eq!(world.state.of("order"), ["tick", "put off"]);
 
-    // One that puts itself off for ever is no end of a turn, and no sleep either.
+    // A callback that puts itself off again and again neither keeps a turn from ending nor lets the loop sleep.
     fn again(on: &mut tidegate::Loop<'_, loops::Log>) {
         on.state.add("turns", 1);
         on.next_turn(again);

@@ -119,7 +119,7 @@ fn a_reset_is_a_close_and_unread_input_shows_at_the_other_end() {
     assert_eq!(world.state.of("C"), ["connect", "error ECONNRESET", "close(true)"]);
 }
 
-/// With descriptors in its way a read stops short of what is behind them, and no edge tells.
+/// A read stops at passed descriptors, short of the bytes after them, and the kernel reports no new readiness.
 #[cfg(target_os = "linux")]
 #[test]
 fn bytes_after_passed_descriptors_are_read() {
@@ -256,7 +256,7 @@ fn corked_writes_go_out_as_one_on_a_path_too() {
     assert_eq!(world.state.of("C"), ["connect", "data ping", "end", "finish", "close(false)"]);
 }
 
-// ---- errors -----------------------------------------------------------------------------------------------------------
+// ---- errors ---------------------------------------------------------------------------------------------------------
 
 // covers: pipe-connect-errors, later/pipe-with-long-path, better-error-messages-listen-path, better-error-messages-path
 #[test]
@@ -272,7 +272,7 @@ fn an_error_with_a_path_names_the_path() {
     });
     fs::write(folder.path("file"), "no socket").unwrap();
     world.client("file", folder.endpoint("file"), quiet);
-    // Who is root may open what nobody may.
+    // Root may open what no other user may.
     let expected =
         if fs::metadata("/proc/self").is_ok_and(|ours| ours.uid() == 0) { "connect" } else { "error EACCES" };
     let _listener = UnixListener::bind(folder.path("closed")).unwrap();
@@ -294,7 +294,7 @@ fn an_error_with_a_path_names_the_path() {
     }
 }
 
-// ---- the file -----------------------------------------------------------------------------------------------------------
+// ---- the file -------------------------------------------------------------------------------------------------------
 
 // covers: server-listen-path, x/unix-stale-file
 #[test]
@@ -312,7 +312,7 @@ fn a_file_has_its_mode_and_goes_with_its_server() {
     world.net.close_server(server);
     assert!(!folder.path("s").exists());
 
-    // Otherwise it has what the umask leaves, as what std makes has.
+    // Without a mode it has what the umask leaves, like a socket that std makes.
     let _std = UnixListener::bind(folder.path("std's")).unwrap();
     world.listen(folder.endpoint("plain"), |_| {}).unwrap();
     assert_eq!(mode_of(&folder.path("plain")), mode_of(&folder.path("std's")));
@@ -408,7 +408,7 @@ fn one_of_several_servers_that_take_over_a_path_at_once_gets_it() {
             together.wait();
             let tried = world.listen(at, |_| {});
             together.wait();
-            // Whoever has come to listen can be reached, now that all have tried.
+            // All have tried by now. The one that listens can be reached.
             let outcome = match tried {
                 Ok(_) if UnixStream::connect(&path).is_ok() => "listens",
                 Ok(_) => "listens where nobody comes",
@@ -473,7 +473,7 @@ fn a_stale_lock_is_ignored_and_a_held_one_respected() {
     assert!(lock.is_symlink() && !folder.path("elsewhere").exists());
 }
 
-// ---- dropped, simulated -----------------------------------------------------------------------------------------------
+// ---- dropped, simulated ---------------------------------------------------------------------------------------------
 
 // covers: x/dropped-client
 #[test]

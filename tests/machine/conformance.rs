@@ -1,7 +1,7 @@
-//! Node's own traces: what Node's `net` did in 182 scenarios, this library does too, event for event.
+//! Node's own traces: in 182 scenarios this library does what Node's `net` did, event for event.
 //!
-//! The corpus is `tests/conformance/corpus.json`; what a scenario is, and how the traces were made, `docs/conformance.md`
-//! tells. The player is that of the example `scenario`.
+//! The corpus is `tests/conformance/corpus.json`. `docs/conformance.md` says what a scenario is, and how the traces
+//! were made. The player is that of the example `scenario`.
 
 #[path = "../../docs/examples/scenario/player.rs"]
 mod player;
@@ -10,7 +10,7 @@ use crate::support::alone::{alone, beside_others};
 use serde_json::Value;
 use tidegate::EventLoop;
 
-/// In real time, with pauses of some ten milliseconds between the steps: so nothing else is to run beside it.
+/// The scenarios have pauses of some ten milliseconds in real time. So no other test may run beside this one.
 #[test]
 fn every_scenario_gives_nodes_trace() {
     let _alone = alone();

@@ -1,8 +1,9 @@
-//! A large file through two sockets into another file, on one loop, while a thousand clients are served beside it; and the
-//! same with a disk that is full at half the way.
+//! A large file through two sockets into another file, on one loop, while a thousand clients are served beside it; and
+//! the same with a disk that is full at half the way.
 //!
-//! 64 MiB in `cargo test`. `MEGABYTES=1024 cargo test --release --test machine gigabyte -- --nocapture` moves a gigabyte,
-//! and says how long the clients have waited and how much memory it took; `docs/reliability.md` has the figures.
+//! 64 MiB in `cargo test`. `MEGABYTES=1024 cargo test --release --test machine gigabyte -- --nocapture` moves a
+//! gigabyte, and says how long the clients have waited and how much memory it took; `docs/reliability.md` has the
+//! figures.
 
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
@@ -31,7 +32,7 @@ fn megabytes() -> usize {
     std::env::var("MEGABYTES").map_or(64, |text| text.parse().unwrap())
 }
 
-/// Bytes that repeat themselves nowhere near: a 32-bit multiplicative sequence.
+/// Bytes that do not repeat themselves: a 32-bit multiplicative sequence.
 fn fill(path: &Path, megabytes: usize) {
     let mut file = File::create(path).unwrap();
     let mut number = 1u32;
@@ -110,7 +111,7 @@ fn ask(address: SocketAddr, until: &AtomicBool) -> Vec<Duration> {
     clients.state.waited
 }
 
-/// What the loop has seen of the file's way.
+/// What the loop has seen while the file was carried.
 #[derive(Debug, Default)]
 struct Seen {
     errors: Vec<String>,
@@ -169,7 +170,7 @@ fn carry(from: &Path, into: &Path) -> (Seen, Vec<Duration>) {
         event_loop.turn(Some(Duration::from_millis(50))).unwrap();
         assert!(Instant::now() < deadline, "{:?}", event_loop.state);
     }
-    // All goes on: each client is answered at least once more.
+    // Everything goes on: each client is answered at least once more.
     until.store(true, Ordering::Relaxed);
     while !clients.is_finished() {
         event_loop.turn(Some(Duration::from_millis(5))).unwrap();

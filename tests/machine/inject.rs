@@ -1,6 +1,7 @@
-//! Failures that a machine shows once a year, made to happen: the daemon runs under `strace`, which lets some of its
-//! system calls fail with an error of our choice. Whatever fails, the process stays up, an error costs no more than the
-//! connection that it belongs to, everybody else is served, and at the end it sleeps, and stops when it is told to.
+//! Failures that a machine has once a year, made to happen: the daemon runs under `strace`, which lets some of its
+//! system calls fail with an error of our choice. Whatever fails, the process stays up, an error costs at most the
+//! connection that it belongs to, all other clients are served, and at the end the daemon sleeps, and stops when it is
+//! told to.
 //!
 //! strace writes down each call, so what is asserted is exact: which connections were struck is in the trace, and no
 //! other client may have been lost; the number of calls shows that nothing spins.
@@ -48,7 +49,7 @@ fn failing_writes_cost_nothing_or_their_connection() {
     }
 }
 
-/// A room gathers what waits for a guest who reads slowly.
+/// A room gathers the lines that wait for a slow guest.
 #[test]
 fn failing_writes_of_queued_bytes_cost_nothing_or_their_connection() {
     for errno in ["EINTR", "ENOBUFS", "ENOMEM"] {
@@ -74,7 +75,7 @@ fn failing_shutdowns_cost_nothing() {
     eight_clients_of_an_echo(injection);
 }
 
-/// What fails before it listens is told in one line, and ends it.
+/// A failure before it listens is one line of the log, and ends it.
 #[test]
 fn a_failure_before_it_listens_is_one_line_and_ends_it() {
     for (call, errno, when) in [
@@ -117,12 +118,12 @@ fn where_no_accept_succeeds_the_others_are_served_and_nothing_spins() {
     }
 }
 
-/// The descriptor that is kept to turn clients away can be lost too: somebody else in the system was faster. Then they
-/// wait, until the next who can be accepted brings it back.
+/// The spare descriptor, with which clients are turned away, can be lost too: another process was faster. Then clients
+/// wait until the next one can be accepted, which brings the spare back.
 #[test]
 fn the_spare_descriptor_is_lost_and_found() {
-    // A debug build asks for the flags of each descriptor that it closes, with the same call that duplicates one: so the
-    // first time that the spare is opened again is the second or the fourth.
+    // A debug build asks for the flags of each descriptor that it closes, with the same call that duplicates one: so
+    // the first time that the spare is opened again is the second or the fourth.
     let no_spare = if cfg!(debug_assertions) { "fcntl:error=ENFILE:when=4" } else { "fcntl:error=ENFILE:when=2" };
     let failures = ["accept4:error=ENFILE:when=3..8+5", no_spare];
     let Some(injected) = Injected::start("echo", &failures) else { return };
@@ -145,7 +146,7 @@ fn the_spare_descriptor_is_lost_and_found() {
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
-// Visitors
+// The clients
 // ---------------------------------------------------------------------------------------------------------------------
 
 fn both(call: &'static str, errno: &'static str, when: &'static str, times: usize, costs: Costs) {
@@ -154,7 +155,7 @@ fn both(call: &'static str, errno: &'static str, when: &'static str, times: usiz
     four_guests_of_a_room(injection);
 }
 
-/// All are served, and who comes for those who are lost.
+/// All are served, also those that come in place of the lost ones.
 fn eight_clients_of_an_echo(injection: Injection) {
     let Some(injected) = Injected::start("echo", &[&injection.text()]) else { return };
     let mut lost = BTreeSet::new();
@@ -182,7 +183,7 @@ fn eight_clients_of_an_echo(injection: Injection) {
     injected.stops().shows(injection, &lost);
 }
 
-/// Each speaks in turn and is heard by all others, and who comes for those who are lost.
+/// Each speaks in turn and is heard by all others, also those that come in place of the lost ones.
 fn four_guests_of_a_room(injection: Injection) {
     let Some(injected) = Injected::start("chat", &[&injection.text()]) else { return };
     let mut room = Guests::default();
@@ -203,8 +204,8 @@ fn four_guests_of_a_room(injection: Injection) {
     injected.stops().shows(injection, &room.lost.into_keys().collect());
 }
 
-/// A guest reads late what another has said and what he has asked himself: behind what is on its way, it waits for him
-/// in pieces, and is gathered.
+/// A guest reads late what another one has said and the answers to its own questions. They wait in pieces after what is
+/// in flight, and are gathered.
 fn a_guest_who_reads_late(injection: Injection) {
     let Some(injected) = Injected::start("chat", &[&injection.text()]) else { return };
     let mut anna = Client::connect(injected.address());
@@ -246,14 +247,14 @@ fn a_guest_who_reads_late(injection: Injection) {
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
-// Clients who may be lost
+// Clients that may be lost
 // ---------------------------------------------------------------------------------------------------------------------
 
 /// The connection has ended, in whatever way.
 #[derive(Debug)]
 struct Lost;
 
-/// A connection that may be lost at any time, which is no failure of the test by itself. That nothing comes is one.
+/// A connection that may be lost at any time. A loss by itself fails no test; silence does.
 struct Peer {
     stream: TcpStream,
     port: u16,
@@ -380,7 +381,7 @@ impl Guests {
         }
     }
 
-    /// One speaks, and each of the others hears it, unless one of the two is lost.
+    /// A guest speaks, and each of the others hears it, unless speaker or listener is lost.
     fn hear(&mut self, speaker: usize, words: &str) {
         let guest = &mut self.here[speaker];
         guest.is_lost |= guest.peer.sends(format!("{words}\n").as_bytes()).is_err();
@@ -409,7 +410,7 @@ impl Guests {
         }
     }
 
-    /// The room's own words, and the last ones of somebody whom nobody waits for any more.
+    /// Lines of the room itself, and late lines of guests that are lost.
     fn may_come_late(&self, heard: &str) -> bool {
         let lost = self.here.iter().filter(|guest| guest.is_lost).map(|guest| &guest.name).chain(self.lost.values());
         heard.starts_with("* ") || lost.into_iter().any(|name| heard.split(':').next() == Some(name))

@@ -1,7 +1,7 @@
-//! Connections that come and go, 20,000 of them: what is left afterwards is nothing.
+//! 20,000 connections come and go, and nothing is left of them.
 //!
-//! Two tests, one after the other: the library in this process, where its slab can be looked at, and the daemon in one of
-//! its own. What they measure they print (`-- --nocapture`); `docs/reliability.md` has the figures.
+//! Two tests, one after the other: the library in a process of the test's own, where its slab can be looked at, and the
+//! daemon. What they measure they print (`-- --nocapture`); `docs/reliability.md` has the figures.
 
 use std::collections::VecDeque;
 use std::io::{Read, Write};
@@ -21,7 +21,7 @@ use tidegate::EventLoop;
 const COMINGS: usize = 20_000;
 const AT_A_TIME: usize = 200;
 
-/// What memory may have grown by while [`COMINGS`] came and went. A leak of 100 bytes for each would be 2 MB.
+/// The memory may grow by this much while [`COMINGS`] come and go. A leak of 100 bytes for each would be 2 MB.
 const GROWTH: u64 = 1 << 20;
 
 /// The library in this process: its slab, its descriptors, its memory.

@@ -1,4 +1,4 @@
-//! Many connections at once: what they cost while they are there, and that none of them is in another's way.
+//! Many connections at once: what they cost, and that none of them delays another.
 //!
 //! The tests run one after another, since each measures. The daemon is a process of its own, so the descriptors, the
 //! memory and the CPU time of that process are what it needs. What they measure they print (`-- --nocapture`); asserted
@@ -19,8 +19,9 @@ use socket2::SockRef;
 // Out of descriptors
 // ---------------------------------------------------------------------------------------------------------------------
 
-/// For ten seconds there is no descriptor left, and some hundred clients a second keep coming: they are turned away, who
-/// is there is served, and it costs next to nothing. Who comes when a slot is free is served at once.
+/// For ten seconds there is no descriptor left, and some hundred clients a second keep coming. They are turned away,
+/// the connections that are there are served, and it costs next to nothing. A client that finds a free slot is served
+/// at once.
 #[test]
 fn out_of_descriptors_for_ten_seconds() {
     const TIME: Duration = Duration::from_secs(10);
@@ -115,7 +116,7 @@ fn round_trip(stream: &mut TcpStream) -> Option<Duration> {
 
 const CROWD: usize = 5000;
 
-/// What the state of a guest may cost, half a line of his included.
+/// What the state of a guest may cost, with half a line in it.
 const PER_GUEST: u64 = 4096;
 
 /// 5,000 guests send a byte of their line now and then. Two others talk meanwhile.
@@ -142,7 +143,7 @@ fn slow_writers_delay_nobody() {
             }
         });
         while !writers.is_finished() {
-            // An answer for one. A line for all 5,000 is another matter: a few of those will do.
+            // An answer goes to one guest. A line for all 5,000 costs more, so there are few of them.
             let asked = Instant::now();
             anna.says("/what?");
             while !anna.hears_line().contains("unknown command") {}
@@ -170,7 +171,7 @@ fn slow_writers_delay_nobody() {
     assert!(slowest < Duration::from_secs(1), "{slowest:?}");
     assert!(grown < CROWD as u64 * PER_GUEST, "{grown} bytes of memory");
 
-    // They go as one whose network is cut: an end would make each half line one for all to hear.
+    // They go with a reset. After an end, each half line would be a line for all to hear.
     for stream in &crowd {
         SockRef::from(stream).set_linger(Some(Duration::ZERO)).unwrap();
     }
@@ -182,7 +183,7 @@ fn slow_writers_delay_nobody() {
     room.exits_with(0);
 }
 
-/// One of 5,000 never reads. All others hear everything that is said, and he is disconnected at his limit.
+/// One of 5,000 never reads. All others hear everything, and it is disconnected at its limit.
 #[test]
 fn a_guest_that_never_reads_delays_none_of_5000() {
     const BATCH: usize = 4; // lines; 16 KiB
@@ -194,7 +195,7 @@ fn a_guest_that_never_reads_delays_none_of_5000() {
     let stuck = Client::connect_narrow(room.address());
     let mut speaker = room.join();
     speaker.hears("* you are guest2; 2 online");
-    // The kernel holds some megabytes for him, which need not be said to 5,000.
+    // The kernel holds some megabytes for the stuck guest, which need not be sent to 5,000.
     stuff(&mut speaker, &[&stuck], 100_000);
     let mut speaker = Reader::new(speaker.into_stream());
     let mut crowd: Vec<Reader> = (2..CROWD).map(|number| Reader::new(join(room.address(), number))).collect();

@@ -16,7 +16,7 @@ mod gigabyte;
 /// System calls of the daemon fail, by `strace`.
 #[cfg(all(feature = "cli", target_os = "linux"))]
 mod inject;
-/// What 20,000 connections leave behind: nothing.
+/// 20,000 connections leave nothing.
 #[cfg(all(feature = "cli", target_os = "linux"))]
 mod leaks;
 /// Thousands of connections at once, and no descriptor left.

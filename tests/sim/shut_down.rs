@@ -276,8 +276,8 @@ fn bytes_that_a_last_close_writes_to_a_file_are_written() {
 /// More than all buffers between a client and an echo hold, in both directions.
 const BACKLOG: usize = 2_000_000;
 
-/// A client sends without reading, and an echo is shut down meanwhile. The client reads from the eighth second on. Gives how
-/// many bytes come back, and how many the echo has discarded.
+/// A client sends without reading, and an echo is shut down meanwhile. The client reads from the eighth second on.
+/// Gives how many bytes come back, and how many the echo has discarded.
 fn echoes_to_a_late_reader(quiet: Duration) -> (usize, u64) {
     let weather = Weather { buffer: 300_000, delay: Duration::from_millis(20), ..Weather::default() };
     let sim = Sim::with(1, weather);

@@ -1,5 +1,5 @@
-//! Files on the simulated disk: what a full, a damaged and a slow disk do to those who write and read, and to nobody
-//! else.
+//! Files on the simulated disk: a full, a damaged and a slow disk concern those that write and read there, and no
+//! others.
 
 use std::time::Duration;
 
@@ -55,12 +55,12 @@ fn a_disk_that_fills_up_is_one_error() {
     let closed = world.state.closed("log");
     assert_eq!(closed.reason, CloseReason::Error);
     let piped = 500_000 + closed.unsent as u64;
-    // The source is let go and stays, paused; what it is to give goes elsewhere.
+    // The source is unpiped and stays paused. Its bytes go elsewhere.
     let id = world.id("S");
     assert!(world.net.piped_to(id).is_empty());
     assert!(world.of("S").is_paused() && !world.of("S").is_destroyed());
     assert!(world.of("S").bytes_read() - piped <= 2 * 65536);
-    // Who has nothing to do with the disk does not notice.
+    // A client that has nothing to do with the disk does not notice.
     let echoes = world.state.number("echoes");
     world.turn_for(ms(5));
     assert!(echoes > 0 && world.state.number("echoes") > echoes, "{echoes} echoes, and then none");

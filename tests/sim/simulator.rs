@@ -286,7 +286,7 @@ fn an_endless_exchange_does_not_stop_the_clock() {
     assert!(sim.now() >= Duration::from_millis(50));
 }
 
-// ---- Unix sockets ---------------------------------------------------------------------------------------------------------
+// ---- Unix sockets ---------------------------------------------------------------------------------------------------
 
 /// How a connect fails, if it does.
 fn failure(event_loop: &mut EventLoop<Heard>, to: &str) -> Option<String> {

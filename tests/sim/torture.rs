@@ -128,7 +128,7 @@ fn known_as(socket: &mut View<'_>, pair: String) {
     });
 }
 
-/// Somebody else, who is not to notice anything.
+/// Another client, which must not notice anything.
 fn bystander(on: &mut On<'_>) {
     server(on, 99, ServerOptions::new(), |socket| {
         watch(socket, "bystander/server");
@@ -147,7 +147,7 @@ fn bystander(on: &mut On<'_>) {
     });
 }
 
-// ---- the scenarios --------------------------------------------------------------------------------------------------------
+// ---- the scenarios --------------------------------------------------------------------------------------------------
 
 fn greeting(on: &mut On<'_>) {
     server(on, 1, ServerOptions::new(), |socket| {
@@ -256,7 +256,8 @@ fn broadcast(on: &mut On<'_>) {
     for n in 0..3 {
         client(on, 1, SocketOptions::new(), move |socket| known_as(socket, format!("member{n}")));
     }
-    // A server that finds no memory tries again after 10 ms: who comes late does not hear what was said before.
+    // A server that finds no memory tries again after 10 ms. A client that joins late does not hear what was said
+    // before.
     for n in 0..4 {
         on.after(ms(30 + n), |on| on.net.broadcast(on.state.members.iter().copied(), "a word to all of you"));
     }
@@ -434,7 +435,7 @@ const SCENARIOS: &[Scenario] = &[
     ("graceful stop", graceful_stop),
 ];
 
-// ---- the torture -----------------------------------------------------------------------------------------------------------
+// ---- the torture ----------------------------------------------------------------------------------------------------
 
 struct Run {
     log: Log,
@@ -487,14 +488,14 @@ fn faults_of(call: Call) -> Vec<Fault> {
     errors.chain(shorts.iter().map(|short| Fault::Short(*short))).collect()
 }
 
-/// Whether nobody is to notice.
+/// Whether no client may notice.
 fn is_harmless(call: Call, fault: Fault) -> bool {
     let Fault::Error(errno) = fault else { return true };
     let errno = Errno::from_raw_os_error(errno);
     match call {
         Call::Read => errno == Errno::INTR,
         Call::Write => [Errno::INTR, Errno::NOBUFS, Errno::NOMEM].contains(&errno),
-        // Whoever waits is taken a moment later; only without descriptors are they turned away.
+        // A client that waits is accepted a moment later. Only without descriptors is it turned away.
         Call::Accept => ![Errno::MFILE, Errno::NFILE].contains(&errno),
         Call::SetOption => true,
         _ => false,
@@ -545,8 +546,8 @@ fn torture(scenario: Scenario, problems: &mut Vec<String>) -> usize {
     runs
 }
 
-/// What fails for one connection is felt by that one alone. Where there is a door for two, who is turned away depends
-/// on who came first; but the bystander has a door of its own.
+/// A failure of one connection concerns that connection alone. If two clients share a server, which of them is turned
+/// away depends on which came first. But the bystander has a server of its own.
 fn stays_in_one_pair(scenario: &str, disturbed: &BTreeSet<String>) -> bool {
     match scenario {
         "crowd at a small door" => !disturbed.contains("bystander") || disturbed.len() == 1,

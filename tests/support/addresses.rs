@@ -3,8 +3,8 @@
 use std::net::{SocketAddr, TcpListener};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// An address that nobody listens on, and that nobody else is likely to take: on Linux, where all of 127.0.0.0/8 is the
-/// machine itself, it is one of this process alone.
+/// An address that nobody listens on, and that no other program is likely to take. On Linux, where all of 127.0.0.0/8
+/// is the machine itself, this process alone uses it.
 pub fn free_address() -> SocketAddr {
     static COUNT: AtomicUsize = AtomicUsize::new(0);
     let host = if cfg!(target_os = "linux") {

@@ -11,7 +11,7 @@ use super::PATIENCE;
 pub struct Client {
     stream: TcpStream,
     buffer: Vec<u8>,
-    /// Where in `buffer` begins what has not been taken yet.
+    /// Where the bytes in `buffer` begin that have not been taken yet.
     start: usize,
     patience: Duration,
 }
@@ -119,7 +119,7 @@ impl Client {
         self.stream.shutdown(Shutdown::Write).unwrap();
     }
 
-    /// Goes as one goes whose network is cut: with a reset.
+    /// Closes with a reset.
     pub fn resets(self) {
         rustix::net::sockopt::set_socket_linger(&self.stream, Some(Duration::ZERO)).unwrap();
     }
@@ -198,8 +198,8 @@ impl Client {
         }
     }
 
-    /// Nothing at all has been said to it that it has not heard yet; its own earlier lines have been served. It asks
-    /// something that is answered to it alone, and the answer is the next thing that it hears.
+    /// There is no line for it that it has not heard yet, and its own earlier lines have been served. It asks a
+    /// question that is answered to it alone, and the answer is the next line that it hears.
     #[track_caller]
     pub fn hears_nothing(&mut self) {
         static COUNT: AtomicUsize = AtomicUsize::new(0);
@@ -218,7 +218,7 @@ impl Client {
         }
     }
 
-    /// Waits until the server lets it go, in order or by a reset, perhaps with words of its own (`* ...`) before.
+    /// Waits until the server closes the connection, in order or by a reset, perhaps after lines of its own (`* ...`).
     #[track_caller]
     pub fn is_dismissed(&mut self) {
         loop {

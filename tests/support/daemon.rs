@@ -171,9 +171,9 @@ impl Daemon {
         Client::connect(self.address())
     }
 
-    /// The first guests of a room, who have heard the greetings and all of each other's arrivals. They come in less than
-    /// the 100 ms in which a room tells five comings and goings one by one: so there are at most four, and after four,
-    /// one more may come or go before the next is to be expected in a sum.
+    /// The first guests of a room, after the greetings and all announcements of each other. In 100 ms a room announces
+    /// five arrivals and departures one by one, and sums up the others. So there are at most four guests here, and one
+    /// more may come or go before announcements are summed up.
     #[track_caller]
     pub fn guests<const N: usize>(&self) -> [Client; N] {
         const { assert!(N <= 4) };
@@ -211,8 +211,8 @@ impl Daemon {
         rustix::process::kill_process(pid, signal).unwrap();
     }
 
-    /// Stops the process as `^Z` does, and returns when it is stopped: what is sent now lies in the kernel until
-    /// [`Daemon::thaw`], which makes "in flight" a certain thing.
+    /// Stops the process as `^Z` does, and returns when it is stopped. What is sent now stays in the kernel until
+    /// [`Daemon::thaw`], so it is certainly in flight.
     #[cfg(target_os = "linux")]
     #[track_caller]
     pub fn freeze(&self) {
@@ -312,7 +312,7 @@ pub fn program_of_systemd(arguments: &str, socket: impl Into<OwnedFd>, pid: &str
 
 /// What stands behind each `listening on ` in a log.
 pub fn listening_lines(log: &str) -> impl Iterator<Item = &str> {
-    // A line counts when its end is there: the port may be half written.
+    // A line counts when its end is there. Before that, the port may be half written.
     log.split_inclusive('\n')
         .filter(|line| line.ends_with('\n'))
         .filter_map(|line| line.split_once("listening on "))

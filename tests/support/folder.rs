@@ -1,4 +1,4 @@
-//! A folder of one test's own, which goes with it.
+//! A folder of one test's own, which is removed with it.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -44,8 +44,8 @@ pub fn is_listening(address: SocketAddr) -> bool {
     sockets().any(|socket| socket.is_listening && socket.local == address)
 }
 
-/// Says lines of 4000 bytes until at least `wanted` bytes for each of the `stuck` clients, which read nothing, wait
-/// inside the daemon, behind all that the kernel takes; the lines that were said. It stays well below 1 MiB.
+/// Says lines of 4000 bytes until at least `wanted` bytes wait inside the daemon for each of the `stuck` clients, which
+/// read nothing, besides all that the kernel takes. It returns the lines. They stay well below 1 MiB.
 #[track_caller]
 pub fn stuff(speaker: &mut Client, stuck: &[&Client], wanted: usize) -> Vec<String> {
     const LINE: usize = 4001; // with its end; the name before it is left out, so this counts too little

@@ -2,7 +2,7 @@
 //!
 //! An actor is a socket or a server with a name. Watching a socket hangs a handler on each of its events, which writes
 //! the event down and then asks the test's own closure. So a test says what its actors do, runs the world until
-//! something was seen, and compares lists of events. A deadline ends a world that does not come to it.
+//! something was seen, and compares lists of events. A deadline ends a world that does not come so far.
 
 use std::collections::HashMap;
 use std::io::{ErrorKind, Read, Write};

@@ -1,7 +1,7 @@
 //! What tests share, in one or several programs.
 //!
-//! Every wait is for a condition and at most [`PATIENCE`] long. Only the condition ends it early, so a slow machine makes
-//! a test slow and not wrong. Time is only ever asserted from below.
+//! Every wait is for a condition and at most [`PATIENCE`] long. Only the condition ends it early, so a slow machine
+//! makes a test slow and not wrong. Time is only ever asserted from below.
 
 #![allow(dead_code, unused_imports, reason = "no program uses all of it")]
 

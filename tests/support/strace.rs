@@ -1,6 +1,6 @@
 //! A daemon under `strace`, which lets some of its system calls fail and writes all of them down.
 //!
-//! strace starts the daemon, so it needs no right to attach to a stranger. It exits with what the daemon exits with.
+//! strace starts the daemon, so it needs no right to attach to another process. It exits with the daemon's exit code.
 
 use std::collections::{BTreeSet, HashMap};
 use std::fs;
@@ -186,7 +186,7 @@ impl Call {
 pub struct Story(Vec<Call>);
 
 impl Story {
-    /// That the failures were as many as planned, and lost were those connections alone that were struck.
+    /// There were as many failures as planned, and only the connections that had one were lost.
     #[track_caller]
     pub fn shows(&self, injection: Injection, lost: &BTreeSet<u16>) {
         let what = injection.text();
@@ -205,7 +205,7 @@ impl Story {
         }
     }
 
-    /// The ports of those whose calls have failed, or who were turned away because of that.
+    /// The ports of the connections whose calls have failed, or that were turned away because of that.
     fn struck(&self) -> BTreeSet<u16> {
         let mut ports: HashMap<i64, u16> = HashMap::new();
         let mut struck = BTreeSet::new();
@@ -224,7 +224,7 @@ impl Story {
         struck
     }
 
-    /// What has failed is not tried once more.
+    /// A call that has failed is not tried again.
     #[track_caller]
     fn shows_that_the_struck_are_closed(&self, what: &str) {
         let failed = self.0.iter().enumerate().filter(|(_, call)| call.injected && call.name != "accept4");

@@ -10,7 +10,7 @@ pub struct Announcement {
     joined: usize,
     left: usize,
     online: usize,
-    /// Whom it names, unless it is a sum.
+    /// The guest that it names, unless it is a sum.
     name: Option<String>,
 }
 
@@ -43,8 +43,8 @@ impl Announcement {
     }
 }
 
-/// Hears announcements until so many have joined and left. Each must give the number online that follows from the one
-/// before, and not more than five in any 100 ms may stand alone.
+/// Hears announcements until so many guests have joined and left. Each announcement must give the number online that
+/// follows from the one before. At most five in any 100 ms may be about one guest alone.
 #[track_caller]
 pub fn hears_of(listener: &mut Client, online_before: usize, joined: usize, left: usize) -> Vec<Announcement> {
     let began = Instant::now();

@@ -1,4 +1,4 @@
-//! What the pages have their reader type is run, and what they show is what comes.
+//! The commands of the pages are run, and their output is what the pages show.
 //!
 //! Each block of a page, and each command in its sentences, has a line in [`block`] or in [`RULES`]. One that has none
 //! fails, and so does a line that nothing needs any more. Commands are typed as they are written, but for what
@@ -11,10 +11,11 @@ mod shown;
 
 use std::path::Path;
 
-use page::{Block, Part, is_command, is_executable, parts, read};
+use crate::project::read;
+use page::{Block, Part, is_command, is_executable, parts};
 use reader::{INSTEAD, Reader, has};
 
-/// What becomes of a command.
+/// How a command is checked.
 enum Rule {
     /// It is typed. With `&` it goes on in the background.
     Typed,
@@ -128,7 +129,7 @@ fn rule(command: &str) -> Option<&'static Rule> {
     RULES.iter().find(|(text, _)| *text == command).map(|(_, rule)| rule)
 }
 
-/// The line of `.ci/run` or `.ci/smoke` is there, step and all.
+/// `.ci/run` or `.ci/smoke` has exactly this line.
 fn is_in_ci(line: &str) -> bool {
     [".ci/run", ".ci/smoke"].iter().any(|script| read(script).lines().any(|it| it.trim() == line))
 }
@@ -164,7 +165,7 @@ enum In {
     Sentence,
 }
 
-/// Does with a command what its rule says.
+/// Checks a command by its rule.
 #[track_caller]
 fn play(reader: &mut Reader, page: &str, command: &str, place: In) {
     if command.starts_with("tidegate ") {
@@ -202,7 +203,7 @@ fn play(reader: &mut Reader, page: &str, command: &str, place: In) {
     }
 }
 
-/// Does with a block what is to be done with the `nth` one of its language on this page.
+/// Checks the `nth` block of its language on this page.
 fn block(reader: &mut Reader, page: &str, block: &Block, nth: usize) {
     let text = block.text.as_str();
     match (page, block.language.as_str(), nth) {

@@ -1,32 +1,12 @@
 //! What a page has for its reader to type or to see: its blocks, and the code between backticks in its sentences.
 
-use std::path::{Path, PathBuf};
-
-pub fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-}
-
-pub fn read(path: &str) -> String {
-    std::fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
-}
+use crate::project::{files, root};
 
 /// All pages: those beside Cargo.toml, and those in `docs/`.
 pub fn all() -> Vec<String> {
-    fn search(folder: &Path, deep: bool, found: &mut Vec<PathBuf>) {
-        for entry in folder.read_dir().unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() && deep {
-                search(&path, deep, found);
-            } else if path.extension().is_some_and(|it| it == "md") {
-                found.push(path);
-            }
-        }
-    }
-    let mut found = Vec::new();
-    search(root(), false, &mut found);
-    search(&root().join("docs"), true, &mut found);
-    let mut pages: Vec<String> =
-        found.iter().map(|path| path.strip_prefix(root()).unwrap().to_str().unwrap().to_owned()).collect();
+    let beside = root().read_dir().unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let mut pages: Vec<String> = beside.filter(|name| name.ends_with(".md")).collect();
+    pages.extend(files("docs", "md").into_iter().map(|(name, _)| name));
     pages.sort();
     pages
 }

@@ -1,5 +1,5 @@
-//! Somebody who types what a page says: in a folder of his own, against servers on free ports, and with less patience
-//! than the page has.
+//! A reader who types what a page says: in a folder of their own, against servers on free ports, and with shorter
+//! durations than the page has.
 
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Write};
@@ -7,12 +7,12 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::{Command, Output, Stdio};
 use std::thread;
 
-use super::page::{read, root};
+use crate::project::{read, root};
 use crate::support::examples::{compiled, profile};
 use crate::support::folder::Folder;
 use crate::support::{Daemon, Signal, Stderr};
 
-/// What is typed in the place of what is written, where that would take long, or speak of a user's own.
+/// What is typed instead of what is written, where that would take long or name something of the user's.
 pub const INSTEAD: [(&str, &str); 13] = [
     ("SEEDS=1000000 ", "SEEDS=4 "),
     ("MEGABYTES=1024 cargo test --release ", "MEGABYTES=8 cargo test "),
@@ -33,10 +33,10 @@ const DEFAULT: &str = "127.0.0.1:8080";
 
 pub struct Reader {
     folder: Folder,
-    /// Servers that he has started, by the port or path that the page gives them, and where they are really. A stranger's is
-    /// no daemon.
+    /// The servers that were started, by the port or path that the page gives them, and their real addresses. One that
+    /// is no daemon of ours has none.
     servers: HashMap<String, (Option<Daemon>, String)>,
-    /// What he has put into the background, and not seen the end of.
+    /// The commands in the background that have not ended yet.
     background: Vec<(String, Daemon)>,
 }
 
@@ -71,7 +71,7 @@ impl Reader {
             Some(place) => ([&words[1..place], &words[place + 2..]].concat(), words[place + 1]),
             None => (words[1..].to_vec(), DEFAULT),
         };
-        self.servers.remove(&port(written)); // he has ended the one before
+        self.servers.remove(&port(written)); // the server before it has ended
         let (server, real) = if written.starts_with("unix:") {
             let server = Daemon::launch(words);
             server.logs("it listens", |line| line.contains("listening on"));
@@ -89,7 +89,7 @@ impl Reader {
         self.servers.insert(port(written), (Some(server), real));
     }
 
-    /// Starts what a command wants to be there: a role of the daemon, or a stranger's server.
+    /// Starts what a command needs: a role of the daemon, or a server that is not ours.
     pub fn starts(&mut self, role: &str, command: &str) {
         let written = address(command);
         self.servers.remove(&port(&self.changed(&written)));
@@ -167,7 +167,7 @@ impl Reader {
         child.wait_with_output().unwrap()
     }
 
-    /// Sees the end of what is in the background, and ends the servers.
+    /// Waits for the commands in the background, and ends the servers.
     pub fn goes(mut self) {
         for (command, mut program) in self.background.drain(..) {
             assert_eq!(program.exits(), 0, "{command}\n{}", program.log());

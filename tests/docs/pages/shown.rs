@@ -1,13 +1,14 @@
-//! What the pages show, beside what comes.
+//! What the pages show, compared with the real output.
 
 use serde_json::{Value, json};
 
-use super::page::{Part, parts, read, root};
+use super::page::{Part, parts};
 use super::reader::{Reader, has};
+use crate::project::{read, root};
 use crate::support::{Client, Daemon};
 
-/// A session in the room: `$ nc ...`, then what this guest types, behind `>`, and what it hears. The others do what it
-/// hears of them.
+/// A session in the room: `$ nc ...`, then what this guest types, after `>`, and what it hears. The other guests do
+/// what it hears of them.
 pub fn a_room(text: &str) {
     let mut lines = text.lines();
     assert_eq!(lines.next(), Some("$ nc 127.0.0.1 8080"));
@@ -32,7 +33,7 @@ pub fn a_room(text: &str) {
     anna.ends();
 }
 
-/// Numbers, and the units of time and size behind them, are other ones each time.
+/// Numbers, and the units after them, differ each time.
 fn form(line: &str) -> String {
     let is_number = |word: &str| word.starts_with(|it: char| it.is_ascii_digit());
     let is_unit = |word: &str| ["us", "ms", "s", "kB/s", "MB/s", "GB/s", "bytes"].contains(&word);
@@ -51,7 +52,7 @@ pub fn a_measurement(reader: &mut Reader, text: &str) {
     reader.serves(commands[0]);
     let output = reader.types(commands[1]);
     let output = String::from_utf8(output.stdout).unwrap();
-    // What a short measurement may have too little for, and a note about a busy machine.
+    // Lines that a short run may not have, and a note about a busy machine.
     let may_be_missing = |line: &str| ["99.9 %", "99.99 %", "note "].iter().any(|it| line.trim().starts_with(it));
     let exact = |line: &str| line.trim().split_once(" %").is_some_and(|(it, _)| it.parse::<f64>().is_ok());
     let form = |line: &str| if exact(line) { line.split(" %").next().unwrap().trim().to_owned() } else { form(line) };

@@ -53,7 +53,7 @@ fn callbacks_of_the_net_and_of_the_loop_do_not_mix() {
     assert_eq!(world.state.of("S"), [""; 0], "the callback of a write that is still in flight");
 }
 
-/// The policy that drops has no use for a soft limit, but a sender was held for it, for ever.
+/// A policy that drops ignores the soft limit. But a sender was held because of it, for ever.
 #[test]
 fn a_receiver_whose_messages_are_dropped_holds_no_sender() {
     let soft = SoftLimit::new(1000, ms(100_000));
@@ -83,7 +83,7 @@ fn a_receiver_whose_messages_are_dropped_holds_no_sender() {
     assert_eq!(event_loop.state.1, 2000, "all that the speaker has said");
 }
 
-/// A queue of which the kernel has taken a part was judged whatever had put it there.
+/// Piped bytes do not count. But once the kernel had taken a part of them, the rest was counted.
 #[test]
 fn piped_bytes_do_not_count_either_when_a_part_is_taken() {
     let soft = SoftLimit::new(1000, ms(100));
@@ -141,7 +141,7 @@ fn bytes_that_wait_for_the_connection_are_not_dropped_as_the_oldest() {
     assert_eq!(event_loop.state, vec![b'x'; 300_000]);
 }
 
-/// The queue had become shorter by an `end`, and nobody let the sender go.
+/// An `end` had made the queue shorter, and the sender was not let go.
 #[test]
 fn a_sender_held_by_a_corked_receiver_goes_on_when_that_ends() {
     let soft = SoftLimit::new(1000, ms(60_000));
@@ -186,8 +186,8 @@ fn flooded() -> (World, SocketId, TcpStream, usize) {
     (world, id, raw, unsent)
 }
 
-/// Writes that were merged before there was a limit are dropped as one. Only the first callback heard of it: the second
-/// was told that all was well.
+/// Writes that were merged before there was a limit are dropped as one. Only the first callback got the error; the
+/// second one got `Ok`.
 #[test]
 fn each_callback_of_writes_that_were_dropped_as_one_says_so() {
     let (mut world, id, raw, unsent) = flooded();
@@ -205,8 +205,8 @@ fn each_callback_of_writes_that_were_dropped_as_one_says_so() {
     assert_eq!(world.net.counters().messages_dropped, 2);
 }
 
-/// An empty write lies nowhere in the queue. It was taken for the one that was dropped, whose callback was told that
-/// all was well.
+/// An empty write has no place in the queue. It was taken for the one that was dropped, and the callback of the dropped
+/// one got `Ok`.
 #[test]
 fn an_empty_write_is_not_taken_for_the_one_that_was_dropped() {
     let (mut world, id, raw, unsent) = flooded();
@@ -220,7 +220,7 @@ fn an_empty_write_is_not_taken_for_the_one_that_was_dropped() {
     assert_eq!(world.net.counters().messages_dropped, 1);
 }
 
-/// Where all that waited was dropped, no write completes, and whoever waited for `drain` waited for ever.
+/// If everything that waited was dropped, no write completes. So `drain` never came.
 #[test]
 fn drain_comes_also_when_all_that_waited_was_dropped() {
     let (mut world, id, _raw) = room(hard(100_000, OutputPolicy::DropOldest));
@@ -233,8 +233,8 @@ fn drain_comes_also_when_all_that_waited_was_dropped() {
     assert_eq!(world.state.of("S"), ["drain"]);
 }
 
-/// The clocks of a destroyed connection were counted as stale before they were, and two as one: when the stale ones were
-/// dropped before its `close`, they stayed for the rest of their periods.
+/// The clocks of a destroyed connection were counted as stale before they were, and two as one: when the stale ones
+/// were dropped before its `close`, they stayed for the rest of their periods.
 #[test]
 fn clocks_of_connections_that_are_gone_are_dropped() {
     let mut event_loop = EventLoop::on(Sim::new(1).kernel(), ());

@@ -130,14 +130,14 @@ fn an_end_with_data_after_an_end_calls_its_callback() {
     assert!(told);
 }
 
-/// The connect and the first bytes were told by one readiness, and the loop slept on the bytes.
+/// One event of the kernel stood for the connection and for the first bytes. The loop slept and did not read them.
 #[test]
 fn bytes_that_come_with_the_connection_are_heard_at_once() {
     let peer = TcpListener::bind("127.0.0.1:0").unwrap();
     let mut world = World::new();
     world.client("C", peer.local_addr().unwrap(), quiet);
     world.event_loop().next_tick(move |on| {
-        // connect(2) is out. Before the loop looks again, the peer has answered and talked.
+        // connect(2) was called. Before the loop looks again, the peer has accepted and written.
         let (mut stream, _) = peer.accept().unwrap();
         stream.write_all(b"220 hello").unwrap();
         on.after(ms(3000), move |_| drop(stream));
@@ -186,7 +186,7 @@ fn bytes_after_urgent_data_are_read() {
     world.until(|world| world.state.data("S") == b"abcdef");
 }
 
-/// It was counted from the last wait, which a handler may have left far behind.
+/// It was counted from the last wait, which may be long ago in a turn with a slow handler.
 #[test]
 fn an_idle_clock_that_is_set_late_in_a_turn_is_not_early() {
     let mut world = World::new();
@@ -225,8 +225,8 @@ fn bytes_that_a_failing_write_throws_away_are_counted() {
     assert_eq!(world.state.closed("S").unsent, unsent);
 }
 
-/// An accept that fails because of its client is tried again at once. Where each of them fails, and nobody leaves the
-/// queue, no turn slept.
+/// An accept that fails because of its client is tried again at once. If each accept fails and the backlog stays, no
+/// turn slept.
 #[test]
 fn a_server_that_may_not_accept_says_so_once_and_tries_again_after_a_while() {
     for errno in [Errno::PERM, Errno::NOMEM, Errno::ACCESS] {
@@ -253,8 +253,8 @@ fn a_server_that_may_not_accept_says_so_once_and_tries_again_after_a_while() {
     }
 }
 
-/// The connect forgot the error, and what was corked behind it: the bytes stayed in the queue, and nothing counted them.
-/// In Node too the socket ends with the error of the first write.
+/// The connect forgot the error and the corked bytes: they stayed in the queue, and nothing counted them. In Node too
+/// the socket ends with the error of the first write.
 #[test]
 fn a_write_before_the_connect_ends_the_socket_also_if_it_connects_at_once() {
     let mut world = World::new();
@@ -304,8 +304,8 @@ fn fresh(world: &mut World, name: &'static str) -> SocketId {
     world.event_loop().new_socket(SocketOptions::new(), move |socket| watch(socket, name, quiet)).unwrap()
 }
 
-/// What was corked before there was a connection, and uncorked without one, lay there for ever: neither it nor the end
-/// behind it was told of. In Node it fails as it would have without a cork.
+/// Bytes that were corked and uncorked without a connection stayed in the queue for ever: neither they nor the end
+/// after them had a callback. In Node they fail as they would without a cork.
 #[test]
 fn writes_uncorked_without_a_connection_fail() {
     let mut world = World::new();
@@ -327,7 +327,7 @@ fn writes_uncorked_without_a_connection_fail() {
     let closed = ["write ERR_SOCKET_CLOSED", "end ERR_SOCKET_CLOSED", "error ERR_SOCKET_CLOSED", "close(true)"];
     assert_eq!(world.state.of("B"), closed);
 
-    // A cork that nobody pulls fails with the destroy.
+    // Corked bytes fail with the destroy.
     let id = fresh(&mut world, "C");
     world.net.cork(id);
     world.of("C").write_then("x", told("C", "write"));

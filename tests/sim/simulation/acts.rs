@@ -12,7 +12,7 @@ use super::party::{LONGEST_WRITE, On, greet, owe, paid, watch, write};
 /// At most so many sockets are open on a side that connects.
 const MOST_OPEN: u64 = 16;
 
-/// SIGUSR1, of which nothing comes but an event.
+/// SIGUSR1, which does nothing but cause an event.
 pub const SIGNAL: i32 = 10;
 
 /// Some random calls.
@@ -145,7 +145,7 @@ fn partition(on: &mut On<'_>) {
     on.after(Duration::from_millis(on.state.random(60)), move |_| sim.partition(ip, false));
 }
 
-/// Closes a server, if it has one at this place. Its path may stay behind, as of one that was killed.
+/// Closes a server, if it has one at this place. Its path may stay, like that of one that was killed.
 fn close_server(on: &mut On<'_>) {
     if let (place, Some(server)) = on.state.one_of(&on.state.places) {
         on.net.close_server(server);
@@ -155,7 +155,7 @@ fn close_server(on: &mut On<'_>) {
     }
 }
 
-/// A file that is the path of nobody's socket.
+/// A socket's file on which nobody listens.
 pub fn leave_path(sim: &Sim, place: Endpoint) {
     if let Endpoint::Unix(address) = place
         && let Some(path) = address.as_path()
@@ -185,14 +185,15 @@ pub fn listen_at(on: &mut On<'_>, at: usize) {
         .no_delay(on.state.random(2) == 0)
         .backlog(on.state.one_of(&[1, 511]))
         .reuse_port(on.state.random(2) == 0);
-    // It may fail for want of descriptors, or because not both are willing to share; then somebody will try again.
+    // It may fail for want of descriptors, or because one of two servers does not share its port. Then it is tried
+    // again.
     let server = on.listen_with(place, options.clone(), |socket| {
         watch(socket);
         act(&mut socket.event_loop());
     });
     let listens = server.is_ok();
     on.state.places[at].1 = server.ok();
-    // A place is taken once by those who do not share it.
+    // Servers that do not share a place have it alone.
     if listens {
         let second = on.listen_with(place, options.reuse_port(false), |_| {});
         assert!(second.is_err(), "two servers listen at {place}");
@@ -205,7 +206,7 @@ fn pipe(on: &mut On<'_>, from: SocketId, to: SocketId) {
     assert!(piped.is_ok() || with_a_file, "an open socket can be piped");
 }
 
-/// A file, which from then on is one of the sockets and meets what they meet.
+/// A file, which from then on is one of the sockets and gets the same random calls.
 fn open_file(on: &mut On<'_>) {
     let mode = on.state.one_of(&[OpenMode::Read, OpenMode::Write, OpenMode::Append]);
     let path = if mode == OpenMode::Read { "source" } else { "sink" };

@@ -3,9 +3,10 @@
 //!
 //! What must hold whatever happens: the bytes that arrive are those that were written, in order, and none is missing
 //! where nobody cut the connection short; `close` comes once for each socket, and nothing after it; each callback comes
-//! once; `buffer_size` is the sum of the writes that are not completed; no timer is early; who is paused hears nothing;
-//! when the random calls are over and the weather is calm, everything comes to its end, and nothing is left. Besides,
-//! the library looks at itself every 64th turn and at the end (`Net::check`), and so does the simulator (`Sim::check`).
+//! once; `buffer_size` is the sum of the writes that are not completed; no timer is early; a paused socket hears
+//! nothing; when the random calls are over and the weather is calm, everything comes to its end, and nothing is left.
+//! Besides, the library looks at itself every 64th turn and at the end (`Net::check`), and so does the simulator
+//! (`Sim::check`).
 //!
 //! ```text
 //! cargo test --test sim simulation                           2,000 seeds of 5,000 turns, a process for each core
@@ -34,7 +35,7 @@ const TURNS: u64 = 5000;
 /// One seed in so many is played twice.
 const TWICE: u64 = 100;
 
-/// A long run says how far it is every so many seeds.
+/// A long run reports its progress every so many seeds.
 const PROGRESS: u64 = 10_000;
 
 /// Lines of the trace that a failing seed prints.
@@ -139,7 +140,7 @@ fn part(sim: &Sim, parties: &mut [EventLoop<Party>], problems: &mut Vec<String>)
         Party::let_go(&mut party.event_loop());
         party.every(Duration::from_millis(20), Party::resume_all);
     }
-    // Two echoes that are each other's would go on for ever.
+    // Two echoes that are connected to each other would go on for ever.
     if !parties[0].state.mixed {
         let half_a_second = Duration::from_millis(500);
         run_until(sim, parties, sim.now() + half_a_second, |_| false);
@@ -199,7 +200,7 @@ fn streams(parties: &[EventLoop<Party>]) -> Streams {
     streams
 }
 
-/// Between two sockets that were connected a while ago and say nothing, all that one has written is heard by the other.
+/// If two sockets were connected a while ago and write nothing, each has heard all that the other has written.
 fn compare_streams(before: &Streams, now: &Streams, problems: &mut Vec<String>) {
     for (connection, sides) in now {
         let settled = before.get(connection).is_some_and(|sides| sides.len() == 2);
@@ -273,7 +274,7 @@ fn replay(seed: u64, turns: u64) {
     }
 }
 
-/// A process for each core: the library knows no threads, and neither does its test.
+/// A process for each core: the library has no threads, and neither has its test.
 fn in_processes(from: u64, seeds: u64) {
     let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get() as u64);
     let began = Instant::now();

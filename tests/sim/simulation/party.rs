@@ -1,4 +1,4 @@
-//! One loop of the simulation: what its sockets are told, written down and compared with what was promised.
+//! One loop of the simulation: the events of its sockets are written down and compared with what was promised.
 
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet, VecDeque};
@@ -29,7 +29,7 @@ pub struct Party {
     pub quiet: bool,
     /// Whether pipes, broadcasts and limits are played with: then a stream has several writers, and its bytes no place.
     pub mixed: bool,
-    /// Whose writes an output limit may drop.
+    /// The sockets whose writes an output limit may drop.
     pub drops: HashSet<SocketId>,
     pub signals: u64,
     pub closes: u64,
@@ -78,7 +78,8 @@ pub struct Seen {
     pub corks: u32,
     /// Callbacks of `end` and `catch_up` that are owed.
     pub owed: u32,
-    /// When something has moved last, as far as it is known here, since its idle clock was set; and for how long it is set.
+    /// When something has moved last, as far as it is known here, since its idle clock was set; and for how long it is
+    /// set.
     pub clock: Option<(Duration, Duration)>,
 }
 
@@ -219,7 +220,7 @@ pub fn settle_accounts(ledger: &Ledger, problems: &mut Vec<String>) {
     }
 }
 
-/// A number that repeats itself only after this many bytes: what is lost or swapped shows.
+/// The pattern repeats itself only after this many bytes. So lost or swapped bytes show.
 const PERIOD: usize = 65_521;
 
 /// The longest write.
@@ -295,7 +296,7 @@ pub fn watch(socket: &mut View<'_>) {
 
 fn heard(socket: &mut View<'_>, chunk: &[u8]) {
     let id = socket.id();
-    // A pipe may have paused it for this very chunk.
+    // A pipe may have paused it because of this chunk.
     let paused = socket.is_paused() && socket.net.piped_to(id).is_empty();
     let seen = socket.state.told(id, "data");
     let chunk = seen.without_greeting(chunk);
@@ -388,7 +389,7 @@ fn write_bytes(on: &mut On<'_>, id: SocketId, bytes: &[u8]) {
     }
 }
 
-/// A callback that is owed exactly once, whatever happens.
+/// A callback that must come exactly once, whatever happens.
 pub fn owe(on: &mut On<'_>, id: SocketId, ask: impl FnOnce(&mut View<'_>)) {
     if let Some(mut socket) = on.socket(id) {
         if let Some(seen) = socket.state.seen.get_mut(&id) {
