@@ -8,8 +8,9 @@
 //! 6. [Time](#6-time)
 //! 7. [A client](#7-a-client)
 //! 8. [Stopping](#8-stopping)
-//! 9. [A handler that panics](#9-a-handler-that-panics)
-//! 10. [Tests without a network](#10-tests-without-a-network)
+//! 9. [Other threads](#9-other-threads)
+//! 10. [A handler that panics](#10-a-handler-that-panics)
+//! 11. [Tests without a network](#11-tests-without-a-network)
 //!
 //! # 1. A server
 //!
@@ -234,7 +235,49 @@
 //! # Ok::<(), tidegate::Error>(())
 //! ```
 //!
-//! # 9. A handler that panics
+//! # 9. Other threads
+//!
+//! A loop stays on its thread, and work that takes long would hold everybody up. A program may have threads of its own for
+//! that. Each is given a [`Waker`](crate::Waker), the only part of a loop that may leave its thread; what it has for the loop
+//! goes through a channel:
+//!
+//! ```
+//! use std::sync::mpsc;
+//! use std::thread;
+//! use tidegate::{EventLoop, SocketId};
+//!
+//! let (sender, results) = mpsc::channel::<(SocketId, String)>();
+//! let mut event_loop = EventLoop::new()?;
+//! event_loop.on_wake(move |event_loop| {
+//!     for (client, result) in results.try_iter() {
+//!         event_loop.net.end_with(client, result.as_bytes(), None);
+//!     }
+//! });
+//! let server = event_loop.listen("127.0.0.1:0", move |socket| {
+//!     let (client, sender) = (socket.id(), sender.clone());
+//!     socket.resume(); // a client that leaves is noticed
+//!     match socket.event_loop().waker() {
+//!         Ok(waker) => {
+//!             thread::spawn(move || {
+//!                 let result = (1..=20u64).product::<u64>(); // what takes long
+//!                 sender.send((client, result.to_string())).expect("the loop receives");
+//!                 waker.wake()
+//!             });
+//!         }
+//!         Err(error) => socket.end_with(error.to_string()),
+//!     }
+//!     socket.event_loop().net.close_servers();
+//! })?;
+//! # let address = event_loop.net.server_address(server).expect("it listens");
+//! # event_loop.connect(address, |client| client.on_text(|_, text| assert_eq!(text, "2432902008176640000")))?;
+//! event_loop.run()?;
+//! # Ok::<(), tidegate::Error>(())
+//! ```
+//!
+//! The client may be gone when the result comes: its id is stale then, and the call does nothing. The loop runs as long as
+//! there is a waker, so it waits for its workers.
+//!
+//! # 10. A handler that panics
 //!
 //! A panic in a handler comes out of [`EventLoop::run`](crate::EventLoop::run). Most programs end there. One that would rather
 //! go on catches it and calls `run` again:
@@ -271,7 +314,7 @@
 //! - If a handler for data panics, those for text and for lines do not get that chunk. If a handler for lines panics, the
 //!   other lines of that chunk are lost as a whole; half of one is never taken for a line.
 //!
-//! # 10. Tests without a network
+//! # 11. Tests without a network
 //!
 //! The same loop runs on a simulated kernel, with a clock of its own and any weather: see [`sim`](crate::sim). An idle hour
 //! costs nothing, and a failing seed fails again. Put the server into a function that is given the loop, and `main` and the

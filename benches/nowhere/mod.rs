@@ -126,10 +126,6 @@ impl Kernel for Nowhere {
     fn watch_signal(&mut self, _signal: i32) -> io::Result<()> {
         Err(ErrorKind::Unsupported.into())
     }
-
-    fn poll_fd(&self) -> Option<i32> {
-        None
-    }
 }
 
 /// A loop with so many connections that a server has accepted.

@@ -50,6 +50,9 @@ impl<S> Loop<'_, S> {
             Event::Signal(signal) => {
                 run(self, |it| it.handlers.signals.get_mut(&signal), |handler, it| handler(it));
             }
+            Event::Wake => {
+                run(self, |it| Some(&mut it.handlers.wake), |handler, it| handler(it));
+            }
         }
     }
 

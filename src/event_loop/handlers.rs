@@ -38,6 +38,7 @@ pub(crate) struct Handlers<S> {
     callbacks: Slab<WriteCallback<S>>,
     /// None: it runs.
     pub signals: HashMap<i32, Option<LoopHandler<S>>>,
+    pub wake: Option<LoopHandler<S>>,
     pub run_state: RunState,
     pub shut_down: ShutDown,
 }
@@ -57,6 +58,7 @@ impl<S> Handlers<S> {
             ticks: Slab::new(),
             callbacks: Slab::new(),
             signals: HashMap::new(),
+            wake: None,
             run_state: RunState::Running,
             shut_down: ShutDown::default(),
         }

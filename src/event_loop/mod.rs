@@ -25,9 +25,13 @@ use crate::event_loop::handlers::Handlers;
 use crate::event_loop::server::Server;
 use crate::event_loop::socket::Socket;
 use crate::kernel::{Kernel, MioKernel};
-use crate::net::{Net, ServerOptions, SocketOptions};
+use crate::net::{Net, ServerOptions, SocketOptions, Waker};
 
 /// A single-threaded event loop with the application's state `S`.
+///
+/// It is not `Send`: it stays on the thread that made it. Its handlers and its state are touched by that thread alone, so they
+/// may hold an [`Rc`](std::rc::Rc) and need no lock. A program with other threads wakes the loop from them, with a [`Waker`];
+/// one that wants several loops makes each on a thread of its own.
 ///
 /// ```
 /// use tidegate::EventLoop;
@@ -64,9 +68,9 @@ pub struct EventLoop<S = ()> {
 pub(crate) enum RunState {
     /// As long as anything keeps it running.
     Running,
-    /// Until the last socket has closed.
+    /// Until the last socket has closed. Then it is stopped.
     ShuttingDown,
-    /// Until this turn is over.
+    /// Not after this turn.
     Stopped,
 }
 
@@ -105,14 +109,19 @@ impl<S> EventLoop<S> {
     /// # Errors
     /// The system's, of waiting for events.
     pub fn run(&mut self) -> Result<(), Error> {
-        if self.handlers.run_state == RunState::Stopped {
-            self.handlers.run_state = RunState::Running;
-        }
+        self.begin_anew();
         while self.goes_on() {
             self.turn(None)?;
         }
         self.handlers.run_state = RunState::Running;
         Ok(())
+    }
+
+    /// A stop is over with the turn that it belongs to.
+    fn begin_anew(&mut self) {
+        if self.handlers.run_state == RunState::Stopped {
+            self.handlers.run_state = RunState::Running;
+        }
     }
 
     fn goes_on(&mut self) -> bool {
@@ -123,6 +132,16 @@ impl<S> EventLoop<S> {
         }
     }
 
+    /// For how long the turn may wait: a handler may have stopped the loop before it does.
+    #[inline]
+    fn wait_at_most(&self, max_wait: Option<Duration>) -> Option<Duration> {
+        match self.handlers.run_state {
+            RunState::Running => max_wait,
+            RunState::ShuttingDown if self.net.sockets() > 0 => max_wait,
+            RunState::ShuttingDown | RunState::Stopped => Some(Duration::ZERO),
+        }
+    }
+
     /// One turn: waits for events, for no longer than `max_wait`, and runs the handlers of all that came. Without a
     /// bound it waits until there is an event or a timer. In another loop: wait for [`Net::poll_fd`] to be readable or
     /// for [`Net::next_deadline`], then turn with a `max_wait` of zero.
@@ -130,10 +149,14 @@ impl<S> EventLoop<S> {
     /// # Errors
     /// The system's, of waiting for events.
     pub fn turn(&mut self, max_wait: Option<Duration>) -> Result<(), Error> {
-        while let Some(event) = self.net.next_event(max_wait)? {
+        self.begin_anew();
+        while let Some(event) = self.net.next_event(self.wait_at_most(max_wait))? {
             self.event_loop().dispatch(event);
         }
         self.event_loop().end_files_if_alone();
+        if self.handlers.run_state == RunState::ShuttingDown && self.net.sockets() == 0 {
+            self.handlers.run_state = RunState::Stopped;
+        }
         Ok(())
     }
 
@@ -219,6 +242,19 @@ impl<S> EventLoop<S> {
     /// See [`Loop::shut_down`].
     pub fn shut_down(&mut self, patience: Duration) {
         self.event_loop().shut_down(patience);
+    }
+
+    /// See [`Loop::waker`].
+    ///
+    /// # Errors
+    /// Those of [`Loop::waker`].
+    pub fn waker(&mut self) -> Result<Waker, Error> {
+        self.event_loop().waker()
+    }
+
+    /// See [`Loop::on_wake`].
+    pub fn on_wake(&mut self, handler: impl FnMut(&mut Loop<'_, S>) + 'static) {
+        self.event_loop().on_wake(handler);
     }
 
     /// See [`Loop::socket`].

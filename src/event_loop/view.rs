@@ -14,7 +14,7 @@ use crate::event_loop::handlers::{Handlers, TimerHandler};
 use crate::event_loop::server::{Server, ServerHandlers};
 use crate::event_loop::socket::Socket;
 use crate::kernel::Stdio;
-use crate::net::{FileOptions, Net, ServerOptions, SocketOptions};
+use crate::net::{FileOptions, Net, ServerOptions, SocketOptions, Waker};
 
 /// A loop, as a handler sees it.
 ///
@@ -332,6 +332,21 @@ impl<S> Loop<'_, S> {
         self.net.watch_signal(signal)?;
         self.handlers.signals.insert(signal, Some(Box::new(handler)));
         Ok(())
+    }
+
+    /// Gives a waker to hand to another thread, which is how that thread has the handler of [`Loop::on_wake`] run. The loop
+    /// runs as long as there is one: see [`Waker`].
+    ///
+    /// # Errors
+    /// Out of descriptors; a kernel that nobody can wake.
+    pub fn waker(&mut self) -> Result<Waker, Error> {
+        self.net.waker()
+    }
+
+    /// Runs `handler` after a [`Waker`] of this loop was used: once, if it was used several times before the turn. A second
+    /// call replaces the handler.
+    pub fn on_wake(&mut self, handler: impl FnMut(&mut Loop<'_, S>) + 'static) {
+        self.handlers.wake = Some(Box::new(handler));
     }
 
     /// A view on a socket, if it is still there.

@@ -6,8 +6,9 @@
 use std::fmt;
 use std::io::{self, IoSlice};
 #[cfg(unix)]
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use mio::{Events, Poll};
@@ -17,7 +18,7 @@ use super::signals::Signals;
 use super::system::{Descriptor, Listener, Stream};
 use super::{
     ConnectOptions, Handle, Kernel, ListenOptions, MOST_SLICES, OpenMode, PeerCred, Readiness, Ready, SocketOption,
-    Stdio, Token, Watch,
+    Stdio, Token, Wake, Watch,
 };
 use crate::address::Address;
 use crate::base::error::Syscall;
@@ -30,6 +31,9 @@ const CLOCK_SLACK: Duration = Duration::from_micros(500);
 
 /// mio's token for the signals; a slab never gets there.
 const SIGNALS: mio::Token = mio::Token(usize::MAX);
+
+/// mio's token for a wake, which has nothing to tell but that the wait is over.
+const WAKER: mio::Token = mio::Token(usize::MAX - 1);
 
 /// The machine's own kernel, which [`EventLoop::new`](crate::EventLoop::new) uses: mio for readiness, and the sockets and
 /// files of the operating system.
@@ -89,7 +93,6 @@ const SIGNALS: mio::Token = mio::Token(usize::MAX);
 /// #   }
 /// #   fn local_address(&self, handle: Handle) -> io::Result<Address> { self.inner.local_address(handle) }
 /// #   fn watch_signal(&mut self, signal: i32) -> io::Result<()> { self.inner.watch_signal(signal) }
-/// #   fn poll_fd(&self) -> Option<i32> { self.inner.poll_fd() }
 /// }
 ///
 /// let reads = Rc::new(Cell::new(0));
@@ -114,6 +117,8 @@ pub struct MioKernel {
     /// accept. See [`Kernel::shed`].
     spare: Option<mio::Registry>,
     signals: Signals,
+    /// From the first time that one is asked for. mio allows one for each poll, and it has to live as long as that.
+    waker: Option<Arc<mio::Waker>>,
 }
 
 impl fmt::Debug for MioKernel {
@@ -152,6 +157,7 @@ impl MioKernel {
             handles: Slab::new(),
             spare,
             signals: Signals::default(),
+            waker: None,
         })
     }
 
@@ -368,14 +374,18 @@ impl Kernel for MioKernel {
         self.signals.watch(self.poll.registry(), SIGNALS, signal)
     }
 
-    #[cfg(unix)]
-    fn poll_fd(&self) -> Option<i32> {
-        Some(std::os::fd::AsRawFd::as_raw_fd(&self.poll))
+    fn waker(&mut self) -> io::Result<Wake> {
+        let waker = match &mut self.waker {
+            Some(waker) => waker,
+            none => none.insert(Arc::new(mio::Waker::new(self.poll.registry(), WAKER)?)),
+        };
+        let waker = Arc::clone(waker);
+        Ok(Box::new(move || waker.wake()))
     }
 
-    #[cfg(not(unix))]
-    fn poll_fd(&self) -> Option<i32> {
-        None
+    #[cfg(unix)]
+    fn poll_fd(&self) -> Option<BorrowedFd<'_>> {
+        Some(self.poll.registry().as_fd())
     }
 
     fn open(&mut self, path: &Path, mode: OpenMode) -> io::Result<Handle> {

@@ -14,7 +14,7 @@ use std::fmt;
 use std::fs::OpenOptions;
 use std::io::{self, IoSlice};
 #[cfg(unix)]
-use std::os::fd::OwnedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::time::Duration;
 
@@ -187,8 +187,19 @@ pub trait Kernel: fmt::Debug {
     /// A signal that cannot be caught; a kernel without signals.
     fn watch_signal(&mut self, signal: i32) -> io::Result<()>;
 
+    /// What ends a `wait` from another thread: called, it has the `wait` that goes on, or else the next one, return early.
+    ///
+    /// # Errors
+    /// Out of descriptors; a kernel that nobody can wake.
+    fn waker(&mut self) -> io::Result<Wake> {
+        Err(io::Error::new(io::ErrorKind::Unsupported, "this kernel cannot be woken from another thread"))
+    }
+
     /// A descriptor that is readable when `wait` would return something, for a loop inside another loop.
-    fn poll_fd(&self) -> Option<i32>;
+    #[cfg(unix)]
+    fn poll_fd(&self) -> Option<BorrowedFd<'_>> {
+        None
+    }
 
     // ---- files: `read`, `write`, `write_vectored` and `close` are for these handles too ---------------------------------
 
@@ -226,6 +237,9 @@ pub trait Kernel: fmt::Debug {
         Err(io::ErrorKind::Unsupported.into())
     }
 }
+
+/// What [`Kernel::waker`] gives. Any thread may call it, at any time, also when the kernel is gone.
+pub type Wake = Box<dyn Fn() -> io::Result<()> + Send + Sync>;
 
 /// The most slices that one `write_vectored` takes: IOV_MAX of Linux.
 pub const MOST_SLICES: usize = 1024;

@@ -68,6 +68,8 @@ pub(super) struct Agenda {
     /// What the user has put off to the next turn, by number.
     pub next_turns: Round<u64>,
     pub signals: VecDeque<i32>,
+    /// Another thread has woken the loop.
+    pub woken: bool,
     /// Sockets that have connected since the last wait.
     pub just_connected: Vec<SocketId>,
     /// Sockets that have begun to be watched since the last wait.
@@ -118,6 +120,7 @@ impl Agenda {
             || !self.flush.is_empty()
             || !self.closes.is_empty()
             || !self.signals.is_empty()
+            || self.woken
             || !self.next_turns.is_empty()
     }
 }

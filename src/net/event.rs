@@ -85,6 +85,8 @@ pub enum Event {
     Tick(u64),
     /// A signal came.
     Signal(i32),
+    /// Another thread has called [`Waker::wake`](super::Waker::wake), once or more often since this event came last.
+    Wake,
 }
 
 /// The bytes of one `data` event: up to 64 KiB.

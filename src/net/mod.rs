@@ -23,6 +23,7 @@
 //! | `listen.rs`, `server.rs`, `accepting.rs` | servers; one of them; how it accepts |
 //! | `file.rs`, `adopt.rs` | files; sockets that were made elsewhere |
 //! | `timers.rs`, `user_timers.rs` | what a user asks of time; the timers that were set |
+//! | `waker.rs` | waking it from another thread |
 //! | `options.rs` | what can be set |
 //! | `check.rs` | what is true between two turns |
 
@@ -51,7 +52,10 @@ mod serving;
 mod timers;
 mod turn;
 mod user_timers;
+mod waker;
 
+#[cfg(unix)]
+use std::os::fd::BorrowedFd;
 use std::time::Duration;
 
 #[cfg(any(test, fuzzing))]
@@ -59,6 +63,7 @@ pub(crate) use conn::harness;
 pub use counters::Counters;
 pub use event::{Chunk, Closed, Dropped, Event};
 pub use options::{FileOptions, OutputLimits, OutputPolicy, ServerOptions, SocketOptions, SoftLimit};
+pub use waker::Waker;
 
 use crate::base::arena::Arena;
 use crate::base::error::Error;
@@ -71,6 +76,7 @@ use read_buffer::ReadBuffer;
 use server::Server;
 use serving::Serving;
 use user_timers::UserTimers;
+use waker::Wakers;
 
 /// The engine: all sockets, servers and timers of a loop.
 ///
@@ -119,6 +125,7 @@ pub struct Net {
     buffer: ReadBuffer,
     /// The kernel's answer of this turn; empty outside `wait`.
     found: Vec<Ready>,
+    wakers: Wakers,
     /// A socket that was seen to keep the loop running, so that not all are asked each turn.
     alive_hint: Option<SocketId>,
 }
@@ -137,6 +144,7 @@ impl Net {
             serving: None,
             buffer: ReadBuffer::default(),
             found: Vec::new(),
+            wakers: Wakers::default(),
             alive_hint: None,
         }
     }
@@ -149,10 +157,18 @@ impl Net {
         self.cx.kernel.watch_signal(signal).map_err(Error::from)
     }
 
+    /// For other threads: has [`Event::Wake`] come. See [`Waker`].
+    ///
+    /// # Errors
+    /// Out of descriptors; a kernel that nobody can wake.
+    pub fn waker(&mut self) -> Result<Waker, Error> {
+        self.wakers.waker(&mut *self.cx.kernel)
+    }
+
     /// Whether anything is left that keeps the loop running: what is referenced *and* active, that is, listening,
-    /// connecting, reading or writing; a timer; work that is due.
+    /// connecting, reading or writing; a timer; a [`Waker`]; work that is due.
     pub fn is_alive(&mut self) -> bool {
-        if self.timers.referenced() > 0 || self.has_work() {
+        if self.timers.referenced() > 0 || self.has_work() || self.wakers.keep_alive() {
             return true;
         }
         if self.servers.iter().any(|(_, server)| server.keeps_alive()) {
@@ -179,8 +195,10 @@ impl Net {
         if self.has_work() { Some(self.now()) } else { self.cx.clock.timers.next() }
     }
 
-    /// A descriptor that becomes readable when a turn has something to do, for a loop inside another loop.
-    pub fn poll_fd(&self) -> Option<i32> {
+    /// A descriptor that becomes readable when a turn has something to do, for a loop inside another loop. It is the same
+    /// as long as the net lives. `None` on a kernel that has none, as the simulated one.
+    #[cfg(unix)]
+    pub fn poll_fd(&self) -> Option<BorrowedFd<'_>> {
         self.cx.kernel.poll_fd()
     }
 

@@ -18,6 +18,9 @@ impl Net {
         if let Some(signal) = self.cx.agenda.signals.pop_front() {
             return Step::Event(Event::Signal(signal));
         }
+        if std::mem::take(&mut self.cx.agenda.woken) {
+            return Step::Event(Event::Wake);
+        }
         loop {
             let step = self.serve_one();
             if !matches!(step, Step::Worked) || self.cx.agenda.has_tasks() {

@@ -158,6 +158,7 @@ impl Net {
         let mut found = std::mem::take(&mut self.found);
         let waited = self.cx.kernel.wait(deadline, &mut found);
         self.cx.clock.read(&*self.cx.kernel);
+        self.cx.agenda.woken |= self.wakers.take_wake();
         self.line_up(&mut found);
         self.found = found;
         waited.map_err(|error| Error::system(&error, Syscall::Wait))?;

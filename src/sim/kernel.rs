@@ -5,6 +5,8 @@ use std::fmt;
 use std::io::{self, IoSlice};
 use std::path::Path;
 use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use rustix::io::Errno;
@@ -15,7 +17,7 @@ use super::world::World;
 use crate::address::{Address, UnixAddress};
 use crate::base::error::Syscall;
 use crate::kernel::{
-    ConnectOptions, Handle, Kernel, ListenOptions, OpenMode, Ready, SocketOption, Stdio, Token, Watch,
+    ConnectOptions, Handle, Kernel, ListenOptions, OpenMode, Ready, SocketOption, Stdio, Token, Wake, Watch,
 };
 
 /// The kernel of one loop on a simulated network. Made by [`Sim::kernel`](super::Sim::kernel).
@@ -162,8 +164,12 @@ impl Kernel for SimKernel {
         Ok(())
     }
 
-    fn poll_fd(&self) -> Option<i32> {
-        None
+    fn waker(&mut self) -> io::Result<Wake> {
+        let woken = Arc::clone(&self.world.borrow().machines[self.machine].woken);
+        Ok(Box::new(move || {
+            woken.store(true, Ordering::SeqCst);
+            Ok(())
+        }))
     }
 
     fn open(&mut self, path: &Path, mode: OpenMode) -> io::Result<Handle> {

@@ -1,12 +1,17 @@
 //! Readiness: the edges that the loops have not been told yet, and what they will be told.
 
+use std::sync::atomic::Ordering;
+
 use super::end::{Kind, Stream};
-use super::world::{World, at};
+use super::world::{Machine, World, at};
 use crate::kernel::{Readiness, Ready};
 
 impl World {
     pub fn has_edges(&self) -> bool {
-        self.machines.iter().any(|machine| !machine.edges.is_empty() || !machine.signals.is_empty())
+        let has_any = |machine: &Machine| {
+            !machine.edges.is_empty() || !machine.signals.is_empty() || machine.woken.load(Ordering::SeqCst)
+        };
+        self.machines.iter().any(has_any)
     }
 
     /// Something has changed at an end: its loop will be told, once, in order.
@@ -29,6 +34,9 @@ impl World {
             }
         }
         ready.extend(self.machines[machine].signals.drain(..).map(Ready::Signal));
+        if self.machines[machine].woken.swap(false, Ordering::SeqCst) {
+            self.record.line(|| format!("{} a waker is used", at(self.now)));
+        }
         let late = self.weather.late;
         for end in std::mem::take(&mut self.machines[machine].edges) {
             if self.happens(late) {

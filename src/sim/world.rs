@@ -15,6 +15,8 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use rustix::io::Errno;
@@ -58,6 +60,8 @@ pub(super) struct Machine {
     pub edges: VecDeque<usize>,
     pub watched: Vec<i32>,
     pub signals: VecDeque<i32>,
+    /// Its `wait` is to return. A waker has it too, which may be on another thread.
+    pub woken: Arc<AtomicBool>,
     pub descriptors: usize,
 }
 

@@ -5,7 +5,7 @@
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::net::{TcpListener, TcpStream, UdpSocket};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
 
 use crate::support::folder::Folder;
@@ -162,7 +162,7 @@ fn an_adopted_descriptor_that_was_closed_wakes_no_loop() {
     world.until_closed(&["S"]);
     world.turn_for(ms(10));
 
-    let fd = world.net.poll_fd().unwrap();
+    let fd = world.net.poll_fd().unwrap().as_raw_fd();
     let mut outer = mio::Poll::new().unwrap();
     outer.registry().register(&mut mio::unix::SourceFd(&fd), mio::Token(0), mio::Interest::READABLE).unwrap();
     let mut woken = || {

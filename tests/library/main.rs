@@ -61,5 +61,8 @@ mod text;
 mod time;
 /// Unix domain sockets.
 mod unix;
+/// Other threads wake the loop.
+#[cfg(unix)]
+mod waker;
 /// Writing, and when its callbacks come.
 mod writing;

@@ -5,6 +5,7 @@
 use std::cell::Cell;
 use std::io::Write;
 use std::net::{Shutdown, TcpStream};
+use std::os::fd::AsRawFd;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -473,7 +474,7 @@ fn a_loop_lives_inside_another_loop_by_its_descriptor_and_its_deadline() {
             _ => {}
         },
     );
-    let fd = world.net.poll_fd().unwrap();
+    let fd = world.net.poll_fd().unwrap().as_raw_fd();
     let mut outer = mio::Poll::new().unwrap();
     let mut source = mio::unix::SourceFd(&fd);
     outer.registry().register(&mut source, mio::Token(0), mio::Interest::READABLE).unwrap();

@@ -431,3 +431,34 @@ fn the_patience_of_one_time_does_not_end_the_next() {
     sim.run(&mut [&mut echo, &mut client], s(20)).unwrap();
     assert_eq!(reasons(&echo.state), []);
 }
+
+#[test]
+fn a_loop_that_is_stopped_before_it_waits_does_not_wait() {
+    let sim = Sim::new(1);
+    let mut event_loop = EventLoop::on(sim.kernel(), 0);
+    event_loop.listen(ADDRESS, |_| {}).unwrap();
+    event_loop.after(s(3600), |_| {});
+    event_loop.next_tick(|event_loop| event_loop.stop());
+    event_loop.run().unwrap();
+    event_loop.next_tick(|event_loop| event_loop.shut_down(PATIENCE));
+    event_loop.run().unwrap();
+    assert!(sim.now() < s(1), "{:?}", sim.now());
+}
+
+#[test]
+fn turns_by_hand_wait_again_after_a_stop_and_after_a_shut_down() {
+    let sim = Sim::new(1);
+    let mut event_loop = EventLoop::on(sim.kernel(), ());
+    for is_shut_down in [false, true] {
+        if is_shut_down {
+            event_loop.shut_down(PATIENCE);
+        } else {
+            event_loop.stop();
+        }
+        event_loop.turn(Some(Duration::ZERO)).unwrap();
+        assert!(!event_loop.event_loop().is_shutting_down());
+        let before = sim.now();
+        event_loop.turn(Some(s(1))).unwrap();
+        assert_eq!(sim.now() - before, s(1));
+    }
+}

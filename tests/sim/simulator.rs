@@ -372,3 +372,27 @@ fn a_full_backlog_of_a_unix_socket_is_an_error_at_once() {
         assert_eq!(failure(&mut clients, on), None);
     }
 }
+
+/// A loop that is woken twice: by a handler of its own, and by another loop.
+fn woken_twice(seed: u64) -> (Vec<Duration>, u64) {
+    let sim = Sim::new(seed);
+    let mut sleeper = EventLoop::on(sim.kernel(), Vec::new());
+    let mut other = EventLoop::on(sim.kernel(), ());
+    sleeper.on_wake(|sleeper| sleeper.state.push(sleeper.net.now()));
+    let (own, wakers) = (sleeper.waker().unwrap(), sleeper.waker().unwrap());
+    sleeper.after(Duration::from_secs(1), move |_| own.wake().unwrap());
+    other.after(Duration::from_secs(2), move |_| {
+        wakers.wake().unwrap();
+        wakers.wake().unwrap();
+    });
+    sim.run(&mut [&mut sleeper, &mut other], Duration::from_secs(10)).unwrap();
+    (sleeper.state, sim.fingerprint())
+}
+
+#[test]
+fn a_wake_comes_at_once_and_a_run_with_wakes_is_the_same_each_time() {
+    let (woken, fingerprint) = woken_twice(1);
+    assert_eq!(woken.iter().map(Duration::as_secs).collect::<Vec<_>>(), [1, 2]);
+    assert!(woken[1] < Duration::from_millis(2001));
+    assert_eq!(woken_twice(1), (woken, fingerprint));
+}

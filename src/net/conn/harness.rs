@@ -423,8 +423,4 @@ impl Kernel for Small {
     fn watch_signal(&mut self, _: i32) -> io::Result<()> {
         Err(io::ErrorKind::Unsupported.into())
     }
-
-    fn poll_fd(&self) -> Option<i32> {
-        None
-    }
 }

@@ -269,6 +269,7 @@ pages! {
     decision_5 "docs/decisions/0005-a-terminal-as-stderr-is-reopened.md"
     decision_6 "docs/decisions/0006-files.md"
     decision_7 "docs/decisions/0007-what-eventloop-has-itself.md"
+    decision_8 "docs/decisions/0008-a-waker-keeps-its-loop-running.md"
     decisions "docs/decisions/README.md"
     fuzzing "docs/fuzzing.md"
     node "docs/node.md"
