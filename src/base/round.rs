@@ -7,75 +7,108 @@
 //!
 //! What is pushed while a round is worked off belongs to the next one, so no phase of a turn can be kept from its end.
 
-use std::collections::VecDeque;
-
+/// Items to be worked off, by value.
 #[derive(Debug)]
 pub(crate) struct Round<T> {
-    items: VecDeque<T>,
-    /// How many of them belong to the round that has begun.
-    left: usize,
+    /// Those of the round that has begun, and those that it has no room for.
+    now: Vec<T>,
+    /// How many of these were taken.
+    taken: usize,
+    /// How many of these may be taken in this round.
+    bound: usize,
+    later: Vec<T>,
 }
 
 impl<T> Default for Round<T> {
     fn default() -> Self {
-        Round { items: VecDeque::new(), left: 0 }
+        Round { now: Vec::new(), taken: 0, bound: 0, later: Vec::new() }
     }
 }
 
-impl<T> Round<T> {
+impl<T: Copy> Round<T> {
     /// At the end of the next round.
     #[inline]
     pub fn push(&mut self, item: T) {
-        self.items.push_back(item);
+        self.later.push(item);
     }
 
     /// Before all others of this round.
     pub fn push_again(&mut self, item: T) {
-        self.items.push_front(item);
-        self.left += 1;
+        match self.taken.checked_sub(1) {
+            Some(last) => {
+                self.now[last] = item;
+                self.taken = last;
+            }
+            None => {
+                self.now.insert(0, item);
+                self.bound += 1;
+            }
+        }
     }
 
     /// All that is here now belongs to the round that begins.
+    #[inline]
     pub fn begin(&mut self) {
-        self.left = self.items.len();
+        self.bound = self.taken;
+        if !self.is_empty() {
+            self.begin_with_some();
+        }
+    }
+
+    fn begin_with_some(&mut self) {
+        if self.taken == self.now.len() {
+            self.now.clear();
+            std::mem::swap(&mut self.now, &mut self.later);
+        } else {
+            self.now.drain(..self.taken);
+            self.now.append(&mut self.later);
+        }
+        self.taken = 0;
+        self.bound = self.now.len();
     }
 
     /// As [`Round::begin`], but the last that was pushed comes first.
     pub fn begin_reversed(&mut self) {
-        self.items.make_contiguous().reverse();
         self.begin();
+        self.now[self.taken..].reverse();
     }
 
     /// As [`Round::begin`], with `most` at most; the others stay first in line.
     pub fn begin_at_most(&mut self, most: usize) {
-        self.left = self.items.len().min(most);
+        self.begin();
+        self.bound = self.bound.min(self.taken + most);
     }
 
     /// The next one of this round.
     #[inline]
     pub fn next(&mut self) -> Option<T> {
-        self.left = self.left.checked_sub(1)?;
-        self.items.pop_front()
+        if self.taken == self.bound {
+            return None;
+        }
+        let item = self.now.get(self.taken).copied();
+        self.taken += 1;
+        item
     }
 
     /// The rest of this round belongs to the next one.
     pub fn cut(&mut self) {
-        self.left = 0;
+        self.bound = self.taken;
     }
 
     /// How many are left of this round.
+    #[inline]
     pub fn left(&self) -> usize {
-        self.left
+        self.bound - self.taken
     }
 
     /// Whether nothing is here, in this round or the next.
     #[inline]
     pub fn is_empty(&self) -> bool {
-        self.items.is_empty()
+        self.taken == self.now.len() && self.later.is_empty()
     }
 
     pub fn iter(&self) -> impl Iterator<Item = &T> {
-        self.items.iter()
+        self.now[self.taken..].iter().chain(&self.later)
     }
 }
 

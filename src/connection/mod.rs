@@ -136,6 +136,7 @@ impl Connection {
         Connection {
             stage: Stage::Connected,
             read: ReadHalf::ended(),
+            write: WriteHalf::in_pieces(),
             reason: CloseReason::EndedHere,
             ..Connection::new(high_water_mark, true)
         }
@@ -255,7 +256,6 @@ impl Connection {
     }
 
     /// Something moved: see [`Idle::activity`].
-    #[inline]
     pub fn activity<K: Copy>(&mut self, now: Duration, timers: &mut Timers<K>, what: K) {
         if let Some(idle) = &mut self.idle {
             idle.activity(now, timers, what);
@@ -268,6 +268,7 @@ impl Connection {
         self.idle.as_mut().is_some_and(|idle| idle.expire(unsent, now, timers, what))
     }
 
+    #[inline]
     pub fn idle(&self) -> Option<&Idle> {
         self.idle.as_deref()
     }

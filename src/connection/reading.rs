@@ -51,8 +51,8 @@ enum Interest {
 pub(crate) enum Received {
     /// Emit `data`, or write it into the pipes.
     Deliver,
-    /// It was kept for `resume`, or nobody wants it.
-    Done,
+    /// It is for [`Connection::keep_or_lose`].
+    Hold,
 }
 
 impl ReadHalf {
@@ -108,19 +108,19 @@ impl Connection {
         }
     }
 
-    /// `chunk` was read.
+    /// A chunk of so many bytes was read.
     #[inline]
-    pub fn received(&mut self, chunk: &[u8]) -> Received {
-        self.read.bytes += chunk.len() as u64;
+    pub fn received(&mut self, length: usize) -> Received {
+        self.read.bytes += length as u64;
         if self.read.flow == Flow::Flowing && self.read.listening && self.error.is_none() {
             return Received::Deliver;
         }
-        self.keep_or_lose(chunk);
-        Received::Done
+        Received::Hold
     }
 
+    /// Keeps a chunk for `resume`, or loses it if nobody wants it.
     #[cold]
-    fn keep_or_lose(&mut self, chunk: &[u8]) {
+    pub fn keep_or_lose(&mut self, chunk: &[u8]) {
         if self.error.is_some() {
             // A failed write will destroy it in a moment. Node throws the bytes away too.
             self.disarm();

@@ -106,10 +106,12 @@ impl Segments {
         }
     }
 
+    #[inline]
     pub fn hold(&mut self, key: u32) {
         self.slab[key as usize].holders += 1;
     }
 
+    #[inline]
     pub fn release(&mut self, key: u32) {
         let segment = &mut self.slab[key as usize];
         segment.holders -= 1;
@@ -118,6 +120,7 @@ impl Segments {
         }
     }
 
+    #[inline]
     pub fn bytes(&self, range: Span) -> &[u8] {
         &self.slab[range.segment as usize].bytes[range.start as usize..range.end as usize]
     }

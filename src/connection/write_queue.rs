@@ -95,8 +95,10 @@ impl WriteQueue {
             Some(newest) if newest.segment == message.segment && newest.end == message.start => {
                 newest.end = message.end;
             }
-            _ => {
-                self.settle();
+            other => {
+                if other.is_some() {
+                    self.settle();
+                }
                 segments.hold(message.segment);
                 self.newest = Some(message);
             }
@@ -141,22 +143,12 @@ impl WriteQueue {
     }
 
     /// Takes `count` bytes off the front: the kernel has them.
+    #[inline]
     pub fn sent(&mut self, mut count: usize, segments: &mut Segments) {
         debug_assert!(count <= self.unsent, "more was sent than there was");
         self.unsent -= count;
-        while let Some(piece) = self.pieces.front_mut() {
-            let left = piece.unsent();
-            if count < left {
-                match piece {
-                    Piece::Owned { sent, .. } => *sent += count,
-                    Piece::Shared(range) => range.start += count as u32,
-                }
-                return;
-            }
-            count -= left;
-            if let Some(Piece::Shared(range)) = self.pieces.pop_front() {
-                segments.release(range.segment);
-            }
+        if self.pieces.capacity() > 0 {
+            count = self.sent_of_pieces(count, segments);
         }
         if let Some(newest) = &mut self.newest {
             newest.start += count as u32;
@@ -165,10 +157,28 @@ impl WriteQueue {
                 self.newest = None;
             }
         }
-        // An empty queue owns no memory: most connections have nothing queued nearly always.
-        if self.pieces.capacity() > 0 {
-            self.pieces = VecDeque::new();
+    }
+
+    /// Takes as many bytes as there are of the older pieces. Says how many are left to be taken.
+    #[inline(never)]
+    fn sent_of_pieces(&mut self, mut count: usize, segments: &mut Segments) -> usize {
+        while let Some(piece) = self.pieces.front_mut() {
+            let left = piece.unsent();
+            if count < left {
+                match piece {
+                    Piece::Owned { sent, .. } => *sent += count,
+                    Piece::Shared(range) => range.start += count as u32,
+                }
+                return 0;
+            }
+            count -= left;
+            if let Some(Piece::Shared(range)) = self.pieces.pop_front() {
+                segments.release(range.segment);
+            }
         }
+        // An empty queue owns no memory: most connections have nothing queued nearly always.
+        self.pieces = VecDeque::new();
+        count
     }
 
     /// Throws everything away.

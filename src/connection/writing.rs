@@ -44,6 +44,8 @@ pub(super) struct Outgoing {
     /// The number of the last write that the queue may have to hold: by it a write that is dropped is found again.
     numbered: u64,
     corked: u32,
+    /// It goes out in pieces, one a turn, and never at once: what a file has.
+    in_pieces: bool,
     /// Bytes of the write that waits for the connection. It outlives a destroy, as in Node, for `bytes_written` only.
     pending: usize,
     /// The bytes themselves, of the current write and of those that wait after it.
@@ -56,6 +58,7 @@ static NOTHING: Outgoing = Outgoing {
     waiting: Waiting { writes: 0, bytes: 0 },
     numbered: 0,
     corked: 0,
+    in_pieces: false,
     pending: 0,
     queue: WriteQueue::new(),
 };
@@ -106,6 +109,11 @@ impl WriteHalf {
             outgoing: None,
             dispatched: 0,
         }
+    }
+
+    /// That of a file that is written: no write goes to the kernel at once.
+    pub fn in_pieces() -> Self {
+        WriteHalf { outgoing: Some(Box::new(Outgoing { in_pieces: true, ..Outgoing::default() })), ..WriteHalf::new() }
     }
 
     /// That of a file that is read.
@@ -221,6 +229,7 @@ impl Connection {
     }
 
     /// A write whose callbacks are there becomes the current one.
+    #[inline]
     fn begin(&mut self, length: usize, tasks: &mut impl Tasks) -> Admission {
         match self.stage {
             Stage::Connecting => {
@@ -233,11 +242,14 @@ impl Connection {
                 self.write.outgoing_mut().current = Current::InFlight { length, unsent: length };
                 Admission::Now
             }
-            _ => {
-                self.failed_at_once(Error::new(Code::SocketClosed), tasks);
-                Admission::Refused
-            }
+            _ => self.refuse_without_connection(tasks),
         }
+    }
+
+    #[cold]
+    fn refuse_without_connection(&mut self, tasks: &mut impl Tasks) -> Admission {
+        self.failed_at_once(Error::new(Code::SocketClosed), tasks);
+        Admission::Refused
     }
 
     /// Keeps what the kernel has not taken of the write that was just admitted.
@@ -252,7 +264,15 @@ impl Connection {
         self.stage == Stage::Connected
             && self.write.state == Writing::Open
             && self.error.is_none()
-            && self.write.outgoing.as_ref().is_none_or(|outgoing| outgoing.is_idle())
+            && self.write.outgoing.as_ref().is_none_or(|outgoing| outgoing.is_idle() && !outgoing.in_pieces)
+    }
+
+    /// Whether nothing is before a write.
+    pub fn is_free_to_write(&self) -> bool {
+        self.stage == Stage::Connected
+            && self.write.state == Writing::Open
+            && self.error.is_none()
+            && self.write.outgoing().is_idle()
     }
 
     /// A write of [`Connection::writes_at_once`] was taken whole.
@@ -427,6 +447,7 @@ impl Connection {
 
     /// All that waits becomes the current write, if there is no other and nothing holds it back. Its bytes lie in the queue
     /// already.
+    #[inline]
     pub fn next_write(&mut self, tasks: &mut impl Tasks) -> Admission {
         if !self.has_write_ready() {
             return Admission::Queue;
@@ -450,6 +471,7 @@ impl Connection {
     }
 
     /// So many callbacks are to run, or `drain` is to be emitted, where it is needed and nothing is left.
+    #[inline]
     fn schedule_after_write(&mut self, callbacks: u32, tasks: &mut impl Tasks) {
         if callbacks > 0 || (self.write.drain_needed && self.length() == 0 && !self.write.after_write_scheduled) {
             self.write.after_write_scheduled = true;
@@ -525,6 +547,12 @@ impl Connection {
     #[cfg(test)]
     pub fn writing(&self) -> String {
         format!("{:?}", self.write.state)
+    }
+
+    /// Whether `end` was called, by its user or because the other side has ended.
+    #[inline]
+    pub fn end_was_called(&self) -> bool {
+        self.write.state != Writing::Open
     }
 
     /// Whether the kernel holds up a write.

@@ -168,7 +168,12 @@ impl Net {
     /// Whether anything is left that keeps the loop running: what is referenced *and* active, that is, listening,
     /// connecting, reading or writing; a timer; a [`Waker`]; work that is due.
     pub fn is_alive(&mut self) -> bool {
-        if self.timers.referenced() > 0 || self.has_work() || self.wakers.keep_alive() {
+        self.has_work() || self.waits_for_something()
+    }
+
+    /// Whether something that is referenced and active may bring work.
+    fn waits_for_something(&mut self) -> bool {
+        if self.timers.referenced() > 0 || self.wakers.keep_alive() {
             return true;
         }
         if self.servers.iter().any(|(_, server)| server.keeps_alive()) {

@@ -14,7 +14,7 @@ use super::Net;
 use super::conn::piping::{AtEnd, Drain, Pipe, PipeFlow};
 use super::conn::write::WriteKind;
 use crate::base::error::{Code, Error};
-use crate::base::id::SocketId;
+use crate::base::id::{Key, SocketId};
 use crate::kernel::OpenMode;
 
 impl Net {
@@ -119,13 +119,13 @@ impl Net {
 
     /// As [`Net::pipe_chunk`], into one socket, with what the last read has left in the buffer, which stays where it is.
     #[inline(always)]
-    pub(super) fn pipe_read_bytes(&mut self, from: SocketId, to: SocketId, length: usize) {
-        let wrote = match self.conns.get_mut(to) {
+    pub(super) fn pipe_read_bytes(&mut self, from: Key, to: Key, length: usize) {
+        let wrote = match self.conns.by_key_mut(to) {
             Some(conn) => conn.write(self.buffer.filled(length), None, WriteKind::PIPE, &mut self.cx),
             None => false,
         };
         if !wrote {
-            self.await_drain(from, to);
+            self.await_drain(self.conns.id(from), self.conns.id(to));
         }
     }
 

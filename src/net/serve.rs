@@ -32,7 +32,7 @@ impl Net {
     /// One step of the socket whose turn it is, or the next socket.
     #[inline]
     fn serve_one(&mut self) -> Step {
-        if let Some(serving) = self.serving.take() {
+        if let Some(serving) = self.serving {
             return self.go_on_serving(serving);
         }
         match self.cx.agenda.ready.next().map(|token| token.owner()) {
@@ -43,6 +43,7 @@ impl Net {
     }
 
     fn go_on_serving(&mut self, serving: Serving) -> Step {
+        self.serving = None;
         if matches!(serving.next, ServeStep::Begin | ServeStep::Read) {
             return self.read(serving);
         }
@@ -66,16 +67,14 @@ impl Net {
     #[inline(always)]
     fn read(&mut self, serving: Serving) -> Step {
         let Some(conn) = self.conns.by_key_mut(serving.key) else { return Step::Worked };
-        let (next, outcome) = conn.read_once(serving, &mut self.buffer, &mut self.cx);
-        let id = conn.id;
-        self.serving = next;
-        match outcome {
+        match conn.read_once(serving, &mut self.serving, &mut self.buffer, &mut self.cx) {
             ReadOutcome::Done => Step::Worked,
             ReadOutcome::Pipe(to, length) => {
-                self.pipe_read_bytes(id, to, length);
+                self.pipe_read_bytes(serving.key, to, length);
                 Step::Worked
             }
             ReadOutcome::Deliver(delivery, length) => {
+                let id = self.conns.id(serving.key);
                 let chunk = self.buffer.lend(length);
                 self.pipe_chunk(id, delivery.pipes, &chunk);
                 if delivery.listener {

@@ -16,12 +16,12 @@
 
 use std::time::Duration;
 
-use super::agenda::{Phase, Task};
+use super::agenda::{Agenda, Phase, Task};
 use super::clock::TimerKind;
 use super::event::{Chunk, Event};
 use super::{Net, Server};
 use crate::base::error::{Error, Syscall};
-use crate::base::id::SocketId;
+use crate::base::id::{Id, SocketId};
 use crate::connection::Stage;
 use crate::kernel::{Ready, TokenOwner};
 
@@ -145,8 +145,9 @@ impl Net {
     fn wait(&mut self, max_wait: Option<Duration>) -> Result<Step, Error> {
         self.accept_again_if_possible();
         // Nothing that is alive will ever wake a loop that has nothing alive.
-        let nothing_to_wait_for = max_wait.is_none() && !self.is_alive();
-        let deadline = if self.has_work() || nothing_to_wait_for || max_wait == Some(Duration::ZERO) {
+        let goes_on =
+            max_wait == Some(Duration::ZERO) || self.has_work() || (max_wait.is_none() && !self.waits_for_something());
+        let deadline = if goes_on {
             Some(Duration::ZERO)
         } else {
             let max_wait = max_wait.map(|wait| self.cx.kernel.now().saturating_add(wait));
@@ -173,28 +174,26 @@ impl Net {
     /// 3. what the kernel tells,
     /// 4. what began to be watched since the last wait: accepted, connecting, resumed.
     fn line_up(&mut self, found: &mut Vec<Ready>) {
-        let mut connected = std::mem::take(&mut self.cx.agenda.just_connected);
-        if connected.is_empty() {
-            for ready in found.drain(..) {
-                self.latch(ready, true);
-            }
-        } else {
+        if !self.cx.agenda.just_connected.is_empty() {
             found.iter().for_each(|ready| self.latch(*ready, false));
-            self.list_if_work(&mut connected);
-            found.drain(..).for_each(|ready| self.latch(ready, true));
+            self.list_if_work(|agenda| &mut agenda.just_connected);
         }
-        self.cx.agenda.just_connected = connected;
-        let mut watched = std::mem::take(&mut self.cx.agenda.just_watched);
-        self.list_if_work(&mut watched);
-        self.cx.agenda.just_watched = watched;
+        for ready in found.drain(..) {
+            self.latch(ready, true);
+        }
+        if !self.cx.agenda.just_watched.is_empty() {
+            self.list_if_work(|agenda| &mut agenda.just_watched);
+        }
     }
 
-    fn list_if_work(&mut self, ids: &mut Vec<SocketId>) {
+    fn list_if_work(&mut self, list: impl Fn(&mut Agenda) -> &mut Vec<SocketId>) {
+        let mut ids = std::mem::take(list(&mut self.cx.agenda));
         for id in ids.drain(..) {
             if let Some(conn) = self.conns.get_mut(id) {
                 conn.list_if_work(&mut self.cx);
             }
         }
+        *list(&mut self.cx.agenda) = ids;
     }
 
     #[inline(always)]
@@ -225,7 +224,7 @@ impl Net {
     /// One connection of the flush list: a broadcast is sent, a writing side ended.
     fn flush_one(&mut self) -> Step {
         let Some(id) = self.next_to_flush() else { return Step::Over };
-        if let Some(conn) = self.conns.get_mut(id) {
+        if let Some(conn) = self.conns.by_key_mut(id.key()) {
             conn.flush(&mut self.cx);
         }
         Step::Worked

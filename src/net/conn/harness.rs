@@ -225,12 +225,11 @@ impl Harness {
             if !self.conn.wants_to_read() {
                 break;
             }
-            let (next, outcome) = self.conn.read_once(serving, &mut self.buffer, &mut self.cx);
+            let outcome = self.conn.read_once(serving, &mut turn, &mut self.buffer, &mut self.cx);
             if let ReadOutcome::Deliver(_, length) = outcome {
                 self.emitted.push(format!("data {length}"));
             }
             self.run();
-            turn = next;
         }
         self.peer.borrow_mut().incoming = None;
     }

@@ -56,7 +56,8 @@ impl Conn {
     }
 
     fn fits_or_drop(&mut self, length: usize, hard: usize, cx: &mut Cx) -> bool {
-        let fits = |conn: &Conn| conn.connection.writes_at_once() || conn.connection.queue().unsent() + length <= hard;
+        let fits =
+            |conn: &Conn| conn.connection.is_free_to_write() || conn.connection.queue().unsent() + length <= hard;
         if fits(self) || !self.connection.is_writable() {
             return true;
         }

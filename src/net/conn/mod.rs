@@ -38,6 +38,7 @@ use super::agenda::{Task, TasksOf};
 use super::clock::TimerKind;
 use super::cx::Cx;
 use super::options::Limits;
+use super::read_buffer::READ_BUFFER;
 use crate::address::Address;
 use crate::base::id::{ServerId, SocketId};
 use crate::connection::{ConnTask, Connection, Stage};
@@ -65,8 +66,7 @@ pub(super) struct Conn {
     pub referenced: bool,
     /// TCP_NODELAY, as it was set last: the same value again makes no system call.
     no_delay: bool,
-    /// How often the read buffer is doubled for it, as the source of a pipe.
-    read_size_shift: u8,
+    read_size: ReadSize,
     /// How many receivers hold this sender up.
     pub held_by: u32,
     pub piping: Option<Box<Piping>>,
@@ -92,6 +92,45 @@ pub(super) struct Lists {
     /// The ready list, or one of those that come to it at the next wait.
     pub ready: bool,
     pub flush: bool,
+}
+
+/// How much is read from it at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum ReadSize {
+    Usual,
+    /// The read buffer, doubled so often: for the source of a pipe.
+    Wide(u8),
+    /// What a file moves in a turn.
+    Piece,
+}
+
+/// The read buffer is doubled so often at most, to 1 MiB: fewer calls where much is moved.
+const MOST_DOUBLED: u8 = 4;
+
+impl ReadSize {
+    /// Of a socket.
+    fn bytes(self) -> usize {
+        match self {
+            ReadSize::Wide(times) => READ_BUFFER << times,
+            ReadSize::Usual | ReadSize::Piece => READ_BUFFER,
+        }
+    }
+
+    fn doubled(self) -> Self {
+        match self {
+            ReadSize::Usual => ReadSize::Wide(1),
+            ReadSize::Wide(times) => ReadSize::Wide((times + 1).min(MOST_DOUBLED)),
+            ReadSize::Piece => ReadSize::Piece,
+        }
+    }
+
+    fn halved(self) -> Self {
+        match self {
+            ReadSize::Usual | ReadSize::Wide(0 | 1) => ReadSize::Usual,
+            ReadSize::Wide(times) => ReadSize::Wide(times - 1),
+            ReadSize::Piece => ReadSize::Piece,
+        }
+    }
 }
 
 /// How a connection is to end, where that is not as usual. A reset that waits goes before a destroy that waits.
@@ -168,7 +207,7 @@ impl Conn {
             listener: false,
             referenced: true,
             no_delay: false,
-            read_size_shift: 0,
+            read_size: ReadSize::Usual,
             held_by: 0,
             piping: None,
             file: None,
@@ -190,6 +229,7 @@ impl Conn {
     /// It is a file. `readiness` is what is known of it before any readiness was told.
     pub fn become_file(&mut self, file: FileEnd, readiness: Readiness) {
         self.file = Some(Box::new(file));
+        self.read_size = ReadSize::Piece;
         self.latch(readiness);
     }
 
@@ -198,9 +238,12 @@ impl Conn {
     /// Remembers what the kernel has told.
     #[inline]
     pub fn latch(&mut self, found: Readiness) {
-        // When it has hung up, reading and writing will both tell why.
-        self.latches.readable |= found.readable | found.hung_up;
-        self.latches.writable |= found.writable | found.hung_up;
+        if found.hung_up {
+            // Reading and writing will both tell why.
+            self.latches = Latches { readable: true, writable: true, ended: self.latches.ended };
+        }
+        self.latches.readable |= found.readable;
+        self.latches.writable |= found.writable;
         self.latches.ended |= found.ended;
     }
 
@@ -280,6 +323,14 @@ impl Conn {
     /// Something moved: the idle period begins again.
     #[inline]
     pub fn touch(&mut self, cx: &mut Cx) {
+        if self.connection.idle().is_some() {
+            self.touch_idle(cx);
+        }
+    }
+
+    // Not inline: most connections have no idle clock, and every message comes by.
+    #[inline(never)]
+    fn touch_idle(&mut self, cx: &mut Cx) {
         let now = cx.clock.timer_base();
         self.connection.activity(now, &mut cx.clock.timers, TimerKind::Idle(self.id));
     }

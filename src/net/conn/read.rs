@@ -11,16 +11,13 @@
 use std::io::{self, ErrorKind};
 
 use super::piping::PipeFlow;
-use super::{Conn, Remote};
+use super::{Conn, ReadSize, Remote};
 use crate::base::error::{Code, Error, Syscall};
-use crate::base::id::SocketId;
+use crate::base::id::{Id, Key, SocketId};
 use crate::connection::{CallbackId, Received};
 use crate::net::cx::Cx;
 use crate::net::read_buffer::{READ_BUFFER, ReadBuffer};
 use crate::net::serving::{ServeStep, Serving};
-
-/// The read buffer is doubled so often at most, to 1 MiB: fewer calls where much is moved.
-const LARGEST_SHIFT: u8 = 4;
 
 /// What became of a read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,7 +27,7 @@ pub(in crate::net) enum ReadOutcome {
     /// It has connected, or not: see [`Conn::finish_connect`].
     Connecting,
     /// So many bytes in the buffer go to this one, and to nobody else.
-    Pipe(SocketId, usize),
+    Pipe(Key, usize),
     /// So many bytes in the buffer are delivered.
     Deliver(Delivery, usize),
 }
@@ -44,63 +41,67 @@ pub(in crate::net) struct Delivery {
 
 impl Conn {
     /// One read, and what becomes of it. A connect comes to its outcome here too; what is to be written comes after it.
-    /// Gives also how it goes on with this socket: None when its turn is over.
+    /// `next` is how it goes on with this socket; nothing is set there when its turn is over.
     ///
     /// Every byte comes through here.
     #[inline(always)]
-    pub fn read_once(&mut self, turn: Serving, buffer: &mut ReadBuffer, cx: &mut Cx) -> (Option<Serving>, ReadOutcome) {
+    pub fn read_once(
+        &mut self,
+        turn: Serving,
+        next: &mut Option<Serving>,
+        buffer: &mut ReadBuffer,
+        cx: &mut Cx,
+    ) -> ReadOutcome {
         if turn.is_first() {
             self.lists.ready = false;
         }
         let (true, Some(handle)) = (self.wants_to_read(), self.handle) else {
-            return self.read_nothing_now(turn);
+            return self.read_nothing_now(turn, next);
         };
         let most = self.most_in_one_read();
         let Some(room) = buffer.room(most) else {
             buffer.grow(most);
             // Once more, with room.
-            return (Some(turn.then(ServeStep::Read)), ReadOutcome::Done);
+            *next = Some(turn.then(ServeStep::Read));
+            return ReadOutcome::Done;
         };
         let length = match cx.kernel.read(handle, room) {
             Ok(length) if length > 0 => length,
             nothing => {
+                *next = Some(turn.then(ServeStep::Write));
                 self.read_nothing(nothing.err(), cx);
-                return (Some(turn.then(ServeStep::Write)), ReadOutcome::Done);
+                return ReadOutcome::Done;
             }
         };
-        // A file has one read in a turn: see `file.rs`.
-        let full = length == most && self.file.is_none();
-        if full || most > READ_BUFFER {
-            self.adapt_read_size(length, most, buffer);
-        }
+        let full = (length == most || most > READ_BUFFER) && self.adapt_read_size(length, most, buffer);
         if !full && !self.latches.ended && !self.looks_for_nothing() {
             // A short read has emptied the socket, and the next byte will be a new edge: no read is needed to find out.
             // Where the peer's end was told, it stands after these bytes and there will be no other edge.
             self.latches.readable = false;
         }
         // Most sockets that are ready are so for reading, and one read was all.
-        let next = if self.latches.readable || self.connection.is_in_flight() {
-            Some(turn.after_read(length, full))
-        } else {
-            None
-        };
+        if self.latches.readable || self.connection.is_in_flight() {
+            *next = Some(turn.after_read(length, full));
+        }
         self.touch(cx);
-        if self.connection.received(buffer.filled(length)) == Received::Done {
-            return (next, ReadOutcome::Done);
+        if self.connection.received(length) == Received::Hold {
+            self.connection.keep_or_lose(buffer.filled(length));
+            return ReadOutcome::Done;
         }
         match self.sole_destination() {
-            Some(to) => (next, ReadOutcome::Pipe(to, length)),
-            None => (next, ReadOutcome::Deliver(self.delivery(), length)),
+            Some(to) => ReadOutcome::Pipe(to.key(), length),
+            None => ReadOutcome::Deliver(self.delivery(), length),
         }
     }
 
     /// It is not to be read from, or cannot be.
     #[cold]
-    fn read_nothing_now(&mut self, turn: Serving) -> (Option<Serving>, ReadOutcome) {
-        match self.connection.is_connecting() {
-            true => (None, ReadOutcome::Connecting),
-            false => (Some(turn.then(ServeStep::Write)), ReadOutcome::Done),
+    fn read_nothing_now(&mut self, turn: Serving, next: &mut Option<Serving>) -> ReadOutcome {
+        if self.connection.is_connecting() {
+            return ReadOutcome::Connecting;
         }
+        *next = Some(turn.then(ServeStep::Write));
+        ReadOutcome::Done
     }
 
     /// A read found the peer's end, nothing, or an error.
@@ -207,38 +208,40 @@ impl Conn {
             || self.rare.as_ref().is_some_and(|rare| !rare.catching_up.is_empty() || rare.shutdown_error.is_some())
     }
 
-    /// The most bytes that are read from it at once: the read buffer, the piece of a file, or what its pipe takes while
-    /// nobody else listens.
+    /// The most bytes that are read from it at once.
     #[inline]
     fn most_in_one_read(&self) -> usize {
-        match &self.file {
-            Some(file) => file.piece(),
-            None if self.read_size_shift == 0 => READ_BUFFER,
-            None => self.most_in_one_piped_read(),
+        match self.read_size {
+            ReadSize::Usual => READ_BUFFER,
+            ReadSize::Wide(_) | ReadSize::Piece => self.most_in_one_unusual_read(),
         }
     }
 
-    /// More while reads come back full and all that is read goes through one pipe: such a chunk is never kept, and never
-    /// seen.
-    fn most_in_one_piped_read(&self) -> usize {
-        match &self.piping {
-            Some(piping) if piping.takes_all() && !self.listener && self.connection.is_flowing() => {
-                READ_BUFFER << self.read_size_shift
+    /// The piece of a file; or more, while reads come back full and all that is read goes through one pipe: such a chunk is
+    /// never kept, and never seen.
+    fn most_in_one_unusual_read(&self) -> usize {
+        match (&self.file, &self.piping) {
+            (Some(file), _) => file.piece(),
+            (None, Some(piping)) if piping.takes_all() && !self.listener && self.connection.is_flowing() => {
+                self.read_size.bytes()
             }
             _ => READ_BUFFER,
         }
     }
 
-    /// A read of at most `most` bytes has given `length`: the next may be larger, or is to be smaller.
-    pub(super) fn adapt_read_size(&mut self, length: usize, most: usize, buffer: &mut ReadBuffer) {
+    /// A read of at most `most` bytes has given `length`: the next may be larger, or is to be smaller. Whether it came back
+    /// full, so that there may be more. A file has one read in a turn, and never looks full: see `file.rs`.
+    #[cold]
+    pub(super) fn adapt_read_size(&mut self, length: usize, most: usize, buffer: &mut ReadBuffer) -> bool {
         if most > READ_BUFFER {
             buffer.note_wide_read();
         }
-        if length == most && most == READ_BUFFER << self.read_size_shift && self.is_piped() {
-            self.read_size_shift = (self.read_size_shift + 1).min(LARGEST_SHIFT);
+        if length == most && most == self.read_size.bytes() && self.is_piped() {
+            self.read_size = self.read_size.doubled();
         } else if length < most / 4 {
-            self.read_size_shift = self.read_size_shift.saturating_sub(1);
+            self.read_size = self.read_size.halved();
         }
+        length == most && self.read_size != ReadSize::Piece
     }
 
     /// A chunk is about to be delivered, to one pipe and nobody else: where to.

@@ -1,8 +1,8 @@
 //! The transitions of one connection: no sockets, no clock, the real agenda.
 
-use super::Conn;
 use super::harness::{Harness, an_id};
 use super::piping::Piping;
+use super::{Conn, ReadSize};
 use crate::base::error::{Code, Error};
 use crate::connection::{CloseReason, ConnTask, Connection};
 use crate::net::agenda::Task;
@@ -386,13 +386,13 @@ fn the_read_buffer_grows_while_it_is_filled_and_shrinks_again() {
     let mut buffer = ReadBuffer::default();
     let mut most = Vec::new();
     for filled in [1, 1, 1, 1, 1, 2, 8, 8, 8, 8, 8, 1] {
-        let size = READ_BUFFER << conn.read_size_shift;
+        let size = conn.read_size.bytes();
         most.push(size / READ_BUFFER);
         conn.adapt_read_size(size / filled, size, &mut buffer);
     }
     assert_eq!(most, [1, 2, 4, 8, 16, 16, 16, 8, 4, 2, 1, 1]);
-    assert_eq!(conn.read_size_shift, 1);
+    assert_eq!(conn.read_size, ReadSize::Wide(1));
     // A read that was narrow for another reason, a pause for example, says nothing of the wide ones.
     conn.adapt_read_size(READ_BUFFER, READ_BUFFER, &mut buffer);
-    assert_eq!(conn.read_size_shift, 1);
+    assert_eq!(conn.read_size, ReadSize::Wide(1));
 }

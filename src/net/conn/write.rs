@@ -68,7 +68,7 @@ enum Emptied {
     TryAgain,
     /// As far as the file may go in one turn; its next turn is the next one.
     Piece,
-    Failed(Error),
+    Failed(io::Error),
 }
 
 impl Conn {
@@ -79,7 +79,6 @@ impl Conn {
         if callback.is_none()
             && !bytes.is_empty()
             && self.connection.writes_at_once()
-            && self.file.is_none()
             && let Some(handle) = self.handle
         {
             let wrote = cx.kernel.write(handle, bytes);
@@ -182,6 +181,7 @@ impl Conn {
     }
 
     /// Its turn on the flush list: a broadcast is sent, a writing side ended.
+    #[inline]
     pub fn flush(&mut self, cx: &mut Cx) {
         self.lists.flush = false;
         if let Some(outcome) = self.rare_if_any().and_then(|rare| rare.outcome.take()) {
@@ -193,8 +193,10 @@ impl Conn {
         if self.write_waiting(cx) {
             self.judge(cx);
         }
-        self.finish_if_done(cx);
-        self.shut_down_if_due(cx);
+        if self.connection.end_was_called() {
+            self.finish_if_done(cx);
+            self.shut_down_if_due(cx);
+        }
     }
 
     /// What waits goes out, unless something is in flight or it is corked. Says whether anything did.
@@ -224,14 +226,21 @@ impl Conn {
     }
 
     /// Offers the kernel what is in flight.
+    #[inline(always)]
     fn attempt(&mut self, attempt: Attempt, cx: &mut Cx) {
-        let (sent, emptied) = self.empty(cx);
-        self.attempted(attempt, sent, emptied, cx);
+        match (self.empty(cx), attempt) {
+            // The usual case.
+            ((sent, Emptied::All), Attempt::First) => {
+                self.touch(cx);
+                self.connection.dispatched(sent, &mut cx.agenda.of(self.id));
+            }
+            ((sent, emptied), _) => self.attempted(attempt, sent, emptied, cx),
+        }
         self.relieve(cx);
     }
 
     /// What follows an attempt that took `sent` bytes of the write in flight.
-    #[inline]
+    #[inline(never)]
     fn attempted(&mut self, attempt: Attempt, sent: usize, emptied: Emptied, cx: &mut Cx) {
         if attempt == Attempt::First {
             self.touch(cx);
@@ -242,26 +251,38 @@ impl Conn {
             Attempt::First => self.connection.dispatched(sent, &mut cx.agenda.of(self.id)),
             Attempt::Second | Attempt::Later => self.connection.progressed(sent),
         }
-        match (emptied, attempt) {
-            (Emptied::All, Attempt::First) | (Emptied::Piece, _) | (Emptied::Blocked, Attempt::Second) => {}
-            (Emptied::Blocked, Attempt::First) => {
-                self.latches.writable = false;
-                if sent > 0 {
-                    self.attempt(Attempt::Second, cx);
-                }
-            }
-            (Emptied::Blocked, Attempt::Later) => self.latches.writable = false,
-            (Emptied::TryAgain, _) => self.retry_write_later(cx),
-            (Emptied::Failed(error), Attempt::First) => {
+        let outcome = match emptied {
+            Emptied::All => Ok(()),
+            Emptied::Failed(error) => Err(Error::system(&error, Syscall::Write)),
+            Emptied::Piece => return,
+            Emptied::TryAgain => return self.retry_write_later(cx),
+            Emptied::Blocked => return self.is_full(attempt, sent, cx),
+        };
+        match (attempt, outcome) {
+            (Attempt::First, Ok(())) => {}
+            (Attempt::First, Err(error)) => {
                 // Nothing was queued for the peer that is gone: these bytes are the failed write itself.
                 self.connection.failed_at_once(error, &mut cx.agenda.of(self.id));
                 self.connection.clear_queue(&mut cx.segments);
             }
-            (Emptied::All, Attempt::Second) => self.emit_outcome_later(Ok(()), cx),
-            (Emptied::Failed(error), Attempt::Second) => self.emit_outcome_later(Err(error), cx),
-            (Emptied::All, Attempt::Later) => self.write_is_over(Ok(()), cx),
-            (Emptied::Failed(error), Attempt::Later) => self.write_is_over(Err(error), cx),
+            (Attempt::Second, outcome) => self.emit_outcome_later(outcome, cx),
+            (Attempt::Later, outcome) => self.write_is_over(outcome, cx),
         }
+    }
+
+    /// The kernel is full.
+    fn is_full(&mut self, attempt: Attempt, sent: usize, cx: &mut Cx) {
+        if attempt != Attempt::Second {
+            self.latches.writable = false;
+        }
+        if attempt == Attempt::First && sent > 0 {
+            self.attempt_again(cx);
+        }
+    }
+
+    #[inline(never)]
+    fn attempt_again(&mut self, cx: &mut Cx) {
+        self.attempt(Attempt::Second, cx);
     }
 
     fn emit_outcome_later(&mut self, outcome: Result<(), Error>, cx: &mut Cx) {
@@ -323,6 +344,7 @@ impl Conn {
     }
 
     /// Writes from the queue as much of the write in flight as the kernel takes.
+    #[inline(always)]
     fn empty(&mut self, cx: &mut Cx) -> (usize, Emptied) {
         let Some(handle) = self.handle else { return (0, Emptied::Blocked) };
         if self.file.is_some() {
@@ -412,12 +434,13 @@ fn write_gathered(
 }
 
 /// The table of what write(2) can fail with.
+#[cold]
 fn classify(error: io::Error) -> Emptied {
     match error.kind() {
         ErrorKind::WouldBlock => Emptied::Blocked,
         ErrorKind::Interrupted | ErrorKind::OutOfMemory => Emptied::TryAgain,
         _ if is_no_buffers(&error) => Emptied::TryAgain,
-        _ => Emptied::Failed(Error::system(&error, Syscall::Write)),
+        _ => Emptied::Failed(error),
     }
 }
 
