@@ -32,8 +32,8 @@ pub(super) struct Descriptor(File);
 impl Listener {
     pub fn listen(address: Address, options: &ListenOptions) -> io::Result<Self> {
         let Address::Ip(address) = address else { return Err(no_unix_sockets()) };
+        // SO_REUSEADDR is not set: here it would let another process listen on the same port.
         let socket = new_socket(address)?;
-        socket.set_reuse_address(true)?;
         if address.is_ipv6() {
             socket.set_only_v6(options.ipv6_only)?;
         }
@@ -68,7 +68,7 @@ impl Stream {
         let socket = new_socket(address).map_err(at(Syscall::Connect))?;
         socket_options::set_all(&SockRef::from(&socket), &options.tcp).map_err(at(Syscall::SetOption))?;
         if let Some(local) = options.local {
-            socket.set_reuse_address(true).and_then(|()| socket.bind(&local.into())).map_err(at(Syscall::Bind))?;
+            socket.bind(&local.into()).map_err(at(Syscall::Bind))?;
         }
         match socket.connect(&address.into()) {
             Err(error) if error.kind() != ErrorKind::WouldBlock => Err((Syscall::Connect, error)),

@@ -16,6 +16,8 @@ mod node_page;
 mod pages;
 /// The pictures agree with their sources and with the code.
 mod pictures;
+/// `docs/platforms.md` and `.ci/targets` have the same targets.
+mod platforms;
 /// The programs of `docs/programs.md`, run as a reader runs them.
 mod programs;
 /// `docs/programs.md` agrees with the programs that it describes.

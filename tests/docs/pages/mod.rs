@@ -38,6 +38,7 @@ const ALL_BENCHES: &str = "step cargo bench --locked --bench logic --bench loops
 const ALL_DOCS: &str = "step env RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps --document-private-items";
 const NIGHTLY: &str = "it needs nightly Rust and minutes";
 const BOOTED: &str = "it needs a machine that systemd has started";
+const LINKED: &str = "it takes minutes, and .ci/targets links the like of it";
 const PREFIX: &str = "it is put before a command of one's own";
 
 const RULES: &[(&str, Rule)] = &[
@@ -97,6 +98,24 @@ const RULES: &[(&str, Rule)] = &[
         Named(NIGHTLY, "tests/fuzz/Cargo.toml", "name = \"connection\""),
     ),
     ("PROPTEST_RNG_SEED=7 PROPTEST_CASES=100000 cargo test --lib properties", Typed),
+    // docs/platforms.md
+    (".ci/targets", Ci("step .ci/targets")),
+    (
+        "rustup target add x86_64-unknown-linux-musl aarch64-unknown-linux-musl",
+        Elsewhere(".ci/targets", "rustup target add \"$target\""),
+    ),
+    ("export CARGO_PROFILE_RELEASE_STRIP=true", Named(LINKED, ".ci/targets", "RUSTFLAGS='-D warnings'")),
+    (
+        "CARGO_TARGET_X86_64_UNKNOWN_LINUX_MUSL_LINKER=rust-lld cargo build --release --target x86_64-unknown-linux-musl",
+        Elsewhere(
+            ".ci/targets",
+            "CARGO_TARGET_X86_64_UNKNOWN_LINUX_MUSL_LINKER=rust-lld cargo build --locked --target",
+        ),
+    ),
+    (
+        "CARGO_TARGET_AARCH64_UNKNOWN_LINUX_MUSL_LINKER=rust-lld cargo build --release --target aarch64-unknown-linux-musl",
+        Named(LINKED, ".ci/targets", "aarch64-unknown-linux-musl"),
+    ),
     // docs/programs.md
     ("cargo run --example greeting", Elsewhere("tests/docs/programs.rs", "\"greeting\"")),
     ("nc localhost 8080", Elsewhere("tests/docs/programs_page.rs", "[\"nc\", \"localhost\", \"8080\"]")),
@@ -273,6 +292,7 @@ pages! {
     decisions "docs/decisions/README.md"
     fuzzing "docs/fuzzing.md"
     node "docs/node.md"
+    platforms "docs/platforms.md"
     programs "docs/programs.md"
     reliability "docs/reliability.md"
     systemd "docs/systemd.md"
