@@ -93,6 +93,23 @@ impl BlockList {
         Ok(())
     }
 
+    /// Adds all rules of another list, as if they were added now.
+    ///
+    /// ```
+    /// use tidegate::BlockList;
+    ///
+    /// let mut list = BlockList::new();
+    /// list.add_cidr("10.0.0.0/8")?;
+    /// let mut more = BlockList::new();
+    /// more.add_cidr("192.168.0.0/16")?;
+    /// list.extend(&more);
+    /// assert_eq!(list.rules(), ["Subnet: IPv4 192.168.0.0/16", "Subnet: IPv4 10.0.0.0/8"]);
+    /// # Ok::<(), tidegate::Error>(())
+    /// ```
+    pub fn extend(&mut self, other: &BlockList) {
+        Arc::make_mut(&mut self.rules).extend_from_slice(&other.rules);
+    }
+
     /// Whether a rule has this address.
     pub fn check(&self, address: IpAddr) -> bool {
         let forms = Forms::of(address);
@@ -311,5 +328,20 @@ mod tests {
         assert!(list.check(ip("1.2.3.4")), "the subnet has it still");
         assert!(list.remove_subnet(ip("1.2.3.0"), 24) && list.is_empty());
         assert_eq!(whole.len(), 2);
+    }
+
+    #[test]
+    fn a_list_is_extended_by_another_or_by_itself() {
+        let mut list = BlockList::new();
+        list.add_address(ip("1.2.3.4"));
+        let mut other = BlockList::new();
+        other.add_address(ip("5.6.7.8"));
+        other.extend(&list);
+        assert!(other.check(ip("1.2.3.4")) && other.check(ip("5.6.7.8")) && !list.check(ip("5.6.7.8")));
+        other.extend(&BlockList::new());
+        assert_eq!(other.rules(), ["Address: IPv4 1.2.3.4", "Address: IPv4 5.6.7.8"]);
+        let same = list.clone();
+        list.extend(&same);
+        assert_eq!(list.len(), 2);
     }
 }

@@ -12,7 +12,12 @@ use std::ops::Range;
 use super::{ConnTask, Connection, Tasks};
 use crate::base::error::{Code, Error};
 
-/// Names a callback of a write or an `end`; whoever gave the callback knows what it stands for.
+/// The number of a callback of a write, an `end` or a `catch_up`. Whoever pulls the events of a [`Net`](crate::Net) chooses
+/// it, and gets it back with [`Event::Callback`](crate::Event::Callback).
+///
+/// An [`EventLoop`](crate::EventLoop) pulls the events of its net itself, and chooses numbers with the highest bit set, also
+/// for `next_tick` and `next_turn`. What is given to `event_loop.net` under another number comes back to nobody. Give closures
+/// there: [`Socket::write_then`](crate::Socket::write_then), [`Loop::next_tick`](crate::Loop::next_tick).
 pub type CallbackId = u64;
 
 /// Those of one connection. Most connections never have any.

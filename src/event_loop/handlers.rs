@@ -24,8 +24,8 @@ pub(crate) type OnceHandler<S> = Box<dyn FnOnce(&mut Loop<'_, S>)>;
 pub(crate) type SocketHandler<S> = Box<dyn FnMut(&mut Socket<'_, S>, Payload<'_>)>;
 type WriteCallback<S> = Box<dyn FnOnce(&mut Socket<'_, S>, Result<(), Error>)>;
 
-/// Set in the numbers of the loop's own callbacks and ticks, so that they are told from those which a user gives to the
-/// net. See [`CallbackId`].
+/// Set in the numbers of the loop's own callbacks and ticks. A number that a user has given to the net is none of them. See
+/// [`CallbackId`].
 const OF_THE_LOOP: CallbackId = 1 << 63;
 
 /// What a loop keeps beside the net and the application's state.

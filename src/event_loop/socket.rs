@@ -247,6 +247,12 @@ impl<S> Socket<'_, S> {
         timer
     }
 
+    /// Takes a timer back, of this socket or of any other. False if it is gone already.
+    #[doc(alias = "clearTimeout")]
+    pub fn cancel(&mut self, timer: TimerId) -> bool {
+        self.event_loop().cancel(timer)
+    }
+
     // ---- questions ----------------------------------------------------------------------------------------------------
 
     /// Bytes of all writes that are not completed; one in flight counts whole.

@@ -107,6 +107,23 @@ fn a_cancelled_timer_keeps_nothing_running_and_its_id_is_stale() {
 }
 
 #[test]
+fn a_socket_takes_its_timers_back() {
+    let mut world = World::new();
+    let options = SocketOptions::new();
+    world
+        .event_loop()
+        .new_socket(options, |socket| {
+            let hour = socket.after(Duration::from_secs(3600), |socket| socket.state.note("timer", "an hour"));
+            assert!(socket.cancel(hour));
+            assert!(!socket.cancel(hour));
+            socket.after(ms(1), |socket| socket.state.note("timer", "a millisecond"));
+        })
+        .unwrap();
+    world.run_dry();
+    assert_eq!(world.state.of("timer"), ["a millisecond"]);
+}
+
+#[test]
 fn ticks_come_in_order_before_anything_else_and_a_tick_of_a_tick_too() {
     let mut world = World::new();
     world.after(ms(5), |on| {
