@@ -1,10 +1,6 @@
 //! `tidegate echo`: every byte comes back, in order; the end comes back too, after all bytes; a peer that sends without
 //! reading pauses itself and nobody else.
 
-use std::io::Write;
-use std::net::Shutdown;
-use std::thread;
-
 use crate::support::{Client, Daemon, Random};
 
 #[test]
@@ -33,18 +29,7 @@ fn the_end_comes_back_after_all_bytes() {
 
 #[test]
 fn ten_megabytes_go_through() {
-    let echo = Daemon::echo(&[]);
-    let mut anna = echo.join();
-    let bytes = Random(12).bytes(10 << 20);
-    let mut handle = anna.handle();
-    thread::scope(|scope| {
-        scope.spawn(|| {
-            handle.write_all(&bytes).unwrap();
-            handle.shutdown(Shutdown::Write).unwrap();
-        });
-        anna.receives(&bytes);
-    });
-    anna.ends();
+    Daemon::echo(&[]).join().sends_and_receives(&Random(12).bytes(10 << 20));
 }
 
 #[test]

@@ -146,17 +146,7 @@ fn each_direction_ends_by_itself() {
 fn twenty_megabytes_there_and_back() {
     let echo = Daemon::echo(&[]);
     let proxy = proxy_to(&echo.address().to_string(), &[]);
-    let mut client = proxy.join();
-    let bytes = Random(41).bytes(20 << 20);
-    let mut handle = client.handle();
-    thread::scope(|scope| {
-        scope.spawn(|| {
-            handle.write_all(&bytes).unwrap();
-            handle.shutdown(Shutdown::Write).unwrap();
-        });
-        client.receives(&bytes);
-    });
-    client.ends();
+    proxy.join().sends_and_receives(&Random(41).bytes(20 << 20));
 }
 
 #[cfg(target_os = "linux")]

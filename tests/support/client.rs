@@ -280,6 +280,20 @@ impl Client {
         }
     }
 
+    /// Sends bytes and the end from another thread, and waits for the same bytes and the end.
+    #[track_caller]
+    pub fn sends_and_receives(mut self, bytes: &[u8]) {
+        let mut handle = self.handle();
+        std::thread::scope(|scope| {
+            scope.spawn(move || {
+                handle.write_all(bytes).unwrap();
+                handle.shutdown(Shutdown::Write).unwrap();
+            });
+            self.receives(bytes);
+        });
+        self.ends();
+    }
+
     fn next_line(&mut self) -> Result<Vec<u8>, Ended> {
         let mut searched = self.start;
         loop {
