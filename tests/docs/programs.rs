@@ -323,7 +323,7 @@ fn a_half_open_server_answers_after_the_end_and_its_program_ends_with_the_last_c
 
 #[test]
 fn a_write_is_refused_at_the_mark_and_drain_tells_when_to_go_on() {
-    let mut program = Program::start("buffer-size", &["0.3"]);
+    let mut program = Program::start("buffer-size", &["2"]);
     program.prints("write 1 returned true: 0 bytes buffered, 2 written");
     let refused = program.next_line();
     let number: u32 = refused.split(' ').nth(1).unwrap().parse().unwrap();
@@ -331,7 +331,10 @@ fn a_write_is_refused_at_the_mark_and_drain_tells_when_to_go_on() {
     assert_eq!(refused, format!("write {number} returned false: 65536 bytes buffered, {written} written"));
     assert!((32_769..50_000).contains(&number), "the kernel takes a little: {refused}");
     program.prints("drain: 0 bytes buffered");
-    program.prints(&format!("write {} returned true: 0 bytes buffered, {} written", number + 1, written + 2));
+    // The buffers of the system may be full again by then.
+    let (next, after) = (program.next_line(), (number + 1, written + 2));
+    let line = |left: u32| format!("write {} returned true: {left} bytes buffered, {} written", after.0, after.1);
+    assert!([0, 2].map(line).contains(&next), "{next}");
     program.prints("the client has read 100000 bytes");
     program.ends();
 }

@@ -50,6 +50,7 @@ const RULES: &[(&str, Rule)] = &[
     ("nc -U /run/chat.sock", Typed),
     ("ncat --chat", Named("another program is compared", "README.md", "| a room for `nc`, out of the box |")),
     ("cargo bench", Ci(ALL_BENCHES)),
+    ("cargo test --no-default-features", Ci("step cargo test --locked --no-default-features --lib --test library")),
     (".ci/run", Named("it runs this test", ".ci/run", "cargo test")),
     // docs/bench.md
     ("tidegate bench request :6379 --send 'PING\\r\\n' --expect '+PONG\\r\\n' --depth 16", Against("lines")),
@@ -82,7 +83,11 @@ const RULES: &[(&str, Rule)] = &[
     ("iperf -c 127.0.0.1 -p 8080", Against("sink")),
     ("strace -c", Named(PREFIX, "docs/benchmarks.md", "system calls are counted by")),
     // docs/conformance.md
-    ("cargo run --release --example scenario -- FILE...", Typed),
+    // In real time all of them want the machine for themselves.
+    (
+        "cargo run --release --example scenario -- FILE...",
+        Elsewhere("tests/machine/conformance.rs", "fn every_scenario_gives_nodes_trace()"),
+    ),
     ("cargo run --release --example scenario -- --sim FILE...", Typed),
     // docs/connection.md, docs/turn.md
     ("docs/pictures/render", Elsewhere("tests/docs/pages/mod.rs", "fn the_pictures_can_be_rendered")),
