@@ -2,6 +2,7 @@
 
 pub(crate) mod arena;
 pub(crate) mod error;
+pub(crate) mod error_kind;
 pub(crate) mod few;
 pub(crate) mod id;
 pub(crate) mod round;

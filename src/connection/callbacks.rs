@@ -10,7 +10,8 @@ use std::collections::VecDeque;
 use std::ops::Range;
 
 use super::{ConnTask, Connection, Tasks};
-use crate::base::error::{Code, Error};
+use crate::base::error::Error;
+use crate::base::error_kind::ErrorKind;
 
 /// The number of a callback of a write, an `end` or a `catch_up`. Whoever pulls the events of a [`Net`](crate::Net) chooses
 /// it, and gets it back with [`Event::Callback`](crate::Event::Callback).
@@ -91,9 +92,9 @@ impl Connection {
     }
 
     /// All callbacks that no outcome has come for get this one. Says how many.
-    pub(super) fn fail_all(&mut self, code: Code) -> u32 {
+    pub(super) fn fail_all(&mut self, kind: ErrorKind) -> u32 {
         let Some(callbacks) = &mut self.callbacks else { return 0 };
-        let outcome = Err(Error::new(code));
+        let outcome = Err(Error::new(kind));
         callbacks.current_is_over(&outcome) + callbacks.waiting_is_over(&outcome) + callbacks.end_is_over(&outcome)
     }
 
@@ -112,9 +113,9 @@ impl Connection {
         next
     }
 
-    pub(super) fn refuse(&mut self, callback: Option<CallbackId>, code: Code, tasks: &mut impl Tasks) {
+    pub(super) fn refuse(&mut self, callback: Option<CallbackId>, kind: ErrorKind, tasks: &mut impl Tasks) {
         if let Some(callback) = callback {
-            self.callback_due(callback, Err(Error::new(code)), tasks);
+            self.callback_due(callback, Err(Error::new(kind)), tasks);
         }
     }
 

@@ -59,7 +59,8 @@ pub(crate) use task::{ConnTask, Tasks};
 pub(crate) use write_queue::{Boundaries, Evicted, WriteQueue};
 pub(crate) use writing::{Admission, Last};
 
-use crate::base::error::{Code, Error};
+use crate::base::error::Error;
+use crate::base::error_kind::ErrorKind;
 use crate::base::timers::Timers;
 use callbacks::Callbacks;
 use reading::{Flow, ReadHalf};
@@ -153,7 +154,7 @@ impl Connection {
             }
         }
         if self.stage == Stage::Closed {
-            let left = self.fail_all(Code::ClosedBeforeConnection);
+            let left = self.fail_all(ErrorKind::ClosedBeforeConnection);
             if left > 0 {
                 tasks.push(ConnTask::Callbacks(left));
             }

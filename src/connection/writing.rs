@@ -10,7 +10,8 @@
 use super::{
     Boundaries, CallbackId, CloseReason, ConnTask, Connection, Evicted, Segments, Span, Stage, Tasks, WriteQueue,
 };
-use crate::base::error::{Code, Error};
+use crate::base::error::Error;
+use crate::base::error_kind::ErrorKind;
 
 /// The writing half of a connection.
 #[derive(Debug)]
@@ -90,7 +91,7 @@ pub(crate) enum Admission {
     /// It will not be written; what follows is a task.
     Refused,
     /// As refused, and the connection is to be destroyed with this error.
-    Destroy(Code),
+    Destroy(ErrorKind),
 }
 
 /// Whether a write is the last one, given to `end`. Node words its error otherwise.
@@ -203,12 +204,12 @@ impl Connection {
         if self.write.state != Writing::Open {
             let followed_peer = self.end_was_emitted() && !self.allow_half_open;
             let ended_by_peer = followed_peer && last == Last::No;
-            let code = if ended_by_peer { Code::EndedByOtherParty } else { Code::WriteAfterEnd };
-            self.refuse(callback, code, tasks);
-            return if self.is_destroyed() { Admission::Refused } else { Admission::Destroy(code) };
+            let kind = if ended_by_peer { ErrorKind::EndedByOtherParty } else { ErrorKind::WriteAfterEnd };
+            self.refuse(callback, kind, tasks);
+            return if self.is_destroyed() { Admission::Refused } else { Admission::Destroy(kind) };
         }
         if self.is_destroyed() {
-            self.refuse(callback, Code::Destroyed, tasks);
+            self.refuse(callback, ErrorKind::Destroyed, tasks);
             return Admission::Refused;
         }
         let number = (length > 0).then(|| self.next_number());
@@ -248,7 +249,7 @@ impl Connection {
 
     #[cold]
     fn refuse_without_connection(&mut self, tasks: &mut impl Tasks) -> Admission {
-        self.failed_at_once(Error::new(Code::SocketClosed), tasks);
+        self.failed_at_once(Error::new(ErrorKind::SocketClosed), tasks);
         Admission::Refused
     }
 
@@ -340,7 +341,7 @@ impl Connection {
     /// No more will be written. [`Connection::finish_if_done`] says when all is.
     pub fn end(&mut self, callback: Option<CallbackId>, tasks: &mut impl Tasks) {
         if self.is_destroyed() && self.write.state != Writing::Finished {
-            return self.refuse(callback, Code::Destroyed, tasks);
+            return self.refuse(callback, ErrorKind::Destroyed, tasks);
         }
         if self.write.state == Writing::Open && self.error.is_none() {
             self.set_writing(Writing::Ending);
@@ -350,7 +351,7 @@ impl Connection {
         } else if let Some(callback) = callback
             && self.write.state == Writing::Finished
         {
-            return self.refuse(Some(callback), Code::AlreadyFinished, tasks);
+            return self.refuse(Some(callback), ErrorKind::AlreadyFinished, tasks);
         }
         if let Some(callback) = callback {
             self.callbacks_mut().add_to_end(callback);
@@ -372,15 +373,15 @@ impl Connection {
     /// ready.
     pub fn cancel_in_flight(&mut self) -> u32 {
         match self.write.outgoing().current {
-            Current::InFlight { .. } => self.current_failed(Error::new(Code::Canceled)),
+            Current::InFlight { .. } => self.current_failed(Error::new(ErrorKind::Canceled)),
             _ => 0,
         }
     }
 
     /// `close` was emitted: a write that still waits for the connection fails. Says how many callbacks are ready.
-    pub fn fail_pending(&mut self, code: Code) -> u32 {
+    pub fn fail_pending(&mut self, kind: ErrorKind) -> u32 {
         match self.write.outgoing().current {
-            Current::Pending(_) => self.current_failed(Error::new(code)),
+            Current::Pending(_) => self.current_failed(Error::new(kind)),
             _ => 0,
         }
     }
@@ -439,7 +440,7 @@ impl Connection {
             }
             outgoing.waiting = Waiting::default();
         }
-        let error = self.error.as_ref().map_or_else(|| Error::new(Code::Destroyed), |error| (**error).clone());
+        let error = self.error.as_ref().map_or_else(|| Error::new(ErrorKind::Destroyed), |error| (**error).clone());
         let Some(callbacks) = &mut self.callbacks else { return 0 };
         let outcome = Err(error);
         callbacks.waiting_is_over(&outcome) + callbacks.end_is_over(&outcome)
@@ -530,7 +531,7 @@ impl Connection {
         waiting.writes = waiting.writes.saturating_sub(evicted.messages);
         if let Some(callbacks) = &mut self.callbacks {
             for callback in callbacks.take_waiting(&evicted.writes) {
-                self.callback_due(callback, Err(Error::new(Code::OutputLimit)), tasks);
+                self.callback_due(callback, Err(Error::new(ErrorKind::OutputLimit)), tasks);
             }
         }
         self.schedule_after_write(0, tasks);

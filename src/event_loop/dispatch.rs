@@ -1,15 +1,16 @@
-//! Each event to the handler that waits for it.
+//! Runs the handlers of each event.
 //!
-//! Handlers are never called from inside a user's call: whatever a call causes comes as an event of its own, later. What
-//! comes in is emitted up to three times: as bytes, as text and as lines. A server's own events are run by `server.rs`.
+//! No handler is called from inside a user's call: what a call causes comes as an event of its own, later. A chunk is
+//! emitted up to three times: as bytes, as text and as lines. The events of a server are emitted by `server.rs`.
 
 use std::borrow::Cow;
 
 use crate::base::id::{ServerId, SocketId, TimerId};
 use crate::event_loop::Loop;
-use crate::event_loop::handlers::{Payload, Rare, SocketEvent, TimerHandler, finally, run};
+use crate::event_loop::handlers::{TimerHandler, finally, run};
 use crate::event_loop::server::Server;
 use crate::event_loop::socket::Socket;
+use crate::event_loop::socket_handlers::{Payload, Rare, SocketEvent};
 use crate::net::{Closed, Event};
 use crate::text::encoding::Decoder;
 
@@ -78,7 +79,7 @@ impl<S> Loop<'_, S> {
         );
     }
 
-    /// What the handler has not used for another connection goes with this one.
+    /// The handlers and timers of the socket go with it, unless its handler has connected it again.
     fn close(&mut self, id: SocketId, closed: Closed) {
         self.cancel_timers_of(id);
         self.count_loss(id, &closed);
@@ -152,7 +153,7 @@ impl<S> Socket<'_, S> {
         self.emit(SocketEvent::Close, Payload::Closed(closed));
     }
 
-    /// The decoder is out of its place while the handler runs, as the handler is: `set_encoding` may replace it.
+    /// The decoder is out of its place while the handler runs, since `set_encoding` may replace it.
     #[inline]
     fn emit_text<'t>(&mut self, decode: impl FnOnce(&mut Decoder) -> Cow<'t, str>) {
         run(
@@ -167,9 +168,8 @@ impl<S> Socket<'_, S> {
         );
     }
 
-    /// What follows a line is not looked at before its handler has returned, which may have destroyed the socket or set
-    /// another bound. If it panics, the other lines of the chunk are lost, but as a whole: half of one is not taken for a
-    /// line.
+    /// A handler may destroy the socket or set another bound, so the rest of the chunk is looked at after it has returned. If
+    /// it panics, the other lines of the chunk are lost. They are lost as a whole: half of one is never taken for a line.
     #[inline]
     fn emit_lines(&mut self, chunk: &[u8]) {
         finally(

@@ -1,27 +1,24 @@
 //! All handlers of a loop: of its sockets, servers, timers, ticks, callbacks and signals.
 //!
-//! The net knows nothing of them. It gives ids and numbers, and the handlers are found by these; `dispatch.rs` runs them.
-//! One rule is kept here for all of them: a handler is out of its place while it runs ([`run`]). So it can be lent the
-//! whole loop, and replace or remove itself.
+//! The net knows nothing of them. It gives ids and numbers, and handlers are found by these. `dispatch.rs` runs them. One
+//! rule holds for all of them: a handler is out of its place while it runs ([`run`]). So it can be lent the whole loop, and
+//! can replace or remove itself.
 
 use std::collections::HashMap;
 
 use slab::Slab;
 
 use crate::base::error::Error;
-use crate::base::few::Few;
 use crate::base::id::{Id, Key, ServerId, SocketId, TimerId};
 use crate::connection::CallbackId;
 use crate::event_loop::server::{Server, ServerHandlers};
 use crate::event_loop::socket::Socket;
+use crate::event_loop::socket_handlers::SocketHandlers;
 use crate::event_loop::{Loop, RunState, ShutDown};
-use crate::net::{Closed, Net};
-use crate::text::encoding::{Decoder, Encoding};
-use crate::text::lines::{Line, Lines};
+use crate::net::Net;
 
 pub(crate) type LoopHandler<S> = Box<dyn FnMut(&mut Loop<'_, S>)>;
 pub(crate) type OnceHandler<S> = Box<dyn FnOnce(&mut Loop<'_, S>)>;
-pub(crate) type SocketHandler<S> = Box<dyn FnMut(&mut Socket<'_, S>, Payload<'_>)>;
 type WriteCallback<S> = Box<dyn FnOnce(&mut Socket<'_, S>, Result<(), Error>)>;
 
 /// Set in the numbers of the loop's own callbacks and ticks. A number that a user has given to the net is none of them. See
@@ -64,7 +61,7 @@ impl<S> Handlers<S> {
         }
     }
 
-    /// Keeps the callback of a write, and names it.
+    /// Keeps the callback of a write, under a number.
     pub fn add_callback(&mut self, callback: WriteCallback<S>) -> CallbackId {
         self.callbacks.insert(callback) as u64 | OF_THE_LOOP
     }
@@ -73,7 +70,7 @@ impl<S> Handlers<S> {
         self.callbacks.try_remove(own_key(callback)?)
     }
 
-    /// Keeps what is to run once, and names it.
+    /// Keeps a handler that is to run once, under a number.
     pub fn add_tick(&mut self, handler: OnceHandler<S>) -> CallbackId {
         self.ticks.insert(handler) as u64 | OF_THE_LOOP
     }
@@ -137,125 +134,6 @@ fn own_key(number: CallbackId) -> Option<usize> {
     (number & OF_THE_LOOP != 0).then_some((number & !OF_THE_LOOP) as usize)
 }
 
-// ---- the handlers of one socket ------------------------------------------------------------------------------------------
-
-/// What a handler of a socket is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum SocketEvent {
-    Connect,
-    Data,
-    Text,
-    Line,
-    End,
-    Drain,
-    Finish,
-    Timeout,
-    Error,
-    Close,
-}
-
-/// What comes with an event.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Payload<'a> {
-    Nothing,
-    Bytes(&'a [u8]),
-    Text(&'a str),
-    Line(&'a Line<'a>),
-    Error(&'a Error),
-    Closed(Closed),
-}
-
-/// What an event loop keeps for one socket.
-pub(crate) struct SocketHandlers<S> {
-    /// At most one for each event. Most sockets have a few, so this is a short list. None: it runs.
-    list: Few<(SocketEvent, Option<SocketHandler<S>>)>,
-    /// What few sockets have.
-    pub rare: Option<Box<Rare>>,
-}
-
-#[derive(Debug, Default)]
-pub(crate) struct Rare {
-    /// For `on_text`. Out of its place while the handler runs, as the handler is.
-    pub decoder: Option<Decoder>,
-    /// That of the decoder, and of the next one.
-    pub encoding: Encoding,
-    /// For `on_line`.
-    pub lines: Option<Lines>,
-    /// To be cancelled when the socket closes.
-    pub timers: Vec<TimerId>,
-}
-
-impl<S> Default for SocketHandlers<S> {
-    fn default() -> Self {
-        SocketHandlers { list: Few::None, rare: None }
-    }
-}
-
-impl<S> SocketHandlers<S> {
-    pub fn set(&mut self, event: SocketEvent, handler: SocketHandler<S>) {
-        match self.place(event) {
-            Some(place) => *place = Some(handler),
-            None => self.list.push((event, Some(handler))),
-        }
-    }
-
-    pub fn remove(&mut self, event: SocketEvent) {
-        self.list.remove_first(|(other, _)| *other == event);
-    }
-
-    #[inline]
-    pub fn place(&mut self, event: SocketEvent) -> Option<&mut Option<SocketHandler<S>>> {
-        self.list.iter_mut().find(|(other, _)| *other == event).map(|(_, place)| place)
-    }
-
-    /// Whether there is a handler, which may be running.
-    pub fn has(&self, event: SocketEvent) -> bool {
-        self.list.iter().any(|(other, _)| *other == event)
-    }
-
-    /// Whether anything takes what comes in.
-    pub fn has_reader(&self) -> bool {
-        [SocketEvent::Data, SocketEvent::Text, SocketEvent::Line].into_iter().any(|event| self.has(event))
-    }
-
-    pub fn remove_readers(&mut self) {
-        for event in [SocketEvent::Data, SocketEvent::Text, SocketEvent::Line] {
-            self.remove(event);
-        }
-    }
-
-    pub fn rare_mut(&mut self) -> &mut Rare {
-        self.rare.get_or_insert_default()
-    }
-}
-
-impl Rare {
-    /// A decoder that has seen nothing yet.
-    pub fn begin_text(&mut self) {
-        self.decoder = Some(Decoder::new(self.encoding));
-    }
-
-    /// The next line that ends within `rest`, which is left with what follows it. None: all of it is held, or nobody wants
-    /// lines.
-    #[inline]
-    pub fn next_line<'c>(&mut self, rest: &mut &'c [u8]) -> Option<Line<'c>> {
-        let mut pushed = self.lines.as_mut()?.push(rest);
-        let line = pushed.next();
-        *rest = pushed.rest();
-        line
-    }
-
-    /// A connection is over: half a character or half a line of it does not belong to the next one.
-    pub fn drop_unfinished(&mut self) {
-        if self.decoder.is_some() {
-            self.begin_text();
-        }
-        if let Some(lines) = &mut self.lines {
-            lines.finish();
-        }
-    }
-}
-
 // ---- running them --------------------------------------------------------------------------------------------------------
 
 /// Takes a handler out of its place and runs it with the view that the place belongs to. Then it is put back, unless the
@@ -285,8 +163,8 @@ pub(crate) fn run<V, H>(
     true
 }
 
-/// Does some work and then the last of it, also if the work panics. Whoever catches the panic finds the loop in order, and
-/// can let it go on.
+/// Does `work` and then `last`, also if `work` panics. A program that catches the panic finds the loop in order, and can run
+/// it again.
 #[inline]
 pub(crate) fn finally<T>(value: T, work: impl FnOnce(&mut T), last: impl FnOnce(&mut T)) {
     struct Finally<T, L: FnOnce(&mut T)>(T, Option<L>);

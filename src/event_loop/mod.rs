@@ -2,13 +2,15 @@
 //!
 //! It decides nothing about sockets; that is the net's. [`EventLoop`] is what a program owns. [`Loop`] (`view.rs`),
 //! [`Socket`] and [`Server`] are views that handlers are lent: each has the application's state and the net side by side.
-//! The handlers are kept in `handlers.rs`; which of them is run for which event is in `dispatch.rs`.
+//! The handlers are kept in `handlers.rs` and `socket_handlers.rs`; which of them is run for which event is in
+//! `dispatch.rs`.
 
 mod dispatch;
 mod handlers;
 pub(crate) mod server;
 mod shut_down;
 pub(crate) mod socket;
+mod socket_handlers;
 mod view;
 
 use std::fmt;
@@ -56,9 +58,9 @@ use crate::net::{Net, ServerOptions, SocketOptions, Waker};
 /// ```
 #[doc(alias = "net")]
 pub struct EventLoop<S = ()> {
-    /// The application's own.
+    /// The application's own state.
     pub state: S,
-    /// The engine: its commands and questions are there for everybody.
+    /// The engine. Its commands and questions are by id.
     pub net: Net,
     handlers: Handlers<S>,
 }
@@ -75,7 +77,7 @@ pub(crate) enum RunState {
 }
 
 impl EventLoop<()> {
-    /// A loop without state, on the machine's kernel.
+    /// Makes a loop without state, on the machine's kernel.
     ///
     /// # Errors
     /// Out of descriptors or memory.
@@ -85,7 +87,7 @@ impl EventLoop<()> {
 }
 
 impl<S> EventLoop<S> {
-    /// A loop on the machine's kernel.
+    /// Makes a loop on the machine's kernel.
     ///
     /// # Errors
     /// Out of descriptors or memory.
@@ -93,21 +95,21 @@ impl<S> EventLoop<S> {
         Ok(EventLoop::on(MioKernel::new()?, state))
     }
 
-    /// A loop on a kernel of your choice.
+    /// Makes a loop on a kernel of your choice.
     pub fn on(kernel: impl Kernel + 'static, state: S) -> Self {
         EventLoop { state, net: Net::new(Box::new(kernel)), handlers: Handlers::new() }
     }
 
-    /// The view on this loop that handlers are lent. It has all calls; those that most programs need are here as well.
+    /// Gives the view that handlers are lent. It has all calls; `EventLoop` itself has those that most programs need.
     pub fn event_loop(&mut self) -> Loop<'_, S> {
         Loop { state: &mut self.state, net: &mut self.net, handlers: &mut self.handlers }
     }
 
-    /// Runs until nothing is left that is referenced and active, or until [`Loop::stop`], or [`Loop::shut_down`] and its
-    /// end.
+    /// Runs until nothing keeps the loop running any more ([`Net::is_alive`]), until [`Loop::stop`], or until
+    /// [`Loop::shut_down`] has ended everything.
     ///
     /// # Errors
-    /// The system's, of waiting for events.
+    /// What the system says if it cannot wait for events.
     pub fn run(&mut self) -> Result<(), Error> {
         self.begin_anew();
         while self.goes_on() {
@@ -142,12 +144,12 @@ impl<S> EventLoop<S> {
         }
     }
 
-    /// One turn: waits for events, for no longer than `max_wait`, and runs the handlers of all that came. Without a
-    /// bound it waits until there is an event or a timer. In another loop: wait for [`Net::poll_fd`] to be readable or
-    /// for [`Net::next_deadline`], then turn with a `max_wait` of zero.
+    /// One turn: waits for events, for `max_wait` at most, and runs their handlers. Without a `max_wait` it waits until an
+    /// event comes or a timer is due. For a loop inside another loop: wait until [`Net::poll_fd`] is readable or
+    /// [`Net::next_deadline`] has come, then turn with a `max_wait` of zero.
     ///
     /// # Errors
-    /// The system's, of waiting for events.
+    /// What the system says if it cannot wait for events.
     pub fn turn(&mut self, max_wait: Option<Duration>) -> Result<(), Error> {
         self.begin_anew();
         while let Some(event) = self.net.next_event(self.wait_at_most(max_wait))? {

@@ -1,6 +1,6 @@
-//! A view on one server, and the handlers that it fills.
+//! A view on one server, and its handlers.
 //!
-//! The view is borrowed for a moment; what is kept is the [`ServerId`]. It decides nothing: the commands are the net's.
+//! A view is borrowed for a moment. It decides nothing: all commands are the net's.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -15,17 +15,19 @@ use crate::event_loop::socket::Socket;
 use crate::net::{Dropped, Net};
 
 /// A server, as a handler sees it. Node's `net.Server`.
+///
+/// The view is lent for a moment. To find the server again, keep its [`ServerId`].
 pub struct Server<'a, S> {
-    /// The application's own.
+    /// The application's own state.
     pub state: &'a mut S,
-    /// The engine: its commands and questions are there for everybody.
+    /// The engine. Its commands and questions are by id.
     pub net: &'a mut Net,
     pub(crate) handlers: &'a mut Handlers<S>,
     pub(crate) id: ServerId,
 }
 
 impl<S> Server<'_, S> {
-    /// Its name.
+    /// Its id, which can be copied and kept.
     pub fn id(&self) -> ServerId {
         self.id
     }
@@ -35,15 +37,15 @@ impl<S> Server<'_, S> {
         Loop { state: self.state, net: self.net, handlers: self.handlers }
     }
 
-    /// Listens, from now on; also again, after `close`. `listening` follows on a tick.
+    /// Listens, also again after `close`. `listening` follows on a tick.
     ///
     /// # Errors
-    /// Text that is no address; a server that listens already; the system's, with the address.
+    /// Text that is no address; a server that listens already; what the system says, with the address.
     pub fn listen(&mut self, on: impl TryInto<Endpoint, Error: Into<Error>>) -> Result<(), Error> {
         self.net.listen(self.id, on)
     }
 
-    /// As [`Server::listen`], on a socket that listens already: see [`Net::listen_fd`].
+    /// As [`Server::listen`], on a socket that listens already. See [`Net::listen_fd`].
     ///
     /// # Errors
     /// Those of [`Net::listen_fd`].
@@ -52,17 +54,17 @@ impl<S> Server<'_, S> {
         self.net.listen_fd(self.id, listener)
     }
 
-    /// Stops listening; the connections stay. `close` follows when the last of them has gone.
+    /// Stops listening. The connections stay; `close` follows when the last of them has gone.
     pub fn close(&mut self) {
         self.net.close_server(self.id);
     }
 
-    /// The address that it listens on, with the real port; `None` for a Unix socket.
+    /// The address that it listens on, with the real port. `None` if it does not listen, and for a Unix socket.
     pub fn address(&self) -> Option<SocketAddr> {
         self.net.server_address(self.id)
     }
 
-    /// Where it listens, of either family: what a client can connect to.
+    /// Where it listens, on a Unix socket too. A client can connect to it. `None` if it does not listen.
     #[doc(alias = "address")]
     pub fn endpoint(&self) -> Option<Endpoint> {
         self.net.server_endpoint(self.id)
@@ -74,7 +76,7 @@ impl<S> Server<'_, S> {
         self.net.is_listening(self.id)
     }
 
-    /// How many of its sockets are not destroyed.
+    /// How many of its connections are not destroyed.
     pub fn connections(&self) -> usize {
         self.net.connections(self.id)
     }
@@ -86,13 +88,13 @@ impl<S> Server<'_, S> {
         self.event_loop().next_tick(move |event_loop| handler(event_loop, connections));
     }
 
-    /// The most connections at a time. It can be changed while running; those that are there stay.
+    /// Sets how many connections it takes at a time. `None` is no limit. Connections that are there stay.
     #[doc(alias = "maxConnections")]
     pub fn set_max_connections(&mut self, most: Option<usize>) {
         self.net.set_max_connections(self.id, most);
     }
 
-    /// Who is turned away. It can be changed while running; those that are there stay.
+    /// Sets the list of addresses from which it takes no connection. Connections that are there stay.
     #[doc(alias = "blockList")]
     pub fn set_block_list(&mut self, list: Option<BlockList>) {
         self.net.set_block_list(self.id, list);
@@ -105,42 +107,43 @@ impl<S> Server<'_, S> {
         self.net.set_server_ref(self.id, on);
     }
 
-    /// Runs for each connection that it accepts, in place of the one that it was made with.
+    /// Runs for each connection that it accepts. It replaces the handler that the server was made with.
     pub fn on_connection(&mut self, handler: impl FnMut(&mut Socket<'_, S>) + 'static) {
         if let Some(handlers) = self.handlers.servers.get_mut(&self.id) {
             handlers.connection = Some(Box::new(handler));
         }
     }
 
-    /// It listens.
+    /// The server listens.
     pub fn on_listening(&mut self, handler: impl FnMut(&mut Server<'_, S>) + 'static) {
         if let Some(handlers) = self.handlers.servers.get_mut(&self.id) {
             handlers.listening = Some(Box::new(handler));
         }
     }
 
-    /// It had as many connections as it may, and closed one as it came.
+    /// The server has as many connections as it may, and has closed a new one.
     pub fn on_drop(&mut self, handler: impl FnMut(&mut Server<'_, S>, Dropped) + 'static) {
         if let Some(handlers) = self.handlers.servers.get_mut(&self.id) {
             handlers.drop = Some(Box::new(handler));
         }
     }
 
-    /// Accepting failed for a reason that is not the client's. It listens on.
+    /// Accepting failed, and not because of the client. The server goes on listening.
     pub fn on_error(&mut self, handler: impl FnMut(&mut Server<'_, S>, &Error) + 'static) {
         if let Some(handlers) = self.handlers.servers.get_mut(&self.id) {
             handlers.error = Some(Box::new(handler));
         }
     }
 
-    /// It neither listens nor has connections. It comes before the last socket's own `close`, as in Node.
+    /// The server does not listen any more, and has no connections. It comes before the `close` of its last socket, as in
+    /// Node.
     pub fn on_close(&mut self, handler: impl FnMut(&mut Server<'_, S>) + 'static) {
         if let Some(handlers) = self.handlers.servers.get_mut(&self.id) {
             handlers.close = Some(Box::new(handler));
         }
     }
 
-    /// Forgets the server and its handlers, if it neither listens nor has connections.
+    /// Removes the server and its handlers, if it does not listen and has no connections.
     pub fn remove(self) {
         self.net.remove_server(self.id);
         if !self.net.server_exists(self.id) {

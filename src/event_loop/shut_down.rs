@@ -13,8 +13,8 @@ use std::time::Duration;
 use super::{Loop, RunState};
 use crate::base::id::{SocketId, TimerId};
 use crate::connection::CloseReason;
-use crate::event_loop::handlers::SocketHandlers;
 use crate::event_loop::socket::Socket;
+use crate::event_loop::socket_handlers::SocketHandlers;
 use crate::kernel::setters::setters;
 use crate::net::Closed;
 

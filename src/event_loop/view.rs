@@ -1,4 +1,4 @@
-//! The loop as a handler sees it: what can be asked of it from inside.
+//! The loop as a handler sees it.
 
 use std::fmt;
 #[cfg(unix)]
@@ -16,19 +16,19 @@ use crate::event_loop::socket::Socket;
 use crate::kernel::Stdio;
 use crate::net::{FileOptions, Net, ServerOptions, SocketOptions, Waker};
 
-/// A loop, as a handler sees it.
+/// A loop, as a handler sees it. [`EventLoop::event_loop`](crate::EventLoop::event_loop) gives the same view to a program.
 ///
-/// `state` and `net` are fields side by side, so that both can be used in one expression.
+/// `state` and `net` are two fields, so one expression can use both.
 pub struct Loop<'a, S> {
-    /// The application's own.
+    /// The application's own state.
     pub state: &'a mut S,
-    /// The engine: its commands and questions are there for everybody.
+    /// The engine. Its commands and questions are by id.
     pub net: &'a mut Net,
     pub(crate) handlers: &'a mut Handlers<S>,
 }
 
 impl<S> Loop<'_, S> {
-    /// A server with Node's defaults that listens; `connection` runs for each connection that it accepts.
+    /// Makes a server with Node's defaults that listens. `connection` runs for each connection that it accepts.
     ///
     /// ```
     /// # use tidegate::EventLoop;
@@ -42,7 +42,7 @@ impl<S> Loop<'_, S> {
     /// ```
     ///
     /// # Errors
-    /// Text that is no address, and what the system says, with the address. No `error` event follows.
+    /// Text that is no address; what the system says, with the address. No `error` event follows.
     pub fn listen(
         &mut self,
         on: impl TryInto<Endpoint, Error: Into<Error>>,
@@ -66,8 +66,8 @@ impl<S> Loop<'_, S> {
         self.keep_if_it_listens(id, listens)
     }
 
-    /// As [`Loop::listen_with`], on a socket that listens already: an `OwnedFd`, or std's `TcpListener` or
-    /// `UnixListener`. It is made non-blocking.
+    /// As [`Loop::listen_with`], on a socket that listens already: an `OwnedFd`, std's `TcpListener` or `UnixListener`. It
+    /// is made non-blocking.
     ///
     /// ```
     /// # use tidegate::EventLoop;
@@ -101,7 +101,7 @@ impl<S> Loop<'_, S> {
         listens.map(|()| id)
     }
 
-    /// A server that does not listen yet: see [`Server::listen`].
+    /// Makes a server that does not listen yet. See [`Server::listen`].
     ///
     /// # Errors
     /// An option out of its bounds.
@@ -116,11 +116,11 @@ impl<S> Loop<'_, S> {
         Ok(id)
     }
 
-    /// A socket that connects. `setup` runs at once, to hang handlers on it and perhaps write: what is written waits for
-    /// the connection.
+    /// Makes a socket that connects. `setup` runs at once, to set handlers on it. It may write, too: that waits for the
+    /// connection.
     ///
     /// # Errors
-    /// Text that is no address. What goes wrong on the way is an `error` event of the socket.
+    /// Text that is no address. A connect that fails later is an `error` event of the socket.
     pub fn connect(
         &mut self,
         to: impl TryInto<Endpoint, Error: Into<Error>>,
@@ -149,7 +149,7 @@ impl<S> Loop<'_, S> {
         Ok(id)
     }
 
-    /// A socket that is not connected yet: see [`Socket::connect`].
+    /// Makes a socket that is not connected yet. See [`Socket::connect`].
     ///
     /// # Errors
     /// An option out of its bounds.
@@ -163,8 +163,8 @@ impl<S> Loop<'_, S> {
         Ok(id)
     }
 
-    /// A socket that is connected already: an `OwnedFd`, or std's `TcpStream` or `UnixStream`. It is made non-blocking.
-    /// `setup` runs at once, and reading begins; there is no `connect`.
+    /// Takes a socket that is connected already: an `OwnedFd`, std's `TcpStream` or `UnixStream`. It is made non-blocking.
+    /// `setup` runs at once, and reading begins. There is no `connect` event.
     ///
     /// # Errors
     /// Those of [`Net::adopt_socket`].
@@ -181,7 +181,8 @@ impl<S> Loop<'_, S> {
         Ok(id)
     }
 
-    /// A file, a FIFO or a device: a socket with one half, to hang handlers on, to write to and to pipe.
+    /// Opens a file, a FIFO or a device. It is a socket with one half: it has handlers, is written to or read from, and can be
+    /// piped.
     ///
     /// ```
     /// # use tidegate::{EventLoop, FileOptions};
@@ -213,8 +214,8 @@ impl<S> Loop<'_, S> {
         Ok(id)
     }
 
-    /// A stream that the process was started with. What is written to it after `end` is an error as for any other, but
-    /// the process's own descriptor stays open.
+    /// Takes a stream that the process was started with. It can be ended like any other; the process's own descriptor stays
+    /// open.
     ///
     /// # Errors
     /// Those of [`Net::stdio`].
@@ -227,8 +228,8 @@ impl<S> Loop<'_, S> {
         Ok(id)
     }
 
-    /// A pipe, a terminal or a file that was opened elsewhere: the output of a child process, an end of
-    /// [`std::io::pipe`]. A connection is adopted with [`Loop::adopt_socket`].
+    /// Takes a pipe, a terminal or a file that was opened elsewhere: the output of a child process, an end of
+    /// [`std::io::pipe`]. For a connection there is [`Loop::adopt_socket`].
     ///
     /// # Errors
     /// Those of [`Net::adopt_file`].
@@ -251,7 +252,8 @@ impl<S> Loop<'_, S> {
         }
     }
 
-    /// Runs `handler` once, after `delay`: at least 1 ms, at most 2^31 - 1 ms, never early.
+    /// Runs `handler` once, after `delay`, and never early. The delay is at least 1 ms and at most 2^31 - 1 ms: one that is
+    /// not is set to that.
     #[doc(alias = "setTimeout")]
     pub fn after(&mut self, delay: Duration, handler: impl FnOnce(&mut Loop<'_, S>) + 'static) -> TimerId {
         let id = self.net.after(delay);
@@ -259,7 +261,7 @@ impl<S> Loop<'_, S> {
         id
     }
 
-    /// Runs `handler` again and again, until it is cancelled.
+    /// Runs `handler` again and again, until the timer is cancelled.
     #[doc(alias = "setInterval")]
     pub fn every(&mut self, period: Duration, handler: impl FnMut(&mut Loop<'_, S>) + 'static) -> TimerId {
         let id = self.net.every(period);
@@ -267,7 +269,7 @@ impl<S> Loop<'_, S> {
         id
     }
 
-    /// Takes a timer back. False if it is gone already.
+    /// Cancels a timer. False if it is gone already.
     #[doc(alias = "clearTimeout")]
     #[doc(alias = "clearInterval")]
     pub fn cancel(&mut self, timer: TimerId) -> bool {
@@ -282,15 +284,15 @@ impl<S> Loop<'_, S> {
         self.net.set_timer_ref(timer, on);
     }
 
-    /// Runs `handler` after the current one, before anything else comes in.
+    /// Runs `handler` after the current one, before any other event.
     #[doc(alias = "nextTick")]
     pub fn next_tick(&mut self, handler: impl FnOnce(&mut Loop<'_, S>) + 'static) {
         let number = self.handlers.add_tick(Box::new(handler));
         self.net.next_tick(number);
     }
 
-    /// Runs `handler` after all that has come in was served once. Who has much to do does a piece, puts the rest off, and
-    /// so holds nobody up for longer than the piece.
+    /// Runs `handler` when every socket that is ready was served once. A handler with much to do can do a piece of it and put
+    /// the rest off. Then the others wait for a piece only.
     ///
     /// ```
     /// # use tidegate::{EventLoop, Loop};
@@ -312,8 +314,8 @@ impl<S> Loop<'_, S> {
         self.net.next_turn(number);
     }
 
-    /// Runs `handler` for each signal of this number, instead of what it would do by default. A second call replaces
-    /// the handler. Signals do not keep the loop running. It takes the feature `signals`, which is on by default.
+    /// Runs `handler` for each signal of this number, in place of the signal's default effect. A second call replaces the
+    /// handler. Signals do not keep the loop running. It needs the feature `signals`, which is on by default.
     ///
     /// ```no_run
     /// use std::time::Duration;
@@ -349,22 +351,22 @@ impl<S> Loop<'_, S> {
         self.handlers.wake = Some(Box::new(handler));
     }
 
-    /// A view on a socket, if it is still there.
+    /// Gives a view on a socket, if it still exists.
     pub fn socket(&mut self, id: SocketId) -> Option<Socket<'_, S>> {
         self.handlers.socket(self.state, self.net, id)
     }
 
-    /// A view on a server, if it is still there.
+    /// Gives a view on a server, if it still exists.
     pub fn server(&mut self, id: ServerId) -> Option<Server<'_, S>> {
         self.handlers.server(self.state, self.net, id)
     }
 
-    /// Has [`EventLoop::run`](crate::EventLoop::run) return when this turn is over. What is open stays open.
+    /// Makes [`EventLoop::run`](crate::EventLoop::run) return when this turn is over. What is open stays open.
     pub fn stop(&mut self) {
         self.handlers.run_state = RunState::Stopped;
     }
 
-    /// Closes all servers and destroys all sockets. With no timer left, the loop comes to its end.
+    /// Closes all servers and destroys all sockets. If nothing else keeps the loop running, a timer for example, it ends.
     pub fn close_all(&mut self) {
         self.net.close_all();
     }

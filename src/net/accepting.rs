@@ -7,7 +7,7 @@
 use std::io;
 use std::time::Duration;
 
-use crate::base::error::ErrorKind;
+use crate::base::error_kind::ErrorKind;
 use crate::base::timers::Due;
 
 /// The first pause of a server that cannot accept; each further one is twice as long, up to the longest.

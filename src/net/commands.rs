@@ -10,7 +10,8 @@ use super::conn::Conn;
 use super::conn::write::WriteKind;
 use super::options::{self, OutputLimits, SocketOptions};
 use crate::address::endpoint::Endpoint;
-use crate::base::error::{Code, Error};
+use crate::base::error::Error;
+use crate::base::error_kind::ErrorKind;
 use crate::base::id::SocketId;
 use crate::connection::{CallbackId, CloseReason, Connection, Stage};
 use crate::kernel::KeepAlive;
@@ -42,7 +43,7 @@ impl Net {
     pub fn connect(&mut self, id: SocketId, to: impl TryInto<Endpoint, Error: Into<Error>>) -> Result<(), Error> {
         let to: Endpoint = to.try_into().map_err(Into::into)?;
         let to = to.to_connect_to();
-        let conn = self.conns.get_mut(id).ok_or_else(|| Error::new(Code::Gone))?;
+        let conn = self.conns.get_mut(id).ok_or_else(|| Error::new(ErrorKind::Gone))?;
         let inherited = conn.server.and_then(|server| self.servers.get(server)?.options.tcp.keep_alive);
         conn.connect(to, inherited, &mut self.cx)
     }

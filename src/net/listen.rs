@@ -1,6 +1,6 @@
 //! Servers: listening, accepting, closing, and what can be asked of them.
 
-use std::io::{self, ErrorKind};
+use std::io;
 use std::net::SocketAddr;
 
 use super::Net;
@@ -13,7 +13,8 @@ use super::turn::Step;
 use crate::address::Address;
 use crate::address::block_list::BlockList;
 use crate::address::endpoint::Endpoint;
-use crate::base::error::{Code, Error, Syscall};
+use crate::base::error::{Error, Syscall};
+use crate::base::error_kind::ErrorKind;
 use crate::base::id::{Key, ServerId};
 use crate::connection::Connection;
 use crate::kernel::{Handle, ListenOptions};
@@ -44,7 +45,7 @@ impl Net {
         listen(on.first).or_else(|error| match on.second {
             // As in Node: a port that is taken is no reason to try another family, a missing family is. One family that
             // was asked for is not replaced by the other.
-            Some(second) if error.kind() != ErrorKind::AddrInUse && !options.ipv6_only => {
+            Some(second) if error.kind() != io::ErrorKind::AddrInUse && !options.ipv6_only => {
                 listen(second).map_err(|error| system(error, second))
             }
             _ => Err(system(error, on.first)),
@@ -53,9 +54,9 @@ impl Net {
 
     /// With what it would listen.
     pub(super) fn server_that_may_listen(&self, id: ServerId) -> Result<ListenOptions, Error> {
-        let server = self.servers.get(id).ok_or_else(|| Error::new(Code::Gone))?;
+        let server = self.servers.get(id).ok_or_else(|| Error::new(ErrorKind::Gone))?;
         if server.is_listening() {
-            return Err(Error::new(Code::AlreadyListening));
+            return Err(Error::new(ErrorKind::AlreadyListening));
         }
         Ok(server.options.to_listen())
     }

@@ -13,7 +13,8 @@
 use super::Net;
 use super::conn::piping::{AtEnd, Drain, Pipe, PipeFlow};
 use super::conn::write::WriteKind;
-use crate::base::error::{Code, Error};
+use crate::base::error::Error;
+use crate::base::error_kind::ErrorKind;
 use crate::base::id::{Key, SocketId};
 use crate::kernel::OpenMode;
 
@@ -30,13 +31,13 @@ impl Net {
     pub fn pipe(&mut self, from: SocketId, to: SocketId, end: bool) -> Result<(), Error> {
         self.check_pipe(from, to)?;
         if !self.conns.contains(from) {
-            return Err(Error::new(Code::Gone));
+            return Err(Error::new(ErrorKind::Gone));
         }
         let (mut pipe, needs_drain) = self.begin_pipe(from, to);
         if !end {
             pipe.at_end = AtEnd::LeaveOpen;
         }
-        let Some(conn) = self.conns.get_mut(from) else { return Err(Error::new(Code::Gone)) };
+        let Some(conn) = self.conns.get_mut(from) else { return Err(Error::new(ErrorKind::Gone)) };
         conn.pipe_into(pipe, &mut self.cx);
         if needs_drain {
             conn.await_drain(to);

@@ -1,6 +1,7 @@
 //! The state machine of a connection, against sums and orders.
 
-use crate::base::error::{Code, Error};
+use crate::base::error::Error;
+use crate::base::error_kind::ErrorKind;
 use crate::connection::{CallbackId, CloseReason, Stage};
 use crate::net::harness::Harness;
 
@@ -60,7 +61,7 @@ pub fn check(bytes: &[u8]) {
             }
             17 if draw.below(25) == 0 => match draw.below(2) {
                 0 => harness.destroy(None, Some(CloseReason::DestroyedHere)),
-                _ => harness.destroy(Some(Error::new(Code::Other)), Some(CloseReason::Error)),
+                _ => harness.destroy(Some(Error::new(ErrorKind::Other)), Some(CloseReason::Error)),
             },
             _ => {}
         }

@@ -9,7 +9,8 @@
 use super::{Conn, Ending, Latches, Remote};
 use crate::address::Address;
 use crate::address::endpoint::Candidates;
-use crate::base::error::{Code, Error, Syscall};
+use crate::base::error::{Error, Syscall};
+use crate::base::error_kind::ErrorKind;
 use crate::connection::ConnTask;
 use crate::kernel::KeepAlive;
 use crate::net::clock::TimerKind;
@@ -20,7 +21,7 @@ impl Conn {
     /// Connects a socket that is fresh or closed. `inherited` is the keep-alive of the server that has accepted it before.
     pub fn connect(&mut self, to: Candidates, inherited: Option<KeepAlive>, cx: &mut Cx) -> Result<(), Error> {
         if self.is_leaving() {
-            return Err(Error::new(Code::Gone));
+            return Err(Error::new(ErrorKind::Gone));
         }
         let to = match self.rare().setup.local_address {
             Some(local) => to.reached_from(local)?,

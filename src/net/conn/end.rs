@@ -4,7 +4,8 @@
 //! closes its descriptor. The `close` event comes in its phase (`turn.rs`).
 
 use super::{Conn, Ending, ResetPlace};
-use crate::base::error::{Code, Error, ErrorKind, Syscall};
+use crate::base::error::{Error, Syscall};
+use crate::base::error_kind::ErrorKind;
 use crate::connection::{CallbackId, CloseReason, Stage};
 use crate::net::cx::Cx;
 
@@ -72,7 +73,7 @@ impl Conn {
                 self.destroy(None, Some(CloseReason::DestroyedHere), cx);
             }
             Stage::Fresh => {
-                self.destroy(Some(Error::new(Code::SocketClosed)), Some(CloseReason::DestroyedHere), cx);
+                self.destroy(Some(Error::new(ErrorKind::SocketClosed)), Some(CloseReason::DestroyedHere), cx);
             }
             Stage::Destroyed { .. } | Stage::Closed => {}
         }
@@ -87,7 +88,7 @@ impl Conn {
         if let Some(rare) = self.rare_if_any() {
             cx.clock.cancel(rare.retry.take());
             for callback in std::mem::take(&mut rare.catching_up) {
-                let outcome = Err(Error::new(Code::Destroyed));
+                let outcome = Err(Error::new(ErrorKind::Destroyed));
                 self.connection.callback_due(callback, outcome, &mut cx.agenda.of(self.id));
             }
         }

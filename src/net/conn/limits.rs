@@ -12,7 +12,8 @@
 //! moment that the queue falls below, since a reader that has caught up must not be punished later.
 
 use super::Conn;
-use crate::base::error::{Error, ErrorKind};
+use crate::base::error::Error;
+use crate::base::error_kind::ErrorKind;
 use crate::base::id::SocketId;
 use crate::base::timers::Due;
 use crate::connection::CloseReason;

@@ -8,11 +8,12 @@
 //!
 //! It goes on in the turns of one socket (`serve.rs`): read, then write, then shut down. That is libuv's `uv__stream_io`.
 
-use std::io::{self, ErrorKind};
+use std::io;
 
 use super::piping::PipeFlow;
 use super::{Conn, ReadSize, Remote};
-use crate::base::error::{Code, Error, Syscall};
+use crate::base::error::{Error, Syscall};
+use crate::base::error_kind::ErrorKind;
 use crate::base::id::{Id, Key, SocketId};
 use crate::connection::{CallbackId, Received};
 use crate::net::cx::Cx;
@@ -113,7 +114,7 @@ impl Conn {
             return self.caught_up(cx);
         };
         match error.kind() {
-            ErrorKind::WouldBlock => {
+            io::ErrorKind::WouldBlock => {
                 self.latches.readable = false;
                 match self.rare_if_any().and_then(|rare| rare.shutdown_error.take()) {
                     Some(error) => self.broke(error, cx),
@@ -121,7 +122,7 @@ impl Conn {
                 }
             }
             // It stays ready, for the next turn.
-            ErrorKind::Interrupted => {}
+            io::ErrorKind::Interrupted => {}
             _ => self.broke(Error::system(&error, Syscall::Read), cx),
         }
     }
@@ -155,7 +156,7 @@ impl Conn {
     /// Has the callback come when a read has found nothing more: see [`Net::catch_up`](crate::Net::catch_up).
     pub fn catch_up(&mut self, callback: CallbackId, cx: &mut Cx) {
         if self.connection.is_destroyed() {
-            let outcome = Err(Error::new(Code::Destroyed));
+            let outcome = Err(Error::new(ErrorKind::Destroyed));
             return self.connection.callback_due(callback, outcome, &mut cx.agenda.of(self.id));
         }
         self.rare_mut().catching_up.push(callback);

@@ -4,7 +4,8 @@
 //! returned, before everything else. Handlers only add to the end of the queue.
 
 use super::{Conn, Ending, ResetPlace, Task};
-use crate::base::error::{Code, Error};
+use crate::base::error::Error;
+use crate::base::error_kind::ErrorKind;
 use crate::connection::{CloseReason, ConnTask, Stage, Start};
 use crate::net::cx::Cx;
 use crate::net::event::{Closed, Event};
@@ -55,7 +56,7 @@ impl Conn {
             }
             ConnTask::DestroyFailed => {
                 // None: a write before any connection, and a connect right after it has forgotten the error.
-                let error = self.connection.error().cloned().unwrap_or_else(|| Error::new(Code::SocketClosed));
+                let error = self.connection.error().cloned().unwrap_or_else(|| Error::new(ErrorKind::SocketClosed));
                 self.broke(error, cx);
             }
             ConnTask::Callbacks(0) => {}
@@ -86,7 +87,7 @@ impl Conn {
                 cx.agenda.push_first([release, self.task(ConnTask::EmitError)]);
             }
             ConnTask::EmitError => {
-                let error = self.connection.error().cloned().unwrap_or_else(|| Error::new(Code::Other));
+                let error = self.connection.error().cloned().unwrap_or_else(|| Error::new(ErrorKind::Other));
                 return Some(Event::Error { socket: self.id, error });
             }
             ConnTask::Seal => self.connection.seal(),
@@ -123,7 +124,7 @@ impl Conn {
             Start::WritePending => self.write_pending(cx),
             Start::Shutdown => self.flush_later(cx),
             Start::FailPending => {
-                let callbacks = self.connection.fail_pending(Code::SocketClosed);
+                let callbacks = self.connection.fail_pending(ErrorKind::SocketClosed);
                 cx.agenda.push_first([self.task(ConnTask::Callbacks(callbacks))]);
             }
         }
@@ -160,7 +161,7 @@ impl Conn {
             return;
         }
         self.ending = Ending::Leaving;
-        let callbacks = self.connection.fail_pending(Code::ClosedBeforeConnection);
+        let callbacks = self.connection.fail_pending(ErrorKind::ClosedBeforeConnection);
         cx.agenda.push_first([self.task(ConnTask::Callbacks(callbacks)), Task::Forget(self.id)]);
     }
 }

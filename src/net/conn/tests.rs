@@ -3,7 +3,8 @@
 use super::harness::{Harness, an_id};
 use super::piping::Piping;
 use super::{Conn, ReadSize};
-use crate::base::error::{Code, Error};
+use crate::base::error::Error;
+use crate::base::error_kind::ErrorKind;
 use crate::connection::{CloseReason, ConnTask, Connection};
 use crate::net::agenda::Task;
 use crate::net::read_buffer::{READ_BUFFER, ReadBuffer};
@@ -60,7 +61,7 @@ fn a_connect_is_an_error_unless_fresh_or_closed() {
 fn a_destroy_counts_once_and_the_first_reason_stays() {
     let mut harness = Harness::accepted();
     harness.destroy(None, Some(CloseReason::DestroyedHere));
-    harness.destroy(Some(Error::new(Code::Other)), Some(CloseReason::Error));
+    harness.destroy(Some(Error::new(ErrorKind::Other)), Some(CloseReason::Error));
     assert_eq!(tasks(&mut harness), [ConnTask::Seal]);
     harness.close();
     assert_eq!(harness.closed, Some((false, CloseReason::DestroyedHere)));
@@ -95,7 +96,7 @@ fn connecting_again_forgets_the_last_connection_and_keeps_what_the_user_has_set(
     harness.receive(5);
     harness.write(3, 0);
     harness.run();
-    harness.destroy(Some(Error::new(Code::Other)), Some(CloseReason::Error));
+    harness.destroy(Some(Error::new(ErrorKind::Other)), Some(CloseReason::Error));
     harness.run();
     assert_eq!((harness.connection().bytes_read(), harness.connection().bytes_written()), (5, 3));
     harness.connects_again = true;

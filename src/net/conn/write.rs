@@ -11,12 +11,13 @@
 //! What follows the first attempt at a write is a task after all others, as for Node the write has just been made. What
 //! follows a later attempt comes first.
 
-use std::io::{self, ErrorKind, IoSlice};
+use std::io::{self, IoSlice};
 use std::time::Duration;
 
 use super::Conn;
 use super::limits::keeps_boundaries;
-use crate::base::error::{Code, Error, Syscall};
+use crate::base::error::{Error, Syscall};
+use crate::base::error_kind::ErrorKind;
 use crate::base::timers::Due;
 use crate::connection::{
     Admission, Boundaries, CallbackId, CloseReason, ConnTask, Last, Segments, Span, Stage, WriteQueue,
@@ -98,7 +99,7 @@ impl Conn {
     fn admit(&mut self, bytes: &[u8], callback: Option<CallbackId>, kind: WriteKind, cx: &mut Cx) -> bool {
         if kind.judged && !self.has_room_or_makes_it(bytes.len(), cx) {
             if let Some(callback) = callback {
-                let outcome = Err(Error::new(Code::OutputLimit));
+                let outcome = Err(Error::new(ErrorKind::OutputLimit));
                 self.connection.callback_due(callback, outcome, &mut cx.agenda.of(self.id));
             }
             return false;
@@ -383,7 +384,7 @@ impl Conn {
         let (_, wrote) = write_front(self.connection.queue(), most, handle, &mut *cx.kernel, &cx.segments);
         match wrote {
             // It would say so for ever.
-            Ok(0) => (0, classify(ErrorKind::WriteZero.into())),
+            Ok(0) => (0, classify(io::ErrorKind::WriteZero.into())),
             Ok(sent) => {
                 self.connection.queue_mut().sent(sent, &mut cx.segments);
                 if let Some(file) = &mut self.file {
@@ -437,8 +438,8 @@ fn write_gathered(
 #[cold]
 fn classify(error: io::Error) -> Emptied {
     match error.kind() {
-        ErrorKind::WouldBlock => Emptied::Blocked,
-        ErrorKind::Interrupted | ErrorKind::OutOfMemory => Emptied::TryAgain,
+        io::ErrorKind::WouldBlock => Emptied::Blocked,
+        io::ErrorKind::Interrupted | io::ErrorKind::OutOfMemory => Emptied::TryAgain,
         _ if is_no_buffers(&error) => Emptied::TryAgain,
         _ => Emptied::Failed(error),
     }

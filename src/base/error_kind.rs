@@ -1,0 +1,301 @@
+//! The kinds of errors, and which numbers of the system are of which kind.
+
+use std::io;
+
+/// Of which kind an [`Error`] is. The names are those of [`std::io::ErrorKind`] where it has one.
+///
+/// Several numbers of the system are one kind where a program has no reason to tell them apart. Where it has,
+/// [`Error::raw_os_error`] is the number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    // ---- what the library says -----------------------------------------------------------------------------------------
+    /// An argument is out of its range. The message says which, and what would do.
+    #[doc(alias = "ERR_INVALID_ARG_VALUE")]
+    #[doc(alias = "EINVAL")]
+    InvalidArgument,
+    /// `write` after `end`.
+    #[doc(alias = "ERR_STREAM_WRITE_AFTER_END")]
+    WriteAfterEnd,
+    /// `write` or `end` after `destroy`.
+    #[doc(alias = "ERR_STREAM_DESTROYED")]
+    Destroyed,
+    /// `end` after `finish`.
+    #[doc(alias = "ERR_STREAM_ALREADY_FINISHED")]
+    AlreadyFinished,
+    /// A call on a socket that is not connected.
+    #[doc(alias = "ERR_SOCKET_CLOSED")]
+    SocketClosed,
+    /// A write that waited for a connection that never came.
+    #[doc(alias = "ERR_SOCKET_CLOSED_BEFORE_CONNECTION")]
+    ClosedBeforeConnection,
+    /// `write` after the other side's end, without half-open. Its code is EPIPE.
+    EndedByOtherParty,
+    /// A write that `destroy` cut off.
+    #[doc(alias = "ECANCELED")]
+    Canceled,
+    /// `listen` on a server that listens.
+    #[doc(alias = "ERR_SERVER_ALREADY_LISTEN")]
+    AlreadyListening,
+    /// The other side did not read, and an output limit ended the connection.
+    OutputLimit,
+    /// A block list has the address.
+    #[doc(alias = "ERR_IP_BLOCKED")]
+    IpBlocked,
+    /// The id is of something that is gone.
+    Gone,
+
+    // ---- what the system says ------------------------------------------------------------------------------------------
+    /// Somebody else has the address.
+    #[doc(alias = "EADDRINUSE")]
+    AddressInUse,
+    /// The address is none of this machine's.
+    #[doc(alias = "EADDRNOTAVAIL")]
+    AddressNotAvailable,
+    /// The file exists.
+    #[doc(alias = "EEXIST")]
+    AlreadyExists,
+    /// Nobody reads any more what is written.
+    #[doc(alias = "EPIPE")]
+    BrokenPipe,
+    /// The connection was given up before it was accepted.
+    #[doc(alias = "ECONNABORTED")]
+    ConnectionAborted,
+    /// Nobody listens there.
+    #[doc(alias = "ECONNREFUSED")]
+    ConnectionRefused,
+    /// The other side has reset the connection.
+    #[doc(alias = "ECONNRESET")]
+    ConnectionReset,
+    /// There is no way to that machine.
+    #[doc(alias = "EHOSTUNREACH")]
+    #[doc(alias = "EHOSTDOWN")]
+    HostUnreachable,
+    /// A signal came while the system was at it.
+    #[doc(alias = "EINTR")]
+    Interrupted,
+    /// A network interface is down.
+    #[doc(alias = "ENETDOWN")]
+    NetworkDown,
+    /// There is no way to that network.
+    #[doc(alias = "ENETUNREACH")]
+    NetworkUnreachable,
+    /// The socket has no connection.
+    #[doc(alias = "ENOTCONN")]
+    NotConnected,
+    /// The file does not exist.
+    #[doc(alias = "ENOENT")]
+    NotFound,
+    /// The system has no memory left for it.
+    #[doc(alias = "ENOMEM")]
+    #[doc(alias = "ENOBUFS")]
+    OutOfMemory,
+    /// The system does not allow it.
+    #[doc(alias = "EACCES")]
+    #[doc(alias = "EPERM")]
+    PermissionDenied,
+    /// The other side broke the rules of the protocol.
+    #[doc(alias = "EPROTO")]
+    Protocol,
+    /// The disk or its quota is full.
+    #[doc(alias = "ENOSPC")]
+    #[doc(alias = "EDQUOT")]
+    StorageFull,
+    /// The other side has not answered in time.
+    #[doc(alias = "ETIMEDOUT")]
+    TimedOut,
+    /// The process or the system has as many descriptors as it may.
+    #[doc(alias = "EMFILE")]
+    #[doc(alias = "ENFILE")]
+    TooManyOpenFiles,
+    /// The system, or this build, cannot do it.
+    #[doc(alias = "ENOTSUP")]
+    #[doc(alias = "EAFNOSUPPORT")]
+    #[doc(alias = "EOPNOTSUPP")]
+    Unsupported,
+    /// It would have to wait.
+    #[doc(alias = "EAGAIN")]
+    WouldBlock,
+
+    /// Any other. The message tells.
+    Other,
+}
+
+impl ErrorKind {
+    /// The kind of an error of the system's.
+    pub(crate) fn of(error: &io::Error) -> Self {
+        error.raw_os_error().and_then(kind_of_number).unwrap_or(match error.kind() {
+            io::ErrorKind::InvalidInput => ErrorKind::InvalidArgument,
+            io::ErrorKind::AddrInUse => ErrorKind::AddressInUse,
+            io::ErrorKind::AddrNotAvailable => ErrorKind::AddressNotAvailable,
+            io::ErrorKind::AlreadyExists => ErrorKind::AlreadyExists,
+            io::ErrorKind::BrokenPipe => ErrorKind::BrokenPipe,
+            io::ErrorKind::ConnectionAborted => ErrorKind::ConnectionAborted,
+            io::ErrorKind::ConnectionRefused => ErrorKind::ConnectionRefused,
+            io::ErrorKind::ConnectionReset => ErrorKind::ConnectionReset,
+            io::ErrorKind::HostUnreachable => ErrorKind::HostUnreachable,
+            io::ErrorKind::Interrupted => ErrorKind::Interrupted,
+            io::ErrorKind::NetworkDown => ErrorKind::NetworkDown,
+            io::ErrorKind::NetworkUnreachable => ErrorKind::NetworkUnreachable,
+            io::ErrorKind::NotConnected => ErrorKind::NotConnected,
+            io::ErrorKind::NotFound => ErrorKind::NotFound,
+            io::ErrorKind::OutOfMemory => ErrorKind::OutOfMemory,
+            io::ErrorKind::PermissionDenied => ErrorKind::PermissionDenied,
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => ErrorKind::StorageFull,
+            io::ErrorKind::TimedOut => ErrorKind::TimedOut,
+            io::ErrorKind::Unsupported => ErrorKind::Unsupported,
+            io::ErrorKind::WouldBlock => ErrorKind::WouldBlock,
+            _ => ErrorKind::Other,
+        })
+    }
+
+    /// Node's `error.code`, where the number of the system does not tell it.
+    pub(crate) fn code(self) -> &'static str {
+        match self {
+            ErrorKind::InvalidArgument => "ERR_INVALID_ARG_VALUE",
+            ErrorKind::WriteAfterEnd => "ERR_STREAM_WRITE_AFTER_END",
+            ErrorKind::Destroyed => "ERR_STREAM_DESTROYED",
+            ErrorKind::AlreadyFinished => "ERR_STREAM_ALREADY_FINISHED",
+            ErrorKind::SocketClosed | ErrorKind::Gone => "ERR_SOCKET_CLOSED",
+            ErrorKind::ClosedBeforeConnection => "ERR_SOCKET_CLOSED_BEFORE_CONNECTION",
+            ErrorKind::EndedByOtherParty | ErrorKind::BrokenPipe => "EPIPE",
+            ErrorKind::Canceled => "ECANCELED",
+            ErrorKind::AlreadyListening => "ERR_SERVER_ALREADY_LISTEN",
+            ErrorKind::OutputLimit => "ERR_OUTPUT_LIMIT",
+            ErrorKind::IpBlocked => "ERR_IP_BLOCKED",
+            ErrorKind::AddressInUse => "EADDRINUSE",
+            ErrorKind::AddressNotAvailable => "EADDRNOTAVAIL",
+            ErrorKind::AlreadyExists => "EEXIST",
+            ErrorKind::ConnectionAborted => "ECONNABORTED",
+            ErrorKind::ConnectionRefused => "ECONNREFUSED",
+            ErrorKind::ConnectionReset => "ECONNRESET",
+            ErrorKind::HostUnreachable => "EHOSTUNREACH",
+            ErrorKind::Interrupted => "EINTR",
+            ErrorKind::NetworkDown => "ENETDOWN",
+            ErrorKind::NetworkUnreachable => "ENETUNREACH",
+            ErrorKind::NotConnected => "ENOTCONN",
+            ErrorKind::NotFound => "ENOENT",
+            ErrorKind::OutOfMemory => "ENOMEM",
+            ErrorKind::PermissionDenied => "EACCES",
+            ErrorKind::Protocol => "EPROTO",
+            ErrorKind::StorageFull => "ENOSPC",
+            ErrorKind::TimedOut => "ETIMEDOUT",
+            ErrorKind::TooManyOpenFiles => "EMFILE",
+            ErrorKind::Unsupported => "ENOTSUP",
+            ErrorKind::WouldBlock => "EAGAIN",
+            ErrorKind::Other => "UNKNOWN",
+        }
+    }
+
+    /// What an error says that brings no words of its own: those that the library makes.
+    pub(crate) fn meaning(self) -> &'static str {
+        match self {
+            ErrorKind::InvalidArgument => "invalid argument",
+            ErrorKind::WriteAfterEnd => "write after end",
+            ErrorKind::Destroyed => "cannot write after a stream was destroyed",
+            ErrorKind::AlreadyFinished => "cannot end after a stream was finished",
+            ErrorKind::SocketClosed => "socket is closed",
+            ErrorKind::ClosedBeforeConnection => "socket closed before the connection was established",
+            ErrorKind::EndedByOtherParty => "this socket has been ended by the other party",
+            ErrorKind::Canceled => "operation canceled",
+            ErrorKind::AlreadyListening => "the server listens already: close it first, or make another",
+            ErrorKind::OutputLimit => "output limit passed",
+            ErrorKind::IpBlocked => "IP is blocked by net.BlockList",
+            ErrorKind::Gone => "nothing of this id exists any more",
+            _ => "unknown error",
+        }
+    }
+}
+
+/// The kind of an error number, where std has none for it.
+#[cfg(unix)]
+fn kind_of_number(number: i32) -> Option<ErrorKind> {
+    use rustix::io::Errno;
+
+    match Errno::from_raw_os_error(number) {
+        Errno::MFILE | Errno::NFILE => Some(ErrorKind::TooManyOpenFiles),
+        Errno::NOBUFS => Some(ErrorKind::OutOfMemory),
+        Errno::PROTO => Some(ErrorKind::Protocol),
+        Errno::HOSTDOWN => Some(ErrorKind::HostUnreachable),
+        #[cfg(target_os = "linux")]
+        Errno::NONET => Some(ErrorKind::HostUnreachable),
+        Errno::AFNOSUPPORT | Errno::NOPROTOOPT | Errno::OPNOTSUPP | Errno::PROTONOSUPPORT => {
+            Some(ErrorKind::Unsupported)
+        }
+        _ => None,
+    }
+}
+
+#[cfg(not(unix))]
+fn kind_of_number(_number: i32) -> Option<ErrorKind> {
+    None
+}
+
+/// The name of an error number on this system; none for one that no socket or file call gives.
+#[cfg(unix)]
+pub(crate) fn os_name(number: i32) -> Option<&'static str> {
+    use rustix::io::Errno;
+
+    // Linux alone has this one: accept(2) passes it on from the new connection's network.
+    #[cfg(target_os = "linux")]
+    if number == Errno::NONET.raw_os_error() {
+        return Some("ENONET");
+    }
+    macro_rules! table {
+        ($($errno:ident $name:literal,)*) => {
+            match Errno::from_raw_os_error(number) {
+                $(Errno::$errno => Some($name),)*
+                _ => None,
+            }
+        };
+    }
+    table! {
+        ACCESS "EACCES", ADDRINUSE "EADDRINUSE", ADDRNOTAVAIL "EADDRNOTAVAIL", AFNOSUPPORT "EAFNOSUPPORT",
+        AGAIN "EAGAIN", ALREADY "EALREADY", BADF "EBADF", CANCELED "ECANCELED", CONNABORTED "ECONNABORTED",
+        CONNREFUSED "ECONNREFUSED", CONNRESET "ECONNRESET", DQUOT "EDQUOT", EXIST "EEXIST", FBIG "EFBIG",
+        HOSTDOWN "EHOSTDOWN", HOSTUNREACH "EHOSTUNREACH", INPROGRESS "EINPROGRESS", INTR "EINTR", INVAL "EINVAL",
+        IO "EIO", ISCONN "EISCONN", ISDIR "EISDIR", LOOP "ELOOP", MFILE "EMFILE", MSGSIZE "EMSGSIZE",
+        NAMETOOLONG "ENAMETOOLONG", NETDOWN "ENETDOWN", NETUNREACH "ENETUNREACH", NFILE "ENFILE", NOBUFS "ENOBUFS",
+        NODEV "ENODEV", NOENT "ENOENT", NOMEM "ENOMEM", NOPROTOOPT "ENOPROTOOPT", NOSPC "ENOSPC", NOTCONN "ENOTCONN",
+        NOTDIR "ENOTDIR", NOTSOCK "ENOTSOCK", NXIO "ENXIO", OPNOTSUPP "EOPNOTSUPP", PERM "EPERM", PIPE "EPIPE",
+        PROTO "EPROTO", PROTONOSUPPORT "EPROTONOSUPPORT", ROFS "EROFS", TIMEDOUT "ETIMEDOUT", TXTBSY "ETXTBSY",
+    }
+}
+
+#[cfg(not(unix))]
+pub(crate) fn os_name(_number: i32) -> Option<&'static str> {
+    None
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+    use crate::base::error::Error;
+    use rustix::io::Errno;
+
+    #[test]
+    fn a_number_of_the_system_has_a_kind_and_a_name() {
+        for (errno, kind, code) in [
+            (Errno::ADDRINUSE, ErrorKind::AddressInUse, "EADDRINUSE"),
+            (Errno::CONNREFUSED, ErrorKind::ConnectionRefused, "ECONNREFUSED"),
+            (Errno::CONNRESET, ErrorKind::ConnectionReset, "ECONNRESET"),
+            (Errno::PIPE, ErrorKind::BrokenPipe, "EPIPE"),
+            (Errno::TIMEDOUT, ErrorKind::TimedOut, "ETIMEDOUT"),
+            (Errno::PERM, ErrorKind::PermissionDenied, "EPERM"),
+            (Errno::ACCESS, ErrorKind::PermissionDenied, "EACCES"),
+            (Errno::MFILE, ErrorKind::TooManyOpenFiles, "EMFILE"),
+            (Errno::NFILE, ErrorKind::TooManyOpenFiles, "ENFILE"),
+            (Errno::NOBUFS, ErrorKind::OutOfMemory, "ENOBUFS"),
+            (Errno::DQUOT, ErrorKind::StorageFull, "EDQUOT"),
+            (Errno::NONET, ErrorKind::HostUnreachable, "ENONET"),
+            (Errno::INVAL, ErrorKind::InvalidArgument, "EINVAL"),
+            (Errno::AFNOSUPPORT, ErrorKind::Unsupported, "EAFNOSUPPORT"),
+            (Errno::ISDIR, ErrorKind::Other, "EISDIR"),
+            (Errno::XDEV, ErrorKind::Other, "UNKNOWN"),
+        ] {
+            let error = Error::from(io::Error::from(errno));
+            assert_eq!((error.kind(), error.code()), (kind, code), "{errno:?}");
+            assert_eq!(error.raw_os_error(), Some(errno.raw_os_error()));
+        }
+    }
+}
