@@ -1,8 +1,7 @@
-//! A list of addresses that are not to be talked to: Node's `net.BlockList`.
+//! A list of addresses that are blocked: Node's `net.BlockList`.
 //!
-//! It only answers; who asks is the net, for a client that has come and before a connect. It is looked through from one
-//! end to the other, as Node's is: lists of some hundred rules cost nothing beside an accept, those of a hundred thousand
-//! belong into the firewall.
+//! The net asks it about each client that it accepts, and before each connect. A check looks at every rule, as Node's does.
+//! For some hundred rules that costs nothing beside an accept; a list of a hundred thousand belongs into a firewall.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -14,9 +13,9 @@ use crate::base::error::Error;
 
 /// Addresses, ranges and subnets.
 ///
-/// IPv4 and IPv6 mapped from it are one: a rule for `127.0.0.1` has `::ffff:127.0.0.1` too, and the other way round. A
-/// clone costs nothing and is a list of its own from then on: what a server has been given changes with
-/// [`Server::set_block_list`](crate::Server::set_block_list).
+/// An IPv4 address and the IPv6 address mapped from it are the same: a rule for `127.0.0.1` also matches
+/// `::ffff:127.0.0.1`, and the other way round. A clone costs nothing, and is a list of its own: to change the list of a
+/// server, give it another with [`Server::set_block_list`](crate::Server::set_block_list).
 ///
 /// ```
 /// use tidegate::BlockList;
@@ -36,20 +35,20 @@ use crate::base::error::Error;
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct BlockList {
-    /// The oldest first.
+    /// The oldest rule first.
     rules: Arc<Vec<Rule>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Rule {
     Address(IpAddr),
-    /// Both ends of one family, and both in it.
+    /// Start and end, of one family; both belong to it.
     Range(IpAddr, IpAddr),
     Subnet(IpNet),
 }
 
 impl BlockList {
-    /// A list of nothing.
+    /// An empty list.
     pub fn new() -> Self {
         BlockList::default()
     }
@@ -60,10 +59,10 @@ impl BlockList {
         self.add(Rule::Address(address));
     }
 
-    /// Adds all addresses from `start` to `end`, both among them.
+    /// Adds all addresses from `start` to `end`, both included.
     ///
     /// # Errors
-    /// A start behind the end, or of another family.
+    /// A start after the end, or of another family.
     #[doc(alias = "addRange")]
     pub fn add_range(&mut self, start: IpAddr, end: IpAddr) -> Result<(), Error> {
         self.add(Rule::range(start, end)?);
@@ -86,14 +85,14 @@ impl BlockList {
     /// As [`BlockList::add_subnet`], from text such as `10.0.0.0/8`.
     ///
     /// # Errors
-    /// Text that is no address, `/`, and a number of bits.
+    /// Text that is not an address, `/` and a number of bits.
     #[doc(alias = "addCIDR")]
     pub fn add_cidr(&mut self, text: &str) -> Result<(), Error> {
         self.add(Rule::Subnet(subnet(text)?));
         Ok(())
     }
 
-    /// Adds all rules of another list, as if they were added now.
+    /// Adds all rules of another list.
     ///
     /// ```
     /// use tidegate::BlockList;
@@ -110,22 +109,22 @@ impl BlockList {
         Arc::make_mut(&mut self.rules).extend_from_slice(&other.rules);
     }
 
-    /// Whether a rule has this address.
+    /// Whether a rule matches this address.
     pub fn check(&self, address: IpAddr) -> bool {
         let forms = Forms::of(address);
         self.rules.iter().any(|rule| rule.has(&forms))
     }
 
-    /// The rules as text, as Node writes them, the newest first. What Node's `toJSON` gives: an array of these.
+    /// The rules as text, as Node writes them, the newest first. Node's `toJSON` gives an array of them.
     #[doc(alias = "toJSON")]
     pub fn rules(&self) -> Vec<String> {
         self.rules.iter().rev().map(Rule::to_string).collect()
     }
 
-    /// The list that has these [`rules`](BlockList::rules), the newest first: Node's `fromJSON`.
+    /// The list with these [`rules`](BlockList::rules), the newest first. Node's `fromJSON`.
     ///
     /// # Errors
-    /// Text that is no rule.
+    /// Text that is not a rule.
     #[doc(alias = "fromJSON")]
     pub fn from_rules<T: AsRef<str>>(rules: impl IntoIterator<Item = T>) -> Result<Self, Error> {
         let mut rules = rules.into_iter().map(|text| Rule::parse(text.as_ref())).collect::<Result<Vec<_>, _>>()?;
@@ -133,19 +132,19 @@ impl BlockList {
         Ok(BlockList { rules: Arc::new(rules) })
     }
 
-    /// Takes rules of this address alone away. False if there is none; ranges and subnets that have it stay.
+    /// Removes the rule for this one address. False if there is none. Ranges and subnets that contain it stay.
     #[doc(alias = "removeAddress")]
     pub fn remove_address(&mut self, address: IpAddr) -> bool {
         self.remove(Rule::Address(address))
     }
 
-    /// Takes this range away. False if there is no rule of just this range.
+    /// Removes the rule for exactly this range. False if there is none.
     #[doc(alias = "removeRange")]
     pub fn remove_range(&mut self, start: IpAddr, end: IpAddr) -> bool {
         self.remove(Rule::Range(start, end))
     }
 
-    /// Takes this subnet away. False if there is no rule of just this subnet.
+    /// Removes the rule for exactly this subnet. False if there is none.
     #[doc(alias = "removeSubnet")]
     pub fn remove_subnet(&mut self, net: IpAddr, prefix: u8) -> bool {
         IpNet::new(net, prefix).is_ok_and(|subnet| self.remove(Rule::Subnet(subnet)))
@@ -157,12 +156,12 @@ impl BlockList {
         self.rules.len()
     }
 
-    /// Whether there is no rule.
+    /// Whether there are no rules.
     pub fn is_empty(&self) -> bool {
         self.rules.is_empty()
     }
 
-    /// Takes all rules away.
+    /// Removes all rules.
     pub fn clear(&mut self) {
         self.rules = Arc::default();
     }
@@ -178,7 +177,7 @@ impl BlockList {
     }
 }
 
-/// An address in each family that has it.
+/// An address in each family in which it exists.
 struct Forms {
     v4: Option<IpAddr>,
     v6: IpAddr,
@@ -216,10 +215,10 @@ impl Rule {
 
     fn range(start: IpAddr, end: IpAddr) -> Result<Self, Error> {
         if start.is_ipv4() != end.is_ipv4() {
-            return Err(Error::invalid(format!("range {start}-{end}: its ends are of different families")));
+            return Err(Error::invalid(format!("range {start}-{end}: one end is IPv4, the other is IPv6")));
         }
         if start > end {
-            return Err(Error::invalid(format!("range {start}-{end}: it starts behind its end")));
+            return Err(Error::invalid(format!("range {start}-{end}: its start is after its end")));
         }
         Ok(Rule::Range(start, end))
     }
@@ -227,7 +226,7 @@ impl Rule {
     fn parse(text: &str) -> Result<Self, Error> {
         let wrong = || {
             Error::invalid(format!(
-                "'{text}' is no rule: write 'Address: IPv4 ADDRESS', 'Range: IPv4 START-END' or 'Subnet: IPv4 ADDRESS/BITS'"
+                "'{text}' is not a rule: write 'Address: IPv4 ADDRESS', 'Range: IPv4 START-END' or 'Subnet: IPv4 ADDRESS/BITS'"
             ))
         };
         let address = |text: &str| text.parse::<IpAddr>().map_err(|_| wrong());
@@ -258,7 +257,8 @@ impl fmt::Display for Rule {
 }
 
 fn subnet(text: &str) -> Result<IpNet, Error> {
-    text.parse().map_err(|_| Error::invalid(format!("'{text}' is no subnet: write ADDRESS/BITS, such as 10.0.0.0/8")))
+    text.parse()
+        .map_err(|_| Error::invalid(format!("'{text}' is not a subnet: write ADDRESS/BITS, such as 10.0.0.0/8")))
 }
 
 #[cfg(test)]

@@ -1,9 +1,8 @@
-//! Where a server listens and where a socket connects to.
+//! Where a server listens, and where a socket connects to.
 //!
-//! An [`Endpoint`] is an address as a user writes it, before the operating system has seen it: a literal, `localhost`, a
-//! port alone, or the name of a Unix domain socket. It resolves no names: a lookup would block the loop or need a thread.
-//! It is not the address of a connection; that is an [`Address`]. The floors above parse one when they are asked to
-//! listen or to connect.
+//! An [`Endpoint`] is an address as a user writes it: an IP address with a port, `localhost` with a port, a port alone, or
+//! the name of a Unix socket. No names are looked up, since a lookup would block the loop or need a thread. The address of a
+//! connection is not an endpoint but an [`Address`].
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -14,8 +13,8 @@ use crate::base::error::Error;
 
 /// The place that a server listens on, or that a socket connects to.
 ///
-/// Calls such as [`EventLoop::listen`](crate::EventLoop::listen) take whatever converts into one with [`TryInto`]: text, a
-/// port, an address and a port, std's [`SocketAddr`], a [`UnixAddress`].
+/// Calls such as [`EventLoop::listen`](crate::EventLoop::listen) take every type that converts into one with [`TryInto`]:
+/// text, a port, an address and a port, std's [`SocketAddr`], a [`UnixAddress`].
 ///
 /// ```
 /// use tidegate::Endpoint;
@@ -34,20 +33,20 @@ use crate::base::error::Error;
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Endpoint {
-    /// A literal address and a port.
+    /// An IP address and a port.
     Ip(SocketAddr),
-    /// The machine itself: 127.0.0.1, and `::1` where that does not work. A server takes the first that it can bind, a
-    /// client the first that it reaches.
+    /// The machine itself: 127.0.0.1, and `::1` if that fails. A server takes the first one that it can bind, a client the
+    /// first one that it can connect to.
     Localhost(u16),
-    /// A port alone. A server takes every address: `[::]` for both families, `0.0.0.0` where there is no IPv6.
-    /// A client means [`Endpoint::Localhost`], as in Node.
+    /// A port alone. A server listens on all addresses: `[::]` for both families, `0.0.0.0` where there is no IPv6. For a
+    /// client it is the same as [`Endpoint::Localhost`], as in Node.
     Port(u16),
-    /// A Unix domain socket, written `unix:PATH`, or `unix:@NAME` for Linux's abstract names.
+    /// A Unix socket. It is written `unix:PATH`, or `unix:@NAME` for an abstract name of Linux.
     Unix(UnixAddress),
 }
 
 impl Endpoint {
-    /// The port, 0 where the system is to choose. A Unix socket has none: 0.
+    /// The port. It is 0 if the system is to choose one, and for a Unix socket, which has none.
     pub fn port(&self) -> u16 {
         match self {
             Endpoint::Ip(address) => address.port(),
@@ -56,7 +55,7 @@ impl Endpoint {
         }
     }
 
-    /// The addresses to try in turn for a server; the first that the system can bind is taken.
+    /// The addresses that a server tries one after the other, until it can bind one.
     pub(crate) fn to_listen_on(self) -> Candidates {
         match self {
             Endpoint::Port(port) => {
@@ -66,7 +65,7 @@ impl Endpoint {
         }
     }
 
-    /// The addresses to try in turn for a client.
+    /// The addresses that a client tries one after the other, until it can connect to one.
     pub(crate) fn to_connect_to(self) -> Candidates {
         match self {
             Endpoint::Ip(address) => Candidates::one(address.into()),
@@ -76,12 +75,13 @@ impl Endpoint {
     }
 }
 
-/// One or two addresses to try in turn.
+/// One or two addresses, which are tried one after the other.
 #[derive(Clone, Debug)]
 pub(crate) struct Candidates {
     pub first: Address,
     pub second: Option<Address>,
-    /// How the one before `first` has failed. If all do, this is what is told: it was the likeliest.
+    /// The error of the address that was tried before `first`. If all fail, this is the one that is reported: that address
+    /// was the likeliest.
     pub failed: Option<Error>,
 }
 
@@ -94,7 +94,7 @@ impl Candidates {
         Candidates { first: first.into(), second: Some(second.into()), failed: None }
     }
 
-    /// Those of the family of a local address. A Unix socket has no use for one.
+    /// The addresses of the same family as a local address. A Unix socket does not need a local address.
     pub fn reached_from(self, local: IpAddr) -> Result<Self, Error> {
         let is_reached = |to: &Address| to.ip().is_none_or(|to| to.is_ipv4() == local.is_ipv4());
         match (self.first, self.second) {
@@ -103,7 +103,7 @@ impl Candidates {
             }
             (_, Some(second)) if is_reached(&second) => Ok(Candidates { first: second, second: None, ..self }),
             (first, _) => {
-                Err(Error::invalid(format!("cannot connect from {local} to {first}: they are of different families")))
+                Err(Error::invalid(format!("cannot connect from {local} to {first}: one is IPv4, the other is IPv6")))
             }
         }
     }
@@ -152,7 +152,7 @@ impl FromStr for Endpoint {
                 Err(Error::invalid(format!("bad address '{text}': write an IPv6 address in brackets, [{host}]:{port}")))
             }
             _ => Err(Error::invalid(format!(
-                "cannot look up '{host}': only addresses and 'localhost' are taken, names are not resolved"
+                "cannot look up '{host}': names are not resolved; give an address, or 'localhost'"
             ))),
         }
     }
@@ -196,7 +196,7 @@ impl From<u16> for Endpoint {
     }
 }
 
-/// An address and a port apart. Not for all `I: Into<IpAddr>` at once: that would leave no room for text as the address.
+/// An address and a port. One conversion for all `I: Into<IpAddr>` would leave no room for text as the address.
 macro_rules! from_address_and_port {
     ($($address:ty),*) => {
         $(impl From<($address, u16)> for Endpoint {
@@ -233,7 +233,7 @@ impl TryFrom<&String> for Endpoint {
     }
 }
 
-/// A host and a port apart, as std takes them too. The host is an address, without brackets, or `localhost`.
+/// A host and a port, as std takes them too. The host is an address without brackets, or `localhost`.
 impl TryFrom<(&str, u16)> for Endpoint {
     type Error = Error;
 

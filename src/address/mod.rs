@@ -1,8 +1,8 @@
 //! The address of a socket, as the operating system knows it: of TCP, or of a Unix domain socket.
 //!
-//! An [`Address`] is what the engine and its kernel speak about. It is not what a user writes, which may be a port alone:
-//! that is an [`Endpoint`](crate::Endpoint). All of them are small and `Copy`: the name of a Unix socket is bounded by
-//! the system anyway, so it lies in the value itself, and one that is too long is found out when it is made.
+//! The engine and its kernel use an [`Address`]. What a user writes may be less, a port alone for example: that is an
+//! [`Endpoint`](crate::Endpoint). Both are small and `Copy`. The system limits the name of a Unix socket, so the name is part
+//! of the value, and one that is too long is an error when it is made.
 
 pub(crate) mod block_list;
 pub(crate) mod endpoint;
@@ -16,14 +16,14 @@ use crate::base::error::Error;
 /// The address of a socket, of either family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Address {
-    /// Of TCP, over IPv4 or IPv6.
+    /// An address of TCP, over IPv4 or IPv6.
     Ip(SocketAddr),
-    /// Of a Unix domain socket.
+    /// The address of a Unix domain socket.
     Unix(UnixAddress),
 }
 
 impl Address {
-    /// That of TCP, if it is one.
+    /// The address of TCP, if it is one.
     pub fn ip(self) -> Option<SocketAddr> {
         match self {
             Address::Ip(address) => Some(address),
@@ -31,7 +31,7 @@ impl Address {
         }
     }
 
-    /// That of a Unix socket, if it is one.
+    /// The address of a Unix socket, if it is one.
     pub fn unix(self) -> Option<UnixAddress> {
         match self {
             Address::Ip(_) => None,
@@ -62,16 +62,15 @@ impl fmt::Display for Address {
     }
 }
 
-/// What `sun_path` has room for, less the NUL that ends a path or begins an abstract name (unix(7)).
+/// The size of `sun_path`, without the NUL that ends a path or begins an abstract name (unix(7)).
 #[cfg(any(target_os = "linux", target_os = "android"))]
 const LONGEST: usize = 107;
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
 const LONGEST: usize = 103;
 
-/// The address of a Unix domain socket: a path, on Linux also an abstract name, or nothing, which is what a client has.
+/// The address of a Unix domain socket: a path, or an abstract name on Linux. The address of a client has no name.
 ///
-/// A path is at most 107 bytes long on Linux, 103 elsewhere, and an abstract name as well. Who needs a longer path can
-/// give a relative one.
+/// A path or an abstract name has at most 107 bytes on Linux, 103 elsewhere. If a path is too long, a relative one may do.
 ///
 /// ```
 /// use tidegate::UnixAddress;
@@ -86,19 +85,19 @@ const LONGEST: usize = 103;
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct UnixAddress {
-    /// As in `sun_path`: an abstract name begins with a NUL. Zero behind its length, so that equal names are equal.
+    /// As in `sun_path`: an abstract name begins with a NUL. The bytes after the name are zero, so that equal names are equal.
     name: [u8; LONGEST + 1],
     length: u8,
 }
 
 impl UnixAddress {
-    /// Of a socket that has no name.
+    /// The address of a socket without a name.
     pub const UNNAMED: UnixAddress = UnixAddress { name: [0; LONGEST + 1], length: 0 };
 
     /// The socket at a path.
     ///
     /// # Errors
-    /// A path that is empty, too long, or has a NUL in it.
+    /// A path that is empty, too long, or contains a NUL.
     pub fn path(path: impl AsRef<Path>) -> Result<Self, Error> {
         let path = path.as_ref();
         let bytes = path.as_os_str().as_encoded_bytes();
@@ -107,12 +106,12 @@ impl UnixAddress {
         }
         if bytes.contains(&0) {
             return Err(Error::invalid(
-                "the path of a Unix socket has a NUL in it: an abstract name is written unix:@NAME",
+                "the path of a Unix socket contains a NUL: an abstract name is written unix:@NAME",
             ));
         }
         if bytes.len() > LONGEST {
             return Err(Error::invalid(format!(
-                "the path '{}' has {} bytes: that of a Unix socket has at most {LONGEST}; a relative one may be shorter",
+                "the path '{}' has {} bytes, and that of a Unix socket has at most {LONGEST}: a relative path may be shorter",
                 path.display(),
                 bytes.len()
             )));
@@ -120,8 +119,8 @@ impl UnixAddress {
         Ok(UnixAddress::of(bytes))
     }
 
-    /// A name in Linux's abstract namespace: no file, no mode; it goes with the socket. Anybody on the machine, in the
-    /// same network namespace, can connect to it.
+    /// A name in Linux's abstract namespace. It has no file and no mode, and is gone when its socket is closed. Every process
+    /// of the machine can connect to it, if it is in the same network namespace.
     ///
     /// # Errors
     /// A name that is empty or too long.
@@ -129,14 +128,14 @@ impl UnixAddress {
         let name = name.as_ref();
         if name.is_empty() || name.len() > LONGEST {
             return Err(Error::invalid(format!(
-                "an abstract name of {} bytes: it has from 1 to {LONGEST}",
+                "an abstract name of {} bytes: it must have from 1 to {LONGEST}",
                 name.len()
             )));
         }
         Ok(UnixAddress::of(&[&[0], name].concat()))
     }
 
-    /// As in `sun_path`; what is too long is cut, which no caller gets to.
+    /// From bytes as in `sun_path`. Too many would be cut, but the callers have looked.
     fn of(bytes: &[u8]) -> Self {
         let mut address = UnixAddress::UNNAMED;
         let length = bytes.len().min(LONGEST + 1);

@@ -1,7 +1,7 @@
-//! What can go wrong: of which kind it is, with Node's code.
+//! Errors, with Node's codes.
 //!
-//! One type serves the `Err` of a call and the `error` event of a connection. It has the kind, the system call and the
-//! address that it was about. It becomes text only when somebody prints it.
+//! One type serves for the `Err` of a call and for the `error` event of a connection. It has the kind, and the system call and
+//! the address that it was about. It becomes text only when it is printed.
 
 use std::convert::Infallible;
 use std::fmt;
@@ -37,7 +37,7 @@ pub struct Error {
     detail: Option<Box<str>>,
 }
 
-/// Where a call went, and where from if that was asked for.
+/// The two ends of a call that failed. The local one is there if it was asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Ends {
     address: Address,
@@ -78,7 +78,7 @@ impl Error {
         Error { ends: Some(Box::new(Ends { address: address.into(), local: None })), ..self }
     }
 
-    /// The local end that the call was to have, where the address is known already.
+    /// Adds the local end, to an error that has an address.
     pub(crate) fn with_local(mut self, local: SocketAddr) -> Self {
         if let Some(ends) = &mut self.ends {
             ends.local = Some(local);
@@ -97,7 +97,7 @@ impl Error {
         if self.ends.is_some() { self } else { self.at(address) }
     }
 
-    /// Of which kind it is: what a program matches on.
+    /// Its kind, for a program to match on.
     pub fn kind(&self) -> ErrorKind {
         self.kind
     }
@@ -107,7 +107,7 @@ impl Error {
         self.raw_os_error().and_then(os_name).unwrap_or(self.kind.code())
     }
 
-    /// The number that the system gave, if it comes from the system: `errno`, which is positive, unlike Node's.
+    /// The system's number for it, `errno`, if the error comes from the system. It is positive, unlike Node's.
     #[doc(alias = "errno")]
     pub fn raw_os_error(&self) -> Option<i32> {
         self.cause.as_deref()?.raw_os_error()
@@ -118,18 +118,18 @@ impl Error {
         self.syscall
     }
 
-    /// The address that the failed call was about, if it is one of TCP.
+    /// The address that the failed call was about, if it is an address of TCP.
     pub fn address(&self) -> Option<SocketAddr> {
         self.ends.as_deref()?.address.ip()
     }
 
-    /// The local end of a connection that failed, if an address or a port was asked for
-    /// ([`SocketOptions::local_port`](crate::SocketOptions::local_port)).
+    /// The local end of a connection that failed, if a local address or port was asked for with
+    /// [`SocketOptions::local_port`](crate::SocketOptions::local_port) or its kin.
     pub fn local_address(&self) -> Option<SocketAddr> {
         self.ends.as_deref()?.local
     }
 
-    /// The address that the failed call was about, if it is that of a Unix socket.
+    /// The address that the failed call was about, if it is the address of a Unix socket.
     pub fn unix_address(&self) -> Option<UnixAddress> {
         self.ends.as_deref()?.address.unix()
     }
@@ -150,8 +150,8 @@ impl fmt::Display for Message<'_> {
 }
 
 impl fmt::Display for Error {
-    /// The call, the code, the system's words and the address: `listen EADDRINUSE: address already in use 127.0.0.1:8080`;
-    /// after it the local end, if there is one to tell: ` - Local (127.0.0.1:9090)`.
+    /// The call, the code, the system's words and the address: `listen EADDRINUSE: address already in use 127.0.0.1:8080`.
+    /// If there is a local end, it follows: ` - Local (127.0.0.1:9090)`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(syscall) = self.syscall {
             write!(f, "{syscall} ")?;
@@ -164,14 +164,14 @@ impl fmt::Display for Error {
 }
 
 impl fmt::Debug for Error {
-    /// As [`Display`](fmt::Display): it is what Rust prints of an error that `main` returns, and what an `unwrap` says.
+    /// As [`Display`](fmt::Display). Rust prints this for an error that `main` returns, and `unwrap` does too.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
     }
 }
 
 impl std::error::Error for Error {
-    /// The [`io::Error`] that it was made of, if it was made of one.
+    /// The [`io::Error`] that it was made from, if it was made from one.
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         self.cause.as_deref().map(|cause| cause as _)
     }
@@ -195,7 +195,7 @@ impl From<io::Error> for Error {
     }
 }
 
-/// For what cannot fail, so that it can stand where others can: an address where text would do as well.
+/// A conversion that cannot fail has this error. So a call can take an address where it also takes text.
 impl From<Infallible> for Error {
     fn from(never: Infallible) -> Self {
         match never {}
@@ -212,8 +212,8 @@ impl From<Error> for io::Error {
     }
 }
 
-/// What the operating system says about an error number, without Rust's `(os error N)` after it, in lower case as in
-/// Node and libuv.
+/// The operating system's words for an error number. Rust's `(os error N)` is left out, and the first letter is lower case,
+/// as in Node and libuv.
 fn describe(number: i32) -> String {
     let text = io::Error::from_raw_os_error(number).to_string();
     let text = text.rsplit_once(" (os error").map_or(text.as_str(), |(words, _)| words);
@@ -224,7 +224,7 @@ fn describe(number: i32) -> String {
     }
 }
 
-/// The calls that an error can be about, by Node's names.
+/// The call that an error is about, with Node's name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Syscall {

@@ -1,16 +1,16 @@
-//! The kinds of errors, and which numbers of the system are of which kind.
+//! The kinds of errors, and the kind of each error number of the system.
 
 use std::io;
 
-/// Of which kind an [`Error`] is. The names are those of [`std::io::ErrorKind`] where it has one.
+/// The kind of an [`Error`](crate::Error). Where [`std::io::ErrorKind`] has such a kind, the name is nearly the same.
 ///
-/// Several numbers of the system are one kind where a program has no reason to tell them apart. Where it has,
-/// [`Error::raw_os_error`] is the number.
+/// Several numbers of the system are one kind if few programs tell them apart. A program that does can use
+/// [`Error::raw_os_error`](crate::Error::raw_os_error).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    // ---- what the library says -----------------------------------------------------------------------------------------
-    /// An argument is out of its range. The message says which, and what would do.
+    // ---- errors of the library -----------------------------------------------------------------------------------------
+    /// An argument is out of its range. The message says which one, and what to give instead.
     #[doc(alias = "ERR_INVALID_ARG_VALUE")]
     #[doc(alias = "EINVAL")]
     InvalidArgument,
@@ -26,12 +26,12 @@ pub enum ErrorKind {
     /// A call on a socket that is not connected.
     #[doc(alias = "ERR_SOCKET_CLOSED")]
     SocketClosed,
-    /// A write that waited for a connection that never came.
+    /// A write that waited for a connection which was never made.
     #[doc(alias = "ERR_SOCKET_CLOSED_BEFORE_CONNECTION")]
     ClosedBeforeConnection,
     /// `write` after the other side's end, without half-open. Its code is EPIPE.
     EndedByOtherParty,
-    /// A write that `destroy` cut off.
+    /// A write that was under way at a `destroy`.
     #[doc(alias = "ECANCELED")]
     Canceled,
     /// `listen` on a server that listens.
@@ -42,20 +42,20 @@ pub enum ErrorKind {
     /// A block list has the address.
     #[doc(alias = "ERR_IP_BLOCKED")]
     IpBlocked,
-    /// The id is of something that is gone.
+    /// The id is stale: what it named is gone.
     Gone,
 
-    // ---- what the system says ------------------------------------------------------------------------------------------
-    /// Somebody else has the address.
+    // ---- errors of the system ------------------------------------------------------------------------------------------
+    /// The address is in use by another socket.
     #[doc(alias = "EADDRINUSE")]
     AddressInUse,
-    /// The address is none of this machine's.
+    /// This machine does not have the address.
     #[doc(alias = "EADDRNOTAVAIL")]
     AddressNotAvailable,
     /// The file exists.
     #[doc(alias = "EEXIST")]
     AlreadyExists,
-    /// Nobody reads any more what is written.
+    /// The other side does not read any more.
     #[doc(alias = "EPIPE")]
     BrokenPipe,
     /// The connection was given up before it was accepted.
@@ -67,17 +67,17 @@ pub enum ErrorKind {
     /// The other side has reset the connection.
     #[doc(alias = "ECONNRESET")]
     ConnectionReset,
-    /// There is no way to that machine.
+    /// The machine cannot be reached.
     #[doc(alias = "EHOSTUNREACH")]
     #[doc(alias = "EHOSTDOWN")]
     HostUnreachable,
-    /// A signal came while the system was at it.
+    /// A signal came during the system call.
     #[doc(alias = "EINTR")]
     Interrupted,
     /// A network interface is down.
     #[doc(alias = "ENETDOWN")]
     NetworkDown,
-    /// There is no way to that network.
+    /// The network cannot be reached.
     #[doc(alias = "ENETUNREACH")]
     NetworkUnreachable,
     /// The socket has no connection.
@@ -86,7 +86,7 @@ pub enum ErrorKind {
     /// The file does not exist.
     #[doc(alias = "ENOENT")]
     NotFound,
-    /// The system has no memory left for it.
+    /// The system has no memory for it.
     #[doc(alias = "ENOMEM")]
     #[doc(alias = "ENOBUFS")]
     OutOfMemory,
@@ -108,16 +108,16 @@ pub enum ErrorKind {
     #[doc(alias = "EMFILE")]
     #[doc(alias = "ENFILE")]
     TooManyOpenFiles,
-    /// The system, or this build, cannot do it.
+    /// The system or this build cannot do it.
     #[doc(alias = "ENOTSUP")]
     #[doc(alias = "EAFNOSUPPORT")]
     #[doc(alias = "EOPNOTSUPP")]
     Unsupported,
-    /// It would have to wait.
+    /// The call would have to wait.
     #[doc(alias = "EAGAIN")]
     WouldBlock,
 
-    /// Any other. The message tells.
+    /// Any other error. See its message.
     Other,
 }
 
@@ -149,7 +149,7 @@ impl ErrorKind {
         })
     }
 
-    /// Node's `error.code`, where the number of the system does not tell it.
+    /// Node's `error.code`, for an error without a number of the system.
     pub(crate) fn code(self) -> &'static str {
         match self {
             ErrorKind::InvalidArgument => "ERR_INVALID_ARG_VALUE",
@@ -187,7 +187,7 @@ impl ErrorKind {
         }
     }
 
-    /// What an error says that brings no words of its own: those that the library makes.
+    /// The words for an error of the library.
     pub(crate) fn meaning(self) -> &'static str {
         match self {
             ErrorKind::InvalidArgument => "invalid argument",
@@ -201,13 +201,13 @@ impl ErrorKind {
             ErrorKind::AlreadyListening => "the server listens already: close it first, or make another",
             ErrorKind::OutputLimit => "output limit passed",
             ErrorKind::IpBlocked => "IP is blocked by net.BlockList",
-            ErrorKind::Gone => "nothing of this id exists any more",
+            ErrorKind::Gone => "the id is stale: what it named is gone",
             _ => "unknown error",
         }
     }
 }
 
-/// The kind of an error number, where std has none for it.
+/// The kind of an error number for which std has none.
 #[cfg(unix)]
 fn kind_of_number(number: i32) -> Option<ErrorKind> {
     use rustix::io::Errno;
@@ -231,7 +231,7 @@ fn kind_of_number(_number: i32) -> Option<ErrorKind> {
     None
 }
 
-/// The name of an error number on this system; none for one that no socket or file call gives.
+/// The name of an error number on this system. None for a number that no call on a socket or file gives.
 #[cfg(unix)]
 pub(crate) fn os_name(number: i32) -> Option<&'static str> {
     use rustix::io::Errno;

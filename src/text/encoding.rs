@@ -1,7 +1,7 @@
-//! How bytes are read as text: the encodings of `set_encoding`, right where a character is split between chunks.
+//! The encodings of `set_encoding`. A character may be split between two chunks.
 //!
-//! UTF-8 is in `text.rs`, as [`Utf8Decoder`], with the rest of what this library does about text. Here are the two others
-//! that a stream can be in, and the choice. Node's ASCII, base64 and hex are not texts of a stream: see `docs/node.md`.
+//! The decoder for UTF-8 is [`Utf8Decoder`], in `mod.rs`. Here are the two other encodings, and the choice among them. Node's
+//! ASCII, base64 and hex are not here: see `docs/node.md`.
 
 use std::borrow::Cow;
 
@@ -11,15 +11,15 @@ use crate::text::Utf8Decoder;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Encoding {
-    /// UTF-8. What is none becomes U+FFFD.
+    /// UTF-8. Invalid bytes become U+FFFD.
     #[default]
     Utf8,
-    /// UTF-16 with the lower byte first. Half a surrogate pair, or half a unit at the end, becomes U+FFFD. A byte order
-    /// mark is text like any other.
+    /// UTF-16, with the lower byte first. Half a surrogate pair becomes U+FFFD, and so does half a unit at the end. A byte
+    /// order mark is text like any other.
     #[doc(alias = "utf16le")]
     #[doc(alias = "ucs2")]
     Utf16Le,
-    /// ISO 8859-1: each byte is the character of its number, so that nothing is wrong and nothing is lost.
+    /// ISO 8859-1: each byte is the character with its number. No byte is invalid.
     #[doc(alias = "latin1")]
     #[doc(alias = "binary")]
     Latin1,
@@ -42,12 +42,12 @@ impl Decoder {
         }
     }
 
-    /// Takes the next chunk and gives all characters that are complete now.
+    /// Takes the next chunk of the stream and gives all characters that are complete now.
     pub fn decode<'c>(&mut self, chunk: &'c [u8]) -> Cow<'c, str> {
         match self {
             Decoder::Utf8(decoder) => decoder.decode(chunk),
             Decoder::Utf16Le(decoder) => Cow::Owned(decoder.decode(chunk)),
-            // What is ASCII is both.
+            // ASCII is the same in both.
             Decoder::Latin1 => match str::from_utf8(chunk) {
                 Ok(text) if chunk.is_ascii() => Cow::Borrowed(text),
                 _ => Cow::Owned(chunk.iter().copied().map(char::from).collect()),
@@ -55,7 +55,7 @@ impl Decoder {
         }
     }
 
-    /// Takes the end of the stream, and begins anew: U+FFFD if it is inside a character.
+    /// Takes the end of the stream. Gives U+FFFD if it is inside a character. Then a new stream can begin.
     pub fn finish(&mut self) -> &'static str {
         match self {
             Decoder::Utf8(decoder) => decoder.finish(),

@@ -1,9 +1,9 @@
 //! A stream cut into lines of bounded length.
 //!
-//! TCP has no messages: a line arrives in two pieces, or twenty lines at once. [`Lines`] is fed with the chunks as they
-//! come and gives the lines. It knows bytes, ends of lines and one bound; no socket, no encoding. What is in a line may
-//! still be meant badly: before it is shown to other people, or logged, it goes through `text.rs`. `dispatch.rs` feeds it
-//! for `on_line`; handlers of `on_data` that stop between two lines feed one of their own, as the chat does.
+//! TCP has no messages: a line may arrive in two pieces, or twenty lines at once. [`Lines`] takes the chunks as they arrive and
+//! gives the lines. It knows nothing of sockets and encodings. A line may be harmful: before other people see it, or a log,
+//! it needs `sanitize` or `Escaped`. `event_loop/dispatch.rs` uses it for `on_line`. A handler of `on_data` that has to stop
+//! between two lines uses one of its own, as the chat does.
 //!
 //! ```text
 //! chunks    | o n e LF t w |   | o CR LF t h r e e LF f o |   | u r LF |
@@ -12,8 +12,8 @@
 //!             borrowed held, joined      borrowed     held, joined
 //! ```
 //!
-//! At most one line is ever held: the unfinished one, at most the bound and one byte, a CR whose LF may follow. A line
-//! takes the memory in which it was held away with it, so that ten thousand silent peers cost nothing.
+//! Only an unfinished line is held: at most as many bytes as the bound, and one more, a CR whose LF may follow. When the line
+//! is complete, it takes its memory with it. So ten thousand silent peers cost nothing.
 
 use std::borrow::Cow;
 use std::iter::FusedIterator;
@@ -25,7 +25,7 @@ use crate::text::lossy;
 
 /// Cuts a stream into lines.
 ///
-/// A line ends with LF or CRLF. Only one CR directly before the LF belongs to the end; any other is a byte of the line.
+/// A line ends with LF or CRLF. One CR directly before the LF belongs to that end; any other CR is a byte of the line.
 ///
 /// ```
 /// use tidegate::Lines;
@@ -43,9 +43,9 @@ use crate::text::lossy;
 ///
 /// # Lines that are too long
 ///
-/// A peer that never sends an LF must not fill the memory. A line that passes the bound comes out as one [`Line`] with
-/// [`Line::is_too_long`], in its place among the others and as soon as it has passed the bound, not when it ends: a
-/// handler can close the connection at once. The rest of the line, however long, is dropped without another word.
+/// A peer that never sends an LF must not fill the memory. A line that passes the bound comes as one [`Line`] with
+/// [`Line::is_too_long`]. It comes in its place among the others, and as soon as it has passed the bound, so a handler can
+/// close the connection at once. The rest of the line is dropped, however long it is.
 ///
 /// ```
 /// use tidegate::Lines;
@@ -70,10 +70,10 @@ pub struct Lines {
 /// The line whose end has not arrived.
 #[derive(Clone, Debug)]
 enum Unfinished {
-    /// What there is of it. Its length, a CR at its end not counted, is at most the bound. Empty means that no line has
-    /// begun, and then no memory is owned.
+    /// Its bytes so far. They are no more than the bound, without a CR at their end. If there are none, no line has begun,
+    /// and no memory is owned.
     Held(Vec<u8>),
-    /// It was reported as too long: what is still to come of it is dropped.
+    /// It was reported as too long. The rest of it is dropped.
     Dropped,
 }
 
@@ -84,31 +84,30 @@ impl Default for Unfinished {
 }
 
 impl Lines {
-    /// Lines of at most so many bytes, their ends not counted. No bound at all is `usize::MAX`; 0 takes empty lines
-    /// only.
+    /// Lines of at most this many bytes, without their ends. `usize::MAX` is no bound; 0 allows empty lines only.
     ///
-    /// The memory used is what is held of an unfinished line, at most the bound and one byte.
+    /// Memory is used for an unfinished line only: at most the bound and one byte.
     pub fn at_most(bytes: usize) -> Self {
         Lines { bound: bytes, unfinished: Unfinished::default() }
     }
 
-    /// Another bound, from the next call on, also for a line of which a part is held.
+    /// Sets the bound, also for a line of which a part is held.
     pub(crate) fn set_bound(&mut self, bytes: usize) {
         self.bound = bytes;
     }
 
     /// Takes the next chunk of the stream and gives its lines, one by one.
     ///
-    /// A line that lies in the chunk as a whole is borrowed from it. What follows the last LF is held for the next
-    /// call. To stop between two lines, and go on later, see [`Pushed::rest`].
+    /// A line that is in the chunk as a whole is borrowed from it. What follows the last LF is held for the next call. To
+    /// stop between two lines and go on later, use [`Pushed::rest`].
     pub fn push<'c>(&mut self, chunk: &'c [u8]) -> Pushed<'_, 'c> {
         Pushed { lines: self, rest: chunk }
     }
 
-    /// Takes the end of the stream and gives the last line if no LF ended it.
+    /// Takes the end of the stream, and gives the last line if it has no end of its own.
     ///
-    /// It is what an LF would have given: a CR at the end is dropped as the first half of a CRLF, and there is no line
-    /// if none has begun, or if it was too long, which was reported before. Afterwards a new stream may begin.
+    /// The result is what an LF would give: a CR at the end is dropped, as half of a CRLF. There is no line if none has
+    /// begun, or if it was reported as too long. Then a new stream can begin.
     pub fn finish(&mut self) -> Option<Line<'static>> {
         match &self.unfinished {
             Unfinished::Held(held) if held.is_empty() => None,
@@ -124,7 +123,7 @@ impl Lines {
         }
     }
 
-    /// Ends the line with `piece`, behind which an LF was found. None if this is the end of one that was reported.
+    /// Ends the line with `piece`, after which an LF was found. None if the line was reported as too long.
     fn complete<'c>(&mut self, piece: &'c [u8]) -> Option<Line<'c>> {
         match mem::take(&mut self.unfinished) {
             Unfinished::Dropped => None,
@@ -135,7 +134,7 @@ impl Lines {
         }
     }
 
-    /// Holds `piece`, behind which no LF was found. A line if this makes it too long.
+    /// Holds `piece`, after which no LF was found. Gives the line if it is too long now.
     fn hold<'c>(&mut self, piece: &'c [u8]) -> Option<Line<'c>> {
         match &mut self.unfinished {
             Unfinished::Dropped => None,
@@ -151,7 +150,7 @@ impl Lines {
         }
     }
 
-    /// The line that `held` and `piece` are the beginning of, cut off at the bound.
+    /// A line that is too long: `held` and `piece`, cut off at the bound.
     fn too_long<'c>(&self, mut held: Vec<u8>, piece: &'c [u8]) -> Line<'c> {
         held.truncate(self.bound); // it may end with a CR beyond the bound
         let room = (self.bound - held.len()).min(piece.len());
@@ -159,14 +158,14 @@ impl Lines {
     }
 }
 
-/// How long the line is as far as it has come: `held` and `piece`. A CR at the end does not count: an LF may follow, or
-/// has; as soon as anything else follows it is not at the end any more.
+/// The length of the line so far: of `held` and `piece`. A CR at the end does not count, since an LF may follow. If anything
+/// else follows, the CR is not at the end any more.
 fn length(held: &[u8], piece: &[u8]) -> usize {
     let last = piece.last().or(held.last());
     held.len() + piece.len() - usize::from(last == Some(&b'\r'))
 }
 
-/// Nothing held is the usual case, and the one that copies nothing.
+/// In the usual case nothing is held, and nothing is copied.
 fn join(mut held: Vec<u8>, piece: &[u8], bound: usize) -> Cow<'_, [u8]> {
     if held.is_empty() {
         return Cow::Borrowed(piece);
@@ -175,8 +174,8 @@ fn join(mut held: Vec<u8>, piece: &[u8], bound: usize) -> Cow<'_, [u8]> {
     Cow::Owned(held)
 }
 
-/// Doubling, as `Vec` does by itself, keeps a line that comes byte by byte cheap. But never beyond the bound and a CR:
-/// what many slow peers make us hold is what the bound says, not twice that.
+/// The room is doubled, as `Vec` does by itself, so a line that comes byte by byte stays cheap. But it is never larger than the
+/// bound and a CR. So slow peers cannot make the program hold twice the bound for each of them.
 fn append(held: &mut Vec<u8>, piece: &[u8], bound: usize) {
     let needed = held.len() + piece.len();
     debug_assert!(needed <= bound.saturating_add(1));
@@ -199,9 +198,9 @@ fn without_cr(line: Cow<'_, [u8]>) -> Cow<'_, [u8]> {
 
 /// The lines of one chunk. [`Lines::push`] makes it.
 ///
-/// When it has run to its end, the unfinished line behind the last LF is held for the next chunk. Dropped earlier, for
-/// instance by a `break`, it does the same, and the lines in between are lost, too long ones too. But they are lost
-/// whole: the next chunk goes on where this one ended, and the second half of one line never passes for another line.
+/// At the end of this iterator the unfinished line after the last LF is held for the next chunk. If the iterator is dropped
+/// earlier, after a `break` for example, that line is held too, and the lines before it are lost. They are lost as a whole:
+/// the second half of a line is never taken for another line.
 #[derive(Debug)]
 #[must_use = "the lines that are not taken are lost, unless `rest` is"]
 pub struct Pushed<'l, 'c> {
@@ -210,11 +209,10 @@ pub struct Pushed<'l, 'c> {
 }
 
 impl<'c> Pushed<'_, 'c> {
-    /// Stops here: gives the part of the chunk that was not looked at yet, for a later [`Lines::push`].
+    /// Stops here, and gives the rest of the chunk for a later [`Lines::push`].
     ///
-    /// It starts behind the last line that was taken, and is empty once the iterator has given None: then what is
-    /// unfinished is held. The lines in the rest are neither held nor bounded here; whoever stops keeps the bytes, and
-    /// pauses the peer.
+    /// The rest begins after the last line that was taken. It is empty if the iterator has given None: then the unfinished
+    /// line is held. The rest is neither held nor bounded here, so keep its bytes, and pause the peer.
     ///
     /// ```
     /// use tidegate::Lines;
@@ -260,7 +258,7 @@ impl Drop for Pushed<'_, '_> {
 
 /// One line, without its end.
 ///
-/// It borrows from the chunk at most, never from the [`Lines`].
+/// It may borrow from the chunk, and never borrows from the [`Lines`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Line<'c> {
     bytes: Cow<'c, [u8]>,
@@ -268,21 +266,20 @@ pub struct Line<'c> {
 }
 
 impl Line<'_> {
-    /// The bytes of the line, as they came. Of a line that is too long, the beginning: as many as the bound allows.
+    /// The bytes of the line. If it is too long, its beginning: as many bytes as the bound allows.
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
     }
 
-    /// The line as text; whatever is not UTF-8 becomes U+FFFD. A line that is too long may have been cut inside its
-    /// last character.
+    /// The line as text. Invalid UTF-8 becomes U+FFFD. A line that is too long may be cut inside its last character.
     ///
-    /// The text may hold anything that a peer can send, escape sequences for terminals too: see
-    /// [`sanitize`](crate::sanitize) and [`Escaped`](crate::Escaped).
+    /// The text may contain whatever a peer can send, escape sequences for terminals too. See [`sanitize`](crate::sanitize)
+    /// and [`Escaped`](crate::Escaped).
     pub fn text(&self) -> Cow<'_, str> {
         lossy(&self.bytes)
     }
 
-    /// True if the line passed the bound. Its end may not have arrived yet; nothing more of it will come out.
+    /// Whether the line has passed the bound. Nothing more of it comes, even if its end has not arrived yet.
     pub fn is_too_long(&self) -> bool {
         self.is_too_long
     }

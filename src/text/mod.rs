@@ -1,19 +1,17 @@
-//! Bytes into text, and text into harmless text.
+//! Text out of bytes that a peer has sent.
 //!
-//! Three answers to three questions about bytes that a peer sent:
-//!
-//! | asked | answer | what is not text | what is not harmless |
+//! | for | use | invalid UTF-8 | harmful characters |
 //! | --- | --- | --- | --- |
-//! | a chunk of a stream, as text? | [`Utf8Decoder`] | U+FFFD, the same wherever the stream was cut | stays |
-//! | a line, for the terminals of other people? | [`sanitize`] | U+FFFD | is removed |
-//! | some bytes, for the log? | [`Escaped`] | `\xff` | `\x1b`, `\u{202e}` |
+//! | the chunks of a stream | [`Utf8Decoder`] | become U+FFFD, wherever the stream was cut | stay |
+//! | a line that other people's terminals show | [`sanitize`] | becomes U+FFFD | are removed |
+//! | bytes in a log | [`Escaped`] | `\xff` | `\x1b`, `\u{202e}` |
 //!
-//! A terminal obeys what it is shown: ESC and the C1 controls begin sequences that move the cursor, rename the window
-//! or type an answer; bidirectional overrides show a text in another order than it has; an LF forges the next record of
-//! a log. This module knows those characters. It does not judge meaning: lookalike letters, invisible joiners (scripts
-//! and emoji need them) and piles of accents pass, and so does any length, which is the business of `lines.rs`.
+//! A terminal obeys what it shows. ESC and the C1 controls begin sequences that move the cursor, rename the window or type an
+//! answer. Bidirectional overrides show a text in another order than it has. An LF forges the next record of a log. These
+//! characters are known here. Lookalike letters, invisible joiners (scripts and emoji need them) and piles of accents are
+//! not harmful. How long a text may be is decided in `lines.rs`.
 //!
-//! Nothing in the engine calls this: it is for handlers of `on_data`, and for the daemon's roles and its log.
+//! The engine does not use this module. Handlers do, and the daemon and its log.
 
 pub(crate) mod encoding;
 pub(crate) mod lines;
@@ -24,11 +22,11 @@ use std::fmt::{self, Write};
 
 /// Decodes a stream of UTF-8 whose chunks may end inside a character.
 ///
-/// The texts that come out, and [`finish`](Utf8Decoder::finish) behind them, are together what
-/// [`String::from_utf8_lossy`] makes of the whole stream, wherever it was cut. They come as early as that allows: at
-/// most the 3 bytes of an unfinished character are held. A byte order mark is text like any other.
+/// All texts that it gives, and that of [`finish`](Utf8Decoder::finish) after them, are together what
+/// [`String::from_utf8_lossy`] makes of the whole stream, wherever it was cut. It holds no more than the 3 bytes of an
+/// unfinished character. A byte order mark is text like any other.
 ///
-/// [`Lines`](crate::Lines) needs no decoder: an LF is never part of a longer character, so a line is never cut in one.
+/// [`Lines`](crate::Lines) needs no decoder: an LF is never part of a longer character, so no line is cut inside one.
 ///
 /// ```
 /// use tidegate::Utf8Decoder;
@@ -42,28 +40,27 @@ use std::fmt::{self, Write};
 #[doc(alias = "StringDecoder")]
 #[doc(alias = "setEncoding")]
 pub struct Utf8Decoder {
-    /// The beginning of a character that is well-formed as far as it goes, and room for the byte that comes next.
+    /// The first bytes of a character that is valid so far, and room for the next byte.
     held: [u8; 4],
-    /// How many bytes are held, at most 3: with 4 a character is complete or wrong.
+    /// How many bytes are held. At most 3: with 4 bytes a character is complete or wrong.
     length: usize,
 }
 
 impl Utf8Decoder {
-    /// A decoder at the beginning of a stream.
+    /// A decoder for a new stream.
     pub fn new() -> Self {
         Utf8Decoder::default()
     }
 
     /// Takes the next chunk of the stream and gives all characters that are complete now.
     ///
-    /// The text is borrowed from the chunk when the chunk is valid and the one before ended with a complete character:
-    /// the usual case.
+    /// In the usual case nothing is copied: the chunk is valid, and the one before ended with a complete character.
     pub fn decode<'c>(&mut self, chunk: &'c [u8]) -> Cow<'c, str> {
         if self.length == 0 {
             return lossy(self.hold_unfinished(chunk));
         }
         let Some((first, rest)) = self.complete(chunk) else {
-            return Cow::Borrowed(""); // the whole chunk, if it was not empty, is still inside the character
+            return Cow::Borrowed(""); // the whole chunk is inside the character
         };
         let mut text = String::with_capacity(first.len_utf8() + rest.len());
         text.push(first);
@@ -71,14 +68,13 @@ impl Utf8Decoder {
         Cow::Owned(text)
     }
 
-    /// Takes the end of the stream: U+FFFD if it is inside a character, else nothing. Afterwards a new stream may
-    /// begin.
+    /// Takes the end of the stream. Gives U+FFFD if it is inside a character, else nothing. Then a new stream can begin.
     pub fn finish(&mut self) -> &'static str {
         if std::mem::take(&mut self.length) > 0 { "\u{FFFD}" } else { "" }
     }
 
-    /// Goes on with the held character, byte by byte. Gives the character, which is U+FFFD if the next byte cannot
-    /// belong to it, and the bytes behind it; nothing if it is still unfinished.
+    /// Adds bytes to the held character. Gives the character and the bytes after it, or nothing if it is still unfinished. It
+    /// is U+FFFD if the next byte does not belong to it.
     fn complete<'c>(&mut self, chunk: &'c [u8]) -> Option<(char, &'c [u8])> {
         for (at, byte) in chunk.iter().enumerate() {
             self.held[self.length] = *byte;
@@ -99,8 +95,8 @@ impl Utf8Decoder {
 
     /// Holds the unfinished character at the end of `bytes`, if there is one, and gives what is before it.
     ///
-    /// The end alone decides, because the first byte of a character always begins one, whatever stands before it. Of
-    /// the ends that break off inside a character the shortest is nothing but that character.
+    /// The last bytes decide, because the first byte of a character begins one wherever it is. The shortest end that is
+    /// unfinished is that character and nothing else.
     fn hold_unfinished<'c>(&mut self, bytes: &'c [u8]) -> &'c [u8] {
         for length in 1..=bytes.len().min(3) {
             let (before, end) = bytes.split_at(bytes.len() - length);
@@ -119,9 +115,9 @@ impl Utf8Decoder {
 /// - Invalid UTF-8 becomes U+FFFD, so that no 8-bit control survives as a raw byte.
 /// - The characters of [`is_harmful`] are removed. LF and CR are among them; tab is not.
 ///
-/// Only single characters are removed, never what follows them: `\x1b[31mred` becomes `[31mred`. So nothing that was
-/// kept apart can come together to something harmful, and a line can be given in pieces; one that ends inside a
-/// character then shows it as U+FFFD.
+/// Only these characters are removed, and not what follows them: `\x1b[31mred` becomes `[31mred`. So a removal cannot join
+/// two parts to something harmful, and a line can be given in pieces. A piece that ends inside a character shows it as
+/// U+FFFD.
 ///
 /// ```
 /// use tidegate::sanitize;
@@ -135,14 +131,13 @@ pub fn sanitize(bytes: &[u8]) -> Cow<'_, str> {
     if is_plain(bytes) || !text.contains(is_harmful) { text } else { Cow::Owned(text.replace(is_harmful, "")) }
 }
 
-/// As [`String::from_utf8_lossy`], which goes byte by byte even through valid text. Valid is the usual case, and std
-/// has a faster way to find that out.
+/// As [`String::from_utf8_lossy`], and faster for valid text, which is the usual case: that function reads byte by byte.
 pub(crate) fn lossy(bytes: &[u8]) -> Cow<'_, str> {
     str::from_utf8(bytes).map_or_else(|_| String::from_utf8_lossy(bytes), Cow::Borrowed)
 }
 
-/// Nothing but printable ASCII and tabs, which most lines are made of. A fold and not `all`: without a way out in the
-/// middle the compiler looks at 16 bytes at a time, and the line is bounded anyway.
+/// Whether there is nothing but printable ASCII and tabs, as in most lines. A `fold` does not stop in the middle, as `all`
+/// does, so the compiler can test 16 bytes at a time.
 fn is_plain(bytes: &[u8]) -> bool {
     bytes.iter().fold(true, |plain, byte| plain & (matches!(byte, b' '..=b'~') | (*byte == b'\t')))
 }
@@ -172,15 +167,15 @@ pub fn is_harmful(character: char) -> bool {
     }
 }
 
-/// Shows bytes of a peer in a log: what is printable as it is, everything that could harm a log or a terminal escaped.
+/// Bytes of a peer, shown in a log. What is printable is shown as it is. What could harm a log or a terminal is escaped.
 ///
-/// Escaped are tab, the characters of [`is_harmful`], bytes that are not UTF-8, and the backslash. An escape is `\t`, `\r`, `\n` or `\\`, `\x1b` for another ASCII control or an invalid
-/// byte, `\u{202e}` for another character. No two different byte strings are shown alike in full.
+/// Tab, the characters of [`is_harmful`], bytes that are not UTF-8 and the backslash are escaped: as `\t`, `\r`, `\n` or
+/// `\\`, as `\x1b` for any other ASCII control and for an invalid byte, and as `\u{202e}` for any other character. Two
+/// different byte strings never look the same, if they are shown in full.
 ///
-/// `{:?}` puts it between quotes, and escapes quotes inside as `\"`: for a record of `key=value` pairs, where a peer
-/// must not be able to end the value. `{:.40}` cuts after at most 40 characters, never inside an escape, and puts `…`
-/// behind them if anything was left out; quotes are not counted, and a character is at most 4 bytes. Width and fill are
-/// not looked at.
+/// `{:?}` puts the text between quotes, and escapes quotes in it as `\"`. In a record of `key=value` pairs, a peer cannot end
+/// the value then. `{:.40}` shows 40 characters at most, and then `…` if anything is left out. It does not cut inside an
+/// escape, and the quotes do not count. A character has at most 4 bytes. Width and fill have no effect.
 ///
 /// ```
 /// use tidegate::Escaped;
@@ -228,7 +223,7 @@ impl<'a> Escaped<'a> {
     }
 }
 
-/// What is written as a whole or not at all.
+/// A part of the text that is shown as a whole or not at all.
 enum Unit {
     /// As it is.
     Plain(char),

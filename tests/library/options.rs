@@ -188,7 +188,7 @@ fn a_local_address_chooses_the_family() {
     let mut world = World::new();
     let options = socket().local_address(IpAddr::from(Ipv6Addr::LOCALHOST));
     let error = world.event_loop().connect_with("127.0.0.1:1", options.clone(), |_| {}).unwrap_err();
-    assert_eq!(error.to_string(), "cannot connect from ::1 to 127.0.0.1:1: they are of different families");
+    assert_eq!(error.to_string(), "cannot connect from ::1 to 127.0.0.1:1: one is IPv4, the other is IPv6");
     assert_eq!(world.net.sockets(), 0);
     if has_ipv6() {
         let (server, _) = world.serve_on("[::1]:0", ServerOptions::new(), |_| {});

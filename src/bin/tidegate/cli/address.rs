@@ -121,7 +121,7 @@ mod tests {
         says("70000", "a port is a number from 0 to 65535");
         says("/run/x.sock", "the path of a Unix socket is written unix:PATH");
         says("Unix:/run/x.sock", "the path of a Unix socket is written unix:PATH");
-        says("example.org:80", "only addresses and 'localhost' are taken, names are not resolved");
+        says("example.org:80", "names are not resolved; give an address, or 'localhost'");
     }
 
     #[test]

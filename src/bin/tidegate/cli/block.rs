@@ -43,8 +43,8 @@ mod tests {
             ("example.org", "write an address such as"),
             ("10.0.0.0/x", "write an address such as"),
             ("10.0.0.0/33", "the prefix has at most 32 bits"),
-            ("10.0.0.9-10.0.0.1", "it starts behind its end"),
-            ("10.0.0.1-::1", "of different families"),
+            ("10.0.0.9-10.0.0.1", "its start is after its end"),
+            ("10.0.0.1-::1", "one end is IPv4, the other is IPv6"),
             ("", "write an address such as"),
         ] {
             let message = wrong(&["--block", text]);
