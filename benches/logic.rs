@@ -41,7 +41,7 @@ fn write_queue(bencher: Bencher, writes: usize) {
         crowd.is_full(false);
         crowd.wake(1);
         crowd.turn();
-        assert_eq!(crowd.net().buffer_size(id), 0);
+        assert_eq!(crowd.net().connection(id).buffer_size(), 0);
     });
 }
 

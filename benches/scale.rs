@@ -102,7 +102,7 @@ fn deliveries() {
         let price = best(5, || {
             nanoseconds(connections, || {
                 crowd.net().broadcast(ids.iter().copied(), [b'x'; 64]);
-                while crowd.net().buffer_size(ids[connections - 1]) > 0 {
+                while crowd.net().connection(ids[connections - 1]).buffer_size() > 0 {
                     let started = Instant::now();
                     crowd.turn();
                     longest = longest.max(started.elapsed());

@@ -72,8 +72,8 @@ pub use event_loop::socket::Socket;
 pub use event_loop::{EndOrder, EventLoop, Loop, ShutDownOptions, ShutDownReport};
 pub use kernel::{KeepAlive, OpenMode, PeerCred, SocketPermissions, Stdio, TcpOptions};
 pub use net::{
-    Chunk, Closed, Counters, Dropped, Event, FileOptions, Net, OutputLimits, OutputPolicy, ServerOptions,
-    SocketOptions, SoftLimit, Waker,
+    Chunk, Closed, ConnectionInfo, Counters, Dropped, Event, FileOptions, Net, OutputLimits, OutputPolicy,
+    ServerOptions, SocketOptions, SoftLimit, Waker,
 };
 pub use text::encoding::Encoding;
 pub use text::lines::{Line, Lines, Pushed};

@@ -31,7 +31,8 @@ fn main() -> Result<(), Box<dyn Error>> {
                 let more = file.net.write(client, piece);
                 writes += 1;
                 if returned != Some(more) {
-                    let (buffered, written) = (file.net.buffer_size(client), file.net.bytes_written(client));
+                    let (buffered, written) =
+                        (file.net.connection(client).buffer_size(), file.net.connection(client).bytes_written());
                     println!("write {writes} returned {more}: {buffered} bytes buffered, {written} written");
                 }
                 returned = Some(more);

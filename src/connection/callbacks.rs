@@ -93,22 +93,23 @@ impl Connection {
 
     /// All callbacks that no outcome has come for get this one. Says how many.
     pub(super) fn fail_all(&mut self, kind: ErrorKind) -> u32 {
-        let Some(callbacks) = &mut self.callbacks else { return 0 };
+        let Some(callbacks) = self.callbacks() else { return 0 };
         let outcome = Err(Error::new(kind));
         callbacks.current_is_over(&outcome) + callbacks.waiting_is_over(&outcome) + callbacks.end_is_over(&outcome)
     }
 
     /// Whether a callback is still to run.
     pub fn has_callbacks_due(&self) -> bool {
-        self.callbacks.as_ref().is_some_and(|callbacks| !callbacks.ready.is_empty())
+        self.extras().callbacks.as_ref().is_some_and(|callbacks| !callbacks.ready.is_empty())
     }
 
     /// Takes the next callback whose turn has come.
     pub fn take_callback(&mut self) -> Option<(CallbackId, Result<(), Error>)> {
-        let callbacks = self.callbacks.as_mut()?;
+        let extras = self.extras.as_mut()?;
+        let callbacks = extras.callbacks.as_mut()?;
         let next = callbacks.ready.pop_front();
         if callbacks.is_empty() {
-            self.callbacks = None;
+            extras.callbacks = None;
         }
         next
     }
@@ -119,7 +120,13 @@ impl Connection {
         }
     }
 
+    /// Those that there are.
+    #[inline]
+    pub(super) fn callbacks(&mut self) -> Option<&mut Callbacks> {
+        self.extras.as_mut()?.callbacks.as_mut()
+    }
+
     pub(super) fn callbacks_mut(&mut self) -> &mut Callbacks {
-        self.callbacks.get_or_insert_default()
+        self.extras_mut().callbacks.get_or_insert_default()
     }
 }

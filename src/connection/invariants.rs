@@ -5,7 +5,7 @@ use super::Connection;
 impl Connection {
     /// Whether its numbers agree with each other, and with the bytes that are there.
     pub fn check(&self, most_in_one_read: usize) -> Result<(), String> {
-        self.write.outgoing().check(self.is_destroyed())?;
+        self.outgoing().check(self.is_destroyed())?;
         if self.is_pending() && self.is_connected() {
             return Err("a write still waits for the connection that is there".to_owned());
         }

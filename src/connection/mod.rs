@@ -64,7 +64,7 @@ use crate::base::error_kind::ErrorKind;
 use crate::base::timers::Timers;
 use callbacks::Callbacks;
 use reading::{Flow, ReadHalf};
-use writing::{Current, WriteHalf};
+use writing::{Current, Outgoing, WriteHalf};
 
 /// The state of one connection.
 #[derive(Debug)]
@@ -72,16 +72,31 @@ pub(crate) struct Connection {
     stage: Stage,
     read: ReadHalf,
     write: WriteHalf,
-    /// Most connections have no idle clock: those that were never given a time.
-    idle: Option<Box<Idle>>,
-    callbacks: Option<Box<Callbacks>>,
-    /// What broke it: given to `destroy`, or by a failed write. Kept until the next connect.
-    error: Option<Box<Error>>,
+    read_ahead: ReadAhead,
+    /// None, until a write is not taken whole.
+    outgoing: Option<Box<Outgoing>>,
+    extras: Option<Box<Extras>>,
+    bytes_read: u64,
+    /// Bytes handed to the kernel's side, a write in flight in full.
+    dispatched: u64,
     /// The bounds of both directions' buffers. Node's name for them.
     high_water_mark: u32,
     allow_half_open: bool,
     reason: CloseReason,
 }
+
+/// What few connections have. An idle connection is small because most of it is a pointer.
+#[derive(Debug, Default)]
+struct Extras {
+    /// Of a connection that was given a time.
+    idle: Option<Idle>,
+    callbacks: Option<Callbacks>,
+    /// What broke it: given to `destroy`, or by a failed write. Kept until the next connect.
+    error: Option<Error>,
+}
+
+/// What a connection has that has none of it.
+static NO_EXTRAS: Extras = Extras { idle: None, callbacks: None, error: None };
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Stage {
@@ -106,9 +121,11 @@ impl Connection {
             stage: Stage::Fresh,
             read: ReadHalf::new(),
             write: WriteHalf::new(),
-            idle: None,
-            callbacks: None,
-            error: None,
+            read_ahead: ReadAhead::default(),
+            outgoing: None,
+            extras: None,
+            bytes_read: 0,
+            dispatched: 0,
             high_water_mark: high_water_mark as u32,
             allow_half_open,
             reason: CloseReason::PeerEnded,
@@ -137,7 +154,7 @@ impl Connection {
         Connection {
             stage: Stage::Connected,
             read: ReadHalf::ended(),
-            write: WriteHalf::in_pieces(),
+            outgoing: Some(Box::new(Outgoing::in_pieces())),
             reason: CloseReason::EndedHere,
             ..Connection::new(high_water_mark, true)
         }
@@ -158,12 +175,16 @@ impl Connection {
             if left > 0 {
                 tasks.push(ConnTask::Callbacks(left));
             }
-            self.write.forget_what_waits();
-            self.read.forget_what_was_read();
+            self.forget_what_waits();
+            self.read_ahead.clear();
         }
         self.read.begin();
         self.write.begin();
-        self.error = None;
+        self.bytes_read = 0;
+        self.dispatched = 0;
+        if let Some(extras) = &mut self.extras {
+            extras.error = None;
+        }
         self.reason = CloseReason::PeerEnded;
         self.set_stage(Stage::Connecting);
         tasks.push(ConnTask::Connect);
@@ -179,7 +200,7 @@ impl Connection {
     pub fn start(&mut self) -> Start {
         if self.stage != Stage::Connected {
             // A handler destroyed it: what was pending fails here, and what waits after it.
-            return if self.write.forget_pending() { Start::FailPending } else { Start::Nothing };
+            return if self.forget_pending() { Start::FailPending } else { Start::Nothing };
         }
         self.read_from_connection();
         match self.is_pending() {
@@ -201,18 +222,18 @@ impl Connection {
         if self.is_destroyed() {
             return false;
         }
-        if self.write.outgoing().waits() || self.callbacks.as_ref().is_some_and(|callbacks| callbacks.has_any_for_end())
-        {
+        let end_has_callbacks = self.callbacks().is_some_and(|callbacks| callbacks.has_any_for_end());
+        if self.outgoing().waits() || end_has_callbacks {
             tasks.push(ConnTask::FailWaiting);
         }
         let had_descriptor = self.stage != Stage::Fresh;
         let failed = error.is_some();
         self.reason = reason.unwrap_or(self.reason);
-        if let Some(error) = error {
-            self.error.get_or_insert_with(|| Box::new(error));
+        if let Some(error) = &error {
+            self.fail(error);
         }
         self.disarm();
-        if let Some(idle) = &mut self.idle {
+        if let Some(idle) = self.idle_mut() {
             idle.stop(timers);
         }
         self.set_stage(Stage::Destroyed { sealed: false, failed });
@@ -244,21 +265,21 @@ impl Connection {
 
     /// Sets the time of the idle clock: see [`Idle::set`].
     pub fn set_idle<K: Copy>(&mut self, period: Option<Duration>, now: Duration, timers: &mut Timers<K>, what: K) {
-        if self.idle.is_none() && period.is_some() {
+        if self.idle().is_none() && period.is_some() {
             let mut idle = Idle::default();
-            if let Current::InFlight { length, .. } = self.write.outgoing().current {
+            if let Current::InFlight { length, .. } = self.outgoing().current {
                 idle.write_in_flight(length);
             }
-            self.idle = Some(Box::new(idle));
+            self.extras_mut().idle = Some(idle);
         }
-        if let Some(idle) = &mut self.idle {
+        if let Some(idle) = self.idle_mut() {
             idle.set(period, now, timers, what);
         }
     }
 
     /// Something moved: see [`Idle::activity`].
     pub fn activity<K: Copy>(&mut self, now: Duration, timers: &mut Timers<K>, what: K) {
-        if let Some(idle) = &mut self.idle {
+        if let Some(idle) = self.idle_mut() {
             idle.activity(now, timers, what);
         }
     }
@@ -266,12 +287,16 @@ impl Connection {
     /// Its idle clock came up: see [`Idle::expire`].
     pub fn expire_idle<K: Copy>(&mut self, now: Duration, timers: &mut Timers<K>, what: K) -> bool {
         let unsent = self.unsent_in_flight();
-        self.idle.as_mut().is_some_and(|idle| idle.expire(unsent, now, timers, what))
+        self.idle_mut().is_some_and(|idle| idle.expire(unsent, now, timers, what))
     }
 
     #[inline]
     pub fn idle(&self) -> Option<&Idle> {
-        self.idle.as_deref()
+        self.extras.as_ref()?.idle.as_ref()
+    }
+
+    fn idle_mut(&mut self) -> Option<&mut Idle> {
+        self.extras.as_mut()?.idle.as_mut()
     }
 
     pub fn stage(&self) -> Stage {
@@ -309,7 +334,26 @@ impl Connection {
     }
 
     pub fn error(&self) -> Option<&Error> {
-        self.error.as_deref()
+        self.extras().error.as_ref()
+    }
+
+    /// Whether something has broken it, which may not have been told yet.
+    #[inline]
+    fn has_failed(&self) -> bool {
+        self.extras.as_ref().is_some_and(|extras| extras.error.is_some())
+    }
+
+    /// The first error stays.
+    fn fail(&mut self, error: &Error) {
+        self.extras_mut().error.get_or_insert_with(|| error.clone());
+    }
+
+    fn extras(&self) -> &Extras {
+        self.extras.as_deref().unwrap_or(&NO_EXTRAS)
+    }
+
+    fn extras_mut(&mut self) -> &mut Extras {
+        self.extras.get_or_insert_default()
     }
 
     fn set_stage(&mut self, stage: Stage) {

@@ -4,38 +4,43 @@
 
 use std::collections::VecDeque;
 
-/// Chunks that wait for `resume`.
+/// Chunks that wait for `resume`. Nearly every connection has none, so that is a pointer and no more.
 #[derive(Debug, Default)]
 pub(crate) struct ReadAhead {
-    #[expect(clippy::box_collection, reason = "nearly every connection has none: a pointer is a quarter of a queue")]
-    chunks: Option<Box<VecDeque<Vec<u8>>>>,
+    chunks: Option<Box<Chunks>>,
+}
+
+#[derive(Debug, Default)]
+struct Chunks {
+    queue: VecDeque<Vec<u8>>,
     /// Always the sum of the chunks' lengths.
     length: usize,
 }
 
 impl ReadAhead {
     pub fn push(&mut self, chunk: &[u8]) {
-        self.length += chunk.len();
-        self.chunks.get_or_insert_default().push_back(chunk.to_vec());
+        let chunks = self.chunks.get_or_insert_default();
+        chunks.length += chunk.len();
+        chunks.queue.push_back(chunk.to_vec());
     }
 
     pub fn pop(&mut self) -> Option<Vec<u8>> {
         let chunks = self.chunks.as_mut()?;
-        let chunk = chunks.pop_front()?;
-        if chunks.is_empty() {
+        let chunk = chunks.queue.pop_front()?;
+        chunks.length -= chunk.len();
+        if chunks.queue.is_empty() {
             self.chunks = None;
         }
-        self.length -= chunk.len();
         Some(chunk)
     }
 
     pub fn clear(&mut self) {
-        *self = ReadAhead::default();
+        self.chunks = None;
     }
 
     #[inline]
     pub fn length(&self) -> usize {
-        self.length
+        self.chunks.as_ref().map_or(0, |chunks| chunks.length)
     }
 }
 

@@ -6,9 +6,9 @@
 //!      └──not flowing──▶ read-ahead ──resume──┘     full at the high-water mark: the kernel is not read from
 //! ```
 
-use super::{ConnTask, Connection, ReadAhead, Stage, Tasks};
+use super::{ConnTask, Connection, Stage, Tasks};
 
-/// The reading half of a connection.
+/// The state of the reading half of a connection.
 #[derive(Debug)]
 pub(super) struct ReadHalf {
     state: Reading,
@@ -18,8 +18,6 @@ pub(super) struct ReadHalf {
     listening: bool,
     /// A [`ConnTask::Resume`] is in the queue: a second one would let data flow twice.
     resume_scheduled: bool,
-    ahead: ReadAhead,
-    bytes: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,8 +61,6 @@ impl ReadHalf {
             interest: Interest::Off,
             listening: false,
             resume_scheduled: false,
-            ahead: ReadAhead::default(),
-            bytes: 0,
         }
     }
 
@@ -76,11 +72,6 @@ impl ReadHalf {
     /// Another connection begins.
     pub fn begin(&mut self) {
         self.state = Reading::Open;
-        self.bytes = 0;
-    }
-
-    pub fn forget_what_was_read(&mut self) {
-        self.ahead.clear();
     }
 }
 
@@ -111,8 +102,8 @@ impl Connection {
     /// A chunk of so many bytes was read.
     #[inline]
     pub fn received(&mut self, length: usize) -> Received {
-        self.read.bytes += length as u64;
-        if self.read.flow == Flow::Flowing && self.read.listening && self.error.is_none() {
+        self.bytes_read += length as u64;
+        if self.read.flow == Flow::Flowing && self.read.listening && !self.has_failed() {
             return Received::Deliver;
         }
         Received::Hold
@@ -121,11 +112,11 @@ impl Connection {
     /// Keeps a chunk for `resume`, or loses it if nobody wants it.
     #[cold]
     pub fn keep_or_lose(&mut self, chunk: &[u8]) {
-        if self.error.is_some() {
+        if self.has_failed() {
             // A failed write will destroy it in a moment. Node throws the bytes away too.
             self.disarm();
         } else if self.read.flow != Flow::Flowing {
-            self.read.ahead.push(chunk);
+            self.read_ahead.push(chunk);
             if !self.is_below_read_mark() {
                 self.disarm();
             }
@@ -137,7 +128,7 @@ impl Connection {
         self.disarm();
         if self.read.state == Reading::Open {
             self.set_reading(Reading::EndSeen);
-            if self.read.ahead.length() == 0 {
+            if self.read_ahead.length() == 0 {
                 tasks.push(ConnTask::End);
             }
         }
@@ -155,14 +146,14 @@ impl Connection {
             if self.read.flow != Flow::Flowing {
                 return None;
             }
-            let Some(chunk) = self.read.ahead.pop() else {
+            let Some(chunk) = self.read_ahead.pop() else {
                 self.arm_below_mark();
                 return None;
             };
-            if self.read.ahead.length() < self.high_water_mark() {
+            if self.read_ahead.length() < self.high_water_mark() {
                 self.arm();
             }
-            if self.read.state == Reading::EndSeen && self.read.ahead.length() == 0 {
+            if self.read.state == Reading::EndSeen && self.read_ahead.length() == 0 {
                 tasks.push(ConnTask::End);
             }
             if self.read.listening && !self.is_sealed() {
@@ -174,8 +165,8 @@ impl Connection {
     /// [`ConnTask::End`]: whether `end` is emitted now.
     pub fn emits_end(&mut self) -> bool {
         let emits = self.read.state == Reading::EndSeen
-            && self.read.ahead.length() == 0
-            && self.error.is_none()
+            && self.read_ahead.length() == 0
+            && !self.has_failed()
             && !self.is_sealed();
         if emits {
             self.set_reading(Reading::EndEmitted);
@@ -202,7 +193,7 @@ impl Connection {
 
     /// Whether what is read goes to somebody at once, and nothing is kept of it.
     pub fn is_flowing(&self) -> bool {
-        self.read.flow == Flow::Flowing && self.read.listening && self.read.ahead.length() == 0
+        self.read.flow == Flow::Flowing && self.read.listening && self.read_ahead.length() == 0
     }
 
     pub fn is_listening(&self) -> bool {
@@ -224,11 +215,11 @@ impl Connection {
     }
 
     pub fn read_ahead(&self) -> usize {
-        self.read.ahead.length()
+        self.read_ahead.length()
     }
 
     pub fn bytes_read(&self) -> u64 {
-        self.read.bytes
+        self.bytes_read
     }
 
     /// The connection is there: reading begins, unless it was to begin paused.
@@ -240,7 +231,7 @@ impl Connection {
     }
 
     fn is_below_read_mark(&self) -> bool {
-        let length = self.read.ahead.length();
+        let length = self.read_ahead.length();
         length == 0 || length < self.high_water_mark()
     }
 
@@ -252,7 +243,7 @@ impl Connection {
 
     /// Reads from the kernel from now on, or from the connection on.
     pub(super) fn arm(&mut self) {
-        if self.read.state != Reading::Open || self.is_destroyed() || self.error.is_some() {
+        if self.read.state != Reading::Open || self.is_destroyed() || self.has_failed() {
             return;
         }
         self.read.interest = match self.stage {

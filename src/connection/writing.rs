@@ -13,7 +13,7 @@ use super::{
 use crate::base::error::Error;
 use crate::base::error_kind::ErrorKind;
 
-/// The writing half of a connection.
+/// The state of the writing half of a connection.
 #[derive(Debug)]
 pub(super) struct WriteHalf {
     state: Writing,
@@ -21,10 +21,6 @@ pub(super) struct WriteHalf {
     drain_needed: bool,
     /// A [`ConnTask::AfterWrite`] is in the queue, which emits `drain`: a second one would be too much.
     after_write_scheduled: bool,
-    /// None, until a write is not taken whole.
-    outgoing: Option<Box<Outgoing>>,
-    /// Bytes handed to the kernel's side, a write in flight in full.
-    dispatched: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,18 +99,7 @@ pub(crate) enum Last {
 
 impl WriteHalf {
     pub fn new() -> Self {
-        WriteHalf {
-            state: Writing::Open,
-            drain_needed: false,
-            after_write_scheduled: false,
-            outgoing: None,
-            dispatched: 0,
-        }
-    }
-
-    /// That of a file that is written: no write goes to the kernel at once.
-    pub fn in_pieces() -> Self {
-        WriteHalf { outgoing: Some(Box::new(Outgoing { in_pieces: true, ..Outgoing::default() })), ..WriteHalf::new() }
+        WriteHalf { state: Writing::Open, drain_needed: false, after_write_scheduled: false }
     }
 
     /// That of a file that is read.
@@ -125,39 +110,15 @@ impl WriteHalf {
     /// Another connection begins.
     pub fn begin(&mut self) {
         self.state = Writing::Open;
-        self.dispatched = 0;
-    }
-
-    /// What the last connection left is not the next one's.
-    pub fn forget_what_waits(&mut self) {
-        if let Some(outgoing) = &mut self.outgoing {
-            outgoing.current = Current::None;
-            outgoing.waiting = Waiting::default();
-            outgoing.pending = 0;
-        }
-        self.drain_needed = false;
-    }
-
-    /// There will be no connection for what waits for it. Whether something does.
-    pub fn forget_pending(&mut self) -> bool {
-        if let Some(outgoing) = &mut self.outgoing {
-            outgoing.pending = 0;
-        }
-        matches!(self.outgoing().current, Current::Pending(_))
-    }
-
-    #[inline]
-    pub fn outgoing(&self) -> &Outgoing {
-        self.outgoing.as_deref().unwrap_or(&NOTHING)
-    }
-
-    #[inline]
-    fn outgoing_mut(&mut self) -> &mut Outgoing {
-        self.outgoing.get_or_insert_default()
     }
 }
 
 impl Outgoing {
+    /// Of a file that is written: no write goes to the kernel at once.
+    pub fn in_pieces() -> Self {
+        Outgoing { in_pieces: true, ..Outgoing::default() }
+    }
+
     /// Whether writes wait after the current one.
     pub fn waits(&self) -> bool {
         self.waiting.writes > 0
@@ -214,8 +175,8 @@ impl Connection {
         }
         let number = (length > 0).then(|| self.next_number());
         // What a broadcast left for the flush goes first.
-        if !self.write.outgoing().is_idle() || self.error.is_some() {
-            let waiting = &mut self.write.outgoing_mut().waiting;
+        if !self.outgoing().is_idle() || self.has_failed() {
+            let waiting = &mut self.outgoing_mut().waiting;
             waiting.writes += 1;
             waiting.bytes += length;
             if let Some(callback) = callback {
@@ -234,13 +195,13 @@ impl Connection {
     fn begin(&mut self, length: usize, tasks: &mut impl Tasks) -> Admission {
         match self.stage {
             Stage::Connecting => {
-                let outgoing = self.write.outgoing_mut();
+                let outgoing = self.outgoing_mut();
                 outgoing.current = Current::Pending(length);
                 outgoing.pending = length;
                 Admission::Queue
             }
             Stage::Connected => {
-                self.write.outgoing_mut().current = Current::InFlight { length, unsent: length };
+                self.outgoing_mut().current = Current::InFlight { length, unsent: length };
                 Admission::Now
             }
             _ => self.refuse_without_connection(tasks),
@@ -255,7 +216,7 @@ impl Connection {
 
     /// Keeps what the kernel has not taken of the write that was just admitted.
     pub fn keep(&mut self, bytes: &[u8], boundaries: Boundaries) {
-        let outgoing = self.write.outgoing_mut();
+        let outgoing = self.outgoing_mut();
         outgoing.queue.push(bytes, boundaries, outgoing.numbered);
     }
 
@@ -264,22 +225,22 @@ impl Connection {
     pub fn writes_at_once(&self) -> bool {
         self.stage == Stage::Connected
             && self.write.state == Writing::Open
-            && self.error.is_none()
-            && self.write.outgoing.as_ref().is_none_or(|outgoing| outgoing.is_idle() && !outgoing.in_pieces)
+            && !self.has_failed()
+            && self.outgoing.as_ref().is_none_or(|outgoing| outgoing.is_idle() && !outgoing.in_pieces)
     }
 
     /// Whether nothing is before a write.
     pub fn is_free_to_write(&self) -> bool {
         self.stage == Stage::Connected
             && self.write.state == Writing::Open
-            && self.error.is_none()
-            && self.write.outgoing().is_idle()
+            && !self.has_failed()
+            && self.outgoing().is_idle()
     }
 
     /// A write of [`Connection::writes_at_once`] was taken whole.
     #[inline]
     pub fn wrote_at_once(&mut self, length: usize, tasks: &mut impl Tasks) {
-        self.write.dispatched += length as u64;
+        self.dispatched += length as u64;
         // As in `schedule_after_write`, less what is known here: every message comes by.
         if self.write.drain_needed && !self.write.after_write_scheduled {
             self.write.after_write_scheduled = true;
@@ -290,14 +251,14 @@ impl Connection {
     /// A write of [`Connection::writes_at_once`] was not taken whole.
     pub fn begin_write(&mut self, length: usize) {
         self.next_number();
-        self.write.outgoing_mut().current = Current::InFlight { length, unsent: length };
+        self.outgoing_mut().current = Current::InFlight { length, unsent: length };
     }
 
     /// What `write` returns: whether the buffer is under its mark. If not, `drain` will follow.
     pub fn write_returns(&mut self) -> bool {
         let room = self.has_room();
         self.write.drain_needed |= !room;
-        room && !self.is_destroyed() && self.error.is_none()
+        room && !self.is_destroyed() && !self.has_failed()
     }
 
     /// A write was refused though nothing is wrong: `drain` will tell when there is room.
@@ -312,7 +273,7 @@ impl Connection {
         if !self.is_writable() || self.stage == Stage::Fresh {
             return false;
         }
-        let outgoing = self.write.outgoing_mut();
+        let outgoing = self.outgoing_mut();
         outgoing.waiting.writes += 1;
         outgoing.waiting.bytes += message.len();
         outgoing.queue.push_shared(message, segments);
@@ -321,19 +282,19 @@ impl Connection {
     }
 
     pub fn cork(&mut self) {
-        self.write.outgoing_mut().corked += 1;
+        self.outgoing_mut().corked += 1;
     }
 
     /// One cork less. With the last, [`Connection::next_write`] has what waited.
     pub fn uncork(&mut self) {
-        if let Some(outgoing) = &mut self.write.outgoing {
+        if let Some(outgoing) = &mut self.outgoing {
             outgoing.corked = outgoing.corked.saturating_sub(1);
         }
     }
 
     /// Takes all corks away, as `end` does.
     pub fn uncork_all(&mut self) {
-        if let Some(outgoing) = &mut self.write.outgoing {
+        if let Some(outgoing) = &mut self.outgoing {
             outgoing.corked = 0;
         }
     }
@@ -343,7 +304,7 @@ impl Connection {
         if self.is_destroyed() && self.write.state != Writing::Finished {
             return self.refuse(callback, ErrorKind::Destroyed, tasks);
         }
-        if self.write.state == Writing::Open && self.error.is_none() {
+        if self.write.state == Writing::Open && !self.has_failed() {
             self.set_writing(Writing::Ending);
             if !self.has_ended() {
                 self.reason = CloseReason::EndedHere;
@@ -360,11 +321,11 @@ impl Connection {
 
     /// The write that waited for the connection goes out.
     pub fn begin_pending(&mut self) {
-        if let Current::Pending(length) = self.write.outgoing().current {
-            let outgoing = self.write.outgoing_mut();
+        if let Current::Pending(length) = self.outgoing().current {
+            let outgoing = self.outgoing_mut();
             outgoing.pending = 0;
             outgoing.current = Current::InFlight { length, unsent: length };
-            self.write.dispatched += length as u64;
+            self.dispatched += length as u64;
             self.stalls_at(length);
         }
     }
@@ -372,7 +333,7 @@ impl Connection {
     /// The last thing before `close`: the write in flight fails, and what waits after it. Says how many callbacks are
     /// ready.
     pub fn cancel_in_flight(&mut self) -> u32 {
-        match self.write.outgoing().current {
+        match self.outgoing().current {
             Current::InFlight { .. } => self.current_failed(Error::new(ErrorKind::Canceled)),
             _ => 0,
         }
@@ -380,7 +341,7 @@ impl Connection {
 
     /// `close` was emitted: a write that still waits for the connection fails. Says how many callbacks are ready.
     pub fn fail_pending(&mut self, kind: ErrorKind) -> u32 {
-        match self.write.outgoing().current {
+        match self.outgoing().current {
             Current::Pending(_) => self.current_failed(Error::new(kind)),
             _ => 0,
         }
@@ -389,9 +350,9 @@ impl Connection {
     /// The first attempt at the current write: `sent` bytes of it were taken.
     #[inline]
     pub fn dispatched(&mut self, sent: usize, tasks: &mut impl Tasks) {
-        let Some(outgoing) = &mut self.write.outgoing else { return };
+        let Some(outgoing) = &mut self.outgoing else { return };
         let Current::InFlight { length, .. } = outgoing.current else { return };
-        self.write.dispatched += length as u64;
+        self.dispatched += length as u64;
         if sent < length {
             outgoing.current = Current::InFlight { length, unsent: length - sent };
             return self.stalls_at(length);
@@ -403,8 +364,8 @@ impl Connection {
 
     /// The first attempt at the current write failed. Its callbacks and the destroy follow as a task.
     pub fn failed_at_once(&mut self, error: Error, tasks: &mut impl Tasks) {
-        if let Current::InFlight { length, .. } = self.write.outgoing().current {
-            self.write.dispatched += length as u64;
+        if let Current::InFlight { length, .. } = self.outgoing().current {
+            self.dispatched += length as u64;
         }
         let callbacks = self.current_failed_itself(error);
         tasks.push(ConnTask::WriteFailed(callbacks));
@@ -412,7 +373,7 @@ impl Connection {
 
     /// A later attempt took `sent` bytes of the write in flight. With the last of them, [`Connection::completed`] follows.
     pub fn progressed(&mut self, sent: usize) {
-        if let Some(outgoing) = &mut self.write.outgoing
+        if let Some(outgoing) = &mut self.outgoing
             && let Current::InFlight { unsent, .. } = &mut outgoing.current
         {
             *unsent = unsent.saturating_sub(sent);
@@ -434,14 +395,14 @@ impl Connection {
 
     /// [`ConnTask::WriteFailed`]: what waits after the failed write fails too. Says how many callbacks are ready.
     pub fn fail_waiting(&mut self) -> u32 {
-        if let Some(outgoing) = &mut self.write.outgoing {
+        if let Some(outgoing) = &mut self.outgoing {
             if outgoing.current != Current::None {
                 return 0;
             }
             outgoing.waiting = Waiting::default();
         }
-        let error = self.error.as_ref().map_or_else(|| Error::new(ErrorKind::Destroyed), |error| (**error).clone());
-        let Some(callbacks) = &mut self.callbacks else { return 0 };
+        let error = self.error().cloned().unwrap_or_else(|| Error::new(ErrorKind::Destroyed));
+        let Some(callbacks) = self.callbacks() else { return 0 };
         let outcome = Err(error);
         callbacks.waiting_is_over(&outcome) + callbacks.end_is_over(&outcome)
     }
@@ -453,8 +414,8 @@ impl Connection {
         if !self.has_write_ready() {
             return Admission::Queue;
         }
-        let length = std::mem::take(&mut self.write.outgoing_mut().waiting).bytes;
-        if let Some(callbacks) = &mut self.callbacks {
+        let length = std::mem::take(&mut self.outgoing_mut().waiting).bytes;
+        if let Some(callbacks) = self.callbacks() {
             callbacks.begin_current();
         }
         self.begin(length, tasks)
@@ -463,12 +424,12 @@ impl Connection {
     /// Whether something waits that nothing holds back.
     #[inline]
     pub fn has_write_ready(&self) -> bool {
-        let outgoing = self.write.outgoing();
+        let outgoing = self.outgoing();
         outgoing.waiting.writes > 0
             && outgoing.current == Current::None
             && outgoing.corked == 0
             && !self.is_destroyed()
-            && self.error.is_none()
+            && !self.has_failed()
     }
 
     /// So many callbacks are to run, or `drain` is to be emitted, where it is needed and nothing is left.
@@ -490,10 +451,10 @@ impl Connection {
 
     /// Goes on with an `end` when all is written that it waits for. Whether shutdown(2) is to be done now.
     pub fn finish_if_done(&mut self, tasks: &mut impl Tasks) -> bool {
-        let outgoing = self.write.outgoing();
+        let outgoing = self.outgoing();
         let done = self.write.state == Writing::Ending
             && !self.is_destroyed()
-            && self.error.is_none()
+            && !self.has_failed()
             && outgoing.current == Current::None
             && outgoing.waiting.writes == 0;
         if !done {
@@ -511,7 +472,7 @@ impl Connection {
 
     /// shutdown(2) was done: `finish` follows as a task.
     pub fn shut(&mut self, tasks: &mut impl Tasks) {
-        if self.write.state == Writing::ShuttingDown && !self.is_destroyed() && self.error.is_none() {
+        if self.write.state == Writing::ShuttingDown && !self.is_destroyed() && !self.has_failed() {
             self.set_writing(Writing::Shut);
             tasks.push(ConnTask::Finish);
         }
@@ -520,16 +481,16 @@ impl Connection {
     /// [`ConnTask::Finish`]: the callbacks of `end` are ready, so many; `finish` follows.
     pub fn finished(&mut self) -> u32 {
         self.set_writing(Writing::Finished);
-        self.callbacks.as_mut().map_or(0, |callbacks| callbacks.end_is_over(&Ok(())))
+        self.callbacks().map_or(0, |callbacks| callbacks.end_is_over(&Ok(())))
     }
 
     /// A message that waits was dropped by an output limit: it was never written. If it was the last one, no write will
     /// complete and emit `drain`.
     pub fn evicted(&mut self, evicted: &Evicted, tasks: &mut impl Tasks) {
-        let waiting = &mut self.write.outgoing_mut().waiting;
+        let waiting = &mut self.outgoing_mut().waiting;
         waiting.bytes = waiting.bytes.saturating_sub(evicted.bytes);
         waiting.writes = waiting.writes.saturating_sub(evicted.messages);
-        if let Some(callbacks) = &mut self.callbacks {
+        if let Some(callbacks) = self.callbacks() {
             for callback in callbacks.take_waiting(&evicted.writes) {
                 self.callback_due(callback, Err(Error::new(ErrorKind::OutputLimit)), tasks);
             }
@@ -559,17 +520,17 @@ impl Connection {
     /// Whether the kernel holds up a write.
     #[inline]
     pub fn is_in_flight(&self) -> bool {
-        self.write.outgoing.as_ref().is_some_and(|outgoing| matches!(outgoing.current, Current::InFlight { .. }))
+        self.outgoing.as_ref().is_some_and(|outgoing| matches!(outgoing.current, Current::InFlight { .. }))
     }
 
     /// Whether a write waits for the connection.
     pub fn is_pending(&self) -> bool {
-        matches!(self.write.outgoing().current, Current::Pending(_))
+        matches!(self.outgoing().current, Current::Pending(_))
     }
 
     /// What is left of the write in flight.
     pub fn unsent_in_flight(&self) -> usize {
-        match self.write.outgoing().current {
+        match self.outgoing().current {
             Current::InFlight { unsent, .. } => unsent,
             _ => 0,
         }
@@ -577,7 +538,7 @@ impl Connection {
 
     /// What is left of the write in flight, or of the one that waits for the connection.
     pub fn unsent_in_current(&self) -> usize {
-        match self.write.outgoing().current {
+        match self.outgoing().current {
             Current::None => 0,
             Current::Pending(unsent) | Current::InFlight { unsent, .. } => unsent,
         }
@@ -586,7 +547,7 @@ impl Connection {
     /// Node's `writable`: `write` is allowed.
     #[inline]
     pub fn is_writable(&self) -> bool {
-        self.write.state == Writing::Open && !self.is_destroyed() && self.error.is_none()
+        self.write.state == Writing::Open && !self.is_destroyed() && !self.has_failed()
     }
 
     pub fn needs_drain(&self) -> bool {
@@ -596,7 +557,7 @@ impl Connection {
     /// Node's `bufferSize` and `writableLength`: bytes of all writes that are not completed; one in flight counts whole.
     #[inline]
     pub fn length(&self) -> usize {
-        let outgoing = self.write.outgoing();
+        let outgoing = self.outgoing();
         let current = match outgoing.current {
             Current::None => 0,
             Current::Pending(length) | Current::InFlight { length, .. } => length,
@@ -612,44 +573,72 @@ impl Connection {
 
     /// Bytes of all writes so far, sent or not, of this connection.
     pub fn bytes_written(&self) -> u64 {
-        let outgoing = self.write.outgoing();
-        self.write.dispatched + (outgoing.waiting.bytes + outgoing.pending) as u64
+        let outgoing = self.outgoing();
+        self.dispatched + (outgoing.waiting.bytes + outgoing.pending) as u64
     }
 
     /// The idle clock is told how much of a write is in flight; 0 for none.
     fn stalls_at(&mut self, length: usize) {
-        if let Some(idle) = &mut self.idle {
+        if let Some(idle) = self.idle_mut() {
             idle.write_in_flight(length);
         }
     }
 
     fn forget_current(&mut self) {
-        if let Some(outgoing) = &mut self.write.outgoing {
+        if let Some(outgoing) = &mut self.outgoing {
             outgoing.current = Current::None;
         }
+    }
+
+    /// What the last connection left is not the next one's.
+    pub(super) fn forget_what_waits(&mut self) {
+        if let Some(outgoing) = &mut self.outgoing {
+            outgoing.current = Current::None;
+            outgoing.waiting = Waiting::default();
+            outgoing.pending = 0;
+        }
+        self.write.drain_needed = false;
+    }
+
+    /// There will be no connection for what waits for it. Whether something does.
+    pub(super) fn forget_pending(&mut self) -> bool {
+        if let Some(outgoing) = &mut self.outgoing {
+            outgoing.pending = 0;
+        }
+        self.is_pending()
+    }
+
+    #[inline]
+    pub(super) fn outgoing(&self) -> &Outgoing {
+        self.outgoing.as_deref().unwrap_or(&NOTHING)
+    }
+
+    #[inline]
+    fn outgoing_mut(&mut self) -> &mut Outgoing {
+        self.outgoing.get_or_insert_default()
     }
 
     /// The bytes that are queued.
     #[inline]
     pub fn queue(&self) -> &WriteQueue {
-        &self.write.outgoing().queue
+        &self.outgoing().queue
     }
 
     /// The bytes that are queued, to be changed.
     #[inline]
     pub fn queue_mut(&mut self) -> &mut WriteQueue {
-        &mut self.write.outgoing_mut().queue
+        &mut self.outgoing_mut().queue
     }
 
     /// None of what is queued will be sent.
     pub fn clear_queue(&mut self, segments: &mut Segments) {
-        if let Some(outgoing) = &mut self.write.outgoing {
+        if let Some(outgoing) = &mut self.outgoing {
             outgoing.queue.clear(segments);
         }
     }
 
     fn next_number(&mut self) -> u64 {
-        let outgoing = self.write.outgoing_mut();
+        let outgoing = self.outgoing_mut();
         outgoing.numbered += 1;
         outgoing.numbered
     }
@@ -666,12 +655,12 @@ impl Connection {
 
     fn current_failed_itself(&mut self, error: Error) -> u32 {
         self.forget_current();
-        self.error.get_or_insert_with(|| Box::new(error.clone()));
-        self.callbacks.as_mut().map_or(0, |callbacks| callbacks.current_is_over(&Err(error)))
+        self.fail(&error);
+        self.callbacks().map_or(0, |callbacks| callbacks.current_is_over(&Err(error)))
     }
 
     #[inline]
     fn current_callbacks_ready(&mut self) -> u32 {
-        self.callbacks.as_mut().map_or(0, |callbacks| callbacks.current_is_over(&Ok(())))
+        self.callbacks().map_or(0, |callbacks| callbacks.current_is_over(&Ok(())))
     }
 }

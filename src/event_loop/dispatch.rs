@@ -87,7 +87,7 @@ impl<S> Loop<'_, S> {
             self,
             |it| it.with_socket(id, |socket| socket.emit_close(closed)),
             |it| {
-                if it.net.is_over(id) {
+                if it.net.connection(id).is_over() {
                     it.cancel_timers_of(id);
                     it.handlers.remove_socket(id);
                 }

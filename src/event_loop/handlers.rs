@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use slab::Slab;
 
 use crate::base::error::Error;
-use crate::base::id::{Id, Key, ServerId, SocketId, TimerId};
+use crate::base::id::{Id, ServerId, SocketId, TimerId};
 use crate::connection::CallbackId;
 use crate::event_loop::server::{Server, ServerHandlers};
 use crate::event_loop::socket::Socket;
@@ -27,8 +27,9 @@ const OF_THE_LOOP: CallbackId = 1 << 63;
 
 /// What a loop keeps beside the net and the application's state.
 pub(crate) struct Handlers<S> {
-    /// By slot, since each event looks here.
-    sockets: Vec<Option<(u32, SocketHandlers<S>)>>,
+    /// By slot, since each event looks here. Without the generation: what a slot has goes before its socket does, and a view
+    /// of a socket is given only while that is there.
+    sockets: Vec<Option<SocketHandlers<S>>>,
     pub servers: HashMap<ServerId, ServerHandlers<S>>,
     pub timers: HashMap<TimerId, TimerHandler<S>>,
     ticks: Slab<OnceHandler<S>>,
@@ -88,19 +89,16 @@ impl<S> Handlers<S> {
     }
 
     pub fn add_socket(&mut self, id: SocketId) {
-        let Key { slot, generation } = id.key();
-        let slot = slot as usize;
+        let slot = id.key().slot as usize;
         if self.sockets.len() <= slot {
             self.sockets.resize_with(slot + 1, || None);
         }
-        if !matches!(&self.sockets[slot], Some((there, _)) if *there == generation) {
-            self.sockets[slot] = Some((generation, SocketHandlers::default()));
-        }
+        self.sockets[slot] = Some(SocketHandlers::default());
     }
 
     pub fn remove_socket(&mut self, id: SocketId) {
-        if self.of_socket(id).is_some() {
-            self.sockets[id.key().slot as usize] = None;
+        if let Some(place) = self.sockets.get_mut(id.key().slot as usize) {
+            *place = None;
         }
     }
 
@@ -112,16 +110,12 @@ impl<S> Handlers<S> {
 
     #[inline]
     pub fn of_socket(&mut self, id: SocketId) -> Option<&mut SocketHandlers<S>> {
-        let Key { slot, generation } = id.key();
-        match self.sockets.get_mut(slot as usize) {
-            Some(Some((there, handlers))) if *there == generation => Some(handlers),
-            _ => None,
-        }
+        self.sockets.get_mut(id.key().slot as usize)?.as_mut()
     }
 
     #[inline]
     pub fn socket<'a>(&'a mut self, state: &'a mut S, net: &'a mut Net, id: SocketId) -> Option<Socket<'a, S>> {
-        net.exists(id).then_some(Socket { state, net, handlers: self, id })
+        net.connection(id).exists().then_some(Socket { state, net, handlers: self, id })
     }
 
     pub fn server<'a>(&'a mut self, state: &'a mut S, net: &'a mut Net, id: ServerId) -> Option<Server<'a, S>> {

@@ -186,7 +186,7 @@ impl<S> Loop<'_, S> {
         self.handlers.run_state = RunState::ShuttingDown;
         self.net.close_servers();
         let all: Vec<SocketId> = self.net.socket_ids().collect();
-        let catches_up = |id: &SocketId| options.order != EndOrder::ByPeers && self.net.is_heard(*id);
+        let catches_up = |id: &SocketId| options.order != EndOrder::ByPeers && self.net.connection(*id).is_heard();
         let catching_up = all.iter().copied().filter(catches_up).map(|id| (id, self.net.piped_to(id))).collect();
         let previous = std::mem::replace(&mut self.handlers.shut_down, ShutDown::new(options, catching_up));
         self.set_deadlines(previous.timers);
@@ -229,7 +229,7 @@ impl<S> Loop<'_, S> {
     }
 
     fn bring_to_its_end(&mut self, id: SocketId) {
-        if self.net.is_pending(id) && !self.net.is_connecting(id) {
+        if self.net.connection(id).is_pending() && !self.net.connection(id).is_connecting() {
             // It has no connection to bring to its end.
             self.net.destroy_because(id, CloseReason::Shutdown);
         } else if self.handlers.shut_down.catching_up.contains_key(&id) {
@@ -261,14 +261,17 @@ impl<S> Loop<'_, S> {
     }
 
     fn end_unless_it_waits(&mut self, id: SocketId) {
-        if !self.net.is_file(id) && !self.net.is_destroyed(id) && !self.handlers.shut_down.waits_for(id) {
+        if !self.net.connection(id).is_file()
+            && !self.net.connection(id).is_destroyed()
+            && !self.handlers.shut_down.waits_for(id)
+        {
             self.end_and_discard(id);
         }
     }
 
     /// To be called at the end of each turn: a handler of the last `close` may still have written to them.
     pub(super) fn end_files_if_alone(&mut self) {
-        if self.is_shutting_down() && self.net.socket_ids().all(|id| self.net.is_file(id)) {
+        if self.is_shutting_down() && self.net.socket_ids().all(|id| self.net.connection(id).is_file()) {
             for id in self.net.socket_ids().collect::<Vec<_>>() {
                 if !self.handlers.shut_down.waits_for(id) {
                     self.end_and_discard(id);
@@ -282,7 +285,10 @@ impl<S> Loop<'_, S> {
         if ended.contains_key(&id) {
             return;
         }
-        ended.insert(id, self.net.bytes_read(id).saturating_sub(self.net.read_ahead(id) as u64));
+        ended.insert(
+            id,
+            self.net.connection(id).bytes_read().saturating_sub(self.net.connection(id).read_ahead() as u64),
+        );
         let linger = options.linger;
         if let Some(mut socket) = self.socket(id) {
             socket.end_and_discard(linger);
@@ -292,7 +298,7 @@ impl<S> Loop<'_, S> {
     /// To be called before the handler of a `close`.
     pub(super) fn count_loss(&mut self, id: SocketId, closed: &Closed) {
         if self.is_shutting_down() {
-            self.handlers.shut_down.count_loss(id, closed.unsent, self.net.bytes_read(id));
+            self.handlers.shut_down.count_loss(id, closed.unsent, self.net.connection(id).bytes_read());
         }
     }
 

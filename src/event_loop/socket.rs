@@ -44,7 +44,7 @@ impl<S> Socket<'_, S> {
 
     /// The server that accepted it.
     pub fn server(&self) -> Option<ServerId> {
-        self.net.server_of(self.id)
+        self.net.connection(self.id).server()
     }
 
     // ---- commands -----------------------------------------------------------------------------------------------------
@@ -261,57 +261,57 @@ impl<S> Socket<'_, S> {
     #[doc(alias = "bufferSize")]
     #[doc(alias = "writableLength")]
     pub fn buffer_size(&self) -> usize {
-        self.net.buffer_size(self.id)
+        self.net.connection(self.id).buffer_size()
     }
 
     /// Bytes taken from the kernel, delivered or not.
     #[doc(alias = "bytesRead")]
     pub fn bytes_read(&self) -> u64 {
-        self.net.bytes_read(self.id)
+        self.net.connection(self.id).bytes_read()
     }
 
     /// Bytes of all writes, sent or not. For a file: the bytes that the kernel has taken.
     #[doc(alias = "bytesWritten")]
     pub fn bytes_written(&self) -> u64 {
-        self.net.bytes_written(self.id)
+        self.net.connection(self.id).bytes_written()
     }
 
     /// Which directions are open.
     #[doc(alias = "readyState")]
     pub fn ready_state(&self) -> ReadyState {
-        self.net.ready_state(self.id)
+        self.net.connection(self.id).ready_state()
     }
 
     /// Whether it is connecting.
     #[doc(alias = "connecting")]
     pub fn is_connecting(&self) -> bool {
-        self.net.is_connecting(self.id)
+        self.net.connection(self.id).is_connecting()
     }
 
     /// Whether it is destroyed.
     #[doc(alias = "destroyed")]
     pub fn is_destroyed(&self) -> bool {
-        self.net.is_destroyed(self.id)
+        self.net.connection(self.id).is_destroyed()
     }
 
     /// Whether `pause` was called and `resume` was not.
     #[doc(alias = "isPaused")]
     pub fn is_paused(&self) -> bool {
-        self.net.is_paused(self.id)
+        self.net.connection(self.id).is_paused()
     }
 
     /// Whether `write` is allowed.
     #[doc(alias = "writable")]
     #[doc(alias = "writableEnded")]
     pub fn is_writable(&self) -> bool {
-        self.net.is_writable(self.id)
+        self.net.connection(self.id).is_writable()
     }
 
     /// Whether `data` or `end` can still come.
     #[doc(alias = "readable")]
     #[doc(alias = "readableEnded")]
     pub fn is_readable(&self) -> bool {
-        self.net.is_readable(self.id)
+        self.net.connection(self.id).is_readable()
     }
 
     /// This side's address, while connected; `None` for a Unix socket.
@@ -319,7 +319,7 @@ impl<S> Socket<'_, S> {
     #[doc(alias = "localPort")]
     #[doc(alias = "localFamily")]
     pub fn local_address(&self) -> Option<SocketAddr> {
-        self.net.local_address(self.id)
+        self.net.connection(self.id).local_address()
     }
 
     /// The other side's address, also after the close; `None` before the connection, and for a Unix socket.
@@ -327,13 +327,13 @@ impl<S> Socket<'_, S> {
     #[doc(alias = "remotePort")]
     #[doc(alias = "remoteFamily")]
     pub fn remote_address(&self) -> Option<SocketAddr> {
-        self.net.remote_address(self.id)
+        self.net.connection(self.id).remote_address()
     }
 
     /// The type of service that the system has for it. Before it is connected, the one that was set. `None` for a Unix socket.
     #[doc(alias = "getTypeOfService")]
     pub fn type_of_service(&self) -> Option<u8> {
-        self.net.type_of_service(self.id)
+        self.net.connection(self.id).type_of_service()
     }
 
     /// The process at the other end of a Unix socket, while connected. `None` for TCP, and where the system does not tell.
@@ -351,12 +351,12 @@ impl<S> Socket<'_, S> {
     /// # Ok::<(), tidegate::Error>(())
     /// ```
     pub fn peer_cred(&self) -> Option<PeerCred> {
-        self.net.peer_cred(self.id)
+        self.net.connection(self.id).peer_cred()
     }
 
     /// The period that `set_timeout` was given last.
     pub fn timeout(&self) -> Option<Duration> {
-        self.net.timeout(self.id)
+        self.net.connection(self.id).timeout()
     }
 }
 

@@ -18,7 +18,7 @@
 //! | `agenda.rs`, `serving.rs` | all lists of what is to be done; the socket whose turn it is |
 //! | `cx.rs`, `clock.rs`, `counters.rs`, `server_counts.rs` | what a connection needs to do its work |
 //! | `read_buffer.rs`, `event.rs` | the one read buffer; what comes out |
-//! | `commands.rs`, `questions.rs` | what a user asks of a connection; what can be asked about it |
+//! | `commands.rs`, `info.rs` | what a user asks of a connection; what can be asked about it |
 //! | `pipe.rs`, `broadcast.rs` | one connection into another; one message to many |
 //! | `listen.rs`, `server.rs`, `accepting.rs` | servers; one of them; how it accepts |
 //! | `file.rs`, `adopt.rs` | files; sockets that were made elsewhere |
@@ -40,10 +40,10 @@ mod counters;
 mod cx;
 mod event;
 mod file;
+mod info;
 mod listen;
 mod options;
 mod pipe;
-mod questions;
 mod read_buffer;
 mod serve;
 mod server;
@@ -62,12 +62,13 @@ use std::time::Duration;
 pub(crate) use conn::harness;
 pub use counters::Counters;
 pub use event::{Chunk, Closed, Dropped, Event};
+pub use info::ConnectionInfo;
 pub use options::{FileOptions, OutputLimits, OutputPolicy, ServerOptions, SocketOptions, SoftLimit};
 pub use waker::Waker;
 
 use crate::base::arena::Arena;
 use crate::base::error::Error;
-use crate::base::id::{Id, Owner, ServerId, SocketId};
+use crate::base::id::{Id, Owner, SocketId};
 use crate::kernel::{Kernel, Ready};
 use agenda::Phase;
 use conn::Conn;
@@ -112,8 +113,8 @@ use waker::Wakers;
 /// ```
 #[derive(Debug)]
 pub struct Net {
-    conns: Arena<SocketId, Conn>,
-    servers: Arena<ServerId, Server>,
+    conns: Arena<Conn>,
+    servers: Arena<Server>,
     timers: UserTimers,
     cx: Cx,
 

@@ -54,7 +54,7 @@ impl Net {
         let mut pipe = Pipe { to, number, at_end: AtEnd::EndDestination, drain: Drain::Unheard, into_file: false };
         let Some(conn) = self.conns.get_mut(to) else { return (pipe, false) };
         conn.piping.get_or_insert_default().sources.push(from);
-        if let Some(file) = &conn.file {
+        if let Some(file) = conn.file() {
             pipe.into_file = true;
             if file.is_process_output() {
                 pipe.at_end = AtEnd::LeaveOpen;
@@ -66,7 +66,7 @@ impl Net {
     /// # Errors
     /// A pipe that begins in a file that is written, or ends in one that is read.
     fn check_pipe(&self, from: SocketId, to: SocketId) -> Result<(), Error> {
-        let mode = |id| Some(self.conns.get(id)?.file.as_ref()?.mode);
+        let mode = |id| Some(self.conns.get(id)?.file()?.mode);
         match (mode(from), mode(to)) {
             (Some(from), _) if !from.is_read() => {
                 Err(Error::invalid("a pipe from a file that is written: open it with `OpenMode::Read`"))

@@ -8,6 +8,7 @@ use super::cx::Cx;
 use super::event::Event;
 use super::options::{Limits, ServerOptions};
 use crate::address::Address;
+use crate::base::arena::HasId;
 use crate::base::error::{Error, Syscall};
 use crate::base::id::ServerId;
 use crate::kernel::Handle;
@@ -32,6 +33,14 @@ pub(super) enum Accepted {
     Connection(Handle, Address),
     /// None came. The event tells of trouble.
     Nothing(Option<Event>),
+}
+
+impl HasId for Server {
+    type Id = ServerId;
+
+    fn id(&self) -> ServerId {
+        self.id
+    }
 }
 
 impl Server {

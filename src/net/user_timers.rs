@@ -3,23 +3,32 @@
 use std::time::Duration;
 
 use super::clock::{Clock, TimerKind};
-use crate::base::arena::Arena;
+use crate::base::arena::{Arena, HasId};
 use crate::base::id::{Owner, TimerId};
 use crate::base::timers::Due;
 
 #[derive(Debug)]
 pub(super) struct UserTimers {
-    timers: Arena<TimerId, UserTimer>,
+    timers: Arena<UserTimer>,
     /// How many of them keep the loop running.
     referenced: usize,
 }
 
 #[derive(Debug)]
 struct UserTimer {
+    id: TimerId,
     due: Due,
     /// For a timer that comes again.
     every: Option<Duration>,
     referenced: bool,
+}
+
+impl HasId for UserTimer {
+    type Id = TimerId;
+
+    fn id(&self) -> TimerId {
+        self.id
+    }
 }
 
 impl UserTimers {
@@ -32,7 +41,7 @@ impl UserTimers {
         self.referenced += 1;
         self.timers.insert_with(|id| {
             let due = clock.timers.insert_after(now, delay, TimerKind::User(id));
-            UserTimer { due, every, referenced: true }
+            UserTimer { id, due, every, referenced: true }
         })
     }
 

@@ -44,11 +44,11 @@ fn the_messages_of_one_turn_go_out_as_one() {
     for n in 0..16 {
         world.net.broadcast([id], format!("{n:02}"));
     }
-    assert_eq!(world.net.buffer_size(id), 32, "nothing goes out inside the call");
+    assert_eq!(world.net.connection(id).buffer_size(), 32, "nothing goes out inside the call");
     world.until(|world| world.state.data("C").len() == 32);
     assert_eq!(world.state.data("C"), b"00010203040506070809101112131415");
     assert_eq!(world.state.of("chunks"), ["32"], "sixteen writes would be more than one chunk");
-    assert_eq!(world.net.buffer_size(id), 0);
+    assert_eq!(world.net.connection(id).buffer_size(), 0);
 }
 
 #[test]
@@ -97,11 +97,11 @@ fn a_message_counts_as_a_write() {
     world.until_saw("server", "connection");
     let id = world.id("S");
     world.net.broadcast([id], "0123456789");
-    assert_eq!((world.net.buffer_size(id), world.net.bytes_written(id)), (10, 10));
-    assert!(world.net.needs_drain(id));
+    assert_eq!((world.net.connection(id).buffer_size(), world.net.connection(id).bytes_written()), (10, 10));
+    assert!(world.net.connection(id).needs_drain());
     assert_eq!(world.read_raw(&raw, 10), b"0123456789");
     world.until_saw("S", "drain");
-    assert_eq!((world.net.buffer_size(id), world.net.bytes_written(id)), (0, 10));
+    assert_eq!((world.net.connection(id).buffer_size(), world.net.connection(id).bytes_written()), (0, 10));
     assert_eq!(world.state.of("S"), ["drain"]);
 }
 
@@ -113,7 +113,7 @@ fn sockets_that_cannot_be_written_to_are_left_out_without_an_error() {
     world.net.destroy(ids[2]);
     world.net.destroy(ids[3]);
     world.until_closed(&["S4"]);
-    assert!(!world.net.exists(ids[3]));
+    assert!(!world.net.connection(ids[3]).exists());
     world.net.destroy(ids[4]);
     world.net.broadcast(ids.iter().copied().chain([fresh]), "hello");
     assert_eq!(world.read_raw(&raws[0], 5), b"hello");
@@ -131,7 +131,7 @@ fn an_empty_message_and_an_empty_room_send_nothing() {
     world.net.broadcast(ids.iter().copied(), "");
     world.net.broadcast([], "nobody");
     world.turn_for(ms(5));
-    assert_eq!(world.net.bytes_written(ids[0]), 0);
+    assert_eq!(world.net.connection(ids[0]).bytes_written(), 0);
 }
 
 #[test]
@@ -147,9 +147,9 @@ fn a_corked_receiver_gets_it_when_it_is_uncorked() {
     world.net.cork(ids[0]);
     world.net.broadcast([ids[0]], "held");
     world.turn_for(ms(10));
-    assert_eq!(world.net.buffer_size(ids[0]), 4);
+    assert_eq!(world.net.connection(ids[0]).buffer_size(), 4);
     world.net.uncork(ids[0]);
-    assert_eq!(world.net.buffer_size(ids[0]), 0);
+    assert_eq!(world.net.connection(ids[0]).buffer_size(), 0);
     assert_eq!(world.read_raw(&raws[0], 4), b"held");
 }
 
@@ -174,7 +174,7 @@ fn a_receiver_that_does_not_read_delays_nobody() {
             assert!(world.read_raw(reader, message.len()) == message);
         }
     }
-    assert!(world.net.unsent(ids[0]) > 0);
+    assert!(world.net.connection(ids[0]).unsent() > 0);
     for _ in 0..8 {
         assert!(world.read_raw(&raws[0], message.len()) == message, "and nothing is lost for the one that was slow");
     }
@@ -213,7 +213,7 @@ fn a_message_lies_in_memory_once_however_many_receivers_wait_for_it() {
                 world.turn(Some(ms(0))).unwrap();
             }
         }
-        assert!(ids.iter().all(|id| world.net.unsent(*id) == 2_000_000));
+        assert!(ids.iter().all(|id| world.net.connection(*id).unsent() == 2_000_000));
         let grown = memory("self").saturating_sub(before);
         assert!(grown < 200_000_000, "{grown} bytes more");
     });

@@ -300,6 +300,6 @@ fn values_in_handlers_are_dropped_with_the_connection_and_those_of_the_setup_at_
         })
         .unwrap();
     assert_eq!(Rc::strong_count(&held), 3);
-    world.until(|world| !world.net.exists(id));
+    world.until(|world| !world.net.connection(id).exists());
     assert_eq!(Rc::strong_count(&held), 1);
 }

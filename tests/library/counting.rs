@@ -202,7 +202,7 @@ fn bytes_that_wait_for_the_connection_count_once_and_the_socket_is_pending_until
         .event_loop()
         .new_socket(options, |socket| {
             watch(socket, "C", |socket, heard| {
-                let (pending, state) = (socket.net.is_pending(socket.id()), socket.ready_state());
+                let (pending, state) = (socket.net.connection(socket.id()).is_pending(), socket.ready_state());
                 match heard {
                     Heard::Connect => assert_eq!((pending, state), (false, ReadyState::ReadOnly)),
                     Heard::Close(_) => assert_eq!((pending, state), (true, ReadyState::Closed)),
@@ -211,14 +211,14 @@ fn bytes_that_wait_for_the_connection_count_once_and_the_socket_is_pending_until
             });
         })
         .unwrap();
-    assert!(world.net.is_pending(id));
+    assert!(world.net.connection(id).is_pending());
     let mut client = world.of("C");
     client.connect(address).unwrap();
-    assert!(client.net.is_pending(id) && client.is_connecting());
+    assert!(client.net.connection(id).is_pending() && client.is_connecting());
     assert_eq!(client.ready_state(), ReadyState::Opening);
     let below_the_mark = client.write_then(first, move |socket, written| {
         written.unwrap();
-        assert_eq!((socket.bytes_written(), socket.net.is_pending(id)), (all, false));
+        assert_eq!((socket.bytes_written(), socket.net.connection(id).is_pending()), (all, false));
         socket.state.note("C", "written");
     });
     assert!(!below_the_mark);

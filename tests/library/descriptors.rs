@@ -73,8 +73,8 @@ fn a_connection_of_std_becomes_a_socket_that_reads_at_once() {
     let (address, seen) = (peer.local_addr().unwrap(), ours.try_clone().unwrap());
     let options = SocketOptions::new().no_delay(true);
     let id = world.event_loop().adopt_socket(ours, options, |socket| watch(socket, "S", echo)).unwrap();
-    assert_eq!(world.net.remote_address(id), Some(address));
-    assert!(world.net.is_readable(id) && world.net.is_writable(id));
+    assert_eq!(world.net.connection(id).remote_address(), Some(address));
+    assert!(world.net.connection(id).is_readable() && world.net.connection(id).is_writable());
     assert!(seen.nodelay().unwrap());
     drop(seen);
     talk(&mut world, peer);
@@ -82,8 +82,8 @@ fn a_connection_of_std_becomes_a_socket_that_reads_at_once() {
     let mut world = World::new();
     let (ours, peer) = UnixStream::pair().unwrap();
     let id = world.event_loop().adopt_socket(ours, SocketOptions::new(), |socket| watch(socket, "S", echo)).unwrap();
-    assert_eq!(world.net.remote_address(id), None);
-    assert!(world.net.peer_cred(id).is_some());
+    assert_eq!(world.net.connection(id).remote_address(), None);
+    assert!(world.net.connection(id).peer_cred().is_some());
     talk(&mut world, peer);
 }
 

@@ -173,7 +173,7 @@ fn a_socket_that_ends_after_its_peer_is_not_destroyed_before_both_ends() {
                     let id = socket.id();
                     if !client_says_something {
                         socket.event_loop().next_tick(move |on| {
-                            assert!(!on.net.is_destroyed(id));
+                            assert!(!on.net.connection(id).is_destroyed());
                             on.state.note("C", "tick");
                         });
                     }

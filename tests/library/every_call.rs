@@ -260,8 +260,20 @@ const CALLS: &[(&str, Call)] = &[
 ];
 
 fn questions(net: &mut Net, id: SocketId) {
-    let _ = (net.exists(id), net.unsent(id), net.read_ahead(id), net.is_pending(id), net.is_finished(id));
-    let _ = (net.needs_drain(id), net.high_water_mark(id), net.server_of(id), net.piped_to(id), net.sockets());
+    let _ = (
+        net.connection(id).exists(),
+        net.connection(id).unsent(),
+        net.connection(id).read_ahead(),
+        net.connection(id).is_pending(),
+        net.connection(id).is_finished(),
+    );
+    let _ = (
+        net.connection(id).needs_drain(),
+        net.connection(id).high_water_mark(),
+        net.connection(id).server(),
+        net.piped_to(id),
+        net.sockets(),
+    );
     let _ = (net.next_deadline(), net.is_alive(), net.counters(), net.now(), format!("{net:?}"));
 }
 
@@ -273,7 +285,7 @@ fn play(state: State, call: Call) -> World {
     let stale = world.event_loop().new_socket(SocketOptions::new(), |socket| socket.destroy()).unwrap();
     let other = world.client("other", address, quiet);
     world.until_saw("other", "connect");
-    world.until(|world| !world.net.exists(stale));
+    world.until(|world| !world.net.connection(stale).exists());
     let (_other_peer, _) = listener.accept().unwrap();
     let aids = Aids { address, other, stale };
 
@@ -321,7 +333,7 @@ fn play(state: State, call: Call) -> World {
     world.turn(Some(Duration::ZERO)).unwrap();
     world.net.destroy(x);
     world.net.destroy(other);
-    world.until(|world| !world.net.exists(x) && !world.net.exists(other));
+    world.until(|world| !world.net.connection(x).exists() && !world.net.connection(other).exists());
     for _ in 0..3 {
         world.turn(Some(Duration::ZERO)).unwrap();
     }
@@ -356,7 +368,7 @@ fn reach(world: &mut World, state: State, call: Call, aids: Aids, listener: &Tcp
     }
     world.until(|world| world.state.saw("X", "connect") || world.state.is_closed("X"));
     let (mut peer, _) = listener.accept().unwrap();
-    if world.state.is_closed("X") || !world.net.exists(world.id("X")) || state == S::InConnect {
+    if world.state.is_closed("X") || !world.net.connection(world.id("X")).exists() || state == S::InConnect {
         return Some(peer);
     }
     let mut socket = world.of("X");
@@ -491,7 +503,7 @@ fn every_call_is_legal_inside_the_last_handlers_of_a_connection() {
 fn every_call_with_a_stale_id_does_nothing() {
     let mut world = World::new();
     let stale = world.event_loop().new_socket(SocketOptions::new(), |socket| socket.destroy()).unwrap();
-    world.until(|world| !world.net.exists(stale));
+    world.until(|world| !world.net.connection(stale).exists());
     let (_, address) = world.serve(ServerOptions::new(), |_| {});
     let other = world.client("other", address, quiet);
     world.until_saw("other", "connect");
@@ -524,7 +536,9 @@ fn every_call_with_a_stale_id_does_nothing() {
     net.broadcast([stale], "x");
     net.broadcast_from(stale, [stale], "x");
     questions(net, stale);
-    assert!(net.is_destroyed(stale) && net.is_pending(stale) && !net.exists(stale));
+    assert!(
+        net.connection(stale).is_destroyed() && net.connection(stale).is_pending() && !net.connection(stale).exists()
+    );
     world.turn_for(ms(10));
     assert_eq!(world.state.of("other"), ["connect"]);
 }

@@ -285,7 +285,7 @@ fn each_direction_has_its_own_file() {
         assert_eq!(error.unwrap_err().kind(), ErrorKind::InvalidArgument);
     }
     assert_eq!(world.net.connect(read, "127.0.0.1:1").unwrap_err().kind(), ErrorKind::InvalidArgument);
-    assert!(world.net.is_file(read) && !world.net.is_destroyed(read));
+    assert!(world.net.connection(read).is_file() && !world.net.connection(read).is_destroyed());
     world.of("read").write("no");
     world.until_closed(&["read"]);
     assert_eq!(world.state.of("read"), ["error ERR_STREAM_WRITE_AFTER_END", "close(true)"]);
@@ -482,7 +482,9 @@ fn a_big_file_goes_through_two_sockets_into_a_file_while_others_are_served() {
     let mut most = 0;
     world.until(|world| {
         let held = |name: &str| match world.state.saw("server", "connection") && !world.state.is_closed(name) {
-            true => world.net.buffer_size(world.id(name)) + world.net.read_ahead(world.id(name)),
+            true => {
+                world.net.connection(world.id(name)).buffer_size() + world.net.connection(world.id(name)).read_ahead()
+            }
             false => 0,
         };
         if world.state.saw("out", "connect") && world.state.times("server", "connection") == 2 {

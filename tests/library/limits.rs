@@ -60,14 +60,14 @@ fn by_default_there_is_no_limit() {
     world.net.write(ids[0], &pattern(4 * FLOOD));
     world.turn_for(ms(10));
     assert!(world.state.of("S1").is_empty());
-    assert!(world.net.unsent(ids[0]) > 2 * FLOOD);
+    assert!(world.net.connection(ids[0]).unsent() > 2 * FLOOD);
 }
 
 #[test]
 fn above_the_hard_limit_a_connection_is_ended_at_once() {
     let (mut world, ids, _raws) = room(hard(100_000, OutputPolicy::Disconnect), 1);
     assert!(!world.net.write(ids[0], &pattern(FLOOD)));
-    assert!(world.net.is_destroyed(ids[0]), "at once");
+    assert!(world.net.connection(ids[0]).is_destroyed(), "at once");
     assert_limited(&mut world, "S1");
 }
 
@@ -98,7 +98,7 @@ fn a_connection_above_the_soft_limit_is_ended_after_the_grace_period() {
     let (mut world, ids, _raws) = room(soft(1000, grace, OutputPolicy::Disconnect), 1);
     let now = world.net.now();
     world.net.write(ids[0], &pattern(FLOOD));
-    assert!(!world.net.is_destroyed(ids[0]));
+    assert!(!world.net.connection(ids[0]).is_destroyed());
     world.until_closed(&["S1"]);
     assert!(world.net.now() - now >= grace);
     assert_limited(&mut world, "S1");
@@ -109,10 +109,10 @@ fn the_clock_of_the_soft_limit_stops_when_the_reader_has_caught_up() {
     let (mut world, ids, raws) = room(soft(1000, ms(400), OutputPolicy::Disconnect), 1);
     for _ in 0..3 {
         world.net.write(ids[0], &pattern(FLOOD));
-        assert!(world.net.unsent(ids[0]) > 1000);
+        assert!(world.net.connection(ids[0]).unsent() > 1000);
         world.turn_for(ms(150));
         world.read_raw(&raws[0], FLOOD);
-        world.until(|world| world.net.unsent(ids[0]) == 0);
+        world.until(|world| world.net.connection(ids[0]).unsent() == 0);
     }
     // It was above the limit three times, together for longer than the grace period.
     world.turn_for(ms(100));
@@ -125,7 +125,7 @@ fn limits_can_be_set_while_running_and_taken_away() {
     world.net.write(ids[0], &pattern(FLOOD));
     world.net.set_output_limits(ids[0], hard(1000, OutputPolicy::Disconnect)).unwrap();
     world.turn_for(ms(5));
-    assert!(!world.net.is_destroyed(ids[0]), "judged at the next write");
+    assert!(!world.net.connection(ids[0]).is_destroyed(), "judged at the next write");
     world.net.write(ids[0], b"x");
     assert_limited(&mut world, "S1");
 
@@ -199,9 +199,9 @@ fn piped_bytes_do_not_count_since_their_source_is_paused() {
         write_now(&raws[0], &bytes, &mut sent);
         world.turn(Some(ms(2))).unwrap();
     }
-    assert!(world.net.unsent(ids[1]) > 1000, "it is above the limit");
-    assert!(world.net.is_paused(ids[0]));
-    assert!(!world.net.is_destroyed(ids[1]));
+    assert!(world.net.connection(ids[1]).unsent() > 1000, "it is above the limit");
+    assert!(world.net.connection(ids[0]).is_paused());
+    assert!(!world.net.connection(ids[1]).is_destroyed());
     carry_all(&mut world, &raws, &bytes, sent);
     assert!(!world.state.is_closed("S2"));
 }
@@ -229,7 +229,7 @@ fn dropping_the_newest_broadcasts_keeps_the_oldest_whole_and_in_order() {
         if n % 20 == 0 {
             world.turn(Some(ms(0))).unwrap();
         }
-        assert!(world.net.unsent(ids[0]) <= 50_000);
+        assert!(world.net.connection(ids[0]).unsent() <= 50_000);
     }
     let dropped = world.net.counters().messages_dropped as usize;
     assert!(dropped > 0);
@@ -253,11 +253,11 @@ fn dropping_the_newest_writes_keeps_the_counters_right_and_the_socket_open() {
         }
     }
     assert!(refused > 0);
-    assert!(world.net.unsent(ids[0]) <= 50_000);
+    assert!(world.net.connection(ids[0]).unsent() <= 50_000);
     let got = numbers(&world.read_raw(&raws[0], (LINES - refused) * 1000));
     assert!(got.windows(2).all(|pair| pair[0] < pair[1]));
-    world.until(|world| world.net.buffer_size(ids[0]) == 0);
-    assert_eq!(world.net.bytes_written(ids[0]) as usize, (LINES - refused) * 1000);
+    world.until(|world| world.net.connection(ids[0]).buffer_size() == 0);
+    assert_eq!(world.net.connection(ids[0]).bytes_written() as usize, (LINES - refused) * 1000);
     world.net.end(ids[0], None);
     assert_eq!(world.read_raw(&raws[0], 1), b"", "and it can end");
 }
@@ -272,7 +272,7 @@ fn dropping_the_oldest_broadcasts_keeps_the_newest_whole_and_in_order() {
         }
     }
     world.turn_for(ms(5));
-    assert!(world.net.unsent(ids[0]) <= 50_000 + 1000, "{}", world.net.unsent(ids[0]));
+    assert!(world.net.connection(ids[0]).unsent() <= 50_000 + 1000, "{}", world.net.connection(ids[0]).unsent());
     let dropped = world.net.counters().messages_dropped as usize;
     assert!(dropped > 0);
     let got = numbers(&world.read_raw(&raws[0], (LINES - dropped) * 1000));
@@ -280,7 +280,7 @@ fn dropping_the_oldest_broadcasts_keeps_the_newest_whole_and_in_order() {
     assert_eq!(got.last(), Some(&(LINES - 1)), "the newest is there");
     let gaps = got.windows(2).filter(|pair| pair[1] != pair[0] + 1).count();
     assert_eq!(gaps, 1, "what the kernel had, then a hole, then the newest");
-    world.until(|world| world.net.buffer_size(ids[0]) == 0);
+    world.until(|world| world.net.connection(ids[0]).buffer_size() == 0);
     assert!(!world.state.is_closed("S1"));
 }
 
@@ -290,13 +290,13 @@ fn dropping_the_oldest_writes_never_cuts_one() {
     for n in 0..LINES {
         world.net.write(ids[0], line(n).as_bytes());
     }
-    assert!(world.net.unsent(ids[0]) <= 50_000 + 1000);
+    assert!(world.net.connection(ids[0]).unsent() <= 50_000 + 1000);
     let dropped = world.net.counters().messages_dropped as usize;
     assert!(dropped > 0);
     let got = numbers(&world.read_raw(&raws[0], (LINES - dropped) * 1000));
     assert!(got.windows(2).all(|pair| pair[0] < pair[1]));
     assert_eq!(got.last(), Some(&(LINES - 1)));
-    world.until(|world| world.net.buffer_size(ids[0]) == 0);
+    world.until(|world| world.net.connection(ids[0]).buffer_size() == 0);
     world.net.end(ids[0], None);
     assert_eq!(world.read_raw(&raws[0], 1), b"", "and it can end");
 }
@@ -312,7 +312,7 @@ fn dropping_has_no_soft_limit() {
                 world.turn(Some(ms(0))).unwrap();
             }
         }
-        assert!(world.net.unsent(ids[0]) > 10_000);
+        assert!(world.net.connection(ids[0]).unsent() > 10_000);
         world.turn_for(ms(60));
         assert!(world.state.of("S1").is_empty(), "{policy:?}");
     }
@@ -344,9 +344,9 @@ fn a_sender_is_held_while_a_receiver_is_above_the_soft_limit_and_nothing_is_lost
         idle > 20
     });
     assert!(sent < bytes.len(), "it is held");
-    let unsent = world.net.unsent(ids[2]);
+    let unsent = world.net.connection(ids[2]).unsent();
     assert!(unsent > 50_000 && unsent <= 50_000 + 2 * 65536, "{unsent}");
-    assert!(!world.net.is_paused(ids[0]), "which is no pause of the user's");
+    assert!(!world.net.connection(ids[0]).is_paused(), "which is no pause of the user's");
     let mut to_slow = Vec::new();
     world.until(|_| {
         write_now(&raws[0], &bytes, &mut sent);
@@ -394,12 +394,12 @@ fn a_held_sender_may_close_before_its_receiver_goes_on() {
     let mut sent = 0;
     world.until(|world| {
         write_now(&raws[0], &bytes, &mut sent);
-        world.net.unsent(ids[1]) > 50_000
+        world.net.connection(ids[1]).unsent() > 50_000
     });
     world.net.destroy(ids[0]);
     world.until_closed(&["S1"]);
-    let expected = world.net.bytes_written(ids[1]) as usize;
+    let expected = world.net.connection(ids[1]).bytes_written() as usize;
     assert!(world.read_raw(&raws[1], expected) == bytes[..expected]);
     world.turn_for(ms(5));
-    assert_eq!(world.net.ready_state(ids[1]).name(), "open");
+    assert_eq!(world.net.connection(ids[1]).ready_state().name(), "open");
 }

@@ -312,10 +312,10 @@ fn one_unread_byte_holds_up_end_and_close() {
     });
     world.until(|world| world.state.saw("C", "finish") && accepted.get().is_some());
     let id = accepted.get().unwrap();
-    world.until(|world| world.net.read_ahead(id) == 1);
+    world.until(|world| world.net.connection(id).read_ahead() == 1);
     world.turn_for(ms(50));
     assert!(world.state.of("S").is_empty());
-    assert_eq!(world.net.ready_state(id).name(), "open");
+    assert_eq!(world.net.connection(id).ready_state().name(), "open");
     assert_eq!(world.state.of("C"), ["connect", "finish"]);
     assert_eq!(world.of("C").ready_state().name(), "readOnly");
     assert!(!world.of("C").is_destroyed());
@@ -338,13 +338,13 @@ fn a_reset_after_a_full_buffer_is_seen_when_all_before_it_is_read() {
     let (kept, in_the_kernel) = all.split_at(50_000);
     let id = world.id("S");
     raw.write_all(kept).unwrap();
-    world.until(|world| world.net.read_ahead(id) >= 1000);
+    world.until(|world| world.net.connection(id).read_ahead() >= 1000);
     raw.write_all(in_the_kernel).unwrap();
     world.turn_for(ms(10));
     reset(raw);
     world.turn_for(ms(30));
     assert!(world.state.of("S").is_empty(), "it does not look");
-    assert!(world.net.read_ahead(id) <= kept.len());
+    assert!(world.net.connection(id).read_ahead() <= kept.len());
     world.of("S").resume();
     world.until_closed(&["S"]);
     assert!(world.state.data("S") == all);

@@ -198,7 +198,7 @@ fn a_socket_paused_on_connect_is_resumed_by_another_sockets_handler() {
         watch(socket, "S2", |socket, heard| {
             if let Heard::Data(_) = heard {
                 let paused = socket.state.id("S1");
-                assert_eq!(socket.net.bytes_read(paused), 0);
+                assert_eq!(socket.net.connection(paused).bytes_read(), 0);
                 assert!(socket.state.of("S1").is_empty());
                 socket.net.resume(paused);
             }

@@ -59,7 +59,7 @@ impl Bench {
     }
 
     fn written(&self, to: &str) -> usize {
-        self.0.net.bytes_written(self.0.id(to)) as usize
+        self.0.net.connection(self.0.id(to)).bytes_written() as usize
     }
 
     fn heard(&self, by: &str) -> usize {
@@ -147,8 +147,8 @@ fn a_source_at_its_end_and_a_full_destination_do_not_wait_for_each_other() {
     bench.0.of("b").write(pattern(MUCH));
     bench.settle();
     let (a, b) = (bench.0.id("a"), bench.0.id("b"));
-    assert_eq!((bench.0.net.read_ahead(a), bench.0.net.is_paused(a)), (14, true));
-    assert!(bench.0.net.needs_drain(b));
+    assert_eq!((bench.0.net.connection(a).read_ahead(), bench.0.net.connection(a).is_paused()), (14, true));
+    assert!(bench.0.net.connection(b).needs_drain());
     bench.pipe("a", "b");
     bench.settle();
     assert!(!bench.0.state.saw("b", "finish"));
@@ -188,7 +188,7 @@ fn a_resume_by_hand_loses_nothing() {
     speak(&mut bench.0.of("A"));
     let a = bench.0.id("a");
     let timer = bench.0.every(ms(3), move |on| {
-        if on.net.is_paused(a) {
+        if on.net.connection(a).is_paused() {
             on.state.add("resumed", 1);
         }
         on.net.resume(a);
@@ -218,7 +218,7 @@ fn two_sources_of_one_stuck_destination_are_bounded_with_and_without_their_pipes
     for source in ["a", "b"] {
         assert!(bench.0.of(source).is_paused(), "{source}");
         let id = bench.0.id(source);
-        assert!(bench.0.net.read_ahead(id) < 2 * 65_536, "{source}");
+        assert!(bench.0.net.connection(id).read_ahead() < 2 * 65_536, "{source}");
     }
 }
 
@@ -358,7 +358,7 @@ fn pipes_that_come_and_go_leave_nothing() {
         assert_eq!(bench.pipes_of("a"), 0);
     }
     let a = bench.0.id("a");
-    assert!(bench.0.net.read_ahead(a) < 2 * 65_536);
+    assert!(bench.0.net.connection(a).read_ahead() < 2 * 65_536);
     bench.0.of("B").resume();
     bench.pipe("a", "b");
     bench.all_heard(&["B"], &pattern(MUCH));
@@ -481,7 +481,7 @@ fn a_file_flows_whole_to_a_late_reader() {
     world.of("file").pipe(to).unwrap();
     world.after(Duration::from_secs(1), |on| {
         let late = on.state.id("S");
-        assert_eq!(on.net.bytes_read(late), 0);
+        assert_eq!(on.net.connection(late).bytes_read(), 0);
         on.net.resume(late);
     });
     world.until_closed(&["S", "C"]);

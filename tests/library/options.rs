@@ -56,7 +56,7 @@ fn options_of_a_socket_reach_the_system() {
     assert_eq!(seen.send_buffer_size().unwrap(), 60_000);
 
     world.net.set_type_of_service(id, 0x10);
-    assert_eq!((seen.tos_v4().unwrap(), world.net.type_of_service(id)), (0x10, Some(0x10)));
+    assert_eq!((seen.tos_v4().unwrap(), world.net.connection(id).type_of_service()), (0x10, Some(0x10)));
     world.net.set_user_timeout(id, None).unwrap();
     assert_eq!(seen.tcp_user_timeout().unwrap(), None);
     world.net.set_keep_alive(id, Some(keep_alive.interval(None).count(None))).unwrap();
@@ -92,7 +92,7 @@ fn an_accepted_socket_has_its_listeners_options() {
     world.until_saw("C", "connect");
     world.turn_for(ms(5));
     let id = world.id("S");
-    assert_eq!(world.net.type_of_service(id), Some(0x20));
+    assert_eq!(world.net.connection(id).type_of_service(), Some(0x20));
 
     // On one socket for both families, whichever the client has.
     if has_ipv6() {
@@ -104,7 +104,7 @@ fn an_accepted_socket_has_its_listeners_options() {
             world.until_saw("C", "connect");
             world.turn_for(ms(5));
             let id = world.id("S");
-            assert_eq!(world.net.type_of_service(id), Some(0x20), "{host}");
+            assert_eq!(world.net.connection(id).type_of_service(), Some(0x20), "{host}");
         }
     }
 }
@@ -115,12 +115,12 @@ fn a_type_of_service_is_remembered_until_there_is_a_connection() {
     let mut world = World::new();
     let (_, address) = world.sockets_called_s(server(), quiet);
     let id = world.event_loop().new_socket(socket(), |socket| watch(socket, "C", quiet)).unwrap();
-    assert_eq!(world.net.type_of_service(id), None);
+    assert_eq!(world.net.connection(id).type_of_service(), None);
     world.net.set_type_of_service(id, 0x18);
-    assert_eq!(world.net.type_of_service(id), Some(0x18));
+    assert_eq!(world.net.connection(id).type_of_service(), Some(0x18));
     world.net.connect(id, address).unwrap();
     world.until_saw("C", "connect");
-    assert_eq!(world.net.type_of_service(id), Some(0x18));
+    assert_eq!(world.net.connection(id).type_of_service(), Some(0x18));
 }
 
 // ---- where from, where to -------------------------------------------------------------------------------------------

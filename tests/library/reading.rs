@@ -123,11 +123,11 @@ fn read_ahead_of_a_paused_socket_is_bounded_by_the_mark_and_one_read() {
         world.until_saw("server", "connection");
         write_now(&raw, &all, &mut sent);
         let id = world.id("S");
-        world.until(|world| world.net.read_ahead(id) >= mark);
+        world.until(|world| world.net.connection(id).read_ahead() >= mark);
         world.turn_for(ms(50));
-        let read_ahead = world.net.read_ahead(id);
+        let read_ahead = world.net.connection(id).read_ahead();
         assert!((mark..=mark - 1 + 65536).contains(&read_ahead), "{read_ahead} bytes read ahead");
-        assert_eq!(world.net.bytes_read(id), read_ahead as u64);
+        assert_eq!(world.net.connection(id).bytes_read(), read_ahead as u64);
         assert!(world.state.of("S").is_empty());
         world.of("S").resume();
         world.write_raw(&raw, &all[sent..]);
@@ -154,7 +154,11 @@ fn pausing_in_a_data_handler_holds_the_next_chunk_back() {
     world.turn_for(ms(30));
     assert_eq!(world.state.of("S"), ["data one", "paused"]);
     let id = world.id("S");
-    assert_eq!((world.net.read_ahead(id), world.net.bytes_read(id)), (3, 6), "the next chunk is kept behind it");
+    assert_eq!(
+        (world.net.connection(id).read_ahead(), world.net.connection(id).bytes_read()),
+        (3, 6),
+        "the next chunk is kept behind it"
+    );
     world.of("S").resume();
     assert_eq!(world.state.times("S", "paused"), 1, "not inside the call");
     world.until(|world| world.state.times("S", "paused") == 2);

@@ -30,7 +30,7 @@ fn connecting_again_inside_on_close_keeps_id_and_handlers_and_restarts_the_count
         }
         _ => {}
     });
-    world.until(|world| !world.net.exists(id));
+    world.until(|world| !world.net.connection(id).exists());
     assert_eq!(world.state.times("C", "connect"), 3);
     assert_eq!(world.state.times("C", "close(false)"), 3);
     assert_eq!(world.state.data("C"), b"hellohellohello");
@@ -59,7 +59,7 @@ fn the_id_is_stale_after_close_and_calls_with_it_do_nothing_to_anybody() {
         }
     });
     let stale = world.id("C");
-    world.until(|world| !world.net.exists(stale));
+    world.until(|world| !world.net.connection(stale).exists());
     assert!(world.socket(stale).is_none());
     let stranger = world.client("stranger", address, quiet);
     assert_ne!(stale, stranger);
@@ -73,9 +73,16 @@ fn the_id_is_stale_after_close_and_calls_with_it_do_nothing_to_anybody() {
     world.net.broadcast([stale], "lost");
     assert!(world.net.connect(stale, address).is_err());
     assert!(world.net.pipe(stale, stranger, true).is_err());
-    assert!(world.net.is_destroyed(stale));
-    assert_eq!(world.net.ready_state(stale), ReadyState::Closed);
-    assert_eq!((world.net.bytes_read(stale), world.net.buffer_size(stale), world.net.timeout(stale)), (0, 0, None));
+    assert!(world.net.connection(stale).is_destroyed());
+    assert_eq!(world.net.connection(stale).ready_state(), ReadyState::Closed);
+    assert_eq!(
+        (
+            world.net.connection(stale).bytes_read(),
+            world.net.connection(stale).buffer_size(),
+            world.net.connection(stale).timeout()
+        ),
+        (0, 0, None)
+    );
     world.turn_for(ms(20));
     assert_eq!(world.state.of("stranger"), ["connect"]);
     assert_eq!(world.of("stranger").ready_state(), ReadyState::Open);

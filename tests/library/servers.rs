@@ -347,7 +347,7 @@ fn accepted_sockets_have_the_servers_mark_and_half_open() {
     let options = options().high_water_mark(7).allow_half_open(true);
     let (_, address) = world.sockets_called_s(options, |socket, heard| match heard {
         Heard::Accepted => {
-            assert_eq!(socket.net.high_water_mark(socket.id()), 7);
+            assert_eq!(socket.net.connection(socket.id()).high_water_mark(), 7);
             assert!(!socket.is_paused());
         }
         Heard::End => assert!(socket.is_writable()),

@@ -33,13 +33,13 @@ fn a_write_in_flight_counts_whole_and_drain_comes_before_its_callbacks() {
             assert!(!socket.write_then("b", told("S", "cb1")));
             assert!(!socket.write_then("c", told("S", "cb2")));
             assert_eq!((socket.buffer_size(), socket.bytes_written()), (FLOOD + 2, FLOOD as u64 + 2));
-            assert!(socket.net.needs_drain(socket.id()));
+            assert!(socket.net.connection(socket.id()).needs_drain());
         }
     });
     world.until_saw("server", "connection");
     world.turn_for(ms(20));
     assert!(world.state.of("S").is_empty());
-    let unsent = world.net.unsent(world.id("S"));
+    let unsent = world.net.connection(world.id("S")).unsent();
     assert!(unsent < FLOOD, "the kernel took a part");
     assert_eq!(world.of("S").buffer_size(), FLOOD + 2, "and yet it counts whole");
     world.read_raw(&raw, FLOOD + 2);

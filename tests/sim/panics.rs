@@ -261,7 +261,7 @@ fn a_socket_whose_close_panics_is_gone_with_its_handlers_and_timers() {
         });
     });
     assert_eq!(panics(&mut event_loop), 1);
-    assert!(!event_loop.net.exists(client.unwrap()));
+    assert!(!event_loop.net.connection(client.unwrap()).exists());
     assert!(dropped.get(), "the closure is let go");
     assert!(sim.now() < ms(1000), "nothing waits for its timer");
 }

@@ -120,7 +120,7 @@ fn run_returns_when_the_last_socket_has_closed_whatever_timers_there_are() {
     let fresh = echo.event_loop().new_socket(SocketOptions::new(), note).unwrap();
     echo.run().unwrap();
     assert_eq!(echo.net.now().as_secs(), 5);
-    assert!(!echo.net.exists(fresh), "one that never connected has nothing to bring to its end");
+    assert!(!echo.net.connection(fresh).exists(), "one that never connected has nothing to bring to its end");
     assert_eq!(reasons(&echo.state), [CloseReason::Shutdown]);
 }
 

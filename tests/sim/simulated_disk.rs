@@ -189,7 +189,7 @@ fn a_log_can_have_a_bound() {
     for number in 0..50 {
         world.net.write(log, format!("line {number:02}\n").as_bytes());
     }
-    assert!(world.net.unsent(log) <= 100);
+    assert!(world.net.connection(log).unsent() <= 100);
     world.net.end(log, None);
     world.until_closed(&["log"]);
     assert!(world.net.counters().messages_dropped >= 30);
@@ -212,7 +212,7 @@ fn standard_output_is_not_ended_by_a_pipe() {
         .unwrap();
     event_loop.run().unwrap();
     assert_eq!(event_loop.state, 1);
-    assert!(event_loop.net.is_writable(output), "as in Node");
+    assert!(event_loop.net.connection(output).is_writable(), "as in Node");
     event_loop.net.write(output, b" and more");
     event_loop.run().unwrap();
     assert_eq!(sim.file("/dev/stdout").unwrap(), b"typed and more");

@@ -300,7 +300,7 @@ fn act_on_pipe(on: &mut On<'_>, play: usize, name: &str, verb: &str, to: &str) {
     let Some(actor) = sockets.get_mut(name) else { return };
     let id = actor.id;
     if verb == "pipe" {
-        if on.net.is_destroyed(id) || !actor.pipes.insert(to.to_owned()) {
+        if on.net.connection(id).is_destroyed() || !actor.pipes.insert(to.to_owned()) {
             return log(on, play, name, json!(["pipe", "refused"]));
         }
         if let Some(mut socket) = on.socket(id) {
@@ -342,11 +342,11 @@ fn act_on_socket(on: &mut On<'_>, play: usize, name: &str, verb: &str, argument:
         "setTimeout" => on.net.set_timeout(id, Some(Duration::from_millis(argument))),
         "state" => {
             let (read, written) = match at_close {
-                Some(counters) if !on.net.exists(id) => counters,
-                _ => (on.net.bytes_read(id), on.net.bytes_written(id)),
+                Some(counters) if !on.net.connection(id).exists() => counters,
+                _ => (on.net.connection(id).bytes_read(), on.net.connection(id).bytes_written()),
             };
-            let (state, destroyed) = (on.net.ready_state(id).name(), on.net.is_destroyed(id));
-            let connecting = on.net.is_connecting(id);
+            let (state, destroyed) = (on.net.connection(id).ready_state().name(), on.net.connection(id).is_destroyed());
+            let connecting = on.net.connection(id).is_connecting();
             log(on, play, name, json!(["state", state, read, written, destroyed, connecting]));
         }
         _ => unreachable!("unknown verb {verb}"),

@@ -27,7 +27,7 @@ impl Conn {
             Some(local) => to.reached_from(local)?,
             None => to,
         };
-        if self.file.is_some() {
+        if self.is_file() {
             return Err(Error::invalid("a file cannot be connected: make a socket"));
         }
         self.connection.connect(&mut self.tasks(cx))?;

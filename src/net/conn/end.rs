@@ -30,7 +30,7 @@ impl Conn {
         if !self.connection.awaits_shutdown() {
             return;
         }
-        if let Some(handle) = self.handle.filter(|_| self.file.is_none())
+        if let Some(handle) = self.handle.filter(|_| !self.is_file())
             && let Err(error) = cx.kernel.shutdown(handle)
         {
             // Only a connection that is broken already fails here, and the next read will say of what. Should it say

@@ -15,9 +15,8 @@ use super::write::WriteKind;
 use super::{Conn, Remote};
 use crate::address::Address;
 use crate::address::endpoint::Endpoint;
-use crate::base::arena::Arena;
 use crate::base::error::{Error, Syscall};
-use crate::base::id::{Owner, SocketId};
+use crate::base::id::{Id, Key, Owner, SocketId};
 use crate::connection::{CallbackId, CloseReason, Connection};
 use crate::kernel::{ConnectOptions, Handle, Kernel, ListenOptions, Readiness, Ready, SocketOption, Token};
 use crate::net::agenda::Task;
@@ -56,7 +55,7 @@ pub(crate) struct Harness {
 
 /// Any id.
 pub(crate) fn an_id() -> SocketId {
-    Arena::new(Owner::unique()).insert_with(|_| ())
+    SocketId::new(Key { slot: 0, generation: 0 }, Owner::unique())
 }
 
 impl Harness {
@@ -220,7 +219,7 @@ impl Harness {
     fn read(&mut self, length: usize) {
         self.peer.borrow_mut().incoming = Some(length);
         self.conn.latch(Readiness { readable: true, ended: length == 0, ..Readiness::default() });
-        let mut turn = Some(Serving::begin(crate::base::id::Id::key(self.conn.id)));
+        let mut turn = Some(Serving::begin(self.conn.id.key()));
         while let Some(serving) = turn.take() {
             if !self.conn.wants_to_read() {
                 break;

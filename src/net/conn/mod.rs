@@ -40,11 +40,12 @@ use super::cx::Cx;
 use super::options::Limits;
 use super::read_buffer::READ_BUFFER;
 use crate::address::Address;
+use crate::base::arena::HasId;
 use crate::base::id::{ServerId, SocketId};
 use crate::connection::{ConnTask, Connection, Stage};
 use crate::kernel::{Handle, Readiness};
 use file::FileEnd;
-use piping::Piping;
+use piping::{DrainWait, Piping};
 use rare::{Rare, USUAL};
 
 /// One socket or file of the net.
@@ -67,11 +68,10 @@ pub(super) struct Conn {
     /// TCP_NODELAY, as it was set last: the same value again makes no system call.
     no_delay: bool,
     read_size: ReadSize,
+    drain_wait: DrainWait,
     /// How many receivers hold this sender up.
     pub held_by: u32,
     pub piping: Option<Box<Piping>>,
-    /// It is no socket but a file.
-    pub file: Option<Box<FileEnd>>,
     limits: Option<Limits>,
     rare: Option<Box<Rare>>,
 }
@@ -94,40 +94,46 @@ pub(super) struct Lists {
     pub flush: bool,
 }
 
-/// How much is read from it at once.
+/// How much is read from it at once: the read buffer; that doubled so often, for the source of a pipe; or what a file moves
+/// in a turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum ReadSize {
     Usual,
-    /// The read buffer, doubled so often: for the source of a pipe.
-    Wide(u8),
-    /// What a file moves in a turn.
+    Times2,
+    Times4,
+    Times8,
+    Times16,
     Piece,
 }
 
-/// The read buffer is doubled so often at most, to 1 MiB: fewer calls where much is moved.
-const MOST_DOUBLED: u8 = 4;
-
 impl ReadSize {
-    /// Of a socket.
+    /// Of a socket, up to 1 MiB: fewer calls where much is moved.
     fn bytes(self) -> usize {
         match self {
-            ReadSize::Wide(times) => READ_BUFFER << times,
             ReadSize::Usual | ReadSize::Piece => READ_BUFFER,
+            ReadSize::Times2 => READ_BUFFER * 2,
+            ReadSize::Times4 => READ_BUFFER * 4,
+            ReadSize::Times8 => READ_BUFFER * 8,
+            ReadSize::Times16 => READ_BUFFER * 16,
         }
     }
 
     fn doubled(self) -> Self {
         match self {
-            ReadSize::Usual => ReadSize::Wide(1),
-            ReadSize::Wide(times) => ReadSize::Wide((times + 1).min(MOST_DOUBLED)),
+            ReadSize::Usual => ReadSize::Times2,
+            ReadSize::Times2 => ReadSize::Times4,
+            ReadSize::Times4 => ReadSize::Times8,
+            ReadSize::Times8 | ReadSize::Times16 => ReadSize::Times16,
             ReadSize::Piece => ReadSize::Piece,
         }
     }
 
     fn halved(self) -> Self {
         match self {
-            ReadSize::Usual | ReadSize::Wide(0 | 1) => ReadSize::Usual,
-            ReadSize::Wide(times) => ReadSize::Wide(times - 1),
+            ReadSize::Usual | ReadSize::Times2 => ReadSize::Usual,
+            ReadSize::Times4 => ReadSize::Times2,
+            ReadSize::Times8 => ReadSize::Times4,
+            ReadSize::Times16 => ReadSize::Times8,
             ReadSize::Piece => ReadSize::Piece,
         }
     }
@@ -193,6 +199,15 @@ impl Remote {
     }
 }
 
+impl HasId for Conn {
+    type Id = SocketId;
+
+    #[inline]
+    fn id(&self) -> SocketId {
+        self.id
+    }
+}
+
 impl Conn {
     pub fn new(id: SocketId, connection: Connection) -> Self {
         Conn {
@@ -208,9 +223,9 @@ impl Conn {
             referenced: true,
             no_delay: false,
             read_size: ReadSize::Usual,
+            drain_wait: DrainWait::Single,
             held_by: 0,
             piping: None,
-            file: None,
             limits: None,
             rare: None,
         }
@@ -228,7 +243,7 @@ impl Conn {
 
     /// It is a file. `readiness` is what is known of it before any readiness was told.
     pub fn become_file(&mut self, file: FileEnd, readiness: Readiness) {
-        self.file = Some(Box::new(file));
+        self.rare_mut().file = Some(file);
         self.read_size = ReadSize::Piece;
         self.latch(readiness);
     }
@@ -348,6 +363,16 @@ impl Conn {
 
     fn task(&self, task: ConnTask) -> Task {
         Task::Conn(self.id, task)
+    }
+
+    /// What it has that is a file.
+    pub fn file(&self) -> Option<&FileEnd> {
+        self.rare.as_ref()?.file.as_ref()
+    }
+
+    #[inline]
+    pub fn is_file(&self) -> bool {
+        matches!(self.remote, Remote::File)
     }
 
     pub fn handle_if_connected(&self) -> Option<Handle> {

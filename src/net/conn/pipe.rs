@@ -1,7 +1,7 @@
 //! What one connection does for its pipes. What goes from one to another is the net's: see `net/pipe.rs`.
 
 use super::Conn;
-use super::piping::{Drain, Pipe};
+use super::piping::{Drain, DrainWait, Pipe};
 use crate::base::id::SocketId;
 use crate::net::agenda::Task;
 use crate::net::cx::Cx;
@@ -11,7 +11,9 @@ impl Conn {
     pub fn pipe_into(&mut self, pipe: Pipe, cx: &mut Cx) {
         let to = pipe.to;
         let piping = self.piping.get_or_insert_default();
-        piping.had_several |= piping.destinations.len() == 1;
+        if piping.destinations.len() == 1 {
+            self.drain_wait = DrainWait::Set;
+        }
         piping.destinations.push(pipe);
         self.connection.set_listening(true, &mut cx.agenda.of(self.id));
         if self.connection.end_was_emitted() {
@@ -23,7 +25,7 @@ impl Conn {
     /// whether it is to go on as if the destination had drained.
     pub fn unpipe(&mut self, to: SocketId, cx: &mut Cx) -> Option<bool> {
         let piping = self.piping.as_mut()?;
-        let waits = piping.had_several || piping.awaits_any();
+        let waits = self.drain_wait == DrainWait::Set || piping.awaits_any();
         let pipe = piping.destinations.remove_first(|pipe| pipe.to == to)?;
         if piping.destinations.is_empty() {
             self.connection.pause();
@@ -40,7 +42,9 @@ impl Conn {
         let is_only = piping.destinations.len() == 1;
         let Some(pipe) = piping.destinations.iter_mut().find(|pipe| pipe.to == to) else { return };
         pipe.drain = Drain::Awaited;
-        piping.had_several &= !is_only;
+        if is_only {
+            self.drain_wait = DrainWait::Single;
+        }
         self.connection.pause();
     }
 

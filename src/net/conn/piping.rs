@@ -9,9 +9,14 @@ pub(in crate::net) struct Piping {
     pub destinations: Few<Pipe>,
     /// Who pipes into this socket, once for each pipe.
     pub sources: Few<SocketId>,
-    /// Whether it had several pipes since it last waited for the drain of a single one. Node keeps a set then, and an
-    /// empty set is something to wait for where nothing is not.
-    pub had_several: bool,
+}
+
+/// As what a source keeps its destinations that it waits for. Node keeps a set once there were several pipes, until it waits
+/// for the drain of a single one; and an empty set is something to wait for where nothing is not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::net) enum DrainWait {
+    Single,
+    Set,
 }
 
 #[derive(Clone, Copy, Debug)]

@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
+use super::file::FileEnd;
 use crate::address::Address;
 use crate::address::block_list::BlockList;
 use crate::address::endpoint::Candidates;
@@ -15,6 +16,8 @@ use crate::net::options::SocketOptions;
 /// See the [module](self).
 #[derive(Debug, Default)]
 pub(super) struct Rare {
+    /// It is no socket but a file.
+    pub file: Option<FileEnd>,
     /// How the write in flight has ended, which is emitted in the next flush.
     pub outcome: Option<Result<(), Error>>,
     /// Why shutdown(2) has failed, until a read has told what is wrong with the connection.
@@ -35,6 +38,7 @@ pub(super) struct Rare {
 
 /// What is so of a connection that has none of it.
 pub(super) static USUAL: Rare = Rare {
+    file: None,
     outcome: None,
     shutdown_error: None,
     catching_up: Vec::new(),

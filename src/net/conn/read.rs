@@ -214,14 +214,14 @@ impl Conn {
     fn most_in_one_read(&self) -> usize {
         match self.read_size {
             ReadSize::Usual => READ_BUFFER,
-            ReadSize::Wide(_) | ReadSize::Piece => self.most_in_one_unusual_read(),
+            _ => self.most_in_one_unusual_read(),
         }
     }
 
     /// The piece of a file; or more, while reads come back full and all that is read goes through one pipe: such a chunk is
     /// never kept, and never seen.
     fn most_in_one_unusual_read(&self) -> usize {
-        match (&self.file, &self.piping) {
+        match (self.file(), &self.piping) {
             (Some(file), _) => file.piece(),
             (None, Some(piping)) if piping.takes_all() && !self.listener && self.connection.is_flowing() => {
                 self.read_size.bytes()

@@ -392,8 +392,8 @@ fn the_read_buffer_grows_while_it_is_filled_and_shrinks_again() {
         conn.adapt_read_size(size / filled, size, &mut buffer);
     }
     assert_eq!(most, [1, 2, 4, 8, 16, 16, 16, 8, 4, 2, 1, 1]);
-    assert_eq!(conn.read_size, ReadSize::Wide(1));
+    assert_eq!(conn.read_size, ReadSize::Times2);
     // A read that was narrow for another reason, a pause for example, says nothing of the wide ones.
     conn.adapt_read_size(READ_BUFFER, READ_BUFFER, &mut buffer);
-    assert_eq!(conn.read_size, ReadSize::Wide(1));
+    assert_eq!(conn.read_size, ReadSize::Times2);
 }

@@ -105,7 +105,7 @@ impl Conn {
             return false;
         }
         match self.connection.write(bytes.len(), kind.last, callback, &mut cx.agenda.of(self.id)) {
-            Admission::Now if self.file.is_some() => {
+            Admission::Now if self.is_file() => {
                 self.keep(bytes);
                 self.write_in_its_turn(cx);
             }
@@ -204,7 +204,7 @@ impl Conn {
     #[inline]
     pub(super) fn write_waiting(&mut self, cx: &mut Cx) -> bool {
         match self.connection.next_write(&mut cx.agenda.of(self.id)) {
-            Admission::Now if self.file.is_some() => self.write_in_its_turn(cx),
+            Admission::Now if self.is_file() => self.write_in_its_turn(cx),
             Admission::Now => self.attempt(Attempt::First, cx),
             // There is no connection, and none on its way: the bytes that it was to have are the failed write.
             Admission::Refused | Admission::Destroy(_) => self.connection.clear_queue(&mut cx.segments),
@@ -348,7 +348,7 @@ impl Conn {
     #[inline(always)]
     fn empty(&mut self, cx: &mut Cx) -> (usize, Emptied) {
         let Some(handle) = self.handle else { return (0, Emptied::Blocked) };
-        if self.file.is_some() {
+        if self.is_file() {
             return self.write_piece(handle, cx);
         }
         let mut total = 0;
@@ -387,7 +387,7 @@ impl Conn {
             Ok(0) => (0, classify(io::ErrorKind::WriteZero.into())),
             Ok(sent) => {
                 self.connection.queue_mut().sent(sent, &mut cx.segments);
-                if let Some(file) = &mut self.file {
+                if let Some(file) = &mut self.rare_mut().file {
                     file.written += sent as u64;
                 }
                 (sent, if sent == length { Emptied::All } else { Emptied::Piece })

@@ -49,7 +49,7 @@ fn callbacks_of_the_net_and_of_the_loop_do_not_mix() {
     let other = world.event_loop().new_socket(SocketOptions::new(), |_| {}).unwrap();
     world.net.write_with(other, b"x", 0);
     world.turn_for(ms(10));
-    assert!(world.net.unsent(id) > 0);
+    assert!(world.net.connection(id).unsent() > 0);
     assert_eq!(world.state.of("S"), [""; 0], "the callback of a write that is still in flight");
 }
 
@@ -182,7 +182,7 @@ fn a_sender_held_by_a_corked_receiver_goes_on_when_that_ends() {
 fn flooded() -> (World, SocketId, TcpStream, usize) {
     let (mut world, id, raw) = room(OutputLimits::new());
     world.net.write(id, &pattern(FLOOD));
-    let unsent = world.net.unsent(id);
+    let unsent = world.net.connection(id).unsent();
     (world, id, raw, unsent)
 }
 
@@ -227,7 +227,7 @@ fn drain_comes_also_when_all_that_waited_was_dropped() {
     world.net.cork(id);
     assert!(!world.net.write(id, &pattern(80_000)), "above the mark");
     world.net.write(id, &pattern(150_000));
-    assert_eq!(world.net.buffer_size(id), 0, "the second is above the limit by itself");
+    assert_eq!(world.net.connection(id).buffer_size(), 0, "the second is above the limit by itself");
     world.until_saw("S", "drain");
     world.turn_for(ms(10));
     assert_eq!(world.state.of("S"), ["drain"]);

@@ -156,7 +156,7 @@ fn a_kernel_without_buffers_is_asked_again_only_after_a_while() {
     let mut event_loop = EventLoop::on(sim.kernel(), ());
     event_loop.listen("10.0.0.1:7", |socket| socket.on_data(|_, _| {})).unwrap();
     let client = event_loop.connect("10.0.0.1:7", |_| {}).unwrap();
-    while event_loop.net.is_connecting(client) {
+    while event_loop.net.connection(client).is_connecting() {
         event_loop.turn(Some(ms(1))).unwrap();
     }
     sim.set_weather(Weather { no_buffers: 1000, ..Weather::default() });
@@ -170,7 +170,7 @@ fn a_kernel_without_buffers_is_asked_again_only_after_a_while() {
     sim.set_weather(Weather::default());
     event_loop.turn(Some(ms(50))).unwrap();
     event_loop.turn(Some(ms(50))).unwrap();
-    assert_eq!(event_loop.net.unsent(client), 0);
+    assert_eq!(event_loop.net.connection(client).unsent(), 0);
 }
 
 /// recv(2) stops at the urgent mark with more behind it: a short read that does not mean empty.
@@ -217,7 +217,7 @@ fn bytes_that_a_failing_write_throws_away_are_counted() {
     world.until_saw("server", "connection");
     let id = world.id("S");
     world.net.write(id, &pattern(FLOOD));
-    let unsent = world.net.unsent(id);
+    let unsent = world.net.connection(id).unsent();
     assert!(unsent > 0);
     socket2::SockRef::from(&raw).set_linger(Some(Duration::ZERO)).unwrap();
     drop(raw);
@@ -240,7 +240,7 @@ fn a_server_that_may_not_accept_says_so_once_and_tries_again_after_a_while() {
         server.server(id).unwrap().on_error(told);
         let mut client = EventLoop::on(sim.kernel(), ());
         let socket = client.connect("10.0.0.1:7", |_| {}).unwrap();
-        while client.net.is_connecting(socket) {
+        while client.net.connection(socket).is_connecting() {
             client.turn(Some(ms(1))).unwrap();
         }
         let first = sim.calls();
@@ -291,7 +291,7 @@ fn a_pause_after_a_destroy_is_a_pause() {
         world.net.pause(id);
         for chunk in 1..=3 {
             world.write_raw(&raw, b"chunk");
-            world.until(|world| world.net.bytes_read(id) == chunk * 5);
+            world.until(|world| world.net.connection(id).bytes_read() == chunk * 5);
         }
         world.net.resume(id);
         world.until_closed(&["S"]);
@@ -314,7 +314,7 @@ fn writes_uncorked_without_a_connection_fail() {
     world.of("A").write_then("x", told("A", "first"));
     world.of("A").write_then("", told("A", "second"));
     world.net.uncork(id);
-    assert_eq!(world.net.buffer_size(id), 0);
+    assert_eq!(world.net.connection(id).buffer_size(), 0);
     world.run_dry();
     let closed = ["first ERR_SOCKET_CLOSED", "second ERR_SOCKET_CLOSED", "error ERR_SOCKET_CLOSED", "close(true)"];
     assert_eq!(world.state.of("A"), closed);
@@ -346,9 +346,9 @@ fn writes_corked_before_the_connect_go_out_after_it() {
     world.of("C").write_then("x", told("C", "first"));
     world.net.connect(id, address).unwrap();
     world.net.uncork(id);
-    assert_eq!((world.net.buffer_size(id), world.net.bytes_written(id)), (1, 1));
+    assert_eq!((world.net.connection(id).buffer_size(), world.net.connection(id).bytes_written()), (1, 1));
     world.of("C").write_then("y", told("C", "second"));
     world.until_saw("C", "second ok");
     assert_eq!(world.state.of("C"), ["connect", "first ok", "second ok"]);
-    world.until(|world| world.net.bytes_read(world.id("S")) == 2);
+    world.until(|world| world.net.connection(world.id("S")).bytes_read() == 2);
 }

@@ -160,7 +160,8 @@ fn part(sim: &Sim, parties: &mut [EventLoop<Party>], problems: &mut Vec<String>)
     for party in parties.iter_mut() {
         problems.extend(party.net.check().err());
         for id in &party.state.open {
-            let (state, buffered) = (party.net.ready_state(*id).name(), party.net.buffer_size(*id));
+            let (state, buffered) =
+                (party.net.connection(*id).ready_state().name(), party.net.connection(*id).buffer_size());
             problems.push(format!("{id:?} has not come to its end: {state}, {buffered} bytes buffered"));
         }
         party.event_loop().close_all();

@@ -165,8 +165,8 @@ impl Party {
         for at in 0..on.state.open.len() {
             let id = on.state.open[at];
             let Some(seen) = on.state.seen.get(&id) else { continue };
-            let (buffered, pending) = (on.net.buffer_size(id), seen.pending_bytes);
-            if !on.state.mixed && !on.net.is_destroyed(id) && buffered != pending {
+            let (buffered, pending) = (on.net.connection(id).buffer_size(), seen.pending_bytes);
+            if !on.state.mixed && !on.net.connection(id).is_destroyed() && buffered != pending {
                 on.state.problem(id, format!("buffer_size is {buffered}, writes of {pending} bytes are not completed"));
             }
         }
@@ -342,7 +342,7 @@ fn left(socket: &mut View<'_>, closed: Closed) {
 
 /// Writes the next bytes of a socket's stream, and waits for the outcome.
 pub fn write(on: &mut On<'_>, id: SocketId, length: usize) {
-    let writable = on.net.is_writable(id);
+    let writable = on.net.connection(id).is_writable();
     let Some(seen) = on.state.seen.get_mut(&id) else { return };
     let from = seen.written;
     seen.written += if writable { length as u64 } else { 0 };
@@ -361,7 +361,7 @@ pub fn greet(socket: &mut View<'_>) {
 
 fn write_bytes(on: &mut On<'_>, id: SocketId, bytes: &[u8]) {
     let length = bytes.len();
-    let writable = on.net.is_writable(id);
+    let writable = on.net.connection(id).is_writable();
     let Some(mut socket) = on.socket(id) else { return };
     let Some(seen) = socket.state.seen.get_mut(&id) else { return };
     let number = seen.next_write;
@@ -373,7 +373,7 @@ fn write_bytes(on: &mut On<'_>, id: SocketId, bytes: &[u8]) {
     socket.state.sim.note(format!("{id:?} writes {length}"));
     socket.write_then(bytes, move |socket, outcome| socket.state.completed(id, number, &outcome));
     // Of a file it counts what the disk has.
-    let may_drop = socket.state.drops.contains(&id) || socket.net.is_file(id);
+    let may_drop = socket.state.drops.contains(&id) || socket.net.connection(id).is_file();
     let written = socket.bytes_written() == before + length as u64;
     let counted = written || may_drop;
     let at_once = idle && written && length > 0 && socket.buffer_size() == 0 && !socket.is_destroyed();

@@ -93,7 +93,7 @@ fn watch(socket: &mut Socket<'_, Proxy>, peer: impl fmt::Display + 'static, othe
         socket.set_timeout(idle_timeout);
         socket.on_timeout(move |socket| {
             // While the other side still reads what came from here, the pair is not idle.
-            if socket.buffer_size() == 0 && socket.net.buffer_size(other) > 0 {
+            if socket.buffer_size() == 0 && socket.net.connection(other).buffer_size() > 0 {
                 return socket.set_timeout(idle_timeout);
             }
             socket.net.destroy_because(other, CloseReason::Timeout);
@@ -111,7 +111,7 @@ fn follow(socket: &mut Socket<'_, Proxy>, other: SocketId, closed: Closed) {
     match closed.reason {
         CloseReason::PeerEnded | CloseReason::EndedHere => {}
         // A connection that is not established yet has no peer that could see a reset.
-        _ if broke && !socket.net.is_connecting(other) => socket.net.reset(other),
+        _ if broke && !socket.net.connection(other).is_connecting() => socket.net.reset(other),
         reason => socket.net.destroy_because(other, reason),
     }
 }

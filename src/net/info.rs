@@ -1,0 +1,211 @@
+//! What can be asked about a connection. Nothing changes here, and a socket that is gone has an answer too.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use super::Net;
+use super::conn::Conn;
+use crate::base::id::{ServerId, SocketId};
+use crate::connection::{Connection, ReadyState, Stage};
+use crate::kernel::{Kernel, PeerCred};
+
+impl Net {
+    /// What can be asked about a socket or a file.
+    #[inline]
+    pub fn connection(&self, id: SocketId) -> ConnectionInfo<'_> {
+        ConnectionInfo { conn: self.conns.get(id), kernel: &*self.cx.kernel }
+    }
+
+    /// All sockets and files, in any state.
+    pub fn socket_ids(&self) -> impl Iterator<Item = SocketId> {
+        self.conns.ids()
+    }
+
+    /// How many sockets and files there are, in any state.
+    pub fn sockets(&self) -> usize {
+        self.conns.len()
+    }
+}
+
+/// A read-only view of one socket or file.
+///
+/// It is looked up once, by [`Net::connection`], and answers for a socket that is gone as well: nothing is queued there, it is
+/// destroyed, and it [does not exist](ConnectionInfo::exists).
+///
+/// ```
+/// # use tidegate::EventLoop;
+/// # let mut event_loop = EventLoop::new()?;
+/// let server = event_loop.listen("127.0.0.1:0", |socket| {
+///     let info = socket.net.connection(socket.id());
+///     assert_eq!((info.buffer_size(), info.bytes_read()), (0, 0));
+/// })?;
+/// # Ok::<(), tidegate::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct ConnectionInfo<'a> {
+    conn: Option<&'a Conn>,
+    kernel: &'a dyn Kernel,
+}
+
+impl ConnectionInfo<'_> {
+    /// Whether it is over for good: `close` was emitted, and it does not connect again.
+    pub(crate) fn is_over(&self) -> bool {
+        self.conn.is_none_or(|conn| conn.connection.stage() == Stage::Closed)
+    }
+
+    /// Whether the id still names a socket.
+    pub fn exists(&self) -> bool {
+        self.conn.is_some()
+    }
+
+    /// Bytes of all writes that are not completed; one in flight counts whole. 0 for a socket that is gone.
+    #[doc(alias = "bufferSize")]
+    #[doc(alias = "writableLength")]
+    pub fn buffer_size(&self) -> usize {
+        self.ask(Connection::length)
+    }
+
+    /// Bytes that the kernel has not taken yet.
+    pub fn unsent(&self) -> usize {
+        self.ask(|connection| connection.queue().unsent())
+    }
+
+    /// Bytes that were read and not delivered yet.
+    #[doc(alias = "readableLength")]
+    pub fn read_ahead(&self) -> usize {
+        self.ask(Connection::read_ahead)
+    }
+
+    /// Bytes taken from the kernel, delivered or not.
+    #[doc(alias = "bytesRead")]
+    pub fn bytes_read(&self) -> u64 {
+        self.ask(Connection::bytes_read)
+    }
+
+    /// Bytes of all writes, sent or not. Of a file: what the kernel has taken.
+    #[doc(alias = "bytesWritten")]
+    pub fn bytes_written(&self) -> u64 {
+        match self.conn.and_then(|conn| conn.file()) {
+            Some(file) => file.written,
+            None => self.ask(Connection::bytes_written),
+        }
+    }
+
+    /// Which directions are open. [`ReadyState::Closed`] for a socket that is gone.
+    #[doc(alias = "readyState")]
+    pub fn ready_state(&self) -> ReadyState {
+        self.conn.map_or(ReadyState::Closed, |conn| conn.connection.ready_state())
+    }
+
+    /// Whether it is connecting.
+    #[doc(alias = "connecting")]
+    pub fn is_connecting(&self) -> bool {
+        self.ask(Connection::is_connecting)
+    }
+
+    /// Whether it is not connected: fresh, connecting or closed.
+    #[doc(alias = "pending")]
+    pub fn is_pending(&self) -> bool {
+        self.conn.is_none_or(|conn| conn.connection.stage() != Stage::Connected)
+    }
+
+    /// Whether it is destroyed; true also for a socket that is gone.
+    #[doc(alias = "destroyed")]
+    pub fn is_destroyed(&self) -> bool {
+        self.conn.is_none_or(|conn| conn.connection.is_destroyed())
+    }
+
+    /// Whether `pause` was called and `resume` was not.
+    #[doc(alias = "isPaused")]
+    pub fn is_paused(&self) -> bool {
+        self.ask(Connection::is_paused)
+    }
+
+    /// Whether data would be heard: somebody takes it, or the user has paused, and so may still ask for it.
+    pub(crate) fn is_heard(&self) -> bool {
+        self.ask(|connection| connection.is_listening() || connection.is_paused())
+    }
+
+    /// Whether `data` or `end` can still come.
+    #[doc(alias = "readable")]
+    pub fn is_readable(&self) -> bool {
+        self.ask(Connection::is_readable)
+    }
+
+    /// Whether `write` is allowed.
+    #[doc(alias = "writable")]
+    pub fn is_writable(&self) -> bool {
+        self.ask(Connection::is_writable)
+    }
+
+    /// Whether `finish` was emitted.
+    #[doc(alias = "writableFinished")]
+    pub fn is_finished(&self) -> bool {
+        self.ask(Connection::is_finished)
+    }
+
+    /// Whether `drain` will come.
+    #[doc(alias = "writableNeedDrain")]
+    pub fn needs_drain(&self) -> bool {
+        self.ask(Connection::needs_drain)
+    }
+
+    /// The mark, in bytes.
+    #[doc(alias = "writableHighWaterMark")]
+    #[doc(alias = "readableHighWaterMark")]
+    pub fn high_water_mark(&self) -> usize {
+        self.ask(Connection::high_water_mark)
+    }
+
+    /// What `set_timeout` was given last.
+    pub fn timeout(&self) -> Option<Duration> {
+        self.conn?.connection.idle()?.period()
+    }
+
+    /// This side's address, while connected; `None` for a Unix socket.
+    #[doc(alias = "localAddress")]
+    #[doc(alias = "localPort")]
+    #[doc(alias = "localFamily")]
+    pub fn local_address(&self) -> Option<SocketAddr> {
+        let handle = self.conn?.handle_if_connected()?;
+        self.kernel.local_address(handle).ok()?.ip()
+    }
+
+    /// The other side's address, from the connection on; `None` for a Unix socket. It is kept after the close.
+    #[doc(alias = "remoteAddress")]
+    #[doc(alias = "remotePort")]
+    #[doc(alias = "remoteFamily")]
+    pub fn remote_address(&self) -> Option<SocketAddr> {
+        self.conn?.remote.ip()
+    }
+
+    /// Who is at the other end of a Unix socket, while connected. `None` for TCP, and where the system does not tell.
+    pub fn peer_cred(&self) -> Option<PeerCred> {
+        let handle = self.conn.filter(|conn| conn.remote.is_unix())?.handle_if_connected()?;
+        self.kernel.peer_cred(handle).ok()
+    }
+
+    /// What the system has for its type of service, while connected; before, what was set. `None` for a Unix socket.
+    #[doc(alias = "getTypeOfService")]
+    pub fn type_of_service(&self) -> Option<u8> {
+        let conn = self.conn?;
+        match conn.handle_if_connected() {
+            Some(handle) => self.kernel.type_of_service(handle).ok(),
+            None => conn.type_of_service(),
+        }
+    }
+
+    /// The server that accepted it.
+    pub fn server(&self) -> Option<ServerId> {
+        self.conn?.server
+    }
+
+    /// Whether it is a file.
+    pub fn is_file(&self) -> bool {
+        self.conn.is_some_and(|conn| conn.is_file())
+    }
+
+    fn ask<T: Default>(&self, question: impl FnOnce(&Connection) -> T) -> T {
+        self.conn.map_or_else(T::default, |conn| question(&conn.connection))
+    }
+}
