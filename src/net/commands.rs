@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::Net;
 use super::conn::Conn;
 use super::conn::write::WriteKind;
+use super::info::ConnectionInfo;
 use super::options::{self, OutputLimits, SocketOptions};
 use crate::address::endpoint::Endpoint;
 use crate::base::error::Error;
@@ -255,5 +256,23 @@ impl Net {
         if let Some((conn, _)) = self.conn(id) {
             conn.referenced = on;
         }
+    }
+
+    // ---- questions -------------------------------------------------------------------------------------------------------
+
+    /// What can be asked about a socket or a file.
+    #[inline]
+    pub fn connection(&self, id: SocketId) -> ConnectionInfo<'_> {
+        ConnectionInfo::new(self.conns.get(id), &*self.cx.kernel)
+    }
+
+    /// All sockets and files, in any state.
+    pub fn socket_ids(&self) -> impl Iterator<Item = SocketId> {
+        self.conns.ids()
+    }
+
+    /// How many sockets and files there are, in any state.
+    pub fn sockets(&self) -> usize {
+        self.conns.len()
     }
 }

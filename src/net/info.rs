@@ -3,33 +3,14 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::Net;
 use super::conn::Conn;
-use crate::base::id::{ServerId, SocketId};
+use crate::base::id::ServerId;
 use crate::connection::{Connection, ReadyState, Stage};
 use crate::kernel::{Kernel, PeerCred};
 
-impl Net {
-    /// What can be asked about a socket or a file.
-    #[inline]
-    pub fn connection(&self, id: SocketId) -> ConnectionInfo<'_> {
-        ConnectionInfo { conn: self.conns.get(id), kernel: &*self.cx.kernel }
-    }
-
-    /// All sockets and files, in any state.
-    pub fn socket_ids(&self) -> impl Iterator<Item = SocketId> {
-        self.conns.ids()
-    }
-
-    /// How many sockets and files there are, in any state.
-    pub fn sockets(&self) -> usize {
-        self.conns.len()
-    }
-}
-
 /// A read-only view of one socket or file.
 ///
-/// It is looked up once, by [`Net::connection`], and answers for a socket that is gone as well: nothing is queued there, it is
+/// It is looked up once, by [`Net::connection`](crate::Net::connection), and answers for a socket that is gone as well: nothing is queued there, it is
 /// destroyed, and it [does not exist](ConnectionInfo::exists).
 ///
 /// ```
@@ -45,6 +26,12 @@ impl Net {
 pub struct ConnectionInfo<'a> {
     conn: Option<&'a Conn>,
     kernel: &'a dyn Kernel,
+}
+
+impl<'a> ConnectionInfo<'a> {
+    pub(super) fn new(conn: Option<&'a Conn>, kernel: &'a dyn Kernel) -> Self {
+        ConnectionInfo { conn, kernel }
+    }
 }
 
 impl ConnectionInfo<'_> {
