@@ -28,6 +28,16 @@
 //! - [`Net`] alone: pull [`Event`]s with [`Net::next_event`] and match. For those who want no closures.
 //! - [`EventLoop::turn`] inside another loop: see there.
 //!
+//! # Features
+//!
+//! | feature | by default | what it is |
+//! | --- | --- | --- |
+//! | `signals` | with `cli` | [`Loop::on_signal`]: a signal is an event of the loop |
+//! | `cli` | on | the binary `tidegate`, with the crates for its arguments, its log and its bench; nothing of the library |
+//!
+//! A program that uses the library turns `cli` off, so that it does not compile what it has no use for:
+//! `default-features = false, features = ["signals"]`.
+//!
 //! # The house
 //!
 //! Folders are floors, and imports point down only.
