@@ -24,8 +24,9 @@
 //! | --- | --- |
 //! | `mod.rs` | its stages, and what there is to it |
 //! | `reading.rs`, `read_ahead.rs` | the reading half; what was read and not delivered |
-//! | `writing.rs`, `callbacks.rs` | the writing half; the callbacks of writes and of `end` |
-//! | `write_queue.rs`, `segments.rs` | the bytes that wait; those that many wait for |
+//! | `writing.rs`, `ending.rs`, `failing.rs` | the writing half; its end; writes that fail |
+//! | `callbacks.rs` | the callbacks of writes and of `end` |
+//! | `outgoing.rs`, `write_queue.rs`, `segments.rs` | what is to be sent; its bytes; those that many wait for |
 //! | `task.rs` | what comes next |
 //! | `idle.rs` | Node's idle clock |
 //! | `close_reason.rs`, `ready_state.rs` | words for its users |
@@ -36,8 +37,11 @@
 
 mod callbacks;
 mod close_reason;
+mod ending;
+mod failing;
 mod idle;
 mod invariants;
+mod outgoing;
 mod read_ahead;
 mod reading;
 mod ready_state;
@@ -63,8 +67,9 @@ use crate::base::error::Error;
 use crate::base::error_kind::ErrorKind;
 use crate::base::timers::Timers;
 use callbacks::Callbacks;
+use outgoing::{Current, Outgoing};
 use reading::{Flow, ReadHalf};
-use writing::{Current, Outgoing, WriteHalf};
+use writing::WriteHalf;
 
 /// The state of one connection.
 #[derive(Debug)]

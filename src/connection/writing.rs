@@ -7,16 +7,15 @@
 //!
 //! Node hands one write to the kernel at a time, or all that waited as one; the bytes of both lie in the write queue.
 
-use super::{
-    Boundaries, CallbackId, CloseReason, ConnTask, Connection, Evicted, Segments, Span, Stage, Tasks, WriteQueue,
-};
+use super::outgoing::{Current, NOTHING, Outgoing, Waiting};
+use super::{Boundaries, CallbackId, ConnTask, Connection, Evicted, Segments, Span, Stage, Tasks, WriteQueue};
 use crate::base::error::Error;
 use crate::base::error_kind::ErrorKind;
 
 /// The state of the writing half of a connection.
 #[derive(Debug)]
 pub(super) struct WriteHalf {
-    state: Writing,
+    pub state: Writing,
     /// A write returned false since the last `drain`. It may be so long before a task for it is in the queue.
     drain_needed: bool,
     /// A [`ConnTask::AfterWrite`] is in the queue, which emits `drain`: a second one would be too much.
@@ -24,57 +23,12 @@ pub(super) struct WriteHalf {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Writing {
+pub(super) enum Writing {
     Open,
     Ending,
     ShuttingDown,
     Shut,
     Finished,
-}
-
-/// What is to be sent and has not been. Most connections never have any, so it is kept apart; once there, it stays.
-#[derive(Debug, Default)]
-pub(super) struct Outgoing {
-    pub current: Current,
-    /// Writes that wait after the current one, and their bytes.
-    waiting: Waiting,
-    /// The number of the last write that the queue may have to hold: by it a write that is dropped is found again.
-    numbered: u64,
-    corked: u32,
-    /// It goes out in pieces, one a turn, and never at once: what a file has.
-    in_pieces: bool,
-    /// Bytes of the write that waits for the connection. It outlives a destroy, as in Node, for `bytes_written` only.
-    pending: usize,
-    /// The bytes themselves, of the current write and of those that wait after it.
-    queue: WriteQueue,
-}
-
-/// What a connection has to send that has nothing.
-static NOTHING: Outgoing = Outgoing {
-    current: Current::None,
-    waiting: Waiting { writes: 0, bytes: 0 },
-    numbered: 0,
-    corked: 0,
-    in_pieces: false,
-    pending: 0,
-    queue: WriteQueue::new(),
-};
-
-/// What is being written. Node hands one write to the kernel at a time, or all that were waiting as one.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Current {
-    #[default]
-    None,
-    /// It waits for the connection.
-    Pending(usize),
-    /// The kernel has refused a part of it; `unsent` is that part, `length` the whole.
-    InFlight { length: usize, unsent: usize },
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Waiting {
-    writes: u32,
-    bytes: usize,
 }
 
 /// How a write was received.
@@ -110,46 +64,6 @@ impl WriteHalf {
     /// Another connection begins.
     pub fn begin(&mut self) {
         self.state = Writing::Open;
-    }
-}
-
-impl Outgoing {
-    /// Of a file that is written: no write goes to the kernel at once.
-    pub fn in_pieces() -> Self {
-        Outgoing { in_pieces: true, ..Outgoing::default() }
-    }
-
-    /// Whether writes wait after the current one.
-    pub fn waits(&self) -> bool {
-        self.waiting.writes > 0
-    }
-
-    /// Whether the numbers agree with each other, and with the bytes that are there. `is_over`: none are to be there.
-    pub fn check(&self, is_over: bool) -> Result<(), String> {
-        self.queue.check()?;
-        let current = match self.current {
-            Current::None => 0,
-            Current::Pending(unsent) | Current::InFlight { unsent, .. } => unsent,
-        };
-        let unsent = if is_over { 0 } else { current + self.waiting.bytes };
-        if self.queue.unsent() != unsent {
-            return Err(format!("{unsent} bytes are counted as unsent, {} are queued", self.queue.unsent()));
-        }
-        if let Current::InFlight { length, unsent } = self.current
-            && unsent > length
-        {
-            return Err(format!("{unsent} of {length} bytes in flight are unsent"));
-        }
-        match self.waiting {
-            Waiting { writes: 0, bytes: 1.. } => Err(format!("{} bytes wait that nobody wrote", self.waiting.bytes)),
-            _ => Ok(()),
-        }
-    }
-
-    /// Nothing is on its way, waits or is held back: a write that comes has nothing before it.
-    #[inline]
-    fn is_idle(&self) -> bool {
-        self.current == Current::None && self.waiting.writes == 0 && self.corked == 0
     }
 }
 
@@ -206,12 +120,6 @@ impl Connection {
             }
             _ => self.refuse_without_connection(tasks),
         }
-    }
-
-    #[cold]
-    fn refuse_without_connection(&mut self, tasks: &mut impl Tasks) -> Admission {
-        self.failed_at_once(Error::new(ErrorKind::SocketClosed), tasks);
-        Admission::Refused
     }
 
     /// Keeps what the kernel has not taken of the write that was just admitted.
@@ -299,26 +207,6 @@ impl Connection {
         }
     }
 
-    /// No more will be written. [`Connection::finish_if_done`] says when all is.
-    pub fn end(&mut self, callback: Option<CallbackId>, tasks: &mut impl Tasks) {
-        if self.is_destroyed() && self.write.state != Writing::Finished {
-            return self.refuse(callback, ErrorKind::Destroyed, tasks);
-        }
-        if self.write.state == Writing::Open && !self.has_failed() {
-            self.set_writing(Writing::Ending);
-            if !self.has_ended() {
-                self.reason = CloseReason::EndedHere;
-            }
-        } else if let Some(callback) = callback
-            && self.write.state == Writing::Finished
-        {
-            return self.refuse(Some(callback), ErrorKind::AlreadyFinished, tasks);
-        }
-        if let Some(callback) = callback {
-            self.callbacks_mut().add_to_end(callback);
-        }
-    }
-
     /// The write that waited for the connection goes out.
     pub fn begin_pending(&mut self) {
         if let Current::Pending(length) = self.outgoing().current {
@@ -327,23 +215,6 @@ impl Connection {
             outgoing.current = Current::InFlight { length, unsent: length };
             self.dispatched += length as u64;
             self.stalls_at(length);
-        }
-    }
-
-    /// The last thing before `close`: the write in flight fails, and what waits after it. Says how many callbacks are
-    /// ready.
-    pub fn cancel_in_flight(&mut self) -> u32 {
-        match self.outgoing().current {
-            Current::InFlight { .. } => self.current_failed(Error::new(ErrorKind::Canceled)),
-            _ => 0,
-        }
-    }
-
-    /// `close` was emitted: a write that still waits for the connection fails. Says how many callbacks are ready.
-    pub fn fail_pending(&mut self, kind: ErrorKind) -> u32 {
-        match self.outgoing().current {
-            Current::Pending(_) => self.current_failed(Error::new(kind)),
-            _ => 0,
         }
     }
 
@@ -362,15 +233,6 @@ impl Connection {
         self.schedule_after_write(callbacks, tasks);
     }
 
-    /// The first attempt at the current write failed. Its callbacks and the destroy follow as a task.
-    pub fn failed_at_once(&mut self, error: Error, tasks: &mut impl Tasks) {
-        if let Current::InFlight { length, .. } = self.outgoing().current {
-            self.dispatched += length as u64;
-        }
-        let callbacks = self.current_failed_itself(error);
-        tasks.push(ConnTask::WriteFailed(callbacks));
-    }
-
     /// A later attempt took `sent` bytes of the write in flight. With the last of them, [`Connection::completed`] follows.
     pub fn progressed(&mut self, sent: usize) {
         if let Some(outgoing) = &mut self.outgoing
@@ -385,26 +247,6 @@ impl Connection {
         self.forget_current();
         self.stalls_at(0);
         self.current_callbacks_ready()
-    }
-
-    /// A later attempt failed. Says how many callbacks are ready; the destroy follows them.
-    pub fn failed(&mut self, error: Error) -> u32 {
-        self.stalls_at(0);
-        self.current_failed(error)
-    }
-
-    /// [`ConnTask::WriteFailed`]: what waits after the failed write fails too. Says how many callbacks are ready.
-    pub fn fail_waiting(&mut self) -> u32 {
-        if let Some(outgoing) = &mut self.outgoing {
-            if outgoing.current != Current::None {
-                return 0;
-            }
-            outgoing.waiting = Waiting::default();
-        }
-        let error = self.error().cloned().unwrap_or_else(|| Error::new(ErrorKind::Destroyed));
-        let Some(callbacks) = self.callbacks() else { return 0 };
-        let outcome = Err(error);
-        callbacks.waiting_is_over(&outcome) + callbacks.end_is_over(&outcome)
     }
 
     /// All that waits becomes the current write, if there is no other and nothing holds it back. Its bytes lie in the queue
@@ -449,41 +291,6 @@ impl Connection {
         drain
     }
 
-    /// Goes on with an `end` when all is written that it waits for. Whether shutdown(2) is to be done now.
-    pub fn finish_if_done(&mut self, tasks: &mut impl Tasks) -> bool {
-        let outgoing = self.outgoing();
-        let done = self.write.state == Writing::Ending
-            && !self.is_destroyed()
-            && !self.has_failed()
-            && outgoing.current == Current::None
-            && outgoing.waiting.writes == 0;
-        if !done {
-            return false;
-        }
-        self.set_writing(Writing::ShuttingDown);
-        match self.stage {
-            Stage::Connected => return true,
-            // The connection will ask for it: see `Connection::start`.
-            Stage::Connecting => {}
-            _ => self.shut(tasks),
-        }
-        false
-    }
-
-    /// shutdown(2) was done: `finish` follows as a task.
-    pub fn shut(&mut self, tasks: &mut impl Tasks) {
-        if self.write.state == Writing::ShuttingDown && !self.is_destroyed() && !self.has_failed() {
-            self.set_writing(Writing::Shut);
-            tasks.push(ConnTask::Finish);
-        }
-    }
-
-    /// [`ConnTask::Finish`]: the callbacks of `end` are ready, so many; `finish` follows.
-    pub fn finished(&mut self) -> u32 {
-        self.set_writing(Writing::Finished);
-        self.callbacks().map_or(0, |callbacks| callbacks.end_is_over(&Ok(())))
-    }
-
     /// A message that waits was dropped by an output limit: it was never written. If it was the last one, no write will
     /// complete and emit `drain`.
     pub fn evicted(&mut self, evicted: &Evicted, tasks: &mut impl Tasks) {
@@ -498,23 +305,9 @@ impl Connection {
         self.schedule_after_write(0, tasks);
     }
 
-    pub fn is_finished(&self) -> bool {
-        self.write.state == Writing::Finished
-    }
-
-    pub fn awaits_shutdown(&self) -> bool {
-        self.write.state == Writing::ShuttingDown && self.stage == Stage::Connected
-    }
-
     #[cfg(test)]
     pub fn writing(&self) -> String {
         format!("{:?}", self.write.state)
-    }
-
-    /// Whether `end` was called, by its user or because the other side has ended.
-    #[inline]
-    pub fn end_was_called(&self) -> bool {
-        self.write.state != Writing::Open
     }
 
     /// Whether the kernel holds up a write.
@@ -578,13 +371,13 @@ impl Connection {
     }
 
     /// The idle clock is told how much of a write is in flight; 0 for none.
-    fn stalls_at(&mut self, length: usize) {
+    pub(super) fn stalls_at(&mut self, length: usize) {
         if let Some(idle) = self.idle_mut() {
             idle.write_in_flight(length);
         }
     }
 
-    fn forget_current(&mut self) {
+    pub(super) fn forget_current(&mut self) {
         if let Some(outgoing) = &mut self.outgoing {
             outgoing.current = Current::None;
         }
@@ -600,21 +393,13 @@ impl Connection {
         self.write.drain_needed = false;
     }
 
-    /// There will be no connection for what waits for it. Whether something does.
-    pub(super) fn forget_pending(&mut self) -> bool {
-        if let Some(outgoing) = &mut self.outgoing {
-            outgoing.pending = 0;
-        }
-        self.is_pending()
-    }
-
     #[inline]
     pub(super) fn outgoing(&self) -> &Outgoing {
         self.outgoing.as_deref().unwrap_or(&NOTHING)
     }
 
     #[inline]
-    fn outgoing_mut(&mut self) -> &mut Outgoing {
+    pub(super) fn outgoing_mut(&mut self) -> &mut Outgoing {
         self.outgoing.get_or_insert_default()
     }
 
@@ -641,22 +426,6 @@ impl Connection {
         let outgoing = self.outgoing_mut();
         outgoing.numbered += 1;
         outgoing.numbered
-    }
-
-    fn set_writing(&mut self, writing: Writing) {
-        log::trace!("writing: {:?} => {writing:?}", self.write.state);
-        self.write.state = writing;
-    }
-
-    /// The current write fails, and all that waits after it. Says how many callbacks are ready.
-    fn current_failed(&mut self, error: Error) -> u32 {
-        self.current_failed_itself(error) + self.fail_waiting()
-    }
-
-    fn current_failed_itself(&mut self, error: Error) -> u32 {
-        self.forget_current();
-        self.fail(&error);
-        self.callbacks().map_or(0, |callbacks| callbacks.current_is_over(&Err(error)))
     }
 
     #[inline]

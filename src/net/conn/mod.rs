@@ -7,7 +7,7 @@
 //! | --- | --- |
 //! | `mod.rs` | what a connection is, and when it has work |
 //! | `read.rs` | reading, pausing, catching up |
-//! | `write.rs` | writing: at once or queued |
+//! | `write.rs`, `send.rs` | writing: at once or queued; what the kernel takes |
 //! | `connect.rs` | from `connect` to the connection |
 //! | `end.rs` | its ends: in order, at once, by a reset |
 //! | `tasks.rs` | what happens between two pieces of work |
@@ -27,6 +27,7 @@ mod pipe;
 pub(super) mod piping;
 mod rare;
 pub(super) mod read;
+mod send;
 mod tasks;
 #[cfg(test)]
 mod tests;

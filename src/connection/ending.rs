@@ -1,0 +1,82 @@
+//! The end of the writing half: it waits for all that was written, then shutdown(2), then `finish`.
+
+use super::outgoing::Current;
+use super::writing::Writing;
+use super::{CallbackId, CloseReason, ConnTask, Connection, Stage, Tasks};
+use crate::base::error_kind::ErrorKind;
+
+impl Connection {
+    /// No more will be written. [`Connection::finish_if_done`] says when all is.
+    pub fn end(&mut self, callback: Option<CallbackId>, tasks: &mut impl Tasks) {
+        if self.is_destroyed() && self.write.state != Writing::Finished {
+            return self.refuse(callback, ErrorKind::Destroyed, tasks);
+        }
+        if self.write.state == Writing::Open && !self.has_failed() {
+            self.set_writing(Writing::Ending);
+            if !self.has_ended() {
+                self.reason = CloseReason::EndedHere;
+            }
+        } else if let Some(callback) = callback
+            && self.write.state == Writing::Finished
+        {
+            return self.refuse(Some(callback), ErrorKind::AlreadyFinished, tasks);
+        }
+        if let Some(callback) = callback {
+            self.callbacks_mut().add_to_end(callback);
+        }
+    }
+
+    /// Goes on with an `end` when all is written that it waits for. Whether shutdown(2) is to be done now.
+    pub fn finish_if_done(&mut self, tasks: &mut impl Tasks) -> bool {
+        let outgoing = self.outgoing();
+        let done = self.write.state == Writing::Ending
+            && !self.is_destroyed()
+            && !self.has_failed()
+            && outgoing.current == Current::None
+            && outgoing.waiting.writes == 0;
+        if !done {
+            return false;
+        }
+        self.set_writing(Writing::ShuttingDown);
+        match self.stage {
+            Stage::Connected => return true,
+            // The connection will ask for it: see `Connection::start`.
+            Stage::Connecting => {}
+            _ => self.shut(tasks),
+        }
+        false
+    }
+
+    /// shutdown(2) was done: `finish` follows as a task.
+    pub fn shut(&mut self, tasks: &mut impl Tasks) {
+        if self.write.state == Writing::ShuttingDown && !self.is_destroyed() && !self.has_failed() {
+            self.set_writing(Writing::Shut);
+            tasks.push(ConnTask::Finish);
+        }
+    }
+
+    /// [`ConnTask::Finish`]: the callbacks of `end` are ready, so many; `finish` follows.
+    pub fn finished(&mut self) -> u32 {
+        self.set_writing(Writing::Finished);
+        self.callbacks().map_or(0, |callbacks| callbacks.end_is_over(&Ok(())))
+    }
+
+    pub fn is_finished(&self) -> bool {
+        self.write.state == Writing::Finished
+    }
+
+    pub fn awaits_shutdown(&self) -> bool {
+        self.write.state == Writing::ShuttingDown && self.stage == Stage::Connected
+    }
+
+    /// Whether `end` was called, by its user or because the other side has ended.
+    #[inline]
+    pub fn end_was_called(&self) -> bool {
+        self.write.state != Writing::Open
+    }
+
+    pub(super) fn set_writing(&mut self, writing: Writing) {
+        log::trace!("writing: {:?} => {writing:?}", self.write.state);
+        self.write.state = writing;
+    }
+}
