@@ -1,8 +1,8 @@
-//! A tutorial: from ten lines to a server that can be trusted. There is no code in this module.
+//! A tutorial, from ten lines to a server that can be trusted. There is no code in this module.
 //!
 //! 1. [A server](#1-a-server)
 //! 2. [State](#2-state)
-//! 3. [Somebody who does not read](#3-somebody-who-does-not-read)
+//! 3. [A peer that does not read](#3-a-peer-that-does-not-read)
 //! 4. [Lines](#4-lines)
 //! 5. [Ends](#5-ends)
 //! 6. [Time](#6-time)
@@ -28,17 +28,17 @@
 //! # Ok::<(), tidegate::Error>(())
 //! ```
 //!
-//! `listen` is given what is to be done with each connection. It runs once for each of them, and hangs handlers on it: the
-//! names are Node's, `on_data`, `on_end`, `on_close`. Handlers run on this one thread, one at a time; whatever a call causes
-//! comes as an event of its own later, never inside the call.
+//! The closure of `listen` runs once for each connection, and sets handlers on it. Their names are Node's: `on_data`, `on_end`,
+//! `on_close`. Handlers run on this one thread, one at a time. What a call causes comes later, as an event of its own, and
+//! never inside the call.
 //!
-//! A [`Socket`] is a view that is lent for a moment. What may be kept is its [`SocketId`]: `socket.id()`. An id is never
-//! wrong, it can only be late, and then calls with it do nothing.
+//! A [`Socket`] is a view that is lent for a moment. To find the socket again, keep its [`SocketId`], `socket.id()`. An id may
+//! outlive its socket. Calls with such an id do nothing.
 //!
 //! # 2. State
 //!
-//! In Node a handler captures variables. Here the loop owns one value of yours, and lends it to every handler as
-//! `socket.state`:
+//! In Node, handlers share variables by capturing them. Here the loop owns one value of your own type, and lends it to every
+//! handler as `socket.state`:
 //!
 //! ```
 //! use std::collections::HashSet;
@@ -54,7 +54,7 @@
 //!     let id = socket.id();
 //!     socket.state.members.insert(id);
 //!     socket.on_data(move |socket, chunk| {
-//!         // `state` and `net` are fields side by side: one is read while the other writes.
+//!         // `state` and `net` are two fields: one can be read while the other writes.
 //!         let others = socket.state.members.iter().copied().filter(|other| *other != id);
 //!         socket.net.broadcast(others, chunk);
 //!     });
@@ -65,33 +65,34 @@
 //! # Ok::<(), tidegate::Error>(())
 //! ```
 //!
-//! A broadcast is copied once, and what is said to one receiver within a turn goes out as one write. It waits for nobody, so
-//! what a member does not read piles up: a room that strangers can enter sets a limit, which the next section has.
+//! A broadcast copies the message once. All broadcasts to one receiver within a turn are sent as one write. A broadcast waits
+//! for no receiver, so what a member does not read is queued. If strangers can join the room, it needs a limit: see the next
+//! section.
 //!
-//! # 3. Somebody who does not read
+//! # 3. A peer that does not read
 //!
-//! `write` is `true` while less than the high-water mark waits (64 KiB). After a `false`, stop; `on_drain` says when to go on.
-//! Who ignores that makes the queue grow. Three ways to deal with it, from the least work:
+//! `write` is `true` while less than the high-water mark is queued (64 KiB). After a `false`, stop writing; `on_drain` says
+//! when to go on. Otherwise the queue grows. There are three ways to handle this. The first one is the least work:
 //!
 //! ```
 //! use tidegate::{EventLoop, OutputLimits, ServerOptions};
 //!
 //! let mut event_loop = EventLoop::new()?;
-//! // The slowest rules: a pipe reads no faster than the other side takes it.
+//! // A pipe reads no faster than the destination takes the bytes.
 //! event_loop.listen("127.0.0.1:0", |socket| {
 //!     let itself = socket.id();
 //!     if let Err(error) = socket.pipe(itself) {
 //!         eprintln!("{error}");
 //!     }
 //! })?;
-//! // Or it is cut off: with more than a megabyte unsent the connection is over.
+//! // A limit: with more than a megabyte unsent, the connection is destroyed.
 //! let limited = ServerOptions::new().output_limits(OutputLimits::disconnect_above(1 << 20));
 //! event_loop.listen_with("127.0.0.1:0", limited, |socket| {
 //!     socket.on_data(|socket, chunk| {
 //!         socket.write(chunk);
 //!     });
 //! })?;
-//! // Or by hand, as in Node.
+//! // By hand, as in Node.
 //! event_loop.listen("127.0.0.1:0", |socket| {
 //!     socket.on_data(|socket, chunk| {
 //!         if !socket.write(chunk) {
@@ -105,7 +106,7 @@
 //!
 //! # 4. Lines
 //!
-//! TCP is a stream: a chunk is not a message. [`Socket::on_line`] cuts it, and bounds what is kept of a line:
+//! TCP is a stream of bytes: a chunk is not a message. [`Socket::on_line`] cuts the stream into lines, and limits their length:
 //!
 //! ```
 //! use tidegate::EventLoop;
@@ -122,18 +123,19 @@
 //! # Ok::<(), tidegate::Error>(())
 //! ```
 //!
-//! The last line is told also if it has no end. For text that is not cut, [`Socket::on_text`] is right also where a character
-//! is split between two chunks; frames of your own you cut in [`Socket::on_data`], and [`Lines`](crate::Lines) is the cutter
-//! alone, for those who stop between two lines.
+//! The last line needs no end. Lines may still arrive after you call `end`, so check [`Socket::is_writable`] before you answer.
 //!
-//! A connection is read from only when somebody takes the data, in one of these three ways, or after
-//! [`Socket::resume`], which throws it away. A server that only sends calls that: the client's end lies behind its data, and
-//! would not be noticed.
+//! [`Socket::on_text`] gives text that is not cut into lines. It joins a character that is split between two chunks. For
+//! messages of another form, use [`Socket::on_data`]. To stop between two lines, use [`Lines`](crate::Lines) there.
+//!
+//! A connection is read from if it has one of these three handlers, or after [`Socket::resume`], which discards what it reads.
+//! A server that only sends should call `resume`: the client's end follows its data, so without reading you never notice
+//! that the client has left.
 //!
 //! # 5. Ends
 //!
-//! Each direction of a connection ends by itself. `on_end` says that the other side has said all; unless half-open is
-//! allowed, this side ends too, after what was written. `on_close` comes once, last, and says why:
+//! Each direction of a connection ends by itself. `on_end` comes when the other side has sent everything. Then this side ends
+//! too, after what was written, unless half-open is allowed. `on_close` comes once, as the last event, and gives the reason:
 //!
 //! ```
 //! # use tidegate::{CloseReason, EventLoop};
@@ -149,12 +151,15 @@
 //! # Ok::<(), tidegate::Error>(())
 //! ```
 //!
-//! `end` is polite, `destroy` is at once, `destroy_soon` is at once after what was written, `reset` is a reset. Behind `end`
-//! the other side may still talk: a handler for data that answers asks [`Socket::is_writable`] first, since a write after the
-//! end is an error. An error that nobody listens to is counted and logged; it ends its own connection and nothing else.
+//! - `end` ends this side after what was written, and waits for the other side's end.
+//! - `destroy_soon` closes the connection when everything is sent.
+//! - `destroy` closes it at once, and `reset` with a reset (RST).
 //!
-//! How many connections there may be is an option, [`ServerOptions::max_connections`](crate::ServerOptions::max_connections);
-//! who comes above it is closed at once.
+//! A write after `end` is an error. An error without a handler is counted and logged; it ends its own connection and nothing
+//! else.
+//!
+//! [`ServerOptions::max_connections`](crate::ServerOptions::max_connections) limits the number of connections. A client above
+//! the limit is closed at once.
 //!
 //! # 6. Time
 //!
@@ -163,13 +168,13 @@
 //! # use tidegate::EventLoop;
 //! # let mut event_loop = EventLoop::with_state(0)?;
 //! event_loop.listen("127.0.0.1:0", |socket| {
-//!     // Nothing moved for a minute. Whoever is so silent may not answer an `end` either.
+//!     // Nothing was read or written for a minute. Such a peer may not answer an `end`, so do not wait for it.
 //!     socket.set_timeout(Some(Duration::from_secs(60)));
 //!     socket.on_timeout(|socket| {
 //!         socket.write("you are idle\n");
 //!         socket.destroy_soon();
 //!     });
-//!     // Taken back when the socket closes.
+//!     // Cancelled when the socket closes.
 //!     socket.after(Duration::from_secs(3600), |socket| socket.destroy_soon());
 //! })?;
 //! let ticks = event_loop.every(Duration::from_millis(1), |event_loop| {
@@ -184,10 +189,11 @@
 //! # Ok::<(), tidegate::Error>(())
 //! ```
 //!
-//! `set_timeout` itself closes nothing. It is Node's clock: whatever is read or written holds it off, and a write that has
-//! stalled is told after twice the time.
+//! `set_timeout` closes nothing. It is Node's clock: each read or write starts it again. If a write is stalled, `timeout` comes
+//! after twice the time.
 //!
-//! Long work holds everybody up: do a piece, and put the rest off with [`Loop::next_turn`](crate::Loop::next_turn).
+//! While a handler works, all other sockets wait. If there is much to do, do a piece of it, and put the rest off with
+//! [`Loop::next_turn`](crate::Loop::next_turn).
 //!
 //! # 7. A client
 //!
@@ -202,22 +208,22 @@
 //! let address = event_loop.net.server_address(server).expect("it listens");
 //! event_loop.connect(address, |client| {
 //!     client.on_text(|client, text| client.state.push_str(text));
-//!     // Reconnecting at once is connecting again in `on_close`: the id and the handlers stay. After a while it takes a new
-//!     // connection: the id is stale when `on_close` has returned.
+//!     // To connect again at once, call `connect` in `on_close`: the id and the handlers stay. To connect again later, make
+//!     // a new connection: the id is stale after `on_close`.
 //!     client.on_error(|_, error| eprintln!("{error}"));
 //! })?;
-//! event_loop.run()?; // until nothing is left that is referenced and active
+//! event_loop.run()?; // until no server listens and no socket is open
 //! assert_eq!(event_loop.state, "good day");
 //! # Ok::<(), tidegate::Error>(())
 //! ```
 //!
-//! Names are not resolved: an address, or `localhost`, or `unix:/path`.
+//! Names are not resolved. Give an address, `localhost`, or `unix:/path`.
 //!
 //! # 8. Stopping
 //!
-//! A program that is told to stop lets everybody come to an end: no new connections, what was said is heard, what was
-//! written goes out, and who does not close within ten seconds is destroyed, which `on_close` is told as
-//! [`CloseReason::Shutdown`](crate::CloseReason::Shutdown), with what was not sent. Then `run` returns.
+//! [`Loop::shut_down`](crate::Loop::shut_down) stops a program in order. It stops listening, reads what has arrived, and ends
+//! each connection after its queued writes. What is still open after ten seconds is destroyed: its `on_close` has the reason
+//! [`CloseReason::Shutdown`](crate::CloseReason::Shutdown), and the number of bytes that were not sent. Then `run` returns.
 //!
 //! ```no_run
 //! # #[cfg(feature = "signals")] {
@@ -237,9 +243,9 @@
 //!
 //! # 9. Other threads
 //!
-//! A loop stays on its thread, and work that takes long would hold everybody up. A program may have threads of its own for
-//! that. Each is given a [`Waker`](crate::Waker), the only part of a loop that may leave its thread; what it has for the loop
-//! goes through a channel:
+//! The library starts no thread, and a loop stays on the thread that made it. A program can have other threads, for work that
+//! takes long. It gives each a [`Waker`](crate::Waker), which is the only part of a loop that can go to another thread. Results
+//! come through a channel:
 //!
 //! ```
 //! use std::sync::mpsc;
@@ -259,7 +265,7 @@
 //!     match socket.event_loop().waker() {
 //!         Ok(waker) => {
 //!             thread::spawn(move || {
-//!                 let result = (1..=20u64).product::<u64>(); // what takes long
+//!                 let result = (1..=20u64).product::<u64>(); // the work that takes long
 //!                 sender.send((client, result.to_string())).expect("the loop receives");
 //!                 waker.wake()
 //!             });
@@ -274,13 +280,13 @@
 //! # Ok::<(), tidegate::Error>(())
 //! ```
 //!
-//! The client may be gone when the result comes: its id is stale then, and the call does nothing. The loop runs as long as
-//! there is a waker, so it waits for its workers.
+//! If the client is gone when the result comes, its id is stale, and the call does nothing. The loop runs as long as there is
+//! a waker, so it waits for its workers.
 //!
 //! # 10. A handler that panics
 //!
-//! A panic in a handler comes out of [`EventLoop::run`](crate::EventLoop::run). Most programs end there. One that would rather
-//! go on catches it and calls `run` again:
+//! A panic in a handler leaves [`EventLoop::run`](crate::EventLoop::run). Most programs end there. A program can also catch the
+//! panic and call `run` again:
 //!
 //! ```
 //! use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -296,7 +302,7 @@
 //!         _ => event_loop.stop(),
 //!     }
 //! });
-//! // The loop is whole. `AssertUnwindSafe` is your word that your own state is, too.
+//! // With `AssertUnwindSafe` you say that your own state is in order, too.
 //! while let Err(_panic) = catch_unwind(AssertUnwindSafe(|| event_loop.run())) {
 //!     eprintln!("a handler has panicked; the others go on");
 //! }
@@ -306,19 +312,18 @@
 //!
 //! What is promised then:
 //!
-//! - The handler that panicked is in its place again, and so is a timer that repeats. What runs once (`after`, `next_tick`,
-//!   the callback of a write) has run.
-//! - The event is over: it does not come again. The events after it come in the next `run` or `turn`, in their order.
-//! - The socket stays open, also if the closure of `listen` or `connect` has hung only half of the handlers on it. A program
-//!   that catches panics may want to destroy it.
-//! - If a handler for data panics, those for text and for lines do not get that chunk. If a handler for lines panics, the
-//!   other lines of that chunk are lost as a whole; half of one is never taken for a line.
+//! - The handler is in its place again, and so is a timer that repeats. A handler that runs once has run: that of `after`, of
+//!   `next_tick`, of a write.
+//! - The event does not come again. The events after it come in the next `run` or `turn`, in their order.
+//! - The socket stays open, even if the closure of `listen` has set only half of its handlers. You may want to destroy it.
+//! - If a handler for data panics, the handlers for text and for lines do not get that chunk. If a handler for lines panics,
+//!   the other lines of the chunk are lost. They are lost as a whole: half of one is never taken for a line.
 //!
 //! # 11. Tests without a network
 //!
-//! The same loop runs on a simulated kernel, with a clock of its own and any weather: see [`sim`](crate::sim). An idle hour
-//! costs nothing, and a failing seed fails again. Put the server into a function that is given the loop, and `main` and the
-//! test share it:
+//! The same loop runs on a simulated network, with its own clock, and with delays, losses and failures: see
+//! [`sim`](crate::sim). An idle hour takes no time, and a seed that fails will fail again. Put the server into a function that
+//! takes the loop, so that `main` and the test share it:
 //!
 //! ```
 //! # #[cfg(unix)] {
@@ -326,7 +331,7 @@
 //! use tidegate::sim::Sim;
 //! use tidegate::{Error, EventLoop, ServerId};
 //!
-//! /// What `main` calls too.
+//! /// `main` calls it too.
 //! fn serve<S>(on: &mut EventLoop<S>, address: &str) -> Result<ServerId, Error> {
 //!     on.listen(address, |socket| {
 //!         socket.set_timeout(Some(Duration::from_secs(3600)));
@@ -337,7 +342,7 @@
 //!     })
 //! }
 //!
-//! // Each loop is a machine of its own, and they meet on the simulated network.
+//! // Each loop is a machine of its own, on the same simulated network.
 //! let sim = Sim::new(7);
 //! let mut server = EventLoop::on(sim.kernel(), ());
 //! let mut client = EventLoop::on(sim.kernel(), String::new());
@@ -349,8 +354,8 @@
 //! # Ok::<(), tidegate::Error>(())
 //! ```
 //!
-//! From here: [`docs/programs.md`](https://docs.rs/crate/tidegate/latest/source/docs/programs.md) has seventeen small programs,
-//! and [`docs/node.md`](https://docs.rs/crate/tidegate/latest/source/docs/node.md) each name of Node's.
+//! To go on: [`docs/programs.md`](https://docs.rs/crate/tidegate/latest/source/docs/programs.md) has seventeen small programs,
+//! and [`docs/node.md`](https://docs.rs/crate/tidegate/latest/source/docs/node.md) has each name of Node's.
 //!
 //! [`Socket`]: crate::Socket
 //! [`Socket::is_writable`]: crate::Socket::is_writable
