@@ -2,7 +2,7 @@
 //!
 //! Each file in `tests/catalogue/` is a list, `id: title` on each line; an id is the name of a test of Node's. An id is
 //! covered by a test with `// covers: ID` directly above it (several ids have commas between them), or by a row in
-//! `docs/node.md`, below "Behaviours that are otherwise". This reads text only. Whether a test really looks at what it
+//! `docs/node.md`, below "Behaviours that are different". This reads text only. Whether a test really looks at what it
 //! claims, a reader has to judge.
 
 use std::collections::BTreeMap;
@@ -13,7 +13,7 @@ use crate::project::{files, read};
 const CLAIM: &str = "// covers:";
 
 /// The heading of the table of those that are explained.
-const HEADING: &str = "## Behaviours that are otherwise";
+const HEADING: &str = "## Behaviours that are different";
 
 /// An id, and where it stands.
 type Found = (String, String);
