@@ -1,12 +1,12 @@
-//! A server that greets everybody who connects.
+//! A server that greets each client.
 //!
 //! ```sh
 //! cargo run --example greeting
 //! nc localhost 8080
 //! ```
 //!
-//! The second command, in another terminal, shows the greeting; Ctrl-C ends either. As many clients as you like may be
-//! connected at a time. Another address is given as an argument: `cargo run --example greeting -- 127.0.0.1:9000`.
+//! Run the second command in another terminal: it shows the greeting. Ctrl-C ends both. There can be any number of clients at
+//! a time. An argument is another address: `cargo run --example greeting -- 127.0.0.1:9000`.
 
 use tidegate::{Error, EventLoop};
 

@@ -1,4 +1,4 @@
-//! Where a server listens: its port, its address and the family of that.
+//! Where a server listens: its port, its address and the family of the address.
 //!
 //! ```sh
 //! cargo run --example address
@@ -6,8 +6,8 @@
 //! cargo run --example address -- 8080
 //! ```
 //!
-//! With port 0 the system chooses one that is free, a different one each time; a port alone means all addresses of this
-//! machine, of both families.
+//! With port 0 the system chooses a free port, another one each time. A port alone means all addresses of this machine, of
+//! both families.
 
 use tidegate::{Error, EventLoop};
 

@@ -1,11 +1,11 @@
-//! A server that counts its connections, and takes two at a time.
+//! A server that counts its connections, and accepts two at a time.
 //!
 //! ```sh
 //! cargo run --example counting
 //! nc localhost 8080
 //! ```
 //!
-//! Run `nc` in three terminals: the third is closed as it comes. End one of the first two, and there is room again.
+//! Run `nc` in three terminals: the third one is closed at once. End one of the first two, and there is room again.
 
 use tidegate::{Error, EventLoop, ServerOptions, Socket};
 

@@ -1,12 +1,11 @@
-//! A server that closes with its first client: it takes no others, and its `close` comes when that one has gone.
+//! A server that closes when its first client connects. It accepts no others, and its `close` comes when that client has gone.
 //!
 //! ```sh
 //! cargo run --example closing
 //! nc localhost 8080
 //! ```
 //!
-//! While the first `nc` runs, a second one is refused. When the first has gone nothing is left to wait for, and the
-//! program ends by itself.
+//! While the first `nc` runs, a second one is refused. When the first one has gone, the program ends by itself.
 
 use tidegate::{Error, EventLoop};
 

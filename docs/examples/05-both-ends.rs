@@ -5,7 +5,7 @@
 //! nc localhost 8080
 //! ```
 //!
-//! The client's port is another each time; the server's end has the port that it listens on.
+//! The client has another port each time. The server's end has the port that it listens on.
 
 use std::net::SocketAddr;
 

@@ -5,8 +5,8 @@
 //! nc localhost 8080
 //! ```
 //!
-//! Type into `nc`: a line comes when you press Enter. The text is read as UTF-8, so `é` is two bytes and one character,
-//! and it comes as one even if its bytes came apart.
+//! Type into `nc`: a line is sent when you press Enter. The text is read as UTF-8, so `é` is two bytes and one character. It
+//! comes as a whole, even if its two bytes arrive in two chunks.
 
 use tidegate::{Error, EventLoop};
 

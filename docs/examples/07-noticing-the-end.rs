@@ -5,8 +5,8 @@
 //! nc -N localhost 8080
 //! ```
 //!
-//! Type Ctrl-D into `nc`: that is the end of what you type, and `-N` has it tell so (in ncat that is the default). The
-//! server ends its own side in its turn, and `nc` exits.
+//! Type Ctrl-D into `nc`: with `-N` it ends its side then (`ncat` does so by default). The server ends its own side after that,
+//! and `nc` exits.
 
 use tidegate::{Error, EventLoop};
 

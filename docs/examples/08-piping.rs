@@ -1,4 +1,4 @@
-//! What a client sends goes into the file `msg.txt`, which stays open at the client's end: `over` is written behind it.
+//! What a client sends goes into the file `msg.txt`. The file stays open when the client ends, and `over` is written to it.
 //!
 //! ```sh
 //! cargo run --example piping
@@ -6,7 +6,7 @@
 //! cat msg.txt
 //! ```
 //!
-//! Type into `nc`, and Ctrl-D at the end. A second client's words come behind those of the first.
+//! Type into `nc`, and Ctrl-D at the end. What a second client sends comes after that of the first.
 
 use tidegate::{Error, EventLoop, FileOptions};
 

@@ -1,4 +1,4 @@
-//! What a client sends within its first five seconds goes into the file `msg.txt`, which then ends with `bye bye`.
+//! What a client sends in its first five seconds goes into the file `msg.txt`. Then `bye bye` is written, and the file ends.
 //!
 //! ```sh
 //! cargo run --example unpiping
@@ -6,8 +6,8 @@
 //! cat msg.txt
 //! ```
 //!
-//! Type one line at once, and another when five seconds have passed: only the first is in the file. The second argument
-//! is another number of seconds: `cargo run --example unpiping -- 127.0.0.1:8080 20`.
+//! Type one line at once, and another one after five seconds: only the first line is in the file. A second argument is another
+//! number of seconds: `cargo run --example unpiping -- 127.0.0.1:8080 20`.
 
 use std::error::Error;
 use std::time::Duration;

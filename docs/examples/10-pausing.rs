@@ -1,4 +1,4 @@
-//! A client is not read for ten seconds, and then goes into the file `msg.txt`: nothing that it sent meanwhile is lost.
+//! The server does not read from a client for ten seconds. Then all that the client has sent goes into the file `msg.txt`.
 //!
 //! ```sh
 //! cargo run --example pausing
@@ -6,9 +6,9 @@
 //! cat msg.txt
 //! ```
 //!
-//! Type at once, as much as you like, and Ctrl-D. The file is empty until ten seconds have passed: the bytes wait in the
-//! socket, which reads 64 KiB ahead, and behind it in the kernel, which lets the client wait when it is full. The second
-//! argument is another number of seconds: `cargo run --example pausing -- 127.0.0.1:8080 20`.
+//! Type at once, as much as you like, and Ctrl-D. The file is empty for ten seconds. Meanwhile the bytes wait in the socket,
+//! which reads 64 KiB ahead, and in the kernel; when its buffer is full, the client has to wait. A second argument is another
+//! number of seconds: `cargo run --example pausing -- 127.0.0.1:8080 20`.
 
 use std::error::Error;
 use std::time::Duration;

@@ -1,5 +1,5 @@
-//! A paused client has an idle timeout of five seconds. When it comes, the timeout is turned off, and what the client
-//! has sent goes into the file `msg.txt`.
+//! A paused client has an idle timeout of five seconds. After the timeout, all that the client has sent goes into the file
+//! `msg.txt`.
 //!
 //! ```sh
 //! cargo run --example idle-timeout
@@ -7,9 +7,10 @@
 //! cat msg.txt
 //! ```
 //!
-//! A timeout says that nothing moved for so long, and does nothing else; with the next movement its time would begin
-//! anew. Type a line each second, and it has to wait: what comes is a movement, though nobody reads it yet. The second
-//! argument is another number of seconds: `cargo run --example idle-timeout -- 127.0.0.1:8080 20`.
+//! A timeout says that nothing was read or written for this time. It does nothing else, and starts again with the next
+//! activity; this program turns it off. Type a line each second: it does not come then, since what arrives is activity, even if
+//! it waits for a handler. A second argument is another number of seconds:
+//! `cargo run --example idle-timeout -- 127.0.0.1:8080 20`.
 
 use std::error::Error;
 use std::time::Duration;

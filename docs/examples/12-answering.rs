@@ -1,11 +1,11 @@
-//! A server that answers each message, and tells how each connection went.
+//! A server that answers each message, and says how each connection has ended.
 //!
 //! ```sh
 //! cargo run --example answering
 //! cargo run --example client
 //! ```
 //!
-//! The second command, in another terminal, is the client that belongs to it. `nc localhost 8080` is one as well.
+//! Run the second command in another terminal: it is the client. `nc localhost 8080` is a client, too.
 
 use tidegate::{Error, EventLoop};
 

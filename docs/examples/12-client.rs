@@ -1,12 +1,12 @@
-//! A client that says `hello`, and five seconds later ends with `byebye`.
+//! A client that sends `hello`, and five seconds later ends with `byebye`.
 //!
 //! ```sh
 //! cargo run --example answering
 //! cargo run --example client
 //! ```
 //!
-//! The first command, in another terminal, is its server. Stop that with Ctrl-C and start the client: the error has a
-//! code. The second argument is another number of seconds: `cargo run --example client -- 127.0.0.1:8080 20`.
+//! Run the first command in another terminal: it is the server. Stop it with Ctrl-C, and start the client again: it prints the
+//! code of the error. A second argument is another number of seconds: `cargo run --example client -- 127.0.0.1:8080 20`.
 
 use std::error::Error;
 use std::time::Duration;

@@ -1,12 +1,12 @@
-//! The client once more: a socket that is made first, with its options, and connected later.
+//! The same client again. The socket is made first, with its options, and connected later.
 //!
 //! ```sh
 //! cargo run --example answering
 //! cargo run --example new-socket
 //! ```
 //!
-//! It allows half-open: when the server has ended, it may still speak, and has to end itself. The second argument is
-//! another number of seconds than five: `cargo run --example new-socket -- 127.0.0.1:8080 20`.
+//! It allows half-open: when the server has ended, it can still send, and has to end its own side. A second argument is another
+//! number of seconds than five: `cargo run --example new-socket -- 127.0.0.1:8080 20`.
 
 use std::error::Error;
 use std::time::Duration;

@@ -1,11 +1,11 @@
-//! A server that closes at its second connection, and keeps the two.
+//! A server that closes at its second connection, and keeps both connections.
 //!
 //! ```sh
 //! cargo run --example two-clients
 //! nc localhost 8080
 //! ```
 //!
-//! Run `nc` in three terminals: the third is refused, and the first two are answered as before. When both have gone the
+//! Run `nc` in three terminals: the third one is refused, and the first two get answers as before. When both have gone, the
 //! program ends.
 
 use tidegate::{Error, EventLoop};

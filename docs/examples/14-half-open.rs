@@ -1,13 +1,13 @@
-//! Half-open: when a client has ended, the server can still answer, and ends in its turn. And a server that does not
-//! keep its program running: when the clients have gone, the program ends.
+//! Half-open: when a client has ended, the server can still answer, and then ends its own side. And the server does not keep the
+//! program running: when the clients have gone, the program ends.
 //!
 //! ```sh
 //! cargo run --example half-open
 //! nc -N localhost 8080
 //! ```
 //!
-//! Type some lines, and Ctrl-D: the answer comes after that. Then the program ends; but if one of your lines was `stay`,
-//! the server holds it again, until another client comes and goes.
+//! Type some lines, and Ctrl-D: the answer comes after that. Then the program ends. If one of your lines was `stay`, the server
+//! keeps the program running, until another client has come and gone.
 
 use tidegate::{Error, EventLoop, ServerOptions};
 

@@ -1,14 +1,14 @@
-//! What `write` returns, and what is buffered, when a file goes to a client that does not read for a second.
+//! What `write` returns, and how much is buffered, when a file is sent to a client that does not read for a second.
 //!
 //! ```sh
 //! cargo run --example buffer-size
 //! ```
 //!
-//! There is nothing to type: the slow client is in the program. The file is read in pieces of 2 bytes, and each is a
-//! write; a line comes only when `write` returns something else than before. The system's own buffers would take some
-//! two million such writes before the first is refused, so both sides ask for buffers of 4 KiB. What the system does not
-//! take is buffered in the program, and `write` returns false when that is 64 KiB, the high-water mark. The argument is
-//! another number of seconds: `cargo run --example buffer-size -- 5`.
+//! There is nothing to type: the slow client is in the program. The file is read in pieces of 2 bytes, and each piece is a
+//! write. A line is printed when `write` returns another value than before. The system's own buffers would take some two million
+//! such writes before one is false, so both sides ask for buffers of 4 KiB. What the system does not take is buffered in the
+//! program, and `write` returns false when that is 64 KiB, the high-water mark. An argument is another number of seconds:
+//! `cargo run --example buffer-size -- 5`.
 
 use std::error::Error;
 use std::time::Duration;

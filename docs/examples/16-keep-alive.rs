@@ -1,12 +1,12 @@
-//! Keep-alive with its initial delay, and what the system then says of the socket.
+//! Keep-alive with its initial delay, and what the system then says about the socket.
 //!
 //! ```sh
 //! cargo run --example keep-alive
 //! ```
 //!
-//! A connection that is silent for five seconds is probed: that is the initial delay. From then on there is a probe each
-//! second, and when ten had no answer the connection is over. A connection that was made by `std` is handed to the loop
-//! here, because the descriptor of one that the loop has made is the loop's own; a clone of it can be asked.
+//! The initial delay is five seconds: a connection that is silent for so long is probed. After that there is a probe each second.
+//! If ten probes get no answer, the connection is over. The connection is made with `std` here, and then given to the loop: so
+//! the program can keep a clone of its descriptor, and read the options back.
 
 use std::error::Error;
 use std::net::TcpStream;

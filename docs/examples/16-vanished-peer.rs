@@ -1,11 +1,11 @@
-//! A client that vanished without a word, and is noticed only by keep-alive.
+//! A client loses its network, and only keep-alive notices it.
 //!
 //! ```sh
 //! cargo run --example vanished-peer
 //! ```
 //!
-//! It takes no cable to pull and no time: the loops run on a simulated network with a clock of its own. After ten minutes
-//! the client's machine is cut off. Nobody is told, and the server has nothing to say to it: without keep-alive it would
+//! There is no cable to pull, and no time to wait: the loops run on a simulated network with its own clock. After ten minutes
+//! the client's machine is cut off. The server gets no message about it, and has nothing to send: without keep-alive it would
 //! never know. The times are those of the network's clock.
 
 use std::time::Duration;

@@ -1,12 +1,12 @@
-//! A chat room, version 1.0: who is in it hears what the others say, who comes and who goes, and how many are online.
+//! A chat room, version 1.0. Each guest gets what the others say, who comes and goes, and how many are online.
 //!
 //! ```sh
 //! cargo run --example chat-room
 //! nc localhost 8080
 //! ```
 //!
-//! Run `nc` in two terminals and talk. The room of the daemon (`cargo run -- chat`) is the same idea with all that
-//! strangers make necessary: names, limits for those who flood or do not read, a goodbye.
+//! Run `nc` in two terminals and talk. The room of the daemon (`cargo run -- chat`) has what a room for strangers needs: names,
+//! limits for guests that flood the room or do not read, and a goodbye.
 
 use std::collections::HashMap;
 

@@ -4,8 +4,8 @@
 //! cargo run --release --example netcat -- 127.0.0.1:8080
 //! ```
 //!
-//! talks to a server by hand. It also moves files, in any size and in bounded memory; here a gigabyte goes out and comes
-//! back, while `tidegate echo` serves others:
+//! connects your terminal to a server. It also moves files of any size, in bounded memory. Here a gigabyte goes out and comes
+//! back:
 //!
 //! ```sh
 //! head -c 1G /dev/urandom > sent
@@ -16,20 +16,20 @@
 
 use tidegate::{Error, EventLoop, SocketOptions, Stdio};
 
-/// Connects standard input and standard output with a server, until both sides have said all.
+/// Connects standard input and standard output with a server, until both sides have ended.
 pub fn netcat(to: &str) -> Result<(), Error> {
     let mut event_loop = EventLoop::with_state(None)?;
     let output = event_loop.event_loop().stdio(Stdio::Output, |output| {
         output.on_error(|output, error| *output.state = Some(error.clone()));
         output.on_close(|output, _| output.event_loop().close_all());
     })?;
-    // Half-open: what the server still has to say is heard when standard input has ended.
+    // Half-open: the server can still send when standard input has ended.
     let options = SocketOptions::new().allow_half_open(true);
     let mut piped = Ok(());
     let socket = event_loop.event_loop().connect_with(to, options, |socket| {
         piped = socket.pipe(output);
         socket.on_error(|socket, error| *socket.state = Some(error.clone()));
-        // Nobody hears what is typed any more.
+        // What is typed now has nowhere to go.
         socket.on_close(|socket, closed| {
             if closed.had_error {
                 socket.event_loop().close_all();

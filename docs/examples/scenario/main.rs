@@ -1,8 +1,8 @@
-//! Plays scenarios on this library and prints the traces as JSON: `scenario [--sim] FILE...`. With `--sim` it plays on a
-//! simulated network, where time costs nothing.
+//! Plays scenarios on this library and prints the traces as JSON: `scenario [--sim] FILE...`. With `--sim` it plays them on a
+//! simulated network, which takes no time.
 //!
-//! A file holds a scenario, a list of them, or a corpus of `{scenario, trace}`. With a corpus it also says on stderr how
-//! many traces are equal, prints those that are not, and exits with 1 if there are any.
+//! A file has a scenario, a list of them, or a corpus of `{scenario, trace}`. For a corpus it also says on stderr how many
+//! traces are equal, prints those that are not, and exits with 1 if there are any.
 
 mod player;
 

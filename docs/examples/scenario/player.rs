@@ -1,6 +1,6 @@
-//! Plays scenarios: small scripts that drive one server and a few clients, and leave a trace of what each of them saw.
+//! Plays scenarios: small scripts that drive one server and a few clients, and record the events of each in a trace.
 //!
-//! The same scripts were played on Node; `tests/conformance/corpus.json` holds what Node saw. The format is described in
+//! The same scripts were played on Node, and `tests/conformance/corpus.json` has its traces. The format is described in
 //! `docs/conformance.md`.
 
 use std::collections::{BTreeSet, HashMap};
@@ -13,18 +13,17 @@ use tidegate::{Error, EventLoop, Loop, ServerId, ServerOptions, Socket, SocketId
 /// Scenarios that are played at the same time.
 const AT_ONCE: usize = 20;
 
-/// What became of one scenario.
+/// The result of one scenario.
 pub struct Played {
     pub name: String,
-    /// By actor, the events that it saw and what its calls returned.
+    /// For each actor, its events, and what its calls returned.
     pub trace: Value,
     /// The rules that never fired.
     pub unfired: Vec<usize>,
 }
 
-/// An address of the machine's own that no other run has used. The kernel remembers of an address how its connections
-/// went, and lets a connection that begins with such a memory hold more: then a write of 4,000,000 bytes, which the
-/// scenarios count on to be too much, fits.
+/// An address of this machine that no other run has used. For each address the kernel remembers how fast its connections were,
+/// and gives the next one larger buffers: then a write of 4,000,000 bytes would fit, which the scenarios need to be too much.
 fn address() -> Ipv4Addr {
     if !cfg!(target_os = "linux") {
         return Ipv4Addr::LOCALHOST;
@@ -50,7 +49,7 @@ pub fn play(
     Ok(played)
 }
 
-/// The scenarios that are being played: the loop's state.
+/// The scenarios that are being played. This is the loop's state.
 #[derive(Default)]
 pub struct Stage {
     plays: Vec<Play>,
@@ -73,9 +72,9 @@ struct Play {
 /// A socket of a scenario.
 struct Actor {
     id: SocketId,
-    /// Names that it is piped to: its data is not reported meanwhile.
+    /// The names of the sockets that it is piped into. Meanwhile its data is not reported.
     pipes: BTreeSet<String>,
-    /// Its counters at `close`: afterwards the id is stale.
+    /// Its counters at `close`. After that the id is stale.
     at_close: Option<(u64, u64)>,
 }
 
@@ -160,7 +159,7 @@ fn connect(on: &mut On<'_>, play: usize, name: &str) {
     debug_assert!(made.is_ok(), "the options are within their bounds");
 }
 
-/// Hangs the handlers on a socket that leave its trace.
+/// Sets the handlers of a socket that record its trace.
 fn watch(socket: &mut Socket<'_, Stage>, play: usize, name: &str) {
     let actor = Actor { id: socket.id(), pipes: BTreeSet::new(), at_close: None };
     let this = &mut socket.state.plays[play];
@@ -208,7 +207,7 @@ fn watch_data(socket: &mut Socket<'_, Stage>, play: usize, name: &str) {
     });
 }
 
-/// An event without values: it is logged, and its rules fire.
+/// An event without values. It is recorded, and its rules fire.
 fn saw(on: &mut On<'_>, play: usize, actor: &str, event: &'static str) {
     log(on, play, actor, json!([event]));
     fire(on, play, actor, event);
