@@ -167,7 +167,7 @@ impl<S> Socket<'_, S> {
     /// # Errors
     /// This socket is gone; a file that can only be written to as the source, or only be read as the destination.
     pub fn pipe(&mut self, to: SocketId) -> Result<(), Error> {
-        self.net.pipe(self.id, to, true)
+        self.net.pipe(self.id, to)
     }
 
     /// As [`Socket::pipe`], but the destination stays open when this one ends: Node's `{ end: false }`.
@@ -175,7 +175,7 @@ impl<S> Socket<'_, S> {
     /// # Errors
     /// Those of [`Socket::pipe`].
     pub fn pipe_without_end(&mut self, to: SocketId) -> Result<(), Error> {
-        self.net.pipe(self.id, to, false)
+        self.net.pipe_without_end(self.id, to)
     }
 
     /// Takes a pipe away. With the last one, this socket is paused.

@@ -100,7 +100,7 @@ use waker::Wakers;
 /// while received != b"hello" {
 ///     while let Some(event) = net.next_event(None)? {
 ///         match event {
-///             Event::Connection { socket, .. } => net.pipe(socket, socket, true)?,
+///             Event::Connection { socket, .. } => net.pipe(socket, socket)?,
 ///             Event::Data { chunk, .. } => {
 ///                 received.extend_from_slice(&chunk);
 ///                 net.recycle(chunk);

@@ -19,28 +19,34 @@ use crate::base::id::{Key, SocketId};
 use crate::kernel::OpenMode;
 
 impl Net {
-    /// Pipes a socket into another, or into itself, which is an echo. With `end`, the destination is ended when the
-    /// source ends.
+    /// Pipes a socket into another, or into itself, which is an echo. When the source ends, the destination is ended too,
+    /// unless it is standard output or standard error: as in Node, these stay open.
     ///
     /// Into a socket that is destroyed or gone, nothing flows: as in Node, the source is paused at its first chunk.
     ///
-    /// Stdio output and standard error are not ended, as in Node: the process has them to its end.
-    ///
     /// # Errors
     /// A source that is gone, or is a file that is written; a destination that is a file that is read.
-    pub fn pipe(&mut self, from: SocketId, to: SocketId, end: bool) -> Result<(), Error> {
+    pub fn pipe(&mut self, from: SocketId, to: SocketId) -> Result<(), Error> {
         self.check_pipe(from, to)?;
-        if !self.conns.contains(from) {
-            return Err(Error::new(ErrorKind::Gone));
-        }
-        let (mut pipe, needs_drain) = self.begin_pipe(from, to);
-        if !end {
-            pipe.at_end = AtEnd::LeaveOpen;
-        }
+        let (pipe, needs_drain) = self.begin_pipe(from, to);
+        self.add_pipe(from, pipe, needs_drain)
+    }
+
+    /// As [`Net::pipe`], but the destination stays open when the source ends: Node's `{ end: false }`.
+    ///
+    /// # Errors
+    /// Those of [`Net::pipe`].
+    pub fn pipe_without_end(&mut self, from: SocketId, to: SocketId) -> Result<(), Error> {
+        self.check_pipe(from, to)?;
+        let (pipe, needs_drain) = self.begin_pipe(from, to);
+        self.add_pipe(from, Pipe { at_end: AtEnd::LeaveOpen, ..pipe }, needs_drain)
+    }
+
+    fn add_pipe(&mut self, from: SocketId, pipe: Pipe, needs_drain: bool) -> Result<(), Error> {
         let Some(conn) = self.conns.get_mut(from) else { return Err(Error::new(ErrorKind::Gone)) };
         conn.pipe_into(pipe, &mut self.cx);
         if needs_drain {
-            conn.await_drain(to);
+            conn.await_drain(pipe.to);
         } else {
             conn.resume(&mut self.cx);
         }
@@ -74,6 +80,7 @@ impl Net {
             (_, Some(OpenMode::Read)) => Err(Error::invalid(
                 "a pipe into a file that is read: open it with `OpenMode::Write` or `OpenMode::Append`",
             )),
+            _ if !self.conns.contains(from) => Err(Error::new(ErrorKind::Gone)),
             _ => Ok(()),
         }
     }

@@ -177,7 +177,7 @@ const CALLS: &[(&str, Call)] = &[
     }),
     ("pipe from another", |socket, aids| {
         let id = socket.id();
-        socket.net.pipe(aids.other, id, true).unwrap();
+        socket.net.pipe(aids.other, id).unwrap();
     }),
     ("pipe and unpipe", |socket, aids| {
         socket.pipe(aids.other).unwrap();
@@ -529,7 +529,7 @@ fn every_call_with_a_stale_id_does_nothing() {
     net.set_keep_alive(stale, None).unwrap();
     net.set_ref(stale, false);
     net.set_output_limits(stale, OutputLimits::new()).unwrap();
-    assert_eq!(net.pipe(stale, other, true).unwrap_err().kind(), ErrorKind::Gone);
+    assert_eq!(net.pipe(stale, other).unwrap_err().kind(), ErrorKind::Gone);
     net.unpipe(stale, other);
     net.unpipe(other, stale);
     net.unpipe_all(stale);

@@ -280,7 +280,7 @@ fn each_direction_has_its_own_file() {
     let mut world = World::new();
     let read = world.file("read", put(&folder, "there", b"x"), FileOptions::read());
     let written = world.file("written", folder.path("new"), FileOptions::write());
-    let errors = [world.net.pipe(read, read, true), world.net.pipe(written, written, true)];
+    let errors = [world.net.pipe(read, read), world.net.pipe(written, written)];
     for error in errors {
         assert_eq!(error.unwrap_err().kind(), ErrorKind::InvalidArgument);
     }

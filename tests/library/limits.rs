@@ -192,7 +192,7 @@ fn unsent_bytes_of_an_ended_socket_count() {
 fn piped_bytes_do_not_count_since_their_source_is_paused() {
     let limits = soft(1000, ms(20), OutputPolicy::Disconnect).hard(1000);
     let (mut world, ids, raws) = room(limits, 2);
-    world.net.pipe(ids[0], ids[1], true).unwrap();
+    world.net.pipe(ids[0], ids[1]).unwrap();
     let bytes = pattern(FLOOD);
     let mut sent = 0;
     for _ in 0..50 {

@@ -72,7 +72,7 @@ fn the_id_is_stale_after_close_and_calls_with_it_do_nothing_to_anybody() {
     world.net.set_timeout(stale, Some(ms(1)));
     world.net.broadcast([stale], "lost");
     assert!(world.net.connect(stale, address).is_err());
-    assert!(world.net.pipe(stale, stranger, true).is_err());
+    assert!(world.net.pipe(stale, stranger).is_err());
     assert!(world.net.connection(stale).is_destroyed());
     assert_eq!(world.net.connection(stale).ready_state(), ReadyState::Closed);
     assert_eq!(

@@ -136,7 +136,7 @@ fn a_descriptor_that_cannot_be_opened_again_is_asked_before_each_call() {
     adopt(&mut world, "out", ours, FileOptions::write());
     adopt(&mut world, "in", also_ours, FileOptions::read());
     let (from, to) = (world.id("in"), world.id("out"));
-    world.net.pipe(from, to, true).unwrap();
+    world.net.pipe(from, to).unwrap();
     let bytes = pattern(2_000_000);
     mouth.set_nonblocking(true).unwrap();
     theirs.set_nonblocking(true).unwrap();
@@ -186,7 +186,7 @@ fn devices_are_always_ready() {
     world.file("zero", "/dev/zero", FileOptions::read());
     world.file("null", "/dev/null", FileOptions::write());
     let (zero, null) = (world.id("zero"), world.id("null"));
-    world.net.pipe(zero, null, true).unwrap();
+    world.net.pipe(zero, null).unwrap();
     world.until(|world| world.of("null").bytes_written() >= 1 << 20);
     world.net.unpipe(zero, null);
     world.net.pause(zero);

@@ -164,7 +164,7 @@ fn carry(from: &Path, into: &Path) -> (Seen, Vec<Duration>) {
     let address = event_loop.net.server_address(server).unwrap();
     let client = event_loop.connect(address, |client| note_errors(client, "client")).unwrap();
     let source = event_loop.event_loop().open(from, FileOptions::read(), |file| note_errors(file, "from")).unwrap();
-    event_loop.net.pipe(source, client, true).unwrap();
+    event_loop.net.pipe(source, client).unwrap();
 
     while !event_loop.state.into_is_closed {
         event_loop.turn(Some(Duration::from_millis(50))).unwrap();

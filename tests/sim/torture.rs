@@ -291,7 +291,7 @@ fn proxy(on: &mut On<'_>) {
         match back {
             Ok(back) => {
                 front.pipe(back).unwrap();
-                front.net.pipe(back, front_id, true).unwrap();
+                front.net.pipe(back, front_id).unwrap();
                 front.on_close(move |front, closed| {
                     closed_once(front, "proxy/front", closed.had_error);
                     if closed.had_error {

@@ -332,7 +332,8 @@ impl World {
 
     pub fn pipe(&mut self, from: &str, to: &str, end: bool) {
         let (from, to) = (self.id(from), self.id(to));
-        self.net.pipe(from, to, end).unwrap();
+        let piped = if end { self.net.pipe(from, to) } else { self.net.pipe_without_end(from, to) };
+        piped.unwrap();
     }
 
     pub fn unpipe(&mut self, from: &str, to: &str) {

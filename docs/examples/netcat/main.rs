@@ -38,7 +38,7 @@ pub fn netcat(to: &str) -> Result<(), Error> {
     })?;
     piped?;
     let input = event_loop.event_loop().stdio(Stdio::Input, |_| {})?;
-    event_loop.net.pipe(input, socket, true)?;
+    event_loop.net.pipe(input, socket)?;
     event_loop.run()?;
     event_loop.state.map_or(Ok(()), Err)
 }

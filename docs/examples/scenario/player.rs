@@ -305,7 +305,7 @@ fn act_on_pipe(on: &mut On<'_>, play: usize, name: &str, verb: &str, to: &str) {
         if let Some(mut socket) = on.socket(id) {
             socket.off_data();
         }
-        if let Err(error) = on.net.pipe(id, to_id, true) {
+        if let Err(error) = on.net.pipe(id, to_id) {
             unreachable!("a socket that is there can be piped: {error}");
         }
         return;

@@ -64,8 +64,8 @@ fn connect(client: &mut Socket<'_, Proxy>, peer: Peer) -> Result<(), Error> {
         watch(target, Route { peer, to }, from);
     })?;
     watch(client, peer, target);
-    client.net.pipe(from, target, true)?;
-    client.net.pipe(target, from, true)
+    client.net.pipe(from, target)?;
+    client.net.pipe(target, from)
 }
 
 /// The connection to a target in the log.
