@@ -1,19 +1,19 @@
 //! The ends of connections, and what each of them knows.
 //!
-//! What a call does to one is in `wire.rs`, what arrives at one in `arrivals.rs`.
+//! `stream.rs` and `listener.rs` have what a call does to an end, and `arrivals.rs` what arrives at one.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
 use rustix::io::Errno;
 
-use super::listening::Listener;
+use super::listener::Listener;
 use crate::address::Address;
 use crate::kernel::{KeepAlive, Token};
 
 /// One descriptor, or a connection that waits to be accepted.
 pub(super) struct End {
-    /// No two have the same, ever: what is on its way to one that has closed must not reach the next in its slot.
+    /// No two ends ever have the same: what is in flight to an end that has closed must not reach the next one in its slot.
     pub serial: u64,
     pub machine: usize,
     pub token: Option<Token>,
@@ -35,39 +35,39 @@ pub(super) struct Stream {
     pub peer: Option<usize>,
     pub connected: Option<Result<(), Errno>>,
     pub inbox: VecDeque<u8>,
-    /// Bytes on their way here.
-    pub coming: usize,
+    /// Bytes in flight to this end.
+    pub incoming: usize,
     /// Bytes that were ever read here, and taken from writes here.
     pub bytes_read: u64,
     pub bytes_taken: u64,
-    /// The first that came has widened the window.
+    /// The first bytes that arrived have widened the window.
     pub widened: bool,
-    /// The peer's end has come.
+    /// The peer's FIN has arrived.
     pub ended: bool,
-    /// What the next call is told, once.
+    /// The error of the next call. It is told once.
     pub error: Option<Errno>,
     pub broken: bool,
     pub shut: bool,
-    /// A write was refused: the next room is an edge.
+    /// A write found no room: when there is room again, that is an edge.
     pub wants_room: bool,
     pub no_delay: bool,
     pub keep_alive: Option<KeepAlive>,
-    /// When what was written last is acknowledged: until then a small write waits (Nagle's rule).
+    /// When the last write is acknowledged. Until then a small write waits (Nagle's rule).
     pub acknowledged: Duration,
-    /// Since when nobody acknowledges what was sent from here: a partition holds it up.
-    pub unheard_since: Option<Duration>,
-    /// Since when nobody answers the probes of keep-alive.
+    /// Since when nothing that was sent from here is acknowledged, because a partition holds it back.
+    pub unacknowledged_since: Option<Duration>,
+    /// Since when the probes of keep-alive have no answer.
     pub probing_since: Option<Duration>,
-    /// What arrives here keeps its order.
+    /// The time of the last arrival that is planned here. Later packets do not arrive before it.
     pub last_arrival: Duration,
-    /// The other side's machine has lost power.
-    pub has_lost_its_peer: bool,
-    /// Its machine has lost power: nobody will ever hear of it again.
-    pub dead: bool,
+    /// The peer's machine has crashed.
+    pub peer_crashed: bool,
+    /// Its own machine has crashed: nothing comes from this end any more.
+    pub crashed: bool,
 }
 
 impl Stream {
-    /// A RST has come (tcp_reset in Linux): what was received can still be read, then the error is told once.
+    /// A RST has arrived (tcp_reset in Linux): what was received can still be read, and then a call gives the error, once.
     pub fn reset(&mut self) {
         if self.broken {
             return;
@@ -77,8 +77,8 @@ impl Stream {
         self.peer = None;
     }
 
-    /// Its system has lost patience with the other side.
-    pub fn give_up(&mut self) {
+    /// The peer has been silent for too long: its own system breaks the connection.
+    pub fn time_out(&mut self) {
         if self.connected.is_none() {
             self.connected = Some(Err(Errno::TIMEDOUT));
         } else {

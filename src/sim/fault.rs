@@ -1,6 +1,6 @@
-//! What can go wrong with a call, and the list of calls that a simulated kernel keeps: each of them is made here.
+//! Calls and their faults. Each call of a simulated kernel is made here: it is counted and recorded, and it may fail.
 //!
-//! The table of errors is that of Linux's man pages: what each call can give for reasons that are not its caller's.
+//! The table of errors is that of Linux's man pages: the errors of each call for which its caller has no blame.
 
 use std::io;
 
@@ -16,9 +16,9 @@ pub enum Call {
     Listen,
     /// accept(2).
     Accept,
-    /// socket(2) and connect(2): what they say at once.
+    /// socket(2) and connect(2), as far as they answer at once.
     Connect,
-    /// How a connect has ended: SO_ERROR.
+    /// SO_ERROR, which says how a connect has ended.
     Connected,
     /// epoll_ctl(2).
     Register,
@@ -39,7 +39,7 @@ pub enum Call {
 }
 
 impl Call {
-    /// The error numbers that this call can give though its caller did nothing wrong.
+    /// The error numbers that this call can give although its caller did nothing wrong.
     pub const fn errors(self) -> &'static [i32] {
         macro_rules! numbers {
             ($($name:ident)*) => { const { &[$(Errno::$name.raw_os_error()),*] } };
@@ -61,7 +61,7 @@ impl Call {
     }
 }
 
-/// What a test has planned for one call.
+/// What a test plans for one call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
     /// It fails with this error number, and has no effect.
@@ -93,26 +93,26 @@ impl Short {
     }
 }
 
-/// What comes of a call that is about to be made.
+/// How many of the possible bytes a call moves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Fate {
-    Normal,
+pub(super) enum Extent {
+    Full,
     Short(Short),
-    /// Short by a number of bytes that is drawn.
-    ShortAtRandom,
+    /// A random number of them, from one to all but one.
+    Random,
 }
 
-/// The calls that were made, as far as somebody asked to keep them.
+/// The record of the calls, as much of it as was asked for.
 #[derive(Debug, Default)]
 pub(super) struct Record {
     /// The number of the next call, counted over all loops.
     pub next: u64,
     pub planned: std::collections::HashMap<u64, Fault>,
-    /// Every call, if a test wants to fail each of them in turn.
+    /// Every call, for a test that lets each of them fail in turn.
     pub calls: Option<Vec<Call>>,
     lines: std::collections::VecDeque<String>,
     most_lines: usize,
-    /// Over every call and what it answered: two runs with the same fingerprint were the same.
+    /// A hash over every call and its answer: two runs with the same fingerprint were the same.
     pub fingerprint: u64,
 }
 
@@ -126,7 +126,7 @@ impl Record {
         self.most_lines > 0
     }
 
-    /// Adds a line to the trace, if one is kept; else it is not even made.
+    /// Adds a line to the trace. The line is not even made if no trace is kept.
     pub fn line(&mut self, line: impl FnOnce() -> String) {
         if self.most_lines == 0 {
             return;
@@ -141,7 +141,7 @@ impl Record {
         self.lines.iter().flat_map(|line| [line.as_str(), "\n"]).collect()
     }
 
-    /// Mixes something into the fingerprint (FNV-1a, a word at a time).
+    /// Adds words to the fingerprint (FNV-1a, a word at a time).
     pub fn mix(&mut self, words: impl IntoIterator<Item = u64>) {
         for word in words {
             self.fingerprint = (self.fingerprint ^ word).wrapping_mul(0x0000_0100_0000_01b3).rotate_left(23);
@@ -150,12 +150,12 @@ impl Record {
 }
 
 impl World {
-    /// Makes a call: it is counted, fails if that is planned or the weather's, and is written down.
+    /// Makes a call. It is counted and recorded, and it fails if that is planned or if the conditions make it fail.
     pub fn call(
         &mut self,
         call: Call,
         end: usize,
-        carry_out: impl FnOnce(&mut World, Fate) -> io::Result<usize>,
+        carry_out: impl FnOnce(&mut World, Extent) -> io::Result<usize>,
     ) -> io::Result<usize> {
         let number = self.record.next;
         self.record.next += 1;
@@ -163,7 +163,7 @@ impl World {
             calls.push(call);
         }
         let name = self.name_if_traced(end);
-        let outcome = self.fate(call, number).and_then(|fate| carry_out(self, fate));
+        let outcome = self.extent(call, number).and_then(|extent| carry_out(self, extent));
         let code = match &outcome {
             Ok(count) => *count as u64,
             Err(error) => u64::MAX - error.raw_os_error().unwrap_or(0) as u64,
@@ -179,38 +179,38 @@ impl World {
         outcome
     }
 
-    /// What is planned for a call, or what the weather does with it.
-    fn fate(&mut self, call: Call, number: u64) -> io::Result<Fate> {
+    /// What is planned for a call, or what the conditions do to it.
+    fn extent(&mut self, call: Call, number: u64) -> io::Result<Extent> {
         match self.record.planned.remove(&number) {
             Some(Fault::Error(errno)) => return Err(io::Error::from_raw_os_error(errno)),
-            Some(Fault::Short(short)) => return Ok(Fate::Short(short)),
+            Some(Fault::Short(short)) => return Ok(Extent::Short(short)),
             None => {}
         }
-        let faults = self.weather.faults;
+        let faults = self.conditions.faults;
         if self.happens(faults) {
             let errors = call.errors();
             return Err(io::Error::from_raw_os_error(errors[self.random(errors.len() as u64) as usize]));
         }
         if !matches!(call, Call::Read | Call::Write) {
-            return Ok(Fate::Normal);
+            return Ok(Extent::Full);
         }
-        if self.happens(self.weather.interrupted) {
+        if self.happens(self.conditions.interrupted) {
             return Err(os(Errno::INTR));
         }
-        if call == Call::Write && self.happens(self.weather.no_buffers) {
+        if call == Call::Write && self.happens(self.conditions.no_buffers) {
             return Err(os(Errno::NOBUFS));
         }
-        let short = self.weather.short;
-        Ok(if self.happens(short) { Fate::ShortAtRandom } else { Fate::Normal })
+        let short = self.conditions.short;
+        Ok(if self.happens(short) { Extent::Random } else { Extent::Full })
     }
 
     /// How many of `possible` bytes a read or a write moves.
-    pub fn share(&mut self, fate: Fate, possible: usize) -> usize {
-        match fate {
-            Fate::Normal => possible,
-            Fate::Short(short) => short.of(possible),
-            Fate::ShortAtRandom if possible > 1 => 1 + self.random(possible as u64 - 1) as usize,
-            Fate::ShortAtRandom => possible,
+    pub fn share(&mut self, extent: Extent, possible: usize) -> usize {
+        match extent {
+            Extent::Full => possible,
+            Extent::Short(short) => short.of(possible),
+            Extent::Random if possible > 1 => 1 + self.random(possible as u64 - 1) as usize,
+            Extent::Random => possible,
         }
     }
 }

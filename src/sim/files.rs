@@ -1,4 +1,4 @@
-//! The simulated disk: files in memory, and what a disk can do to a program.
+//! The simulated disk: files in memory, with the errors and the delays of a disk.
 //!
 //! ```
 //! use std::time::Duration;
@@ -6,7 +6,7 @@
 //! use tidegate::{EventLoop, FileOptions};
 //!
 //! let sim = Sim::new(1);
-//! sim.set_disk(Disk { size: 3, slow: Duration::from_secs(60), ..Disk::default() });
+//! sim.set_disk(Disk::new().size(3).slow(Duration::from_secs(60)));
 //! let mut event_loop = EventLoop::on(sim.kernel(), String::new());
 //! event_loop.event_loop().open("log", FileOptions::append(), |file| {
 //!     file.on_error(|file, error| *file.state = error.to_string());
@@ -19,9 +19,9 @@
 //! # Ok::<(), tidegate::Error>(())
 //! ```
 //!
-//! There is one disk, and all machines see it. A path is a name and no more: there are no directories. The standard
-//! streams are the files `/dev/stdin`, `/dev/stdout` and `/dev/stderr`. All files are regular, always ready, but for those
-//! of Unix sockets, which are only there.
+//! There is one disk, and all machines see it. A path is only a name: there are no directories. The standard streams are
+//! the files `/dev/stdin`, `/dev/stdout` and `/dev/stderr`. All files are regular and always ready, except those of Unix
+//! sockets, which cannot be opened.
 
 use std::collections::{HashMap, HashSet};
 use std::io::{self, IoSlice};
@@ -32,23 +32,25 @@ use rustix::io::Errno;
 use slab::Slab;
 
 use super::Sim;
-use super::fault::{Fate, os};
+use super::fault::{Extent, os};
 use super::world::World;
+use crate::kernel::setters::setters;
 use crate::kernel::{Handle, OpenMode, Stdio};
 
-/// Set in the handles of files, so that they are told from those of sockets.
+/// Set in the handles of files, to distinguish them from those of sockets.
 const FILE: u32 = 1 << 31;
 
-/// How a simulated disk behaves. By default it is fast, sound and without bounds.
+/// How a simulated disk behaves. By default it is fast, undamaged and without bounds.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Disk {
-    /// Bytes of all files together: beyond that, ENOSPC.
+    /// The most bytes of all files together. A write beyond it fails with ENOSPC.
     pub size: u64,
-    /// What the user may have of them: beyond that, EDQUOT.
+    /// The most bytes that the user may have. A write beyond it fails with EDQUOT.
     pub quota: u64,
-    /// What a call takes on the network's clock: for so long the loop stands still.
+    /// How long a call takes, on the network's clock. The loop stands still for so long.
     pub slow: Duration,
-    /// Of a thousand reads and writes, so many are short.
+    /// How many of a thousand reads and writes are short.
     pub short: u32,
 }
 
@@ -58,21 +60,30 @@ impl Default for Disk {
     }
 }
 
-/// All files, and who has them open.
+impl Disk {
+    setters! {
+        size: u64,
+        quota: u64,
+        slow: Duration,
+        short: u32,
+    }
+}
+
+/// All files, and those that are open.
 #[derive(Default)]
 pub(super) struct Files {
     disk: Disk,
     by_path: HashMap<PathBuf, usize>,
     contents: Slab<Content>,
     open: Slab<Open>,
-    /// The files of Unix sockets, whether somebody listens or not.
+    /// The files of Unix sockets, whether a server listens there or not.
     sockets: HashSet<PathBuf>,
 }
 
 #[derive(Default)]
 struct Content {
     bytes: Vec<u8>,
-    /// From this byte on the disk is damaged.
+    /// The first byte that is damaged.
     sound_until: Option<u64>,
 }
 
@@ -89,27 +100,28 @@ impl Sim {
         self.world.borrow_mut().files.disk = disk;
     }
 
-    /// Puts a file on the disk, whatever its bounds.
+    /// Puts a file on the disk. The bounds of the disk do not count.
     pub fn put_file(&self, path: impl AsRef<Path>, bytes: impl Into<Vec<u8>>) {
         let mut world = self.world.borrow_mut();
         let content = world.files.make(path.as_ref());
         world.files.contents[content].bytes = bytes.into();
     }
 
-    /// What is in a file.
+    /// The content of a file.
     pub fn file(&self, path: impl AsRef<Path>) -> Option<Vec<u8>> {
         let world = self.world.borrow();
         let content = *world.files.by_path.get(path.as_ref())?;
         Some(world.files.contents[content].bytes.clone())
     }
 
-    /// Puts the file of a Unix socket on the disk on which nobody listens, as a server leaves it that was killed. Who
-    /// connects is refused; who listens there takes it over. Where there is something already, nothing changes.
+    /// Puts the file of a Unix socket on the disk on which no server listens, such as a killed server leaves. A connect to
+    /// it is refused, and a server that listens there takes it over. If there is something at the path already, nothing
+    /// changes.
     pub fn put_stale_socket(&self, path: impl AsRef<Path>) {
         self.world.borrow_mut().files.add_socket(path.as_ref());
     }
 
-    /// Damages the disk under a file: reading or writing beyond its first `sound` bytes fails with EIO. `None` mends it.
+    /// Damages a file: reading or writing beyond its first `sound` bytes fails with EIO. `None` repairs it.
     pub fn damage_file(&self, path: impl AsRef<Path>, sound: Option<u64>) {
         let mut world = self.world.borrow_mut();
         let content = world.files.make(path.as_ref());
@@ -123,7 +135,7 @@ impl Files {
         self.open.len()
     }
 
-    /// The content at a path, which is there afterwards.
+    /// The content at a path, which is made if it is not there.
     fn make(&mut self, path: &Path) -> usize {
         if let Some(content) = self.by_path.get(path) {
             return *content;
@@ -138,7 +150,7 @@ impl Files {
         self.by_path.contains_key(path) || self.sockets.contains(path)
     }
 
-    /// The file of a Unix socket, made or taken over. False if there is something else.
+    /// Makes the file of a Unix socket, or takes it over. False if there is something else at the path.
     pub fn add_socket(&mut self, path: &Path) -> bool {
         let is_free = !self.by_path.contains_key(path);
         if is_free {
@@ -147,12 +159,12 @@ impl Files {
         is_free
     }
 
-    /// It goes with its socket.
+    /// Removes the file of a socket that is closed.
     pub fn remove_socket(&mut self, path: &Path) {
         self.sockets.remove(path);
     }
 
-    /// How many more bytes there may be, and what is said to more.
+    /// How many more bytes fit on the disk, and the error for more.
     fn room(&self) -> (usize, Errno) {
         let used: u64 = self.contents.iter().map(|(_, content)| content.bytes.len() as u64).sum();
         let bound = self.disk.size.min(self.disk.quota);
@@ -162,15 +174,15 @@ impl Files {
 }
 
 impl World {
-    /// Opens, and says the number in [`Files::open`].
+    /// Opens a file. The number is its key in [`Files::open`].
     pub fn open_file(&mut self, machine: usize, path: &Path, mode: OpenMode) -> io::Result<usize> {
         self.may_open(machine)?;
-        self.disk_works();
+        self.spend_disk_time();
         let exists = self.files.exists(path);
         match mode {
             OpenMode::Read if !exists => return Err(os(Errno::NOENT)),
             OpenMode::CreateNew if exists => return Err(os(Errno::EXIST)),
-            // As of open(2).
+            // open(2) says so of a socket.
             _ if self.files.sockets.contains(path) => return Err(os(Errno::NXIO)),
             _ => {}
         }
@@ -182,27 +194,27 @@ impl World {
         Ok(self.files.open.insert(Open { machine, content, mode, position: 0 }))
     }
 
-    pub fn read_file(&mut self, handle: Handle, buffer: &mut [u8], fate: Fate) -> io::Result<usize> {
-        self.disk_works();
+    pub fn read_file(&mut self, handle: Handle, buffer: &mut [u8], extent: Extent) -> io::Result<usize> {
+        self.spend_disk_time();
         let Some(Open { content, position, .. }) = self.files.open.get(key(handle)) else {
             return Err(os(Errno::BADF));
         };
         let found = &self.files.contents[*content];
-        // Somebody may have cut it shorter meanwhile.
+        // It may have been truncated since.
         let (content, position) = (*content, (*position).min(found.bytes.len()));
         let left = found.bytes.len().saturating_sub(position);
         let possible = buffer.len().min(left).min(found.sound(position));
         if possible == 0 && left > 0 {
             return Err(os(Errno::IO));
         }
-        let count = self.most(fate, possible);
+        let count = self.bytes_moved(extent, possible);
         buffer[..count].copy_from_slice(&self.files.contents[content].bytes[position..position + count]);
         self.files.open[key(handle)].position = position + count;
         Ok(count)
     }
 
-    pub fn write_file(&mut self, handle: Handle, slices: &[IoSlice<'_>], fate: Fate) -> io::Result<usize> {
-        self.disk_works();
+    pub fn write_file(&mut self, handle: Handle, slices: &[IoSlice<'_>], extent: Extent) -> io::Result<usize> {
+        self.spend_disk_time();
         let offered: usize = slices.iter().map(|slice| slice.len()).sum();
         let (room, no_room) = self.files.room();
         let Some(open) = self.files.open.get(key(handle)) else { return Err(os(Errno::BADF)) };
@@ -215,7 +227,7 @@ impl World {
         if possible == 0 && offered > 0 {
             return Err(os(if sound == 0 { Errno::IO } else { no_room }));
         }
-        let count = self.most(fate, possible);
+        let count = self.bytes_moved(extent, possible);
         let written: Vec<u8> = slices.iter().flat_map(|slice| slice.iter().copied()).take(count).collect();
         let bytes = &mut self.files.contents[content].bytes;
         if bytes.len() < at + count {
@@ -232,15 +244,15 @@ impl World {
         }
     }
 
-    /// A process has ended.
+    /// Closes the files of a process that has ended.
     pub fn close_files_of(&mut self, machine: usize) {
         let of_machine = self.files.open.iter().filter(|(_, open)| open.machine == machine);
         let left: Vec<usize> = of_machine.map(|(number, _)| number).collect();
         left.into_iter().for_each(|number| self.close_file(handle(number)));
     }
 
-    /// The time that a call takes.
-    fn disk_works(&mut self) {
+    /// Lets the time pass that a call takes.
+    fn spend_disk_time(&mut self) {
         if !self.files.disk.slow.is_zero() {
             let until = self.now + self.files.disk.slow;
             self.advance(until);
@@ -248,22 +260,22 @@ impl World {
     }
 
     /// How many of `possible` bytes a call moves.
-    fn most(&mut self, fate: Fate, possible: usize) -> usize {
+    fn bytes_moved(&mut self, extent: Extent, possible: usize) -> usize {
         let short = self.files.disk.short;
-        let fate = if fate == Fate::Normal && self.happens(short) { Fate::ShortAtRandom } else { fate };
-        self.share(fate, possible)
+        let extent = if extent == Extent::Full && self.happens(short) { Extent::Random } else { extent };
+        self.share(extent, possible)
     }
 }
 
 impl Content {
-    /// How many bytes from `position` on are not damaged.
+    /// How many bytes after `position` are not damaged.
     fn sound(&self, position: usize) -> usize {
         self.sound_until
             .map_or(usize::MAX, |until| usize::try_from(until).unwrap_or(usize::MAX).saturating_sub(position))
     }
 }
 
-/// Where a standard stream comes from and goes to.
+/// The file that stands for a standard stream.
 pub(super) fn stdio(stream: Stdio) -> (&'static str, OpenMode) {
     match stream {
         Stdio::Input => ("/dev/stdin", OpenMode::Read),
@@ -272,7 +284,7 @@ pub(super) fn stdio(stream: Stdio) -> (&'static str, OpenMode) {
     }
 }
 
-/// The handle of what [`World::open_file`] has opened.
+/// The handle of a file that [`World::open_file`] has opened.
 pub(super) fn handle(number: usize) -> Handle {
     Handle(number as u32 | FILE)
 }

@@ -1,4 +1,4 @@
-//! The kernel that a loop is given: each of its calls is one on the world, counted and written down there.
+//! The kernel that a loop is given: each of its calls is made on the world, where it is counted and recorded.
 
 use std::cell::RefCell;
 use std::fmt;
@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use rustix::io::Errno;
 
-use super::fault::{Call, Fate, os};
+use super::fault::{Call, Extent, os};
 use super::files;
 use super::world::World;
 use crate::address::{Address, UnixAddress};
@@ -37,14 +37,14 @@ impl SimKernel {
         &self,
         call: Call,
         handle: Option<Handle>,
-        carry_out: impl FnOnce(&mut World, Fate) -> io::Result<usize>,
+        carry_out: impl FnOnce(&mut World, Extent) -> io::Result<usize>,
     ) -> io::Result<usize> {
         let end = handle.map_or(usize::MAX, |handle| handle.0 as usize);
         self.world.borrow_mut().call(call, end, carry_out)
     }
 }
 
-/// Its process has ended: the system closes what it has left open.
+/// Its process ends: the system closes what is still open.
 impl Drop for SimKernel {
     fn drop(&mut self) {
         let mut world = self.world.borrow_mut();
@@ -67,7 +67,7 @@ impl Kernel for SimKernel {
     fn wait(&mut self, deadline: Option<Duration>, ready: &mut Vec<Ready>) -> io::Result<()> {
         let mut world = self.world.borrow_mut();
         let alone = world.machines.len() == 1;
-        let later = world.now + world.weather.turn;
+        let later = world.now + world.conditions.turn;
         world.advance(later);
         while alone && !world.has_edges() && deadline.is_none_or(|deadline| deadline > world.now) {
             let next = [world.next_arrival(), deadline].into_iter().flatten().min();
@@ -76,7 +76,7 @@ impl Kernel for SimKernel {
             };
             world.advance(next);
         }
-        world.tell(self.machine, ready);
+        world.take_ready(self.machine, ready);
         Ok(())
     }
 
@@ -114,9 +114,9 @@ impl Kernel for SimKernel {
 
     fn read(&mut self, socket: Handle, buffer: &mut [u8]) -> io::Result<usize> {
         if files::is_file(socket) {
-            return self.call(Call::ReadFile, Some(socket), |world, fate| world.read_file(socket, buffer, fate));
+            return self.call(Call::ReadFile, Some(socket), |world, extent| world.read_file(socket, buffer, extent));
         }
-        self.call(Call::Read, Some(socket), |world, fate| world.read(socket.0 as usize, buffer, fate))
+        self.call(Call::Read, Some(socket), |world, extent| world.read(socket.0 as usize, buffer, extent))
     }
 
     fn write(&mut self, socket: Handle, bytes: &[u8]) -> io::Result<usize> {
@@ -125,9 +125,9 @@ impl Kernel for SimKernel {
 
     fn write_vectored(&mut self, socket: Handle, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         if files::is_file(socket) {
-            return self.call(Call::WriteFile, Some(socket), |world, fate| world.write_file(socket, slices, fate));
+            return self.call(Call::WriteFile, Some(socket), |world, extent| world.write_file(socket, slices, extent));
         }
-        self.call(Call::Write, Some(socket), |world, fate| world.write(socket.0 as usize, slices, fate))
+        self.call(Call::Write, Some(socket), |world, extent| world.write(socket.0 as usize, slices, extent))
     }
 
     fn shutdown(&mut self, socket: Handle) -> io::Result<()> {

@@ -1,8 +1,9 @@
-//! A simulated kernel: a network of its own, a clock of its own, and a seed.
+//! A simulated kernel, for tests: a network of its own, a clock of its own, and a seed.
 //!
-//! The whole loop runs on it unchanged, so that a test needs no real time (an idle hour costs nothing), no ports, and
-//! can have failures on demand that a real kernel shows once a year. Everything random comes from the seed: the same
-//! seed gives the same run, byte for byte. It is public, because users of the library need it for their own servers.
+//! The whole loop runs on it unchanged. A test needs no real time (an idle hour costs nothing) and no ports, and it can
+//! have failures on demand that a real kernel shows once a year. Everything random comes from the seed: the same seed
+//! gives the same run, byte for byte. It is public because users of the library need it for the tests of their own
+//! servers.
 //!
 //! ```
 //! use std::time::Duration;
@@ -25,19 +26,19 @@
 //! # Ok::<(), tidegate::Error>(())
 //! ```
 //!
-//! What it models is TCP as Linux shows it to a program: bounded buffers, FIN, RST and which error the next call gives,
-//! Nagle's rule, keep-alive and the other ways in which a system loses patience, readiness as edges in the order in
-//! which they arose. It does not model packets, windows or congestion. A Unix socket is here a connection whose ends have
-//! no address, between loops that are processes of one machine: connected at once or not at all, never cut off, without
-//! modes and users. Its path is a file on the one [`Disk`], which may be stale ([`Sim::put_stale_socket`]).
+//! It models TCP as Linux shows it to a program: bounded buffers, FIN, RST and the errors that follow them, Nagle's rule,
+//! keep-alive and the other timeouts, and readiness as edges, in their order. It does not model windows, congestion or the
+//! loss of single packets. A Unix socket is a connection whose ends have no address, between loops that are processes of
+//! one machine: it is connected at once or not at all, no partition cuts it, and it has no mode and no owner. Its path is
+//! a file on the one [`Disk`], and it may be stale ([`Sim::put_stale_socket`]).
 //!
-//! A loop is a machine. Two that listen on one address are in each other's way wherever they run, unless both share it
-//! ([`ServerOptions::reuse_port`](crate::ServerOptions::reuse_port)); the address that means all of them, `0.0.0.0` or
-//! `[::]`, is in the way of those on its own machine.
+//! A loop is a machine. An address can be listened on once in the whole network, unless all that listen on it share it
+//! ([`ServerOptions::reuse_port`](field@crate::ServerOptions::reuse_port)). The wildcard, `0.0.0.0` or `[::]`, excludes
+//! other addresses on its own machine only.
 //!
 //! ```text
-//!   write ──▶ [ on the way: a delay, or a partition ] ──▶ inbox of the other end ──▶ read
-//!             └────────────── both count against the buffer's bound ───────────┘
+//!   write ──▶ [ in flight: a delay, or a partition ] ──▶ inbox of the other end ──▶ read
+//!             └───────────── both count against the buffer's bound ───────────┘
 //! ```
 //!
 //! A partition in the middle of a conversation, and what a server does about it:
@@ -48,7 +49,7 @@
 //! use tidegate::sim::Sim;
 //! use tidegate::{EventLoop, SocketId};
 //!
-//! // The server under test: a room that forgets whoever it has not heard for a minute. (An idle timeout would not do:
+//! // The server under test: a room that drops a guest who has been silent for a minute. (An idle timeout would not do:
 //! // as in Node, what the room writes to a guest counts as activity.)
 //! let sim = Sim::new(7);
 //! let mut room = EventLoop::on(sim.kernel(), HashMap::<SocketId, Duration>::new());
@@ -86,14 +87,14 @@
 //! sim.run(&mut [&mut room, &mut anna, &mut bert], Duration::from_secs(30))?;
 //! assert_eq!(room.state.len(), 2);
 //!
-//! // Bert's network goes away for two minutes. The room forgets him, and goes on with Anna.
+//! // Bert's network is cut for two minutes. The room drops him, and goes on with Anna.
 //! let bert_is_at = "10.1.0.3".parse().unwrap();
 //! sim.partition(bert_is_at, true);
 //! sim.run(&mut [&mut room, &mut anna, &mut bert], Duration::from_secs(150))?;
 //! assert_eq!(room.state.len(), 1);
 //! let heard = bert.state.len();
 //!
-//! // It comes back: he finds out at once that the room has not waited for him.
+//! // It is back: Bert learns at once that the room has closed his connection.
 //! sim.partition(bert_is_at, false);
 //! sim.run(&mut [&mut room, &mut anna, &mut bert], Duration::from_secs(151))?;
 //! assert_eq!(bert.net.sockets(), 0);
@@ -101,19 +102,19 @@
 //! # Ok::<(), tidegate::Error>(())
 //! ```
 //!
-//! A failing run is found again by its seed. [`Sim::keep_trace`] writes down every call and everything that arrives,
-//! and [`Sim::fingerprint`] tells whether two runs were the same.
+//! The seed plays a failing run again. [`Sim::keep_trace`] records every call and everything that arrives, and
+//! [`Sim::fingerprint`] says whether two runs were the same.
 
 mod arrivals;
+mod conditions;
 mod end;
 mod fault;
 mod files;
 mod kernel;
-mod listening;
+mod listener;
+mod outages;
 mod readiness;
-mod silence;
-mod weather;
-mod wire;
+mod stream;
 mod world;
 
 use std::cell::RefCell;
@@ -122,31 +123,32 @@ use std::net::IpAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
+pub use conditions::Conditions;
 pub use fault::{Call, Fault, Short};
 pub use files::Disk;
 pub use kernel::SimKernel;
-pub use weather::Weather;
 
 use world::{Machine, World, at};
 
-/// A simulated network, on which any number of loops can live.
+/// A simulated network, on which any number of loops can run.
 #[derive(Clone)]
 pub struct Sim {
     world: Rc<RefCell<World>>,
 }
 
 impl Sim {
-    /// A network where everything random comes from `seed`, and nothing is random yet.
+    /// A network with the default [`Conditions`], under which nothing is random. What a test makes random later comes from
+    /// `seed`.
     pub fn new(seed: u64) -> Self {
-        Sim::with(seed, Weather::default())
+        Sim::with(seed, Conditions::default())
     }
 
-    /// A network with its weather.
-    pub fn with(seed: u64, weather: Weather) -> Self {
-        Sim { world: Rc::new(RefCell::new(World::new(seed, weather))) }
+    /// A network with these conditions.
+    pub fn with(seed: u64, conditions: Conditions) -> Self {
+        Sim { world: Rc::new(RefCell::new(World::new(seed, conditions))) }
     }
 
-    /// A kernel for one more loop. With one loop, its waiting moves the clock; with several, [`Sim::run`] does.
+    /// A kernel for one more loop. The clock moves while the only loop waits; if there are several, [`Sim::run`] moves it.
     pub fn kernel(&self) -> SimKernel {
         let mut world = self.world.borrow_mut();
         let machine = world.machines.len();
@@ -159,42 +161,42 @@ impl Sim {
         self.world.borrow().now
     }
 
-    /// Changes the weather from now on.
-    pub fn set_weather(&self, weather: Weather) {
+    /// Changes the conditions from now on.
+    pub fn set_conditions(&self, conditions: Conditions) {
         let mut world = self.world.borrow_mut();
-        world.weather = weather;
-        world.tell_of_room();
+        world.conditions = conditions;
+        world.wake_writers();
     }
 
-    /// Cuts the network between this address and all others, or heals it: what is sent meanwhile arrives afterwards.
-    /// Nobody waits for ever: a connect ends after 127 s, a write that nobody acknowledges breaks its connection after
-    /// 15 minutes, keep-alive after its times, each with `ETIMEDOUT`.
+    /// Cuts the network between this address and all others, or ends the partition: what is sent meanwhile arrives
+    /// afterwards. Nobody waits for ever: a connect fails after 127 s, a write that is not acknowledged breaks its
+    /// connection after 15 minutes, and keep-alive does after its times, each with `ETIMEDOUT`.
     ///
-    /// The loops' own addresses, for what they connect, are 10.1.0.1 for the first kernel, 10.1.0.2 for the second, and
-    /// so on; a server's is the one that it listens on.
+    /// The connections that the first kernel makes come from 10.1.0.1, those of the second from 10.1.0.2, and so on. The
+    /// address of a server is the one that it listens on.
     pub fn partition(&self, address: IpAddr, cut: bool) {
         let mut world = self.world.borrow_mut();
         if cut { world.cut_off(address) } else { world.heal(address) }
     }
 
-    /// The machine with this address loses power: its connections are gone, and nobody is told. Who writes to one is
-    /// answered with a reset, and so is the first probe of keep-alive, unless there is a partition too. Its own loop hears
-    /// nothing any more; drop it.
-    pub fn lose_power(&self, address: IpAddr) {
-        self.world.borrow_mut().lose_power(address);
+    /// The machine with this address crashes: its connections are gone, and no peer is told. A peer that writes gets a
+    /// reset, and so does the first probe of its keep-alive, unless there is a partition too. The loop of the machine gets
+    /// no event any more; drop it.
+    pub fn crash(&self, address: IpAddr) {
+        self.world.borrow_mut().crash(address);
     }
 
-    /// Plans what comes of the call with this number, counted from 0 over all loops.
+    /// Plans a fault for the call with this number, counted from 0 over all loops.
     pub fn fail_call(&self, number: u64, fault: Fault) {
         self.world.borrow_mut().record.planned.insert(number, fault);
     }
 
-    /// How many calls there were that can fail.
+    /// How many calls have been made that can fail.
     pub fn calls(&self) -> u64 {
         self.world.borrow().record.next
     }
 
-    /// From now on, writes down which call each was; [`Sim::called`] tells. So a test fails each of them in turn.
+    /// Records each call from now on, for [`Sim::called`]. With it a test can make each of them fail in turn.
     pub fn keep_calls(&self) {
         self.world.borrow_mut().record.calls = Some(Vec::new());
     }
@@ -204,7 +206,7 @@ impl Sim {
         self.world.borrow().record.calls.clone().unwrap_or_default()
     }
 
-    /// Keeps the last `lines` lines of a trace: every call with its answer, and all that arrives. 0 keeps none.
+    /// Keeps the last `lines` lines of a trace: every call with its answer, and everything that arrives. 0 keeps none.
     pub fn keep_trace(&self, lines: usize) {
         self.world.borrow_mut().record.keep_lines(lines);
     }
@@ -221,26 +223,26 @@ impl Sim {
         self.world.borrow().record.text()
     }
 
-    /// A number made of every call, its answer and all that has arrived. Two runs that have the same were the same.
+    /// A hash of every call, its answer and everything that has arrived. Two runs with the same hash were the same.
     pub fn fingerprint(&self) -> u64 {
         self.world.borrow().record.fingerprint
     }
 
-    /// Looks at the network's own books.
+    /// Checks the network's own counts.
     ///
     /// # Errors
-    /// What does not add up: then the simulator is wrong, not who runs on it.
+    /// What does not add up. Then the simulator is wrong, not the program that runs on it.
     pub fn check(&self) -> Result<(), String> {
         self.world.borrow().check()
     }
 
-    /// How many descriptors are open on all machines together; a connection that waits to be accepted counts.
+    /// How many descriptors are open on all machines together. A connection that waits to be accepted counts too.
     pub fn descriptors(&self) -> usize {
         let world = self.world.borrow();
         world.ends.len() + world.files.descriptors()
     }
 
-    /// A signal for all loops that watch it.
+    /// Raises a signal for all loops that watch it.
     pub fn raise(&self, signal: i32) {
         for machine in &mut self.world.borrow_mut().machines {
             if machine.watched.contains(&signal) {
@@ -249,13 +251,13 @@ impl Sim {
         }
     }
 
-    /// Runs several loops on this network until the clock has reached `until`; or until nothing will happen any more: no
-    /// loop has anything to do, now or later, and nothing is under way between them. Then the clock stays where it is.
+    /// Runs several loops on this network until the clock has reached `until`, or until nothing will happen any more: no
+    /// loop has anything to do, now or later, and nothing is in flight. In that case the clock does not move on.
     ///
     /// # Errors
     /// Those of [`EventLoop::turn`](crate::EventLoop::turn).
     pub fn run(&self, loops: &mut [&mut dyn Turning], until: Duration) -> Result<(), crate::Error> {
-        // Two that never stop talking do not stop the clock, so that this comes to its end.
+        // Each turn takes time, so this ends even if two loops never stop talking.
         while self.now() < until {
             let mut next: Option<Duration> = None;
             for event_loop in loops.iter_mut() {
@@ -273,7 +275,7 @@ impl Sim {
         Ok(())
     }
 
-    /// A number below `bound` from the network's seed, for a test's own decisions.
+    /// A random number below `bound` from the network's seed, for a test's own decisions.
     pub fn random(&self, bound: u64) -> u64 {
         self.world.borrow_mut().random(bound)
     }
@@ -287,12 +289,12 @@ impl fmt::Debug for Sim {
 
 /// A loop that [`Sim::run`] can run: any [`EventLoop`](crate::EventLoop).
 pub trait Turning {
-    /// Does what is to be done now, without waiting.
+    /// Runs one turn without waiting.
     ///
     /// # Errors
     /// The kernel's, of waiting.
     fn turn_now(&mut self) -> Result<(), crate::Error>;
 
-    /// When it has something to do by itself.
+    /// When it next has something to do, if nothing arrives.
     fn next_deadline(&self) -> Option<Duration>;
 }

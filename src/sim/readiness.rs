@@ -1,4 +1,4 @@
-//! Readiness: the edges that the loops have not been told yet, and what they will be told.
+//! Readiness: the edges that wait for their loops, and what each of them says.
 
 use std::sync::atomic::Ordering;
 
@@ -14,19 +14,19 @@ impl World {
         self.machines.iter().any(has_any)
     }
 
-    /// Something has changed at an end: its loop will be told, once, in order.
+    /// Something has changed at an end: its loop gets an edge, once, and in order.
     pub fn edge(&mut self, end: usize) {
         let Some(found) = self.ends.get_mut(end) else { return };
-        let dead = matches!(&found.kind, Kind::Stream(Stream { dead: true, .. }));
-        if found.token.is_some() && !found.has_edge && !dead {
+        let crashed = matches!(&found.kind, Kind::Stream(Stream { crashed: true, .. }));
+        if found.token.is_some() && !found.has_edge && !crashed {
             found.has_edge = true;
             self.machines[found.machine].edges.push_back(end);
         }
     }
 
-    /// Tells a machine what is ready, each edge once.
-    pub fn tell(&mut self, machine: usize, ready: &mut Vec<Ready>) {
-        let spurious = self.weather.spurious;
+    /// Gives a machine its edges, each once.
+    pub fn take_ready(&mut self, machine: usize, ready: &mut Vec<Ready>) {
+        let spurious = self.conditions.spurious;
         if self.happens(spurious) {
             let end = self.random(self.ends.capacity() as u64) as usize;
             if self.ends.get(end).is_some_and(|found| found.machine == machine) {
@@ -37,7 +37,7 @@ impl World {
         if self.machines[machine].woken.swap(false, Ordering::SeqCst) {
             self.record.line(|| format!("{} a waker is used", at(self.now)));
         }
-        let late = self.weather.late;
+        let late = self.conditions.late;
         for end in std::mem::take(&mut self.machines[machine].edges) {
             if self.happens(late) {
                 self.machines[machine].edges.push_back(end);
@@ -47,7 +47,7 @@ impl World {
             let name = self.name_if_traced(end);
             self.record.line(|| format!("{} {name} {}", at(self.now), readiness.words()));
             if let Some(stream) = self.stream_mut(end) {
-                // As poll does in Linux: who is told that there is no room is told when there is.
+                // As Linux does: a program that has seen that there is no room gets an edge when there is.
                 stream.wants_room |= !readiness.writable;
             }
             if let Some(found) = self.ends.get_mut(end) {
@@ -75,17 +75,17 @@ impl World {
         }
     }
 
-    /// How much may be sent from here.
+    /// How many bytes may be sent from here.
     pub fn room(&self, stream: &Stream) -> usize {
         match stream.peer.and_then(|peer| self.stream(peer)) {
-            Some(peer) => self.weather.buffer_of(peer).saturating_sub(peer.inbox.len() + peer.coming),
-            None => self.weather.buffer,
+            Some(peer) => self.conditions.buffer_of(peer).saturating_sub(peer.inbox.len() + peer.incoming),
+            None => self.conditions.buffer,
         }
     }
 }
 
 impl Readiness {
-    /// As a person reads it in a trace.
+    /// The words for it in a trace.
     fn words(self) -> String {
         let words = [
             (self.readable, " readable"),

@@ -1,16 +1,16 @@
-//! The simulated network itself: all that there is, and its seed.
+//! The simulated network itself: machines, ends, packets in flight, and the seed.
 //!
-//! It knows no loop: it keeps for each machine the edges that its loop has not been told. Who calls it is `kernel.rs`. The
-//! rest of it, by noun:
+//! It knows no loop: for each machine it keeps the edges that wait for that machine's loop. `kernel.rs` calls it. The rest
+//! of it, by noun:
 //!
 //! | file | |
 //! | --- | --- |
-//! | `wire.rs`, `listening.rs`, `files.rs` | what each call does: on a connection, a listener, a file |
-//! | `end.rs` | one end of a connection, and what it knows |
-//! | `arrivals.rs` | what is on its way, and what it does when its time has come |
+//! | `stream.rs`, `listener.rs`, `files.rs` | the calls on a connection, a listener, a file |
+//! | `end.rs` | one end of a connection, and its state |
+//! | `arrivals.rs` | what is in flight, and what it does when it arrives |
 //! | `readiness.rs` | the edges |
-//! | `silence.rs` | partitions, power losses, and how long a system waits for somebody it does not hear |
-//! | `weather.rs`, `fault.rs` | how the network behaves; which calls fail, and the trace |
+//! | `outages.rs` | partitions, crashes, and the timeouts that notice them |
+//! | `conditions.rs`, `fault.rs` | how the network behaves; which calls fail, and the trace |
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
@@ -23,28 +23,28 @@ use rustix::io::Errno;
 use slab::Slab;
 
 use super::arrivals::Arrival;
+use super::conditions::Conditions;
 use super::end::{End, Kind, Stream};
 use super::fault::{Record, os};
 use super::files::Files;
-use super::weather::Weather;
 use crate::address::Address;
 
-/// The first port that the system gives away.
+/// The first port that the system chooses.
 const FIRST_FREE_PORT: u16 = 32768;
 
-/// All that there is.
+/// The simulated network.
 pub(super) struct World {
     pub now: Duration,
     pub seed: u64,
-    pub weather: Weather,
+    pub conditions: Conditions,
     pub machines: Vec<Machine>,
     pub ends: Slab<End>,
-    /// Those that listen, the first to do so first.
+    /// The sockets that listen, the oldest first.
     pub listeners: Vec<usize>,
     next_port: u16,
-    /// What is on its way, by the time of its arrival, then by its number.
-    pub on_the_way: BTreeMap<(Duration, u64), Arrival>,
-    /// What stands before a partition, by its number.
+    /// What is in flight, by the time of its arrival, then by its number.
+    pub in_flight: BTreeMap<(Duration, u64), Arrival>,
+    /// What partitions hold back, by its number.
     pub held: BTreeMap<u64, Arrival>,
     pub next_number: u64,
     next_serial: u64,
@@ -56,7 +56,7 @@ pub(super) struct World {
 /// What belongs to one loop.
 #[derive(Default)]
 pub(super) struct Machine {
-    /// Handles with an edge that was not told yet, in the order of the edges.
+    /// The ends with an edge that waits for the loop, in the order of the edges.
     pub edges: VecDeque<usize>,
     pub watched: Vec<i32>,
     pub signals: VecDeque<i32>,
@@ -66,17 +66,17 @@ pub(super) struct Machine {
 }
 
 impl World {
-    pub fn new(seed: u64, weather: Weather) -> Self {
+    pub fn new(seed: u64, conditions: Conditions) -> Self {
         World {
             now: Duration::ZERO,
-            // A generator of this kind must not begin at zero.
+            // This kind of generator must not start at zero.
             seed: (seed ^ 0x9e37_79b9_7f4a_7c15).max(1),
-            weather,
+            conditions,
             machines: Vec::new(),
             ends: Slab::new(),
             listeners: Vec::new(),
             next_port: FIRST_FREE_PORT,
-            on_the_way: BTreeMap::new(),
+            in_flight: BTreeMap::new(),
             held: BTreeMap::new(),
             next_number: 0,
             next_serial: 0,
@@ -86,7 +86,7 @@ impl World {
         }
     }
 
-    /// xorshift64: enough for weather.
+    /// xorshift64, which is good enough here.
     pub fn random(&mut self, bound: u64) -> u64 {
         self.seed ^= self.seed << 13;
         self.seed ^= self.seed >> 7;
@@ -94,7 +94,8 @@ impl World {
         self.seed % bound.max(1)
     }
 
-    /// Draws. What never happens draws nothing, so that a calm network gives a test all the numbers.
+    /// Whether something happens now that has this chance. A chance of zero draws no number, so that all numbers of a quiet
+    /// network are the test's.
     pub fn happens(&mut self, of_a_thousand: u32) -> bool {
         of_a_thousand > 0 && self.random(1000) < u64::from(of_a_thousand)
     }
@@ -107,7 +108,7 @@ impl World {
 
     /// Whether a machine may have one more descriptor.
     pub fn may_open(&self, machine: usize) -> io::Result<()> {
-        match self.machines[machine].descriptors >= self.weather.descriptors {
+        match self.machines[machine].descriptors >= self.conditions.descriptors {
             true => Err(os(Errno::MFILE)),
             false => Ok(()),
         }
@@ -147,7 +148,7 @@ impl World {
         port
     }
 
-    /// An end as a person reads it in a trace.
+    /// The name of an end in a trace.
     pub fn name(&self, end: usize) -> String {
         let Some(found) = self.ends.get(end) else { return format!("(closed {end})") };
         match &found.kind {
@@ -163,7 +164,7 @@ impl World {
         if self.record.keeps_lines() { self.name(end) } else { String::new() }
     }
 
-    /// What is wrong with the books: bytes that were taken from a writer and are neither read, nor there, nor coming.
+    /// Whether the counts agree: each byte that was taken from a writer is read, received or in flight.
     pub fn check(&self) -> Result<(), String> {
         for (end, found) in &self.ends {
             let listed = self.machines[found.machine].edges.iter().filter(|other| **other == end).count();
@@ -174,7 +175,7 @@ impl World {
             let Some(peer) = stream.peer.and_then(|peer| self.stream(peer)).filter(|peer| !peer.broken) else {
                 continue;
             };
-            let there = peer.bytes_read + (peer.inbox.len() + peer.coming) as u64;
+            let there = peer.bytes_read + (peer.inbox.len() + peer.incoming) as u64;
             if stream.bytes_taken != there {
                 return Err(format!("{}: {} bytes taken, {there} there", self.name(end), stream.bytes_taken));
             }
@@ -193,7 +194,7 @@ pub(super) fn at(time: Duration) -> String {
     format!("{:>12.3} ms", time.as_secs_f64() * 1000.0)
 }
 
-/// Each machine has an address in each family, for the connections that it makes.
+/// Each machine has an address of each family, for the connections that it makes.
 pub(super) fn machine_address(machine: usize, to: IpAddr) -> IpAddr {
     let number = machine as u16 + 1;
     match to {

@@ -44,7 +44,7 @@ fn is_as_asked(left: Option<Duration>, asked: Option<u64>) {
     assert!(at_least <= left && left <= at_most, "{left:?} of {asked:?} s");
 }
 
-/// A machine that has lost its power sends no end. Its connection must not stay for ever.
+/// A machine that has crashed sends no FIN. Its connection must not stay for ever.
 #[test]
 fn a_silent_peer_is_probed_after_a_minute_or_as_it_is_asked() {
     for role in ["chat", "echo", "sink"] {

@@ -8,7 +8,7 @@
 use std::time::Duration;
 
 use crate::support::loops::{Heard, View, World, ms, pattern, quiet, watch};
-use tidegate::sim::{Sim, Weather};
+use tidegate::sim::{Conditions, Sim};
 use tidegate::{FileOptions, ServerOptions};
 
 /// Far more than the sockets and the network between them hold.
@@ -25,7 +25,7 @@ impl Bench {
     }
 
     fn with(count: usize, options: ServerOptions) -> Self {
-        let mut world = World::on(&Sim::with(1, Weather { buffer: 200_000, ..Weather::default() }));
+        let mut world = World::on(&Sim::with(1, Conditions::new().buffer(200_000)));
         let (_, address) = world.serve(options, |socket| {
             let (name, _) = NAMES[socket.state.add("accepted", 1) - 1];
             socket.pause();

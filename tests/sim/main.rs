@@ -1,4 +1,4 @@
-//! The library on the simulated kernel, where weather and failures come on demand and time costs nothing.
+//! The library on the simulated kernel, where delays and failures come on demand and time costs nothing.
 
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by a panic")]
@@ -12,7 +12,7 @@ mod panics;
 mod shut_down;
 /// Files on a disk that is full, damaged or slow.
 mod simulated_disk;
-/// Random calls under random weather, 2,000 seeds.
+/// Random calls under random conditions, 2,000 seeds.
 mod simulation;
 /// What the simulator itself promises.
 mod simulator;

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use tidegate::sim::{Sim, Weather};
+use tidegate::sim::{Conditions, Sim};
 use tidegate::{CloseReason, EndOrder, EventLoop, FileOptions, Loop, ShutDownOptions, Socket, SocketId, SocketOptions};
 
 const ADDRESS: &str = "10.0.0.1:7";
@@ -279,8 +279,8 @@ const BACKLOG: usize = 2_000_000;
 /// A client sends without reading, and an echo is shut down meanwhile. The client reads from the eighth second on.
 /// Gives how many bytes come back, and how many the echo has discarded.
 fn echoes_to_a_late_reader(quiet: Duration) -> (usize, u64) {
-    let weather = Weather { buffer: 300_000, delay: Duration::from_millis(20), ..Weather::default() };
-    let sim = Sim::with(1, weather);
+    let conditions = Conditions::new().buffer(300_000).delay(Duration::from_millis(20));
+    let sim = Sim::with(1, conditions);
     let mut echo = EventLoop::on(sim.kernel(), ());
     echo.listen(ADDRESS, |socket| {
         let itself = socket.id();

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use crate::support::loops::{Heard, World, ms, pattern, quiet, told, watch};
-use tidegate::sim::{Call, Disk, Fault, Sim, Weather};
+use tidegate::sim::{Call, Conditions, Disk, Fault, Sim};
 use tidegate::{CloseReason, EventLoop, FileOptions, OutputLimits, OutputPolicy, ServerOptions, Stdio};
 
 const ADDRESS: &str = "10.0.0.1:7";
@@ -46,7 +46,7 @@ fn serve_echoes(world: &mut World, address: &'static str) {
 fn a_disk_that_fills_up_is_one_error() {
     let sim = Sim::new(1);
     let bytes = pattern(1_000_000);
-    sim.set_disk(Disk { size: 500_000, ..Disk::default() });
+    sim.set_disk(Disk::new().size(500_000));
     let mut world = logging(&sim, &bytes);
     serve_echoes(&mut world, "10.0.0.1:8");
     world.until_closed(&["log"]);
@@ -66,7 +66,7 @@ fn a_disk_that_fills_up_is_one_error() {
     assert!(echoes > 0 && world.state.number("echoes") > echoes, "{echoes} echoes, and then none");
     assert!(!world.state.is_closed("E"));
     world.of("E").destroy();
-    sim.set_disk(Disk::default());
+    sim.set_disk(Disk::new());
     world.file("other", "other", FileOptions::write());
     world.pipe("S", "other", true);
     world.until_closed(&["S", "C", "other"]);
@@ -76,7 +76,7 @@ fn a_disk_that_fills_up_is_one_error() {
 #[test]
 fn written_bytes_are_counted_and_the_rest_is_unsent() {
     let sim = Sim::new(2);
-    sim.set_disk(Disk { quota: 10, ..Disk::default() });
+    sim.set_disk(Disk::new().quota(10));
     let mut world = World::on(&sim);
     world
         .event_loop()
@@ -134,8 +134,8 @@ fn short_reads_and_writes_lose_nothing() {
         let sim = Sim::new(seed);
         let bytes = pattern(400_000);
         sim.put_file("there", bytes.clone());
-        sim.set_disk(Disk { short: 900, ..Disk::default() });
-        sim.set_weather(Weather { buffer: 50_000, short: 300, interrupted: 20, ..Weather::default() });
+        sim.set_disk(Disk::new().short(900));
+        sim.set_conditions(Conditions::new().buffer(50_000).short(300).interrupted(20));
         let mut world = World::on(&sim);
         world.serve_on(ADDRESS, ServerOptions::new(), |socket| {
             let mark = [1, 1000, 65536][socket.state.number("mark")];
@@ -159,7 +159,7 @@ fn a_slow_disk_holds_the_loop_for_one_piece() {
     let mut world = World::on(&sim);
     world.file("from", "there", FileOptions::read());
     world.file("to", "copy", FileOptions::write());
-    sim.set_disk(Disk { slow: ms(10), ..Disk::default() });
+    sim.set_disk(Disk::new().slow(ms(10)));
     world.pipe("from", "to", true);
     let slowest = |world: &mut World| {
         let before = world.net.now();

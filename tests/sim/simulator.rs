@@ -5,7 +5,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use tidegate::sim::{Call, Fault, Short, Sim, Turning, Weather};
+use tidegate::sim::{Call, Conditions, Fault, Short, Sim, Turning};
 use tidegate::{Closed, EventLoop, FileOptions, KeepAlive, OpenMode, ServerOptions, SocketOptions};
 
 const SERVER: &str = "10.0.0.1:7";
@@ -98,7 +98,7 @@ fn an_unacknowledged_write_fails_after_a_quarter_of_an_hour() {
 
 #[test]
 fn bytes_sent_during_a_partition_arrive_in_order_when_it_is_over() {
-    let sim = Sim::with(3, Weather { delay: Duration::from_millis(20), ..Weather::default() });
+    let sim = Sim::with(3, Conditions::new().delay(Duration::from_millis(20)));
     let mut server = server(&sim, ServerOptions::new());
     let (mut client, id) = client(&sim, SocketOptions::new());
     run(&sim, &mut [&mut server, &mut client], s(1));
@@ -154,7 +154,7 @@ fn a_write_to_a_machine_that_lost_its_power_is_answered_with_a_reset() {
     let mut server = server(&sim, ServerOptions::new());
     let (mut client, id) = client(&sim, SocketOptions::new());
     run(&sim, &mut [&mut server, &mut client], s(1));
-    sim.lose_power(server_ip());
+    sim.crash(server_ip());
     drop(server);
     run(&sim, &mut [&mut client], s(100));
     assert_eq!(client.net.sockets(), 1, "nobody has told it");
@@ -170,7 +170,7 @@ fn keep_alive_notices_a_power_loss_with_its_first_probe() {
     let keep_alive = Some(KeepAlive::new().initial_delay(s(60)));
     let (mut client, _) = client(&sim, SocketOptions::new().keep_alive(keep_alive));
     run(&sim, &mut [&mut server, &mut client], s(5));
-    sim.lose_power(server_ip());
+    sim.crash(server_ip());
     drop(server);
     let lost = sim.now();
     run(&sim, &mut [&mut client], s(3600));
@@ -209,7 +209,7 @@ fn a_full_backlog_is_tried_again_later() {
 
 #[test]
 fn descriptors_run_out_and_come_back() {
-    let sim = Sim::with(1, Weather { descriptors: 3, ..Weather::default() });
+    let sim = Sim::with(1, Conditions::new().descriptors(3));
     let mut server = server(&sim, ServerOptions::new());
     let mut clients: Vec<_> = (0..2).map(|_| client(&sim, SocketOptions::new()).0).collect();
     let mut late = client(&sim, SocketOptions::new()).0;

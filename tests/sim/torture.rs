@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use rustix::io::Errno;
-use tidegate::sim::{Call, Fault, Short, Sim, Weather};
+use tidegate::sim::{Call, Conditions, Fault, Short, Sim};
 use tidegate::{
     CloseReason, Error, EventLoop, KeepAlive, Loop, OutputLimits, ServerId, ServerOptions, Socket, SocketId,
     SocketOptions, SoftLimit,
@@ -66,7 +66,7 @@ impl Log {
     }
 }
 
-/// Writes down what an actor hears. Neither the sizes of chunks nor `drain` is: both change with the weather.
+/// Writes down what an actor hears. Neither the sizes of chunks nor `drain` is: both change with the network's conditions.
 fn watch(socket: &mut View<'_>, actor: &str) {
     fn named(actor: &str) -> impl Fn() -> String + use<> {
         let actor = actor.to_owned();
@@ -444,7 +444,7 @@ struct Run {
 
 /// Plays a scenario to its end, with one call failing or none.
 fn play(scenario: Scenario, fault: Option<(u64, Fault)>) -> Run {
-    let sim = Sim::with(1, Weather { buffer: 50_000, ..Weather::default() });
+    let sim = Sim::with(1, Conditions::new().buffer(50_000));
     sim.keep_calls();
     if let Some((number, fault)) = fault {
         sim.fail_call(number, fault);

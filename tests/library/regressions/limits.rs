@@ -4,7 +4,7 @@ use std::net::TcpStream;
 use std::time::Duration;
 
 use crate::support::loops::{FLOOD, World, ms, pattern, quiet, told};
-use tidegate::sim::{Sim, Weather};
+use tidegate::sim::{Conditions, Sim};
 use tidegate::{EventLoop, OutputLimits, OutputPolicy, ServerOptions, SocketId, SocketOptions, SoftLimit};
 
 fn room(output_limits: OutputLimits) -> (World, SocketId, TcpStream) {
@@ -58,7 +58,7 @@ fn callbacks_of_the_net_and_of_the_loop_do_not_mix() {
 fn a_receiver_whose_messages_are_dropped_holds_no_sender() {
     let soft = SoftLimit::new(1000, ms(100_000));
     let limits = OutputLimits::new().hard(100_000).soft(soft).policy(OutputPolicy::DropOldest);
-    let sim = Sim::with(1, Weather { buffer: 10_000, ..Weather::default() });
+    let sim = Sim::with(1, Conditions::new().buffer(10_000));
     let mut event_loop = EventLoop::on(sim.kernel(), (Vec::new(), 0));
     event_loop
         .listen_with("10.0.0.1:7", ServerOptions::new().output_limits(limits), |socket| {
@@ -88,7 +88,7 @@ fn a_receiver_whose_messages_are_dropped_holds_no_sender() {
 fn piped_bytes_do_not_count_either_when_a_part_is_taken() {
     let soft = SoftLimit::new(1000, ms(100));
     let limits = OutputLimits::new().hard(50_000).soft(soft);
-    let sim = Sim::with(1, Weather { buffer: 10_000, ..Weather::default() });
+    let sim = Sim::with(1, Conditions::new().buffer(10_000));
     let mut event_loop = EventLoop::on(sim.kernel(), None);
     event_loop
         .listen_with("10.0.0.1:7", ServerOptions::new().output_limits(limits), |socket| {

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use crate::support::loops::{FLOOD, Heard, World, ms, pattern, quiet, told, watch};
 use rustix::io::Errno;
-use tidegate::sim::{Fault, Sim, Weather};
+use tidegate::sim::{Conditions, Fault, Sim};
 use tidegate::{Error, Event, EventLoop, Loop, Server, ServerOptions, SocketId, SocketOptions};
 
 #[test]
@@ -159,7 +159,7 @@ fn a_kernel_without_buffers_is_asked_again_only_after_a_while() {
     while event_loop.net.connection(client).is_connecting() {
         event_loop.turn(Some(ms(1))).unwrap();
     }
-    sim.set_weather(Weather { no_buffers: 1000, ..Weather::default() });
+    sim.set_conditions(Conditions::new().no_buffers(1000));
     event_loop.net.write(client, b"x");
     let (turns, until) = (event_loop.net.counters().turns, sim.now() + ms(200));
     while sim.now() < until {
@@ -167,7 +167,7 @@ fn a_kernel_without_buffers_is_asked_again_only_after_a_while() {
     }
     let turns = event_loop.net.counters().turns - turns;
     assert!(turns <= 50, "{turns} turns in 200 ms");
-    sim.set_weather(Weather::default());
+    sim.set_conditions(Conditions::new());
     event_loop.turn(Some(ms(50))).unwrap();
     event_loop.turn(Some(ms(50))).unwrap();
     assert_eq!(event_loop.net.connection(client).unsent(), 0);

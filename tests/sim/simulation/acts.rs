@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tidegate::sim::{Disk, Sim, Weather};
+use tidegate::sim::{Conditions, Disk, Sim};
 use tidegate::{
     Endpoint, FileOptions, OpenMode, OutputLimits, OutputPolicy, ServerOptions, SocketId, SocketOptions, SoftLimit,
 };
@@ -54,8 +54,8 @@ fn act_once(on: &mut On<'_>) {
         37 => listen(on),
         38 if on.state.random(4) == 0 => on.state.sim.raise(SIGNAL),
         39 if on.state.random(4) == 0 => {
-            let weather = weather(&on.state.sim);
-            on.state.sim.set_weather(weather);
+            let conditions = conditions(&on.state.sim);
+            on.state.sim.set_conditions(conditions);
             let disk = disk(&on.state.sim);
             on.state.sim.set_disk(disk);
         }
@@ -241,28 +241,25 @@ pub fn disk(sim: &Sim) -> Disk {
     let one_of = |choices: &[u64]| choices[sim.random(choices.len() as u64) as usize];
     sim.put_file("source", vec![b's'; one_of(&[0, 10, 5000, 200_000]) as usize]);
     sim.damage_file("source", [None, None, Some(3000)][sim.random(3) as usize]);
-    Disk {
-        size: one_of(&[u64::MAX, 300_000]),
-        quota: one_of(&[u64::MAX, u64::MAX, 250_000]),
-        slow: Duration::from_micros(one_of(&[0, 0, 100])),
-        short: one_of(&[0, 200]) as u32,
-    }
+    Disk::new()
+        .size(one_of(&[u64::MAX, 300_000]))
+        .quota(one_of(&[u64::MAX, u64::MAX, 250_000]))
+        .slow(Duration::from_micros(one_of(&[0, 0, 100])))
+        .short(one_of(&[0, 200]) as u32)
 }
 
-/// Any weather.
-pub fn weather(sim: &Sim) -> Weather {
+/// Any conditions.
+pub fn conditions(sim: &Sim) -> Conditions {
     let one_of = |choices: &[u32]| choices[sim.random(choices.len() as u64) as usize];
-    Weather {
-        buffer: one_of(&[1, 4096, 10_000, 100_000, 3_900_000]) as usize,
-        delay: Duration::from_micros(u64::from(one_of(&[0, 100, 5000]))),
-        short: one_of(&[0, 100, 500]),
-        late: one_of(&[0, 100]),
-        spurious: one_of(&[0, 200]),
-        interrupted: one_of(&[0, 20]),
-        resets: one_of(&[0, 0, 1]),
-        no_buffers: one_of(&[0, 20]),
-        faults: one_of(&[0, 0, 0, 2, 10]),
-        descriptors: one_of(&[20_000, 20_000, 14]) as usize,
-        ..Weather::default()
-    }
+    Conditions::new()
+        .buffer(one_of(&[1, 4096, 10_000, 100_000, 3_900_000]) as usize)
+        .delay(Duration::from_micros(u64::from(one_of(&[0, 100, 5000]))))
+        .short(one_of(&[0, 100, 500]))
+        .late(one_of(&[0, 100]))
+        .spurious(one_of(&[0, 200]))
+        .interrupted(one_of(&[0, 20]))
+        .resets(one_of(&[0, 0, 1]))
+        .no_buffers(one_of(&[0, 20]))
+        .faults(one_of(&[0, 0, 0, 2, 10]))
+        .descriptors(one_of(&[20_000, 20_000, 14]) as usize)
 }

@@ -1,10 +1,10 @@
-//! The whole loop on a simulated network, under weather that no real network has: random calls on random sockets, all
+//! The whole loop on a simulated network, under conditions that no real network has: random calls on random sockets, all
 //! from one seed.
 //!
 //! What must hold whatever happens: the bytes that arrive are those that were written, in order, and none is missing
 //! where nobody cut the connection short; `close` comes once for each socket, and nothing after it; each callback comes
 //! once; `buffer_size` is the sum of the writes that are not completed; no timer is early; a paused socket hears
-//! nothing; when the random calls are over and the weather is calm, everything comes to its end, and nothing is left.
+//! nothing; when the random calls are over and the network is quiet, everything comes to its end, and nothing is left.
 //! Besides, the library looks at itself every 64th turn and at the end (`Net::check`), and so does the simulator
 //! (`Sim::check`).
 //!
@@ -23,10 +23,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use tidegate::sim::{Disk, Sim, Turning, Weather};
+use tidegate::sim::{Conditions, Disk, Sim, Turning};
 use tidegate::{Endpoint, EventLoop};
 
-use acts::{SIGNAL, act, disk, leave_path, listen_at, weather};
+use acts::{SIGNAL, act, conditions, disk, leave_path, listen_at};
 use party::{Connection, Ledger, Party, settle_accounts};
 
 const SEEDS: u64 = 2000;
@@ -58,7 +58,7 @@ fn play(seed: u64, turns: u64) -> Outcome {
 
 /// Plays one seed, from the first connection until nothing is left.
 fn play_on(sim: &Sim, turns: u64) -> Outcome {
-    sim.set_weather(weather(sim));
+    sim.set_conditions(conditions(sim));
     sim.set_disk(disk(sim));
     let ledger = Ledger::default();
     let mut parties = gather(sim, &ledger);
@@ -130,10 +130,10 @@ fn look(parties: &mut [EventLoop<Party>], problems: &mut Vec<String>) {
     }
 }
 
-/// The weather turns calm: all that was written arrives, then all is ended, and everything has to come to its end.
+/// The network is without failures from now on: all that was written arrives, then all is ended, and everything has to come to its end.
 fn part(sim: &Sim, parties: &mut [EventLoop<Party>], problems: &mut Vec<String>) {
-    sim.set_weather(Weather { buffer: 100_000, ..Weather::default() });
-    sim.set_disk(Disk::default());
+    sim.set_conditions(Conditions::new().buffer(100_000));
+    sim.set_disk(Disk::new());
     for party in parties.iter_mut() {
         sim.partition(party.state.ip, false);
         party.state.quiet = true;

@@ -1,8 +1,8 @@
-//! Who listens on a simulated network: where, beside whom, and who of them is given a client.
+//! Sockets that listen on a simulated network: which addresses they may share, and which of them gets a client.
 //!
-//! A loop is a machine. One address is one place on the whole network; an address and the one that means all of them are
-//! in each other's way on one machine only. Which is which was measured on Linux, and `tests/sim/simulator.rs` compares the
-//! two. What becomes of a client before it comes here is in `arrivals.rs`.
+//! A loop is a machine. An address is one place on the whole network. An address and the wildcard exclude each other on one
+//! machine only. The rules were measured on Linux, and `tests/sim/simulator.rs` compares the two. `arrivals.rs` has what
+//! happens to a client before it gets here.
 
 use std::collections::VecDeque;
 use std::io;
@@ -19,16 +19,16 @@ use crate::kernel::ListenOptions;
 /// A socket that listens.
 pub(super) struct Listener {
     pub options: ListenOptions,
-    /// Who waits to be accepted, the first to come first.
+    /// The connections that wait to be accepted, the oldest first.
     pub waiting: VecDeque<usize>,
 }
 
-/// How well a socket that listens fits an address. Linux gives a client to the one that fits best.
+/// How well a socket that listens fits an address. Linux gives a client to the socket that fits best.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Fit {
-    /// It listens at this address, and not at all of them.
+    /// It listens at this address, and not at the wildcard.
     exact: bool,
-    /// It is of this family; else it is of IPv6, and the address an IPv4 one.
+    /// It is of the address's family. Otherwise it is of IPv6, and the address of IPv4.
     own_family: bool,
 }
 
@@ -37,17 +37,17 @@ impl Fit {
         let (Address::Ip(own), Address::Ip(to)) = (own, to) else {
             return (own == to).then_some(Fit { exact: true, own_family: true });
         };
-        // IPv4 mapped into IPv6 is IPv4.
+        // An IPv4 address that is mapped into IPv6 counts as IPv4.
         let (at, to_ip) = (own.ip().to_canonical(), to.ip().to_canonical());
         let exact = at == to_ip;
-        let takes_all_of_them =
+        let is_wildcard_for =
             at.is_unspecified() && (at.is_ipv4() == to_ip.is_ipv4() || (at.is_ipv6() && !options.ipv6_only));
-        let fits = own.port() == to.port() && (exact || takes_all_of_them);
+        let fits = own.port() == to.port() && (exact || is_wildcard_for);
         fits.then_some(Fit { exact, own_family: own.is_ipv4() == to_ip.is_ipv4() })
     }
 }
 
-/// An address as a socket of a family tells it: IPv4 is mapped into IPv6, or told as what it is.
+/// An address in the form that a socket of a family shows: an IPv6 socket shows IPv4 mapped into IPv6.
 pub(super) fn in_family(address: SocketAddr, of: IpAddr) -> SocketAddr {
     let ip = match (address.ip().to_canonical(), of) {
         (IpAddr::V4(ip), IpAddr::V6(_)) => ip.to_ipv6_mapped().into(),
@@ -66,8 +66,8 @@ impl World {
             Address::Ip(address) if address.port() == 0 => SocketAddr::new(address.ip(), self.free_port()).into(),
             address => address,
         };
-        let is_taken = self.listeners.iter().any(|other| self.is_in_the_way(*other, machine, address, options));
-        if is_taken || !self.makes_its_file(address) {
+        let is_taken = self.listeners.iter().any(|other| self.excludes(*other, machine, address, options));
+        if is_taken || !self.make_file(address) {
             return Err(os(Errno::ADDRINUSE));
         }
         let end = self.open(machine, address, Kind::Listener(Listener { options: *options, waiting: VecDeque::new() }));
@@ -76,8 +76,8 @@ impl World {
         Ok(end)
     }
 
-    /// Whether one who listens has the place that another wants.
-    fn is_in_the_way(&self, other: usize, machine: usize, address: Address, options: &ListenOptions) -> bool {
+    /// Whether a socket that listens has the place that another one wants.
+    fn excludes(&self, other: usize, machine: usize, address: Address, options: &ListenOptions) -> bool {
         let Some(End { kind: Kind::Listener(listener), local, machine: others, .. }) = self.ends.get(other) else {
             return false;
         };
@@ -87,14 +87,14 @@ impl World {
         collide && !share
     }
 
-    /// Only a path has a file. False if there is something else.
-    fn makes_its_file(&mut self, address: Address) -> bool {
+    /// Makes the file of a path; other addresses have none. False if there is something else at the path.
+    fn make_file(&mut self, address: Address) -> bool {
         let unix = address.unix();
         unix.as_ref().and_then(UnixAddress::as_path).is_none_or(|path| self.files.add_socket(path))
     }
 
-    /// Who takes a client that has come to an address. Of several that fit as well as each other, any: Linux draws by
-    /// the client's address and port, which is as good as by lot.
+    /// The socket that gets a client of this address. If several fit equally well, it is a random one: Linux chooses by the
+    /// client's address and port, which is as good as random.
     pub fn listener_for(&mut self, address: Address) -> Option<usize> {
         let fit = |end: usize| match self.ends.get(end) {
             Some(End { kind: Kind::Listener(listener), local, .. }) => Fit::of(*local, &listener.options, address),
@@ -109,7 +109,7 @@ impl World {
         }
     }
 
-    /// Whether no more may wait to be accepted.
+    /// Whether its backlog is full.
     pub fn is_full(&self, listener: usize) -> bool {
         match self.ends.get(listener) {
             Some(End { kind: Kind::Listener(listener), .. }) => {
@@ -119,8 +119,8 @@ impl World {
         }
     }
 
-    /// The other end of a client, which waits to be accepted.
-    pub fn wait_at(&mut self, listener: usize, client: usize) {
+    /// Makes the other end of a client. It waits to be accepted.
+    pub fn queue_at(&mut self, listener: usize, client: usize) {
         let Some(local) = self.ends.get(client).map(|end| end.local) else { return };
         let Some(remote) = self.stream(client).and_then(|stream| stream.remote) else { return };
         let Some(End { kind: Kind::Listener(found), machine, local: at, .. }) = self.ends.get(listener) else { return };
@@ -160,7 +160,7 @@ impl World {
         Ok(end)
     }
 
-    /// One that waits is closed without having had a descriptor of the loop's.
+    /// Closes a connection that waits. It never has a descriptor of the loop's.
     pub fn shed(&mut self, listener: usize) -> io::Result<bool> {
         let Some(listener) = self.listener_mut(listener) else { return Err(os(Errno::BADF)) };
         let Some(end) = listener.waiting.pop_front() else { return Ok(false) };
@@ -168,7 +168,7 @@ impl World {
         Ok(true)
     }
 
-    /// Nobody listens there any more: its file goes, and who waits is reset.
+    /// The socket is closed: its file is removed, and the connections that wait are reset.
     pub fn stop_listening(&mut self, end: usize, at: Address, listener: Listener) {
         self.listeners.retain(|other| *other != end);
         if let Some(path) = at.unix().as_ref().and_then(UnixAddress::as_path) {

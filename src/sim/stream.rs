@@ -1,6 +1,6 @@
-//! What each call on a simulated connection does.
+//! The calls on a simulated connection.
 //!
-//! What it answers is what Linux's TCP answers, named where it is not obvious.
+//! Each gives the answer of Linux's TCP. Where that is not obvious, the function of Linux is named.
 
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
@@ -9,10 +9,10 @@ use std::time::Duration;
 
 use rustix::io::Errno;
 
-use super::arrivals::What;
+use super::arrivals::Packet;
 use super::end::{Kind, Stream};
-use super::fault::{Fate, os, would_block};
-use super::listening::in_family;
+use super::fault::{Extent, os, would_block};
+use super::listener::in_family;
 use super::world::{World, at, machine_address};
 use crate::address::{Address, UnixAddress};
 use crate::kernel::{Readiness, SocketOption, Token};
@@ -20,14 +20,14 @@ use crate::kernel::{Readiness, SocketOption, Token};
 /// The largest segment on loopback (its MTU of 65,536, less the headers).
 const SEGMENT: usize = 65_483;
 
-/// A first write above half of the first window, and below one segment, is acknowledged late: the window that the
-/// receiver could tell is no larger than the one that it has told already.
+/// A first write above half of the first window, and below one segment, is acknowledged late: the receiver has no larger
+/// window to announce.
 const HALF_WINDOW: usize = 32_768;
 
 /// A first write of this size widens the receiver's window.
 const WIDENING: RangeInclusive<usize> = 4000..=16_384;
 
-/// How long Linux puts off an acknowledgement (TCP_DELACK_MIN).
+/// How long Linux delays an acknowledgement (TCP_DELACK_MIN).
 const LATE_ACKNOWLEDGEMENT: Duration = Duration::from_millis(40);
 
 impl World {
@@ -39,32 +39,32 @@ impl World {
                 let stream = Stream { remote: Some(to), ..Stream::default() };
                 let client = self.open(machine, local, Kind::Stream(stream));
                 self.give_descriptor(client);
-                self.send(client, What::Syn { attempt: 0 });
+                self.send(client, Packet::Syn { attempt: 0 });
                 Ok(client)
             }
             Address::Unix(address) => self.connect_unix(machine, address),
         }
     }
 
-    /// At once, or not at all (unix_stream_connect in Linux).
+    /// It is connected at once, or not at all (unix_stream_connect in Linux).
     fn connect_unix(&mut self, machine: usize, to: UnixAddress) -> io::Result<usize> {
         let Some(listener) = self.listener_for(to.into()) else {
-            // A path that nobody has made is no file (unix(7)); a stale one, or a name, is refused.
+            // ENOENT if there is no file (unix(7)); a stale file and an abstract name refuse.
             let is_no_file = to.as_path().is_some_and(|path| !self.files.exists(path));
             return Err(os(if is_no_file { Errno::NOENT } else { Errno::CONNREFUSED }));
         };
         if self.is_full(listener) {
             return Err(os(Errno::AGAIN));
         }
-        // Nagle's rule is TCP's.
+        // Nagle's rule is TCP's alone.
         let stream = Stream { remote: Some(to.into()), connected: Some(Ok(())), no_delay: true, ..Stream::default() };
         let client = self.open(machine, UnixAddress::UNNAMED.into(), Kind::Stream(stream));
         self.give_descriptor(client);
-        self.wait_at(listener, client);
+        self.queue_at(listener, client);
         Ok(client)
     }
 
-    /// What it has asked for, and the system's choice for the rest. Nobody looks whether it is taken.
+    /// The address that the caller asks for; the system chooses the rest. It may be in use already: that is not checked.
     fn local_for(&mut self, machine: usize, to: SocketAddr, from: Option<SocketAddr>) -> SocketAddr {
         let ip = match (from.map(|from| from.ip()).filter(|ip| !ip.is_unspecified()), to.ip().to_canonical()) {
             (Some(ip), _) => ip,
@@ -101,22 +101,22 @@ impl World {
                 stream.keep_alive = keep_alive;
                 self.probe(end);
             }
-            // Nothing here looks at them.
+            // They change nothing here.
             SocketOption::TypeOfService(_) | SocketOption::UserTimeout(_) => {}
         }
         Ok(())
     }
 
-    pub fn read(&mut self, end: usize, buffer: &mut [u8], fate: Fate) -> io::Result<usize> {
-        if self.happens(self.weather.resets) {
+    pub fn read(&mut self, end: usize, buffer: &mut [u8], extent: Extent) -> io::Result<usize> {
+        if self.happens(self.conditions.resets) {
             self.break_connection(end);
         }
         let Some(stream) = self.stream_mut(end) else { return Err(os(Errno::BADF)) };
-        if stream.dead {
+        if stream.crashed {
             return Err(would_block());
         }
         if stream.inbox.is_empty() {
-            // Behind a FIN there is nothing but the end, whatever came later (tcp_recvmsg in Linux).
+            // After a FIN there is only the end, whatever arrives later (tcp_recvmsg in Linux).
             return match stream.error {
                 _ if stream.ended => Ok(0),
                 Some(errno) => {
@@ -128,7 +128,7 @@ impl World {
             };
         }
         let possible = buffer.len().min(stream.inbox.len());
-        let count = self.share(fate, possible);
+        let count = self.share(extent, possible);
         let Some(stream) = self.stream_mut(end) else { return Err(os(Errno::BADF)) };
         let (front, back) = stream.inbox.as_slices();
         let first = count.min(front.len());
@@ -138,18 +138,18 @@ impl World {
         stream.bytes_read += count as u64;
         let peer = stream.peer;
         if count < possible {
-            // A real kernel is never short with more behind; a simulated one tells so with an edge.
+            // A real kernel is never short while there is more. A simulated one is, and gives an edge for the rest.
             self.edge(end);
         }
         if let Some(peer) = peer {
-            self.tell_room(peer);
+            self.wake_writer(peer);
         }
         Ok(count)
     }
 
-    /// A writer that was refused is told when a third of the buffer is free, as in Linux.
-    fn tell_room(&mut self, end: usize) {
-        let bound = self.weather.buffer;
+    /// A writer that found no room gets an edge when a third of the buffer is free, as in Linux.
+    fn wake_writer(&mut self, end: usize) {
+        let bound = self.conditions.buffer;
         let Some(stream) = self.stream(end) else { return };
         if stream.wants_room && self.room(stream) * 3 >= bound {
             if let Some(stream) = self.stream_mut(end) {
@@ -159,25 +159,25 @@ impl World {
         }
     }
 
-    /// Buffers may have become larger.
-    pub fn tell_of_room(&mut self) {
-        self.ends_that(|_, _| true).into_iter().for_each(|end| self.tell_room(end));
+    /// The buffers may have become larger: writers that wait for room may have it now.
+    pub fn wake_writers(&mut self) {
+        self.ends_that(|_, _| true).into_iter().for_each(|end| self.wake_writer(end));
     }
 
-    pub fn write(&mut self, end: usize, slices: &[IoSlice<'_>], fate: Fate) -> io::Result<usize> {
-        if self.happens(self.weather.resets) {
+    pub fn write(&mut self, end: usize, slices: &[IoSlice<'_>], extent: Extent) -> io::Result<usize> {
+        if self.happens(self.conditions.resets) {
             self.break_connection(end);
         }
         let Some(stream) = self.stream_mut(end) else { return Err(os(Errno::BADF)) };
         if stream.broken || stream.shut {
             return Err(os(stream.error.take().unwrap_or(Errno::PIPE)));
         }
-        let dead = stream.dead;
+        let crashed = stream.crashed;
         let peer = stream.peer;
         let offered: usize = slices.iter().map(|slice| slice.len()).sum();
         let room = self.stream(end).map_or(0, |stream| self.room(stream));
         let possible = offered.min(room);
-        let count = self.share(fate, possible);
+        let count = self.share(extent, possible);
         if count < offered
             && let Some(stream) = self.stream_mut(end)
         {
@@ -187,7 +187,7 @@ impl World {
             return Err(would_block());
         }
         if count < possible {
-            // Cut short by the weather, not by the buffer: the room that is there is an edge of its own.
+            // It is short because of the conditions, not of the buffer: there is room, and an edge says so.
             self.edge(end);
         }
         if let Some(stream) = self.stream_mut(end) {
@@ -195,16 +195,16 @@ impl World {
         }
         match peer.filter(|peer| self.stream(*peer).is_some()) {
             Some(peer) => self.carry(end, peer, slices, count),
-            None if dead => {}
-            // The other side is gone: these bytes are lost, and the answer to them is a reset.
+            None if crashed => {}
+            // The peer is gone: these bytes are lost, and the answer is a reset.
             None => {
-                self.send(end, What::Reset);
+                self.send(end, Packet::Reset);
             }
         }
         Ok(count)
     }
 
-    /// Brings `count` bytes of the slices to the other end, or on their way there.
+    /// Moves `count` bytes of the slices to the other end, at once or in flight.
     fn carry(&mut self, from: usize, to: usize, slices: &[IoSlice<'_>], count: usize) {
         let parts = slices.iter().scan(count, |left, slice| {
             let part = &slice[..slice.len().min(*left)];
@@ -216,21 +216,21 @@ impl World {
             stream.widened = WIDENING.contains(&count);
         }
         let waits_until = self.nagle(from, count);
-        if waits_until.is_none() && self.is_near(to) {
+        if waits_until.is_none() && self.arrives_at_once(to) {
             if let Some(stream) = self.stream_mut(to) {
                 parts.for_each(|part| stream.inbox.extend(part));
             }
             return self.edge(to);
         }
         let bytes = parts.flatten().copied().collect();
-        self.send_no_sooner(to, What::Bytes(bytes), waits_until.unwrap_or_default());
-        if waits_until.is_none() && count >= SEGMENT && self.weather.delay.is_zero() {
-            self.hurry(to);
+        self.send_not_before(to, Packet::Bytes(bytes), waits_until.unwrap_or_default());
+        if waits_until.is_none() && count >= SEGMENT && self.conditions.delay.is_zero() {
+            self.deliver_now(to);
         }
     }
 
-    /// Until when a write waits: a small one stays behind an earlier small one that is not acknowledged (RFC 896, as
-    /// Minshall has it). Nearly all are acknowledged at once.
+    /// Until when a write waits: a small one waits while an earlier small one is not acknowledged (RFC 896, with Minshall's
+    /// change). Nearly all are acknowledged at once.
     fn nagle(&mut self, from: usize, count: usize) -> Option<Duration> {
         let now = self.now;
         let stream = self.stream_mut(from)?;
@@ -257,11 +257,11 @@ impl World {
         Ok(())
     }
 
-    /// An end takes with it the small write that waited for an acknowledgement (tcp_send_fin).
+    /// Sends a FIN. It takes a small write that waits for an acknowledgement with it (tcp_send_fin in Linux).
     fn send_end(&mut self, to: usize) {
-        self.send(to, What::Fin);
-        if self.weather.delay.is_zero() {
-            self.hurry(to);
+        self.send(to, Packet::Fin);
+        if self.conditions.delay.is_zero() {
+            self.deliver_now(to);
         }
     }
 
@@ -282,12 +282,12 @@ impl World {
                 if let Some(stream) = self.stream_mut(peer) {
                     stream.peer = None;
                 }
-                if reset || stream.broken || !stream.inbox.is_empty() || stream.coming > 0 {
-                    self.send(peer, What::Reset);
+                if reset || stream.broken || !stream.inbox.is_empty() || stream.incoming > 0 {
+                    self.send(peer, Packet::Reset);
                 } else if !stream.shut {
                     self.send_end(peer);
                 }
-                self.tell_room(peer);
+                self.wake_writer(peer);
             }
         }
     }
