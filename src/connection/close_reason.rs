@@ -22,7 +22,7 @@ pub enum CloseReason {
     Shutdown,
     /// The connection was never made.
     ConnectFailed,
-    /// Any other error; the `error` event told which.
+    /// Any other error; the `error` event said which.
     Error,
 }
 

@@ -342,7 +342,7 @@ impl Connection {
         self.extras().error.as_ref()
     }
 
-    /// Whether something has broken it, which may not have been told yet.
+    /// Whether something has broken it, which may not have been emitted yet.
     #[inline]
     fn has_failed(&self) -> bool {
         self.extras.as_ref().is_some_and(|extras| extras.error.is_some())

@@ -8,7 +8,7 @@
 //!     ^ sent up to here                                    ^ a range of messages that other queues hold as well
 //! ```
 //!
-//! A write that has to wait is copied, behind the one before it if that is owned too, so that a thousand small writes
+//! A write that has to wait is copied, after the one before it if that is owned too, so that a thousand small writes
 //! are one buffer and one system call. A broadcast is not copied: it lies once in a segment (`segments.rs`), and every
 //! receiver's queue holds a range of that. Ranges that touch are one range.
 
@@ -105,7 +105,7 @@ impl WriteQueue {
         }
     }
 
-    /// The newest piece goes to the others: there is to be one behind it, or they are to be looked at alike.
+    /// The newest piece goes to the others: another one will follow it, or all are to be looked at alike.
     #[cold]
     fn settle(&mut self) {
         if let Some(newest) = self.newest.take() {
@@ -186,7 +186,7 @@ impl WriteQueue {
         self.sent(self.unsent, segments);
     }
 
-    /// Drops the oldest whole message behind the first `keep` unsent bytes, and says what it was. What is partly sent is
+    /// Drops the oldest whole message after the first `keep` unsent bytes, and says what it was. What is partly sent is
     /// not whole: cutting it would break the stream.
     pub fn drop_oldest(&mut self, keep: usize, segments: &mut Segments) -> Option<Evicted> {
         self.settle();

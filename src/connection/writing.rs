@@ -370,7 +370,7 @@ impl Connection {
         self.dispatched + (outgoing.waiting.bytes + outgoing.pending) as u64
     }
 
-    /// The idle clock is told how much of a write is in flight; 0 for none.
+    /// Tells the idle clock how much of a write is in flight; 0 for none.
     pub(super) fn stalls_at(&mut self, length: usize) {
         if let Some(idle) = self.idle_mut() {
             idle.write_in_flight(length);

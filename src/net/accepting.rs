@@ -2,7 +2,7 @@
 //!
 //! What an accept can fail with is a table, [`response_to`]: a client that is gone already is no reason to stop; a machine
 //! that is out of descriptors turns clients away; anything else is a reason to wait. What keeps a server from accepting
-//! is told once, until it can again, and it listens on.
+//! is reported once, until it can accept again. It listens on.
 
 use std::io;
 use std::time::Duration;
@@ -27,8 +27,8 @@ const LOST_IN_A_ROW: u32 = 64;
 pub(super) struct Accepting {
     /// On the ready list.
     pub listed: bool,
-    /// It cannot take connections, and has told so.
-    has_told: bool,
+    /// It cannot take connections, and has reported that.
+    has_reported: bool,
     /// In how many turns in a row there were connections to accept.
     turns: u32,
     /// How many may be accepted in this turn. At least 1 while listed.
@@ -64,7 +64,7 @@ pub(super) enum Response {
     Nobody,
     /// It was that connection's own affair: take the next.
     Next,
-    /// There is no descriptor: turn away who waits, so that they know.
+    /// There is no descriptor: turn away the client that waits, so that it knows.
     Shed,
     /// There is no memory, or worse: try again in a while.
     Pause,
@@ -72,7 +72,7 @@ pub(super) enum Response {
 
 impl Accepting {
     pub fn new() -> Self {
-        Accepting { listed: false, has_told: false, turns: 0, burst_left: 1, pause: None, lost: 0 }
+        Accepting { listed: false, has_reported: false, turns: 0, burst_left: 1, pause: None, lost: 0 }
     }
 
     /// There are connections, or may be.
@@ -129,14 +129,14 @@ impl Accepting {
         self.pause.take()?.until
     }
 
-    /// Whether trouble is to be told: once, and not again before a connection could be taken.
-    pub fn tells_trouble(&mut self) -> bool {
-        !std::mem::replace(&mut self.has_told, true)
+    /// Whether trouble is to be reported: once, and not again before a connection could be taken.
+    pub fn reports_trouble(&mut self) -> bool {
+        !std::mem::replace(&mut self.has_reported, true)
     }
 
-    /// Trouble that comes now is told again.
+    /// Trouble that comes now is reported again.
     pub fn forget_trouble(&mut self) {
-        self.has_told = false;
+        self.has_reported = false;
     }
 
     pub fn is_paused(&self) -> bool {

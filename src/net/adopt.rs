@@ -1,7 +1,7 @@
 //! Sockets that somebody else made: a listening one from a service manager, a connection from another library.
 //!
-//! They come as `OwnedFd`, or as whatever turns into one, std's listeners and streams among it; never as an integer, of
-//! which nobody knows who owns it. What is not meant is an `Err` at once, and the descriptor is closed.
+//! They come as `OwnedFd`, or as whatever turns into one, std's listeners and streams among it; never as an integer,
+//! whose owner nobody knows. A descriptor of another kind is an `Err` at once, and it is closed.
 
 use std::os::fd::OwnedFd;
 

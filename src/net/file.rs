@@ -32,7 +32,7 @@ impl Net {
     }
 
     /// A stream that the process was started with. Its own descriptor stays open when this one closes, and nothing
-    /// changes for those who share it.
+    /// changes for other processes that share it.
     ///
     /// # Errors
     /// It is closed; out of descriptors.
@@ -45,7 +45,7 @@ impl Net {
     }
 
     /// A pipe, a terminal or a file that was opened elsewhere, a child's output for example. Nothing changes for those
-    /// who share it.
+    /// that share it.
     ///
     /// # Errors
     /// It is no descriptor of such a kind; a mark out of its bounds.
@@ -58,7 +58,7 @@ impl Net {
         id.map_err(|error| Error::system(&error, Syscall::Open))
     }
 
-    /// A file is there. `readable` says whether a read may be tried before any readiness was told.
+    /// A file is there. `readable` says whether a read may be tried before any readiness was reported.
     fn add_file(
         &mut self,
         handle: Handle,

@@ -64,8 +64,8 @@ impl Net {
     /// A server has its socket, which is closed again if it cannot be watched.
     pub(super) fn begin_listening(&mut self, id: ServerId, handle: Handle) -> io::Result<()> {
         let kernel = &mut self.cx.kernel;
-        let told = kernel.register(handle, id.into()).and_then(|()| kernel.local_address(handle));
-        let address = told.inspect_err(|_| kernel.close(handle))?;
+        let registered = kernel.register(handle, id.into()).and_then(|()| kernel.local_address(handle));
+        let address = registered.inspect_err(|_| kernel.close(handle))?;
         if let Some(server) = self.servers.get_mut(id) {
             server.begin_listening(handle, address, &mut self.cx);
         }

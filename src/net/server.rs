@@ -135,8 +135,8 @@ impl Server {
             },
             Response::Pause => self.pause(cx),
         }
-        let tells = self.accepting.tells_trouble();
-        tells.then(|| Event::ServerError { server: self.id, error: Error::system(error, Syscall::Accept) })
+        let reports = self.accepting.reports_trouble();
+        reports.then(|| Event::ServerError { server: self.id, error: Error::system(error, Syscall::Accept) })
     }
 
     /// It does not accept for a while: no edge will tell when it works again.
@@ -154,7 +154,7 @@ impl Server {
         self.accept_soon(cx);
     }
 
-    /// It can take connections, or listens no more: trouble that comes now is told again.
+    /// It can take connections, or listens no more: trouble that comes now is reported again.
     fn trouble_is_over(&mut self, cx: &mut Cx) {
         self.recovered(cx);
         self.accepting.forget_trouble();

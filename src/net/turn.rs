@@ -141,7 +141,7 @@ impl Net {
         }
     }
 
-    /// Sleeps if there is nothing to do, and latches what the kernel tells.
+    /// Sleeps if there is nothing to do, and latches what the kernel reports.
     fn wait(&mut self, max_wait: Option<Duration>) -> Result<Step, Error> {
         self.accept_again_if_possible();
         // Nothing that is alive will ever wake a loop that has nothing alive.
@@ -166,12 +166,12 @@ impl Net {
         Ok(Step::Over)
     }
 
-    /// Latches what the kernel has told, and puts all that has something to do in line, in the order in which epoll
-    /// would tell it to libuv, which is level-triggered and asks for a socket's readiness only just before it waits:
+    /// Latches what the kernel has reported, and puts all that has something to do in line, in the order in which epoll
+    /// would report it to libuv, which is level-triggered and asks for a socket's readiness only just before it waits:
     ///
     /// 1. what was ready in the last turn and is still,
     /// 2. what has connected in the last turn: it stood in line for that,
-    /// 3. what the kernel tells,
+    /// 3. what the kernel reports,
     /// 4. what began to be watched since the last wait: accepted, connecting, resumed.
     fn line_up(&mut self, found: &mut Vec<Ready>) {
         if !self.cx.agenda.just_connected.is_empty() {

@@ -1,7 +1,7 @@
 //! One connection on the real agenda, with a kernel that takes so many bytes and no more, and without a net.
 //!
 //! For tests only: those of the transitions (`tests.rs`), and the random ones against a model (`properties/`). It does what
-//! the net does with one connection, a task at a time, and writes down what a user would be told.
+//! the net does with one connection, a task at a time, and writes down the events that a user would get.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on says so")]
 
@@ -290,12 +290,12 @@ impl Harness {
         }
     }
 
-    /// What the user is told, and what the `close` handler does.
+    /// An event reaches the user, whose `close` handler may connect again.
     fn emit(&mut self, event: Option<Event>) {
         let Some(event) = event else { return };
         let is_callback = matches!(event, Event::Callback { .. });
         assert!(self.closed.is_none() || is_callback, "emitted after close: {event:?}");
-        let told = match event {
+        let text = match event {
             Event::Connect(_) => "connect".to_owned(),
             Event::End(_) => "end".to_owned(),
             Event::Drain(_) => {
@@ -318,7 +318,7 @@ impl Harness {
             }
             other => panic!("{other:?}"),
         };
-        self.emitted.push(told);
+        self.emitted.push(text);
     }
 
     /// The phase in which `close` is emitted.

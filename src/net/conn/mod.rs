@@ -77,7 +77,7 @@ pub(super) struct Conn {
     rare: Option<Box<Rare>>,
 }
 
-/// What the kernel has told and nobody has used yet: edges are told once, so they are kept here. Three, as they come and go
+/// What the kernel has reported and nobody has used yet. It reports an edge once, so edges are kept here. Three, as they come and go
 /// apart from each other.
 #[derive(Clone, Copy, Debug, Default)]
 struct Latches {
@@ -242,7 +242,7 @@ impl Conn {
         Conn { server: Some(server), no_delay, limits, ..self }
     }
 
-    /// It is a file. `readiness` is what is known of it before any readiness was told.
+    /// It is a file. `readiness` is what is known of it before any readiness was reported.
     pub fn become_file(&mut self, file: FileEnd, readiness: Readiness) {
         self.rare_mut().file = Some(file);
         self.read_size = ReadSize::Piece;
@@ -251,11 +251,11 @@ impl Conn {
 
     // ---- readiness, and its places in the lists --------------------------------------------------------------------------
 
-    /// Remembers what the kernel has told.
+    /// Remembers what the kernel has reported.
     #[inline]
     pub fn latch(&mut self, found: Readiness) {
         if found.hung_up {
-            // Reading and writing will both tell why.
+            // Reading and writing will both say why.
             self.latches = Latches { readable: true, writable: true, ended: self.latches.ended };
         }
         self.latches.readable |= found.readable;
@@ -297,7 +297,7 @@ impl Conn {
         }
     }
 
-    /// It may have begun to read: what the kernel has for it was told before, and is not told again.
+    /// It may have begun to read: the kernel has reported what is there before, and does not report it again.
     #[inline]
     pub fn watch_if_readable(&mut self, cx: &mut Cx) {
         if self.wants_to_read() {

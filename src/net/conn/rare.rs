@@ -20,7 +20,7 @@ pub(super) struct Rare {
     pub file: Option<FileEnd>,
     /// How the write in flight has ended, which is emitted in the next flush.
     pub outcome: Option<Result<(), Error>>,
-    /// Why shutdown(2) has failed, until a read has told what is wrong with the connection.
+    /// Why shutdown(2) has failed, until a read says what is wrong with the connection.
     pub shutdown_error: Option<Error>,
     /// The callbacks of `catch_up`, until a read has found nothing.
     pub catching_up: Vec<CallbackId>,

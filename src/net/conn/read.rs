@@ -77,7 +77,7 @@ impl Conn {
         let full = (length == most || most > READ_BUFFER) && self.adapt_read_size(length, most, buffer);
         if !full && !self.latches.ended && !self.looks_for_nothing() {
             // A short read has emptied the socket, and the next byte will be a new edge: no read is needed to find out.
-            // Where the peer's end was told, it stands after these bytes and there will be no other edge.
+            // Where the peer's end was reported, it stands after these bytes and there will be no other edge.
             self.latches.readable = false;
         }
         // Most sockets that are ready are so for reading, and one read was all.

@@ -166,7 +166,7 @@ fn a_pause_keeps_what_comes_and_a_handler_does_not_undo_it() {
     harness.expect(&[]);
     harness.resume();
     assert!(!harness.connection().is_paused(), "at once, for whoever asks");
-    assert!(harness.emitted.is_empty(), "but nothing is told inside the call");
+    assert!(harness.emitted.is_empty(), "but nothing is emitted inside the call");
     harness.expect(&["data 5"]);
 }
 

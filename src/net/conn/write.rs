@@ -74,7 +74,7 @@ impl Conn {
         self.admit(bytes, callback, kind, cx)
     }
 
-    /// A write whose turn has not come, or whose end is to be told.
+    /// A write whose turn has not come, or whose outcome somebody waits for.
     #[inline(never)]
     fn admit(&mut self, bytes: &[u8], callback: Option<CallbackId>, kind: WriteKind, cx: &mut Cx) -> bool {
         if kind.judged && !self.has_room_or_makes_it(bytes.len(), cx) {
