@@ -97,7 +97,7 @@ impl<S> EventLoop<S> {
 
     /// Makes a loop on a kernel of your choice.
     pub fn on(kernel: impl Kernel + 'static, state: S) -> Self {
-        EventLoop { state, net: Net::new(Box::new(kernel)), handlers: Handlers::new() }
+        EventLoop { state, net: Net::new(kernel), handlers: Handlers::new() }
     }
 
     /// Gives the view that handlers are lent. It has all calls; `EventLoop` itself has those that most programs need.

@@ -86,7 +86,7 @@ mod tests {
     fn a_receiver_is_looked_up_twice_when_the_message_is_queued_and_when_it_is_sent() {
         const RECEIVERS: usize = 50;
         let sim = Sim::new(1);
-        let [mut room, mut guests] = [sim.kernel(), sim.kernel()].map(|kernel| Net::new(Box::new(kernel)));
+        let [mut room, mut guests] = [sim.kernel(), sim.kernel()].map(Net::new);
         let server = room.new_server(Default::default()).expect("the defaults are in their bounds");
         room.listen(server, "10.0.0.1:7").expect("nobody else listens");
         for _ in 0..RECEIVERS {

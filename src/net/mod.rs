@@ -86,10 +86,11 @@ use waker::Wakers;
 /// runs closures on it; it can be used alone as well:
 ///
 /// ```
-/// use tidegate::{Event, EventLoop};
+/// use tidegate::kernel::MioKernel;
+/// use tidegate::{Event, Net};
 ///
 /// // An echo without closures.
-/// let mut net = EventLoop::new()?.net;
+/// let mut net = Net::new(MioKernel::new()?);
 /// let server = net.new_server(Default::default())?;
 /// net.listen(server, "127.0.0.1:0")?;
 /// let client = net.new_socket(Default::default())?;
@@ -132,14 +133,14 @@ pub struct Net {
 }
 
 impl Net {
-    /// A net on a kernel.
-    pub fn new(kernel: Box<dyn Kernel>) -> Self {
+    /// A net on a kernel: that of the machine, [`MioKernel`](crate::kernel::MioKernel), or any other.
+    pub fn new(kernel: impl Kernel + 'static) -> Self {
         let owner = Owner::unique();
         Net {
             conns: Arena::new(owner),
             servers: Arena::new(owner),
             timers: UserTimers::new(owner),
-            cx: Cx::new(kernel),
+            cx: Cx::new(Box::new(kernel)),
             phase: Phase::Flush,
             flush_until: Duration::ZERO,
             serving: None,

@@ -19,17 +19,16 @@ use crate::base::id::{Key, SocketId};
 use crate::kernel::OpenMode;
 
 impl Net {
-    /// Pipes a socket into another, or into itself, which is an echo. When the source ends, the destination is ended too,
-    /// unless it is standard output or standard error: as in Node, these stay open.
+    /// Pipes a socket into another, or into itself, which is an echo. When the source ends, the destination is ended.
     ///
     /// Into a socket that is destroyed or gone, nothing flows: as in Node, the source is paused at its first chunk.
+    ///
+    /// Standard output and standard error are not ended, as in Node: the process has them to its end.
     ///
     /// # Errors
     /// A source that is gone, or is a file that is written; a destination that is a file that is read.
     pub fn pipe(&mut self, from: SocketId, to: SocketId) -> Result<(), Error> {
-        self.check_pipe(from, to)?;
-        let (pipe, needs_drain) = self.begin_pipe(from, to);
-        self.add_pipe(from, pipe, needs_drain)
+        self.pipe_as(from, to, AtEnd::EndDestination)
     }
 
     /// As [`Net::pipe`], but the destination stays open when the source ends: Node's `{ end: false }`.
@@ -37,27 +36,28 @@ impl Net {
     /// # Errors
     /// Those of [`Net::pipe`].
     pub fn pipe_without_end(&mut self, from: SocketId, to: SocketId) -> Result<(), Error> {
-        self.check_pipe(from, to)?;
-        let (pipe, needs_drain) = self.begin_pipe(from, to);
-        self.add_pipe(from, Pipe { at_end: AtEnd::LeaveOpen, ..pipe }, needs_drain)
+        self.pipe_as(from, to, AtEnd::LeaveOpen)
     }
 
-    fn add_pipe(&mut self, from: SocketId, pipe: Pipe, needs_drain: bool) -> Result<(), Error> {
-        let Some(conn) = self.conns.get_mut(from) else { return Err(Error::new(ErrorKind::Gone)) };
-        conn.pipe_into(pipe, &mut self.cx);
-        if needs_drain {
-            conn.await_drain(pipe.to);
-        } else {
-            conn.resume(&mut self.cx);
+    fn pipe_as(&mut self, from: SocketId, to: SocketId, at_end: AtEnd) -> Result<(), Error> {
+        self.check_pipe(from, to)?;
+        let (pipe, needs_drain) = self.begin_pipe(from, to, at_end);
+        if let Some(conn) = self.conns.get_mut(from) {
+            conn.pipe_into(pipe, &mut self.cx);
+            if needs_drain {
+                conn.await_drain(to);
+            } else {
+                conn.resume(&mut self.cx);
+            }
         }
         Ok(())
     }
 
     /// The destination's side of a new pipe. Whether it is full already.
-    fn begin_pipe(&mut self, from: SocketId, to: SocketId) -> (Pipe, bool) {
+    fn begin_pipe(&mut self, from: SocketId, to: SocketId, at_end: AtEnd) -> (Pipe, bool) {
         let number = self.cx.agenda.pipes_made;
         self.cx.agenda.pipes_made += 1;
-        let mut pipe = Pipe { to, number, at_end: AtEnd::EndDestination, drain: Drain::Unheard, into_file: false };
+        let mut pipe = Pipe { to, number, at_end, drain: Drain::Unheard, into_file: false };
         let Some(conn) = self.conns.get_mut(to) else { return (pipe, false) };
         conn.piping.get_or_insert_default().sources.push(from);
         if let Some(file) = conn.file() {
@@ -70,7 +70,7 @@ impl Net {
     }
 
     /// # Errors
-    /// A pipe that begins in a file that is written, or ends in one that is read.
+    /// A source that is gone; a pipe that begins in a file that is written, or ends in one that is read.
     fn check_pipe(&self, from: SocketId, to: SocketId) -> Result<(), Error> {
         let mode = |id| Some(self.conns.get(id)?.file()?.mode);
         match (mode(from), mode(to)) {
