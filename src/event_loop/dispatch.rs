@@ -153,19 +153,14 @@ impl<S> Socket<'_, S> {
         self.emit(SocketEvent::Close, Payload::Closed(closed));
     }
 
-    /// The decoder is out of its place while the handler runs, since `set_encoding` may replace it.
+    /// The text may borrow from the chunk, and never borrows from the decoder: the handler may set another encoding.
     #[inline]
     fn emit_text<'t>(&mut self, decode: impl FnOnce(&mut Decoder) -> Cow<'t, str>) {
-        run(
-            self,
-            |socket| socket.rare().map(|rare| &mut rare.decoder),
-            |decoder, socket| {
-                let text = decode(decoder);
-                if !text.is_empty() {
-                    socket.emit(SocketEvent::Text, Payload::Text(&text));
-                }
-            },
-        );
+        let Some(decoder) = self.rare().and_then(|rare| rare.decoder.as_mut()) else { return };
+        let text = decode(decoder);
+        if !text.is_empty() {
+            self.emit(SocketEvent::Text, Payload::Text(&text));
+        }
     }
 
     /// A handler may destroy the socket or set another bound, so the rest of the chunk is looked at after it has returned. If

@@ -190,7 +190,7 @@ pub(crate) struct SocketHandlers<S> {
 
 #[derive(Debug, Default)]
 pub(crate) struct Rare {
-    /// For `on_text`. Out of its place while the handler runs, as the handler is.
+    /// For `on_text`.
     pub decoder: Option<Decoder>,
     /// That of the decoder, and of the next one.
     pub encoding: Encoding,
