@@ -86,7 +86,8 @@ pub use net::{
     ServerOptions, SocketOptions, SoftLimit, Waker,
 };
 pub use text::encoding::Encoding;
-pub use text::lines::{Line, Lines, Pushed};
+pub use text::line::Line;
+pub use text::lines::{Lines, Pushed};
 pub use text::{Escaped, Utf8Decoder, is_harmful, sanitize};
 
 /// The README's examples compile.

@@ -8,7 +8,8 @@ use crate::base::id::TimerId;
 use crate::event_loop::socket::Socket;
 use crate::net::Closed;
 use crate::text::encoding::{Decoder, Encoding};
-use crate::text::lines::{Line, Lines};
+use crate::text::line::Line;
+use crate::text::lines::Lines;
 
 impl<S> Socket<'_, S> {
     /// Bytes have arrived, up to 64 KiB. A handler for data lets them flow, unless the socket was paused.

@@ -1,6 +1,7 @@
 //! The cutter of lines: however a stream is split, and wherever its reader stops, the lines are the same.
 
-use crate::text::lines::{Line, Lines};
+use crate::text::line::Line;
+use crate::text::lines::Lines;
 
 /// How the next piece of a stream arrives, and what its reader does.
 #[derive(Clone, Copy, Debug)]

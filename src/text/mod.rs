@@ -14,6 +14,7 @@
 //! The engine does not use this module. Handlers do, and the daemon and its log.
 
 pub(crate) mod encoding;
+pub(crate) mod line;
 pub(crate) mod lines;
 
 use std::ascii;
