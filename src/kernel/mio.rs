@@ -26,13 +26,13 @@ use crate::base::error::Syscall;
 /// Events taken from the system at once. More wait there for the next turn.
 const EVENTS_AT_ONCE: usize = 1024;
 
-/// How long the handling of one turn's events usually takes at most. See [`Kernel::clock_slack`].
+/// The longest that the events of one turn usually take. See [`Kernel::clock_slack`].
 const CLOCK_SLACK: Duration = Duration::from_micros(500);
 
 /// mio's token for the signals; a slab never gets there.
 const SIGNALS: mio::Token = mio::Token(usize::MAX);
 
-/// mio's token for a wake, which has nothing to tell but that the wait is over.
+/// mio's token for a wake, which only ends the wait.
 const WAKER: mio::Token = mio::Token(usize::MAX - 1);
 
 /// The machine's own kernel, which [`EventLoop::new`](crate::EventLoop::new) uses: mio for readiness, and the sockets and
@@ -113,11 +113,11 @@ pub struct MioKernel {
     events: Events,
     started: Instant,
     handles: Slab<Source>,
-    /// A second descriptor for the poll, kept for the time when there is no other: closed, it leaves room for one
-    /// accept. See [`Kernel::shed`].
+    /// A second descriptor for the poll. When all descriptors are in use, closing it makes room for one accept: see
+    /// [`Kernel::shed`].
     spare: Option<mio::Registry>,
     signals: Signals,
-    /// From the first time that one is asked for. mio allows one for each poll, and it has to live as long as that.
+    /// Made when the first one is asked for. mio allows one for each poll, and it must live as long as the poll.
     waker: Option<Arc<mio::Waker>>,
 }
 
@@ -127,7 +127,7 @@ impl fmt::Debug for MioKernel {
     }
 }
 
-/// What a handle stands for. A stream takes 16 bytes; the others are apart, as there are few, and they are larger.
+/// What a handle stands for. A stream takes 16 bytes. The others are boxed: there are few of them, and they are larger.
 #[derive(Debug)]
 enum Source {
     Stream(Entry<Stream>),
@@ -138,7 +138,7 @@ enum Source {
 #[derive(Debug)]
 struct Entry<T> {
     source: T,
-    /// Nobody's until it is registered.
+    /// [`Token::NOBODY`] until it is registered.
     token: Token,
 }
 
@@ -197,7 +197,7 @@ impl MioKernel {
         }
     }
 
-    // Not inline: they would cost every socket the room for what files need.
+    // Not inlined, because the calls on sockets would grow by what files need.
 
     #[inline(never)]
     fn read_file(&mut self, handle: Handle, buffer: &mut [u8]) -> io::Result<usize> {
@@ -246,7 +246,7 @@ impl Kernel for MioKernel {
             let readiness = Readiness {
                 readable: event.is_readable(),
                 writable: event.is_writable(),
-                // At urgent data a read stops short with more behind it, as it does before an end.
+                // At urgent data a read stops short although there is more, as it does before a FIN.
                 ended: event.is_read_closed() || event.is_priority(),
                 hung_up: event.is_error() || (event.is_read_closed() && event.is_write_closed()),
             };
@@ -278,7 +278,7 @@ impl Kernel for MioKernel {
     fn accept(&mut self, listener: Handle) -> io::Result<(Handle, Address)> {
         let (stream, peer) = self.listener(listener)?.accept()?;
         if self.spare.is_none() {
-            // Somebody else was faster when it was to be opened again.
+            // It could not be opened again before, because another socket had taken the last descriptor.
             self.spare = self.poll.registry().try_clone().ok();
         }
         Ok((self.keep(Source::Stream(Entry::new(stream))), peer))
@@ -352,7 +352,7 @@ impl Kernel for MioKernel {
     }
 
     fn close(&mut self, handle: Handle) {
-        // Dropping closes, and closing takes the descriptor out of the poll, unless another shares its description.
+        // Dropping closes the descriptor, and that takes it out of the poll unless another one shares its description.
         let Some(mut closed) = self.handles.try_remove(handle.0 as usize) else { return };
         let registry = self.poll.registry();
         let deregistered = match &mut closed {

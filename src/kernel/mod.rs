@@ -1,12 +1,12 @@
-//! The door to the operating system, and the whole list of what must be behind it.
+//! The contract between the loop and an operating system: all that the loop needs from one.
 //!
-//! Nothing outside this folder makes a system call that touches a socket, a file, a clock or a signal. So the same loop runs on
-//! the machine's kernel (`mio.rs`) and on any other that keeps this contract, a simulated one for example, and every
-//! failure can be made to happen. The only caller is the net (`net/`).
+//! No code outside this folder makes a system call on a socket, a file, a clock or a signal. So the same loop runs on the
+//! machine's own kernel ([`MioKernel`]), on the simulated one ([`sim`](crate::sim)), and on any other that keeps this
+//! contract. Only the engine (`net/`) calls it.
 //!
-//! All operations return at once. Those that cannot go on say so with [`ErrorKind::WouldBlock`], after which a
-//! readiness for that handle will come out of [`Kernel::wait`] when they can. Readiness is told once (edges, not
-//! levels): who does not use it must remember it.
+//! Every operation returns at once. One that cannot go on gives [`ErrorKind::WouldBlock`], and when it can go on,
+//! [`Kernel::wait`] gives a readiness for its handle. Each readiness is given once (edge-triggered), so the caller must
+//! remember what it does not use.
 //!
 //! [`ErrorKind::WouldBlock`]: std::io::ErrorKind::WouldBlock
 
@@ -47,43 +47,43 @@ pub trait Kernel: fmt::Debug {
     /// The time since the kernel was made. It never goes back.
     fn now(&self) -> Duration;
 
-    /// By how much the clock may move while the events of one `wait` are handled without the loop looking at it again.
-    /// The loop adds it to what it counts from, so that no timer is early. Zero for a clock that stands still meanwhile.
+    /// How far the clock may move while the events of one `wait` are handled, during which the loop does not read it again.
+    /// The loop adds this to the time that its timers start from, so that no timer is early. Zero for a clock that stands
+    /// still in the meantime.
     fn clock_slack(&self) -> Duration;
 
-    /// Sleeps until something is ready or `deadline` has come (never, if none), and appends what is ready. A deadline
-    /// in the past only looks. It may return early with nothing.
+    /// Sleeps until something is ready or `deadline` has passed, and appends what is ready to `ready`. Without a deadline it
+    /// sleeps until something is ready; with one in the past it does not sleep. It may return early with nothing.
     ///
     /// # Errors
-    /// Those of `epoll_wait(2)` but EINTR, which is an early return.
+    /// Those of `epoll_wait(2)` except EINTR, which is an early return.
     fn wait(&mut self, deadline: Option<Duration>, ready: &mut Vec<Ready>) -> io::Result<()>;
 
     /// A socket that listens on `address`.
     ///
-    /// Whatever decides who may connect is set before anybody can: mode and owner of a Unix socket's file, between
-    /// `bind(2)` and `listen(2)`. A path that another socket has left is taken over, if nobody listens on it; closing
-    /// removes the file.
+    /// The mode and the owner of a Unix socket's file are set between `bind(2)` and `listen(2)`, before anybody can connect.
+    /// A path that another socket has left is taken over if no server listens on it. Closing removes the file.
     ///
     /// # Errors
     /// Those of `socket(2)`, `bind(2)`, `chmod(2)`, `chown(2)` and `listen(2)`.
     fn listen(&mut self, address: Address, options: &ListenOptions) -> io::Result<Handle>;
 
-    /// A socket that listens already, made by somebody else. Its options are those that it has, and those given that
-    /// are on. A file that it is bound to is not removed.
+    /// Takes over a socket that listens already. It keeps its options, and the given ones that are on are set too. Closing
+    /// does not remove the file that it is bound to.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidInput`](io::ErrorKind::InvalidInput), in words, for a descriptor that is no stream socket or
-    /// does not listen. A kernel without descriptors takes none.
+    /// [`ErrorKind::InvalidInput`](io::ErrorKind::InvalidInput), with the reason, for a descriptor that is no stream socket
+    /// or does not listen; a kernel without descriptors.
     #[cfg(unix)]
     fn adopt_listener(&mut self, _listener: OwnedFd, _tcp: &TcpOptions) -> io::Result<Handle> {
         Err(io::Error::new(io::ErrorKind::Unsupported, "this kernel has no descriptors to adopt"))
     }
 
-    /// A connection that somebody else made, and the other side's address.
+    /// Takes over a connection that was made elsewhere. Gives the address of its peer too.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidInput`](io::ErrorKind::InvalidInput), in words, for a descriptor that is no stream socket or
-    /// is not connected. A kernel without descriptors takes none.
+    /// [`ErrorKind::InvalidInput`](io::ErrorKind::InvalidInput), with the reason, for a descriptor that is no stream socket
+    /// or is not connected; a kernel without descriptors.
     #[cfg(unix)]
     fn adopt_stream(&mut self, _stream: OwnedFd, _tcp: &TcpOptions) -> io::Result<(Handle, Address)> {
         Err(io::Error::new(io::ErrorKind::Unsupported, "this kernel has no descriptors to adopt"))
@@ -95,33 +95,34 @@ pub trait Kernel: fmt::Debug {
     /// Those of `accept4(2)`.
     fn accept(&mut self, listener: Handle) -> io::Result<(Handle, Address)>;
 
-    /// Takes one connection that waits and closes it, with the descriptor that is kept for the time when there is no
-    /// other: a client that is turned away knows, one that waits does not. False if none waits.
+    /// Takes one connection that waits and closes it, when all descriptors are in use: the kernel keeps a spare one for it.
+    /// A client that is turned away at once can try elsewhere, a client that waits cannot. False if none waits.
     ///
     /// # Errors
-    /// Those of `accept4(2)`; out of descriptors where there was none to keep.
+    /// Those of `accept4(2)`; out of descriptors, if there was none to keep.
     fn shed(&mut self, listener: Handle) -> io::Result<bool>;
 
-    /// A socket that has begun to connect to `address`. How it ends, [`Kernel::connected`] tells after the first
-    /// readiness.
+    /// A socket that has begun to connect to `address`. After the first readiness [`Kernel::connected`] says how the connect
+    /// has ended.
     ///
     /// # Errors
-    /// Those of `socket(2)`, `bind(2)`, `setsockopt(2)` and `connect(2)` but EINPROGRESS, with the call that failed.
+    /// Those of `socket(2)`, `bind(2)`, `setsockopt(2)` and `connect(2)` except EINPROGRESS, with the call that failed.
     fn connect(&mut self, address: Address, options: &ConnectOptions) -> Result<Handle, (Syscall, io::Error)>;
 
-    /// Whether a connect has come to its end: true when connected, false while it goes on.
+    /// Whether a connect has ended: true if the socket is connected, false if the connect still goes on.
     ///
     /// # Errors
-    /// That of the connect, if it failed.
+    /// The error of the connect, if it failed.
     fn connected(&mut self, socket: Handle) -> io::Result<bool>;
 
-    /// Asks for the readiness of a handle, in both directions, to be told under `token`. Once in a handle's life.
+    /// Asks for the readiness of a handle, in both directions. [`Kernel::wait`] gives it with this token. It is called once
+    /// for each handle.
     ///
     /// # Errors
     /// Those of `epoll_ctl(2)`: out of memory or of watches.
     fn register(&mut self, handle: Handle, token: Token) -> io::Result<()>;
 
-    /// Reads what is there into `buffer`; 0 is the peer's end.
+    /// Reads into `buffer`. 0 is the end: the peer sends nothing more.
     ///
     /// # Errors
     /// Those of `read(2)`.
@@ -133,27 +134,27 @@ pub trait Kernel: fmt::Debug {
     /// Those of `write(2)`.
     fn write(&mut self, socket: Handle, bytes: &[u8]) -> io::Result<usize>;
 
-    /// Writes as much of the slices as fits, in order. At most [`MOST_SLICES`] are looked at.
+    /// Writes as much of the slices as fits, in order. Only the first [`MOST_SLICES`] are used.
     ///
     /// # Errors
     /// Those of `writev(2)`.
     fn write_vectored(&mut self, socket: Handle, slices: &[IoSlice<'_>]) -> io::Result<usize>;
 
-    /// Ends the writing side, after all that was written.
+    /// Ends the writing side: the FIN follows what was written.
     ///
     /// # Errors
     /// Those of `shutdown(2)`.
     fn shutdown(&mut self, socket: Handle) -> io::Result<()>;
 
-    /// Closes. What was written still goes out, unless there is input that nobody read: then the kernel resets the
-    /// connection (RFC 2525, section 2.17).
+    /// Closes a socket or a file. What was written to a socket still goes out, unless there is input that was not read: then
+    /// the kernel resets the connection (RFC 2525, section 2.17).
     fn close(&mut self, handle: Handle);
 
-    /// Closes with a reset: what was written and has not gone out is thrown away. Unix sockets have no reset: they are
-    /// closed.
+    /// Closes a connection with a reset: what was written and has not gone out is discarded. Unix sockets have no reset, so
+    /// they are only closed.
     fn reset(&mut self, socket: Handle);
 
-    /// Sets an option of a connection. A Unix socket has none of them; nothing is set there, and nothing told.
+    /// Sets an option of a connection. On a Unix socket, which has none of them, it does nothing and gives no error.
     ///
     /// # Errors
     /// Those of `setsockopt(2)`.
@@ -167,7 +168,7 @@ pub trait Kernel: fmt::Debug {
         Err(io::ErrorKind::Unsupported.into())
     }
 
-    /// Who is at the other end of a Unix socket: who connected, or who called `listen(2)`.
+    /// The process at the other end of a Unix socket: the one that connected, or the one that called `listen(2)`.
     ///
     /// # Errors
     /// Those of `getsockopt(2)`; a socket of TCP, a kernel that does not know.
@@ -181,21 +182,22 @@ pub trait Kernel: fmt::Debug {
     /// Those of `getsockname(2)`.
     fn local_address(&self, handle: Handle) -> io::Result<Address>;
 
-    /// Asks for a signal to come out of [`Kernel::wait`] instead of taking its default effect.
+    /// Makes [`Kernel::wait`] give a signal, which then has no other effect on the process.
     ///
     /// # Errors
     /// A signal that cannot be caught; a kernel without signals.
     fn watch_signal(&mut self, signal: i32) -> io::Result<()>;
 
-    /// What ends a `wait` from another thread: called, it has the `wait` that goes on, or else the next one, return early.
+    /// A function that ends a `wait` from another thread: the `wait` that sleeps at that time returns early, or the next one
+    /// if none does.
     ///
     /// # Errors
-    /// Out of descriptors; a kernel that nobody can wake.
+    /// Out of descriptors; a kernel that cannot be woken.
     fn waker(&mut self) -> io::Result<Wake> {
         Err(io::Error::new(io::ErrorKind::Unsupported, "this kernel cannot be woken from another thread"))
     }
 
-    /// A descriptor that is readable when `wait` would return something, for a loop inside another loop.
+    /// A descriptor that is readable when `wait` would give something, for a loop inside another loop.
     #[cfg(unix)]
     fn poll_fd(&self) -> Option<BorrowedFd<'_>> {
         None
@@ -214,12 +216,13 @@ pub trait Kernel: fmt::Debug {
     /// One of the streams that the process was started with.
     ///
     /// # Errors
-    /// One that is closed; out of descriptors; a kernel without files.
+    /// A stream that is closed; out of descriptors; a kernel without files.
     fn stdio(&mut self, _stream: Stdio) -> io::Result<Handle> {
         Err(io::ErrorKind::Unsupported.into())
     }
 
-    /// A descriptor that was opened elsewhere: a file, a pipe, a terminal. Others may share it, and do not notice.
+    /// Takes over a descriptor that was opened elsewhere: a file, a pipe, a terminal. Nothing changes for the processes that
+    /// share it.
     ///
     /// # Errors
     /// Those of `fstat(2)`; a kernel without descriptors.
@@ -228,76 +231,77 @@ pub trait Kernel: fmt::Debug {
         Err(io::ErrorKind::Unsupported.into())
     }
 
-    /// Asks for the readiness of a file to be told under `token`, in the direction of its mode, and says whether
-    /// there is any to be told.
+    /// Asks for the readiness of a file, in the direction of its mode, and says whether there will be any.
+    /// [`Kernel::wait`] gives it with this token.
     ///
     /// # Errors
-    /// Those of `epoll_ctl(2)` but EPERM, which says that the file is always ready; a kernel without files.
+    /// Those of `epoll_ctl(2)` except EPERM, which says that the file is always ready; a kernel without files.
     fn watch_file(&mut self, _handle: Handle, _token: Token) -> io::Result<Watch> {
         Err(io::ErrorKind::Unsupported.into())
     }
 }
 
-/// What [`Kernel::waker`] gives. Any thread may call it, at any time, also when the kernel is gone.
+/// The function of [`Kernel::waker`]. Any thread may call it at any time, also when the kernel no longer exists.
 pub type Wake = Box<dyn Fn() -> io::Result<()> + Send + Sync>;
 
 /// The most slices that one `write_vectored` takes: IOV_MAX of Linux.
 pub const MOST_SLICES: usize = 1024;
 
-/// A kernel's name for one of its sockets or files.
+/// The number of a socket or a file of a kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Handle(pub u32);
 
-/// One thing that `wait` found.
+/// Something that `wait` has found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ready {
     /// A handle is ready.
     Io {
-        /// The token that it was registered under.
+        /// The token that it was registered with.
         token: Token,
-        /// For what.
+        /// What it is ready for.
         readiness: Readiness,
     },
-    /// A signal came.
+    /// A signal has arrived.
     Signal(i32),
 }
 
-/// For what a handle is ready. Each is a hint: the operation itself tells.
+/// What a handle is ready for. Each of these is a hint: only the operation itself shows it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Readiness {
-    /// There is something to read or to accept, an end or an error among it.
+    /// There is something to read or to accept; an end and an error count too.
     pub readable: bool,
-    /// There is room to write, or a connect has come to its end.
+    /// There is room to write, or a connect has ended.
     pub writable: bool,
-    /// The peer's end stands behind what is to be read.
+    /// The peer's FIN follows what is to be read.
     pub ended: bool,
-    /// Both directions are over (EPOLLHUP) or broken (EPOLLERR): reading and writing will tell which.
+    /// Both directions have ended (EPOLLHUP) or failed (EPOLLERR): reading and writing show which.
     pub hung_up: bool,
 }
 
-/// Who is at the other end of a Unix socket, as the kernel knows it: nobody can pretend. It is who connected or listened,
-/// at that time.
+/// The process at the other end of a Unix socket, as the kernel knows it, so that nobody can pretend to be another. It is
+/// the process that connected or listened, as it was at that time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct PeerCred {
     /// The effective user.
     pub uid: u32,
     /// The effective group.
     pub gid: u32,
-    /// The process; `None` if it is in a namespace that this one does not see. It may have ended since, and the number
-    /// may be another's.
+    /// The process; `None` if it is in a namespace that this process does not see. It may have ended since, and another
+    /// process may have its number.
     pub pid: Option<u32>,
 }
 
 /// What a file is opened for. The letters are Node's flags.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum OpenMode {
-    /// `r`: to be read. It must exist.
+    /// `r`: to read it. It must exist.
     Read,
-    /// `w`: to be written from the beginning. It is made, or cut to nothing.
+    /// `w`: to write it from the beginning. It is created, or truncated.
     Write,
-    /// `a`: to be written at its end, wherever that is at each write. It is made if it is not there.
+    /// `a`: to write at its end; each write goes to where the end is then. It is created if it does not exist.
     Append,
-    /// `wx`: to be made and written. It must not exist.
+    /// `wx`: to create it and write it. It must not exist.
     CreateNew,
 }
 
@@ -306,7 +310,7 @@ impl OpenMode {
         self == OpenMode::Read
     }
 
-    /// What std calls it.
+    /// The same for std.
     fn options(self) -> OpenOptions {
         let mut options = OpenOptions::new();
         match self {
@@ -333,11 +337,11 @@ pub enum Stdio {
     Error,
 }
 
-/// How the loop learns that a file can go on.
+/// How the loop learns that a file is ready.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Watch {
-    /// Readiness comes out of [`Kernel::wait`]: a pipe, a terminal.
+    /// [`Kernel::wait`] gives its readiness: a pipe, a terminal.
     Edges,
-    /// No call on it says [`WouldBlock`](io::ErrorKind::WouldBlock): a regular file, `/dev/null`.
+    /// No call on it gives [`WouldBlock`](io::ErrorKind::WouldBlock): a regular file, `/dev/null`.
     AlwaysReady,
 }

@@ -1,4 +1,4 @@
-//! What a socket is made with, and what can be set on it later: what each means to the system.
+//! The options of sockets, as a kernel takes them.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -58,16 +58,16 @@ impl TcpOptions {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ListenOptions {
-    /// How many connections may wait.
+    /// How many connections may wait to be accepted.
     pub backlog: u32,
-    /// IPV6_V6ONLY: an address of IPv6 takes IPv6 alone. Off, `[::]` takes both families.
+    /// IPV6_V6ONLY: an address of IPv6 takes IPv6 alone. If it is off, `[::]` takes both families.
     pub ipv6_only: bool,
     /// SO_REUSEPORT: several sockets listen on one address, and the kernel spreads connections over them.
     pub reuse_port: bool,
     /// Who may connect to a Unix socket's path.
     pub permissions: SocketPermissions,
-    /// What accepted sockets are to have. Linux lets a listener hand these down, which saves a system call each for every
-    /// connection.
+    /// The options of accepted sockets. On Linux they inherit them from the listener, which saves a system call for each
+    /// option of each connection.
     pub tcp: TcpOptions,
 }
 
@@ -80,13 +80,13 @@ impl ListenOptions {
         tcp: TcpOptions,
     }
 
-    /// As listen(2) takes it.
+    /// The backlog as listen(2) takes it.
     pub(super) fn backlog_of_the_call(&self) -> i32 {
         i32::try_from(self.backlog).unwrap_or(i32::MAX)
     }
 }
 
-/// Who may connect to a Unix socket: who may write to its file.
+/// Who may connect to a Unix socket: those who may write to its file.
 ///
 /// ```
 /// let options = tidegate::ServerOptions::new().permissions(tidegate::SocketPermissions::new().mode(0o660));
@@ -95,11 +95,11 @@ impl ListenOptions {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SocketPermissions {
-    /// The mode of the file, such as `0o660`. By default what the umask leaves of 0o777.
+    /// The mode of the file, such as `0o660`. Default: what the umask leaves of 0o777.
     pub mode: Option<u32>,
-    /// The user who is to own it, by number.
+    /// The number of the user who owns the file. Default: the user of the process.
     pub owner: Option<u32>,
-    /// The group that is to own it, by number.
+    /// The number of the group that owns the file. Default: the group of the process.
     pub group: Option<u32>,
 }
 
@@ -115,9 +115,9 @@ impl SocketPermissions {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ConnectOptions {
-    /// The address that it is bound to before; with port 0 the system chooses one. Of the same family.
+    /// The address that the socket is bound to first. It is of the same family; with port 0 the system chooses the port.
     pub local: Option<SocketAddr>,
-    /// What is set before it connects.
+    /// The options that are set before the socket connects.
     pub tcp: TcpOptions,
 }
 
@@ -128,10 +128,10 @@ impl ConnectOptions {
     }
 }
 
-/// Keep-alive probes: `initial_delay` of silence before the first, then one every `interval`; when `count` of them have
-/// no answer, that is the end.
+/// Keep-alive probes. The first is sent after `initial_delay` of silence, the others follow every `interval`. When `count` of
+/// them have had no answer, the connection is over with ETIMEDOUT.
 ///
-/// A delay of zero leaves the system's own (two hours on Linux).
+/// An initial delay of zero leaves the system's own (two hours on Linux).
 ///
 /// ```
 /// use std::time::Duration;
@@ -143,13 +143,13 @@ impl ConnectOptions {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct KeepAlive {
-    /// Whole seconds, at most 32,767; a fraction is cut off, as in Node.
+    /// Whole seconds, at most 32,767. A fraction of a second is ignored, as in Node.
     #[doc(alias = "keepAliveInitialDelay")]
     pub initial_delay: Duration,
-    /// Whole seconds, from 1 to 32,767. `None` is Node's second; with an initial delay of zero it is the system's own.
+    /// Whole seconds, from 1 to 32,767. `None` is one second, as in Node, or with an initial delay of zero the system's own.
     #[doc(alias = "keepAliveInterval")]
     pub interval: Option<Duration>,
-    /// From 1 to 127. `None` is Node's 10; with an initial delay of zero it is the system's own.
+    /// From 1 to 127. `None` is 10, as in Node, or with an initial delay of zero the system's own.
     #[doc(alias = "keepAliveCount")]
     pub count: Option<u32>,
 }
@@ -164,13 +164,14 @@ impl KeepAlive {
 
 /// An option of one connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum SocketOption {
     /// TCP_NODELAY: small writes go out at once.
     NoDelay(bool),
-    /// SO_KEEPALIVE with its times, or off.
+    /// SO_KEEPALIVE with its times; `None` turns it off.
     KeepAlive(Option<KeepAlive>),
     /// IP_TOS and IPV6_TCLASS.
     TypeOfService(u8),
-    /// TCP_USER_TIMEOUT, or the system's own.
+    /// TCP_USER_TIMEOUT; `None` is the system's own.
     UserTimeout(Option<Duration>),
 }

@@ -11,12 +11,12 @@ mod with {
 
     use mio::{Interest, Registry};
 
-    /// The signals that were asked for. There is nothing before the first one is.
+    /// The signals that are watched. It is empty until the first one is.
     #[derive(Default)]
     pub(in crate::kernel) struct Signals(Option<signal_hook_mio::v1_0::Signals>);
 
     impl Signals {
-        /// Asks for one.
+        /// Watches one more.
         pub fn watch(&mut self, registry: &Registry, key: mio::Token, signal: i32) -> io::Result<()> {
             if signal_hook::consts::FORBIDDEN.contains(&signal) {
                 return Err(io::Error::new(io::ErrorKind::InvalidInput, format!("signal {signal} cannot be caught")));
@@ -30,7 +30,7 @@ mod with {
             Ok(())
         }
 
-        /// Those that came since it was last asked.
+        /// Those that have arrived since the last call.
         pub fn take(&mut self) -> impl Iterator<Item = i32> {
             self.0.iter_mut().flat_map(|signals| signals.pending())
         }

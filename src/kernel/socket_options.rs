@@ -1,4 +1,4 @@
-//! The options of a TCP socket, as this machine's system calls set them.
+//! Sets the options of a TCP socket.
 
 use std::io;
 use std::time::Duration;
@@ -8,11 +8,11 @@ use socket2::{SockRef, TcpKeepalive};
 use super::system::{set_type_of_service, set_user_timeout};
 use super::{KeepAlive, SocketOption, TcpOptions};
 
-/// Node's times between probes, which it sets together with the initial delay.
+/// Node's own interval and count, which it sets together with the initial delay.
 const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(1);
 const KEEP_ALIVE_PROBES: u32 = 10;
 
-/// Sets one.
+/// Sets one option.
 pub(super) fn set(socket: &SockRef<'_>, option: SocketOption) -> io::Result<()> {
     match option {
         SocketOption::NoDelay(on) => socket.set_tcp_nodelay(on),
@@ -23,7 +23,7 @@ pub(super) fn set(socket: &SockRef<'_>, option: SocketOption) -> io::Result<()> 
     }
 }
 
-/// Sets all that are on.
+/// Sets all options that are on.
 pub(super) fn set_all(socket: &SockRef<'_>, tcp: &TcpOptions) -> io::Result<()> {
     if tcp.no_delay {
         socket.set_tcp_nodelay(true)?;

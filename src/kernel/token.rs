@@ -1,8 +1,9 @@
-//! For whom a readiness is, as a kernel keeps it.
+//! The token of a handle: the socket or the server that its readiness is for.
 
 use crate::base::id::{Id, Key, ServerId, SocketId};
 
-/// The loop's name for whom a readiness is. A kernel keeps it and tells it back; what it says is the loop's affair.
+/// The socket or the server that a readiness is for. A kernel keeps the token of each handle and gives it back with each
+/// readiness. Only the loop reads what is in it.
 ///
 /// ```text
 ///   63        32 31 30          0
@@ -11,18 +12,18 @@ use crate::base::id::{Id, Key, ServerId, SocketId};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Token(u64);
 
-/// Whom a [`Token`] is for.
+/// The owner of a [`Token`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum TokenOwner {
     Socket(Key),
     Server(Key),
 }
 
-/// A slot is below the number of open descriptors, which does not get there.
+/// The bit of a server. Slots do not reach it: they are below the number of open descriptors.
 const OF_A_SERVER: u32 = 1 << 31;
 
 impl Token {
-    /// Nobody's: no slot is so high.
+    /// The token of no socket and no server: no slot is so high.
     pub const NOBODY: Token = Token(u64::MAX);
 
     #[inline]

@@ -61,7 +61,7 @@ impl Listener {
 }
 
 impl Stream {
-    /// One that begins to connect.
+    /// A socket that begins to connect.
     pub fn connect(address: Address, options: &ConnectOptions) -> Result<Self, (Syscall, io::Error)> {
         let at = |syscall| move |error| (syscall, error);
         let Address::Ip(address) = address else { return Err((Syscall::Connect, no_unix_sockets())) };
@@ -76,7 +76,7 @@ impl Stream {
         }
     }
 
-    /// Whether a connect has come to its end.
+    /// Whether a connect has ended.
     pub fn connected(&self) -> io::Result<bool> {
         if let Some(error) = self.0.take_error()? {
             return Err(error);

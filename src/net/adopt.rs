@@ -36,7 +36,7 @@ impl Net {
     /// descriptors.
     pub fn adopt_socket(&mut self, socket: impl Into<OwnedFd>, options: SocketOptions) -> Result<SocketId, Error> {
         options.check()?;
-        let adopted = self.cx.kernel.adopt_stream(socket.into(), &options.tcp.set_before_connect());
+        let adopted = self.cx.kernel.adopt_stream(socket.into(), &options.tcp.before_connect());
         let (handle, remote) = adopted.map_err(|error| Error::system(&error, Syscall::Connect))?;
         let connection = Connection::accepted(options.high_water_mark, options.allow_half_open, false);
         let conn = |id| Conn::new(id, connection).connected(handle, remote.into()).with_options(&options);

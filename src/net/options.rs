@@ -1,4 +1,4 @@
-//! What can be set for servers and sockets, with defaults and bounds.
+//! The options of servers, sockets and files, with their defaults and bounds.
 
 use std::net::IpAddr;
 use std::rc::Rc;
@@ -9,13 +9,13 @@ use crate::base::error::Error;
 use crate::kernel::setters::setters;
 use crate::kernel::{KeepAlive, ListenOptions, OpenMode, SocketPermissions, TcpOptions};
 
-/// Node's default mark: 64 KiB.
+/// Node's default high-water mark: 64 KiB.
 const DEFAULT_HIGH_WATER_MARK: usize = 64 * 1024;
 
-/// The largest mark, and the largest of the kernel's own buffers: 1 GiB. Node takes more, and no connection has use for it.
+/// The largest high-water mark and the largest buffer of the kernel: 1 GiB. Node takes more, which no connection can use.
 const LARGEST_BUFFER: usize = 1 << 30;
 
-/// What a server is made with. The defaults are Node's.
+/// The options of a server. The defaults are Node's.
 ///
 /// ```
 /// use tidegate::ServerOptions;
@@ -26,40 +26,40 @@ const LARGEST_BUFFER: usize = 1 << 30;
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct ServerOptions {
-    /// Whether accepted sockets stay writable when the other side has ended. Off: they end in their turn.
+    /// Whether accepted sockets stay writable after the peer has ended. If it is off, they end too.
     #[doc(alias = "allowHalfOpen")]
     pub allow_half_open: bool,
-    /// Whether accepted sockets begin paused: nothing at all is read from them until `resume`.
+    /// Whether accepted sockets start paused: nothing is read from them until `resume`.
     #[doc(alias = "pauseOnConnect")]
     pub pause_on_connect: bool,
-    /// The mark of accepted sockets, in bytes, for both directions: `write` returns false at it, and read-ahead stops.
-    /// Default 64 KiB, at most 1 GiB.
+    /// The high-water mark of accepted sockets, in bytes, for both directions: at the mark `write` returns false, and reading
+    /// ahead stops. Default 64 KiB, at most 1 GiB.
     #[doc(alias = "highWaterMark")]
     pub high_water_mark: usize,
-    /// The most connections at a time; more are closed as they come, with a `drop` event. Default: no limit; 0 takes
-    /// none.
+    /// The most connections at a time. Further ones are closed when they arrive, with a `drop` event. Default: no limit. With
+    /// 0 no connection is taken.
     #[doc(alias = "maxConnections")]
     pub max_connections: Option<usize>,
     /// How many connections may wait to be accepted. Default 511; the system may allow fewer.
     pub backlog: u32,
-    /// Who may connect to a Unix socket's path: the mode and the owner of its file, set before anybody can connect. By
-    /// default what the umask leaves. TCP does not look at it; an abstract name has neither, and takes only the default.
+    /// Who may connect to a Unix socket's path: the mode and the owner of its file, which are set before anybody can connect.
+    /// Default: what the umask leaves. TCP ignores it. An abstract name has no file and accepts only the default.
     #[doc(alias = "readableAll")]
     #[doc(alias = "writableAll")]
     pub permissions: SocketPermissions,
-    /// An address of IPv6 takes IPv6 alone. Off by default: `[::]`, and so a port alone, takes both families, and a port
-    /// alone falls back to `0.0.0.0` where there is no IPv6. On, it does not fall back.
+    /// Whether an address of IPv6 takes IPv6 alone. Off by default: `[::]`, and so a port alone, takes both families, and a
+    /// port alone falls back to `0.0.0.0` if the machine has no IPv6. If it is on, there is no fallback.
     #[doc(alias = "ipv6Only")]
     pub ipv6_only: bool,
     /// SO_REUSEPORT: several sockets, of several processes of one user, listen on one address, and the kernel spreads
     /// the connections over them. Off by default.
     #[doc(alias = "reusePort")]
     pub reuse_port: bool,
-    /// Clients that are closed as they come. There is no event, as in Node; they are counted
+    /// The addresses whose clients are closed when they arrive. There is no event, as in Node; they are counted
     /// ([`Counters::blocked`](crate::Counters::blocked)). Default: none.
     #[doc(alias = "blockList")]
     pub block_list: Option<BlockList>,
-    /// The TCP options of accepted sockets. They are set once, on the listening socket, and Linux hands them down.
+    /// The TCP options of accepted sockets. They are set once, on the listening socket, and accepted sockets inherit them.
     pub tcp: TcpOptions,
     /// Output limits of accepted sockets. Off by default.
     pub output_limits: OutputLimits,
@@ -125,14 +125,14 @@ impl ServerOptions {
     }
 }
 
-/// What a connecting socket is made with. The defaults are Node's.
+/// The options of a socket that connects. The defaults are Node's.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct SocketOptions {
-    /// Whether it stays writable when the other side has ended. Off: it ends in its turn.
+    /// Whether it stays writable after the peer has ended. If it is off, it ends too.
     #[doc(alias = "allowHalfOpen")]
     pub allow_half_open: bool,
-    /// The mark for both directions, in bytes. Default 64 KiB, at most 1 GiB.
+    /// The high-water mark for both directions, in bytes. Default 64 KiB, at most 1 GiB.
     #[doc(alias = "highWaterMark")]
     pub high_water_mark: usize,
     /// The address to connect from. Default: the system chooses. Of `localhost`, only the address of the same family is
@@ -142,10 +142,11 @@ pub struct SocketOptions {
     /// The port to connect from. Default 0: the system chooses.
     #[doc(alias = "localPort")]
     pub local_port: u16,
-    /// Addresses that it does not connect to: `error` with [`ErrorKind::IpBlocked`](crate::ErrorKind::IpBlocked). Default: none.
+    /// The addresses that it does not connect to: a connect gives an `error` of the kind
+    /// [`ErrorKind::IpBlocked`](crate::ErrorKind::IpBlocked). Default: none.
     #[doc(alias = "blockList")]
     pub block_list: Option<BlockList>,
-    /// The TCP options: no-delay and keep-alive are set once it is connected, the others before.
+    /// The TCP options. No-delay and keep-alive are set when the socket is connected, the others before it connects.
     pub tcp: TcpOptions,
     /// Output limits. Off by default.
     pub output_limits: OutputLimits,
@@ -189,10 +190,10 @@ impl SocketOptions {
     }
 }
 
-/// What a file is opened with.
+/// How a file is opened.
 ///
 /// ```
-/// use tidegate::{OpenMode, FileOptions};
+/// use tidegate::{FileOptions, OpenMode};
 ///
 /// let options = FileOptions::append().high_water_mark(4096);
 /// assert_eq!(options.mode, OpenMode::Append);
@@ -200,18 +201,18 @@ impl SocketOptions {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct FileOptions {
-    /// What for. Of a descriptor that is open already only the direction counts.
+    /// What the file is opened for. If a descriptor is open already, only the direction counts.
     #[doc(alias = "flags")]
     pub mode: OpenMode,
-    /// The mark, in bytes. Of a file that is read: the most bytes of one `data` event, which are never more than
-    /// 64 KiB, and of what is read ahead. Of one that is written: what waits when `write` returns false. Default 64 KiB,
-    /// from 1 byte to 1 GiB.
+    /// The high-water mark, in bytes. For a file that is read it is the most bytes of one `data` event, which never has more
+    /// than 64 KiB, and of what is read ahead. For a file that is written it is how much waits when `write` returns false.
+    /// Default 64 KiB, from 1 byte to 1 GiB.
     #[doc(alias = "highWaterMark")]
     pub high_water_mark: usize,
 }
 
 impl FileOptions {
-    /// A file that is opened so, with the default mark.
+    /// A file that is opened in this mode, with the default high-water mark.
     #[must_use]
     pub fn new(mode: OpenMode) -> Self {
         FileOptions { mode, high_water_mark: DEFAULT_HIGH_WATER_MARK }
@@ -223,7 +224,7 @@ impl FileOptions {
         FileOptions::new(OpenMode::Read)
     }
 
-    /// A file that is made, or cut to nothing, and written.
+    /// A file that is created, or truncated, and written.
     #[doc(alias = "createWriteStream")]
     pub fn write() -> Self {
         FileOptions::new(OpenMode::Write)
@@ -249,10 +250,11 @@ impl FileOptions {
     }
 }
 
-/// What is done about a connection whose other side does not read what it is sent. All off by default, as in Node.
+/// The bounds for what waits to be sent to a peer that does not read, and what happens beyond them. All are off by default,
+/// as in Node.
 ///
-/// They count unsent bytes, those that the kernel has not taken, in every state of the connection, whatever put them
-/// there; but not what a pipe carries, which is bounded by pausing its source.
+/// They count unsent bytes, which are those that the kernel has not taken, in every state of the connection and from every
+/// source except a pipe: a pipe is bounded because it pauses its source.
 ///
 /// ```
 /// use std::time::Duration;
@@ -262,15 +264,15 @@ impl FileOptions {
 /// let limits = OutputLimits::new().hard(1 << 20).soft(soft);
 /// ```
 ///
-/// [`OutputLimits::disconnect_above`] is the short way to the usual one.
+/// [`OutputLimits::disconnect_above`] is the short form of the usual one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct OutputLimits {
-    /// Above so many bytes the policy acts at once.
+    /// The policy acts at once above so many bytes.
     pub hard: Option<usize>,
-    /// Above so many bytes for so long the policy acts.
+    /// The policy acts when there have been more than so many bytes for so long.
     pub soft: Option<SoftLimit>,
-    /// What is done.
+    /// What happens.
     pub policy: OutputPolicy,
 }
 
@@ -281,32 +283,34 @@ pub(super) type Limits = Rc<OutputLimits>;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SoftLimit {
-    /// Unsent bytes from which the time runs. It stops as soon as there are fewer.
+    /// The time runs while there are more unsent bytes than this, and stops as soon as there are not.
     pub bytes: usize,
-    /// How long it may stay above, at least 1 ms.
+    /// How long there may be more, at least 1 ms.
     pub grace: Duration,
 }
 
 impl SoftLimit {
-    /// Above `bytes` for as long as `grace`.
+    /// More than `bytes` for `grace`.
     #[must_use]
     pub fn new(bytes: usize, grace: Duration) -> Self {
         SoftLimit { bytes, grace }
     }
 }
 
-/// What is done about a slow reader.
+/// What happens to a peer that does not read fast enough.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum OutputPolicy {
-    /// It is destroyed, with an `error` and the reason in `close`.
+    /// The connection is destroyed, with an `error` and the reason in `close`.
     #[default]
     Disconnect,
     /// A message that would pass the hard limit is not queued. The soft limit does not count.
     DropNewest,
-    /// The oldest messages that wait whole are dropped until the hard limit holds. The soft limit does not count.
+    /// The oldest messages of which nothing has been sent are dropped until the hard limit holds. The soft limit does not
+    /// count.
     DropOldest,
-    /// The senders of `broadcast_from` are not read from while it is above the soft limit. If it stays there for the
-    /// grace period, or passes the hard limit, it is destroyed.
+    /// The senders of `broadcast_from` are not read from while the connection is above the soft limit. If it stays there for
+    /// the grace period, or passes the hard limit, it is destroyed.
     PauseSenders,
 }
 
@@ -317,12 +321,12 @@ impl OutputLimits {
         policy: OutputPolicy,
     }
 
-    /// Who has left more than so many bytes unread is disconnected: the hard limit alone.
+    /// Disconnects a peer that has left more than so many bytes unread: the hard limit alone.
     pub fn disconnect_above(bytes: usize) -> Self {
         OutputLimits { hard: Some(bytes), ..OutputLimits::default() }
     }
 
-    /// As connections have them. Those that a server has accepted share its own. None for those that limit nothing.
+    /// The form that connections have. All that a server accepts share one. `None` if nothing is limited.
     pub(super) fn shared(self) -> Option<Limits> {
         (self.hard.is_some() || self.soft.is_some()).then(|| Rc::new(self))
     }
@@ -361,8 +365,8 @@ impl TcpOptions {
         Ok(())
     }
 
-    /// Without those that are set once the socket is connected.
-    pub(super) fn set_before_connect(self) -> Self {
+    /// Without the options that are set when the socket is connected.
+    pub(super) fn before_connect(self) -> Self {
         TcpOptions { no_delay: false, keep_alive: None, ..self }
     }
 }

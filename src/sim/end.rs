@@ -44,7 +44,7 @@ pub(super) struct Stream {
     pub widened: bool,
     /// The peer's FIN has arrived.
     pub ended: bool,
-    /// The error of the next call. It is told once.
+    /// The error of the next call, which gives it once.
     pub error: Option<Errno>,
     pub broken: bool,
     pub shut: bool,

@@ -179,7 +179,7 @@ impl Sim {
         if cut { world.cut_off(address) } else { world.heal(address) }
     }
 
-    /// The machine with this address crashes: its connections are gone, and no peer is told. A peer that writes gets a
+    /// The machine with this address crashes: its connections are gone, and no peer learns of it. A peer that writes gets a
     /// reset, and so does the first probe of its keep-alive, unless there is a partition too. The loop of the machine gets
     /// no event any more; drop it.
     pub fn crash(&self, address: IpAddr) {

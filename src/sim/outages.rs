@@ -104,7 +104,7 @@ impl World {
         since.is_some_and(|since| self.now >= since + timeout)
     }
 
-    /// A machine crashes: its connections are gone, and no peer is told.
+    /// A machine crashes: its connections are gone, and no peer learns of it.
     pub fn crash(&mut self, address: IpAddr) {
         self.record.line(|| format!("{} {address} has crashed", at(self.now)));
         let is_there = |local: SocketAddr| local.ip().to_canonical() == address.to_canonical();

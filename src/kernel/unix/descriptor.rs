@@ -1,7 +1,7 @@
-//! A file of the machine's, a pipe or a terminal among them: how it is opened, and why no call on it waits.
+//! A file, a pipe or a terminal: how it is opened, and why no call on it blocks.
 //!
-//! The kernel of `mio.rs` has one behind the handle of each file. What is shared with other processes is not made
-//! non-blocking for them: see `docs/decisions/0006-files.md`.
+//! The kernel of `mio.rs` has one for the handle of each file. A file that other processes share is not made non-blocking,
+//! because it would be so for them too: see `docs/decisions/0006-files.md`.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
@@ -29,13 +29,13 @@ pub(in crate::kernel) struct Descriptor {
 /// What a call does when it cannot go on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Blocking {
-    /// It says so: the description is ours and does not block. Or it never comes to that: a regular file.
+    /// It gives WouldBlock, because the description is our own and non-blocking. Or it can always go on: a regular file.
     Never,
-    /// It would wait, so poll(2) is asked before each call.
+    /// It could block, so poll(2) is called before it.
     Possible,
 }
 
-/// The most that is written at once where a call could wait: what a pipe that is writable takes whole (PIPE_BUF of POSIX).
+/// The most that is written at once if a call could block. A pipe that is writable takes that much (POSIX: PIPE_BUF).
 const PIECE: usize = 512;
 
 impl Descriptor {
@@ -46,7 +46,7 @@ impl Descriptor {
         Ok(Descriptor { file: options.open(path)?, mode, blocking: Blocking::Never, watched: false })
     }
 
-    /// One of the three that the process was started with. Closing it leaves the process's own open.
+    /// One of the three streams of the process. Closing it leaves the process's own descriptor open.
     pub fn stdio(stream: Stdio) -> io::Result<Self> {
         match stream {
             Stdio::Input => Self::adopt(io::stdin().as_fd().try_clone_to_owned()?, OpenMode::Read),
@@ -83,7 +83,7 @@ impl Descriptor {
         while sent < bytes.len() && self.is_ready() {
             match self.file.write(&bytes[sent..bytes.len().min(sent + PIECE)]) {
                 Ok(count) => sent += count,
-                // It comes again with the next call.
+                // The next call gives the error again.
                 Err(_) if sent > 0 => break,
                 Err(error) => return Err(error),
             }
@@ -99,7 +99,7 @@ impl Descriptor {
         }
     }
 
-    /// Whether a call now would not wait. An error or a hang-up is an answer too.
+    /// Whether a call would not block now. It would not after an error or a hang-up either.
     fn is_ready(&self) -> bool {
         let wanted = if self.mode.is_read() { PollFlags::IN } else { PollFlags::OUT };
         let mut asked = [PollFd::new(&self.file, wanted)];
@@ -117,13 +117,13 @@ impl Descriptor {
                 self.watched = true;
                 Ok(Watch::Edges)
             }
-            // epoll's word for what is always ready (epoll_ctl(2)).
+            // EPERM is epoll's word for a file that is always ready (epoll_ctl(2)).
             Err(error) if error.kind() == ErrorKind::PermissionDenied => Ok(Watch::AlwaysReady),
             Err(error) => Err(error),
         }
     }
 
-    /// Whether there could be anything to wait for. The kernel's poll may still say no.
+    /// Whether it could ever have to wait. The poll may still refuse it.
     fn could_wait(&self) -> bool {
         self.file.metadata().is_ok_and(|found| {
             let kind = found.file_type();
@@ -131,13 +131,13 @@ impl Descriptor {
         })
     }
 
-    /// Takes it out of the poll: a descriptor that shares its description with another is not taken out by closing it.
+    /// Takes it out of the poll. Closing it is not enough if another descriptor shares its description.
     pub fn deregister_if_shared(&self, registry: &Registry) -> io::Result<()> {
         if self.watched { registry.deregister(&mut SourceFd(&self.file.as_raw_fd())) } else { Ok(()) }
     }
 }
 
-/// Neither open(2) waits nor a call after it, and a terminal does not become the process's own.
+/// Neither open(2) nor a later call blocks, and a terminal does not become the controlling one of the process.
 pub(super) fn without_waiting(options: &mut OpenOptions) {
     options.custom_flags((OFlags::NONBLOCK | OFlags::NOCTTY).bits() as i32);
 }

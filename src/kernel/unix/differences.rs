@@ -1,4 +1,4 @@
-//! What Unix systems differ in. `docs/platforms.md` tells users about it.
+//! The differences between Unix systems. `docs/platforms.md` tells users about them.
 
 use std::fs::File;
 use std::io;
@@ -12,7 +12,7 @@ use crate::kernel::{OpenMode, PeerCred};
 
 // ---- Linux and Android, and the others ----------------------------------------------------------------------------------
 
-/// What is asked of a connection: both directions, and on Linux urgent data, at which a read stops short.
+/// The readiness that a connection asks for: both directions, and on Linux urgent data, at which a read stops short.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 pub(super) const STREAM_INTEREST: Interest = Interest::READABLE.add(Interest::WRITABLE).add(Interest::PRIORITY);
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
@@ -28,7 +28,7 @@ pub(super) fn with_abstract_name(_name: &[u8]) -> io::Result<SocketAddrUnix> {
     Err(io::Error::new(io::ErrorKind::Unsupported, "only Linux has abstract names"))
 }
 
-/// Not by rustix: where the peer's process is out of sight its number is 0, which rustix's type cannot hold.
+/// nix reads it, because rustix's type cannot hold the number 0, which a process has that this one does not see.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 pub(super) fn peer_cred(socket: &Socket) -> io::Result<PeerCred> {
     let found = nix::sys::socket::getsockopt(socket, nix::sys::socket::sockopt::PeerCredentials)?;
@@ -51,9 +51,9 @@ pub(in crate::kernel) fn set_user_timeout(_socket: &SockRef<'_>, _timeout: Optio
     Err(io::Error::new(io::ErrorKind::Unsupported, "this system has no TCP user timeout"))
 }
 
-/// The same pipe or terminal once more, with an open file description of its own: non-blocking calls on it change
-/// nothing for the processes that share the first one. `None` where that cannot be had: what `/dev/fd` opens on other
-/// systems is the same description.
+/// Opens a pipe or a terminal again, with an open file description of its own, which can be non-blocking while the
+/// processes that share the first one notice nothing. `None` if that is not possible: on other systems `/dev/fd` gives the
+/// same description.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 pub(super) fn reopen(file: &File, mode: OpenMode) -> Option<File> {
     use std::os::fd::AsRawFd;
@@ -108,7 +108,7 @@ pub(super) const SEND_FLAGS: SendFlags = SendFlags::NOSIGNAL;
 #[cfg(target_vendor = "apple")]
 pub(super) const SEND_FLAGS: SendFlags = SendFlags::empty();
 
-/// Makes a socket that was not made here as those that were: it does not block, and it gives no SIGPIPE.
+/// Prepares a socket that was not made by [`socket`]: it does not block, and it gives no SIGPIPE.
 #[cfg(not(target_vendor = "apple"))]
 pub(super) fn make_ready(socket: &Socket) -> io::Result<()> {
     socket.set_nonblocking(true)
@@ -126,7 +126,7 @@ pub(super) fn is_listener(socket: &Socket) -> io::Result<bool> {
     Ok(rustix::net::sockopt::socket_acceptconn(socket)?)
 }
 
-/// Apple's systems do not tell; but a socket that is bound and has no peer can hardly be anything else.
+/// Apple's systems do not have it. A socket without a peer counts as one that listens.
 #[cfg(target_vendor = "apple")]
 pub(super) fn is_listener(socket: &Socket) -> io::Result<bool> {
     match socket.peer_addr() {

@@ -1,23 +1,23 @@
-//! The file of a listening Unix socket: bound, made accessible to those who may connect, removed at the end.
+//! The file of a listening Unix socket: how it is made, gets its permissions, and is removed.
 //!
-//! A path outlives its socket, so a server that was killed leaves one behind. It is taken over, and only if it is a
-//! socket on which nobody listens: a connect to it is refused. Whatever else is there is never touched. What is removed
-//! at the end is the file that was made, known by device and inode, and not one that has come in its place. It is removed
-//! before the socket is closed: until then no other file can get the same inode.
+//! A path outlives its socket, so a killed server leaves a file. A new server takes the path over, but only if there is a
+//! socket on which no server listens: a connect to it is refused. Anything else at the path is never touched. Closing
+//! removes only the file that this socket has made, which is known by its device and inode, and not another one that has
+//! taken its place. The file is removed before the socket is closed: until then no other file can get the same inode.
 //!
-//! The order is lock, bind, mode, owner, listen. The file is there from bind(2) on, with the mode that the umask leaves;
-//! but until listen(2) every connect is refused, so that nobody slips in before the mode is set. Setting the umask
-//! instead would be for the whole process, which is not a library's to do. The owner comes last: from then on the file is
-//! another's, who may put something else in its place.
+//! The order is lock, bind, mode, owner, listen. From bind(2) on the file exists, with the mode that the umask leaves. But
+//! every connect is refused until listen(2), so nobody can connect before the mode is set. The umask is not changed,
+//! because it belongs to the whole process and not to a library. The owner is set last, because from then on the new owner
+//! may replace the file.
 //!
-//! Until listen(2) a socket looks stale, and between the look and the removal a stale one may be replaced. So of those who
-//! start on a path at the same time one holds a lock, [`Starting`], and the others are told that the path is in use. A
-//! name of its own and rename(2) instead would need no lock to be made, but one to replace a stale file all the same; and
-//! `ss` and getsockname(2) would show the name that was bound. A lock on the folder would be in the way of other paths.
+//! Until listen(2) the socket of a starting server looks stale. Two servers that start on one path would take it from each
+//! other. So each holds a lock, [`StartLock`], and a second one gets the error that the path is in use. Two other ways are
+//! worse: bind(2) under a temporary name and rename(2) needs a lock as well when it replaces a stale file, and `ss` and
+//! getsockname(2) would show the temporary name; a lock on the folder would block other paths.
 //!
-//! What the lock cannot keep away is a program that does not know it, and takes the path or puts a link there between two
-//! of these calls. Therefore: a folder in which nobody else may write, or a sticky one. Who has come to listen looks once
-//! more whether the file is still its own, and gives up if it is not.
+//! The lock does not stop a program that does not know it from taking the path, or from putting a link there, between two
+//! of these calls. Therefore the folder should be one in which nobody else may write, or a sticky one. A server that
+//! listens checks once more that the file is still its own, and gives up if it is not.
 
 use std::fs::{self, Metadata};
 use std::io::{self, ErrorKind};
@@ -32,14 +32,14 @@ use socket2::{Domain, SockAddr, Socket};
 use super::differences;
 use crate::kernel::SocketPermissions;
 
-/// A file that goes with its owner.
+/// The file of a socket. Dropping it removes the file.
 #[derive(Debug)]
 pub(super) struct SocketFile {
     path: PathBuf,
     identity: Identity,
 }
 
-/// What a file is known by, whatever its name.
+/// The identity of a file, whatever its name is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Identity {
     device: u64,
@@ -53,9 +53,9 @@ impl Identity {
 }
 
 impl SocketFile {
-    /// Has a socket listen on a path, once the file there has its mode and its owner.
+    /// Makes a socket listen on a path, after the file there has its mode and its owner.
     pub fn listen(socket: &Socket, path: &Path, permissions: SocketPermissions, backlog: i32) -> io::Result<Self> {
-        let _starting = Starting::on(path)?;
+        let _lock = StartLock::on(path)?;
         let file = SocketFile::bind(socket, path)?;
         file.give(permissions)?;
         socket.listen(backlog)?;
@@ -98,18 +98,19 @@ impl Drop for SocketFile {
     }
 }
 
-/// Held by the one who is about to listen on a path: an empty file beside it, locked by flock(2), which ends with its
-/// process, however that ends. It is removed again; one that a killed process has left is as good as a new one.
-struct Starting {
+/// The lock of a server that is about to listen on a path: an empty file beside the path, locked with flock(2). The lock
+/// ends with its process, however that ends. The file is removed again, and one that a killed process has left can be
+/// used again.
+struct StartLock {
     path: PathBuf,
     _locked: OwnedFd,
 }
 
-impl Starting {
-    /// None where there can be no such file: then bind(2) has its say.
+impl StartLock {
+    /// `None` if there can be no such file: then bind(2) decides.
     ///
     /// # Errors
-    /// EADDRINUSE: somebody else is about to listen there, or was in this moment.
+    /// EADDRINUSE if another server is about to listen there, or was until now.
     fn on(path: &Path) -> io::Result<Option<Self>> {
         let mut name = path.as_os_str().to_owned();
         name.push(".tidegate-lock");
@@ -125,20 +126,20 @@ impl Starting {
         };
         match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
             Err(Errno::WOULDBLOCK) => return Err(Errno::ADDRINUSE.into()),
-            // A file system that has none.
+            // This file system has no locks.
             Err(error) => log::debug!("{}: no lock: {error}", path.display()),
             Ok(()) => {}
         }
-        // Who held it before has removed it: this is no longer the file that others would lock.
+        // The server that held the lock has removed the file, so the next server would lock another one.
         let found = fs::symlink_metadata(&path).map_err(|_| Errno::ADDRINUSE)?;
         if Identity::of(&found) != Identity::of(&file.metadata()?) {
             return Err(Errno::ADDRINUSE.into());
         }
-        Ok(Some(Starting { path, _locked: file.into() }))
+        Ok(Some(StartLock { path, _locked: file.into() }))
     }
 }
 
-impl Drop for Starting {
+impl Drop for StartLock {
     fn drop(&mut self) {
         if let Err(error) = fs::remove_file(&self.path) {
             log::debug!("{} was not removed: {error}", self.path.display());
@@ -146,15 +147,15 @@ impl Drop for Starting {
     }
 }
 
-/// Removes a socket on which nobody listens. False if there is something else, or somebody.
+/// Removes a socket on which no server listens. False if there is anything else, or a server.
 fn remove_stale(path: &Path) -> io::Result<bool> {
-    let Ok(found) = fs::symlink_metadata(path) else { return Ok(true) }; // it has gone meanwhile
+    let Ok(found) = fs::symlink_metadata(path) else { return Ok(true) }; // it was removed in the meantime
     if !found.file_type().is_socket() || !is_refused(path)? {
         return Ok(false);
     }
     match fs::symlink_metadata(path) {
         Ok(again) if Identity::of(&again) != Identity::of(&found) => return Ok(false), // another server was faster
-        Ok(_) => log::debug!("{}: nobody listens there, it is taken over", path.display()),
+        Ok(_) => log::debug!("{}: no server listens there, it is taken over", path.display()),
         Err(_) => return Ok(true),
     }
     match fs::remove_file(path) {
@@ -163,7 +164,8 @@ fn remove_stale(path: &Path) -> io::Result<bool> {
     }
 }
 
-/// Whether a connect to it is refused. A server whose backlog is full, or that lets only others in, answers otherwise.
+/// Whether a connect to it is refused. A server with a full backlog, or one that does not admit this user, gives another
+/// error.
 fn is_refused(path: &Path) -> io::Result<bool> {
     let probe = differences::socket(Domain::UNIX, None)?;
     Ok(probe.connect(&SockAddr::unix(path)?).is_err_and(|error| error.kind() == ErrorKind::ConnectionRefused))

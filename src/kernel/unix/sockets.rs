@@ -1,8 +1,8 @@
 //! The sockets of a Unix system: how they are made, and what each call on one is.
 //!
 //! There is one struct for a connection and one for a listener, whether of TCP or of a Unix domain: the calls are the
-//! same. socket2 makes the sockets, because options have to be set before they listen or connect. Nothing is remembered
-//! here but the family, and the file of a listening Unix socket, which is removed with it. `mio.rs` calls this.
+//! same. socket2 makes the sockets, because options have to be set before they listen or connect. A socket remembers only
+//! its family, whether it was adopted, and the file of a listening Unix socket. `mio.rs` calls this.
 
 use std::io::{self, ErrorKind, IoSlice};
 use std::net::{Shutdown, SocketAddr};
@@ -32,7 +32,7 @@ enum Family {
 /// A socket that listens.
 #[derive(Debug)]
 pub(in crate::kernel) struct Listener {
-    /// Of a Unix socket, if it has made one. It stands before the socket because it must be dropped first.
+    /// The file that a Unix socket has made. It is before `socket`, because it must be dropped first.
     #[expect(dead_code, reason = "it does its work when it is dropped")]
     file: Option<SocketFile>,
     socket: Socket,
@@ -63,7 +63,7 @@ impl Listener {
             socket.set_reuse_port(true)?;
         }
         if address.is_ipv6() {
-            // It is always set: the system's default differs between machines.
+            // It is always set, because the system's default differs between machines.
             socket.set_only_v6(options.ipv6_only)?;
         }
         socket.bind(&address.into())?;
@@ -90,7 +90,7 @@ impl Listener {
         Ok(Listener { file, socket, family: Family::Unix, adopted: false })
     }
 
-    /// One that somebody else made.
+    /// A socket that was made elsewhere and listens.
     pub fn adopt(socket: OwnedFd, tcp: &TcpOptions) -> io::Result<Self> {
         let socket = Socket::from(socket);
         let family = stream_family(&socket)?;
@@ -104,11 +104,12 @@ impl Listener {
         Ok(Listener { file: None, socket, family, adopted: true })
     }
 
-    /// The peer of a Unix socket counts as unnamed: nearly all are, and nobody can ask for its name.
+    /// Takes one connection that waits. The peer of a Unix socket counts as unnamed: nearly all are, and no part of the API
+    /// shows its name.
     pub fn accept(&self) -> io::Result<(Stream, Address)> {
         let (socket, peer) = differences::accept(&self.socket)?;
         let peer = match self.family {
-            // BSD's systems give no address where the peer has gone already.
+            // BSD systems give no address if the peer is gone already.
             Family::Tcp => SocketAddr::try_from(peer.ok_or(Errno::CONNABORTED)?)?.into(),
             Family::Unix => UnixAddress::UNNAMED.into(),
         };
@@ -123,14 +124,14 @@ impl Listener {
         registry.register(&mut SourceFd(&self.socket.as_raw_fd()), key, Interest::READABLE)
     }
 
-    /// Takes an adopted one out of the poll: whoever made it may hold it still, and then closing it here does not.
+    /// Takes an adopted socket out of the poll. Closing it here is not enough, as another owner may hold it open.
     pub fn deregister_if_shared(&self, registry: &Registry) -> io::Result<()> {
         if self.adopted { registry.deregister(&mut SourceFd(&self.socket.as_raw_fd())) } else { Ok(()) }
     }
 }
 
 impl Stream {
-    /// One that begins to connect.
+    /// A socket that begins to connect.
     pub fn connect(address: Address, options: &ConnectOptions) -> Result<Self, (Syscall, io::Error)> {
         match address {
             Address::Ip(address) => Stream::connect_tcp(address, options),
@@ -155,14 +156,14 @@ impl Stream {
         }
     }
 
-    /// It is connected at once, or not at all: a full backlog is EAGAIN.
+    /// A Unix socket is connected at once or not at all: if the backlog is full, the error is EAGAIN.
     fn connect_unix(address: UnixAddress) -> io::Result<Self> {
         let socket = differences::socket(Domain::UNIX, None)?;
         rustix::net::connect(&socket, &system_address(address)?)?;
         Ok(Stream { socket, family: Family::Unix, adopted: false })
     }
 
-    /// One that somebody else made, and its peer.
+    /// A connection that was made elsewhere, and the address of its peer.
     pub fn adopt(socket: OwnedFd, tcp: &TcpOptions) -> io::Result<(Self, Address)> {
         let socket = Socket::from(socket);
         let family = stream_family(&socket)?;
@@ -187,12 +188,12 @@ impl Stream {
         Ok(known_address(&self.socket.peer_addr()?))
     }
 
-    /// Whether a connect has come to its end.
+    /// Whether a connect has ended: see `Kernel::connected`.
     pub fn connected(&self) -> io::Result<bool> {
         if let Some(error) = self.socket.take_error()? {
             return Err(error);
         }
-        // Without an error the peer's address tells: a readiness alone may be spurious (documentation of mio's connect).
+        // There is no error. The socket is connected if it has a peer; a readiness alone may be spurious (see mio's connect).
         match self.peer() {
             Ok(_) => Ok(true),
             Err(error) if error.kind() == ErrorKind::NotConnected => Ok(false),
@@ -200,7 +201,7 @@ impl Stream {
         }
     }
 
-    /// recv(2) and send(2) by rustix: what every byte goes through is to be no more than the system call.
+    /// recv(2) and send(2) by rustix, because they add no instructions to the system call.
     #[inline]
     pub fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
         Ok(rustix::net::recv(&self.socket, buffer, RecvFlags::empty())?.0)
@@ -219,11 +220,10 @@ impl Stream {
         self.socket.shutdown(Shutdown::Write)
     }
 
-    /// Makes the close that follows a reset, where there are any.
+    /// Makes the close that follows a reset. Unix sockets have none.
     pub fn reset_at_close(&self) {
         if self.family == Family::Tcp {
-            // A linger of zero turns the close into a reset (socket(7)). If it cannot be set, a plain close is the best
-            // that is left.
+            // A linger of zero turns the close into a reset (socket(7)). If it cannot be set, the close is a plain one.
             let _ = self.socket.set_linger(Some(Duration::ZERO));
         }
     }
@@ -257,19 +257,19 @@ impl Stream {
         registry.register(&mut SourceFd(&self.socket.as_raw_fd()), key, differences::STREAM_INTEREST)
     }
 
-    /// Takes an adopted one out of the poll: whoever made it may hold it still, and then closing it here does not.
+    /// Takes an adopted socket out of the poll. Closing it here is not enough, as another owner may hold it open.
     pub fn deregister_if_shared(&self, registry: &Registry) -> io::Result<()> {
         if self.adopted { registry.deregister(&mut SourceFd(&self.socket.as_raw_fd())) } else { Ok(()) }
     }
 }
 
-/// An IPv6 socket carries IPv4 too, unless it is for IPv6 alone, and each has a field of its own.
+/// An IPv6 socket can carry IPv4 too, and each has a field of its own.
 pub(in crate::kernel) fn set_type_of_service(socket: &SockRef<'_>, value: u8) -> io::Result<()> {
     let v4 = socket.set_tos_v4(value.into());
     if socket.local_addr()?.domain() == Domain::IPV6 { socket.set_tclass_v6(value.into()) } else { v4 }
 }
 
-/// The caller's mistake, in words: no error number describes it.
+/// A mistake of the caller that no error number describes.
 fn invalid(what: &str) -> io::Error {
     io::Error::new(ErrorKind::InvalidInput, what)
 }
@@ -297,12 +297,12 @@ fn system_address(address: UnixAddress) -> io::Result<SocketAddrUnix> {
     match (address.as_path(), address.as_abstract_name()) {
         (Some(path), _) => Ok(SocketAddrUnix::new(path)?),
         (None, Some(name)) => differences::with_abstract_name(name),
-        (None, None) => Err(invalid("a Unix socket without a name is nowhere")),
+        (None, None) => Err(invalid("a Unix socket without a name cannot be reached")),
     }
 }
 
-/// What the system says a socket's name is. That of a Unix socket may be anything; one that [`UnixAddress`] cannot hold
-/// counts as none.
+/// The address that the system has for a socket. A Unix socket whose name does not fit in a [`UnixAddress`] counts as
+/// unnamed.
 fn known_address(found: &SockAddr) -> Address {
     if let Some(address) = found.as_socket() {
         return address.into();

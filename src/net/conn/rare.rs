@@ -97,7 +97,7 @@ impl Setup {
         Setup {
             local_address: options.local_address,
             local_port: options.local_port,
-            tcp: options.tcp.set_before_connect(),
+            tcp: options.tcp.before_connect(),
             block_list: options.block_list.clone(),
         }
     }
