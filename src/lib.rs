@@ -52,8 +52,8 @@
 //! ```
 //!
 //! To read it, go from the heart outwards: `net/turn.rs` (a turn of the loop, as a table of contents),
-//! `connection/mod.rs` (the diagram on top is what the code does), `net/serve.rs` and `net/output.rs` (a byte in, a byte
-//! out), `net/ticks.rs` (what happens between), `kernel/mod.rs` (what an operating system has to offer), and then
+//! `connection/mod.rs` (the diagram on top is what the code does), `net/conn/read.rs` and `net/conn/write.rs` (a byte in, a
+//! byte out), `net/conn/tasks.rs` (what happens between), `kernel/mod.rs` (what an operating system has to offer), and then
 //! `event_loop/dispatch.rs` (how your closure gets called).
 
 mod address;

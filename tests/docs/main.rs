@@ -5,6 +5,8 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+/// `docs/architecture.md`: its walks through the code name functions that exist.
+mod architecture;
 /// Each behaviour that Node's tests look at is tested here, or explained.
 mod catalogue;
 /// The floors of the house: imports point down.

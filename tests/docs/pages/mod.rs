@@ -43,7 +43,8 @@ const PREFIX: &str = "it is put before a command of one's own";
 
 const RULES: &[(&str, Rule)] = &[
     // README.md, CONTRIBUTING.md
-    ("cargo install --path .", Ci("cargo install --locked --quiet --path . --root \"$work\"")),
+    ("cargo run --release -- chat", Serves),
+    ("cargo install --locked --path .", Ci("cargo install --locked --quiet --path . --root \"$work\"")),
     ("tidegate chat", Serves),
     ("cargo doc --open", Ci(ALL_DOCS)),
     ("tidegate chat --listen unix:/run/chat.sock --mode 660 --owner :27", Serves),
@@ -294,6 +295,10 @@ pages! {
     decision_6 "docs/decisions/0006-files.md"
     decision_7 "docs/decisions/0007-what-eventloop-has-itself.md"
     decision_8 "docs/decisions/0008-a-waker-keeps-its-loop-running.md"
+    decision_9 "docs/decisions/0009-a-connection-reaches-no-other.md"
+    decision_10 "docs/decisions/0010-timers-are-a-sorted-map.md"
+    decision_11 "docs/decisions/0011-an-id-carries-the-number-of-its-loop.md"
+    decision_12 "docs/decisions/0012-the-place-of-a-handler-has-no-generation.md"
     decisions "docs/decisions/README.md"
     fuzzing "docs/fuzzing.md"
     node "docs/node.md"
