@@ -333,6 +333,20 @@ fn each_rule_is_needed() {
 }
 
 #[test]
+fn the_readme_names_the_rust_version_and_the_features_of_the_manifest() {
+    let (readme, manifest) = (read("README.md"), read("Cargo.toml"));
+    let version = manifest.split("rust-version = \"").nth(1).and_then(|rest| rest.split('"').next()).unwrap();
+    assert!(readme.contains(&format!("Rust {version} ")), "it does not name Rust {version}");
+    let features = manifest.split("[features]\n").nth(1).and_then(|rest| rest.split("\n\n").next()).unwrap();
+    let names = features.lines().filter_map(|line| line.split_once(" = ")).map(|(name, _)| name);
+    let names: Vec<&str> = names.filter(|name| *name != "default").collect();
+    assert_eq!(names, ["cli", "signals"]);
+    for name in names {
+        assert!(readme.contains(&format!("\n| `{name}` |")), "its table has no feature {name}");
+    }
+}
+
+#[test]
 fn a_command_without_a_rule_fails() {
     let no_such_test = ["cargo test --test nothing", "cargo test --test sim nothing", "SEED=1 cargo test"];
     for command in ["tidegate chat --no-such-flag", "tidegate knit"].into_iter().chain(no_such_test) {
