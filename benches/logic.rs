@@ -4,10 +4,10 @@
 
 #![allow(clippy::expect_used, reason = "a benchmark that cannot go on says so")]
 
-mod nowhere;
+mod null_kernel;
 
 use divan::{Bencher, black_box};
-use nowhere::Crowd;
+use null_kernel::Crowd;
 use tidegate::{Lines, Utf8Decoder, sanitize};
 
 fn main() {
@@ -34,11 +34,11 @@ fn write_queue(bencher: Bencher, writes: usize) {
     let mut crowd = Crowd::of(1, (), |_| {});
     let id = crowd.ids[0];
     bencher.counter(divan::counter::ItemsCount::new(writes)).bench_local(|| {
-        crowd.is_full(true);
+        crowd.set_full(true);
         for _ in 0..writes {
             crowd.net().write(id, black_box(&[b'x'; 64]));
         }
-        crowd.is_full(false);
+        crowd.set_full(false);
         crowd.wake(1);
         crowd.turn();
         assert_eq!(crowd.net().connection(id).buffer_size(), 0);

@@ -1,16 +1,16 @@
 //! What does not grow: the price of an event, of a timer and of a delivery with ten connections and with a million; and
 //! what each connection costs in memory. `cargo bench --bench scale`.
 //!
-//! On a kernel that leads nowhere (`nowhere/`): there are no sockets, so this shows what a larger machine would hold. A
-//! benchmark has no opinion: it prints a table, which `docs/benchmarks.md` shows.
+//! It runs on a kernel without sockets (`null_kernel/`), so it shows what a larger machine would hold. It prints tables,
+//! which `docs/benchmarks.md` shows.
 
 #![allow(clippy::expect_used, reason = "a benchmark that cannot go on says so")]
 
-mod nowhere;
+mod null_kernel;
 
 use std::time::{Duration, Instant};
 
-use nowhere::Crowd;
+use null_kernel::Crowd;
 use tidegate::{Lines, Socket};
 
 fn main() {
@@ -157,7 +157,7 @@ fn memory() {
             "queue of 1 KiB, of its own",
             |_| {},
             |crowd| {
-                crowd.is_full(true);
+                crowd.set_full(true);
                 for id in crowd.ids.clone() {
                     crowd.net().write(id, &[b'x'; 1024]);
                 }
@@ -167,7 +167,7 @@ fn memory() {
             "queue of 1 KiB, of broadcasts",
             |_| {},
             |crowd| {
-                crowd.is_full(true);
+                crowd.set_full(true);
                 let ids = crowd.ids.clone();
                 for _ in 0..16 {
                     crowd.net().broadcast(ids.iter().copied(), [b'x'; 64]);

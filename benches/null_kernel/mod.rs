@@ -1,8 +1,7 @@
-//! A kernel that leads nowhere: connections without sockets, so that what is measured is the loop itself, and as many of
-//! them as the memory holds.
+//! A kernel without sockets. A benchmark on it measures the loop itself, with as many connections as fit in memory.
 //!
-//! It does what it is told by a [`Plan`]: so many clients wait to be accepted, these handles are ready, each read gives so
-//! many bytes, a write is taken whole or not at all. Every call costs next to nothing.
+//! A [`Plan`] says what it does: how many clients wait to be accepted, which handles are ready, how many bytes each read
+//! gives, and whether a write is taken whole or not at all. Its calls cost next to nothing.
 
 #![allow(dead_code, reason = "each benchmark uses a part")]
 
@@ -14,31 +13,31 @@ use std::time::{Duration, Instant};
 use tidegate::kernel::{ConnectOptions, Handle, Kernel, ListenOptions, Readiness, Ready, SocketOption, Token};
 use tidegate::{Address, EventLoop, Net, Socket, SocketId, Syscall};
 
-/// What the kernel is to do next.
+/// What the kernel does next.
 #[derive(Debug, Default)]
 pub struct Plan {
     /// Clients that wait to be accepted.
     pub waiting: usize,
-    /// Connections, by the order of their acceptance, that are ready at the next `wait`.
+    /// The connections that are ready at the next `wait`, by the order in which they were accepted.
     pub ready: Vec<usize>,
-    /// Bytes of one read.
+    /// The bytes of one read.
     pub length: usize,
-    /// Writes find no room.
+    /// Whether writes find no room.
     pub full: bool,
     tokens: Vec<Token>,
 }
 
 #[derive(Debug)]
-pub struct Nowhere {
+pub struct NullKernel {
     plan: Rc<RefCell<Plan>>,
     started: Instant,
-    /// What was read since the last `wait`: each connection has one message in it.
+    /// The bytes of one read in this turn: each connection has one message.
     length: usize,
 }
 
 const LISTENER: Handle = Handle(0);
 
-impl Kernel for Nowhere {
+impl Kernel for NullKernel {
     fn now(&self) -> Duration {
         self.started.elapsed()
     }
@@ -84,7 +83,7 @@ impl Kernel for Nowhere {
 
     fn register(&mut self, handle: Handle, token: Token) -> io::Result<()> {
         let mut plan = self.plan.borrow_mut();
-        assert_eq!(handle.0 as usize, plan.tokens.len(), "handles are given in order, and never again");
+        assert_eq!(handle.0 as usize, plan.tokens.len(), "handles are given in order, and each once");
         plan.tokens.push(token);
         Ok(())
     }
@@ -128,7 +127,7 @@ impl Kernel for Nowhere {
     }
 }
 
-/// A loop with so many connections that a server has accepted.
+/// A loop with connections that a server has accepted.
 pub struct Crowd<S: 'static> {
     pub event_loop: EventLoop<S>,
     pub plan: Rc<RefCell<Plan>>,
@@ -139,7 +138,7 @@ pub struct Crowd<S: 'static> {
 impl<S> Crowd<S> {
     pub fn of(connections: usize, state: S, connection: impl FnMut(&mut Socket<'_, S>) + 'static) -> Self {
         let plan = Rc::new(RefCell::new(Plan { waiting: connections, length: 64, ..Plan::default() }));
-        let kernel = Nowhere { plan: plan.clone(), started: Instant::now(), length: 64 };
+        let kernel = NullKernel { plan: plan.clone(), started: Instant::now(), length: 64 };
         let mut event_loop = EventLoop::on(kernel, state);
         event_loop.listen("10.0.0.2:7", connection).expect("this kernel listens anywhere");
         while event_loop.net.sockets() < connections {
@@ -156,7 +155,7 @@ impl<S> Crowd<S> {
         &mut self.event_loop.net
     }
 
-    /// Each of `count` connections, anywhere among all, has something to read.
+    /// Gives `count` connections, at random, something to read.
     pub fn wake(&mut self, count: usize) {
         let all = self.ids.len() as u64;
         let mut plan = self.plan.borrow_mut();
@@ -166,8 +165,8 @@ impl<S> Crowd<S> {
         }
     }
 
-    /// Whether writes find room from now on.
-    pub fn is_full(&mut self, full: bool) {
+    /// Whether writes find no room from now on.
+    pub fn set_full(&mut self, full: bool) {
         self.plan.borrow_mut().full = full;
     }
 
