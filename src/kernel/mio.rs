@@ -147,6 +147,15 @@ impl Source {
     fn token(&self) -> Token {
         match self {
             Source::Stream(entry) => entry.token,
+            Source::Listener(_) | Source::File(_) => self.token_of_other(),
+        }
+    }
+
+    // Apart: nearly all readiness is for streams.
+    #[cold]
+    fn token_of_other(&self) -> Token {
+        match self {
+            Source::Stream(entry) => entry.token,
             Source::Listener(entry) => entry.token,
             Source::File(entry) => entry.token,
         }
