@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use crate::support::folder::{Folder, mode_of};
 use crate::support::loops::{FLOOD, Heard, View, World, ms, pattern, quiet, watch};
 use tidegate::sim::Sim;
-use tidegate::{Endpoint, ErrorKind, EventLoop, ServerId, ServerOptions, SocketPermissions, Syscall};
+use tidegate::{Endpoint, ErrorKind, EventLoop, ServerId, ServerOptions, SocketOptions, SocketPermissions, Syscall};
 
 /// A server whose sockets are called S.
 fn serve(world: &mut World, on: Endpoint, hear: impl Fn(&mut View<'_>, Heard<'_>) + Copy + 'static) -> ServerId {
@@ -69,6 +69,38 @@ fn a_unix_socket_has_no_addresses_and_a_peer() {
     world.client("C", folder.endpoint("s"), ask);
     world.until_closed(&["C", "S"]);
     assert!(!world.state.closed("C").had_error && !world.state.closed("S").had_error);
+}
+
+/// 108 bytes without a NUL after them: the system takes such a path, and its length says 109.
+#[test]
+fn a_peer_whose_path_fills_its_address_is_served() {
+    let (folder, mut world) = (Folder::new(), World::new());
+    serve(&mut world, folder.endpoint("s"), quiet);
+    let beginning = folder.path("").to_str().unwrap().to_owned();
+    let path = format!("{beginning}{}", "p".repeat(108 - beginning.len()));
+    let peer = |at: &str| {
+        let _ = fs::remove_file(at);
+        let socket = socket2::Socket::new(socket2::Domain::UNIX, socket2::Type::STREAM, None).unwrap();
+        rustix::net::bind(&socket, &rustix::net::SocketAddrUnix::new(at).unwrap()).unwrap();
+        socket
+    };
+
+    let mut client = peer(&path);
+    client.connect(&socket2::SockAddr::unix(folder.path("s")).unwrap()).unwrap();
+    client.write_all(b"hello").unwrap();
+    drop(client);
+    world.until_closed(&["S"]);
+    assert_eq!(world.state.of("S"), ["data hello", "end", "finish", "close(false)"]);
+
+    let other = UnixListener::bind(folder.path("other")).unwrap();
+    let mut client = peer(&path);
+    client.connect(&socket2::SockAddr::unix(folder.path("other")).unwrap()).unwrap();
+    client.write_all(b"adopted").unwrap();
+    let (ours, _) = other.accept().unwrap();
+    world.event_loop().adopt_socket(ours, SocketOptions::new(), |socket| watch(socket, "adopted", quiet)).unwrap();
+    drop(client);
+    world.until_closed(&["adopted"]);
+    assert_eq!(world.state.of("adopted"), ["data adopted", "end", "finish", "close(false)"]);
 }
 
 #[test]
