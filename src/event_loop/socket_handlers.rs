@@ -251,8 +251,8 @@ impl Rare {
         self.decoder = Some(Decoder::new(self.encoding));
     }
 
-    /// The next line that ends within `rest`, which is left with what follows it. None: all of it is held, or nobody wants
-    /// lines.
+    /// The next line that ends within `rest`; what follows it is left there. None if no line ends there, or without a
+    /// handler for lines.
     #[inline]
     pub fn next_line<'c>(&mut self, rest: &mut &'c [u8]) -> Option<Line<'c>> {
         let mut pushed = self.lines.as_mut()?.push(rest);

@@ -340,7 +340,7 @@ impl<S> Loop<'_, S> {
     /// runs as long as there is one: see [`Waker`].
     ///
     /// # Errors
-    /// Out of descriptors; a kernel that nobody can wake.
+    /// Out of descriptors; a kernel that cannot be woken.
     pub fn waker(&mut self) -> Result<Waker, Error> {
         self.net.waker()
     }

@@ -162,7 +162,7 @@ impl Net {
     /// For other threads: has [`Event::Wake`] come. See [`Waker`].
     ///
     /// # Errors
-    /// Out of descriptors; a kernel that nobody can wake.
+    /// Out of descriptors; a kernel that cannot be woken.
     pub fn waker(&mut self) -> Result<Waker, Error> {
         self.wakers.waker(&mut *self.cx.kernel)
     }

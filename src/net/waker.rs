@@ -1,4 +1,4 @@
-//! Waking a loop from another thread: the one thing of a loop that other threads may touch.
+//! Waking a loop from another thread: the only part of a loop that other threads may use.
 //!
 //! ```text
 //!   Waker::wake ──▶ woken ──▶ the kernel's `wait` returns ──▶ Event::Wake, once for all wakes until then
@@ -14,14 +14,14 @@ use crate::kernel::{Kernel, Wake};
 
 /// Wakes a loop from another thread.
 ///
-/// A loop and all that belongs to it stay on their thread. What another thread has for it goes through a channel of std, or
-/// whatever else is safe to share; then it wakes the loop, and the handler of
-/// [`Loop::on_wake`](crate::Loop::on_wake) takes it out. All wakes before a turn are one event.
+/// A loop, and all that belongs to it, stays on its thread. Another thread puts what it has for the loop into a channel of std,
+/// and then wakes the loop. The handler of [`Loop::on_wake`](crate::Loop::on_wake) takes it out. All wakes before a turn are one
+/// event.
 ///
-/// A loop runs as long as there is a waker for it, since somebody may still wake it. So it waits for its workers, and
-/// [`EventLoop::run`](crate::EventLoop::run) returns when they have dropped theirs. A program that keeps one for ever, in its
-/// state for example, ends its loop with [`Loop::stop`](crate::Loop::stop) or [`Loop::shut_down`](crate::Loop::shut_down).
-/// Handlers need not keep one: [`Loop::waker`](crate::Loop::waker) gives another.
+/// A loop runs as long as there is a waker for it, since a wake may still come. So it waits for its workers:
+/// [`EventLoop::run`](crate::EventLoop::run) returns when they have dropped their wakers. If the program keeps one for ever, in
+/// its state for example, end the loop with [`Loop::stop`](crate::Loop::stop) or [`Loop::shut_down`](crate::Loop::shut_down).
+/// A handler need not keep one: [`Loop::waker`](crate::Loop::waker) gives another.
 ///
 /// ```
 /// use std::sync::mpsc;
@@ -49,7 +49,7 @@ pub struct Waker(Arc<Shared>);
 
 /// What the wakers of a loop and the loop share.
 struct Shared {
-    /// A wake that the loop has not taken note of.
+    /// There was a wake since the loop has asked last.
     woken: AtomicBool,
     /// How many wakers there are.
     wakers: AtomicUsize,
@@ -62,13 +62,13 @@ impl Waker {
         Waker(Arc::clone(shared))
     }
 
-    /// Has [`Event::Wake`](crate::Event::Wake) come in the next turn of the loop. A wake that follows another before that
-    /// costs next to nothing. It does nothing for a loop that is gone.
+    /// Wakes the loop: [`Event::Wake`](crate::Event::Wake) comes in its next turn. A second wake before that turn costs next to
+    /// nothing. If the loop is gone, nothing happens.
     ///
-    /// What was sent to the loop before the call is there when the event comes.
+    /// What was put into a channel before the call can be taken out when the event comes.
     ///
     /// # Errors
-    /// The system's, of telling the loop's thread. There is none in practice.
+    /// What the system says if it cannot wake the loop's thread. In practice that does not happen.
     pub fn wake(&self) -> Result<(), Error> {
         if self.0.woken.swap(true, Ordering::SeqCst) {
             return Ok(());
@@ -87,12 +87,12 @@ impl Clone for Waker {
 }
 
 impl Drop for Waker {
-    /// The loop may wait for nothing but this: it has to look again whether anything keeps it running.
+    /// The last one ends the loop's wait, so that the loop finds that it does not keep it running any more.
     fn drop(&mut self) {
         if self.0.wakers.fetch_sub(1, Ordering::SeqCst) == 1
             && let Err(error) = (self.0.wake)()
         {
-            log::debug!("the last waker of a loop was dropped, and the loop could not be told: {error}");
+            log::debug!("the last waker was dropped, and the loop could not be woken: {error}");
         }
     }
 }
@@ -124,8 +124,8 @@ impl Wakers {
         self.0.as_ref().is_some_and(|shared| shared.woken.swap(false, Ordering::SeqCst))
     }
 
-    /// Whether a wake has come or may still come. The count is looked at first: whoever drops the last waker may have
-    /// used it just before.
+    /// Whether a wake has come or may still come. The count is read first, since the last waker may be used just before it is
+    /// dropped.
     pub fn keep_alive(&self) -> bool {
         self.0
             .as_ref()

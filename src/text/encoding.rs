@@ -102,7 +102,7 @@ impl Utf16Decoder {
 mod tests {
     use super::*;
 
-    /// Decodes `bytes` cut behind each byte whose bit is set in `cuts`.
+    /// Decodes `bytes` cut after each byte whose bit is set in `cuts`.
     fn decode_cut(encoding: Encoding, bytes: &[u8], cuts: u32) -> String {
         let mut decoder = Decoder::new(encoding);
         let (mut text, mut start) = (String::new(), 0);
