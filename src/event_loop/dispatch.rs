@@ -29,7 +29,7 @@ impl<S> Loop<'_, S> {
             Event::Timeout(id) => self.with_socket(id, |it| it.emit_only(SocketEvent::Timeout)),
             Event::Error { socket, error } => self.with_socket(socket, |socket| {
                 if !socket.emit(SocketEvent::Error, Payload::Error(&error)) {
-                    socket.net.count_unheard(&error);
+                    socket.net.count_unhandled(&error);
                 }
             }),
             Event::Close { socket, closed } => self.close(socket, closed),

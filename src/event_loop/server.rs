@@ -163,7 +163,7 @@ impl<S> Server<'_, S> {
 
     pub(crate) fn emit_error(&mut self, error: &Error) {
         if !self.emit(|handlers| &mut handlers.error, |handler, server| handler(server, error)) {
-            self.net.count_unheard(error);
+            self.net.count_unhandled(error);
         }
     }
 

@@ -186,7 +186,7 @@ impl<S> Loop<'_, S> {
         self.handlers.run_state = RunState::ShuttingDown;
         self.net.close_servers();
         let all: Vec<SocketId> = self.net.socket_ids().collect();
-        let catches_up = |id: &SocketId| options.order != EndOrder::ByPeers && self.net.connection(*id).is_heard();
+        let catches_up = |id: &SocketId| options.order != EndOrder::ByPeers && self.net.connection(*id).may_be_read();
         let catching_up = all.iter().copied().filter(catches_up).map(|id| (id, self.net.piped_to(id))).collect();
         let previous = std::mem::replace(&mut self.handlers.shut_down, ShutDown::new(options, catching_up));
         self.set_deadlines(previous.timers);

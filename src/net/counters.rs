@@ -19,5 +19,5 @@ pub struct Counters {
     /// Connections that output limits ended.
     pub limited: u64,
     /// Errors of connections and servers that no handler listened to.
-    pub errors_unheard: u64,
+    pub errors_unhandled: u64,
 }

@@ -109,7 +109,7 @@ impl ConnectionInfo<'_> {
     }
 
     /// Whether data would be heard: somebody takes it, or the user has paused, and so may still ask for it.
-    pub(crate) fn is_heard(&self) -> bool {
+    pub(crate) fn may_be_read(&self) -> bool {
         self.ask(|connection| connection.is_listening() || connection.is_paused())
     }
 

@@ -221,8 +221,8 @@ impl Net {
     }
 
     /// An error came that nobody listened to. In Node that ends the process; here it ended its connection, and is logged.
-    pub(crate) fn count_unheard(&mut self, error: &Error) {
-        self.cx.counters.errors_unheard += 1;
+    pub(crate) fn count_unhandled(&mut self, error: &Error) {
+        self.cx.counters.errors_unhandled += 1;
         log::debug!("{error}");
     }
 

@@ -57,7 +57,7 @@ impl Net {
     fn begin_pipe(&mut self, from: SocketId, to: SocketId, at_end: AtEnd) -> (Pipe, bool) {
         let number = self.cx.agenda.pipes_made;
         self.cx.agenda.pipes_made += 1;
-        let mut pipe = Pipe { to, number, at_end, drain: Drain::Unheard, into_file: false };
+        let mut pipe = Pipe { to, number, at_end, drain: Drain::NotListenedFor, into_file: false };
         let Some(conn) = self.conns.get_mut(to) else { return (pipe, false) };
         conn.piping.get_or_insert_default().sources.push(from);
         if let Some(file) = conn.file() {

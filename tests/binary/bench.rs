@@ -211,7 +211,7 @@ fn churn_makes_a_connection_for_each_message() {
 }
 
 #[test]
-fn in_a_chat_each_line_is_heard_by_all_others() {
+fn in_a_chat_each_line_may_be_read_by_all_others() {
     let room = Daemon::chat(&[]);
     let flags = ["--connections", "5", "--senders", "3", "--depth", "4", "--size", "40"];
     let done = bench("chat", &room.address().to_string(), &flags);

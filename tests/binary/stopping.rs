@@ -193,7 +193,7 @@ fn a_thousand_lines_in_flight_are_served() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_guest_who_leaves_as_the_signal_comes_is_heard() {
+fn a_guest_who_leaves_as_the_signal_comes_may_be_read() {
     let mut room = Daemon::chat(&[]);
     let [mut anna, mut bob] = room.guests();
     room.freeze();

@@ -142,5 +142,5 @@ fn an_error_that_nobody_listens_to_is_counted_and_closes_only_its_connection() {
         .unwrap();
     world.run_dry();
     assert_eq!(world.state.of("C"), ["close(true)"]);
-    assert_eq!(world.net.counters().errors_unheard, 1);
+    assert_eq!(world.net.counters().errors_unhandled, 1);
 }

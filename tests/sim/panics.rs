@@ -125,7 +125,7 @@ fn a_timer_that_comes_again_does_so_and_others_are_gone() {
     });
     assert_eq!(panics(&mut event_loop), 2);
     assert_eq!(event_loop.state, ["1", "2", "3", "4"]);
-    assert_eq!(event_loop.net.counters().errors_unheard, 0);
+    assert_eq!(event_loop.net.counters().errors_unhandled, 0);
 }
 
 #[test]
@@ -187,7 +187,7 @@ fn callbacks_of_writes_run_once_and_in_their_order() {
 }
 
 #[test]
-fn a_signal_is_heard_again() {
+fn a_signal_may_be_read_again() {
     let sim = Sim::new(1);
     let mut event_loop = event_loop(&sim);
     let mut count = 0;

@@ -175,7 +175,7 @@ fn a_pause_is_respected_until_patience_is_over() {
 }
 
 #[test]
-fn a_socket_resumed_within_the_patience_is_heard_first() {
+fn a_socket_resumed_within_the_patience_may_be_read_first() {
     let (server, client) = said_to(|socket| {
         socket.pause();
         socket.on_text(|socket, text| {

@@ -33,7 +33,7 @@ impl Conn {
                 self.connection.set_listening(false, &mut cx.agenda.of(self.id));
             }
         }
-        Some(pipe.drain != Drain::Unheard && waits)
+        Some(pipe.drain != Drain::NotListenedFor && waits)
     }
 
     /// It waits for a destination to drain.
@@ -51,7 +51,7 @@ impl Conn {
     /// Whether it flows again at each `drain` of this destination.
     pub fn listens_for_drain_of(&self, to: SocketId) -> bool {
         let mut destinations = self.piping.iter().flat_map(|piping| piping.destinations.iter());
-        destinations.any(|pipe| pipe.to == to && pipe.drain != Drain::Unheard)
+        destinations.any(|pipe| pipe.to == to && pipe.drain != Drain::NotListenedFor)
     }
 
     /// A destination has drained: it flows again, unless it waits for another.

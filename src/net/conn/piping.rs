@@ -41,10 +41,10 @@ pub(in crate::net) enum AtEnd {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::net) enum Drain {
     /// It has never waited, and does not listen for it.
-    Unheard,
+    NotListenedFor,
     /// It has waited once: from then on each `drain` of the destination lets the source flow.
-    Heard,
-    /// As heard, and the last `write` returned false: the source waits.
+    ListenedFor,
+    /// As listened for, and the last `write` returned false: the source waits.
     Awaited,
 }
 
@@ -62,7 +62,7 @@ impl Pipe {
     #[inline]
     pub fn stop_waiting(&mut self) {
         if self.drain == Drain::Awaited {
-            self.drain = Drain::Heard;
+            self.drain = Drain::ListenedFor;
         }
     }
 }
@@ -112,7 +112,8 @@ impl Piping {
     /// As it is with one pipe.
     #[cfg(test)]
     pub fn into_one(to: SocketId) -> Self {
-        let pipe = Pipe { to, number: 0, at_end: AtEnd::EndDestination, drain: Drain::Unheard, into_file: false };
+        let pipe =
+            Pipe { to, number: 0, at_end: AtEnd::EndDestination, drain: Drain::NotListenedFor, into_file: false };
         Piping { destinations: Few::One(pipe), ..Piping::default() }
     }
 }

@@ -27,7 +27,7 @@ fn an_answer_goes_to_nobody_else() {
 }
 
 #[test]
-fn quit_ends_the_connection_and_nothing_is_heard_after_it() {
+fn quit_ends_the_connection_and_nothing_may_be_read_after_it() {
     for said in [&["bye\n", "/quit\n"][..], &["bye\n/quit\none more thing\n/nick late\n"]] {
         let room = Daemon::chat(&[]);
         let [mut anna, mut bob] = room.guests();

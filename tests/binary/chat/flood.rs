@@ -33,7 +33,7 @@ fn the_room_does_not_wait_for_a_flooder() {
 }
 
 #[test]
-fn a_flooder_that_ends_its_side_is_heard_to_the_end() {
+fn a_flooder_that_ends_its_side_may_be_read_to_the_end() {
     let room = Daemon::chat(&["--flood", "2/4"]);
     let [mut anna, mut bob] = room.guests();
     bob.sends(numbered(6).as_bytes());

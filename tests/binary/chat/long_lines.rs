@@ -12,7 +12,7 @@ fn text(bytes: &[u8]) -> &str {
 }
 
 #[test]
-fn a_line_of_4096_bytes_is_heard() {
+fn a_line_of_4096_bytes_may_be_read() {
     let room = Daemon::chat(&[]);
     let [mut anna, mut bob] = room.guests();
     for end in ["\n", "\r\n"] {

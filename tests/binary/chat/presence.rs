@@ -74,7 +74,7 @@ fn a_number_is_not_used_again_when_its_owner_has_another_name() {
 
 /// `printf 'hi\n' | nc -N`
 #[test]
-fn a_guest_that_ends_its_side_is_heard_before_it_leaves() {
+fn a_guest_that_ends_its_side_may_be_read_before_it_leaves() {
     let room = Daemon::chat(&[]);
     let [mut anna, mut bob] = room.guests();
     bob.sends(b"hi\nbye\n");
@@ -86,7 +86,7 @@ fn a_guest_that_ends_its_side_is_heard_before_it_leaves() {
 }
 
 #[test]
-fn a_guest_that_speaks_and_ends_at_once_is_heard() {
+fn a_guest_that_speaks_and_ends_at_once_may_be_read() {
     let room = Daemon::chat(&[]);
     let [mut anna] = room.guests();
     let mut bob = room.join();
