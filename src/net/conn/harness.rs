@@ -4,6 +4,7 @@
 //! the net does with one connection, a task at a time, and writes down the events that a user would get.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on says so")]
+#![cfg_attr(fuzzing, allow(dead_code, reason = "the fuzz targets use a part of it"))]
 
 use std::cell::RefCell;
 use std::io::{self, IoSlice};
