@@ -40,8 +40,7 @@ impl Conn {
             }
 
             ConnTask::AfterWrite(callbacks) => {
-                let then = [self.task(ConnTask::Callbacks(callbacks)), self.task(ConnTask::WriteDone)];
-                cx.agenda.push_first(then);
+                self.run_callbacks(callbacks, self.task(ConnTask::WriteDone), cx);
                 if self.connection.emits_drain() {
                     cx.agenda.push_first([Task::ResumeSources(self.id)]);
                     return Some(Event::Drain(self.id));
@@ -51,8 +50,7 @@ impl Conn {
             ConnTask::WriteDone => self.finish_if_done(cx),
             ConnTask::WriteFailed(callbacks) => {
                 let callbacks = callbacks + self.connection.fail_waiting();
-                let then = [self.task(ConnTask::Callbacks(callbacks)), self.task(ConnTask::DestroyFailed)];
-                cx.agenda.push_first(then);
+                self.run_callbacks(callbacks, self.task(ConnTask::DestroyFailed), cx);
             }
             ConnTask::DestroyFailed => {
                 // None: a write before any connection, and a connect right after it has forgotten the error.
@@ -65,8 +63,7 @@ impl Conn {
 
             ConnTask::Finish => {
                 let callbacks = self.connection.finished();
-                let then = [self.task(ConnTask::Callbacks(callbacks)), self.task(ConnTask::EmitFinish)];
-                cx.agenda.push_first(then);
+                self.run_callbacks(callbacks, self.task(ConnTask::EmitFinish), cx);
             }
             ConnTask::EmitFinish => {
                 let release = Task::ReleaseSources(self.id, cx.agenda.pipes_made);
@@ -130,6 +127,14 @@ impl Conn {
         }
     }
 
+    /// So many callbacks run first, and `then` after them.
+    pub(super) fn run_callbacks(&self, callbacks: u32, then: Task, cx: &mut Cx) {
+        cx.agenda.push_first([then]);
+        if callbacks > 0 {
+            cx.agenda.push_first([self.task(ConnTask::Callbacks(callbacks))]);
+        }
+    }
+
     /// One callback of so many; the others after it.
     fn next_callback(&mut self, left: u32, cx: &mut Cx) -> Option<Event> {
         let (callback, outcome) = self.connection.take_callback()?;
@@ -151,8 +156,7 @@ impl Conn {
     /// The last round of a connection: the write in flight fails, then `close` is emitted.
     pub fn close(&mut self, cx: &mut Cx) {
         let callbacks = self.connection.cancel_in_flight();
-        let then = [self.task(ConnTask::Callbacks(callbacks)), self.task(ConnTask::EmitClose)];
-        cx.agenda.push_first(then);
+        self.run_callbacks(callbacks, self.task(ConnTask::EmitClose), cx);
     }
 
     fn after_close(&mut self, cx: &mut Cx) {
@@ -162,6 +166,6 @@ impl Conn {
         }
         self.ending = Ending::Leaving;
         let callbacks = self.connection.fail_pending(ErrorKind::ClosedBeforeConnection);
-        cx.agenda.push_first([self.task(ConnTask::Callbacks(callbacks)), Task::Forget(self.id)]);
+        self.run_callbacks(callbacks, Task::Forget(self.id), cx);
     }
 }

@@ -276,8 +276,7 @@ impl Conn {
         if let Err(error) = outcome {
             let callbacks = self.connection.failed(error);
             self.discard_output(cx);
-            let tasks = [ConnTask::Callbacks(callbacks), ConnTask::DestroyFailed];
-            return cx.agenda.push_first(tasks.map(|task| self.task(task)));
+            return self.run_callbacks(callbacks, self.task(ConnTask::DestroyFailed), cx);
         }
         let callbacks = self.connection.completed();
         self.touch(cx);
