@@ -60,7 +60,8 @@ fn check_escaped(bytes: &[u8], limit: usize) {
     assert_eq!(format!("{:.limit$}", Escaped(bytes)), fits, "{bytes:x?} cut at {limit}");
 }
 
-/// The characters and escapes of a text.
+/// The characters and escapes of a text that [`Escaped`] has made. It writes `}` behind each `\u{`, and hexadecimal digits
+/// in every escape: an `unwrap` here or in [`unescaped`] that fails has found a fault of it.
 fn units(text: &str) -> impl Iterator<Item = &str> {
     let mut rest = text;
     std::iter::from_fn(move || {

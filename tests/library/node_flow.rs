@@ -3,6 +3,7 @@
 
 use std::net::SocketAddr;
 
+use crate::support::folder::Folder;
 use crate::support::has_ipv6;
 use crate::support::loops::{FLOOD, Heard, View, World, ms, pattern, quiet, told, watch};
 use tidegate::sim::Sim;
@@ -88,12 +89,16 @@ fn ping_pong(on: Endpoint) {
 // covers: pingpong, pummel/pingpong
 #[test]
 fn a_thousand_messages_go_to_and_fro_and_the_last_after_the_end() {
-    let path = format!("unix:/tmp/tidegate-{}-pingpong", std::process::id());
-    let mut places = vec!["127.0.0.1:0", ":0"];
-    places.extend(cfg!(unix).then_some(path.as_str()));
-    places.extend(has_ipv6().then_some("[::1]:0"));
+    let mut places: Vec<Endpoint> = vec!["127.0.0.1:0".parse().unwrap(), ":0".parse().unwrap()];
+    let folder = Folder::new();
+    if cfg!(unix) {
+        places.push(folder.endpoint("pingpong"));
+    }
+    if has_ipv6() {
+        places.push("[::1]:0".parse().unwrap());
+    }
     for place in places {
-        ping_pong(place.parse().unwrap());
+        ping_pong(place);
     }
 }
 
