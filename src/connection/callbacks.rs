@@ -7,7 +7,6 @@
 //! ```
 
 use std::collections::VecDeque;
-use std::ops::Range;
 
 use super::{ConnTask, Connection, Tasks};
 use crate::base::error::Error;
@@ -69,10 +68,10 @@ impl Callbacks {
         count
     }
 
-    /// Takes those of the writes with these numbers out.
-    pub fn take_waiting(&mut self, numbers: &Range<u64>) -> Vec<CallbackId> {
-        let is_one = |(number, _): &mut (Option<u64>, _)| number.is_some_and(|number| numbers.contains(&number));
-        self.waiting.extract_if(.., is_one).map(|(_, callback)| callback).collect()
+    /// Takes that of the write with this number out.
+    pub fn take_waiting(&mut self, number: u64) -> Option<CallbackId> {
+        let at = self.waiting.iter().position(|(of, _)| *of == Some(number))?;
+        Some(self.waiting.remove(at).1)
     }
 
     pub fn has_any_for_end(&self) -> bool {

@@ -16,6 +16,7 @@ impl Connection {
         if self.read_ahead() > bound {
             return Err(format!("{} bytes are read ahead, the bound is {bound}", self.read_ahead()));
         }
+        self.read_ahead.check()?;
         if self.is_destroyed() && self.is_armed() {
             return Err("it is destroyed and reads on".to_owned());
         }

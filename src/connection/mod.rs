@@ -26,7 +26,8 @@
 //! | `reading.rs`, `read_ahead.rs` | the reading half; what was read and not delivered |
 //! | `writing.rs`, `ending.rs`, `failing.rs` | the writing half; its end; writes that fail |
 //! | `callbacks.rs` | the callbacks of writes and of `end` |
-//! | `outgoing.rs`, `write_queue.rs`, `segments.rs` | what is to be sent; its bytes; those that many wait for |
+//! | `outgoing.rs`, `write_queue.rs` | what is to be sent; its bytes |
+//! | `owned.rs`, `segments.rs` | bytes that one connection waits for; those that many wait for |
 //! | `task.rs` | what comes next |
 //! | `idle.rs` | Node's idle clock |
 //! | `close_reason.rs`, `ready_state.rs` | words for its users |
@@ -42,6 +43,7 @@ mod failing;
 mod idle;
 mod invariants;
 mod outgoing;
+mod owned;
 mod read_ahead;
 mod reading;
 mod ready_state;
@@ -60,7 +62,9 @@ pub(crate) use reading::Received;
 pub use ready_state::ReadyState;
 pub(crate) use segments::{Segments, Span};
 pub(crate) use task::{ConnTask, Tasks};
-pub(crate) use write_queue::{Boundaries, Evicted, WriteQueue};
+#[cfg(any(test, fuzzing))]
+pub(crate) use write_queue::SLACK;
+pub(crate) use write_queue::{Evicted, WriteQueue};
 pub(crate) use writing::{Admission, Last};
 
 use crate::base::error::Error;

@@ -60,7 +60,6 @@ impl Outgoing {
 
     /// Whether the numbers agree with each other, and with the bytes that are there. `is_over`: none are to be there.
     pub fn check(&self, is_over: bool) -> Result<(), String> {
-        self.queue.check()?;
         let current = match self.current {
             Current::None => 0,
             Current::Pending(unsent) | Current::InFlight { unsent, .. } => unsent,

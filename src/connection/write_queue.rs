@@ -4,18 +4,25 @@
 //!
 //! ```text
 //!   front                                                  back
-//!   [ owned: 3 writes, one buffer ][ shared ][ owned ]   [ newest: segment 4, 128..960 ]
+//!   [ owned: 3 messages ][ shared ][ owned ]             [ newest: segment 4, 128..960 ]
 //!     ^ sent up to here                                    ^ a range of messages that other queues hold as well
 //! ```
 //!
-//! A write that has to wait is copied, after the one before it if that is owned too, so that a thousand small writes
-//! are one buffer and one system call. A broadcast is not copied: it lies once in a segment (`segments.rs`), and every
-//! receiver's queue holds a range of that. Ranges that touch are one range.
+//! A write that has to wait is copied, after what is there if that is owned too, so that a thousand small writes are a few
+//! buffers and one system call. A broadcast is not copied: it lies once in a segment (`segments.rs`), and every receiver's
+//! queue holds a range of that. Ranges that touch are one range.
+//!
+//! A range keeps the whole of its segment alive. So what a queue keeps when the flush is over ([`WriteQueue::settle`]) stays
+//! shared only if it is at least half of its segment; what is less is copied, and so is what is small, as its place in the
+//! queue would cost as much. The same holds for a range of which the kernel has taken a part. Of what a queue owns, at most half
+//! is not needed any more, or not yet. Together: the buffers that it keeps alive are at most twice its unsent bytes and
+//! [`SLACK`], whatever it was sent. A shared segment counts in each of its queues here, and once for the loop.
 
 use std::collections::VecDeque;
 use std::io::IoSlice;
-use std::ops::Range;
 
+pub(crate) use super::owned::Evicted;
+use super::owned::Owned;
 use super::segments::{Segments, Span};
 
 /// Queued output of one connection.
@@ -27,64 +34,83 @@ pub(crate) struct WriteQueue {
     newest: Option<Span>,
     /// Always the sum of the pieces' unsent bytes.
     unsent: usize,
+    /// Always those of the owned pieces.
+    owned: Totals,
 }
 
 #[derive(Debug)]
 enum Piece {
-    /// One write, or several that were merged, so many from the number `first` on; `sent` bytes of it are gone.
-    Owned {
-        bytes: Vec<u8>,
-        sent: usize,
-        first: u64,
-        writes: u32,
-    },
+    Owned(Box<Owned>),
     Shared(Span),
 }
 
-/// Whether a write may be merged with the one before it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Boundaries {
-    /// Nobody will ask where one write ends and the next begins.
-    Merge,
-    /// Each write stays a message of its own, which an output limit may drop.
-    Keep,
+/// What the owned pieces come to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Totals {
+    unsent: usize,
+    /// The memory of their bytes, and all their memory.
+    capacity: usize,
+    held: usize,
 }
 
-/// What [`WriteQueue::drop_oldest`] has thrown away.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Evicted {
-    pub bytes: usize,
-    /// How many messages it was: more than one where writes had been merged before anybody asked.
-    pub messages: u32,
-    /// The numbers of the writes. None of a broadcast's message.
-    pub writes: Range<u64>,
+impl Totals {
+    fn add(&mut self, piece: &Owned) {
+        self.unsent += piece.unsent().len();
+        self.capacity += piece.capacity();
+        self.held += piece.held();
+    }
+
+    fn subtract(&mut self, piece: &Owned) {
+        self.unsent -= piece.unsent().len();
+        self.capacity -= piece.capacity();
+        self.held -= piece.held();
+    }
 }
 
-/// Above this size a buffer is not appended to: growing it would copy what is already there.
-const MERGE_UP_TO: usize = 64 * 1024;
+/// Memory that a queue may have above twice its unsent bytes.
+pub(crate) const SLACK: usize = 4 * 1024;
+
+/// A range below this size is copied: its place in the queue takes half as much.
+const SMALL: usize = 64;
+
+/// A range below this size is copied when a queue of many pieces is made smaller.
+const SMALL_BETWEEN_OWNED: usize = 1024;
+
+/// The room of a new buffer for small messages is a quarter of what is queued, within these bounds.
+const LEAST_ROOM: usize = 512;
+const MOST_ROOM: usize = 64 * 1024;
 
 impl WriteQueue {
     pub const fn new() -> Self {
-        WriteQueue { pieces: VecDeque::new(), newest: None, unsent: 0 }
+        let owned = Totals { unsent: 0, capacity: 0, held: 0 };
+        WriteQueue { pieces: VecDeque::new(), newest: None, unsent: 0, owned }
     }
 
     /// Appends a copy of a write. Its number is above those of the writes before it.
-    pub fn push(&mut self, bytes: &[u8], boundaries: Boundaries, number: u64) {
+    pub fn push(&mut self, bytes: &[u8], number: u64, segments: &mut Segments) {
         if bytes.is_empty() {
             return;
         }
+        self.settle(segments);
+        self.append(bytes.len(), Some(number), |last| last.push(bytes, number));
         self.unsent += bytes.len();
-        self.settle();
-        if boundaries == Boundaries::Merge
-            && let Some(Piece::Owned { bytes: last, first, writes, .. }) = self.pieces.back_mut()
-            && last.len() + bytes.len() <= MERGE_UP_TO
-            && *first + u64::from(*writes) == number
-        {
-            last.extend_from_slice(bytes);
-            *writes += 1;
-            return;
+        self.fit(segments);
+    }
+
+    /// Has `push` append so many bytes to the last piece, or to a new one.
+    fn append(&mut self, length: usize, number: Option<u64>, push: impl FnOnce(&mut Owned)) {
+        if !matches!(self.pieces.back(), Some(Piece::Owned(last)) if last.has_room(length, number)) {
+            let room = (self.unsent / 4).clamp(LEAST_ROOM, MOST_ROOM);
+            let room = if length > room / 2 { length } else { room };
+            let last = Owned::with_room(room);
+            self.owned.add(&last);
+            self.pieces.push_back(Piece::Owned(Box::new(last)));
         }
-        self.pieces.push_back(Piece::Owned { bytes: bytes.to_vec(), sent: 0, first: number, writes: 1 });
+        if let Some(Piece::Owned(last)) = self.pieces.back_mut() {
+            self.owned.subtract(last);
+            push(last);
+            self.owned.add(last);
+        }
     }
 
     /// Appends a message of a segment.
@@ -97,7 +123,7 @@ impl WriteQueue {
             }
             other => {
                 if other.is_some() {
-                    self.settle();
+                    self.settle(segments);
                 }
                 segments.hold(message.segment);
                 self.newest = Some(message);
@@ -105,12 +131,24 @@ impl WriteQueue {
         }
     }
 
-    /// The newest piece goes to the others: another one will follow it, or all are to be looked at alike.
-    #[cold]
-    fn settle(&mut self) {
+    /// The newest piece goes to the others: it is kept after a flush, another one will follow it, or all are to be looked at
+    /// alike. It is copied unless it may stay shared.
+    #[inline]
+    pub fn settle(&mut self, segments: &mut Segments) {
         if let Some(newest) = self.newest.take() {
-            self.pieces.push_back(Piece::Shared(newest));
+            self.settle_newest(newest, segments);
         }
+    }
+
+    #[cold]
+    fn settle_newest(&mut self, newest: Span, segments: &mut Segments) {
+        if stays_shared(newest, segments) {
+            self.pieces.push_back(Piece::Shared(newest));
+        } else {
+            self.append(newest.len(), None, |last| last.push_copy(newest, segments));
+            segments.release(newest.segment);
+        }
+        self.fit(segments);
     }
 
     /// All that is queued, if it lies in one place.
@@ -126,7 +164,7 @@ impl WriteQueue {
     pub fn gather<'a>(&'a self, most: usize, segments: &'a Segments, slices: &mut [IoSlice<'a>]) -> usize {
         let (mut left, mut count) = (most, 0);
         let pieces = self.pieces.iter().map(|piece| match piece {
-            Piece::Owned { bytes, sent, .. } => &bytes[*sent..],
+            Piece::Owned(owned) => owned.unsent(),
             Piece::Shared(range) => segments.bytes(*range),
         });
         let newest = self.newest.map(|range| segments.bytes(range));
@@ -165,20 +203,52 @@ impl WriteQueue {
         while let Some(piece) = self.pieces.front_mut() {
             let left = piece.unsent();
             if count < left {
-                match piece {
-                    Piece::Owned { sent, .. } => *sent += count,
-                    Piece::Shared(range) => range.start += count as u32,
+                if count > 0 {
+                    self.sent_of_front(count, segments);
                 }
+                self.fit(segments);
                 return 0;
             }
             count -= left;
-            if let Some(Piece::Shared(range)) = self.pieces.pop_front() {
-                segments.release(range.segment);
+            match self.pieces.pop_front() {
+                Some(Piece::Owned(owned)) => self.owned.subtract(&owned),
+                Some(Piece::Shared(range)) => segments.release(range.segment),
+                None => {}
             }
         }
         // An empty queue owns no memory: most connections have nothing queued nearly always.
         self.pieces = VecDeque::new();
         count
+    }
+
+    /// Takes a part of the first piece.
+    fn sent_of_front(&mut self, count: usize, segments: &mut Segments) {
+        match self.pieces.front_mut() {
+            Some(Piece::Owned(owned)) => {
+                owned.send(count);
+                self.owned.unsent -= count;
+            }
+            Some(Piece::Shared(range)) => {
+                range.start += count as u32;
+                let rest = *range;
+                self.pieces.pop_front();
+                let rest = self.piece_of(rest, segments);
+                self.pieces.push_front(rest);
+            }
+            None => {}
+        }
+    }
+
+    /// A range that the queue holds, as a piece. It is copied, and let go, unless it may stay shared.
+    fn piece_of(&mut self, range: Span, segments: &mut Segments) -> Piece {
+        if stays_shared(range, segments) {
+            return Piece::Shared(range);
+        }
+        let mut copy = Owned::with_room(range.len());
+        copy.push_copy(range, segments);
+        segments.release(range.segment);
+        self.owned.add(&copy);
+        Piece::Owned(Box::new(copy))
     }
 
     /// Throws everything away.
@@ -189,62 +259,198 @@ impl WriteQueue {
     /// Drops the oldest whole message after the first `keep` unsent bytes, and says what it was. What is partly sent is
     /// not whole: cutting it would break the stream.
     pub fn drop_oldest(&mut self, keep: usize, segments: &mut Segments) -> Option<Evicted> {
-        self.settle();
+        self.settle(segments);
         let mut before = 0;
         for at in 0..self.pieces.len() {
-            let piece = &mut self.pieces[at];
-            let left = piece.unsent();
-            match piece {
-                Piece::Owned { sent: 0, first, writes, .. } if before >= keep => {
-                    let (first, messages) = (*first, *writes);
-                    self.pieces.remove(at);
-                    self.unsent -= left;
-                    return Some(Evicted { bytes: left, messages, writes: first..first + u64::from(messages) });
-                }
-                Piece::Shared(range) => {
-                    let whole = *range;
-                    let kept = keep.saturating_sub(before).min(left) as u32;
-                    if let Some(message) = segments.whole_message(Span { start: whole.start + kept, ..whole }) {
-                        self.cut(at, message, segments);
-                        self.unsent -= message.len();
-                        return Some(Evicted { bytes: message.len(), messages: 1, writes: 0..0 });
+            let piece = &self.pieces[at];
+            let kept = keep.saturating_sub(before);
+            let evicted = if kept >= piece.unsent() {
+                None
+            } else {
+                match piece {
+                    Piece::Owned(owned) => owned.first_whole_message(kept).map(|begin| self.drop_owned(at, begin)),
+                    Piece::Shared(range) => {
+                        let from = Span { start: range.start + kept as u32, ..*range };
+                        segments.first_whole_message(from).map(|message| self.drop_shared(at, message, segments))
                     }
                 }
-                Piece::Owned { .. } => {}
+            };
+            if let Some(evicted) = evicted {
+                self.unsent -= evicted.bytes;
+                self.fit(segments);
+                return Some(evicted);
             }
-            before += left;
+            before += self.pieces[at].unsent();
         }
         None
     }
 
-    /// Replaces the shared piece at `at` by the two parts that are left of it without `message`.
-    fn cut(&mut self, at: usize, message: Span, segments: &mut Segments) {
-        let Some(Piece::Shared(whole)) = self.pieces.remove(at) else { return };
+    /// Drops the message of an owned piece that begins after so many of its unsent bytes. These become a piece of their own.
+    fn drop_owned(&mut self, at: usize, begin: usize) -> Evicted {
+        let mut evicted = Evicted { bytes: 0, write: None };
+        let Some(Piece::Owned(owned)) = self.pieces.get_mut(at) else { return evicted };
+        self.owned.subtract(owned);
+        let front = (begin > 0).then(|| owned.front(begin));
+        owned.send(begin);
+        evicted = owned.drop_first();
+        if owned.unsent().is_empty() {
+            self.pieces.remove(at);
+        } else {
+            self.owned.add(owned);
+        }
+        if let Some(front) = front {
+            self.owned.add(&front);
+            self.pieces.insert(at, Piece::Owned(Box::new(front)));
+        }
+        evicted
+    }
+
+    /// Drops a message of a shared piece, of which two parts may be left.
+    fn drop_shared(&mut self, at: usize, message: Span, segments: &mut Segments) -> Evicted {
+        let evicted = Evicted { bytes: message.len(), write: None };
+        let Some(Piece::Shared(whole)) = self.pieces.remove(at) else { return evicted };
         let parts = [Span { end: message.start, ..whole }, Span { start: message.end, ..whole }];
         for part in parts.into_iter().rev().filter(|part| part.len() > 0) {
             segments.hold(part.segment);
-            self.pieces.insert(at, Piece::Shared(part));
+            let part = self.piece_of(part, segments);
+            self.pieces.insert(at, part);
         }
         segments.release(whole.segment);
+        evicted
+    }
+
+    /// Drops the newest message, if it is whole and after the first `keep` unsent bytes, and says what it was.
+    pub fn drop_newest(&mut self, keep: usize, segments: &mut Segments) -> Option<Evicted> {
+        self.settle(segments);
+        let last = self.pieces.back_mut()?;
+        let kept = keep.saturating_sub(self.unsent - last.unsent());
+        let evicted = match last {
+            Piece::Owned(owned) => {
+                self.owned.subtract(owned);
+                let evicted = owned.drop_last(kept);
+                self.owned.add(owned);
+                evicted?
+            }
+            Piece::Shared(range) => {
+                let kept = Span { start: range.start + kept.min(range.len()) as u32, ..*range };
+                let message = segments.last_whole_message(kept)?;
+                let rest = Span { end: message.start, ..*range };
+                self.pieces.pop_back();
+                if rest.len() > 0 {
+                    let rest = self.piece_of(rest, segments);
+                    self.pieces.push_back(rest);
+                } else {
+                    segments.release(rest.segment);
+                }
+                Evicted { bytes: message.len(), write: None }
+            }
+        };
+        self.unsent -= evicted.bytes;
+        if let Some(Piece::Owned(last)) = self.pieces.back()
+            && last.unsent().is_empty()
+        {
+            self.owned.subtract(last);
+            self.pieces.pop_back();
+        }
+        self.fit(segments);
+        Some(evicted)
+    }
+
+    /// Sees to it that what it owns is at most what [`WriteQueue::check`] allows.
+    #[inline]
+    fn fit(&mut self, segments: &mut Segments) {
+        if self.has_too_much() {
+            self.rebuild(segments);
+        }
+        if self.pieces.capacity() > 16 && self.pieces.capacity() / 4 > self.pieces.len() {
+            self.pieces.shrink_to(self.pieces.len() * 2);
+        }
+    }
+
+    /// Whether the buffers take more than they may, or the pieces do because they are many and small.
+    fn has_too_much(&self) -> bool {
+        let Totals { unsent, capacity, held } = self.owned;
+        capacity > 2 * unsent + SLACK / 2 || held > 2 * unsent + (self.unsent - unsent) / 4 + SLACK
+    }
+
+    /// Makes few pieces of many, with no more room than they need. Each copied byte is paid for by one that was sent, dropped or
+    /// pushed since it was copied last.
+    #[cold]
+    fn rebuild(&mut self, segments: &mut Segments) {
+        let mut pieces = VecDeque::new();
+        self.owned = Totals::default();
+        for piece in std::mem::take(&mut self.pieces) {
+            match piece {
+                Piece::Owned(owned) if owned.is_well_filled() => pieces.push_back(Piece::Owned(owned)),
+                Piece::Owned(owned) => {
+                    let length = owned.unsent().len();
+                    if let Some(last) = last_owned(&mut pieces, length, |last| last.may_take(&owned)) {
+                        last.push_rest(&owned);
+                    }
+                }
+                Piece::Shared(range) if range.len() >= SMALL_BETWEEN_OWNED => pieces.push_back(Piece::Shared(range)),
+                Piece::Shared(range) => {
+                    if let Some(last) = last_owned(&mut pieces, range.len(), |_| true) {
+                        last.push_copy(range, segments);
+                    }
+                    segments.release(range.segment);
+                }
+            }
+        }
+        for piece in &mut pieces {
+            if let Piece::Owned(owned) = piece {
+                owned.shrink();
+                self.owned.add(owned);
+            }
+        }
+        pieces.shrink_to_fit();
+        self.pieces = pieces;
     }
 
     /// The segments that it holds ranges of, one for each range.
     pub fn segments(&self) -> impl Iterator<Item = u32> {
-        let ranges = self.pieces.iter().filter_map(|piece| match piece {
-            Piece::Shared(range) => Some(*range),
-            Piece::Owned { .. } => None,
-        });
-        ranges.chain(self.newest).map(|range| range.segment)
+        self.shared().chain(self.newest).map(|range| range.segment)
     }
 
-    /// Whether it counts right.
-    pub fn check(&self) -> Result<(), String> {
-        let pieces = || self.pieces.iter().map(Piece::unsent).chain(self.newest.map(Span::len));
-        let there: usize = pieces().sum();
-        match there == self.unsent && pieces().all(|unsent| unsent > 0) {
-            true => Ok(()),
-            false => Err(format!("{there} bytes are queued, {} are counted", self.unsent)),
+    /// The ranges among its pieces.
+    fn shared(&self) -> impl Iterator<Item = Span> {
+        self.pieces.iter().filter_map(|piece| match piece {
+            Piece::Shared(range) => Some(*range),
+            Piece::Owned(_) => None,
+        })
+    }
+
+    /// Whether it counts right, and keeps no more alive than it may. `is_settled`: no broadcast waits for a flush.
+    pub fn check(&self, is_settled: bool, segments: &Segments) -> Result<(), String> {
+        let (mut unsent, mut owned) = (self.newest.map_or(0, Span::len), Totals::default());
+        for piece in &self.pieces {
+            unsent += piece.unsent();
+            if let Piece::Owned(piece) = piece {
+                owned.add(piece);
+            }
         }
+        if (unsent, owned) != (self.unsent, self.owned) {
+            return Err(format!("{unsent} bytes, {owned:?} are queued, {}, {:?} are counted", self.unsent, self.owned));
+        }
+        if is_settled && self.newest.is_some() {
+            return Err("a broadcast that the flush has left was not settled".to_owned());
+        }
+        let settled = unsent - self.newest.map_or(0, Span::len);
+        let alive = owned.capacity + self.shared().map(|range| segments.kept_by(range)).sum::<usize>();
+        if alive > 2 * settled + SLACK {
+            return Err(format!("{settled} bytes are queued and keep {alive} alive"));
+        }
+        let held = self.held();
+        if held > settled * 5 / 2 + 2 * SLACK {
+            return Err(format!("{settled} bytes are queued and hold {held}"));
+        }
+        Ok(())
+    }
+
+    /// The memory that it has to itself.
+    #[inline]
+    pub fn held(&self) -> usize {
+        self.owned.held + self.pieces.capacity() * size_of::<Piece>()
     }
 
     /// Bytes that the kernel has not taken yet.
@@ -257,13 +463,34 @@ impl WriteQueue {
 impl Piece {
     fn unsent(&self) -> usize {
         match self {
-            Piece::Owned { bytes, sent, .. } => bytes.len() - sent,
+            Piece::Owned(owned) => owned.unsent().len(),
             Piece::Shared(range) => range.len(),
         }
     }
 }
 
+/// Whether a range that is kept stays shared.
+fn stays_shared(range: Span, segments: &mut Segments) -> bool {
+    range.len() >= SMALL && segments.is_half(range)
+}
+
+/// The last piece, if so many bytes more may be appended, or a new one.
+fn last_owned(pieces: &mut VecDeque<Piece>, length: usize, may_take: impl Fn(&Owned) -> bool) -> Option<&mut Owned> {
+    let goes_on = match pieces.back() {
+        Some(Piece::Owned(last)) => last.unsent().len() + length <= MOST_ROOM && may_take(last),
+        _ => false,
+    };
+    if !goes_on {
+        pieces.push_back(Piece::Owned(Box::new(Owned::with_room(length))));
+    }
+    match pieces.back_mut() {
+        Some(Piece::Owned(last)) => Some(last),
+        _ => None,
+    }
+}
+
 #[cfg(test)]
+#[expect(clippy::expect_used, reason = "a test that cannot go on says so")]
 mod tests {
     use super::*;
 
@@ -284,9 +511,9 @@ mod tests {
 
     #[test]
     fn small_writes_become_one_buffer() {
-        let (mut queue, segments) = (WriteQueue::default(), Segments::default());
-        queue.push(b"a", Boundaries::Merge, 1);
-        queue.push(b"bc", Boundaries::Merge, 2);
+        let (mut queue, mut segments) = (WriteQueue::default(), Segments::default());
+        queue.push(b"a", 1, &mut segments);
+        queue.push(b"bc", 2, &mut segments);
         assert_eq!(queue.pieces.len(), 1);
         assert_eq!(contents(&queue, &segments), b"abc");
     }
@@ -334,7 +561,7 @@ mod tests {
         queue.sent(2, &mut segments);
         assert_eq!(dropped(&mut queue, 0, &mut segments), Some(4), "`one;` is partly sent and stays");
         assert_eq!(contents(&queue, &segments), b"e;three;");
-        queue.push(b"own", Boundaries::Keep, 7);
+        queue.push(b"own", 7, &mut segments);
         assert_eq!(dropped(&mut queue, 0, &mut segments), Some(6));
         assert_eq!(dropped(&mut queue, 0, &mut segments), Some(3));
         assert_eq!(dropped(&mut queue, 0, &mut segments), None);
@@ -343,14 +570,20 @@ mod tests {
     }
 
     #[test]
-    fn writes_that_were_merged_are_dropped_as_one_and_each_is_named() {
+    fn each_write_of_a_buffer_is_a_message_with_its_number() {
         let (mut queue, mut segments) = (WriteQueue::default(), Segments::default());
-        queue.push(b"one", Boundaries::Keep, 3);
-        queue.push(b"two", Boundaries::Merge, 4);
-        queue.push(b"five", Boundaries::Merge, 6);
-        let evicted = |bytes, messages, writes| Some(Evicted { bytes, messages, writes });
-        assert_eq!(queue.drop_oldest(0, &mut segments), evicted(6, 2, 3..5));
-        assert_eq!(queue.drop_oldest(0, &mut segments), evicted(4, 1, 6..7), "5 is not its neighbour's");
+        queue.push(b"one", 3, &mut segments);
+        broadcast(&mut queue, &mut segments, b"all");
+        queue.push(b"five", 4, &mut segments);
+        queue.push(b"nine", 9, &mut segments);
+        let evicted = |bytes, write| Some(Evicted { bytes, write });
+        assert_eq!(queue.pieces.len(), 2, "9 does not follow 4");
+        assert_eq!(queue.drop_newest(0, &mut segments), evicted(4, Some(9)));
+        assert_eq!(queue.drop_oldest(3, &mut segments), evicted(3, None));
+        assert_eq!(queue.drop_oldest(0, &mut segments), evicted(3, Some(3)));
+        assert_eq!(contents(&queue, &segments), b"five");
+        assert_eq!(queue.drop_newest(0, &mut segments), evicted(4, Some(4)));
+        assert_eq!(queue.drop_newest(0, &mut segments), None);
     }
 
     #[test]
@@ -361,5 +594,98 @@ mod tests {
         }
         assert_eq!(dropped(&mut queue, 6, &mut segments), Some(6), "`two;` begins before byte 6");
         assert_eq!(contents(&queue, &segments), b"one;two;");
+    }
+
+    /// What a queue of so many unsent bytes keeps alive, segments included.
+    fn alive(queue: &WriteQueue, segments: &Segments) -> usize {
+        queue.check(true, segments).expect("a queue between two turns");
+        queue.held() + segments.held()
+    }
+
+    /// Each turn fills a segment with `others` bytes and one message for this queue.
+    fn turns(count: usize, message: &[u8], others: usize) -> (WriteQueue, Segments) {
+        let (mut queue, mut segments) = (WriteQueue::default(), Segments::default());
+        for _ in 0..count {
+            segments.append(&vec![b'o'; others / 2]);
+            broadcast(&mut queue, &mut segments, message);
+            segments.append(&vec![b'o'; others / 2]);
+            queue.settle(&mut segments);
+            segments.seal();
+        }
+        (queue, segments)
+    }
+
+    #[test]
+    fn a_few_bytes_of_each_turn_do_not_keep_what_others_were_sent() {
+        for length in [1, 11, 63, 64, 1000] {
+            let (queue, segments) = turns(1000, &vec![b'x'; length], 200_000);
+            let alive = alive(&queue, &segments).saturating_sub(256 * 1024 * 9 / 8);
+            assert!(alive <= 1000 * length * 2 + SLACK, "{alive} bytes for {length} of each turn");
+        }
+    }
+
+    #[test]
+    fn what_is_most_of_its_segment_stays_shared() {
+        let mut segments = Segments::default();
+        let mut queues: Vec<_> = (0..100).map(|_| WriteQueue::default()).collect();
+        for _ in 0..100 {
+            let message = segments.append(&[b'x'; 1000]);
+            queues.iter_mut().for_each(|queue| queue.push_shared(message, &mut segments));
+            queues.iter_mut().for_each(|queue| queue.settle(&mut segments));
+            segments.seal();
+        }
+        let own: usize = queues.iter().map(WriteQueue::held).sum();
+        assert!(own + segments.held() < 100 * 1000 * 6, "{own} and {}", segments.held());
+    }
+
+    #[test]
+    fn a_segment_that_is_kept_grows_no_more() {
+        let (mut queue, mut segments) = (WriteQueue::default(), Segments::default());
+        broadcast(&mut queue, &mut segments, &[b'x'; 1000]);
+        queue.settle(&mut segments);
+        for _ in 0..100 {
+            segments.append(&[b'o'; 1000]);
+        }
+        assert_eq!(segments.len(), 2);
+        assert!(queue.check(true, &segments).is_ok());
+    }
+
+    #[test]
+    fn the_rest_of_a_long_range_does_not_keep_its_segment() {
+        let (mut queue, mut segments) = (WriteQueue::default(), Segments::default());
+        broadcast(&mut queue, &mut segments, &[b'x'; 200_000]);
+        queue.settle(&mut segments);
+        queue.sent(199_000, &mut segments);
+        assert_eq!(segments.len(), 0);
+        assert!(alive(&queue, &segments) <= 2 * 1000 + SLACK);
+    }
+
+    #[test]
+    fn the_rest_of_a_long_write_does_not_keep_its_buffer() {
+        let (mut queue, mut segments) = (WriteQueue::default(), Segments::default());
+        queue.push(&[b'x'; 1_000_000], 1, &mut segments);
+        queue.push(b"small", 2, &mut segments);
+        for _ in 0..999 {
+            queue.sent(1000, &mut segments);
+            assert!(alive(&queue, &segments) <= queue.unsent() * 5 / 2 + SLACK);
+        }
+        assert_eq!(queue.drop_newest(1000, &mut segments), Some(Evicted { bytes: 5, write: Some(2) }));
+    }
+
+    #[test]
+    fn small_messages_of_all_kinds_take_two_and_a_half_times_their_bytes_at_most() {
+        for length in [1, 2, 11, 30, 64, 100, 1100] {
+            let (mut queue, mut segments) = (WriteQueue::default(), Segments::default());
+            let message = vec![b'x'; length];
+            for number in 0..1000 {
+                broadcast(&mut queue, &mut segments, &message);
+                queue.push(&message[..1], 2 * number, &mut segments);
+                queue.push(&message, 2 * number + 1, &mut segments);
+                queue.settle(&mut segments);
+                segments.seal();
+            }
+            let alive = alive(&queue, &segments);
+            assert!(alive <= queue.unsent() * 5 / 2 + 2 * SLACK, "{alive} for {} bytes of {length}", queue.unsent());
+        }
     }
 }

@@ -8,7 +8,7 @@
 //! Node hands one write to the kernel at a time, or all that waited as one; the bytes of both lie in the write queue.
 
 use super::outgoing::{Current, NOTHING, Outgoing, Waiting};
-use super::{Boundaries, CallbackId, ConnTask, Connection, Evicted, Segments, Span, Stage, Tasks, WriteQueue};
+use super::{CallbackId, ConnTask, Connection, Evicted, Segments, Span, Stage, Tasks, WriteQueue};
 use crate::base::error::Error;
 use crate::base::error_kind::ErrorKind;
 
@@ -123,9 +123,16 @@ impl Connection {
     }
 
     /// Keeps what the kernel has not taken of the write that was just admitted.
-    pub fn keep(&mut self, bytes: &[u8], boundaries: Boundaries) {
+    pub fn keep(&mut self, bytes: &[u8], segments: &mut Segments) {
         let outgoing = self.outgoing_mut();
-        outgoing.queue.push(bytes, boundaries, outgoing.numbered);
+        outgoing.queue.push(bytes, outgoing.numbered, segments);
+    }
+
+    /// What a flush has left of its broadcasts is kept: see [`WriteQueue::settle`].
+    pub fn settle(&mut self, segments: &mut Segments) {
+        if let Some(outgoing) = &mut self.outgoing {
+            outgoing.queue.settle(segments);
+        }
     }
 
     /// Whether a write goes to the kernel now, with nothing before it.
@@ -296,11 +303,11 @@ impl Connection {
     pub fn evicted(&mut self, evicted: &Evicted, tasks: &mut impl Tasks) {
         let waiting = &mut self.outgoing_mut().waiting;
         waiting.bytes = waiting.bytes.saturating_sub(evicted.bytes);
-        waiting.writes = waiting.writes.saturating_sub(evicted.messages);
-        if let Some(callbacks) = self.callbacks() {
-            for callback in callbacks.take_waiting(&evicted.writes) {
-                self.callback_due(callback, Err(Error::new(ErrorKind::OutputLimit)), tasks);
-            }
+        waiting.writes = waiting.writes.saturating_sub(1);
+        if let Some(write) = evicted.write
+            && let Some(callback) = self.callbacks().and_then(|callbacks| callbacks.take_waiting(write))
+        {
+            self.callback_due(callback, Err(Error::new(ErrorKind::OutputLimit)), tasks);
         }
         self.schedule_after_write(0, tasks);
     }

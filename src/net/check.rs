@@ -53,6 +53,7 @@ impl Net {
             let of = |places: &Places| places.get(&id).copied().unwrap_or(0);
             check_conn(conn, of(&ready), of(&flushing), of(&closing), of(&held))
                 .and_then(|()| conn.connection.check(READ_BUFFER))
+                .and_then(|()| conn.connection.queue().check(!conn.lists.flush, &self.cx.segments))
                 .and_then(|()| check_timers(conn, &timers, &mut known))
                 .map_err(|what| format!("{id:?}: {what}\n{conn:?}"))?;
         }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::IoSlice;
 
-use crate::connection::{Boundaries, Evicted, Segments, WriteQueue};
+use crate::connection::{Evicted, SLACK, Segments, WriteQueue};
 
 /// How many queues share the segments.
 const QUEUES: usize = 3;
@@ -14,16 +14,20 @@ const ENOUGH: usize = 1 << 20;
 /// Something that is done to one of the queues, or to all.
 #[derive(Clone, Copy, Debug)]
 pub enum Operation {
-    /// A write of so many bytes; with `merge`, nobody will ask where it ends.
-    Push { queue: usize, length: usize, merge: bool },
+    /// A write of so many bytes.
+    Push { queue: usize, length: usize },
     /// A message to the queues whose bits are set.
     Broadcast { queues: u8, length: usize },
     /// The kernel is offered `most` bytes in so many slices, and takes `taken` of them at most.
     Send { queue: usize, most: usize, slices: usize, taken: usize },
     /// The oldest whole message behind so many bytes goes.
     DropOldest { queue: usize, keep: usize },
+    /// The newest whole message behind so many bytes goes.
+    DropNewest { queue: usize, keep: usize },
     /// All of it goes.
     Clear { queue: usize },
+    /// The flush has left it as it is.
+    Settle { queue: usize },
     /// What comes next goes into another segment.
     Seal,
 }
@@ -41,11 +45,12 @@ impl From<(u8, u16)> for Operation {
             _ => amount / 16 % 64,
         };
         match kind {
-            0..=2 => Operation::Push { queue, length: length(64 << 10), merge: true },
-            3..=4 => Operation::Push { queue, length: length(64 << 10), merge: false },
+            0..=3 => Operation::Push { queue, length: length(64 << 10) },
+            4 => Operation::Settle { queue },
             5..=8 => Operation::Broadcast { queues: kind - 4 + queue as u8, length: length(256 << 10) },
             9..=11 => Operation::Send { queue, most: 1 + amount * 8, slices: 1 + small % 4, taken: usize::MAX },
             12 => Operation::Send { queue, most: usize::MAX, slices: 8, taken: small },
+            13 if amount % 4 == 0 => Operation::DropNewest { queue, keep: small },
             13 => Operation::DropOldest { queue, keep: small },
             14 if amount % 16 == 0 => Operation::Clear { queue },
             14 => Operation::DropOldest { queue, keep: amount },
@@ -68,6 +73,8 @@ pub fn check(operations: &[Operation]) {
 struct World {
     queues: [WriteQueue; QUEUES],
     naive: [Naive; QUEUES],
+    /// No broadcast waits for the flush.
+    settled: [bool; QUEUES],
     segments: Segments,
     messages: usize,
 }
@@ -75,10 +82,11 @@ struct World {
 impl World {
     fn play(&mut self, operation: Operation) {
         match operation {
-            Operation::Push { queue, length, merge } if self.naive[queue].unsent() < ENOUGH => {
+            Operation::Push { queue, length } if self.naive[queue].unsent() < ENOUGH => {
                 let message = self.message(length);
-                let number = self.naive[queue].push(&message, merge);
-                self.queues[queue].push(&message, if merge { Boundaries::Merge } else { Boundaries::Keep }, number);
+                let number = self.naive[queue].push(&message);
+                self.queues[queue].push(&message, number, &mut self.segments);
+                self.settled[queue] |= length > 0;
             }
             // An empty message does not get as far as a queue.
             Operation::Broadcast { queues, length } if length > 0 => {
@@ -88,6 +96,7 @@ impl World {
                     if self.naive[queue].unsent() < ENOUGH {
                         self.queues[queue].push_shared(place, &mut self.segments);
                         self.naive[queue].broadcast(&message);
+                        self.settled[queue] = false;
                     }
                 }
             }
@@ -95,6 +104,14 @@ impl World {
             Operation::DropOldest { queue, keep } => {
                 let dropped = self.queues[queue].drop_oldest(keep, &mut self.segments);
                 assert_eq!(dropped, self.naive[queue].drop_oldest(keep), "dropped behind {keep}");
+            }
+            Operation::DropNewest { queue, keep } => {
+                let dropped = self.queues[queue].drop_newest(keep, &mut self.segments);
+                assert_eq!(dropped, self.naive[queue].drop_newest(keep), "dropped behind {keep}");
+            }
+            Operation::Settle { queue } => {
+                self.queues[queue].settle(&mut self.segments);
+                self.settled[queue] = true;
             }
             Operation::Clear { queue } => {
                 self.queues[queue].clear(&mut self.segments);
@@ -123,16 +140,21 @@ impl World {
 
     fn compare(&self, operation: &Operation) {
         let mut holders: BTreeMap<u32, u32> = BTreeMap::new();
-        for (queue, naive) in self.queues.iter().zip(&self.naive) {
+        for ((queue, naive), settled) in self.queues.iter().zip(&self.naive).zip(self.settled) {
             assert_eq!(queue.unsent(), naive.unsent(), "unsent behind {operation:?}");
-            assert_eq!(queue.check(), Ok(()), "behind {operation:?}");
+            assert_eq!(queue.check(settled, &self.segments), Ok(()), "behind {operation:?}");
             queue.segments().for_each(|segment| *holders.entry(segment).or_default() += 1);
         }
         assert_eq!(self.segments.check(&holders), Ok(()), "behind {operation:?}");
     }
 
-    /// All is sent, and nobody holds a segment.
+    /// The flush is over, all is sent, and nobody holds a segment.
     fn send_the_rest(&mut self) {
+        (0..QUEUES).for_each(|queue| self.play(Operation::Settle { queue }));
+        self.segments.seal();
+        let unsent: usize = self.naive.iter().map(Naive::unsent).sum();
+        let held = self.segments.held() + self.queues.iter().map(WriteQueue::held).sum::<usize>();
+        assert!(held <= unsent * 5 / 2 + QUEUES * 2 * SLACK + (256 << 10) * 9 / 8 + 1024, "{unsent} bytes hold {held}");
         for queue in 0..QUEUES {
             while self.queues[queue].unsent() > 0 {
                 self.send(queue, usize::MAX, 8, usize::MAX);
@@ -153,37 +175,29 @@ impl World {
 #[derive(Default)]
 struct Naive {
     messages: Vec<Message>,
-    /// Writes so far, the empty ones too: so the numbers have gaps.
+    /// Writes so far that were not empty, without those that were dropped last.
     numbered: u64,
 }
 
 struct Message {
     bytes: Vec<u8>,
     sent: usize,
-    /// The numbers of the writes in it. None in a broadcast's message.
-    writes: Vec<u64>,
+    /// The number of the write. None of a broadcast's message.
+    write: Option<u64>,
 }
 
 impl Naive {
     /// Gives the number of the write.
-    fn push(&mut self, bytes: &[u8], merge: bool) -> u64 {
-        let before = self.numbered;
-        self.numbered += 1;
-        match self.messages.last_mut() {
-            _ if bytes.is_empty() => {}
-            Some(last)
-                if merge && last.writes.last() == Some(&before) && last.bytes.len() + bytes.len() <= 64 << 10 =>
-            {
-                last.bytes.extend(bytes);
-                last.writes.push(self.numbered);
-            }
-            _ => self.messages.push(Message { bytes: bytes.to_vec(), sent: 0, writes: vec![self.numbered] }),
+    fn push(&mut self, bytes: &[u8]) -> u64 {
+        if !bytes.is_empty() {
+            self.numbered += 1;
+            self.messages.push(Message { bytes: bytes.to_vec(), sent: 0, write: Some(self.numbered) });
         }
         self.numbered
     }
 
     fn broadcast(&mut self, bytes: &[u8]) {
-        self.messages.push(Message { bytes: bytes.to_vec(), sent: 0, writes: vec![] });
+        self.messages.push(Message { bytes: bytes.to_vec(), sent: 0, write: None });
     }
 
     fn sent(&mut self, count: usize) {
@@ -203,9 +217,16 @@ impl Naive {
             before += message.bytes.len() - message.sent;
             whole
         })?;
-        let Message { bytes, writes, .. } = self.messages.remove(at);
-        let range = writes.first().map_or(0..0, |first| *first..first + writes.len() as u64);
-        Some(Evicted { bytes: bytes.len(), messages: writes.len().max(1) as u32, writes: range })
+        let Message { bytes, write, .. } = self.messages.remove(at);
+        Some(Evicted { bytes: bytes.len(), write })
+    }
+
+    fn drop_newest(&mut self, keep: usize) -> Option<Evicted> {
+        let unsent = self.unsent();
+        let Message { bytes, write, .. } =
+            self.messages.pop_if(|message| message.sent == 0 && unsent - message.bytes.len() >= keep)?;
+        self.numbered -= u64::from(write.is_some());
+        Some(Evicted { bytes: bytes.len(), write })
     }
 
     fn front(&self, count: usize) -> Vec<u8> {

@@ -20,15 +20,10 @@ use crate::connection::CloseReason;
 use crate::net::agenda::Task;
 use crate::net::clock::TimerKind;
 use crate::net::cx::Cx;
-use crate::net::options::{Limits, OutputLimits, OutputPolicy};
+use crate::net::options::{OutputLimits, OutputPolicy};
 
 fn drops(limits: &OutputLimits) -> bool {
     matches!(limits.policy, OutputPolicy::DropNewest | OutputPolicy::DropOldest)
-}
-
-/// Whether writes are kept apart, so that one may be dropped.
-pub(super) fn keeps_boundaries(limits: &Option<Limits>) -> bool {
-    limits.as_deref().is_some_and(drops)
 }
 
 /// The limit that is passed first.
@@ -184,7 +179,7 @@ impl Conn {
         while self.connection.queue().unsent() > hard {
             let Some(evicted) = self.connection.queue_mut().drop_oldest(keep, &mut cx.segments) else { return };
             self.connection.evicted(&evicted, &mut cx.agenda.of(self.id));
-            cx.counters.messages_dropped += u64::from(evicted.messages);
+            cx.counters.messages_dropped += 1;
         }
     }
 

@@ -15,12 +15,11 @@ use std::io::{self};
 use std::time::Duration;
 
 use super::Conn;
-use super::limits::keeps_boundaries;
 use super::send::{Emptied, classify};
 use crate::base::error::{Error, Syscall};
 use crate::base::error_kind::ErrorKind;
 use crate::base::timers::Due;
-use crate::connection::{Admission, Boundaries, CallbackId, CloseReason, ConnTask, Last, Span, Stage};
+use crate::connection::{Admission, CallbackId, CloseReason, ConnTask, Last, Span, Stage};
 use crate::net::clock::TimerKind;
 use crate::net::cx::Cx;
 
@@ -86,7 +85,7 @@ impl Conn {
         }
         match self.connection.write(bytes.len(), kind.last, callback, &mut cx.agenda.of(self.id)) {
             Admission::Now if self.is_file() => {
-                self.keep(bytes);
+                self.connection.keep(bytes, &mut cx.segments);
                 self.write_in_its_turn(cx);
             }
             Admission::Now => {
@@ -97,7 +96,7 @@ impl Conn {
                 return self.wrote_in_part(bytes, wrote, kind, cx);
             }
             Admission::Queue => {
-                self.keep(bytes);
+                self.connection.keep(bytes, &mut cx.segments);
                 self.write_waiting(cx);
             }
             Admission::Refused => return false,
@@ -114,7 +113,7 @@ impl Conn {
     fn wrote_in_part(&mut self, bytes: &[u8], wrote: io::Result<usize>, kind: WriteKind, cx: &mut Cx) -> bool {
         let sent = *wrote.as_ref().unwrap_or(&0);
         if sent < bytes.len() {
-            self.keep(&bytes[sent..]);
+            self.connection.keep(&bytes[sent..], &mut cx.segments);
         }
         let emptied = match wrote {
             Ok(sent) if sent == bytes.len() => Emptied::All,
@@ -132,11 +131,6 @@ impl Conn {
         self.connection.write_returns()
     }
 
-    fn keep(&mut self, bytes: &[u8]) {
-        let boundaries = if keeps_boundaries(&self.limits) { Boundaries::Keep } else { Boundaries::Merge };
-        self.connection.keep(bytes, boundaries);
-    }
-
     /// A message of a broadcast, for the flush. Whether it is queued, and this receiver is above its soft limit now.
     #[inline]
     pub fn queue_message(&mut self, message: Span, cx: &mut Cx) -> bool {
@@ -147,9 +141,8 @@ impl Conn {
         if !self.connection.queue_message(message, &mut cx.segments) {
             return false;
         }
-        if !self.connection.is_in_flight() {
-            self.flush_later(cx);
-        }
+        // Also if something is in flight: what the flush leaves is settled.
+        self.flush_later(cx);
         near_a_limit && self.judge_message(cx)
     }
 
@@ -188,7 +181,10 @@ impl Conn {
             Admission::Now => self.attempt(Attempt::First, cx),
             // There is no connection, and none on its way: the bytes that it was to have are the failed write.
             Admission::Refused | Admission::Destroy(_) => self.connection.clear_queue(&mut cx.segments),
-            Admission::Queue => return false,
+            Admission::Queue => {
+                self.connection.settle(&mut cx.segments);
+                return false;
+            }
         }
         true
     }
@@ -215,7 +211,10 @@ impl Conn {
                 self.touch(cx);
                 self.connection.dispatched(sent, &mut cx.agenda.of(self.id));
             }
-            ((sent, emptied), _) => self.attempted(attempt, sent, emptied, cx),
+            ((sent, emptied), _) => {
+                self.attempted(attempt, sent, emptied, cx);
+                self.connection.settle(&mut cx.segments);
+            }
         }
         self.relieve(cx);
     }
@@ -321,5 +320,6 @@ impl Conn {
         if self.wants_to_write() {
             self.make_ready(cx);
         }
+        self.connection.settle(&mut cx.segments);
     }
 }

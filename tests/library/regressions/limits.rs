@@ -186,14 +186,14 @@ fn flooded() -> (World, SocketId, TcpStream, usize) {
     (world, id, raw, unsent)
 }
 
-/// Writes that were merged before there was a limit are dropped as one. Only the first callback got the error; the
-/// second one got `Ok`.
+/// Writes that lie in one buffer, from before there was a limit, are dropped one by one. When they were dropped as one, only
+/// the first callback got the error; the second one got `Ok`.
 #[test]
-fn each_callback_of_writes_that_were_dropped_as_one_says_so() {
+fn each_callback_of_writes_that_lay_in_one_buffer_says_so() {
     let (mut world, id, raw, unsent) = flooded();
     world.of("S").write_then(vec![b'a'; 30_000], told("S", "first"));
     world.of("S").write_then(vec![b'b'; 30_000], told("S", "second"));
-    world.net.set_output_limits(id, hard(unsent + 70_000, OutputPolicy::DropOldest)).unwrap();
+    world.net.set_output_limits(id, hard(unsent + 40_000, OutputPolicy::DropOldest)).unwrap();
     world.of("S").write_then(vec![b'c'; 30_000], told("S", "third"));
     assert_eq!(world.read_raw(&raw, FLOOD + 30_000)[FLOOD..], vec![b'c'; 30_000]);
     world.until_saw("S", "third ok");
