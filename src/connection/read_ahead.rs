@@ -71,6 +71,7 @@ impl ReadAhead {
     }
 
     /// The memory that it has.
+    #[allow(dead_code, reason = "for the limit of the loop's memory")]
     pub fn held(&self) -> usize {
         self.chunks.as_ref().map_or(0, |chunks| chunks.held())
     }
@@ -216,7 +217,7 @@ mod tests {
     fn it_takes_at_most_twice_its_bytes_however_they_come() {
         for lengths in [&[1][..], &[1, 2, 3], &[11], &[600, 1], &[1, 40_000], &[65_536, 1], &[200, 300]] {
             let (mut ahead, mut chunks) = (ReadAhead::default(), VecDeque::new());
-            let mut compare = |ahead: &mut ReadAhead, chunks: &mut VecDeque<Vec<u8>>| {
+            let compare = |ahead: &mut ReadAhead, chunks: &mut VecDeque<Vec<u8>>| {
                 assert_eq!(ahead.pop(), chunks.pop_front());
                 assert_eq!(ahead.check(), Ok(()), "{lengths:?}");
             };

@@ -132,6 +132,7 @@ impl Segments {
     }
 
     /// The memory of all segments, each of them once.
+    #[allow(dead_code, reason = "for the limit of the loop's memory")]
     #[inline]
     pub fn held(&self) -> usize {
         self.held
@@ -197,6 +198,7 @@ impl Segments {
     }
 
     /// The last message that lies wholly in this range, which ends where a message does.
+    #[allow(dead_code, reason = "for the limit of the loop's memory")]
     pub fn last_whole_message(&self, range: Span) -> Option<Span> {
         let begins = &self.slab[range.segment as usize].begins;
         let start = begins.last_below(range.end as usize).filter(|start| *start >= range.start as usize)?;

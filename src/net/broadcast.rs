@@ -40,6 +40,8 @@ impl Net {
             return self.write_to_each(to, message);
         }
         let span = self.cx.segments.append(message);
+        // Until all receivers have it: what one of them keeps or drops may end its segment.
+        self.cx.segments.hold(span.segment);
         for id in to {
             let Some(conn) = self.conns.get_mut(id) else { continue };
             let must_wait = conn.queue_message(span, &mut self.cx);
@@ -51,6 +53,7 @@ impl Net {
                 sender.held_by += 1;
             }
         }
+        self.cx.segments.release(span.segment);
     }
 
     fn write_to_each(&mut self, to: impl IntoIterator<Item = SocketId>, message: &[u8]) {
