@@ -62,15 +62,22 @@ impl fmt::Display for Address {
     }
 }
 
-/// The size of `sun_path`, without the NUL that ends a path or begins an abstract name (unix(7)).
+/// The size of `sun_path`.
 #[cfg(any(target_os = "linux", target_os = "android"))]
-const LONGEST: usize = 107;
+const SIZE: usize = 108;
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
-const LONGEST: usize = 103;
+const SIZE: usize = 104;
+
+/// On Linux a path may fill `sun_path`: it needs no NUL at its end (unix(7)). Elsewhere it has one.
+const LONGEST_PATH: usize = if cfg!(any(target_os = "linux", target_os = "android")) { SIZE } else { SIZE - 1 };
+
+/// The NUL that an abstract name begins with takes a byte.
+const LONGEST_NAME: usize = SIZE - 1;
 
 /// The address of a Unix domain socket: a path, or an abstract name on Linux. The address of a client has no name.
 ///
-/// A path or an abstract name has at most 107 bytes on Linux, 103 elsewhere. If a path is too long, a relative one may do.
+/// A path has at most 108 bytes on Linux, an abstract name 107; elsewhere a path has at most 103. If a path is too long, a
+/// relative one may do.
 ///
 /// ```
 /// use tidegate::UnixAddress;
@@ -86,13 +93,13 @@ const LONGEST: usize = 103;
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct UnixAddress {
     /// As in `sun_path`: an abstract name begins with a NUL. The bytes after the name are zero, so that equal names are equal.
-    name: [u8; LONGEST + 1],
+    name: [u8; SIZE],
     length: u8,
 }
 
 impl UnixAddress {
     /// The address of a socket without a name.
-    pub const UNNAMED: UnixAddress = UnixAddress { name: [0; LONGEST + 1], length: 0 };
+    pub const UNNAMED: UnixAddress = UnixAddress { name: [0; SIZE], length: 0 };
 
     /// The socket at a path.
     ///
@@ -109,9 +116,9 @@ impl UnixAddress {
                 "the path of a Unix socket contains a NUL: an abstract name is written unix:@NAME",
             ));
         }
-        if bytes.len() > LONGEST {
+        if bytes.len() > LONGEST_PATH {
             return Err(Error::invalid(format!(
-                "the path '{}' has {} bytes, and that of a Unix socket has at most {LONGEST}: a relative path may be shorter",
+                "the path '{}' has {} bytes, and that of a Unix socket has at most {LONGEST_PATH}: a relative path may be shorter",
                 path.display(),
                 bytes.len()
             )));
@@ -126,9 +133,9 @@ impl UnixAddress {
     /// A name that is empty or too long.
     pub fn abstract_name(name: impl AsRef<[u8]>) -> Result<Self, Error> {
         let name = name.as_ref();
-        if name.is_empty() || name.len() > LONGEST {
+        if name.is_empty() || name.len() > LONGEST_NAME {
             return Err(Error::invalid(format!(
-                "an abstract name of {} bytes: it must have from 1 to {LONGEST}",
+                "an abstract name of {} bytes: it must have from 1 to {LONGEST_NAME}",
                 name.len()
             )));
         }
@@ -138,7 +145,7 @@ impl UnixAddress {
     /// From bytes as in `sun_path`. Too many would be cut, but the callers have looked.
     fn of(bytes: &[u8]) -> Self {
         let mut address = UnixAddress::UNNAMED;
-        let length = bytes.len().min(LONGEST + 1);
+        let length = bytes.len().min(SIZE);
         address.name[..length].copy_from_slice(&bytes[..length]);
         address.length = length as u8;
         address
@@ -191,11 +198,12 @@ mod tests {
 
     #[test]
     fn the_bound_of_a_name_is_the_systems() {
-        assert!(UnixAddress::path("p".repeat(LONGEST)).is_ok());
-        assert!(UnixAddress::abstract_name("n".repeat(LONGEST)).is_ok());
-        let long = UnixAddress::path("p".repeat(LONGEST + 1)).expect_err("too long");
-        assert!(long.to_string().contains(&format!("has at most {LONGEST}")), "{long}");
-        assert!(UnixAddress::abstract_name("n".repeat(LONGEST + 1)).is_err());
+        assert!(UnixAddress::path("p".repeat(LONGEST_PATH)).is_ok());
+        assert!(UnixAddress::abstract_name("n".repeat(LONGEST_NAME)).is_ok());
+        let long = UnixAddress::path("p".repeat(LONGEST_PATH + 1)).expect_err("too long");
+        assert!(long.to_string().contains(&format!("has at most {LONGEST_PATH}")), "{long}");
+        let long = UnixAddress::abstract_name("n".repeat(LONGEST_NAME + 1)).expect_err("too long");
+        assert!(long.to_string().contains(&format!("from 1 to {LONGEST_NAME}")), "{long}");
         assert!(UnixAddress::path("").is_err() && UnixAddress::abstract_name("").is_err());
         assert!(UnixAddress::path("a\0b").is_err());
     }

@@ -248,7 +248,7 @@ pub enum Syscall {
     Shutdown,
     /// `epoll_wait(2)` or `kevent(2)`.
     Wait,
-    /// `write(2)` or `writev(2)`.
+    /// `send(2)` or `sendmsg(2)`; `write(2)` or `writev(2)` of a file.
     Write,
 }
 

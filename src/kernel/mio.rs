@@ -279,7 +279,7 @@ impl Kernel for MioKernel {
     }
 
     #[cfg(unix)]
-    fn adopt_stream(&mut self, stream: OwnedFd, tcp: &super::TcpOptions) -> io::Result<(Handle, Address)> {
+    fn adopt_stream(&mut self, stream: OwnedFd, tcp: &super::TcpOptions) -> io::Result<(Handle, Option<Address>)> {
         let (stream, peer) = Stream::adopt(stream, tcp)?;
         Ok((self.keep(Source::Stream(Entry::new(stream))), peer))
     }

@@ -79,13 +79,14 @@ pub trait Kernel: fmt::Debug {
         Err(io::Error::new(io::ErrorKind::Unsupported, "this kernel has no descriptors to adopt"))
     }
 
-    /// Takes over a connection that was made elsewhere. Gives the address of its peer too.
+    /// Takes over a connection that was made elsewhere. Gives the address of its peer too, if the system still has it. A
+    /// connection that was reset can be adopted: it gives what had come before, and then the error.
     ///
     /// # Errors
     /// [`ErrorKind::InvalidInput`](io::ErrorKind::InvalidInput), with the reason, for a descriptor that is no stream socket
-    /// or is not connected; a kernel without descriptors.
+    /// or was never connected; a kernel without descriptors.
     #[cfg(unix)]
-    fn adopt_stream(&mut self, _stream: OwnedFd, _tcp: &TcpOptions) -> io::Result<(Handle, Address)> {
+    fn adopt_stream(&mut self, _stream: OwnedFd, _tcp: &TcpOptions) -> io::Result<(Handle, Option<Address>)> {
         Err(io::Error::new(io::ErrorKind::Unsupported, "this kernel has no descriptors to adopt"))
     }
 
@@ -137,7 +138,7 @@ pub trait Kernel: fmt::Debug {
     /// Writes as much of the slices as fits, in order. Only the first [`MOST_SLICES`] are used.
     ///
     /// # Errors
-    /// Those of `writev(2)`.
+    /// Those of `sendmsg(2)` and `writev(2)`.
     fn write_vectored(&mut self, socket: Handle, slices: &[IoSlice<'_>]) -> io::Result<usize>;
 
     /// Ends the writing side: the FIN follows what was written.

@@ -6,7 +6,7 @@
 use std::os::fd::OwnedFd;
 
 use super::Net;
-use super::conn::Conn;
+use super::conn::{Conn, Remote};
 use super::options::SocketOptions;
 use crate::base::error::{Error, Syscall};
 use crate::base::id::{ServerId, SocketId};
@@ -31,15 +31,19 @@ impl Net {
     /// A socket that is connected already, of TCP or of a Unix domain. Reading begins at once, as with one that was
     /// accepted; there is no `connect`.
     ///
+    /// Its peer may have ended it or reset it by then: what had come before is delivered, and then the end or the error.
+    /// The system has forgotten the address of a peer that has reset.
+    ///
     /// # Errors
-    /// A descriptor that is no stream socket or is not connected; an option out of its bounds; a kernel without
+    /// A descriptor that is no stream socket or was never connected; an option out of its bounds; a kernel without
     /// descriptors.
     pub fn adopt_socket(&mut self, socket: impl Into<OwnedFd>, options: SocketOptions) -> Result<SocketId, Error> {
         options.check()?;
         let adopted = self.cx.kernel.adopt_stream(socket.into(), &options.tcp.before_connect());
         let (handle, remote) = adopted.map_err(|error| Error::system(&error, Syscall::Connect))?;
+        let remote = remote.map_or(Remote::Unknown, Remote::from);
         let connection = Connection::accepted(options.high_water_mark, options.allow_half_open, false);
-        let conn = |id| Conn::new(id, connection).connected(handle, remote.into()).with_options(&options);
+        let conn = |id| Conn::new(id, connection).connected(handle, remote).with_options(&options);
         let id = self.conns.insert_with(conn);
         if let Err(error) = self.cx.kernel.register(handle, id.into()) {
             self.cx.kernel.close(handle);

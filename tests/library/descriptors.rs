@@ -4,14 +4,14 @@
 
 use std::fs::File;
 use std::io::{self, Read, Write};
-use std::net::{TcpListener, TcpStream, UdpSocket};
+use std::net::{Shutdown, TcpListener, TcpStream, UdpSocket};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
 
 use crate::support::folder::Folder;
 use crate::support::loops::{Heard, View, World, ms, quiet, watch};
 use tidegate::sim::Sim;
-use tidegate::{ErrorKind, EventLoop, ServerOptions, SocketOptions};
+use tidegate::{ErrorKind, EventLoop, KeepAlive, ServerOptions, SocketOptions};
 
 fn echo(socket: &mut View<'_>, heard: Heard<'_>) {
     if let Heard::Data(bytes) = heard {
@@ -85,6 +85,128 @@ fn a_connection_of_std_becomes_a_socket_that_reads_at_once() {
     assert_eq!(world.net.connection(id).remote_address(), None);
     assert!(world.net.connection(id).peer_cred().is_some());
     talk(&mut world, peer);
+}
+
+/// What the peer of an accepted connection has done before somebody takes it.
+#[derive(Clone, Copy, Debug)]
+enum Before {
+    SaysAndResets,
+    Resets,
+    SaysAndEnds,
+    SaysAndEndsItsHalf,
+}
+
+impl Before {
+    /// A connection that std has accepted, and its peer if that is still there.
+    fn happen(self, listener: &TcpListener) -> (TcpStream, Option<TcpStream>) {
+        let mut peer = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (ours, _) = listener.accept().unwrap();
+        if !matches!(self, Before::Resets) {
+            peer.write_all(b"hi").unwrap();
+        }
+        let peer = match self {
+            Before::SaysAndResets | Before::Resets => {
+                socket2::SockRef::from(&peer).set_linger(Some(ms(0))).unwrap();
+                None
+            }
+            Before::SaysAndEnds => None,
+            Before::SaysAndEndsItsHalf => {
+                peer.shutdown(Shutdown::Write).unwrap();
+                Some(peer)
+            }
+        };
+        // On loopback it has arrived when the call has returned.
+        (ours, peer)
+    }
+}
+
+#[test]
+fn what_had_come_before_a_connection_was_adopted_is_delivered() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    for (before, events) in [
+        (Before::SaysAndResets, &["data hi", "error ECONNRESET", "close(true)"][..]),
+        (Before::Resets, &["error ECONNRESET", "close(true)"]),
+        (Before::SaysAndEnds, &["data hi", "end", "finish", "close(false)"]),
+        (Before::SaysAndEndsItsHalf, &["data hi", "end", "finish", "close(false)"]),
+    ] {
+        let mut world = World::new();
+        let (ours, _peer) = before.happen(&listener);
+        // Each has to look for itself whether the error is still there.
+        let options = SocketOptions::new().no_delay(true).keep_alive(KeepAlive::new());
+        let id = world.event_loop().adopt_socket(ours, options, |socket| watch(socket, "S", quiet)).unwrap();
+        let forgotten = matches!(before, Before::SaysAndResets | Before::Resets);
+        assert_eq!(world.net.connection(id).remote_address().is_none(), forgotten, "{before:?}");
+        world.until_closed(&["S"]);
+        assert_eq!(world.state.of("S"), events, "{before:?}");
+    }
+}
+
+#[test]
+fn a_connection_that_was_reset_before_it_is_accepted_delivers_what_had_come() {
+    let mut world = World::new();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut peer = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    peer.write_all(b"hi").unwrap();
+    socket2::SockRef::from(&peer).set_linger(Some(ms(0))).unwrap();
+    drop(peer);
+    listen(&mut world, listener);
+    world.until_closed(&["S"]);
+    assert_eq!(world.state.of("S"), ["data hi", "error ECONNRESET", "close(true)"]);
+}
+
+/// A Unix socket whose peer has not read all reads ECONNRESET behind what had come.
+#[test]
+fn a_unix_connection_whose_peer_has_gone_can_be_adopted() {
+    for unread in [false, true] {
+        let (mut ours, mut peer) = UnixStream::pair().unwrap();
+        peer.write_all(b"hi").unwrap();
+        if unread {
+            ours.write_all(b"not read").unwrap();
+        }
+        drop(peer);
+        let mut world = World::new();
+        world.event_loop().adopt_socket(ours, SocketOptions::new(), |socket| watch(socket, "S", quiet)).unwrap();
+        world.until_closed(&["S"]);
+        if unread {
+            // The system tells the error first: it is the socket's, and not behind the bytes.
+            assert_eq!(world.state.of("S").last().unwrap(), "close(true)");
+            assert!(world.state.saw("S", "error ECONNRESET"));
+        } else {
+            assert_eq!(world.state.of("S"), ["data hi", "end", "finish", "close(false)"]);
+        }
+    }
+}
+
+/// A peer that is gone gives the error EPIPE and no SIGPIPE, whatever that does in this process: of one piece, and gathered.
+#[cfg(feature = "signals")]
+#[test]
+fn no_write_to_a_socket_raises_a_signal() {
+    let mut world = World::new();
+    world.event_loop().on_signal(13, |event_loop| event_loop.state.note("process", "SIGPIPE")).unwrap();
+    for pieces in [1, 2, 1500] {
+        let (ours, other) = UnixStream::pair().unwrap();
+        drop(other);
+        let options = SocketOptions::new().allow_half_open(true);
+        let name = format!("{pieces} pieces");
+        world
+            .event_loop()
+            .adopt_socket(ours, options, |socket| {
+                watch(socket, &name, move |socket, heard| {
+                    if let Heard::End = heard {
+                        socket.cork();
+                        for _ in 0..pieces {
+                            socket.write(vec![b'x'; 70_000 / pieces]);
+                        }
+                        socket.uncork();
+                    }
+                });
+            })
+            .unwrap();
+        world.until_closed(&[&name]);
+        assert_eq!(world.state.of(&name), ["end", "error EPIPE", "close(true)"]);
+    }
+    world.turn_for(ms(10));
+    assert!(world.state.of("process").is_empty());
 }
 
 #[test]

@@ -173,6 +173,82 @@ fn bytes_after_passed_descriptors_are_read() {
     assert_eq!(world.state.data("S"), b"one two three");
 }
 
+/// 108 bytes are all that the address has room for: then no NUL ends the path. 109 do not fit.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_path_that_fills_its_address_is_listened_on_and_connected_to() {
+    let folder = Folder::new();
+    let of_length = |length: usize| {
+        let beginning = folder.path("").to_str().unwrap().to_owned();
+        format!("{beginning}{}", "p".repeat(length - beginning.len()))
+    };
+    for length in [106, 107, 108] {
+        let (mut world, path) = (World::new(), of_length(length));
+        let at: Endpoint = format!("unix:{path}").parse().unwrap();
+        // As a killed server leaves it: it is found stale, and taken over.
+        let stale = socket2::Socket::new(socket2::Domain::UNIX, socket2::Type::STREAM, None).unwrap();
+        rustix::net::bind(&stale, &rustix::net::SocketAddrUnix::new(&*path).unwrap()).unwrap();
+        drop(stale);
+        let server = serve(&mut world, at, |socket, heard| {
+            if let Heard::Data(_) = heard {
+                socket.end_with("hello");
+            }
+        });
+        assert_eq!(world.net.server_endpoint(server), Some(at));
+        assert_eq!(world.listen(at, |_| {}).unwrap_err().code(), "EADDRINUSE");
+        world.client("C", at, quiet);
+        world.of("C").write("x");
+        world.until_closed(&["C", "S"]);
+        assert_eq!(world.state.of("C"), ["connect", "data hello", "end", "finish", "close(false)"]);
+        world.net.close_server(server);
+        assert!(!std::path::Path::new(&path).exists(), "it goes with its server");
+
+        let other = socket2::Socket::new(socket2::Domain::UNIX, socket2::Type::STREAM, None).unwrap();
+        rustix::net::bind(&other, &rustix::net::SocketAddrUnix::new(&*path).unwrap()).unwrap();
+        other.listen(1).unwrap();
+        let adopted = world.event_loop().listen_fd(other, ServerOptions::new(), |_| {}).unwrap();
+        assert_eq!(world.net.server_endpoint(adopted), Some(at), "as the system writes it");
+    }
+    let mut world = World::new();
+    for length in [109, 110, 200] {
+        let path = of_length(length);
+        for error in [
+            world.listen(&*format!("unix:{path}"), |_| {}).unwrap_err(),
+            world.connect(&*format!("unix:{path}"), |_| {}).unwrap_err(),
+        ] {
+            assert_eq!(error.kind(), ErrorKind::InvalidArgument);
+            assert!(error.to_string().contains("at most 108"), "{error}");
+        }
+    }
+}
+
+/// An abstract name has no NUL at its end, and the one that it begins with takes a byte.
+#[cfg(target_os = "linux")]
+#[test]
+fn an_abstract_name_that_fills_its_address_is_listened_on_and_connected_to() {
+    let mut world = World::new();
+    let name = format!("{:n<107}", format!("tidegate-test-long-{}-", std::process::id()));
+    let at: Endpoint = format!("unix:@{name}").parse().unwrap();
+    let server = serve(&mut world, at, |socket, heard| {
+        if let Heard::Accepted = heard {
+            socket.end_with("hello");
+        }
+    });
+    assert_eq!(world.net.server_endpoint(server), Some(at));
+    world.client("C", at, quiet);
+    world.until_closed(&["C", "S"]);
+    assert_eq!(world.state.data("C"), b"hello");
+
+    // A client may have such a name too.
+    let client = socket2::Socket::new(socket2::Domain::UNIX, socket2::Type::STREAM, None).unwrap();
+    let own = rustix::net::SocketAddrUnix::new_abstract_name(name.replace("long", "peer").as_bytes()).unwrap();
+    rustix::net::bind(&client, &own).unwrap();
+    rustix::net::connect(&client, &rustix::net::SocketAddrUnix::new_abstract_name(name.as_bytes()).unwrap()).unwrap();
+    world.until(|world| world.state.times("S", "finish") == 2);
+    let error = world.listen(&*format!("unix:@{name}n"), |_| {}).unwrap_err();
+    assert!(error.to_string().contains("from 1 to 107"), "{error}");
+}
+
 #[cfg(target_os = "linux")]
 #[test]
 fn an_abstract_name_goes_with_its_socket() {

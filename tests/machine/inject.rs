@@ -53,10 +53,10 @@ fn failing_writes_cost_nothing_or_their_connection() {
 #[test]
 fn failing_writes_of_queued_bytes_cost_nothing_or_their_connection() {
     for errno in ["EINTR", "ENOBUFS", "ENOMEM"] {
-        a_guest_who_reads_late(Injection { call: "writev", errno, when: "1..3", times: 3, costs: Costs::Nothing });
+        a_guest_who_reads_late(Injection { call: "sendmsg", errno, when: "1..3", times: 3, costs: Costs::Nothing });
     }
     for errno in ["EPIPE", "ECONNRESET"] {
-        a_guest_who_reads_late(Injection { call: "writev", errno, when: "1", times: 1, costs: Costs::Connection });
+        a_guest_who_reads_late(Injection { call: "sendmsg", errno, when: "1", times: 1, costs: Costs::Connection });
     }
 }
 

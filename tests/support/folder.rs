@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tidegate::Endpoint;
 
-/// A folder below the system's for temporary files, with a short name: the path of a Unix socket has at most 107 bytes.
+/// A folder below the system's for temporary files, with a short name: the path of a Unix socket has at most 108 bytes.
 /// It is removed when this goes out of scope, with all that is in it.
 pub struct Folder(PathBuf);
 

@@ -41,6 +41,26 @@ pub(super) fn peer_cred(_socket: &Socket) -> io::Result<PeerCred> {
     Err(io::ErrorKind::Unsupported.into())
 }
 
+/// Whether a socket that has no peer has had one. The error that ended the connection stays for the read to come: on Linux a
+/// read that only peeks takes it, but poll(2) does not.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+pub(super) fn was_connected(socket: &Socket) -> io::Result<bool> {
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+    let mut asked = [PollFd::new(socket, PollFlags::RDHUP)];
+    poll(&mut asked, Some(&Timespec::default()))?;
+    Ok(asked[0].revents().contains(PollFlags::RDHUP))
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+pub(super) fn was_connected(socket: &Socket) -> io::Result<bool> {
+    use rustix::io::Errno;
+    use rustix::net::RecvFlags;
+
+    let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
+    Ok(!matches!(rustix::net::recv(socket, &mut [0_u8; 1][..], flags), Err(Errno::NOTCONN)))
+}
+
 #[cfg(any(target_os = "linux", target_os = "android"))]
 pub(in crate::kernel) fn set_user_timeout(socket: &SockRef<'_>, timeout: Option<Duration>) -> io::Result<()> {
     socket.set_tcp_user_timeout(timeout)

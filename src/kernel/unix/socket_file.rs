@@ -27,7 +27,8 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
-use socket2::{Domain, SockAddr, Socket};
+use rustix::net::SocketAddrUnix;
+use socket2::{Domain, Socket};
 
 use super::differences;
 use crate::kernel::SocketPermissions;
@@ -63,9 +64,9 @@ impl SocketFile {
     }
 
     fn bind(socket: &Socket, path: &Path) -> io::Result<Self> {
-        let address = SockAddr::unix(path)?;
-        match socket.bind(&address) {
-            Err(error) if error.kind() == ErrorKind::AddrInUse && remove_stale(path)? => socket.bind(&address)?,
+        let address = SocketAddrUnix::new(path)?;
+        match rustix::net::bind(socket, &address) {
+            Err(Errno::ADDRINUSE) if remove_stale(path)? => rustix::net::bind(socket, &address)?,
             bound => bound?,
         }
         let identity = Identity::of(&fs::symlink_metadata(path)?);
@@ -168,5 +169,5 @@ fn remove_stale(path: &Path) -> io::Result<bool> {
 /// error.
 fn is_refused(path: &Path) -> io::Result<bool> {
     let probe = differences::socket(Domain::UNIX, None)?;
-    Ok(probe.connect(&SockAddr::unix(path)?).is_err_and(|error| error.kind() == ErrorKind::ConnectionRefused))
+    Ok(rustix::net::connect(&probe, &SocketAddrUnix::new(path)?) == Err(Errno::CONNREFUSED))
 }

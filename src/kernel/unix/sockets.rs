@@ -12,7 +12,7 @@ use std::time::Duration;
 use mio::unix::SourceFd;
 use mio::{Interest, Registry};
 use rustix::io::Errno;
-use rustix::net::{RecvFlags, SocketAddrUnix};
+use rustix::net::{RecvFlags, SendAncillaryBuffer, SocketAddrUnix};
 use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, Type};
 
 use super::differences;
@@ -163,8 +163,9 @@ impl Stream {
         Ok(Stream { socket, family: Family::Unix, adopted: false })
     }
 
-    /// A connection that was made elsewhere, and the address of its peer.
-    pub fn adopt(socket: OwnedFd, tcp: &TcpOptions) -> io::Result<(Self, Address)> {
+    /// A connection that was made elsewhere, and the address of its peer. The system forgets the address when the
+    /// connection is reset.
+    pub fn adopt(socket: OwnedFd, tcp: &TcpOptions) -> io::Result<(Self, Option<Address>)> {
         let socket = Socket::from(socket);
         let family = stream_family(&socket)?;
         if differences::is_listener(&socket)? {
@@ -176,11 +177,11 @@ impl Stream {
         }
         let stream = Stream { socket, family, adopted: true };
         match stream.peer() {
-            Ok(peer) => Ok((stream, peer)),
-            Err(error) if error.kind() == ErrorKind::NotConnected => {
-                Err(invalid("the descriptor is a socket that is not connected"))
-            }
-            Err(error) => Err(error),
+            Ok(peer) => Ok((stream, Some(peer))),
+            Err(error) if error.kind() != ErrorKind::NotConnected => Err(error),
+            // What has come before the reset is still to be read, and then the error.
+            Err(_) if differences::was_connected(&stream.socket)? => Ok((stream, None)),
+            Err(_) => Err(invalid("the descriptor is a socket that is not connected")),
         }
     }
 
@@ -213,7 +214,9 @@ impl Stream {
     }
 
     pub fn write_vectored(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        Ok(rustix::io::writev(&self.socket, slices)?)
+        // Not writev(2), which has no flag against SIGPIPE.
+        let flags = differences::SEND_FLAGS;
+        Ok(rustix::net::sendmsg(&self.socket, slices, &mut SendAncillaryBuffer::default(), flags)?)
     }
 
     pub fn shutdown(&self) -> io::Result<()> {

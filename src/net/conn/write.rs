@@ -4,7 +4,7 @@
 //!   write, uncork ──▶ write(2) at once ──all taken──▶ completed
 //!                         │ the rest
 //!                         ▼
-//!   broadcast ─────▶   queue  ──▶ writable edge (serve.rs) ──▶ writev(2) ──▶ completed ──▶ drain
+//!   broadcast ─────▶   queue  ──▶ writable edge (serve.rs) ──▶ sendmsg(2) ─▶ completed ──▶ drain
 //!                                 or the flush
 //! ```
 //!
