@@ -236,6 +236,11 @@ impl<S> EventLoop<S> {
         self.event_loop().on_signal(signal, handler)
     }
 
+    /// See [`Loop::off_signal`].
+    pub fn off_signal(&mut self, signal: i32) {
+        self.event_loop().off_signal(signal);
+    }
+
     /// See [`Loop::stop`].
     pub fn stop(&mut self) {
         self.event_loop().stop();

@@ -328,12 +328,44 @@ impl<S> Loop<'_, S> {
     /// # Ok::<(), tidegate::Error>(())
     /// ```
     ///
+    /// Each loop of the process that listens to a signal hears it. A handler that the program had before the first of them,
+    /// by sigaction(2) or by signal-hook, is still called. Signals of one number that come before the loop turns are heard
+    /// once, as with any handler.
+    ///
     /// # Errors
-    /// A signal that cannot be caught; a build without the feature `signals`.
+    /// A number that no signal has, 0 and -1 among them; a signal that cannot be caught: SIGKILL, SIGSTOP, and the faults
+    /// SIGILL, SIGFPE and SIGSEGV; out of descriptors; a build without the feature `signals`.
     pub fn on_signal(&mut self, signal: i32, handler: impl FnMut(&mut Loop<'_, S>) + 'static) -> Result<(), Error> {
         self.net.watch_signal(signal)?;
         self.handlers.signals.insert(signal, Some(Box::new(handler)));
         Ok(())
+    }
+
+    /// Removes the handler of a signal. Then the signal does again what it did before, unless another loop of the process
+    /// listens to it: what a loop has listened to is as good as new when the last one has stopped, or was dropped. One that
+    /// has arrived and was not heard yet has no effect. If there is no handler, nothing happens.
+    ///
+    /// The default effect comes from a handler of the process that stays installed. On Linux it is the signal's own, whether
+    /// it ends the process, stops it or does nothing; only realtime signals, SIGPWR and SIGSTKFLT end the process with exit
+    /// code 128 + number, as a shell would report it. A signal that was ignored, as `nohup` does with SIGHUP, stays without
+    /// effect, and so does one for which the program had a handler of its own: that is called. A handler that is set by
+    /// signal-hook, or a crate that is built on it, *after* a loop has listened is not known here: such a signal still has its
+    /// default effect while no loop listens. On other systems, where this cannot be found out, a signal that a loop has
+    /// listened to has no effect afterwards.
+    ///
+    /// ```
+    /// # use tidegate::{EventLoop, signal};
+    /// # let mut event_loop = EventLoop::new()?;
+    /// # #[cfg(all(unix, feature = "signals"))]
+    /// event_loop.on_signal(signal::INTERRUPT, |event_loop| {
+    ///     println!("press Ctrl-C again to stop at once");
+    ///     event_loop.off_signal(signal::INTERRUPT);
+    /// })?;
+    /// # Ok::<(), tidegate::Error>(())
+    /// ```
+    pub fn off_signal(&mut self, signal: i32) {
+        self.net.unwatch_signal(signal);
+        self.handlers.signals.remove(&signal);
     }
 
     /// Gives a waker to hand to another thread, which is how that thread has the handler of [`Loop::on_wake`] run. The loop

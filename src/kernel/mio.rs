@@ -405,6 +405,10 @@ impl Kernel for MioKernel {
         self.signals.watch(self.poll.registry(), SIGNALS, signal)
     }
 
+    fn unwatch_signal(&mut self, signal: i32) {
+        self.signals.unwatch(signal);
+    }
+
     fn waker(&mut self) -> io::Result<Wake> {
         let waker = match &mut self.waker {
             Some(waker) => waker,

@@ -186,8 +186,14 @@ pub trait Kernel: fmt::Debug {
     /// Makes [`Kernel::wait`] give a signal, which then has no other effect on the process.
     ///
     /// # Errors
-    /// A signal that cannot be caught; a kernel without signals.
+    /// [`ErrorKind::InvalidInput`](io::ErrorKind::InvalidInput), with the reason, for a number that no signal has and for a
+    /// signal that cannot be caught; a kernel without signals.
     fn watch_signal(&mut self, signal: i32) -> io::Result<()>;
+
+    /// Takes [`Kernel::watch_signal`] back: the signal has the effect that it had before, and `wait` does not give one that
+    /// has arrived already. For a signal that is not watched, and in a kernel without signals, it does nothing. When the
+    /// kernel is dropped, the same holds for all its signals.
+    fn unwatch_signal(&mut self, _signal: i32) {}
 
     /// A function that ends a `wait` from another thread: the `wait` that sleeps at that time returns early, or the next one
     /// if none does.

@@ -151,12 +151,21 @@ impl Net {
         }
     }
 
-    /// Asks for a signal as an event.
+    /// Asks for a signal as an event, [`Event::Signal`], in place of its default effect: see [`Loop::on_signal`].
     ///
     /// # Errors
-    /// A signal that cannot be caught; a build without the feature `signals`.
+    /// A number that no signal has; a signal that cannot be caught; a build without the feature `signals`.
+    ///
+    /// [`Loop::on_signal`]: crate::Loop::on_signal
     pub fn watch_signal(&mut self, signal: i32) -> Result<(), Error> {
         self.cx.kernel.watch_signal(signal).map_err(Error::from)
+    }
+
+    /// Takes [`Net::watch_signal`] back. No event comes for the signal any more, and it has its default effect again: see
+    /// [`Loop::off_signal`](crate::Loop::off_signal).
+    pub fn unwatch_signal(&mut self, signal: i32) {
+        self.cx.kernel.unwatch_signal(signal);
+        self.cx.agenda.signals.retain(|arrived| *arrived != signal);
     }
 
     /// For other threads: has [`Event::Wake`] come. See [`Waker`].

@@ -160,8 +160,18 @@ impl Kernel for SimKernel {
     }
 
     fn watch_signal(&mut self, signal: i32) -> io::Result<()> {
+        if !can_be_caught(signal) {
+            let why = format!("{signal} is no signal, or one that cannot be caught");
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
+        }
         self.world.borrow_mut().machines[self.machine].watched.push(signal);
         Ok(())
+    }
+
+    fn unwatch_signal(&mut self, signal: i32) {
+        let machine = &mut self.world.borrow_mut().machines[self.machine];
+        machine.watched.retain(|watched| *watched != signal);
+        machine.signals.retain(|arrived| *arrived != signal);
     }
 
     fn waker(&mut self) -> io::Result<Wake> {
@@ -185,4 +195,10 @@ impl Kernel for SimKernel {
     fn watch_file(&mut self, _handle: Handle, _token: Token) -> io::Result<Watch> {
         Ok(Watch::AlwaysReady)
     }
+}
+
+/// As on Linux: its signals are 1 to 64, nobody can catch SIGKILL (9) and SIGSTOP (19), and SIGILL (4), SIGFPE (8) and SIGSEGV
+/// (11) are faults of the program itself, behind which it cannot go on.
+fn can_be_caught(signal: i32) -> bool {
+    (1..=64).contains(&signal) && ![4, 8, 9, 11, 19].contains(&signal)
 }

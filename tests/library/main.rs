@@ -51,6 +51,9 @@ mod reconnecting;
 mod regressions;
 /// Listening, accepting, closing.
 mod servers;
+/// Signals, and what they do when nobody listens any more.
+#[cfg(target_os = "linux")]
+mod signals;
 /// Options of a socket, before and after it is connected.
 mod socket_options;
 /// Pipes of the system, terminals, and the streams of the process.

@@ -507,26 +507,6 @@ fn a_loop_lives_inside_another_loop_by_its_descriptor_and_its_deadline() {
     assert_eq!(world.state.of("C"), ["connect", "data ping", "timer", "finish", "end", "close(false)"]);
 }
 
-#[cfg(all(unix, feature = "signals"))]
-#[test]
-fn a_signal_is_an_event_that_keeps_nothing_running_and_its_handler_can_be_replaced() {
-    use rustix::process::{Signal, getpid, kill_process};
-    let mut world = World::new();
-    world
-        .on_signal(Signal::USR1.as_raw(), |on| {
-            on.state.note("signal", "first");
-            on.on_signal(Signal::USR1.as_raw(), |on| on.state.note("signal", "second")).unwrap();
-        })
-        .unwrap();
-    assert!(!world.net.is_alive());
-    for n in 1..=3 {
-        kill_process(getpid(), Signal::USR1).unwrap();
-        world.until(|world| world.state.of("signal").len() == n);
-    }
-    assert_eq!(world.state.of("signal"), ["first", "second", "second"]);
-    assert!(world.on_signal(Signal::KILL.as_raw(), |_| {}).is_err());
-}
-
 /// Node's `setImmediate`: input that has come is served first. What is put off in the callback waits for the next turn.
 #[test]
 fn next_turn_runs_after_the_input_of_this_turn_and_delays_nobody() {

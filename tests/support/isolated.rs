@@ -1,17 +1,36 @@
 //! Tests that measure their own process.
 
-use std::process::Command;
+use std::process::{Command, ExitStatus};
+
+const INSIDE: &str = "TIDEGATE_ISOLATED";
+
+/// The test itself again, in a process that runs nothing else. `None` in that process.
+fn itself(name: &str) -> Option<Command> {
+    if std::env::var_os(INSIDE).is_some_and(|inside| inside == name) {
+        return None;
+    }
+    let mut itself = Command::new(std::env::current_exe().unwrap());
+    itself.args(["--exact", name, "--nocapture", "--test-threads=1"]).env(INSIDE, name);
+    Some(itself)
+}
+
+/// Runs `test` in a process of its own, and gives how that process has ended. `None` in that process, when `test` has come to
+/// its end.
+pub fn end_of(name: &str, test: impl FnOnce()) -> Option<ExitStatus> {
+    match itself(name) {
+        Some(mut itself) => Some(itself.output().unwrap().status),
+        None => {
+            test();
+            None
+        }
+    }
+}
 
 /// Runs a test in a process that runs nothing else, so that what it measures of the process is its own: memory and
 /// descriptors. `name` is the name of the test, with its module.
 #[track_caller]
 pub fn isolated(name: &str, test: impl FnOnce()) {
-    const INSIDE: &str = "TIDEGATE_ISOLATED";
-    if std::env::var_os(INSIDE).is_some_and(|inside| inside == name) {
-        return test();
-    }
-    let mut itself = Command::new(std::env::current_exe().unwrap());
-    itself.args(["--exact", name, "--nocapture", "--test-threads=1"]).env(INSIDE, name);
+    let Some(mut itself) = itself(name) else { return test() };
     assert_one_passes(&mut itself);
 }
 

@@ -89,6 +89,25 @@ pub(super) fn reopen(_file: &File, _mode: OpenMode) -> Option<File> {
     None
 }
 
+/// Whether a signal has its default effect on this process: it is neither ignored nor caught. sigaction(2) needs unsafe code,
+/// but proc(5) says it. False if it cannot be known, and for a number that no signal has.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+pub(in crate::kernel) fn has_default_effect(signal: i32) -> bool {
+    let Ok(status) = std::fs::read_to_string("/proc/self/status") else { return false };
+    // Bit 0 is signal 1.
+    let has = |field: &str| {
+        let mask = status.lines().find_map(|line| line.strip_prefix(field));
+        let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+        mask.is_none_or(|mask| mask & (1 << (signal - 1)) != 0)
+    };
+    (1..=64).contains(&signal) && !has("SigIgn:") && !has("SigCgt:")
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+pub(in crate::kernel) fn has_default_effect(_signal: i32) -> bool {
+    false
+}
+
 // ---- Apple's systems, and the others ------------------------------------------------------------------------------------
 
 /// A new stream socket that does not block. Apple's systems need a call more.

@@ -6,5 +6,7 @@ mod socket_file;
 mod sockets;
 
 pub(super) use descriptor::Descriptor;
+#[cfg(feature = "signals")]
+pub(super) use differences::has_default_effect;
 pub(super) use differences::set_user_timeout;
 pub(super) use sockets::{Listener, Stream, set_type_of_service};
