@@ -21,6 +21,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut event_loop = EventLoop::new()?;
     let file = event_loop.event_loop().open("msg.txt", FileOptions::write(), |file| {
         file.on_finish(|_| println!("all is in the file"));
+        // The clients would wait for ever. Node ends the process at an error that nobody handles.
+        file.on_error(|_, error| {
+            eprintln!("{error}");
+            std::process::exit(1);
+        });
     })?;
     let server = event_loop.listen(address, move |socket| {
         println!("paused");

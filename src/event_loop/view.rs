@@ -231,6 +231,10 @@ impl<S> Loop<'_, S> {
     /// Takes a pipe, a terminal or a file that was opened elsewhere: the output of a child process, an end of
     /// [`std::io::pipe`]. For a connection there is [`Loop::adopt_socket`].
     ///
+    /// It takes everything else that can be read or written too: the master of a pseudo-terminal, a device, and on Linux an
+    /// eventfd, a timerfd, a signalfd, inotify. No call on it blocks the loop, although nothing changes for others that share
+    /// it. Those that give whole records need a high-water mark of at least one record, as their read fails otherwise.
+    ///
     /// # Errors
     /// Those of [`Net::adopt_file`].
     #[cfg(unix)]

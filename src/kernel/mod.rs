@@ -228,11 +228,12 @@ pub trait Kernel: fmt::Debug {
         Err(io::ErrorKind::Unsupported.into())
     }
 
-    /// Takes over a descriptor that was opened elsewhere: a file, a pipe, a terminal. Nothing changes for the processes that
-    /// share it.
+    /// Takes over a descriptor that was opened elsewhere: a file, a pipe, a terminal, or anything else that can be read or
+    /// written. Nothing changes for the processes that share it, and no call on it blocks.
     ///
     /// # Errors
-    /// Those of `fstat(2)`; a kernel without descriptors.
+    /// [`ErrorKind::InvalidInput`](io::ErrorKind::InvalidInput) for one that is not open for its mode; those of `fstat(2)`; a
+    /// kernel without descriptors.
     #[cfg(unix)]
     fn adopt_file(&mut self, _descriptor: OwnedFd, _mode: OpenMode) -> io::Result<Handle> {
         Err(io::ErrorKind::Unsupported.into())

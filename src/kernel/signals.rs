@@ -6,7 +6,9 @@
 //! would do by default: see [`with::InProcess`].
 
 #[cfg(all(unix, feature = "signals"))]
-pub(super) use with::{Signals, ends_the_process};
+pub(super) use with::Signals;
+#[cfg(all(any(target_os = "linux", target_os = "android"), feature = "signals"))]
+pub(super) use with::ends_the_process;
 #[cfg(not(all(unix, feature = "signals")))]
 pub(super) use without::Signals;
 
@@ -153,7 +155,7 @@ mod with {
 
     impl Unheard {
         fn now(signal: i32) -> Self {
-            if has_default_effect(signal) { Unheard::Default } else { Unheard::Other }
+            if has_default_effect(signal) == Some(true) { Unheard::Default } else { Unheard::Other }
         }
     }
 
@@ -193,11 +195,13 @@ mod with {
         PROCESS.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether a signal, one that ends a process by default, would end this one now.
+    /// Whether a signal, one that ends a process by default, would end this one now. If that cannot be known, it counts as if
+    /// it would.
+    #[cfg(any(target_os = "linux", target_os = "android"))]
     pub(in crate::kernel) fn ends_the_process(signal: i32) -> bool {
         let process = process();
         let emulated = process.get(&signal).and_then(|in_process| in_process.default_acts.as_ref());
-        emulated.is_some_and(|acts| acts.load(Ordering::SeqCst)) || has_default_effect(signal)
+        emulated.is_some_and(|acts| acts.load(Ordering::SeqCst)) || has_default_effect(signal).unwrap_or(true)
     }
 }
 

@@ -35,7 +35,7 @@ impl Net {
     /// changes for other processes that share it.
     ///
     /// # Errors
-    /// It is closed; out of descriptors.
+    /// It is closed, or open for the other direction; out of descriptors.
     pub fn stdio(&mut self, stream: Stdio) -> Result<SocketId, Error> {
         let options = if stream == Stdio::Input { FileOptions::read() } else { FileOptions::write() };
         let opened = self.cx.kernel.stdio(stream);
@@ -48,7 +48,7 @@ impl Net {
     /// that share it.
     ///
     /// # Errors
-    /// It is no descriptor of such a kind; a mark out of its bounds.
+    /// It is not open for reading, or for writing; a mark out of its bounds.
     #[cfg(unix)]
     pub fn adopt_file(&mut self, descriptor: impl Into<OwnedFd>, options: FileOptions) -> Result<SocketId, Error> {
         options.check()?;

@@ -17,6 +17,9 @@ mod broadcast;
 mod connecting;
 /// The counters of bytes.
 mod counting;
+/// What the system has besides files, and can be read and written like one: each of Linux's kinds.
+#[cfg(target_os = "linux")]
+mod descriptor_kinds;
 /// Sockets that were made elsewhere.
 mod descriptors;
 /// Destroying and resetting.
@@ -27,6 +30,9 @@ mod ends;
 mod errors;
 /// Each call in each state.
 mod every_call;
+/// The signals that come with the error of a write.
+#[cfg(target_os = "linux")]
+mod file_signals;
 /// Files on the disk of the machine.
 mod files;
 /// Output limits: what happens when the other side does not read.

@@ -315,6 +315,28 @@ fn standard_input_goes_into_a_socket_and_the_socket_into_standard_output() {
     assert!(child.wait().unwrap().success());
 }
 
+/// Its server hears no end, as if that had been all.
+#[test]
+fn standard_input_that_fails_ends_the_program_with_an_error() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let fail = |stdin: OwnedFd, before: &str| {
+        let mut child = start_netcat(&listener, stdin, Stdio::null());
+        let (mut socket, _) = listener.accept().unwrap();
+        let mut said = Vec::new();
+        let error = socket.read_to_end(&mut said).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::ConnectionReset);
+        assert_eq!(String::from_utf8(said).unwrap(), before);
+        assert!(!child.wait().unwrap().success());
+    };
+    // Its first read fails: EISDIR.
+    fail(File::open("/").unwrap().into(), "");
+    // A later one: the last one at a terminal has gone, and its master gives what was written and then EIO.
+    let (mut terminal, master, _) = terminal();
+    terminal.write_all(b"typed\n").unwrap();
+    drop(terminal);
+    fail(master, "typed\r\n");
+}
+
 #[test]
 fn a_terminal_that_a_shell_shares_stays_as_it_was() {
     let (terminal, seat, _) = terminal();

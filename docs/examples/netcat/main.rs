@@ -37,7 +37,14 @@ pub fn netcat(to: &str) -> Result<(), Error> {
         });
     })?;
     piped?;
-    let input = event_loop.event_loop().stdio(Stdio::Input, |_| {})?;
+    let input = event_loop.event_loop().stdio(Stdio::Input, move |input| {
+        // A pipe passes an end on, and no error. An end would look as if that were all.
+        input.on_error(move |input, error| {
+            *input.state = Some(error.clone());
+            input.net.reset(socket);
+            input.event_loop().close_all();
+        });
+    })?;
     event_loop.net.pipe(input, socket)?;
     event_loop.run()?;
     event_loop.state.map_or(Ok(()), Err)

@@ -72,40 +72,144 @@ pub(in crate::kernel) fn set_user_timeout(_socket: &SockRef<'_>, _timeout: Optio
 }
 
 /// Opens a pipe or a terminal again, with an open file description of its own, which can be non-blocking while the
-/// processes that share the first one notice nothing. `None` if that is not possible: on other systems `/dev/fd` gives the
-/// same description.
+/// processes that share the first one notice nothing. `None` if it is something else, or if that is not possible.
+///
+/// The devices of major number 5 are not what they were when they are opened again: /dev/ptmx, the master of a
+/// pseudo-terminal, makes a new one, and /dev/tty is the terminal of whoever opens it.
 #[cfg(any(target_os = "linux", target_os = "android"))]
-pub(super) fn reopen(file: &File, mode: OpenMode) -> Option<File> {
+pub(super) fn reopen(file: &File, mode: OpenMode) -> io::Result<Option<File>> {
+    use std::io::IsTerminal;
     use std::os::fd::AsRawFd;
+    use std::os::unix::fs::{FileTypeExt, MetadataExt};
 
+    const ALTERNATE_TERMINALS: u32 = 5;
+    let found = file.metadata()?;
+    let is_terminal = file.is_terminal() && rustix::fs::major(found.rdev()) != ALTERNATE_TERMINALS;
+    if !found.file_type().is_fifo() && !is_terminal {
+        return Ok(None);
+    }
     let mut options = File::options();
     options.read(mode.is_read()).write(!mode.is_read());
     super::descriptor::without_waiting(&mut options);
-    options.open(format!("/proc/self/fd/{}", file.as_raw_fd())).ok()
+    Ok(options.open(format!("/proc/self/fd/{}", file.as_raw_fd())).ok())
+}
+
+/// `/dev/fd` gives the same description here.
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+pub(super) fn reopen(_file: &File, _mode: OpenMode) -> io::Result<Option<File>> {
+    Ok(None)
+}
+
+/// Whether the poll says of a regular file that it is always ready, and of one that is not, when it is. kqueue(2) says of
+/// each when it has grown.
+pub(super) const POLL_KNOWS_FILES: bool = cfg!(any(target_os = "linux", target_os = "android"));
+
+/// Whether it is an eventfd. stat(2) has no type for what has no name in the file system; proc(5) has one.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+pub(super) fn is_eventfd(file: &File) -> bool {
+    use std::os::fd::AsRawFd;
+
+    let link = std::fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd()));
+    link.is_ok_and(|name| name.as_os_str() == "anon_inode:[eventfd]")
 }
 
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
-pub(super) fn reopen(_file: &File, _mode: OpenMode) -> Option<File> {
-    None
+pub(super) fn is_eventfd(_file: &File) -> bool {
+    false
+}
+
+/// Whether the counter of an eventfd takes a number now. It stays below 2^64 - 1 (eventfd(2)). True if that cannot be known,
+/// and for 2^64 - 1 itself, which is an error and does not wait.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+pub(super) fn eventfd_has_room_for(file: &File, number: u64) -> bool {
+    use std::os::fd::AsRawFd;
+
+    let Ok(info) = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", file.as_raw_fd())) else { return true };
+    let count = info.lines().find_map(|line| line.strip_prefix("eventfd-count:"));
+    let count = count.and_then(|count| u64::from_str_radix(count.trim(), 16).ok());
+    count.is_none_or(|count| number == u64::MAX || count < u64::MAX - number)
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+pub(super) fn eventfd_has_room_for(_file: &File, _number: u64) -> bool {
+    true
+}
+
+/// Makes a write whose error comes without the signal that the system sends with it: SIGPIPE if nobody reads the pipe (EPIPE),
+/// SIGXFSZ if the file is as large as this process may make it (EFBIG). At its default such a signal ends the process.
+///
+/// It comes to the thread that writes, before the call returns. So this thread blocks it meanwhile. One that would end the
+/// process is taken; otherwise it is let through to whoever has set a handler for it. The mask is this thread's alone, and
+/// is again what it was.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+pub(super) fn without_signals(write: impl FnOnce() -> io::Result<usize>) -> io::Result<usize> {
+    use nix::errno::Errno;
+    use nix::sys::signal::{SigSet, SigmaskHow, Signal};
+
+    let both = SigSet::from_iter([Signal::SIGPIPE, Signal::SIGXFSZ]);
+    let Ok(mut before) = both.thread_swap_mask(SigmaskHow::SIG_BLOCK) else { return write() };
+    let written = write();
+    let signal = match written.as_ref().err().and_then(io::Error::raw_os_error).map(Errno::from_raw) {
+        Some(Errno::EPIPE) => Some(Signal::SIGPIPE),
+        Some(Errno::EFBIG) => Some(Signal::SIGXFSZ),
+        _ => None,
+    };
+    if let Some(signal) = signal
+        && !before.contains(signal)
+        && ends_the_process(signal as i32)
+        && take(signal).is_err()
+    {
+        // Out of descriptors. It stays blocked, and the process stays.
+        before.add(signal);
+    }
+    // It was valid before.
+    let _ = before.thread_set_mask();
+    written
+}
+
+/// Takes a signal that has come to this thread, which blocks it. It need not have come.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+fn take(signal: nix::sys::signal::Signal) -> nix::Result<()> {
+    use nix::sys::signal::SigSet;
+    use nix::sys::signalfd::{SfdFlags, SignalFd};
+
+    let flags = SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC;
+    SignalFd::with_flags(&SigSet::from_iter([signal]), flags)?.read_signal().map(drop)
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+pub(super) fn without_signals(write: impl FnOnce() -> io::Result<usize>) -> io::Result<usize> {
+    write()
+}
+
+/// Whether a signal that ends a process by default would end this one now. If that cannot be known, it counts as if it would.
+#[cfg(all(any(target_os = "linux", target_os = "android"), feature = "signals"))]
+fn ends_the_process(signal: i32) -> bool {
+    crate::kernel::signals::ends_the_process(signal)
+}
+
+#[cfg(all(any(target_os = "linux", target_os = "android"), not(feature = "signals")))]
+fn ends_the_process(signal: i32) -> bool {
+    has_default_effect(signal).unwrap_or(true)
 }
 
 /// Whether a signal has its default effect on this process: it is neither ignored nor caught. sigaction(2) needs unsafe code,
-/// but proc(5) says it. False if it cannot be known, and for a number that no signal has.
+/// but proc(5) says it. `None` if it cannot be known.
 #[cfg(any(target_os = "linux", target_os = "android"))]
-pub(in crate::kernel) fn has_default_effect(signal: i32) -> bool {
-    let Ok(status) = std::fs::read_to_string("/proc/self/status") else { return false };
+pub(in crate::kernel) fn has_default_effect(signal: i32) -> Option<bool> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
     // Bit 0 is signal 1.
-    let has = |field: &str| {
-        let mask = status.lines().find_map(|line| line.strip_prefix(field));
-        let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
-        mask.is_none_or(|mask| mask & (1 << (signal - 1)) != 0)
+    let mask = |field: &str| {
+        let mask = status.lines().find_map(|line| line.strip_prefix(field))?;
+        u64::from_str_radix(mask.trim(), 16).ok()
     };
-    (1..=64).contains(&signal) && !has("SigIgn:") && !has("SigCgt:")
+    let other = mask("SigIgn:")? | mask("SigCgt:")?;
+    Some((1..=64).contains(&signal) && other & (1 << (signal - 1)) == 0)
 }
 
-#[cfg(not(any(target_os = "linux", target_os = "android")))]
-pub(in crate::kernel) fn has_default_effect(_signal: i32) -> bool {
-    false
+#[cfg(all(feature = "signals", not(any(target_os = "linux", target_os = "android"))))]
+pub(in crate::kernel) fn has_default_effect(_signal: i32) -> Option<bool> {
+    None
 }
 
 // ---- Apple's systems, and the others ------------------------------------------------------------------------------------

@@ -300,6 +300,7 @@ pages! {
     decision_10 "docs/decisions/0010-timers-are-a-sorted-map.md"
     decision_11 "docs/decisions/0011-an-id-carries-the-number-of-its-loop.md"
     decision_12 "docs/decisions/0012-the-place-of-a-handler-has-no-generation.md"
+    decision_13 "docs/decisions/0013-what-is-adopted-never-blocks.md"
     decision_14 "docs/decisions/0014-a-small-part-of-a-segment-is-copied.md"
     decisions "docs/decisions/README.md"
     fuzzing "docs/fuzzing.md"
