@@ -27,7 +27,7 @@ use crate::event_loop::handlers::Handlers;
 use crate::event_loop::server::Server;
 use crate::event_loop::socket::Socket;
 use crate::kernel::{Kernel, MioKernel};
-use crate::net::{Net, ServerOptions, SocketOptions, Waker};
+use crate::net::{Net, ServerOptions, Sleep, SocketOptions, Waker};
 
 /// A single-threaded event loop with the application's state `S`.
 ///
@@ -113,7 +113,7 @@ impl<S> EventLoop<S> {
     pub fn run(&mut self) -> Result<(), Error> {
         self.begin_anew();
         while self.goes_on() {
-            self.turn(None)?;
+            self.turn_with(Sleep::WhileAlive)?;
         }
         self.handlers.run_state = RunState::Running;
         Ok(())
@@ -134,25 +134,36 @@ impl<S> EventLoop<S> {
         }
     }
 
-    /// For how long the turn may wait: a handler may have stopped the loop before it does.
+    /// For how long the turn may sleep: a handler may have stopped the loop before it does.
     #[inline]
-    fn wait_at_most(&self, max_wait: Option<Duration>) -> Option<Duration> {
+    fn sleep_at_most(&self, sleep: Sleep) -> Sleep {
         match self.handlers.run_state {
-            RunState::Running => max_wait,
-            RunState::ShuttingDown if self.net.sockets() > 0 => max_wait,
-            RunState::ShuttingDown | RunState::Stopped => Some(Duration::ZERO),
+            RunState::Running => sleep,
+            RunState::ShuttingDown if self.net.sockets() > 0 => sleep,
+            RunState::ShuttingDown | RunState::Stopped => Sleep::AtMost(Duration::ZERO),
         }
     }
 
-    /// One turn: waits for events, for `max_wait` at most, and runs their handlers. Without a `max_wait` it waits until an
-    /// event comes or a timer is due. For a loop inside another loop: wait until [`Net::poll_fd`] is readable or
-    /// [`Net::next_deadline`] has come, then turn with a `max_wait` of zero.
+    /// One turn: waits for events, for `max_wait` at most, and runs their handlers.
+    ///
+    /// Without a `max_wait` it waits until an event comes or a timer is due, also if only a signal can come, or something
+    /// that is not referenced or is paused: it is your loop around it that decides when to end, by [`Net::is_alive`] for
+    /// example, as [`EventLoop::run`] does. It returns at once if there is nothing at all that could ever wake it: no timer,
+    /// no socket, no server, no file that may have to be waited for, no [`Waker`] and no signal.
+    ///
+    /// For a loop inside another loop: wait until [`Net::poll_fd`] is readable or [`Net::next_deadline`] has come, then turn
+    /// with a `max_wait` of zero. Ask for the deadline before each wait, since what you do between two turns may set an
+    /// earlier one.
     ///
     /// # Errors
     /// What the system says if it cannot wait for events.
     pub fn turn(&mut self, max_wait: Option<Duration>) -> Result<(), Error> {
+        self.turn_with(max_wait.map_or(Sleep::UntilWoken, Sleep::AtMost))
+    }
+
+    fn turn_with(&mut self, sleep: Sleep) -> Result<(), Error> {
         self.begin_anew();
-        while let Some(event) = self.net.next_event(self.wait_at_most(max_wait))? {
+        while let Some(event) = self.net.next_event_with(self.sleep_at_most(sleep))? {
             self.event_loop().dispatch(event);
         }
         self.event_loop().end_files_if_alone();

@@ -1,7 +1,8 @@
 //! The time of a loop, and what is due when.
 //!
 //! The kernel's clock is read once after each wait. Delays that a call sets count from the time of the call, so that none
-//! is too short; activity counts from the turn, which is cheaper, and too early by no more than the turn has taken.
+//! is too short; activity counts from the turn, which is cheaper, and too early by no more than the turn has taken. Between
+//! two turns a program may do other things for long (a loop inside another loop), so a call that comes then reads the clock.
 
 use std::time::Duration;
 
@@ -15,6 +16,8 @@ pub(super) struct Clock {
     now: Duration,
     /// What activity counts from: `now`, and the slack by which the kernel's clock may be ahead of it.
     timer_base: Duration,
+    /// Whether a turn has read the clock. Between two turns it stands still, for as long as the program likes.
+    is_in_turn: bool,
     /// Timers that are due up to here belong to this turn's phase Timeouts.
     expiring: Duration,
     pub timers: Timers<TimerKind>,
@@ -36,37 +39,36 @@ pub(super) enum TimerKind {
 
 impl Clock {
     pub fn of(kernel: &dyn Kernel) -> Self {
-        let mut clock =
-            Clock { now: Duration::ZERO, timer_base: Duration::ZERO, expiring: Duration::ZERO, timers: Timers::new() };
-        clock.read(kernel);
-        clock
+        let now = kernel.now();
+        Clock { now, timer_base: now, is_in_turn: false, expiring: now, timers: Timers::new() }
     }
 
     /// A wait is over.
     pub fn read(&mut self, kernel: &dyn Kernel) {
         self.now = kernel.now();
         self.timer_base = self.now + kernel.clock_slack();
+        self.is_in_turn = true;
     }
 
-    #[inline]
-    pub fn now(&self) -> Duration {
-        self.now
+    /// From here to the next wait the clock stands still.
+    pub fn end_turn(&mut self) {
+        self.is_in_turn = false;
     }
 
-    #[inline]
-    pub fn timer_base(&self) -> Duration {
-        self.timer_base
+    /// The same for all of a turn.
+    pub fn now(&self, kernel: &dyn Kernel) -> Duration {
+        if self.is_in_turn { self.now } else { kernel.now() }
+    }
+
+    /// What activity counts from.
+    pub fn timer_base(&self, kernel: &dyn Kernel) -> Duration {
+        if self.is_in_turn { self.timer_base } else { kernel.now() + kernel.clock_slack() }
     }
 
     /// What a delay that a call sets counts from. A handler may have taken long, and a loop may not have turned yet: the
     /// clock of the last wait alone would make the delay too short.
     pub fn time_of_call(&self, kernel: &dyn Kernel) -> Duration {
         self.timer_base.max(kernel.now())
-    }
-
-    /// Sets a timer that counts from the turn.
-    pub fn set(&mut self, delay: Duration, what: TimerKind) -> Due {
-        self.timers.insert_after(self.timer_base, delay, what)
     }
 
     /// Takes a timer back, if there is one.

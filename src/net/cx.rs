@@ -7,10 +7,11 @@
 use std::time::Duration;
 
 use super::agenda::{Agenda, Task};
-use super::clock::Clock;
+use super::clock::{Clock, TimerKind};
 use super::counters::Counters;
 use super::server_counts::ServerCounts;
 use crate::base::id::ServerId;
+use crate::base::timers::Due;
 use crate::connection::Segments;
 use crate::kernel::{Handle, Kernel};
 
@@ -36,8 +37,24 @@ impl Cx {
         }
     }
 
+    pub fn now(&self) -> Duration {
+        self.clock.now(&*self.kernel)
+    }
+
+    /// What activity counts from.
+    pub fn timer_base(&self) -> Duration {
+        self.clock.timer_base(&*self.kernel)
+    }
+
+    /// What a delay that a call sets counts from.
     pub fn time_of_call(&self) -> Duration {
         self.clock.time_of_call(&*self.kernel)
+    }
+
+    /// Sets a timer that counts from the turn.
+    pub fn set_timer(&mut self, delay: Duration, what: TimerKind) -> Due {
+        let base = self.timer_base();
+        self.clock.timers.insert_after(base, delay, what)
     }
 
     /// Closes a descriptor.

@@ -11,7 +11,7 @@ use super::options::FileOptions;
 use crate::base::error::{Error, Syscall};
 use crate::base::id::SocketId;
 use crate::connection::Connection;
-use crate::kernel::{Handle, OpenMode, Readiness, Stdio, Watch};
+use crate::kernel::{Handle, OpenMode, Stdio};
 
 impl Net {
     /// Opens a file to read it, or to write it. It is a socket with one half: `data`, `end` and `close` come from one
@@ -62,7 +62,7 @@ impl Net {
     fn add_file(
         &mut self,
         handle: Handle,
-        file: FileEnd,
+        mut file: FileEnd,
         options: FileOptions,
         readable: bool,
     ) -> std::io::Result<SocketId> {
@@ -72,16 +72,12 @@ impl Net {
             OpenMode::Write | OpenMode::Append | OpenMode::CreateNew => Connection::writing_file(mark),
         };
         let id = self.conns.insert_with(|id| Conn::new(id, connection).connected(handle, Remote::File));
-        let watch = self.cx.kernel.watch_file(handle, id.into()).inspect_err(|_| {
+        file.watch = self.cx.kernel.watch_file(handle, id.into()).inspect_err(|_| {
             self.cx.kernel.close(handle);
             self.conns.remove(id);
         })?;
         if let Some(conn) = self.conns.get_mut(id) {
-            let always = watch == Watch::AlwaysReady;
-            conn.become_file(
-                file,
-                Readiness { readable: always || readable, writable: always, ..Readiness::default() },
-            );
+            conn.become_file(file, readable);
         }
         Ok(id)
     }

@@ -64,6 +64,7 @@ pub use counters::Counters;
 pub use event::{Chunk, Closed, Dropped, Event};
 pub use info::ConnectionInfo;
 pub use options::{FileOptions, OutputLimits, OutputPolicy, ServerOptions, SocketOptions, SoftLimit};
+pub(crate) use turn::Sleep;
 pub use waker::Waker;
 
 use crate::base::arena::Arena;
@@ -128,6 +129,8 @@ pub struct Net {
     /// The kernel's answer of this turn; empty outside `wait`.
     found: Vec<Ready>,
     wakers: Wakers,
+    /// A signal is watched: it may come at any time, and keeps nothing running.
+    watches_signals: bool,
     /// A socket that was seen to keep the loop running, so that not all are asked each turn.
     alive_hint: Option<SocketId>,
 }
@@ -147,6 +150,7 @@ impl Net {
             buffer: ReadBuffer::default(),
             found: Vec::new(),
             wakers: Wakers::default(),
+            watches_signals: false,
             alive_hint: None,
         }
     }
@@ -158,7 +162,9 @@ impl Net {
     ///
     /// [`Loop::on_signal`]: crate::Loop::on_signal
     pub fn watch_signal(&mut self, signal: i32) -> Result<(), Error> {
-        self.cx.kernel.watch_signal(signal).map_err(Error::from)
+        self.cx.kernel.watch_signal(signal)?;
+        self.watches_signals = true;
+        Ok(())
     }
 
     /// Takes [`Net::watch_signal`] back. No event comes for the signal any more, and it has its default effect again: see
@@ -200,13 +206,23 @@ impl Net {
         self.alive_hint.is_some()
     }
 
-    /// The time on the loop's clock, as the last wait left it.
-    pub fn now(&self) -> Duration {
-        self.cx.clock.now()
+    /// Whether anything at all may bring work, whether it is referenced and active or not.
+    fn can_be_woken(&self) -> bool {
+        self.watches_signals
+            || self.cx.clock.timers.next().is_some()
+            || self.servers.iter().any(|(_, server)| server.is_listening())
+            || self.conns.iter().any(|(_, conn)| conn.is_watched())
     }
 
-    /// When the next turn has something to do even if nothing comes, on the clock of [`Net::now`]. The present if there
-    /// is work already; `None` if only an event can bring some.
+    /// The time on the loop's clock. All handlers of a turn see the same time, that of the turn. Between two turns it is
+    /// the time of the call.
+    pub fn now(&self) -> Duration {
+        self.cx.now()
+    }
+
+    /// When the next turn has something to do even if nothing comes, on the clock of [`Net::now`]. It is not after the
+    /// present if there is work already; `None` if only an event can bring some. Each call may change it, so a loop
+    /// around this one asks before each of its waits.
     pub fn next_deadline(&self) -> Option<Duration> {
         if self.has_work() { Some(self.now()) } else { self.cx.clock.timers.next() }
     }

@@ -143,7 +143,7 @@ impl Server {
     fn pause(&mut self, cx: &mut Cx) {
         let length = self.accepting.pause_length();
         log::debug!("accepting again in {length:?}");
-        let until = cx.clock.set(length, TimerKind::Accept(self.id));
+        let until = cx.set_timer(length, TimerKind::Accept(self.id));
         let before = self.accepting.pause_until(until);
         cx.clock.cancel(before);
     }

@@ -34,6 +34,16 @@ const LONGEST_FLUSH: Duration = Duration::from_millis(1);
 /// The clock is looked at after so many of them: fewer are no matter.
 const FLUSHES_UNTIMED: usize = 32;
 
+/// How long a turn may sleep when there is nothing to do. A timer that is due ends each of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sleep {
+    AtMost(Duration),
+    /// As long as something keeps the loop running that may bring work.
+    WhileAlive,
+    /// As long as anything at all may bring work.
+    UntilWoken,
+}
+
 /// What came of a piece of work.
 #[derive(Debug)]
 pub(super) enum Step {
@@ -46,11 +56,17 @@ pub(super) enum Step {
 
 impl Net {
     /// The next event of this turn; `None` when the turn is over. The first call of a turn may sleep: until something
-    /// comes or is due, or until `max_wait` has passed.
+    /// comes or is due, or until `max_wait` has passed. Without a `max_wait` it sleeps as long as anything can wake it,
+    /// whether that keeps the loop running ([`Net::is_alive`]) or not. If nothing can, it returns at once.
     ///
     /// # Errors
     /// The system's, of waiting. There is no event for it, and the loop cannot go on.
     pub fn next_event(&mut self, max_wait: Option<Duration>) -> Result<Option<Event>, Error> {
+        self.next_event_with(max_wait.map_or(Sleep::UntilWoken, Sleep::AtMost))
+    }
+
+    /// As [`Net::next_event`].
+    pub(crate) fn next_event_with(&mut self, sleep: Sleep) -> Result<Option<Event>, Error> {
         loop {
             while let Some(task) = self.cx.agenda.next_task() {
                 if let Some(event) = self.run(task) {
@@ -59,7 +75,7 @@ impl Net {
             }
             let (step, next) = match self.phase {
                 Phase::Flush => (self.flush_one(), Phase::Wait), // broadcasts and ends of the user's own making
-                Phase::Wait => (self.wait(max_wait)?, Phase::Serve), // the only place that sleeps
+                Phase::Wait => (self.wait(sleep)?, Phase::Serve), // the only place that sleeps
                 Phase::Serve => (self.serve(), Phase::NextTurns), // signals, accepts, connects, reads, writes
                 Phase::NextTurns => (self.next_turn_one(), Phase::FlushAgain), // what the user has put off
                 Phase::FlushAgain => (self.flush_one(), Phase::Closes), // what they gave rise to
@@ -74,6 +90,7 @@ impl Net {
                     self.enter(next);
                     if was == Phase::Timeouts {
                         self.cx.counters.turns += 1;
+                        self.cx.clock.end_turn();
                         self.check_turn();
                         return Ok(None);
                     }
@@ -142,16 +159,16 @@ impl Net {
     }
 
     /// Sleeps if there is nothing to do, and latches what the kernel reports.
-    fn wait(&mut self, max_wait: Option<Duration>) -> Result<Step, Error> {
+    fn wait(&mut self, sleep: Sleep) -> Result<Step, Error> {
         self.accept_again_if_possible();
-        // Nothing that is alive will ever wake a loop that has nothing alive.
-        let goes_on =
-            max_wait == Some(Duration::ZERO) || self.has_work() || (max_wait.is_none() && !self.waits_for_something());
-        let deadline = if goes_on {
+        let deadline = if self.goes_on(sleep) {
             Some(Duration::ZERO)
         } else {
-            let max_wait = max_wait.map(|wait| self.cx.kernel.now().saturating_add(wait));
-            [max_wait, self.cx.clock.timers.next()].into_iter().flatten().min()
+            let until = match sleep {
+                Sleep::AtMost(wait) => Some(self.cx.kernel.now().saturating_add(wait)),
+                Sleep::WhileAlive | Sleep::UntilWoken => None,
+            };
+            [until, self.cx.clock.timers.next()].into_iter().flatten().min()
         };
         if deadline != Some(Duration::ZERO) {
             self.buffer.shrink();
@@ -164,6 +181,18 @@ impl Net {
         self.found = found;
         waited.map_err(|error| Error::system(&error, Syscall::Wait))?;
         Ok(Step::Over)
+    }
+
+    /// Whether the turn goes on without a sleep.
+    fn goes_on(&mut self, sleep: Sleep) -> bool {
+        if sleep == Sleep::AtMost(Duration::ZERO) || self.has_work() {
+            return true;
+        }
+        match sleep {
+            Sleep::AtMost(_) => false,
+            Sleep::WhileAlive => !self.waits_for_something(),
+            Sleep::UntilWoken => !self.waits_for_something() && !self.can_be_woken(),
+        }
     }
 
     /// Latches what the kernel has reported, and puts all that has something to do in line, in the order in which epoll
@@ -273,7 +302,7 @@ impl Net {
             TimerKind::Grace(id) => self.conns.get_mut(id)?.expire_grace(&mut self.cx),
             TimerKind::Retry(id) => self.conns.get_mut(id)?.retry_write(&mut self.cx),
             TimerKind::Accept(id) => self.servers.get_mut(id)?.end_pause(&mut self.cx),
-            TimerKind::User(id) => return self.timers.expire(id, &mut self.cx.clock).then_some(Event::Timer(id)),
+            TimerKind::User(id) => return self.timers.expire(id, &mut self.cx).then_some(Event::Timer(id)),
         }
         None
     }

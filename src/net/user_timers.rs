@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::clock::{Clock, TimerKind};
+use super::cx::Cx;
 use crate::base::arena::{Arena, HasId};
 use crate::base::id::{Owner, TimerId};
 use crate::base::timers::Due;
@@ -63,10 +64,10 @@ impl UserTimers {
     }
 
     /// A timer is due. One that comes again is set anew. False if it is gone.
-    pub fn expire(&mut self, id: TimerId, clock: &mut Clock) -> bool {
+    pub fn expire(&mut self, id: TimerId, cx: &mut Cx) -> bool {
         let Some(timer) = self.timers.get_mut(id) else { return false };
         match timer.every {
-            Some(period) => timer.due = clock.set(period, TimerKind::User(id)),
+            Some(period) => timer.due = cx.set_timer(period, TimerKind::User(id)),
             None => {
                 self.referenced -= usize::from(timer.referenced);
                 self.timers.remove(id);

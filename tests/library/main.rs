@@ -47,6 +47,9 @@ mod node_pipes;
 mod node_servers;
 /// Options, looked at from outside.
 mod options;
+/// A loop inside another loop, or with one around its turns.
+#[cfg(unix)]
+mod outer_loops;
 /// Pipes between sockets.
 mod pipes;
 /// Reading, pausing, catching up.
@@ -66,7 +69,7 @@ mod socket_options;
 mod standard_streams;
 /// Text and lines.
 mod text;
-/// Timers, timeouts and what is put off.
+/// Timers, timeouts, signals and what is put off.
 mod time;
 /// Unix domain sockets.
 mod unix;

@@ -1,11 +1,10 @@
-//! Time: timers, ticks, the idle clock of a socket, what keeps the loop running, and the loop inside another loop.
+//! Time: timers, ticks, the idle clock of a socket, and what keeps the loop running.
 //!
 //! Only lower bounds of time are asserted: a machine can be as slow as it likes.
 
 use std::cell::Cell;
 use std::io::Write;
 use std::net::{Shutdown, TcpStream};
-use std::os::fd::AsRawFd;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -428,84 +427,7 @@ fn a_timeout_out_of_any_range_is_taken_as_the_longest() {
     assert_eq!(world.state.of("C"), ["connect"]);
 }
 
-// ---- inside another loop --------------------------------------------------------------------------------------------
-
-#[test]
-fn a_turn_without_waiting_returns_at_once() {
-    let mut world = World::new();
-    world.serve(ServerOptions::new(), |_| {});
-    world.after(Duration::from_secs(3600), |_| {});
-    for _ in 0..3 {
-        world.turn(Some(Duration::ZERO)).unwrap();
-    }
-    assert_eq!(world.state.of("server"), ["listening"]);
-}
-
-#[test]
-fn a_turn_waits_no_longer_than_it_may_and_no_shorter_than_nothing_happens() {
-    let mut world = World::new();
-    world.serve(ServerOptions::new(), |_| {});
-    world.until_saw("server", "listening");
-    let began = Instant::now();
-    world.turn(Some(ms(20))).unwrap();
-    assert!(began.elapsed() >= ms(19), "{:?}", began.elapsed());
-}
-
-#[test]
-fn the_next_deadline_is_the_earliest_timer_now_if_there_is_work_and_none_if_only_an_event_can_bring_some() {
-    let mut world = World::new();
-    assert_eq!(world.net.next_deadline(), None);
-    world.serve(ServerOptions::new(), |_| {});
-    assert_eq!(world.net.next_deadline(), Some(world.net.now()), "listening is to be told");
-    world.until_saw("server", "listening");
-    world.turn(Some(Duration::ZERO)).unwrap();
-    assert_eq!(world.net.next_deadline(), None);
-    world.after(Duration::from_secs(50), |_| {});
-    world.after(Duration::from_secs(5), |_| {});
-    let deadline = world.net.next_deadline().unwrap();
-    assert!(deadline >= world.net.now() + Duration::from_secs(5));
-    assert!(deadline < world.net.now() + Duration::from_secs(50));
-}
-
-/// Another loop waits for the loop's descriptor and its deadline, and turns it without waiting.
-#[cfg(unix)]
-#[test]
-fn a_loop_lives_inside_another_loop_by_its_descriptor_and_its_deadline() {
-    let mut world = World::new();
-    world.pair(
-        |socket, heard| {
-            if let Heard::Data(chunk) = heard {
-                socket.write(chunk);
-            }
-        },
-        |socket, heard| match heard {
-            Heard::Connect => {
-                socket.write("ping");
-            }
-            Heard::Data(_) => {
-                socket.after(ms(20), |socket| {
-                    socket.state.note("C", "timer");
-                    socket.end();
-                });
-            }
-            _ => {}
-        },
-    );
-    let fd = world.net.poll_fd().unwrap().as_raw_fd();
-    let mut outer = mio::Poll::new().unwrap();
-    let mut source = mio::unix::SourceFd(&fd);
-    outer.registry().register(&mut source, mio::Token(0), mio::Interest::READABLE).unwrap();
-    let mut events = mio::Events::with_capacity(8);
-    let end = Instant::now() + Duration::from_secs(10);
-    while !(world.state.is_closed("S") && world.state.is_closed("C")) {
-        let wait = world.net.next_deadline().map(|deadline| deadline.saturating_sub(world.net.now()));
-        // The clock of the loop stands since its last turn, so this waits too long rather than too short.
-        outer.poll(&mut events, Some(wait.unwrap_or(Duration::from_secs(5)))).unwrap();
-        world.turn(Some(Duration::ZERO)).unwrap();
-        assert!(Instant::now() < end, "{:#?}", world.state.all());
-    }
-    assert_eq!(world.state.of("C"), ["connect", "data ping", "timer", "finish", "end", "close(false)"]);
-}
+// ---- signals, and what is put off -----------------------------------------------------------------------------------
 
 /// Node's `setImmediate`: input that has come is served first. What is put off in the callback waits for the next turn.
 #[test]

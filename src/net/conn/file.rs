@@ -9,7 +9,7 @@
 //!
 //! `docs/decisions/0006-files.md` says why.
 
-use crate::kernel::OpenMode;
+use crate::kernel::{OpenMode, Watch};
 use crate::net::read_buffer::READ_BUFFER;
 
 /// What a connection that is a file has, and a socket has not.
@@ -21,11 +21,19 @@ pub(in crate::net) struct FileEnd {
     pub written: u64,
     /// Stdio output or standard error: a pipe does not end it.
     is_process_output: bool,
+    /// How the loop learns that it is ready.
+    pub watch: Watch,
 }
 
 impl FileEnd {
     pub fn new(mode: OpenMode, high_water_mark: usize) -> Self {
-        FileEnd { mode, piece: high_water_mark.min(READ_BUFFER), written: 0, is_process_output: false }
+        FileEnd {
+            mode,
+            piece: high_water_mark.min(READ_BUFFER),
+            written: 0,
+            is_process_output: false,
+            watch: Watch::Edges,
+        }
     }
 
     pub fn of_the_process(self) -> Self {

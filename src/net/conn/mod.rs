@@ -44,7 +44,7 @@ use crate::address::Address;
 use crate::base::arena::HasId;
 use crate::base::id::{ServerId, SocketId};
 use crate::connection::{ConnTask, Connection, Stage};
-use crate::kernel::{Handle, Readiness};
+use crate::kernel::{Handle, Readiness, Watch};
 use file::FileEnd;
 use piping::{DrainWait, Piping};
 use rare::{Rare, USUAL};
@@ -242,11 +242,12 @@ impl Conn {
         Conn { server: Some(server), no_delay, limits, ..self }
     }
 
-    /// It is a file. `readiness` is what is known of it before any readiness was reported.
-    pub fn become_file(&mut self, file: FileEnd, readiness: Readiness) {
+    /// It is a file. `readable` says whether a read may be tried before any readiness was reported.
+    pub fn become_file(&mut self, file: FileEnd, readable: bool) {
+        let always = file.watch == Watch::AlwaysReady;
         self.rare_mut().file = Some(file);
         self.read_size = ReadSize::Piece;
-        self.latch(readiness);
+        self.latch(Readiness { readable: always || readable, writable: always, ..Readiness::default() });
     }
 
     // ---- readiness, and its places in the lists --------------------------------------------------------------------------
@@ -322,6 +323,11 @@ impl Conn {
         }
     }
 
+    /// Whether the kernel may report something of it. It never does of a file that is always ready.
+    pub fn is_watched(&self) -> bool {
+        self.handle.is_some() && self.file().is_none_or(|file| file.watch == Watch::Edges)
+    }
+
     /// Referenced and active: connecting, reading, or with a write or an end under way (libuv's rule).
     pub fn keeps_alive(&self) -> bool {
         self.referenced
@@ -347,7 +353,7 @@ impl Conn {
     // Not inline: most connections have no idle clock, and every message comes by.
     #[inline(never)]
     fn touch_idle(&mut self, cx: &mut Cx) {
-        let now = cx.clock.timer_base();
+        let now = cx.timer_base();
         self.connection.activity(now, &mut cx.clock.timers, TimerKind::Idle(self.id));
     }
 

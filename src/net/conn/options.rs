@@ -41,7 +41,7 @@ impl Conn {
 
     /// Its idle clock came up. Whether `timeout` is to be emitted.
     pub fn expire_idle(&mut self, cx: &mut Cx) -> bool {
-        let now = cx.clock.timer_base();
+        let now = cx.timer_base();
         self.connection.expire_idle(now, &mut cx.clock.timers, TimerKind::Idle(self.id))
     }
 

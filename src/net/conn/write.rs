@@ -295,7 +295,7 @@ impl Conn {
     fn retry_write_later(&mut self, cx: &mut Cx) {
         self.latches.writable = false;
         if self.rare().retry.is_none() {
-            self.rare_mut().retry = Some(cx.clock.set(RETRY_AFTER, TimerKind::Retry(self.id)));
+            self.rare_mut().retry = Some(cx.set_timer(RETRY_AFTER, TimerKind::Retry(self.id)));
         }
     }
 

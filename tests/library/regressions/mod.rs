@@ -144,7 +144,7 @@ fn bytes_that_come_with_the_connection_are_heard_at_once() {
     });
     world.until_saw("C", "connect");
     if world.state.data("C").is_empty() {
-        assert_eq!(world.net.next_deadline(), Some(world.net.now()), "it would sleep on what it was told");
+        assert!(world.net.next_deadline().unwrap() <= world.net.now(), "it would sleep on what it was told");
     }
     world.until(|world| world.state.data("C") == b"220 hello");
 }
