@@ -315,6 +315,7 @@
 //! - The handler is in its place again, and so is a timer that repeats. A handler that runs once has run: that of `after`, of
 //!   `next_tick`, of a write.
 //! - The event does not come again. The events after it come in the next `run` or `turn`, in their order.
+//! - A `stop` or a `shut_down` that was called before stays in effect.
 //! - The socket stays open, even if the closure of `listen` has set only half of its handlers. You may want to destroy it.
 //! - If a handler for data panics, the handlers for text and for lines do not get that chunk. If a handler for lines panics,
 //!   the other lines of the chunk are lost. They are lost as a whole: half of one is never taken for a line.

@@ -113,6 +113,12 @@ impl Connection {
         next
     }
 
+    /// Takes all that there are, for a connection that is taken away.
+    pub fn take_all_callbacks(&mut self) -> Vec<CallbackId> {
+        self.fail_all(ErrorKind::Destroyed);
+        std::iter::from_fn(|| self.take_callback()).map(|(callback, _)| callback).collect()
+    }
+
     pub(super) fn refuse(&mut self, callback: Option<CallbackId>, kind: ErrorKind, tasks: &mut impl Tasks) {
         if let Some(callback) = callback {
             self.callback_due(callback, Err(Error::new(kind)), tasks);

@@ -72,6 +72,7 @@ impl<S> Loop<'_, S> {
 
     fn connection(&mut self, server: ServerId, id: SocketId) {
         self.handlers.add_socket(id);
+        self.has_opened(id);
         run(
             self,
             |it| it.handlers.servers.get_mut(&server).map(|handlers| &mut handlers.connection),
@@ -90,13 +91,15 @@ impl<S> Loop<'_, S> {
                 if it.net.connection(id).is_over() {
                     it.cancel_timers_of(id);
                     it.handlers.remove_socket(id);
+                } else {
+                    it.has_opened(id);
                 }
                 it.has_closed(id);
             },
         );
     }
 
-    fn cancel_timers_of(&mut self, id: SocketId) {
+    pub(super) fn cancel_timers_of(&mut self, id: SocketId) {
         for timer in self.handlers.take_timers(id) {
             self.cancel(timer);
         }

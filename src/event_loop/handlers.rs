@@ -14,7 +14,7 @@ use crate::connection::CallbackId;
 use crate::event_loop::server::{Server, ServerHandlers};
 use crate::event_loop::socket::Socket;
 use crate::event_loop::socket_handlers::SocketHandlers;
-use crate::event_loop::{Loop, RunState, ShutDown};
+use crate::event_loop::{Loop, RunState, ShutDown, Stop};
 use crate::net::Net;
 
 pub(crate) type LoopHandler<S> = Box<dyn FnMut(&mut Loop<'_, S>)>;
@@ -38,6 +38,7 @@ pub(crate) struct Handlers<S> {
     pub signals: HashMap<i32, Option<LoopHandler<S>>>,
     pub wake: Option<LoopHandler<S>>,
     pub run_state: RunState,
+    pub stop: Stop,
     pub shut_down: ShutDown,
 }
 
@@ -58,6 +59,7 @@ impl<S> Handlers<S> {
             signals: HashMap::new(),
             wake: None,
             run_state: RunState::Running,
+            stop: Stop::No,
             shut_down: ShutDown::default(),
         }
     }

@@ -65,15 +65,25 @@ pub struct EventLoop<S = ()> {
     handlers: Handlers<S>,
 }
 
-/// Whether a loop that runs goes on.
+/// How long a loop goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum RunState {
     /// As long as anything keeps it running.
     Running,
-    /// Until the last socket has closed. Then it is stopped.
+    /// Until the last socket has closed, or the patience is over.
     ShuttingDown,
-    /// Not after this turn.
-    Stopped,
+    /// Until what was destroyed at the end of the patience has closed. What handlers open then is not waited for.
+    OutOfPatience,
+}
+
+/// Whether a `run` is to return.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stop {
+    No,
+    /// After this turn, which does not sleep.
+    AfterThisTurn,
+    /// The turn is over. A `run` returns at once; a turn of the program's own is like any other.
+    Now,
 }
 
 impl EventLoop<()> {
@@ -106,41 +116,31 @@ impl<S> EventLoop<S> {
     }
 
     /// Runs until nothing keeps the loop running any more ([`Net::is_alive`]), until [`Loop::stop`], or until
-    /// [`Loop::shut_down`] has ended everything.
+    /// [`Loop::shut_down`] has ended everything. Both count also if they were called before: then it returns at once, or
+    /// when everything has ended.
     ///
     /// # Errors
     /// What the system says if it cannot wait for events.
     pub fn run(&mut self) -> Result<(), Error> {
-        self.begin_anew();
         while self.goes_on() {
             self.turn_with(Sleep::WhileAlive)?;
         }
-        self.handlers.run_state = RunState::Running;
+        self.handlers.stop = Stop::No;
         Ok(())
     }
 
-    /// A stop is over with the turn that it belongs to.
-    fn begin_anew(&mut self) {
-        if self.handlers.run_state == RunState::Stopped {
-            self.handlers.run_state = RunState::Running;
-        }
-    }
-
     fn goes_on(&mut self) -> bool {
-        match self.handlers.run_state {
-            RunState::Running => self.net.is_alive(),
-            RunState::ShuttingDown => self.net.sockets() > 0,
-            RunState::Stopped => false,
-        }
+        self.handlers.stop == Stop::No && (self.handlers.run_state != RunState::Running || self.net.is_alive())
     }
 
     /// For how long the turn may sleep: a handler may have stopped the loop before it does.
     #[inline]
     fn sleep_at_most(&self, sleep: Sleep) -> Sleep {
-        match self.handlers.run_state {
-            RunState::Running => sleep,
-            RunState::ShuttingDown if self.net.sockets() > 0 => sleep,
-            RunState::ShuttingDown | RunState::Stopped => Sleep::AtMost(Duration::ZERO),
+        match (self.handlers.stop, self.handlers.run_state) {
+            (Stop::AfterThisTurn, _) => Sleep::AtMost(Duration::ZERO),
+            (_, RunState::Running) => sleep,
+            (_, RunState::ShuttingDown) if self.net.sockets() > 0 => sleep,
+            (_, RunState::ShuttingDown | RunState::OutOfPatience) => Sleep::AtMost(Duration::ZERO),
         }
     }
 
@@ -162,14 +162,13 @@ impl<S> EventLoop<S> {
     }
 
     fn turn_with(&mut self, sleep: Sleep) -> Result<(), Error> {
-        self.begin_anew();
         while let Some(event) = self.net.next_event_with(self.sleep_at_most(sleep))? {
             self.event_loop().dispatch(event);
         }
-        self.event_loop().end_files_if_alone();
-        if self.handlers.run_state == RunState::ShuttingDown && self.net.sockets() == 0 {
-            self.handlers.run_state = RunState::Stopped;
+        if self.handlers.stop == Stop::AfterThisTurn {
+            self.handlers.stop = Stop::Now;
         }
+        self.event_loop().go_on_shutting_down();
         Ok(())
     }
 

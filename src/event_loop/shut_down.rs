@@ -5,12 +5,15 @@
 //!   any other socket ────────────────────────────────────▶ it is ended, after those that pipe into it
 //!   a file ──────────────────no connection is left──────▶ it is ended
 //!   an ended socket ─────────nothing arrives any more───▶ it is destroyed
+//!   what a handler opens ────the turn is over───────────▶ as the others; a server is closed
+//!
+//!   patience is over: all are destroyed ──each has had its `close`──▶ what handlers have opened since is taken away
 //! ```
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
-use super::{Loop, RunState};
+use super::{Loop, RunState, Stop};
 use crate::base::id::{SocketId, TimerId};
 use crate::connection::CloseReason;
 use crate::event_loop::socket::Socket;
@@ -91,27 +94,39 @@ pub struct ShutDownReport {
     pub discarded_sockets: u64,
 }
 
-/// What an end has to wait for, and what was lost.
+/// What an end has to wait for, and what was lost. When it is over nothing stays but its number and the report.
 #[derive(Debug, Default)]
 pub(crate) struct ShutDown {
+    /// Which one of this loop it is. What an earlier one was waiting for is not for this one.
+    number: u64,
     options: ShutDownOptions,
     timers: Vec<TimerId>,
+    /// What handlers have opened in this turn.
+    opened: Vec<SocketId>,
+    /// Nobody is waited for any more who sends again and again.
+    is_late: bool,
     /// Sockets for which something may still arrive, each with the sockets that it pipes into.
     catching_up: HashMap<SocketId, Vec<SocketId>>,
     /// How many of those pipe into a socket. It is ended after them, since what they read is written to it.
     sources: HashMap<SocketId, u32>,
     /// The sockets that were ended, with how many bytes their handlers had seen by then.
     ended: HashMap<SocketId, u64>,
+    /// Those that were destroyed when the patience was over, and have not closed yet.
+    closing: HashSet<SocketId>,
     report: ShutDownReport,
 }
 
 impl ShutDown {
-    fn new(options: ShutDownOptions, catching_up: HashMap<SocketId, Vec<SocketId>>) -> Self {
-        let mut sources = HashMap::new();
-        for target in catching_up.values().flatten() {
-            *sources.entry(*target).or_default() += 1;
+    fn new(number: u64, options: ShutDownOptions) -> Self {
+        ShutDown { number, options, ..ShutDown::default() }
+    }
+
+    /// A socket has to catch up, and those that it pipes into wait for it.
+    fn catches_up(&mut self, id: SocketId, targets: Vec<SocketId>) {
+        for target in &targets {
+            *self.sources.entry(*target).or_default() += 1;
         }
-        ShutDown { options, catching_up, sources, ..ShutDown::default() }
+        self.catching_up.insert(id, targets);
     }
 
     fn waits_for(&self, id: SocketId) -> bool {
@@ -149,12 +164,19 @@ impl<S> Loop<'_, S> {
     ///    handler for data.
     /// 3. Then the socket is ended, after all that was written to it. If another socket pipes into it, that one comes
     ///    first. What arrives later is discarded.
-    /// 4. Files are ended when no connection is left, since any handler may write to them.
+    /// 4. Files are ended when no connection is left, since any handler may write to them. A file that is read is not waited
+    ///    for: what has arrived from it is still read, unless it is paused, and then it is destroyed. A socket that it is
+    ///    piped into waits for it, as for any other source.
     /// 5. What is not closed after `patience` is destroyed, with [`CloseReason::Shutdown`]. What was not sent is the
     ///    `unsent` of [`Socket::on_close`].
     ///
-    /// Handlers go on working. What they write before their socket is ended is sent. A second call does nothing.
-    /// [`Loop::shut_down_with`] has options, and [`Loop::shut_down_report`] says what was lost.
+    /// Handlers go on working. What they write before their socket is ended is sent. What they open meanwhile is brought to
+    /// its end as well: a server is closed when the turn is over, and a socket is treated as those that were there. When the
+    /// patience is over, handlers still hear the `close` of what was destroyed. What they open then, a socket that connects
+    /// again in its `close` for example, is taken away without an event. So `run` returns in time whatever they do.
+    ///
+    /// Nothing is left when it is over, no timer and no socket, and the loop can be run again. A second call does nothing.
+    /// [`Loop::stop`] gives it up. [`Loop::shut_down_with`] has options, and [`Loop::shut_down_report`] says what was lost.
     ///
     /// ```
     /// # use std::time::Duration;
@@ -180,25 +202,20 @@ impl<S> Loop<'_, S> {
 
     /// As [`Loop::shut_down`], with options.
     pub fn shut_down_with(&mut self, options: ShutDownOptions) {
-        if self.handlers.run_state != RunState::Running {
+        if self.is_shutting_down() {
             return;
         }
         self.handlers.run_state = RunState::ShuttingDown;
+        self.handlers.shut_down = ShutDown::new(self.handlers.shut_down.number + 1, options);
         self.net.close_servers();
-        let all: Vec<SocketId> = self.net.socket_ids().collect();
-        let catches_up = |id: &SocketId| options.order != EndOrder::ByPeers && self.net.connection(*id).may_be_read();
-        let catching_up = all.iter().copied().filter(catches_up).map(|id| (id, self.net.piped_to(id))).collect();
-        let previous = std::mem::replace(&mut self.handlers.shut_down, ShutDown::new(options, catching_up));
-        self.set_deadlines(previous.timers);
-        for id in all {
-            self.bring_to_its_end(id);
-        }
+        self.set_deadlines();
+        self.bring_to_their_ends(self.net.socket_ids().collect());
         self.end_files_if_alone();
     }
 
     /// Whether [`Loop::shut_down`] was called, and has not come to its end.
     pub fn is_shutting_down(&self) -> bool {
-        self.handlers.run_state == RunState::ShuttingDown
+        self.handlers.run_state != RunState::Running
     }
 
     /// What was lost since the loop began to shut down, on sockets that have closed. After
@@ -207,34 +224,114 @@ impl<S> Loop<'_, S> {
         self.handlers.shut_down.report
     }
 
-    /// A loop can run again after it was shut down, so timers of the previous time may be left.
-    fn set_deadlines(&mut self, previous: Vec<TimerId>) {
-        for timer in previous {
-            self.cancel(timer);
-        }
+    fn set_deadlines(&mut self) {
         let options = self.handlers.shut_down.options;
-        let deadline = self.after(options.patience, |event_loop| {
-            if event_loop.is_shutting_down() {
-                event_loop.net.destroy_all();
-            }
-        });
-        self.handlers.shut_down.timers.push(deadline);
-        if options.order == EndOrder::Together {
-            let no_longer = self.after(options.longest_wait(), |event_loop| {
+        let deadline = self.after(options.patience, |event_loop| event_loop.lose_patience());
+        let longest_wait = self.after(options.longest_wait(), |event_loop| {
+            event_loop.handlers.shut_down.is_late = true;
+            if event_loop.handlers.shut_down.options.order == EndOrder::Together {
                 event_loop.handlers.shut_down.catching_up.clear();
                 event_loop.end_all();
-            });
-            self.handlers.shut_down.timers.push(no_longer);
+            }
+        });
+        self.handlers.shut_down.timers.extend([deadline, longest_wait]);
+    }
+
+    /// All that is there is destroyed. The loop ends when it has closed.
+    fn lose_patience(&mut self) {
+        self.handlers.run_state = RunState::OutOfPatience;
+        let closing = self.net.socket_ids().filter(|id| !self.net.connection(*id).is_over()).collect();
+        self.handlers.shut_down.closing = closing;
+        self.net.destroy_all();
+    }
+
+    // ---- to be called by the loop --------------------------------------------------------------------------------------
+
+    /// A handler has opened a socket, or a server has. What it is for is not said before the turn is over.
+    pub(super) fn has_opened(&mut self, id: SocketId) {
+        if self.handlers.run_state == RunState::ShuttingDown {
+            self.handlers.shut_down.opened.push(id);
         }
     }
 
+    /// A turn is over.
+    pub(super) fn go_on_shutting_down(&mut self) {
+        match self.handlers.run_state {
+            RunState::Running => return,
+            RunState::ShuttingDown => {
+                self.net.close_servers();
+                let opened = std::mem::take(&mut self.handlers.shut_down.opened);
+                self.bring_to_their_ends(opened);
+                self.end_files_if_alone();
+            }
+            RunState::OutOfPatience if self.handlers.shut_down.closing.is_empty() => self.take_all_away(),
+            RunState::OutOfPatience => {}
+        }
+        if self.net.sockets() == 0 {
+            self.finish_shutting_down();
+            self.handlers.stop = Stop::Now;
+        }
+    }
+
+    /// To be called when it is stopped.
+    pub(super) fn give_up_shutting_down(&mut self) {
+        if self.is_shutting_down() {
+            self.finish_shutting_down();
+        }
+    }
+
+    fn finish_shutting_down(&mut self) {
+        let ShutDown { number, report, timers, .. } = std::mem::take(&mut self.handlers.shut_down);
+        for timer in timers {
+            self.cancel(timer);
+        }
+        self.handlers.shut_down = ShutDown { number, report, ..ShutDown::default() };
+        self.handlers.run_state = RunState::Running;
+    }
+
+    /// What handlers have opened although the patience is over.
+    fn take_all_away(&mut self) {
+        self.net.close_servers();
+        for id in self.net.socket_ids().collect::<Vec<_>>() {
+            self.cancel_timers_of(id);
+            self.handlers.remove_socket(id);
+            for callback in self.net.take_away(id) {
+                self.handlers.take_callback(callback);
+            }
+        }
+    }
+
+    // ---- inside --------------------------------------------------------------------------------------------------------
+
+    /// Those that catch up are all known before one of them has.
+    fn bring_to_their_ends(&mut self, ids: Vec<SocketId>) {
+        for id in &ids {
+            if self.is_to_catch_up(*id) {
+                let targets = self.net.piped_to(*id);
+                self.handlers.shut_down.catches_up(*id, targets);
+            }
+        }
+        for id in ids {
+            self.bring_to_its_end(id);
+        }
+    }
+
+    fn is_to_catch_up(&self, id: SocketId) -> bool {
+        let info = self.net.connection(id);
+        self.handlers.shut_down.options.order != EndOrder::ByPeers
+            && info.may_be_read()
+            && !(info.is_file() && info.waits_for_resume())
+    }
+
     fn bring_to_its_end(&mut self, id: SocketId) {
-        if self.net.connection(id).is_pending() && !self.net.connection(id).is_connecting() {
+        if self.net.connection(id).is_destroyed() {
+            // Its `close` comes.
+        } else if self.net.connection(id).is_pending() && !self.net.connection(id).is_connecting() {
             // It has no connection to bring to its end.
             self.net.destroy_because(id, CloseReason::Shutdown);
         } else if self.handlers.shut_down.catching_up.contains_key(&id) {
             if let Some(mut socket) = self.socket(id) {
-                socket.catch_up_quietly(None);
+                socket.catch_up_quietly(socket.handlers.shut_down.number, None);
             }
         } else if self.handlers.shut_down.options.order != EndOrder::ByPeers {
             // What has arrived waits for a handler that there never was. Nothing would come of waiting as well.
@@ -243,17 +340,22 @@ impl<S> Loop<'_, S> {
     }
 
     fn has_caught_up(&mut self, id: SocketId) {
-        let targets = self.handlers.shut_down.caught_up(id);
+        let mut waited = self.handlers.shut_down.caught_up(id);
+        waited.push(id);
+        self.end_those_that_waited(waited);
+    }
+
+    fn end_those_that_waited(&mut self, waited: Vec<SocketId>) {
         if self.handlers.shut_down.options.order == EndOrder::Together {
             return self.end_all();
         }
-        for id in targets.into_iter().chain([id]) {
+        for id in waited {
             self.end_unless_it_waits(id);
         }
     }
 
     fn end_all(&mut self) {
-        if self.is_shutting_down() && self.handlers.shut_down.catching_up.is_empty() {
+        if self.handlers.shut_down.catching_up.is_empty() {
             for id in self.net.socket_ids().collect::<Vec<_>>() {
                 self.end_unless_it_waits(id);
             }
@@ -269,15 +371,24 @@ impl<S> Loop<'_, S> {
         }
     }
 
-    /// To be called at the end of each turn: a handler of the last `close` may still have written to them.
-    pub(super) fn end_files_if_alone(&mut self) {
-        if self.is_shutting_down() && self.net.socket_ids().all(|id| self.net.connection(id).is_file()) {
+    /// At the end of each turn, since a handler of the last `close` may still have written to them.
+    fn end_files_if_alone(&mut self) {
+        if self.net.socket_ids().all(|id| self.net.connection(id).is_file()) {
             for id in self.net.socket_ids().collect::<Vec<_>>() {
-                if !self.handlers.shut_down.waits_for(id) {
+                if !self.file_is_waited_for(id) {
                     self.end_and_discard(id);
                 }
             }
         }
+    }
+
+    /// A file that nobody needs any more is not waited for: its writer may stay for ever.
+    fn file_is_waited_for(&self, id: SocketId) -> bool {
+        let (shut_down, info) = (&self.handlers.shut_down, self.net.connection(id));
+        let is_needed = !info.is_file_to_read()
+            || !self.net.piped_to(id).is_empty()
+            || !shut_down.is_late && !info.waits_for_resume();
+        is_needed && shut_down.waits_for(id)
     }
 
     fn end_and_discard(&mut self, id: SocketId) {
@@ -290,7 +401,10 @@ impl<S> Loop<'_, S> {
             self.net.connection(id).bytes_read().saturating_sub(self.net.connection(id).read_ahead() as u64),
         );
         let linger = options.linger;
-        if let Some(mut socket) = self.socket(id) {
+        if self.net.connection(id).is_file_to_read() {
+            // Its end comes from elsewhere, or never.
+            self.net.destroy_because(id, CloseReason::Shutdown);
+        } else if let Some(mut socket) = self.socket(id) {
             socket.end_and_discard(linger);
         }
     }
@@ -304,8 +418,10 @@ impl<S> Loop<'_, S> {
 
     /// To be called after the handler of a `close`, which may write to others.
     pub(super) fn has_closed(&mut self, id: SocketId) {
+        self.handlers.shut_down.closing.remove(&id);
         if self.handlers.shut_down.catching_up.contains_key(&id) {
-            self.has_caught_up(id);
+            let targets = self.handlers.shut_down.caught_up(id);
+            self.end_those_that_waited(targets);
         }
     }
 }
@@ -346,8 +462,11 @@ impl<S> Socket<'_, S> {
     }
 
     /// Reads until nothing more arrives, for as long as the options say.
-    fn catch_up_quietly(&mut self, before: Option<Quiet>) {
+    fn catch_up_quietly(&mut self, number: u64, before: Option<Quiet>) {
         self.catch_up(move |socket, caught_up| {
+            if socket.handlers.run_state == RunState::Running || socket.handlers.shut_down.number != number {
+                return; // It was given up.
+            }
             let options = socket.handlers.shut_down.options;
             let (read, now) = (socket.bytes_read(), socket.net.now());
             let (read_before, until) = before.unzip();
@@ -359,7 +478,7 @@ impl<S> Socket<'_, S> {
                 let id = socket.id();
                 socket.event_loop().has_caught_up(id);
             } else {
-                socket.after(quiet, move |socket| socket.catch_up_quietly(Some((read, until))));
+                socket.after(quiet, move |socket| socket.catch_up_quietly(number, Some((read, until))));
             }
         });
     }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use crate::address::endpoint::Endpoint;
 use crate::base::error::Error;
 use crate::base::id::{ServerId, SocketId, TimerId};
-use crate::event_loop::RunState;
+use crate::event_loop::Stop;
 use crate::event_loop::handlers::{Handlers, TimerHandler};
 use crate::event_loop::server::{Server, ServerHandlers};
 use crate::event_loop::socket::Socket;
@@ -251,6 +251,7 @@ impl<S> Loop<'_, S> {
 
     fn set_up(&mut self, id: SocketId, setup: impl FnOnce(&mut Socket<'_, S>)) {
         self.handlers.add_socket(id);
+        self.has_opened(id);
         if let Some(mut socket) = self.socket(id) {
             setup(&mut socket);
         }
@@ -397,9 +398,14 @@ impl<S> Loop<'_, S> {
         self.handlers.server(self.state, self.net, id)
     }
 
-    /// Makes [`EventLoop::run`](crate::EventLoop::run) return when this turn is over. What is open stays open.
+    /// Makes [`EventLoop::run`](crate::EventLoop::run) return when this turn is over. What is open stays open. If the loop is
+    /// shutting down, that is given up: what was not ended stays open too, and nothing will be destroyed.
+    ///
+    /// Outside of `run`, in a turn of the program's own or between two turns, it makes the next `run` return at once. Each
+    /// `run` uses up all stops before its end.
     pub fn stop(&mut self) {
-        self.handlers.run_state = RunState::Stopped;
+        self.give_up_shutting_down();
+        self.handlers.stop = Stop::AfterThisTurn;
     }
 
     /// Closes all servers and destroys all sockets. If nothing else keeps the loop running, a timer for example, it ends.

@@ -35,6 +35,17 @@ impl Net {
         }
     }
 
+    /// Takes a socket away at once, in whatever state it is: none of its events comes any more. Gives the callbacks that will
+    /// not be run.
+    pub(crate) fn take_away(&mut self, id: SocketId) -> Vec<CallbackId> {
+        let Some((conn, cx)) = self.conn(id) else { return Vec::new() };
+        conn.destroy(None, Some(CloseReason::Shutdown), cx);
+        let callbacks = conn.connection.take_all_callbacks();
+        self.remove_from_pipes(id);
+        self.conns.remove(id);
+        callbacks
+    }
+
     /// Connects a socket that is fresh or closed. What goes wrong on the way is an event.
     ///
     /// # Errors

@@ -108,6 +108,11 @@ impl ConnectionInfo<'_> {
         self.ask(Connection::is_paused)
     }
 
+    /// Whether it is paused by the user, and not by a pipe whose destination is full.
+    pub(crate) fn waits_for_resume(&self) -> bool {
+        self.is_paused() && !self.conn.is_some_and(Conn::awaits_drain)
+    }
+
     /// Whether data would be heard: somebody takes it, or the user has paused, and so may still ask for it.
     pub(crate) fn may_be_read(&self) -> bool {
         self.ask(|connection| connection.is_listening() || connection.is_paused())
@@ -185,6 +190,11 @@ impl ConnectionInfo<'_> {
     /// The server that accepted it.
     pub fn server(&self) -> Option<ServerId> {
         self.conn?.server
+    }
+
+    /// Whether it is a file that is read.
+    pub(crate) fn is_file_to_read(&self) -> bool {
+        self.conn.and_then(Conn::file).is_some_and(|file| file.mode.is_read())
     }
 
     /// Whether it is a file.

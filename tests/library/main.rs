@@ -67,6 +67,9 @@ mod signals;
 mod socket_options;
 /// Pipes of the system, terminals, and the streams of the process.
 mod standard_streams;
+/// A loop that is shut down, and files.
+#[cfg(unix)]
+mod stopping;
 /// Text and lines.
 mod text;
 /// Timers, timeouts, signals and what is put off.

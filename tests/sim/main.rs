@@ -16,5 +16,7 @@ mod simulated_disk;
 mod simulation;
 /// What the simulator itself promises.
 mod simulator;
+/// A loop that is shut down or stopped, and handlers that work against it.
+mod stubborn_handlers;
 /// Each kernel call fails with each error.
 mod torture;

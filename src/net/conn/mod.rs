@@ -386,6 +386,11 @@ impl Conn {
         self.handle.filter(|_| self.connection.is_connected())
     }
 
+    /// Whether a pipe waits for its destination.
+    pub fn awaits_drain(&self) -> bool {
+        self.piping.as_ref().is_some_and(|piping| piping.awaits_any())
+    }
+
     pub fn is_piped(&self) -> bool {
         self.piping.as_ref().is_some_and(|piping| piping.has_destinations())
     }
