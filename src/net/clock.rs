@@ -23,6 +23,16 @@ pub(super) struct Clock {
     pub timers: Timers<TimerKind>,
 }
 
+/// How long a turn may sleep when there is nothing to do. A timer that is due ends each of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sleep {
+    AtMost(Duration),
+    /// As long as something keeps the loop running that may bring work.
+    WhileAlive,
+    /// As long as anything at all may bring work.
+    UntilWoken,
+}
+
 /// What an entry of the timers stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum TimerKind {

@@ -58,13 +58,13 @@ mod waker;
 use std::os::fd::BorrowedFd;
 use std::time::Duration;
 
+pub(crate) use clock::Sleep;
 #[cfg(any(test, fuzzing))]
 pub(crate) use conn::harness;
 pub use counters::Counters;
 pub use event::{Chunk, Closed, Dropped, Event};
 pub use info::ConnectionInfo;
 pub use options::{FileOptions, OutputLimits, OutputPolicy, ServerOptions, SocketOptions, SoftLimit};
-pub(crate) use turn::Sleep;
 pub use waker::Waker;
 
 use crate::base::arena::Arena;

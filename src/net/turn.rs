@@ -17,7 +17,7 @@
 use std::time::Duration;
 
 use super::agenda::{Agenda, Phase, Task};
-use super::clock::TimerKind;
+use super::clock::{Sleep, TimerKind};
 use super::event::{Chunk, Event};
 use super::{Net, Server};
 use crate::base::error::{Error, Syscall};
@@ -33,16 +33,6 @@ const LONGEST_FLUSH: Duration = Duration::from_millis(1);
 
 /// The clock is looked at after so many of them: fewer are no matter.
 const FLUSHES_UNTIMED: usize = 32;
-
-/// How long a turn may sleep when there is nothing to do. A timer that is due ends each of them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Sleep {
-    AtMost(Duration),
-    /// As long as something keeps the loop running that may bring work.
-    WhileAlive,
-    /// As long as anything at all may bring work.
-    UntilWoken,
-}
 
 /// What came of a piece of work.
 #[derive(Debug)]
