@@ -8,6 +8,7 @@ use std::fmt;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::address::{Address, UnixAddress};
 use crate::base::error_kind::{ErrorKind, os_name};
@@ -57,6 +58,12 @@ impl Error {
     /// An output limit was passed. `detail` has the figures.
     pub(crate) fn limit(detail: impl Into<Box<str>>) -> Self {
         Error { detail: Some(detail.into()), ..Error::new(ErrorKind::OutputLimit) }
+    }
+
+    /// There is no connection after the time that the user has set.
+    pub(crate) fn connect_timed_out(limit: Duration) -> Self {
+        let detail = format!("ETIMEDOUT: no connection within {limit:?}");
+        Error { syscall: Some(Syscall::Connect), detail: Some(detail.into()), ..Error::new(ErrorKind::TimedOut) }
     }
 
     /// A block list has this address. Node's words.

@@ -356,6 +356,10 @@ impl Kernel for MioKernel {
         }
     }
 
+    fn take_error(&mut self, socket: Handle) -> io::Result<Option<io::Error>> {
+        self.stream(socket)?.take_error()
+    }
+
     fn shutdown(&mut self, socket: Handle) -> io::Result<()> {
         self.stream(socket)?.shutdown()
     }

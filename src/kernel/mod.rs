@@ -112,6 +112,10 @@ pub trait Kernel: fmt::Debug {
 
     /// Whether a connect has ended: true if the socket is connected, false if the connect still goes on.
     ///
+    /// A socket of TCP can meet itself, if nobody listens at an address and the system has chosen its port for the client:
+    /// then one address is at both ends. That counts as refused, and the close of such a socket is a reset, which leaves the
+    /// port free.
+    ///
     /// # Errors
     /// The error of the connect, if it failed.
     fn connected(&mut self, socket: Handle) -> io::Result<bool>;
@@ -140,6 +144,16 @@ pub trait Kernel: fmt::Debug {
     /// # Errors
     /// Those of `sendmsg(2)` and `writev(2)`.
     fn write_vectored(&mut self, socket: Handle, slices: &[IoSlice<'_>]) -> io::Result<usize>;
+
+    /// Takes the error that has broken a connection (SO_ERROR), if one has and no other call has given it: a reset, a
+    /// time-out of keep-alive. A loop asks after a readiness that is [`hung_up`](Readiness::hung_up), for a connection that it
+    /// does not read from. What has arrived before can still be read.
+    ///
+    /// # Errors
+    /// Those of `getsockopt(2)`.
+    fn take_error(&mut self, _socket: Handle) -> io::Result<Option<io::Error>> {
+        Ok(None)
+    }
 
     /// Ends the writing side: the FIN follows what was written.
     ///

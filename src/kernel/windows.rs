@@ -82,10 +82,18 @@ impl Stream {
             return Err(error);
         }
         match self.0.peer_addr() {
+            Ok(peer) if self.0.local_addr()? == peer => {
+                self.reset_at_close();
+                Err(ErrorKind::ConnectionRefused.into())
+            }
             Ok(_) => Ok(true),
             Err(error) if error.kind() == ErrorKind::NotConnected => Ok(false),
             Err(error) => Err(error),
         }
+    }
+
+    pub fn take_error(&self) -> io::Result<Option<io::Error>> {
+        self.0.take_error()
     }
 
     pub fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
@@ -144,6 +152,10 @@ impl Descriptor {
 
     pub fn stdio(_stream: Stdio) -> io::Result<Self> {
         Err(ErrorKind::Unsupported.into())
+    }
+
+    pub fn take_error(&self) -> io::Result<Option<io::Error>> {
+        self.0.take_error()
     }
 
     pub fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {

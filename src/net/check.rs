@@ -142,6 +142,10 @@ fn check_conn(conn: &Conn, ready: u32, flushing: u32, closing: u32, held: u32) -
         ),
         (held == conn.held_by, "the number of receivers that hold it up"),
         (conn.held_senders().is_empty() || conn.holds_senders(), "it holds senders up that it has no reason to"),
+        (
+            conn.connect_limit().is_none() || connection.is_connecting(),
+            "it does not connect, and its time for that runs",
+        ),
         (conn.grace().is_none() || conn.is_above_soft(), "it is below its soft limit, and its grace period runs"),
     ];
     match promises.iter().find(|(kept, _)| !kept) {
@@ -160,6 +164,7 @@ fn check_timers(conn: &Conn, timers: &BTreeSet<(Due, TimerKind)>, known: &mut us
         (idle.and_then(Idle::entry), TimerKind::Idle(conn.id)),
         (conn.grace(), TimerKind::Grace(conn.id)),
         (conn.retry(), TimerKind::Retry(conn.id)),
+        (conn.connect_limit(), TimerKind::Connect(conn.id)),
     ] {
         let Some(due) = due else { continue };
         if !timers.contains(&(due, kind)) {

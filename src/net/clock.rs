@@ -38,6 +38,8 @@ pub(crate) enum Sleep {
 pub(super) enum TimerKind {
     /// A socket's idle clock.
     Idle(SocketId),
+    /// A socket that connects, and may not for longer.
+    Connect(SocketId),
     /// A socket above its soft output limit.
     Grace(SocketId),
     /// A write that the kernel had no memory for: no edge tells when it has.

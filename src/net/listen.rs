@@ -107,7 +107,9 @@ impl Net {
             Connection::accepted(options.high_water_mark, options.allow_half_open, options.pause_on_connect);
         let (no_delay, limits) = (options.tcp.no_delay, server.limits.clone());
         let conn = |id| Conn::new(id, connection).connected(handle, remote.into());
-        let socket = self.conns.insert_with(|id| conn(id).accepted_by(server.id, no_delay, limits));
+        let socket = self.conns.insert_with(|id| {
+            conn(id).accepted_by(server.id, no_delay, limits).notices_hang_up(options.notice_gone_peers)
+        });
         if let Err(error) = cx.kernel.register(handle, socket.into()) {
             // The system has no watch left for it. It is refused; the others and the server go on.
             cx.kernel.close(handle);

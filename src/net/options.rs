@@ -59,6 +59,10 @@ pub struct ServerOptions {
     /// ([`Counters::blocked`](crate::Counters::blocked)). Default: none.
     #[doc(alias = "blockList")]
     pub block_list: Option<BlockList>,
+    /// Whether the peer of an accepted socket that is gone is noticed while nothing is read from it, because it is paused or
+    /// its read-ahead is full: see [`SocketOptions::notice_gone_peers`](field@SocketOptions::notice_gone_peers). Off by
+    /// default, as in Node.
+    pub notice_gone_peers: bool,
     /// The TCP options of accepted sockets. They are set once, on the listening socket, and accepted sockets inherit them.
     pub tcp: TcpOptions,
     /// Output limits of accepted sockets. Off by default.
@@ -77,6 +81,7 @@ impl Default for ServerOptions {
             ipv6_only: false,
             reuse_port: false,
             block_list: None,
+            notice_gone_peers: false,
             tcp: TcpOptions::default(),
             output_limits: OutputLimits::default(),
         }
@@ -94,6 +99,7 @@ impl ServerOptions {
         ipv6_only: bool,
         reuse_port: bool,
         block_list: Option<BlockList>,
+        notice_gone_peers: bool,
         tcp: TcpOptions,
         no_delay in tcp: bool,
         keep_alive in tcp: Option<KeepAlive>,
@@ -142,10 +148,26 @@ pub struct SocketOptions {
     /// The port to connect from. Default 0: the system chooses.
     #[doc(alias = "localPort")]
     pub local_port: u16,
+    /// How long `connect` may take, from 1 ms to 2^31 - 1 ms. Default: as long as the system tries, some two minutes on Linux.
+    ///
+    /// Then there is an `error` of the kind [`ErrorKind::TimedOut`](crate::ErrorKind::TimedOut), whose text names the limit,
+    /// and the reason of `close` is [`CloseReason::ConnectFailed`](crate::CloseReason::ConnectFailed). The time begins when
+    /// the system is asked, on the next tick, and is one for all addresses of `localhost`. Each connect of the socket has it anew. It is exact, where Node's
+    /// idle clock ([`Socket::set_timeout`](crate::Socket::set_timeout)) also runs before the connection, but ends nothing.
+    pub connect_timeout: Option<Duration>,
     /// The addresses that it does not connect to: a connect gives an `error` of the kind
     /// [`ErrorKind::IpBlocked`](crate::ErrorKind::IpBlocked). Default: none.
     #[doc(alias = "blockList")]
     pub block_list: Option<BlockList>,
+    /// Whether a peer that is gone is noticed while nothing is read from the socket: it is paused, its read-ahead is full, a
+    /// pipe waits for its destination. Off by default, as in Node, where such a socket stays until it is resumed or written
+    /// to.
+    ///
+    /// If it is on, a reset and a time-out of keep-alive destroy the socket at once, with an `error` and the reason
+    /// [`CloseReason::PeerReset`](crate::CloseReason::PeerReset) or [`CloseReason::Timeout`](crate::CloseReason::Timeout).
+    /// What the peer has sent before that, and was not delivered yet, is discarded. A socket that is read from gets that
+    /// first, as always. The peer's end is not noticed so: it follows the data, and the peer may still be reading.
+    pub notice_gone_peers: bool,
     /// The TCP options. No-delay and keep-alive are set when the socket is connected, the others before it connects.
     pub tcp: TcpOptions,
     /// Output limits. Off by default.
@@ -159,7 +181,9 @@ impl Default for SocketOptions {
             high_water_mark: DEFAULT_HIGH_WATER_MARK,
             local_address: None,
             local_port: 0,
+            connect_timeout: None,
             block_list: None,
+            notice_gone_peers: false,
             tcp: TcpOptions::default(),
             output_limits: OutputLimits::default(),
         }
@@ -172,7 +196,9 @@ impl SocketOptions {
         high_water_mark: usize,
         local_address: Option<IpAddr>,
         local_port: u16,
+        connect_timeout: Option<Duration>,
         block_list: Option<BlockList>,
+        notice_gone_peers: bool,
         tcp: TcpOptions,
         no_delay in tcp: bool,
         keep_alive in tcp: Option<KeepAlive>,
@@ -185,6 +211,7 @@ impl SocketOptions {
 
     pub(super) fn check(&self) -> Result<(), Error> {
         check_mark(self.high_water_mark)?;
+        check_time("connect timeout", self.connect_timeout)?;
         self.tcp.check()?;
         self.output_limits.check()
     }
@@ -372,9 +399,13 @@ impl TcpOptions {
 }
 
 pub(super) fn check_user_timeout(timeout: Option<Duration>) -> Result<(), Error> {
-    match timeout {
-        Some(timeout) if !(1..=i32::MAX as u128).contains(&timeout.as_millis()) => {
-            Err(Error::invalid(format!("user timeout of {timeout:?}: it is from 1 ms to {} ms", i32::MAX)))
+    check_time("user timeout", timeout)
+}
+
+fn check_time(name: &str, time: Option<Duration>) -> Result<(), Error> {
+    match time {
+        Some(time) if !(1..=i32::MAX as u128).contains(&time.as_millis()) => {
+            Err(Error::invalid(format!("{name} of {time:?}: it is from 1 ms to {} ms", i32::MAX)))
         }
         _ => Ok(()),
     }

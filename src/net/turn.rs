@@ -289,6 +289,7 @@ impl Net {
             TimerKind::Idle(id) => {
                 return self.conns.get_mut(id)?.expire_idle(&mut self.cx).then_some(Event::Timeout(id));
             }
+            TimerKind::Connect(id) => self.conns.get_mut(id)?.expire_connect(&mut self.cx),
             TimerKind::Grace(id) => self.conns.get_mut(id)?.expire_grace(&mut self.cx),
             TimerKind::Retry(id) => self.conns.get_mut(id)?.retry_write(&mut self.cx),
             TimerKind::Accept(id) => self.servers.get_mut(id)?.end_pause(&mut self.cx),

@@ -26,6 +26,8 @@ pub enum Call {
     Read,
     /// write(2) and writev(2).
     Write,
+    /// SO_ERROR, which says what has broken a connection.
+    TakeError,
     /// shutdown(2).
     Shutdown,
     /// setsockopt(2).
@@ -52,6 +54,7 @@ impl Call {
             Call::Register => numbers![NOMEM NOSPC],
             Call::Read => numbers![INTR CONNRESET TIMEDOUT HOSTUNREACH IO],
             Call::Write => numbers![INTR PIPE CONNRESET NOBUFS NOMEM],
+            Call::TakeError => numbers![CONNRESET TIMEDOUT],
             Call::Shutdown => numbers![NOTCONN],
             Call::SetOption => numbers![INVAL],
             Call::Open => numbers![ACCESS MFILE ROFS IO],

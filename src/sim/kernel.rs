@@ -130,6 +130,11 @@ impl Kernel for SimKernel {
         self.call(Call::Write, Some(socket), |world, extent| world.write(socket.0 as usize, slices, extent))
     }
 
+    fn take_error(&mut self, socket: Handle) -> io::Result<Option<io::Error>> {
+        let taken = self.call(Call::TakeError, Some(socket), |world, _| world.take_error(socket.0 as usize))?;
+        Ok((taken != 0).then(|| io::Error::from_raw_os_error(taken as i32)))
+    }
+
     fn shutdown(&mut self, socket: Handle) -> io::Result<()> {
         self.call(Call::Shutdown, Some(socket), |world, _| world.shutdown(socket.0 as usize).map(|()| 0)).map(drop)
     }

@@ -84,6 +84,12 @@ impl World {
         }
     }
 
+    /// Gives the number of the error, or 0.
+    pub fn take_error(&mut self, end: usize) -> io::Result<usize> {
+        let Some(stream) = self.stream_mut(end) else { return Err(os(Errno::BADF)) };
+        Ok(stream.error.take().map_or(0, |errno| errno.raw_os_error() as usize))
+    }
+
     pub fn register(&mut self, end: usize, token: Token) -> io::Result<()> {
         let Some(found) = self.ends.get_mut(end) else { return Err(os(Errno::BADF)) };
         found.token = Some(token);

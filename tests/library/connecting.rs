@@ -3,6 +3,7 @@
 use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::rc::Rc;
+use std::str::FromStr;
 
 use crate::support::loops::{self, Heard, World, ms, quiet, told, watch};
 use crate::support::{free_address, has_ipv6};
@@ -302,4 +303,99 @@ fn values_in_handlers_are_dropped_with_the_connection_and_those_of_the_setup_at_
     assert_eq!(Rc::strong_count(&held), 3);
     world.until(|world| !world.net.connection(id).exists());
     assert_eq!(Rc::strong_count(&held), 1);
+}
+
+// ---- how long it may take, and whom it may meet ----------------------------------------------------------------------
+
+/// A listener with a backlog of 0 takes one connection, and Linux drops the SYNs of others. For as long as the second part of
+/// what is returned is kept.
+#[cfg(target_os = "linux")]
+fn silent_target() -> (SocketAddr, (socket2::Socket, Vec<std::net::TcpStream>)) {
+    use socket2::{Domain, Socket, Type};
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+    socket.listen(0).unwrap();
+    let address = socket.local_addr().unwrap().as_socket().unwrap();
+    let connect = |_| std::net::TcpStream::connect_timeout(&address, ms(300)).ok();
+    let taken = (0..3).map_while(connect).collect();
+    (address, (socket, taken))
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_connect_without_an_answer_ends_after_its_time() {
+    let (address, _silent) = silent_target();
+    let mut world = World::new();
+    let begun = world.net.now();
+    world.client_with(SocketOptions::new().connect_timeout(ms(50)), "C", address, move |socket, heard| {
+        if let Heard::Error(error) = heard {
+            assert_eq!(error.to_string(), format!("connect ETIMEDOUT: no connection within 50ms {address}"));
+            assert!(socket.net.now() >= begun + ms(50), "it was early");
+        }
+    });
+    world.run_dry();
+    assert_eq!(world.state.of("C"), ["error ETIMEDOUT", "close(true)"]);
+    assert_eq!(world.state.closed("C").reason, CloseReason::ConnectFailed);
+}
+
+/// The connection was made while the program was elsewhere, before the call and after it.
+#[test]
+fn a_loop_that_does_not_turn_for_long_takes_no_time_from_a_connect() {
+    let peer = TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut world = World::new();
+    let options = SocketOptions::new().connect_timeout(ms(20));
+    world.client_with(options, "C", peer.local_addr().unwrap(), quiet);
+    std::thread::sleep(ms(50));
+    world.turn(Some(ms(0))).unwrap();
+    std::thread::sleep(ms(50));
+    world.until_saw("C", "connect");
+    world.turn_for(ms(40));
+    assert_eq!(world.state.of("C"), ["connect"]);
+}
+
+/// Whether a socket of the system has this port, in any state but listening.
+#[cfg(target_os = "linux")]
+fn is_known(port: u16) -> bool {
+    let tables = ["tcp", "tcp6"].map(|table| std::fs::read_to_string(format!("/proc/net/{table}")).unwrap_or_default());
+    tables.iter().flat_map(|table| table.lines()).any(|line| line.contains(&format!(":{port:04X} ")))
+}
+
+/// One address at both ends: TCP lets a socket meet itself, when its target is down and it has the target's port by chance.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_connect_that_meets_itself_is_refused_and_leaves_the_port_free() {
+    for ip in ["127.0.0.1", "::1"] {
+        if ip == "::1" && !has_ipv6() {
+            continue;
+        }
+        let itself = SocketAddr::new(ip.parse().unwrap(), 0);
+        let itself = TcpListener::bind(itself).unwrap().local_addr().unwrap();
+        let mut world = World::new();
+        let options = SocketOptions::new().local_address(itself.ip()).local_port(itself.port());
+        world.client_with(options, "C", itself, move |_, heard| {
+            if let Heard::Error(error) = heard {
+                assert_eq!((error.address(), error.local_address()), (Some(itself), Some(itself)));
+            }
+        });
+        world.of("C").write("hello, who is there?");
+        world.run_dry();
+        assert_eq!(world.state.of("C"), ["error ECONNREFUSED", "close(true)"]);
+        assert_eq!(world.state.closed("C").reason, CloseReason::ConnectFailed);
+        assert!(!is_known(itself.port()), "it is in no TIME_WAIT");
+        TcpListener::bind(itself).unwrap();
+    }
+}
+
+/// The socket of the first address has met itself, and the second one is tried.
+#[cfg(target_os = "linux")]
+#[test]
+fn after_a_connect_that_meets_itself_the_other_address_of_localhost_is_tried() {
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let mut world = World::new();
+    let options = SocketOptions::new().local_port(port).connect_timeout(ms(5000));
+    world.client_with(options, "C", Endpoint::from_str(&format!("localhost:{port}")).unwrap(), quiet);
+    world.run_dry();
+    // The second one has met itself too, or there is no IPv6. The error is that of the first.
+    assert_eq!(world.state.of("C"), ["error ECONNREFUSED", "close(true)"]);
+    assert!(!is_known(port));
 }

@@ -35,6 +35,9 @@ mod every_call;
 mod file_signals;
 /// Files on the disk of the machine.
 mod files;
+/// Peers that are gone while nothing is read from them.
+#[cfg(unix)]
+mod gone_peers;
 /// Output limits: what happens when the other side does not read.
 mod limits;
 /// What Node's tests look at: how connections end.

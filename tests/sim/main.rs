@@ -6,6 +6,10 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+/// How long a connect may take.
+mod connect_timeouts;
+/// Peers that are gone while nothing is read from them.
+mod gone_peers;
 /// A handler panics, and the loop goes on.
 mod panics;
 /// A loop that is shut down.

@@ -196,10 +196,26 @@ impl Stream {
         }
         // There is no error. The socket is connected if it has a peer; a readiness alone may be spurious (see mio's connect).
         match self.peer() {
+            Ok(peer) if self.has_met_itself(peer)? => {
+                // After a close in order it would be in TIME_WAIT, and hold the port that a server is to listen on.
+                self.reset_at_close();
+                Err(Errno::CONNREFUSED.into())
+            }
             Ok(_) => Ok(true),
             Err(error) if error.kind() == ErrorKind::NotConnected => Ok(false),
             Err(error) => Err(error),
         }
+    }
+
+    /// Whether its own address is that of its peer: TCP's simultaneous open, with one socket.
+    fn has_met_itself(&self, peer: Address) -> io::Result<bool> {
+        let end = |address: Address| address.ip().map(|address| (address.ip(), address.port()));
+        Ok(self.family == Family::Tcp && end(self.local_address()?) == end(peer))
+    }
+
+    /// SO_ERROR, which is given once.
+    pub fn take_error(&self) -> io::Result<Option<io::Error>> {
+        self.socket.take_error()
     }
 
     /// recv(2) and send(2) by rustix, because they add no instructions to the system call.

@@ -11,6 +11,7 @@ use crate::address::Address;
 use crate::address::endpoint::Candidates;
 use crate::base::error::{Error, Syscall};
 use crate::base::error_kind::ErrorKind;
+use crate::base::timers::Due;
 use crate::connection::ConnTask;
 use crate::kernel::KeepAlive;
 use crate::net::clock::TimerKind;
@@ -50,6 +51,7 @@ impl Conn {
         // The server that has accepted it once is its no more.
         self.server = None;
         self.latches = Latches::default();
+        self.await_hang_up();
         self.ending = Ending::AsUsual;
     }
 
@@ -60,6 +62,8 @@ impl Conn {
         }
         // A first address that has failed leaves latches that are not the second one's.
         self.latches = Latches::default();
+        self.await_hang_up();
+        self.set_connect_limit(cx);
         let Some(address) = self.rare().connecting_to.as_ref().map(|to| to.first) else { return };
         let options = self.rare().setup.to_connect(address);
         if let Some(to) = address.ip()
@@ -95,6 +99,7 @@ impl Conn {
             Ok(false) => None,
             Ok(true) => {
                 self.connection.connected();
+                self.lift_connect_limit(cx);
                 if let Some(to) = self.rare_mut().connecting_to.take() {
                     self.remote = to.first.into();
                 }
@@ -110,6 +115,45 @@ impl Conn {
                 None
             }
         }
+    }
+
+    /// Its time begins with the first address. A loop that has not turned for long has not lost any of it.
+    fn set_connect_limit(&mut self, cx: &mut Cx) {
+        if let (Some(timeout), None) = (self.rare().setup.connect_timeout, self.connect_limit()) {
+            let now = cx.time_of_call();
+            let limit = cx.clock.timers.insert_after(now, timeout, TimerKind::Connect(self.id));
+            self.rare_mut().connect_limit = Some(limit);
+        }
+    }
+
+    /// Its time to connect is over: it is one for all addresses.
+    pub fn expire_connect(&mut self, cx: &mut Cx) {
+        self.rare_mut().connect_limit = None;
+        // The kernel may know more than this loop has looked at, which may be late itself.
+        let failed = match self.handle.map(|handle| cx.kernel.connected(handle)) {
+            Some(Ok(true)) => {
+                self.latches.writable = true;
+                return self.make_ready(cx);
+            }
+            Some(Err(error)) => Error::system(&error, Syscall::Connect),
+            Some(Ok(false)) | None => Error::connect_timed_out(self.rare().setup.connect_timeout.unwrap_or_default()),
+        };
+        if let Some(to) = &mut self.rare_mut().connecting_to {
+            (to.second, to.failed) = (None, None);
+        }
+        self.connect_failed(failed, cx);
+    }
+
+    /// It has connected, or is destroyed.
+    pub(super) fn lift_connect_limit(&mut self, cx: &mut Cx) {
+        if let Some(rare) = self.rare_if_any() {
+            cx.clock.cancel(rare.connect_limit.take());
+        }
+    }
+
+    /// When it is to be connected.
+    pub fn connect_limit(&self) -> Option<Due> {
+        self.rare().connect_limit
     }
 
     /// Tries the next address, or gives up.

@@ -85,6 +85,7 @@ impl Conn {
         if !self.connection.destroy(error, reason, &mut cx.agenda.of(self.id), &mut cx.clock.timers) {
             return;
         }
+        self.lift_connect_limit(cx);
         if let Some(rare) = self.rare_if_any() {
             cx.clock.cancel(rare.retry.take());
             for callback in std::mem::take(&mut rare.catching_up) {

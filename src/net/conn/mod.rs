@@ -10,6 +10,7 @@
 //! | `write.rs`, `send.rs` | writing: at once or queued; what the kernel takes |
 //! | `connect.rs` | from `connect` to the connection |
 //! | `end.rs` | its ends: in order, at once, by a reset |
+//! | `hang_up.rs` | a peer that is gone, while nothing is read |
 //! | `tasks.rs` | what happens between two pieces of work |
 //! | `limits.rs` | what is done about a peer that does not read |
 //! | `options.rs` | its clocks and options |
@@ -19,6 +20,7 @@
 mod connect;
 mod end;
 pub(super) mod file;
+mod hang_up;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod harness;
 mod limits;
@@ -60,6 +62,7 @@ pub(super) struct Conn {
     /// The other end, from the connection on.
     pub remote: Remote,
     latches: Latches,
+    hang_up: HangUp,
     pub lists: Lists,
     ending: Ending,
     /// The user has a handler for data. A pipe is another consumer, so it is not the connection's `listening`.
@@ -85,6 +88,16 @@ struct Latches {
     writable: bool,
     /// The peer's end stands after what is to be read.
     ended: bool,
+}
+
+/// What is known of the end of both directions, which the kernel reports also where nothing is read: see `hang_up.rs`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum HangUp {
+    /// Nobody has asked for it. A read or a write will tell.
+    Unnoticed,
+    Awaited,
+    /// It was reported. Whether it was an error is not known yet.
+    Reported,
 }
 
 /// On which of the agenda's lists it stands. It stands on each once at most, and may stand on both.
@@ -218,6 +231,7 @@ impl Conn {
             server: None,
             remote: Remote::Unknown,
             latches: Latches::default(),
+            hang_up: HangUp::Unnoticed,
             lists: Lists::default(),
             ending: Ending::AsUsual,
             listener: false,
@@ -258,6 +272,7 @@ impl Conn {
         if found.hung_up {
             // Reading and writing will both say why.
             self.latches = Latches { readable: true, writable: true, ended: self.latches.ended };
+            self.hangs_up();
         }
         self.latches.readable |= found.readable;
         self.latches.writable |= found.writable;
@@ -267,7 +282,10 @@ impl Conn {
     /// Whether there is something to do now.
     #[inline]
     pub fn has_work(&self) -> bool {
-        self.wants_to_read() || self.wants_to_write() || (self.latches.writable && self.connection.is_connecting())
+        self.wants_to_read()
+            || self.wants_to_write()
+            || (self.latches.writable && self.connection.is_connecting())
+            || self.may_be_gone()
     }
 
     #[inline]

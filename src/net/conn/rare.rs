@@ -1,6 +1,7 @@
 //! What most connections never have: kept apart, so that they have a pointer less for each of it.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
 
 use super::file::FileEnd;
 use crate::address::Address;
@@ -28,6 +29,8 @@ pub(super) struct Rare {
     pub discarded: usize,
     /// Where a connect goes.
     pub connecting_to: Option<Candidates>,
+    /// When it is to be over.
+    pub connect_limit: Option<Due>,
     /// As it was set. None: it never was, and is as the server's that has accepted it, or off.
     pub keep_alive: Option<Option<KeepAlive>>,
     pub setup: Setup,
@@ -44,6 +47,7 @@ pub(super) static USUAL: Rare = Rare {
     catching_up: Vec::new(),
     discarded: 0,
     connecting_to: None,
+    connect_limit: None,
     keep_alive: None,
     setup: Setup::USUAL,
     excess: Excess::NONE,
@@ -76,6 +80,7 @@ pub(super) struct Setup {
     /// Set before it connects: without no-delay and keep-alive.
     pub tcp: TcpOptions,
     pub block_list: Option<BlockList>,
+    pub connect_timeout: Option<Duration>,
 }
 
 impl Setup {
@@ -91,6 +96,7 @@ impl Setup {
             send_buffer: None,
         },
         block_list: None,
+        connect_timeout: None,
     };
 
     pub fn of(options: &SocketOptions) -> Self {
@@ -99,6 +105,7 @@ impl Setup {
             local_port: options.local_port,
             tcp: options.tcp.before_connect(),
             block_list: options.block_list.clone(),
+            connect_timeout: options.connect_timeout,
         }
     }
 
@@ -107,6 +114,7 @@ impl Setup {
             && self.local_port == 0
             && self.tcp == TcpOptions::default()
             && self.block_list.is_none()
+            && self.connect_timeout.is_none()
     }
 
     pub fn blocks(&self, ip: IpAddr) -> bool {

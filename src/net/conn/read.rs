@@ -57,7 +57,7 @@ impl Conn {
             self.lists.ready = false;
         }
         let (true, Some(handle)) = (self.wants_to_read(), self.handle) else {
-            return self.read_nothing_now(turn, next);
+            return self.read_nothing_now(turn, next, cx);
         };
         let most = self.most_in_one_read();
         let Some(room) = buffer.room(most) else {
@@ -97,9 +97,12 @@ impl Conn {
 
     /// It is not to be read from, or cannot be.
     #[cold]
-    fn read_nothing_now(&mut self, turn: Serving, next: &mut Option<Serving>) -> ReadOutcome {
+    fn read_nothing_now(&mut self, turn: Serving, next: &mut Option<Serving>, cx: &mut Cx) -> ReadOutcome {
         if self.connection.is_connecting() {
             return ReadOutcome::Connecting;
+        }
+        if self.may_be_gone() {
+            self.look_whether_gone(cx);
         }
         *next = Some(turn.then(ServeStep::Write));
         ReadOutcome::Done

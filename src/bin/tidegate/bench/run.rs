@@ -172,7 +172,7 @@ fn open_next<L: Load>(on: &mut BenchLoop<'_, L>) {
 
 /// A small message is sent at once.
 pub fn socket_options() -> SocketOptions {
-    SocketOptions::new().no_delay(true)
+    SocketOptions::new().no_delay(true).notice_gone_peers(true)
 }
 
 fn connected<L: Load>(socket: &mut BenchSocket<'_, L>, asked: Duration) {

@@ -5,7 +5,12 @@ use std::time::Duration;
 use super::number::{OrNone, count, or_none};
 
 pub(super) fn connect_timeout(text: &str) -> Result<Duration, String> {
-    not_zero(text, "0 leaves no time to connect")
+    /// The library's timers reach no further than 2^31 - 1 ms.
+    const LONGEST: Duration = Duration::from_secs(24 * 86_400);
+    match not_zero(text, "0 leaves no time to connect")? {
+        time if time > LONGEST => Err("the longest time to connect is 24d".to_owned()),
+        time => Ok(time),
+    }
 }
 
 pub(super) fn idle_timeout(text: &str) -> Result<OrNone<Duration>, String> {

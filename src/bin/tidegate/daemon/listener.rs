@@ -25,7 +25,8 @@ pub fn listen<S: 'static>(
         .max_connections(max_connections)
         .permissions(daemon.permissions())
         .keep_alive(daemon.keep_alive())
-        .block_list(daemon.block_list()?);
+        .block_list(daemon.block_list()?)
+        .notice_gone_peers(true);
     for place in places(&daemon.listen)? {
         let is_localhost = matches!(place, Place::At(Endpoint::Localhost(_)));
         let server = match place {

@@ -46,15 +46,15 @@ pub fn run(options: &ProxyOptions, max_connections: usize) -> Outcome {
 /// Connects to the target of a client. What the client sends meanwhile waits, up to one buffer of it.
 fn connect(client: &mut Socket<'_, Proxy>, peer: Peer) -> Result<(), Error> {
     let ProxyOptions { to, connect_timeout, ref daemon } = client.state.options;
-    let options = SocketOptions::new().allow_half_open(true).no_delay(true).keep_alive(daemon.keep_alive());
+    let options = SocketOptions::new()
+        .allow_half_open(true)
+        .no_delay(true)
+        .keep_alive(daemon.keep_alive())
+        .connect_timeout(connect_timeout)
+        .notice_gone_peers(true);
     let from = client.id();
     let target = client.event_loop().connect_with(to, options, |target| {
-        let timeout = target.after(connect_timeout, move |target| {
-            warn_unreachable(target, peer, &"it does not answer");
-            target.destroy_because(CloseReason::ConnectFailed);
-        });
         target.on_connect(move |target| {
-            target.event_loop().cancel(timeout);
             // It can be reached. From now on its errors are logged as those of a client are.
             target.on_error(move |target, error| {
                 log::debug!("{}: {error}", Route { peer, to: target.state.options.to });
