@@ -302,6 +302,8 @@ pages! {
     decision_12 "docs/decisions/0012-the-place-of-a-handler-has-no-generation.md"
     decision_13 "docs/decisions/0013-what-is-adopted-never-blocks.md"
     decision_14 "docs/decisions/0014-a-small-part-of-a-segment-is-copied.md"
+    decision_16 "docs/decisions/0016-a-peer-that-is-gone.md"
+    decision_17 "docs/decisions/0017-a-stop-is-for-the-next-run.md"
     decisions "docs/decisions/README.md"
     fuzzing "docs/fuzzing.md"
     node "docs/node.md"
