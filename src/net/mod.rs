@@ -54,6 +54,7 @@ mod turn;
 mod user_timers;
 mod waker;
 
+use std::collections::BTreeSet;
 #[cfg(unix)]
 use std::os::fd::BorrowedFd;
 use std::time::Duration;
@@ -129,8 +130,8 @@ pub struct Net {
     /// The kernel's answer of this turn; empty outside `wait`.
     found: Vec<Ready>,
     wakers: Wakers,
-    /// A signal is watched: it may come at any time, and keeps nothing running.
-    watches_signals: bool,
+    /// The signals that are watched: one may come at any time, and keeps nothing running.
+    watched_signals: BTreeSet<i32>,
     /// A socket that was seen to keep the loop running, so that not all are asked each turn.
     alive_hint: Option<SocketId>,
 }
@@ -150,7 +151,7 @@ impl Net {
             buffer: ReadBuffer::default(),
             found: Vec::new(),
             wakers: Wakers::default(),
-            watches_signals: false,
+            watched_signals: BTreeSet::new(),
             alive_hint: None,
         }
     }
@@ -163,7 +164,7 @@ impl Net {
     /// [`Loop::on_signal`]: crate::Loop::on_signal
     pub fn watch_signal(&mut self, signal: i32) -> Result<(), Error> {
         self.cx.kernel.watch_signal(signal)?;
-        self.watches_signals = true;
+        self.watched_signals.insert(signal);
         Ok(())
     }
 
@@ -171,6 +172,7 @@ impl Net {
     /// [`Loop::off_signal`](crate::Loop::off_signal).
     pub fn unwatch_signal(&mut self, signal: i32) {
         self.cx.kernel.unwatch_signal(signal);
+        self.watched_signals.remove(&signal);
         self.cx.agenda.signals.retain(|arrived| *arrived != signal);
     }
 
@@ -208,7 +210,7 @@ impl Net {
 
     /// Whether anything at all may bring work, whether it is referenced and active or not.
     fn can_be_woken(&self) -> bool {
-        self.watches_signals
+        !self.watched_signals.is_empty()
             || self.cx.clock.timers.next().is_some()
             || self.servers.iter().any(|(_, server)| server.is_listening())
             || self.conns.iter().any(|(_, conn)| conn.is_watched())

@@ -13,10 +13,11 @@ impl Conn {
         Conn { hang_up: if on { HangUp::Awaited } else { HangUp::Unnoticed }, ..self }
     }
 
-    /// The kernel has reported it.
+    /// The kernel has reported it. What is read is read to its end, which says what has happened.
     pub(super) fn hangs_up(&mut self) {
         if self.hang_up == HangUp::Awaited {
             self.hang_up = HangUp::Reported;
+            self.latches.ended = true;
         }
     }
 
