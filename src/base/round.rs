@@ -17,11 +17,13 @@ pub(crate) struct Round<T> {
     /// How many of these may be taken in this round.
     bound: usize,
     later: Vec<T>,
+    /// How many were pushed since the beginning.
+    pushed: u64,
 }
 
 impl<T> Default for Round<T> {
     fn default() -> Self {
-        Round { now: Vec::new(), taken: 0, bound: 0, later: Vec::new() }
+        Round { now: Vec::new(), taken: 0, bound: 0, later: Vec::new(), pushed: 0 }
     }
 }
 
@@ -29,7 +31,19 @@ impl<T: Copy> Round<T> {
     /// At the end of the next round.
     #[inline]
     pub fn push(&mut self, item: T) {
+        self.pushed += 1;
         self.later.push(item);
+    }
+
+    /// The place of the last one that was pushed: see [`Round::has_passed`].
+    pub fn mark(&self) -> u64 {
+        self.pushed
+    }
+
+    /// Whether all that were here at that mark were taken.
+    pub fn has_passed(&self, mark: u64) -> bool {
+        let left = self.now.len() - self.taken + self.later.len();
+        self.pushed - left as u64 >= mark
     }
 
     /// Before all others of this round.
@@ -67,10 +81,12 @@ impl<T: Copy> Round<T> {
         self.bound = self.now.len();
     }
 
-    /// As [`Round::begin`], but the last that was pushed comes first.
+    /// As [`Round::begin`], but the last that was pushed comes first. What a round before this one has left goes before all
+    /// of them, in its order.
     pub fn begin_reversed(&mut self) {
+        let left = self.now.len() - self.taken;
         self.begin();
-        self.now[self.taken..].reverse();
+        self.now[self.taken + left..].reverse();
     }
 
     /// As [`Round::begin`], with `most` at most; the others stay first in line.
@@ -93,12 +109,6 @@ impl<T: Copy> Round<T> {
     /// The rest of this round belongs to the next one.
     pub fn cut(&mut self) {
         self.bound = self.taken;
-    }
-
-    /// How many are left of this round.
-    #[inline]
-    pub fn left(&self) -> usize {
-        self.bound - self.taken
     }
 
     /// Whether nothing is here, in this round or the next.
@@ -139,10 +149,36 @@ mod tests {
         (1..=4).for_each(|n| round.push(n));
         round.begin_at_most(1);
         assert_eq!([round.next(), round.next()], [Some(1), None]);
+        round.cut();
+        round.begin();
+        assert_eq!([round.next(), round.next(), round.next()], [Some(2), Some(3), Some(4)]);
+    }
+
+    #[test]
+    fn a_mark_is_passed_when_all_before_it_were_taken() {
+        let mut round = Round::default();
+        assert!(round.has_passed(round.mark()));
+        round.push(1);
+        round.push(2);
+        let mark = round.mark();
+        round.begin();
+        round.push(3);
+        assert_eq!((round.next(), round.has_passed(mark)), (Some(1), false));
+        round.push_again(1);
+        assert_eq!((round.next(), round.next()), (Some(1), Some(2)));
+        assert!(round.has_passed(mark) && !round.has_passed(round.mark()));
+    }
+
+    #[test]
+    fn what_a_reversed_round_has_left_keeps_its_order() {
+        let mut round = Round::default();
+        (1..=3).for_each(|n| round.push(n));
         round.begin_reversed();
-        assert_eq!(round.next(), Some(4));
+        assert_eq!(round.next(), Some(3));
         round.cut();
         assert_eq!(round.next(), None);
-        assert_eq!(round.iter().copied().collect::<Vec<_>>(), [3, 2]);
+        (4..=5).for_each(|n| round.push(n));
+        round.begin_reversed();
+        assert_eq!([round.next(), round.next(), round.next(), round.next()], [Some(2), Some(1), Some(5), Some(4)]);
     }
 }

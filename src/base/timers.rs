@@ -10,6 +10,7 @@
 //! behaviour, and programs rely on it.
 
 use std::collections::BTreeMap;
+use std::ops::Bound;
 use std::time::Duration;
 
 /// The longest delay: 2^31 - 1 ms, some 24.8 days. Node clips there too.
@@ -65,13 +66,21 @@ impl<K: Copy> Timers<K> {
         self.entries.remove(&due);
     }
 
+    /// The earliest entry after `before`, or of all.
+    pub fn first_after(&self, before: Option<Due>) -> Option<(Due, K)> {
+        let entry = match before {
+            None => self.entries.first_key_value(),
+            Some(before) => self.entries.range((Bound::Excluded(before), Bound::Unbounded)).next(),
+        };
+        entry.map(|(due, what)| (*due, *what))
+    }
+
     /// Takes the earliest entry that is due at `now`.
+    #[cfg(test)]
     pub fn pop(&mut self, now: Duration) -> Option<(Due, K)> {
-        let first = self.entries.first_entry()?;
-        if first.key().time() > now {
-            return None;
-        }
-        Some(first.remove_entry())
+        let first = self.first_after(None).filter(|(due, _)| due.time() <= now)?;
+        self.remove(first.0);
+        Some(first)
     }
 
     /// When the earliest entry is due.

@@ -162,6 +162,18 @@ impl Connection {
         }
     }
 
+    /// What came before the peer's end was delivered at last, if it was: then `end` follows.
+    pub fn end_if_due(&mut self, tasks: &mut impl Tasks) {
+        if self.read.state == Reading::EndSeen && self.read_ahead.length() == 0 {
+            tasks.push(ConnTask::End);
+        }
+    }
+
+    /// Whether a kept chunk flows.
+    pub fn has_kept_to_deliver(&self) -> bool {
+        self.read.flow == Flow::Flowing && self.read_ahead.length() > 0
+    }
+
     /// [`ConnTask::End`]: whether `end` is emitted now.
     pub fn emits_end(&mut self) -> bool {
         let emits = self.read.state == Reading::EndSeen

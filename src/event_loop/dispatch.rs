@@ -32,6 +32,7 @@ impl<S> Loop<'_, S> {
                     socket.net.count_unhandled(&error);
                 }
             }),
+            Event::Continue(id) => self.with_socket(id, |it| it.go_on()),
             Event::Close { socket, closed } => self.close(socket, closed),
             Event::Callback { socket, callback, outcome } => {
                 if let Some(callback) = self.handlers.take_callback(callback) {
@@ -153,6 +154,7 @@ impl<S> Socket<'_, S> {
         if let Some(rare) = self.rare() {
             rare.drop_unfinished();
         }
+        self.set(|handlers| handlers.remove(SocketEvent::Continue));
         self.emit(SocketEvent::Close, Payload::Closed(closed));
     }
 
@@ -166,8 +168,9 @@ impl<S> Socket<'_, S> {
         }
     }
 
-    /// A handler may destroy the socket or set another bound, so the rest of the chunk is looked at after it has returned. If
-    /// it panics, the other lines of the chunk are lost. They are lost as a whole: half of one is never taken for a line.
+    /// A handler may destroy the socket or set another bound, so the rest of the chunk is looked at after it has returned.
+    /// When the time of the turn is up, the rest waits. If a handler panics, the other lines of the chunk are lost. They are
+    /// lost as a whole: half of one is never taken for a line.
     #[inline]
     fn emit_lines(&mut self, chunk: &[u8]) {
         finally(
@@ -178,12 +181,40 @@ impl<S> Socket<'_, S> {
                     if socket.is_destroyed() {
                         return;
                     }
+                    if !rest.is_empty() && socket.net.time_is_up() {
+                        return socket.cut_later(std::mem::take(rest));
+                    }
                 }
             },
             |(socket, rest)| {
                 while !rest.is_empty() && socket.rare().and_then(|rare| rare.next_line(rest)).is_some() {}
             },
         );
+    }
+
+    /// What is left of a chunk is cut into lines in a later turn. Until then the socket is not read from, so it is at most a
+    /// chunk.
+    #[cold]
+    fn cut_later(&mut self, rest: &[u8]) {
+        if let Some(rare) = self.rare() {
+            rare.uncut = rest.to_vec();
+        }
+        self.net.yield_turn(self.id);
+    }
+
+    /// The socket had given its turn away, and has it again.
+    fn go_on(&mut self) {
+        if let Some(rare) = self.rare() {
+            let uncut = std::mem::take(&mut rare.uncut);
+            self.emit_lines(&uncut);
+        }
+        if self.rare().is_some_and(|rare| !rare.uncut.is_empty()) {
+            return; // given away once more
+        }
+        let handler = self.handlers.of_socket(self.id).and_then(|handlers| handlers.take(SocketEvent::Continue));
+        if let Some(mut handler) = handler {
+            handler(self, Payload::Nothing);
+        }
     }
 
     #[inline]

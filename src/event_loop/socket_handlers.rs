@@ -66,8 +66,10 @@ impl<S> Socket<'_, S> {
     /// A line has at most `at_most` bytes, and half a line takes no more memory than that. A longer one comes as its
     /// beginning, with [`Line::is_too_long`], and the rest of it is dropped. A second call replaces the handler and the bound.
     ///
-    /// All lines of a chunk come one after the other, also after a `pause` or an `end`: check [`Socket::is_writable`] before
-    /// you answer. After a `destroy` none comes. To stop between two lines, or without an event loop, use [`Lines`].
+    /// All lines of a chunk come, also after a `pause` or an `end`: check [`Socket::is_writable`] before you answer. After a
+    /// `destroy` none comes. When the time of the turn is up ([`Net::time_is_up`](crate::Net::time_is_up)), the others have
+    /// their turn before the next line, and the socket is not read from until then. To stop between two lines, or without an
+    /// event loop, use [`Lines`].
     ///
     /// ```
     /// # use tidegate::EventLoop;
@@ -123,6 +125,35 @@ impl<S> Socket<'_, S> {
         self.on(SocketEvent::Timeout, move |socket, _| handler(socket));
     }
 
+    /// Gives the turn of this socket to the others, and runs `go_on` when it has it again: see
+    /// [`Net::yield_turn`](crate::Net::yield_turn). It is for a handler that works through much by itself, and has seen that
+    /// [`Net::time_is_up`](crate::Net::time_is_up). Until then the socket has no `data` and no `end`. A second call replaces
+    /// `go_on`. If the socket closes before, it does not run.
+    ///
+    /// ```
+    /// # use tidegate::{EventLoop, Socket};
+    /// fn work(socket: &mut Socket<'_, ()>, mut left: Vec<u32>) {
+    ///     while let Some(task) = left.pop() {
+    ///         socket.write(format!("{}\n", task * task));
+    ///         if socket.net.time_is_up() {
+    ///             return socket.yield_turn(|socket| work(socket, left));
+    ///         }
+    ///     }
+    /// }
+    /// # let mut event_loop = EventLoop::new()?;
+    /// event_loop.listen("127.0.0.1:0", |socket| work(socket, (0..1000).collect()))?;
+    /// # Ok::<(), tidegate::Error>(())
+    /// ```
+    pub fn yield_turn(&mut self, go_on: impl FnOnce(&mut Socket<'_, S>) + 'static) {
+        let mut go_on = Some(go_on);
+        self.on(SocketEvent::Continue, move |socket, _| {
+            if let Some(go_on) = go_on.take() {
+                go_on(socket);
+            }
+        });
+        self.net.yield_turn(self.id);
+    }
+
     /// The connection broke, or could not be made. `close` follows. Without a handler the error is counted and logged.
     pub fn on_error(&mut self, mut handler: impl FnMut(&mut Socket<'_, S>, &Error) + 'static) {
         self.on(SocketEvent::Error, move |socket, payload| {
@@ -166,6 +197,8 @@ pub(crate) enum SocketEvent {
     Timeout,
     Error,
     Close,
+    /// Its turn, which it had given away.
+    Continue,
 }
 
 /// What comes with an event.
@@ -197,6 +230,8 @@ pub(crate) struct Rare {
     pub encoding: Encoding,
     /// For `on_line`.
     pub lines: Option<Lines>,
+    /// What is left of a chunk, when the time of the turn was up between two lines.
+    pub uncut: Vec<u8>,
     /// To be cancelled when the socket closes.
     pub timers: Vec<TimerId>,
 }
@@ -217,6 +252,11 @@ impl<S> SocketHandlers<S> {
 
     pub fn remove(&mut self, event: SocketEvent) {
         self.list.remove_first(|(other, _)| *other == event);
+    }
+
+    /// Takes a handler that runs once.
+    pub fn take(&mut self, event: SocketEvent) -> Option<SocketHandler<S>> {
+        self.list.remove_first(|(other, _)| *other == event)?.1
     }
 
     #[inline]
@@ -261,7 +301,8 @@ impl Rare {
         line
     }
 
-    /// A connection is over: half a character or half a line of it does not belong to the next one.
+    /// A connection is over: half a character, half a line and lines that were not cut do not belong
+    /// to the next one.
     pub fn drop_unfinished(&mut self) {
         if self.decoder.is_some() {
             self.begin_text();
@@ -269,5 +310,6 @@ impl Rare {
         if let Some(lines) = &mut self.lines {
             lines.finish();
         }
+        self.uncut = Vec::new();
     }
 }

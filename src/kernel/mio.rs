@@ -23,7 +23,7 @@ use super::{
 use crate::address::Address;
 use crate::base::error::Syscall;
 
-/// Events taken from the system at once. More wait there for the next turn.
+/// Events taken from the system at once.
 const EVENTS_AT_ONCE: usize = 1024;
 
 /// The longest that the events of one turn usually take. See [`Kernel::clock_slack`].
@@ -187,6 +187,37 @@ impl MioKernel {
         })
     }
 
+    /// Polls once, and appends what is ready. How many events it was; None if a signal has interrupted the poll.
+    fn take_ready(&mut self, timeout: Option<Duration>, ready: &mut Vec<Ready>) -> io::Result<Option<usize>> {
+        match self.poll.poll(&mut self.events, timeout) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {
+                return Ok(None);
+            }
+            polled => polled?,
+        }
+        let (mut taken, mut signalled) = (0, false);
+        for event in &self.events {
+            taken += 1;
+            if event.token() == SIGNALS {
+                signalled = true;
+                continue;
+            }
+            let Some(source) = self.handles.get(event.token().0) else { continue };
+            let readiness = Readiness {
+                readable: event.is_readable(),
+                writable: event.is_writable(),
+                // At urgent data a read stops short although there is more, as it does before a FIN.
+                ended: event.is_read_closed() || event.is_priority(),
+                hung_up: event.is_error() || (event.is_read_closed() && event.is_write_closed()),
+            };
+            ready.push(Ready::Io { token: source.token(), readiness });
+        }
+        if signalled {
+            ready.extend(self.signals.take().map(Ready::Signal));
+        }
+        Ok(Some(taken))
+    }
+
     fn keep(&mut self, source: Source) -> Handle {
         // A slot number is below the number of open descriptors.
         Handle(self.handles.insert(source) as u32)
@@ -241,28 +272,17 @@ impl Kernel for MioKernel {
             Some(Duration::ZERO) => Some(Duration::ZERO),
             Some(deadline) => Some(deadline.saturating_sub(self.now())),
         };
-        match self.poll.poll(&mut self.events, timeout) {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(()),
-            polled => polled?,
-        }
-        let mut signalled = false;
-        for event in &self.events {
-            if event.token() == SIGNALS {
-                signalled = true;
-                continue;
+        // A process that was stopped comes back with EINTR, and has not looked at what is ready by then.
+        let mut taken = match self.take_ready(timeout, ready)? {
+            Some(taken) => taken,
+            None => self.take_ready(Some(Duration::ZERO), ready)?.unwrap_or(0),
+        };
+        // More may be ready than is taken at once. Edges are reported once, so that comes to an end; the bound makes sure.
+        for _ in 0..self.handles.len() / EVENTS_AT_ONCE {
+            if taken < EVENTS_AT_ONCE {
+                break;
             }
-            let Some(source) = self.handles.get(event.token().0) else { continue };
-            let readiness = Readiness {
-                readable: event.is_readable(),
-                writable: event.is_writable(),
-                // At urgent data a read stops short although there is more, as it does before a FIN.
-                ended: event.is_read_closed() || event.is_priority(),
-                hung_up: event.is_error() || (event.is_read_closed() && event.is_write_closed()),
-            };
-            ready.push(Ready::Io { token: source.token(), readiness });
-        }
-        if signalled {
-            ready.extend(self.signals.take().map(Ready::Signal));
+            taken = self.take_ready(Some(Duration::ZERO), ready)?.unwrap_or(0);
         }
         Ok(())
     }

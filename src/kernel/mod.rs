@@ -53,10 +53,11 @@ pub trait Kernel: fmt::Debug {
     fn clock_slack(&self) -> Duration;
 
     /// Sleeps until something is ready or `deadline` has passed, and appends what is ready to `ready`. Without a deadline it
-    /// sleeps until something is ready; with one in the past it does not sleep. It may return early with nothing.
+    /// sleeps until something is ready; with one in the past it does not sleep. It may return early with nothing. What it
+    /// returns is all that is ready by then: the loop judges peers that were silent when it has served that.
     ///
     /// # Errors
-    /// Those of `epoll_wait(2)` except EINTR, which is an early return.
+    /// Those of `epoll_wait(2)` except EINTR, which may be an early return.
     fn wait(&mut self, deadline: Option<Duration>, ready: &mut Vec<Ready>) -> io::Result<()>;
 
     /// A socket that listens on `address`.

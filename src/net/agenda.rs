@@ -33,7 +33,9 @@ pub(super) enum Task {
     EndPipe(SocketId, SocketId),
     /// It finished, broke or closed: nobody pipes into it any more. The number is as in [`Task::EndPipes`].
     ReleaseSources(SocketId, u64),
-    /// A receiver does not hold this sender up any more.
+    /// A receiver holds this sender up.
+    HoldSender(SocketId),
+    /// It does not any more.
     ReleaseSender(SocketId),
     /// It is closed, and its last callbacks have run: its id becomes stale.
     Forget(SocketId),
@@ -46,6 +48,7 @@ pub(super) enum Task {
 /// The phases of a turn: see `turn.rs`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Phase {
+    Start,
     Flush,
     Wait,
     Serve,

@@ -1,8 +1,9 @@
 //! One message to many.
 //!
-//! Nothing is written here. The message is laid down once, each receiver's queue gets a range of it, and the receivers
+//! No system call is made here. The message is laid down once, each receiver's queue gets a range of it, and the receivers
 //! go on the flush list: what is said within a turn goes out in one system call for each receiver, however many
-//! messages it is. That is where a chat's speed comes from (`docs/benchmarks.md`): the kernel takes as long for one line
+//! messages it is. A receiver that passes an output limit is judged in the flush as well, since only the attempt shows whether
+//! it keeps up. Until then the time of the turn is up, so that speakers who ask for it wait. That is where a chat's speed comes from (`docs/benchmarks.md`): the kernel takes as long for one line
 //! as for sixty-four.
 
 use super::Net;
@@ -13,16 +14,18 @@ use crate::base::id::SocketId;
 const LARGEST_SHARED: usize = 1 << 30;
 
 impl Net {
-    /// Sends a message to many. It goes out in the next flush, at the latest when the turn's reads are done; in each
-    /// connection it keeps its place among the other writes. A connection that cannot be written to is left out.
+    /// Sends a message to many. It goes out in the next flush, when the turn's reads are done; in each connection it keeps its
+    /// place among the other writes. A connection that cannot be written to is left out.
     ///
-    /// It counts as a write: in `buffer_size`, `bytes_written`, `drain` and the output limits.
+    /// It counts as a write: in `buffer_size`, `bytes_written`, `drain` and the output limits, by which a receiver is judged
+    /// when it was flushed. A handler that broadcasts much at a time asks [`Net::time_is_up`] after each message: it says so
+    /// when a receiver has passed a limit and is to be flushed first.
     pub fn broadcast(&mut self, to: impl IntoIterator<Item = SocketId>, message: impl AsRef<[u8]>) {
         self.broadcast_as(None, to, message.as_ref());
     }
 
-    /// As [`Net::broadcast`]; and the sender is not read from until all receivers are under their soft output limit. So
-    /// a room goes no faster than its slowest member, until the limit's grace period is over.
+    /// As [`Net::broadcast`]; and the sender is not read from, from the flush on, until all receivers are under their soft
+    /// output limit. So a room goes no faster than its slowest member, until the limit's grace period is over.
     pub fn broadcast_from(
         &mut self,
         sender: SocketId,
@@ -42,18 +45,22 @@ impl Net {
         let span = self.cx.segments.append(message);
         // Until all receivers have it: what one of them keeps or drops may end its segment.
         self.cx.segments.hold(span.segment);
+        let mut receivers = 0;
         for id in to {
-            let Some(conn) = self.conns.get_mut(id) else { continue };
-            let must_wait = conn.queue_message(span, &mut self.cx);
-            if let Some(sender) = sender
-                && must_wait
-                && !conn.hold(sender)
-                && let Some(sender) = self.conns.get_mut(sender)
-            {
-                sender.held_by += 1;
+            receivers += 1;
+            if let Some(conn) = self.conns.get_mut(id) {
+                conn.queue_message(span, sender, &mut self.cx);
             }
         }
         self.cx.segments.release(span.segment);
+        self.cx.time.spend(receivers);
+    }
+
+    /// A receiver was flushed, and is still above its soft limit: the sender is not read from.
+    pub(super) fn hold_sender(&mut self, sender: SocketId) {
+        if let Some(conn) = self.conns.get_mut(sender) {
+            conn.held_by += 1;
+        }
     }
 
     fn write_to_each(&mut self, to: impl IntoIterator<Item = SocketId>, message: &[u8]) {

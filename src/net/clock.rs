@@ -20,6 +20,14 @@ pub(super) struct Clock {
     is_in_turn: bool,
     /// Timers that are due up to here belong to this turn's phase Timeouts.
     expiring: Duration,
+    /// Whatever was ready at this time has been served: a peer has had its say.
+    heard: Duration,
+    /// A wait at this time has found what stands on the ready list up to this mark, and not all of it has been served.
+    hearing: Option<(Duration, u64)>,
+    /// The loop was late, and what was ready when it came back has not been served yet.
+    stalled: bool,
+    /// Timers up to here were passed over in this phase.
+    passed_over: Option<Due>,
     pub timers: Timers<TimerKind>,
 }
 
@@ -32,6 +40,9 @@ pub(crate) enum Sleep {
     /// As long as anything at all may bring work.
     UntilWoken,
 }
+/// A timer that is later than this does not wait for those before it to have a turn each. And a loop that comes so late to
+/// its clock, after a long handler or a suspended process, has not been there to hear its peers.
+const LATE: Duration = Duration::from_millis(50);
 
 /// What an entry of the timers stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -49,17 +60,47 @@ pub(super) enum TimerKind {
     User(TimerId),
 }
 
+impl TimerKind {
+    /// Whether it says that a peer was silent, or slow.
+    fn judges_a_peer(self) -> bool {
+        match self {
+            TimerKind::Idle(_) | TimerKind::Grace(_) | TimerKind::Connect(_) => true,
+            TimerKind::Retry(_) | TimerKind::Accept(_) | TimerKind::User(_) => false,
+        }
+    }
+}
+
 impl Clock {
     pub fn of(kernel: &dyn Kernel) -> Self {
         let now = kernel.now();
-        Clock { now, timer_base: now, is_in_turn: false, expiring: now, timers: Timers::new() }
+        Clock {
+            now,
+            timer_base: now,
+            is_in_turn: false,
+            expiring: now,
+            heard: now,
+            hearing: None,
+            stalled: false,
+            passed_over: None,
+            timers: Timers::new(),
+        }
     }
 
-    /// A wait is over.
-    pub fn read(&mut self, kernel: &dyn Kernel) {
-        self.now = kernel.now();
-        self.timer_base = self.now + kernel.clock_slack();
+    /// A wait is over that was to end at `deadline`.
+    pub fn read(&mut self, kernel: &dyn Kernel, deadline: Option<Duration>) {
+        let now = kernel.now();
+        let in_time = deadline.unwrap_or(Duration::MAX).max(self.now).saturating_add(LATE);
+        self.stalled |= now > in_time;
+        self.now = now;
+        self.timer_base = now + kernel.clock_slack();
         self.is_in_turn = true;
+    }
+
+    /// What a wait has found stands on the ready list, up to this mark.
+    pub fn begin_hearing(&mut self, mark: u64) {
+        if self.hearing.is_none() {
+            self.hearing = Some((self.now, mark));
+        }
     }
 
     /// From here to the next wait the clock stands still.
@@ -90,14 +131,42 @@ impl Clock {
         }
     }
 
-    /// The phase Timeouts begins. It runs only those of the earliest millisecond: a loop that is late catches up in order,
-    /// and between a timer and a later one what came in meanwhile has its turn, as it would have had in time.
-    pub fn begin_timeouts(&mut self) {
-        self.expiring = self.timers.next().map_or(self.now, |next| next.min(self.now));
+    /// The phase Timeouts begins. `was_served` says whether the ready list was served up to a mark.
+    ///
+    /// It runs those of the earliest millisecond, and all that are late: a loop that is a little behind catches up in order,
+    /// and between a timer and a later one what came in meanwhile has its turn, as it would have had in time. One that is far
+    /// behind does not fall further.
+    ///
+    /// Our own delay is nobody's silence. A timer that judges a peer waits until all that was ready when it was due, or later,
+    /// has been served; after a stall all timers do, since a user's may judge peers too.
+    pub fn begin_timeouts(&mut self, was_served: impl FnOnce(u64) -> bool) {
+        if let Some((time, mark)) = self.hearing
+            && was_served(mark)
+        {
+            self.heard = time;
+            self.hearing = None;
+            self.stalled = false;
+        }
+        let next = self.timers.next().unwrap_or(self.now);
+        self.expiring = next.min(self.now).max(self.now.saturating_sub(LATE));
+        if self.stalled {
+            self.expiring = self.expiring.min(self.heard);
+        }
+        self.passed_over = None;
     }
 
     /// The next timer of this phase.
     pub fn next_timeout(&mut self) -> Option<(Due, TimerKind)> {
-        self.timers.pop(self.expiring)
+        loop {
+            let (due, what) = self.timers.first_after(self.passed_over)?;
+            if due.time() > self.expiring {
+                return None;
+            }
+            if due.time() <= self.heard || !what.judges_a_peer() {
+                self.timers.remove(due);
+                return Some((due, what));
+            }
+            self.passed_over = Some(due);
+        }
     }
 }

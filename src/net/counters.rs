@@ -1,11 +1,16 @@
 //! What a net counts.
 
+use std::time::Duration;
+
 /// What a net has counted since it was made.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Counters {
     /// Turns.
     pub turns: u64,
+    /// The longest that a turn has worked, from the clock of the kernel: without its wait, and without what the caller does
+    /// between two turns. See [`Net::set_turn_budget`](super::Net::set_turn_budget).
+    pub longest_turn: Duration,
     /// Connections accepted.
     pub accepted: u64,
     /// Connections closed at once, because their server had as many as it may.

@@ -10,6 +10,7 @@ use super::agenda::{Agenda, Task};
 use super::clock::{Clock, TimerKind};
 use super::counters::Counters;
 use super::server_counts::ServerCounts;
+use super::turn_time::TurnTime;
 use crate::base::id::ServerId;
 use crate::base::timers::Due;
 use crate::connection::Segments;
@@ -20,6 +21,7 @@ pub(super) struct Cx {
     pub kernel: Box<dyn Kernel>,
     pub agenda: Agenda,
     pub clock: Clock,
+    pub time: TurnTime,
     pub segments: Segments,
     pub servers: ServerCounts,
     pub counters: Counters,
@@ -30,6 +32,7 @@ impl Cx {
         Cx {
             clock: Clock::of(&*kernel),
             kernel,
+            time: TurnTime::new(),
             agenda: Agenda::default(),
             segments: Segments::default(),
             servers: ServerCounts::default(),
@@ -55,6 +58,18 @@ impl Cx {
     pub fn set_timer(&mut self, delay: Duration, what: TimerKind) -> Due {
         let base = self.timer_base();
         self.clock.timers.insert_after(base, delay, what)
+    }
+
+    /// Whether the time of the turn is up, or the share of the present phase: then nothing more than one piece of work is
+    /// begun.
+    #[inline(always)]
+    pub fn time_is_up(&mut self) -> bool {
+        self.time.is_spent() && self.look_at_time()
+    }
+
+    #[cold]
+    fn look_at_time(&mut self) -> bool {
+        self.time.is_up() || self.time.look(self.kernel.now())
     }
 
     /// Closes a descriptor.

@@ -79,6 +79,8 @@ pub enum Event {
         /// Whether the kernel took the bytes.
         outcome: Result<(), Error>,
     },
+    /// A socket that has given its turn away ([`Net::yield_turn`](super::Net::yield_turn)) has it again.
+    Continue(SocketId),
     /// A timer is due.
     Timer(TimerId),
     /// What [`Net::next_tick`](super::Net::next_tick) or [`Net::next_turn`](super::Net::next_turn) was given.

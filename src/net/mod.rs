@@ -13,7 +13,7 @@
 //!
 //! | file | what is in it |
 //! | --- | --- |
-//! | `turn.rs`, `serve.rs` | waiting, and the phases of a turn: read it first; a socket that is ready |
+//! | `turn.rs`, `turn_time.rs`, `serve.rs` | waiting, and the phases of a turn: read it first; how long it may take; a socket that is ready |
 //! | `conn/` | one connection: reading, writing, its ends, its limits |
 //! | `agenda.rs`, `serving.rs` | all lists of what is to be done; the socket whose turn it is |
 //! | `cx.rs`, `clock.rs`, `counters.rs`, `server_counts.rs` | what a connection needs to do its work |
@@ -51,6 +51,7 @@ mod server_counts;
 mod serving;
 mod timers;
 mod turn;
+mod turn_time;
 mod user_timers;
 mod waker;
 
@@ -122,8 +123,8 @@ pub struct Net {
     cx: Cx,
 
     phase: Phase,
-    /// When many that are to be flushed give way to the others.
-    flush_until: Duration,
+    /// The present phase has not begun a piece of work since its time was up.
+    one_piece: bool,
     /// The socket whose turn it is.
     serving: Option<Serving>,
     buffer: ReadBuffer,
@@ -145,8 +146,8 @@ impl Net {
             servers: Arena::new(owner),
             timers: UserTimers::new(owner),
             cx: Cx::new(Box::new(kernel)),
-            phase: Phase::Flush,
-            flush_until: Duration::ZERO,
+            phase: Phase::Start,
+            one_piece: true,
             serving: None,
             buffer: ReadBuffer::default(),
             found: Vec::new(),

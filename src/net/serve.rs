@@ -11,6 +11,9 @@ use super::serving::{ServeStep, Serving};
 use super::turn::Step;
 use crate::kernel::TokenOwner;
 
+/// What an accept takes, in the units of `turn_time.rs`.
+const UNITS_OF_AN_ACCEPT: usize = 4;
+
 impl Net {
     /// Sockets in their turn, step by step, up to an event or a task: most turns come to their end without either.
     #[inline]
@@ -22,6 +25,9 @@ impl Net {
             return Step::Event(Event::Wake);
         }
         loop {
+            if self.cx.time_is_up() && self.serving.is_none() && !self.begins_another() {
+                self.cx.agenda.ready.cut();
+            }
             let step = self.serve_one();
             if !matches!(step, Step::Worked) || self.cx.agenda.has_tasks() {
                 return step;
@@ -37,18 +43,27 @@ impl Net {
         }
         match self.cx.agenda.ready.next().map(|token| token.owner()) {
             Some(TokenOwner::Socket(key)) => self.read(Serving::begin(key)),
-            Some(TokenOwner::Server(key)) => self.accept_one(key),
+            Some(TokenOwner::Server(key)) => {
+                self.cx.time.spend(UNITS_OF_AN_ACCEPT);
+                self.accept_one(key)
+            }
             None => Step::Over,
         }
     }
 
     fn go_on_serving(&mut self, serving: Serving) -> Step {
         self.serving = None;
-        if matches!(serving.next, ServeStep::Begin | ServeStep::Read) {
+        let reads = match serving.next {
+            ServeStep::Begin => true,
+            // What a full read may have left waits for the next turn, if the time is up.
+            ServeStep::Read => !self.cx.time_is_up(),
+            ServeStep::Write | ServeStep::ShutDown => false,
+        };
+        if reads {
             return self.read(serving);
         }
         let Some(conn) = self.conns.by_key_mut(serving.key) else { return Step::Worked };
-        if serving.next == ServeStep::Write && conn.wants_to_write() {
+        if serving.next != ServeStep::ShutDown && conn.wants_to_write() {
             self.serving = Some(serving.then(ServeStep::ShutDown));
             conn.go_on_writing(&mut self.cx);
             return Step::Worked;
@@ -83,6 +98,7 @@ impl Net {
                 self.buffer.take_back(chunk);
                 Step::Worked
             }
+            ReadOutcome::GoOn(after) => self.go_on(self.conns.id(serving.key), after),
             ReadOutcome::Connecting => {
                 let conn = self.conns.by_key_mut(serving.key);
                 let event = conn.and_then(|conn| conn.finish_connect(&mut self.cx));

@@ -11,13 +11,14 @@
 //!
 //! The order is libuv's and Node's, found by comparing traces with Node: most other orders look just as natural and
 //! are wrong. Work that comes up in a round waits for the next round, so that no phase can hang the loop; tasks do not
-//! wait. Every loop over what peers send has a budget, and what is over goes on in the next turn, which then does not
-//! sleep.
+//! wait. The turn as a whole has a budget of time (`turn_time.rs`): a phase whose share is over does one piece of work, and
+//! leaves the rest, in order, to the next turn, which then does not sleep.
 
 use std::time::Duration;
 
 use super::agenda::{Agenda, Phase, Task};
 use super::clock::{Sleep, TimerKind};
+use super::conn::rare::AfterYield;
 use super::event::{Chunk, Event};
 use super::{Net, Server};
 use crate::base::error::{Error, Syscall};
@@ -25,14 +26,9 @@ use crate::base::id::{Id, SocketId};
 use crate::connection::Stage;
 use crate::kernel::{Ready, TokenOwner};
 
-/// Connections flushed at one go, and for how long: a broadcast to all of 15,000 is cut into pieces, between which the
-/// others have their turn. A send to a socket that is in no cache takes ten times that to one that is, so the count alone
-/// would not do.
-const FLUSHES_AT_ONCE: usize = 512;
-const LONGEST_FLUSH: Duration = Duration::from_millis(1);
-
-/// The clock is looked at after so many of them: fewer are no matter.
-const FLUSHES_UNTIMED: usize = 32;
+/// Connections flushed at one go: a broadcast to all of 15,000 is cut into pieces of about a millisecond, between which the
+/// others have their turn. A send takes 3 to 5 us to a socket that is in no cache.
+const FLUSHES_AT_ONCE: usize = 256;
 
 /// What came of a piece of work.
 #[derive(Debug)]
@@ -57,20 +53,25 @@ impl Net {
 
     /// As [`Net::next_event`].
     pub(crate) fn next_event_with(&mut self, sleep: Sleep) -> Result<Option<Event>, Error> {
+        if self.phase == Phase::Start {
+            self.start_turn();
+        }
         loop {
             while let Some(task) = self.cx.agenda.next_task() {
                 if let Some(event) = self.run(task) {
+                    self.cx.time.spend(1);
                     return Ok(Some(event));
                 }
             }
             let (step, next) = match self.phase {
+                Phase::Start => (Step::Over, Phase::Flush), // the tasks of what was done between two turns
                 Phase::Flush => (self.flush_one(), Phase::Wait), // broadcasts and ends of the user's own making
                 Phase::Wait => (self.wait(sleep)?, Phase::Serve), // the only place that sleeps
                 Phase::Serve => (self.serve(), Phase::NextTurns), // signals, accepts, connects, reads, writes
                 Phase::NextTurns => (self.next_turn_one(), Phase::FlushAgain), // what the user has put off
                 Phase::FlushAgain => (self.flush_one(), Phase::Closes), // what they gave rise to
                 Phase::Closes => (self.close_one(), Phase::Timeouts), // each connection's last event
-                Phase::Timeouts => (self.expire_one(), Phase::Flush), // idle clocks and timers
+                Phase::Timeouts => (self.expire_one(), Phase::Start), // idle clocks and timers
             };
             match step {
                 Step::Event(event) => return Ok(Some(event)),
@@ -79,9 +80,7 @@ impl Net {
                     let was = self.phase;
                     self.enter(next);
                     if was == Phase::Timeouts {
-                        self.cx.counters.turns += 1;
-                        self.cx.clock.end_turn();
-                        self.check_turn();
+                        self.end_turn();
                         return Ok(None);
                     }
                 }
@@ -89,23 +88,44 @@ impl Net {
         }
     }
 
+    /// The turn begins. Most have nothing to do before their wait, and begin after it.
+    fn start_turn(&mut self) {
+        let agenda = &self.cx.agenda;
+        if !self.cx.time.is_running() && (agenda.has_tasks() || !agenda.flush.is_empty()) {
+            self.cx.time.begin(self.cx.kernel.now(), Duration::ZERO);
+        }
+    }
+
+    /// The turn is over.
+    fn end_turn(&mut self) {
+        let worked = self.cx.time.end(self.cx.kernel.now());
+        let counters = &mut self.cx.counters;
+        counters.turns += 1;
+        counters.longest_turn = counters.longest_turn.max(worked);
+        self.cx.clock.end_turn();
+        self.check_turn();
+    }
+
     /// Fixes what belongs to the round of a phase: all that is there now.
     fn enter(&mut self, phase: Phase) {
         let agenda = &mut self.cx.agenda;
         match phase {
-            Phase::Flush | Phase::FlushAgain => {
-                agenda.flush.begin_at_most(FLUSHES_AT_ONCE);
-                if agenda.flush.left() > FLUSHES_UNTIMED {
-                    self.flush_until = self.cx.kernel.now() + LONGEST_FLUSH;
-                }
-            }
+            Phase::Flush | Phase::FlushAgain => agenda.flush.begin_at_most(FLUSHES_AT_ONCE),
             Phase::Serve => agenda.ready.begin(),
             Phase::NextTurns => agenda.next_turns.begin(),
             Phase::Closes => agenda.closes.begin_reversed(),
-            Phase::Timeouts => self.cx.clock.begin_timeouts(),
-            Phase::Wait => {}
+            Phase::Timeouts => self.cx.clock.begin_timeouts(|mark| agenda.ready.has_passed(mark)),
+            Phase::Start | Phase::Wait => {}
         }
+        self.cx.time.enter(phase);
+        self.one_piece = true;
         self.phase = phase;
+    }
+
+    /// Whether the phase begins another piece of work: while there is time, and one piece in any case.
+    #[inline(always)]
+    pub(super) fn begins_another(&mut self) -> bool {
+        !self.cx.time_is_up() || std::mem::take(&mut self.one_piece)
     }
 
     /// What happens between two pieces of work, up to an event.
@@ -123,18 +143,43 @@ impl Net {
             Task::EndPipes(id, before) => self.end_pipes(id, before),
             Task::EndPipe(from, to) => self.end_pipe_to(from, to),
             Task::ReleaseSources(id, before) => self.release_sources(id, before),
+            Task::HoldSender(id) => self.hold_sender(id),
             Task::ReleaseSender(id) => self.conns.get_mut(id)?.release(&mut self.cx),
             Task::Forget(id) => self.forget_if_closed(id),
         }
         None
     }
 
-    /// The next kept chunk is delivered, if it flows.
+    /// The next kept chunk is delivered, if it flows. When the time is up, it waits for the socket's next turn.
     fn flow(&mut self, id: SocketId) -> Option<Event> {
+        let conn = self.conns.get_mut(id)?;
+        if conn.has_yielded() {
+            return None;
+        }
+        if self.cx.time_is_up() && conn.connection.has_kept_to_deliver() {
+            conn.yield_turn(AfterYield::Flow, &mut self.cx);
+            return None;
+        }
+        self.flow_one(id)
+    }
+
+    fn flow_one(&mut self, id: SocketId) -> Option<Event> {
         let (chunk, delivery) = self.conns.get_mut(id)?.next_kept(&mut self.cx)?;
         self.cx.agenda.push_first([Task::Flow(id)]);
         self.pipe_chunk(id, delivery.pipes, &chunk);
         delivery.listener.then(|| Event::Data { socket: id, chunk: Chunk::from(chunk) })
+    }
+
+    /// The turn of a socket has come that had given it away.
+    pub(super) fn go_on(&mut self, id: SocketId, after: AfterYield) -> Step {
+        match after {
+            // One chunk at least, whatever the time is.
+            AfterYield::Flow => self.flow_one(id).map_or(Step::Worked, Step::Event),
+            AfterYield::Event => {
+                self.cx.agenda.push_first([Task::Flow(id)]);
+                Step::Event(Event::Continue(id))
+            }
+        }
     }
 
     /// The id becomes stale, unless the socket connects again.
@@ -163,11 +208,17 @@ impl Net {
         if deadline != Some(Duration::ZERO) {
             self.buffer.shrink();
         }
+        let worked = match self.cx.time.is_running() {
+            true => self.cx.time.worked(self.cx.kernel.now()),
+            false => Duration::ZERO,
+        };
         let mut found = std::mem::take(&mut self.found);
         let waited = self.cx.kernel.wait(deadline, &mut found);
-        self.cx.clock.read(&*self.cx.kernel);
+        self.cx.clock.read(&*self.cx.kernel, deadline);
+        self.cx.time.begin(self.cx.clock.now(&*self.cx.kernel), worked);
         self.cx.agenda.woken |= self.wakers.take_wake();
         self.line_up(&mut found);
+        self.cx.clock.begin_hearing(self.cx.agenda.ready.mark());
         self.found = found;
         waited.map_err(|error| Error::system(&error, Syscall::Wait))?;
         Ok(Step::Over)
@@ -242,35 +293,39 @@ impl Net {
 
     /// One connection of the flush list: a broadcast is sent, a writing side ended.
     fn flush_one(&mut self) -> Step {
-        let Some(id) = self.next_to_flush() else { return Step::Over };
+        if !self.begins_another() {
+            self.cx.agenda.flush.cut();
+        }
+        let flush = &mut self.cx.agenda.flush;
+        let Some(id) = flush.next() else {
+            if flush.is_empty() {
+                self.cx.segments.seal();
+            }
+            return Step::Over;
+        };
         if let Some(conn) = self.conns.by_key_mut(id.key()) {
             conn.flush(&mut self.cx);
         }
         Step::Worked
     }
 
-    /// The next of this round, while there is time.
-    #[inline]
-    fn next_to_flush(&mut self) -> Option<SocketId> {
-        let flush = &mut self.cx.agenda.flush;
-        let next = flush.next();
-        match flush.left() {
-            0 if next.is_none() && flush.is_empty() => self.cx.segments.seal(),
-            0 => {}
-            left if left.is_multiple_of(FLUSHES_UNTIMED) && self.cx.kernel.now() > self.flush_until => flush.cut(),
-            _ => {}
-        }
-        next
-    }
-
     /// What was put off once. What is put off meanwhile waits for the next turn.
     fn next_turn_one(&mut self) -> Step {
-        self.cx.agenda.next_turns.next().map_or(Step::Over, |number| Step::Event(Event::Tick(number)))
+        if !self.begins_another() {
+            self.cx.agenda.next_turns.cut();
+        }
+        let Some(number) = self.cx.agenda.next_turns.next() else { return Step::Over };
+        self.cx.time.spend(1);
+        Step::Event(Event::Tick(number))
     }
 
     /// The `close` of one connection, last in first out.
     fn close_one(&mut self) -> Step {
+        if !self.begins_another() {
+            self.cx.agenda.closes.cut();
+        }
         let Some(id) = self.cx.agenda.closes.next() else { return Step::Over };
+        self.cx.time.spend(1);
         if let Some(conn) = self.conns.get_mut(id) {
             conn.close(&mut self.cx);
         }
@@ -279,7 +334,11 @@ impl Net {
 
     /// One timer that is due.
     fn expire_one(&mut self) -> Step {
+        if !self.begins_another() {
+            return Step::Over;
+        }
         let Some((due, timer)) = self.cx.clock.next_timeout() else { return Step::Over };
+        self.cx.time.spend(1);
         debug_assert!(due.time() <= self.cx.kernel.now(), "a timer is never early");
         self.expire(timer).map_or(Step::Worked, Step::Event)
     }

@@ -161,6 +161,13 @@ impl Sim {
         self.world.borrow().now
     }
 
+    /// Lets so much time pass inside a handler, as if it had worked so long: nothing of a loop takes time by itself.
+    pub fn work(&self, time: Duration) {
+        let mut world = self.world.borrow_mut();
+        let until = world.now + time;
+        world.advance(until);
+    }
+
     /// Changes the conditions from now on.
     pub fn set_conditions(&self, conditions: Conditions) {
         let mut world = self.world.borrow_mut();

@@ -24,3 +24,5 @@ mod simulator;
 mod stubborn_handlers;
 /// Each kernel call fails with each error.
 mod torture;
+/// The budget of time of a turn, and clocks that are late.
+mod turn_time;

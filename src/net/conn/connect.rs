@@ -104,8 +104,11 @@ impl Conn {
                     self.remote = to.first.into();
                 }
                 self.set_options_at_connection(handle, cx);
-                self.lists.ready = true;
-                cx.agenda.just_connected.push(self.id);
+                // One that has given its turn away stands on the ready list already.
+                if !self.lists.ready {
+                    self.lists.ready = true;
+                    cx.agenda.just_connected.push(self.id);
+                }
                 self.touch(cx);
                 cx.agenda.push_first([self.task(ConnTask::AfterConnect)]);
                 Some(Event::Connect(self.id))

@@ -93,6 +93,7 @@ impl Conn {
                 self.connection.callback_due(callback, outcome, &mut cx.agenda.of(self.id));
             }
         }
+        self.take_back_turn();
         self.discard_output(cx);
         if let Some(handle) = self.handle.take() {
             match self.ending {

@@ -147,7 +147,7 @@ impl Harness {
     pub fn broadcast(&mut self, message: &[u8]) -> bool {
         let before = self.connection().length();
         let span = self.cx.segments.append(message);
-        self.conn.queue_message(span, &mut self.cx);
+        self.conn.queue_message(span, None, &mut self.cx);
         self.connection().length() > before
     }
 

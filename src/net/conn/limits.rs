@@ -16,7 +16,7 @@ use crate::base::error::Error;
 use crate::base::error_kind::ErrorKind;
 use crate::base::id::SocketId;
 use crate::base::timers::Due;
-use crate::connection::CloseReason;
+use crate::connection::{CloseReason, Stage};
 use crate::net::agenda::Task;
 use crate::net::clock::TimerKind;
 use crate::net::cx::Cx;
@@ -62,9 +62,13 @@ impl Conn {
         if fits(self) {
             return true;
         }
+        self.drop_newest(cx);
+        false
+    }
+
+    fn drop_newest(&mut self, cx: &mut Cx) {
         cx.counters.messages_dropped += 1;
         self.connection.need_drain();
-        false
     }
 
     /// Whether so many bytes more are below all limits: then there is nothing to judge.
@@ -85,15 +89,79 @@ impl Conn {
         }
     }
 
-    /// Judges a receiver in the middle of a turn's broadcasts: flushed at once and judged then, if its queue has passed the
-    /// soft limit. Whether the sender has to wait for it.
-    pub(super) fn judge_message(&mut self, cx: &mut Cx) -> bool {
-        if self.has_room_for(0) {
+    /// Whether a message of a broadcast is queued that passes a limit.
+    #[cold]
+    pub(super) fn takes_above_limit(&mut self, length: usize, cx: &mut Cx) -> bool {
+        if self.connection.stage() == Stage::Fresh {
             return false;
         }
-        self.write_waiting(cx);
+        match self.limits.as_deref() {
+            // What waits for the flush has not been refused by anybody.
+            Some(OutputLimits { hard: Some(hard), policy: OutputPolicy::DropNewest, .. }) => {
+                let fits = self.waits_for_flush() || self.connection.queue().unsent() + length <= *hard;
+                if !fits && self.connection.is_writable() {
+                    self.drop_newest(cx);
+                    return false;
+                }
+                true
+            }
+            _ => true,
+        }
+    }
+
+    /// A message of a broadcast was queued that may pass a limit.
+    #[cold]
+    pub(super) fn passed_limit(&mut self, sender: Option<SocketId>, cx: &mut Cx) {
+        if self.has_room_for(0) {
+            return;
+        }
+        if self.waits_for_flush() {
+            // The flush shows whether it keeps up. Nobody should speak before.
+            cx.time.use_up();
+        } else if self.limits.as_deref().is_some_and(drops) {
+            return self.judge(cx);
+        }
+        let excess = &mut self.rare_mut().excess;
+        excess.to_be_judged = true;
+        if let Some(sender) = sender
+            && !excess.heard.contains(&sender)
+        {
+            excess.heard.push(sender);
+        }
+        self.flush_later(cx);
+    }
+
+    /// Whether all that is queued will be offered to the kernel in the flush, and none of it was before.
+    fn waits_for_flush(&self) -> bool {
+        self.connection.is_free_to_write() || self.connection.is_connected() && self.connection.has_write_ready()
+    }
+
+    /// Whether it has passed a limit since it was flushed last.
+    #[inline]
+    pub(super) fn is_to_be_judged(&self) -> bool {
+        self.rare.as_ref().is_some_and(|rare| rare.excess.to_be_judged)
+    }
+
+    /// Judges a receiver that was flushed. If it is still above its soft limit, those that it has heard since the last flush
+    /// wait for it.
+    #[inline]
+    pub(super) fn judge_flushed(&mut self, cx: &mut Cx) {
         self.judge(cx);
-        self.holds_senders()
+        if self.is_to_be_judged() {
+            self.hold_heard(cx);
+        }
+    }
+
+    fn hold_heard(&mut self, cx: &mut Cx) {
+        let holds = self.holds_senders();
+        let excess = &mut self.rare_mut().excess;
+        excess.to_be_judged = false;
+        for sender in std::mem::take(&mut excess.heard) {
+            if holds && !excess.holding.contains(&sender) {
+                excess.holding.push(sender);
+                cx.agenda.push(Task::HoldSender(sender));
+            }
+        }
     }
 
     fn judge_limited(&mut self, cx: &mut Cx) {
@@ -153,16 +221,6 @@ impl Conn {
     fn stop_grace(&mut self, cx: &mut Cx) {
         let grace = self.rare_if_any().and_then(|rare| rare.excess.grace.take());
         cx.clock.cancel(grace);
-    }
-
-    /// A sender is not read from because of this receiver. Whether it was before.
-    pub fn hold(&mut self, sender: SocketId) -> bool {
-        let holding = &mut self.rare_mut().excess.holding;
-        let held = holding.contains(&sender);
-        if !held {
-            holding.push(sender);
-        }
-        held
     }
 
     /// The senders that this receiver held up are read from again, unless another holds them too.

@@ -13,6 +13,7 @@
 //! | `hang_up.rs` | a peer that is gone, while nothing is read |
 //! | `tasks.rs` | what happens between two pieces of work |
 //! | `limits.rs` | what is done about a peer that does not read |
+//! | `yielding.rs` | its turn, given to the others |
 //! | `options.rs` | its clocks and options |
 //! | `pipe.rs`, `piping.rs` | what it does for its pipes; what it knows of them |
 //! | `file.rs`, `rare.rs` | what a file has and a socket has not; what most connections never have |
@@ -27,13 +28,14 @@ mod limits;
 mod options;
 mod pipe;
 pub(super) mod piping;
-mod rare;
+pub(super) mod rare;
 pub(super) mod read;
 mod send;
 mod tasks;
 #[cfg(test)]
 mod tests;
 pub(super) mod write;
+mod yielding;
 
 use std::net::{SocketAddr, SocketAddrV4, SocketAddrV6};
 
@@ -73,7 +75,7 @@ pub(super) struct Conn {
     no_delay: bool,
     read_size: ReadSize,
     drain_wait: DrainWait,
-    /// How many receivers hold this sender up.
+    /// How many receivers hold this sender up, and one more while it has given its turn away: it is not read from.
     pub held_by: u32,
     pub piping: Option<Box<Piping>>,
     limits: Option<Limits>,
@@ -326,7 +328,7 @@ impl Conn {
 
     /// It stood on a list for the next wait, which has come: on the ready list, if there is something to do.
     pub fn list_if_work(&mut self, cx: &mut Cx) {
-        self.lists.ready = self.has_work();
+        self.lists.ready = self.has_work() || self.waits_for_its_turn();
         if self.lists.ready {
             cx.agenda.ready.push(self.id.into());
         }

@@ -35,6 +35,8 @@ pub(super) struct Rare {
     pub keep_alive: Option<Option<KeepAlive>>,
     pub setup: Setup,
     pub excess: Excess,
+    /// While it has given its turn away.
+    pub yielded: Option<Yielded>,
     /// When a write that the kernel had no memory for is tried again.
     pub retry: Option<Due>,
 }
@@ -51,6 +53,7 @@ pub(super) static USUAL: Rare = Rare {
     keep_alive: None,
     setup: Setup::USUAL,
     excess: Excess::NONE,
+    yielded: None,
     retry: None,
 };
 
@@ -61,15 +64,38 @@ pub(super) struct Excess {
     pub grace: Option<Due>,
     /// Senders that are not read from because of this receiver.
     pub holding: Vec<SocketId>,
+    /// It has passed a limit since it was flushed last: it is judged in the next flush.
+    pub to_be_judged: bool,
+    /// Senders that it has heard since then: they are held if it is still above its soft limit.
+    pub heard: Vec<SocketId>,
 }
 
 impl Excess {
-    pub const NONE: Excess = Excess { grace: None, holding: Vec::new() };
+    pub const NONE: Excess = Excess { grace: None, holding: Vec::new(), to_be_judged: false, heard: Vec::new() };
 
     /// Another connection begins.
     pub fn begin_anew(&mut self) {
         self.grace = None;
+        self.to_be_judged = false;
+        self.heard.clear();
     }
+}
+
+/// A turn that was given away.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Yielded {
+    pub after: AfterYield,
+    /// What was on the flush list: see [`Round::has_passed`](crate::base::round::Round::has_passed).
+    pub flushes: u64,
+}
+
+/// How a connection goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::net) enum AfterYield {
+    /// Its kept chunks are delivered.
+    Flow,
+    /// Its user goes on, by [`Event::Continue`](crate::Event::Continue); and then its kept chunks.
+    Event,
 }
 
 /// How a socket connects, where it is not as usual.

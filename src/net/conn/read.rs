@@ -11,6 +11,7 @@
 use std::io;
 
 use super::piping::PipeFlow;
+use super::rare::AfterYield;
 use super::{Conn, ReadSize, Remote};
 use crate::base::error::{Error, Syscall};
 use crate::base::error_kind::ErrorKind;
@@ -27,6 +28,8 @@ pub(in crate::net) enum ReadOutcome {
     Done,
     /// It has connected, or not: see [`Conn::finish_connect`].
     Connecting,
+    /// It had given its turn away, and goes on.
+    GoOn(AfterYield),
     /// So many bytes in the buffer go to this one, and to nobody else.
     Pipe(Key, usize),
     /// So many bytes in the buffer are delivered.
@@ -84,6 +87,7 @@ impl Conn {
         if self.latches.readable || self.connection.is_in_flight() {
             *next = Some(turn.after_read(length, full));
         }
+        cx.time.spend(1 + length / 1024);
         self.touch(cx);
         if self.connection.received(length) == Received::Hold {
             self.connection.keep_or_lose(buffer.filled(length));
@@ -98,6 +102,12 @@ impl Conn {
     /// It is not to be read from, or cannot be.
     #[cold]
     fn read_nothing_now(&mut self, turn: Serving, next: &mut Option<Serving>, cx: &mut Cx) -> ReadOutcome {
+        if turn.is_first()
+            && let Some(after) = self.go_on_if_flushed(cx)
+        {
+            *next = Some(turn.then(ServeStep::Read));
+            return ReadOutcome::GoOn(after);
+        }
         if self.connection.is_connecting() {
             return ReadOutcome::Connecting;
         }
@@ -170,6 +180,9 @@ impl Conn {
     /// A receiver does not hold this sender up any more.
     pub fn release(&mut self, cx: &mut Cx) {
         self.held_by = self.held_by.saturating_sub(1);
+        if self.waits_for_its_turn() {
+            self.make_ready(cx);
+        }
         self.watch_if_readable(cx);
     }
 
@@ -177,7 +190,7 @@ impl Conn {
 
     /// A read has found nothing more. What was read and not delivered is still to come.
     fn caught_up(&mut self, cx: &mut Cx) {
-        if self.connection.read_ahead() > 0 {
+        if self.connection.read_ahead() > 0 || self.has_yielded() {
             return;
         }
         let Some(rare) = self.rare_if_any() else { return };
@@ -188,7 +201,7 @@ impl Conn {
 
     /// Whoever is to catch up has nothing left that was read: the next read tells whether there is more.
     fn look_for_more(&mut self, cx: &mut Cx) {
-        if self.rare().catching_up.is_empty() {
+        if self.rare().catching_up.is_empty() || self.has_yielded() {
             return;
         }
         if self.connection.has_ended() {

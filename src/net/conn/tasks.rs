@@ -23,7 +23,8 @@ impl Conn {
                 cx.agenda.push_first([Task::Flow(self.id)]);
             }
             ConnTask::End => {
-                if self.connection.emits_end() {
+                // One that has given its turn away has more to deliver before it.
+                if !self.has_yielded() && self.connection.emits_end() {
                     let before = cx.agenda.pipes_made;
                     cx.agenda.push_first([Task::EndPipes(self.id, before), self.task(ConnTask::AfterEnd)]);
                     return Some(Event::End(self.id));

@@ -18,8 +18,9 @@ use super::Conn;
 use super::send::{Emptied, classify};
 use crate::base::error::{Error, Syscall};
 use crate::base::error_kind::ErrorKind;
+use crate::base::id::SocketId;
 use crate::base::timers::Due;
-use crate::connection::{Admission, CallbackId, CloseReason, ConnTask, Last, Span, Stage};
+use crate::connection::{Admission, CallbackId, CloseReason, ConnTask, Last, Span};
 use crate::net::clock::TimerKind;
 use crate::net::cx::Cx;
 
@@ -131,19 +132,21 @@ impl Conn {
         self.connection.write_returns()
     }
 
-    /// A message of a broadcast, for the flush. Whether it is queued, and this receiver is above its soft limit now.
+    /// A message of a broadcast, for the flush. Those of a `sender` wait while this receiver is above its soft limit.
     #[inline]
-    pub fn queue_message(&mut self, message: Span, cx: &mut Cx) -> bool {
+    pub fn queue_message(&mut self, message: Span, sender: Option<SocketId>, cx: &mut Cx) {
         let near_a_limit = !self.has_room_for(message.len());
-        if near_a_limit && (self.connection.stage() == Stage::Fresh || !self.has_room_or_makes_it(message.len(), cx)) {
-            return false;
+        if near_a_limit && !self.takes_above_limit(message.len(), cx) {
+            return;
         }
         if !self.connection.queue_message(message, &mut cx.segments) {
-            return false;
+            return;
         }
         // Also if something is in flight: what the flush leaves is settled.
         self.flush_later(cx);
-        near_a_limit && self.judge_message(cx)
+        if near_a_limit {
+            self.passed_limit(sender, cx);
+        }
     }
 
     /// One cork less; with the last, all that was held goes out at once.
@@ -164,8 +167,9 @@ impl Conn {
             cx.agenda.flush.push_again(self.id);
             return self.write_is_over(outcome, cx);
         }
-        if self.write_waiting(cx) {
-            self.judge(cx);
+        cx.time.spend(1);
+        if self.write_waiting(cx) || self.is_to_be_judged() {
+            self.judge_flushed(cx);
         }
         if self.connection.end_was_called() {
             self.finish_if_done(cx);

@@ -304,6 +304,7 @@ pages! {
     decision_14 "docs/decisions/0014-a-small-part-of-a-segment-is-copied.md"
     decision_16 "docs/decisions/0016-a-peer-that-is-gone.md"
     decision_17 "docs/decisions/0017-a-stop-is-for-the-next-run.md"
+    decision_19 "docs/decisions/0019-the-turn-has-a-budget-of-time.md"
     decisions "docs/decisions/README.md"
     fuzzing "docs/fuzzing.md"
     node "docs/node.md"

@@ -7,7 +7,7 @@ use tidegate::{
     Endpoint, FileOptions, OpenMode, OutputLimits, OutputPolicy, ServerOptions, SocketId, SocketOptions, SoftLimit,
 };
 
-use super::party::{LONGEST_WRITE, On, greet, owe, paid, watch, write};
+use super::party::{LONGEST_WRITE, On, greet, owe, paid, watch, write, yield_turn};
 
 /// At most so many sockets are open on a side that connects.
 const MOST_OPEN: u64 = 16;
@@ -32,7 +32,7 @@ fn act_once(on: &mut On<'_>) {
     }
     let id = on.state.open[on.state.random(open) as usize];
     let other = on.state.open[on.state.random(open) as usize];
-    match on.state.random(if on.state.mixed { 49 } else { 40 }) {
+    match on.state.random(if on.state.mixed { 50 } else { 41 }) {
         0..=13 => write_some(on, id),
         14 => owe(on, id, |socket| socket.end_then(|socket, _| paid(socket))),
         15 => on.net.end(id, None),
@@ -59,15 +59,16 @@ fn act_once(on: &mut On<'_>) {
             let disk = disk(&on.state.sim);
             on.state.sim.set_disk(disk);
         }
-        40 | 41 => pipe(on, id, other),
-        42 => on.net.unpipe(id, other),
-        43 => on.net.broadcast(on.state.open.iter().copied(), "to all of you"),
-        44 | 45 => {
+        40 => yield_turn(on, id),
+        41 | 42 => pipe(on, id, other),
+        43 => on.net.unpipe(id, other),
+        44 => on.net.broadcast(on.state.open.iter().copied(), "to all of you"),
+        45 | 46 => {
             let long = vec![b'b'; on.state.one_of(&[10, 1000, 30_000])];
             on.net.broadcast_from(id, on.state.open.iter().copied(), long);
         }
-        46 => limit(on, id),
-        47 => open_file(on),
+        47 => limit(on, id),
+        48 => open_file(on),
         _ => {}
     }
 }

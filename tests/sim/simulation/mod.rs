@@ -4,7 +4,8 @@
 //! What must hold whatever happens: the bytes that arrive are those that were written, in order, and none is missing
 //! where nobody cut the connection short; `close` comes once for each socket, and nothing after it; each callback comes
 //! once; `buffer_size` is the sum of the writes that are not completed; no timer is early; a paused socket hears
-//! nothing; when the random calls are over and the network is quiet, everything comes to its end, and nothing is left.
+//! nothing, and so does one that has given its turn away; a turn takes its budget of time and no more than some handlers;
+//! when the random calls are over and the network is quiet, everything comes to its end, and nothing is left.
 //! Besides, the library looks at itself every 64th turn and at the end (`Net::check`), and so does the simulator
 //! (`Sim::check`).
 //!
@@ -84,7 +85,11 @@ fn gather(sim: &Sim, ledger: &Ledger) -> Vec<EventLoop<Party>> {
     let gathered = ips.iter().zip(&places).map(|(ip, own)| {
         let mut party = Party::new(sim.clone(), *ip, places.concat(), mixed, ledger.clone());
         party.places = own.iter().map(|place| (*place, None)).collect();
+        let slow = [0, 0, 10, 200, 1000][sim.random(5) as usize];
+        party.slow = Duration::from_micros(slow);
         let mut event_loop = EventLoop::on(sim.kernel(), party);
+        let budget = [None, Some(100), Some(1000), Some(5000), Some(5000)][sim.random(5) as usize];
+        event_loop.net.set_turn_budget(budget.map(Duration::from_micros)).expect("it is more than a microsecond");
         (0..own.len()).for_each(|at| listen_at(&mut event_loop.event_loop(), at));
         let period = Duration::from_millis(1 + sim.random(2));
         event_loop.every(period, act);
@@ -135,8 +140,16 @@ fn part(sim: &Sim, parties: &mut [EventLoop<Party>], problems: &mut Vec<String>)
     sim.set_conditions(Conditions::new().buffer(100_000));
     sim.set_disk(Disk::new());
     for party in parties.iter_mut() {
+        // Slow handlers come among other work that costs nothing here, what follows an event is not put off, and a disk takes
+        // up to 100 us for a call.
+        let piece = party.state.slow + Duration::from_micros(100);
+        let (longest, budget) = (party.net.counters().longest_turn, party.net.turn_budget());
+        if budget.is_some_and(|budget| longest > budget + 100 * piece) {
+            problems.push(format!("a turn took {longest:?}, where {budget:?} is the budget"));
+        }
         sim.partition(party.state.ip, false);
         party.state.quiet = true;
+        party.state.slow = Duration::ZERO;
         Party::let_go(&mut party.event_loop());
         party.every(Duration::from_millis(20), Party::resume_all);
     }

@@ -29,6 +29,8 @@ pub struct Party {
     pub quiet: bool,
     /// Whether pipes, broadcasts and limits are played with: then a stream has several writers, and its bytes no place.
     pub mixed: bool,
+    /// How long each handler works.
+    pub slow: Duration,
     /// The sockets whose writes an output limit may drop.
     pub drops: HashSet<SocketId>,
     pub signals: u64,
@@ -78,6 +80,8 @@ pub struct Seen {
     pub corks: u32,
     /// Callbacks of `end` and `catch_up` that are owed.
     pub owed: u32,
+    /// It has given its turn away: no data and no end comes meanwhile.
+    pub yielded: bool,
     /// When something has moved last, as far as it is known here, since its idle clock was set; and for how long it is
     /// set.
     pub clock: Option<(Duration, Duration)>,
@@ -113,6 +117,7 @@ impl Party {
             seen: HashMap::new(),
             quiet: false,
             mixed,
+            slow: Duration::ZERO,
             drops: HashSet::new(),
             signals: 0,
             closes: 0,
@@ -138,6 +143,7 @@ impl Party {
     /// An event of a socket that must not be closed.
     fn told(&mut self, id: SocketId, event: &str) -> &mut Seen {
         self.sim.note(format!("{id:?} is told {event}"));
+        self.sim.work(self.slow);
         if self.seen.get(&id).is_some_and(|seen| seen.closed) {
             self.problem(id, format!("{event} after close"));
         }
@@ -294,8 +300,29 @@ pub fn watch(socket: &mut View<'_>) {
     socket.on_close(left);
 }
 
+/// Gives its turn to the others.
+pub fn yield_turn(on: &mut On<'_>, id: SocketId) {
+    let Some(mut socket) = on.socket(id) else { return };
+    if socket.is_destroyed() {
+        return;
+    }
+    if let Some(seen) = socket.state.seen.get_mut(&id) {
+        seen.yielded = true;
+    }
+    socket.yield_turn(move |socket| {
+        if !std::mem::take(&mut socket.state.told(id, "its turn").yielded) {
+            socket.state.problem(id, "it has not given its turn away");
+        }
+        act(&mut socket.event_loop());
+    });
+}
+
 fn heard(socket: &mut View<'_>, chunk: &[u8]) {
     let id = socket.id();
+    // A destroy takes it back, and what was kept may come before the close.
+    if socket.state.seen.get(&id).is_some_and(|seen| seen.yielded) && !socket.is_destroyed() {
+        socket.state.problem(id, "data while its turn is given away");
+    }
     // A pipe may have paused it because of this chunk.
     let paused = socket.is_paused() && socket.net.piped_to(id).is_empty();
     let seen = socket.state.told(id, "data");

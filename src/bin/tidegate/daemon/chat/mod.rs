@@ -111,34 +111,47 @@ fn dismiss(socket: &mut Socket<'_, Room>) {
 
 // ---- receiving ----------------------------------------------------------------------------------------------------------
 
-/// Reads what a guest has sent, line by line, as far as the flood limit allows.
+/// Why a guest's next line has to wait.
+enum Stop {
+    /// The guest sends too fast.
+    Flood(Duration),
+    /// The others have their turn first.
+    TimeIsUp,
+}
+
+/// Reads what a guest has sent, line by line, as far as the flood limit and the time of the turn allow.
 fn receive(socket: &mut Socket<'_, Room>, chunk: &[u8]) {
     let Some(here) = guest(socket).filter(|guest| guest.presence != Presence::Gone) else { return };
     if !here.held.is_empty() {
-        // The guest is paused, and this chunk was read before.
+        // The guest waits, and this chunk was read before.
         here.held.extend_from_slice(chunk);
         return;
     }
     // Out of their place while they are read, so that the room can be changed meanwhile.
     let mut lines = std::mem::replace(&mut here.lines, Lines::at_most(LONGEST_LINE));
     let mut pushed = lines.push(chunk);
-    let wait = loop {
-        let wait = wait_for_token(socket);
-        if wait.is_some() {
-            break wait;
+    let stop = loop {
+        if let Some(wait) = wait_for_token(socket) {
+            break Some(Stop::Flood(wait));
         }
         let Some(line) = pushed.next() else { break None };
         spend(socket);
         receive_line(socket, &line);
+        if socket.net.time_is_up() {
+            break Some(Stop::TimeIsUp);
+        }
     };
     let rest = pushed.rest();
     if let Some(guest) = guest(socket) {
         guest.lines = lines;
-        if let Some(wait) = wait
+        if let Some(stop) = stop
             && guest.presence != Presence::Gone
         {
             guest.held = rest.to_vec();
-            hold(socket, wait);
+            match stop {
+                Stop::Flood(wait) => hold(socket, wait),
+                Stop::TimeIsUp => socket.yield_turn(receive_held),
+            }
         }
     }
 }

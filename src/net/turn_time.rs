@@ -1,0 +1,292 @@
+//! The time of a turn: how long it has worked, and whether it is to come to its end.
+//!
+//! ```text
+//!   the budget   ├─────────────┼─────────────┼──────┼──────┼──────┼──────┤
+//!   a phase may   Flush         Serve         Next-  Flush- Closes Time-
+//!   go on until here                          Turns  Again         outs
+//! ```
+//!
+//! Bytes are bounded for each connection, and that bounds nothing: many connections, or handlers that take long, add up. So
+//! the turn as a whole has a budget of time. Each phase may go on until its share is over, and what one does not use is the
+//! next one's. A phase whose time is up does one piece of work and leaves the rest, in order, to the next turn. So under any
+//! load each phase comes forward, and signals, timers and other connections come in between.
+//!
+//! To read the clock for each piece would cost more than most pieces. Work is counted in units, and the clock is read when
+//! about a sixteenth of the budget should have passed, at the pace that was seen last; at the latest after
+//! [`MOST_UNITS`]. When pieces become slow all at once, that is noticed after so many of them, once.
+
+use std::time::Duration;
+
+use super::agenda::Phase;
+
+/// Units between two looks at the clock, at the most: a receiver of a broadcast, a system call, a KiB, an event.
+const MOST_UNITS: i32 = 32;
+
+/// And before the first look in a turn: nobody knows yet what it brings.
+const FIRST_UNITS: i32 = 16;
+
+/// The parts of the budget of which each phase has some.
+const SHARES: u32 = 16;
+
+/// See [`Net::set_turn_budget`](super::Net::set_turn_budget).
+const DEFAULT_BUDGET: Duration = Duration::from_millis(5);
+
+#[derive(Debug)]
+pub(super) struct TurnTime {
+    /// None: there is no bound.
+    budget: Option<Duration>,
+    /// Units until the clock is read. Never more than 0 once the time is up.
+    left: i32,
+    /// What `left` was at the last look.
+    granted: i32,
+    /// Units between two looks, at the present pace.
+    step: i32,
+    state: State,
+    /// For how many parts of the budget the present phase may go on, from the beginning of the turn.
+    share: u32,
+    /// On the kernel's clock, less the time that the turn has slept.
+    began: Duration,
+    /// When the clock was read last.
+    looked: Duration,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// The turn has nothing to do before its wait, or is over.
+    Stopped,
+    /// There is time.
+    Runs,
+    /// The share of this phase is over.
+    ShareIsOver,
+    /// Nothing more is to be begun in this turn than one piece in each phase.
+    UsedUp,
+}
+
+impl TurnTime {
+    pub fn new() -> Self {
+        TurnTime {
+            budget: Some(DEFAULT_BUDGET),
+            left: 1,
+            granted: 1,
+            step: 1,
+            state: State::Stopped,
+            share: share(Phase::Start),
+            began: Duration::ZERO,
+            looked: Duration::ZERO,
+        }
+    }
+
+    pub fn budget(&self) -> Option<Duration> {
+        self.budget
+    }
+
+    pub fn set_budget(&mut self, budget: Option<Duration>) {
+        self.budget = budget;
+    }
+
+    /// A turn begins at `now`, or goes on after its wait, having worked for so long before it.
+    pub fn begin(&mut self, now: Duration, worked: Duration) {
+        self.began = now.saturating_sub(worked);
+        self.looked = now;
+        self.step = self.step.min(FIRST_UNITS);
+        self.grant(self.step);
+        self.state = State::Runs;
+    }
+
+    /// Whether the turn has begun to work.
+    pub fn is_running(&self) -> bool {
+        self.state != State::Stopped
+    }
+
+    /// How long the turn has worked until `now`.
+    pub fn worked(&self, now: Duration) -> Duration {
+        now.saturating_sub(self.began)
+    }
+
+    /// A phase begins, and has its own share.
+    #[inline]
+    pub fn enter(&mut self, phase: Phase) {
+        self.share = share(phase);
+        if self.state == State::ShareIsOver {
+            // The clock is read before the second piece.
+            self.state = State::Runs;
+        }
+    }
+
+    /// So much was done.
+    #[inline(always)]
+    pub fn spend(&mut self, units: usize) {
+        self.left = self.left.wrapping_sub(units as i32);
+    }
+
+    /// Whether the clock is to be read, by [`TurnTime::look`], or the time is up.
+    #[inline(always)]
+    pub fn is_spent(&self) -> bool {
+        self.left <= 0
+    }
+
+    /// Whether it is known that the time is up.
+    pub fn is_up(&self) -> bool {
+        matches!(self.state, State::ShareIsOver | State::UsedUp)
+    }
+
+    /// The clock was read, as so much was done. Whether the time is up.
+    pub fn look(&mut self, now: Duration) -> bool {
+        self.keep_pace(now);
+        self.grant(self.step);
+        if let Some(budget) = self.budget
+            && self.state == State::Runs
+            && self.worked(now) >= budget / SHARES * self.share
+        {
+            self.state = State::ShareIsOver;
+            self.grant(0);
+        }
+        self.is_up()
+    }
+
+    /// The turn is to begin nothing more, though there would be time.
+    pub fn use_up(&mut self) {
+        if self.budget.is_some() && self.is_running() {
+            self.state = State::UsedUp;
+            self.left = 0;
+        }
+    }
+
+    fn grant(&mut self, units: i32) {
+        self.left = units;
+        self.granted = units;
+    }
+
+    /// The turn is over. How long it has worked.
+    pub fn end(&mut self, now: Duration) -> Duration {
+        // A turn of a few slow pieces never came to a look.
+        if now.saturating_sub(self.looked) > self.between_looks() {
+            self.keep_pace(now);
+        }
+        self.state = State::Stopped;
+        self.worked(now)
+    }
+
+    /// How many units are to be done until the next look.
+    fn keep_pace(&mut self, now: Duration) {
+        let units = i64::from(self.granted) - i64::from(self.left);
+        let took = now.saturating_sub(self.looked).as_nanos().max(1);
+        let fit = self.between_looks().as_nanos() * units.max(1) as u128 / took;
+        // It slows down at once, and gets faster by and by: slow pieces come among fast ones.
+        self.step = fit.clamp(1, MOST_UNITS.min(self.step * 2) as u128) as i32;
+        self.looked = now;
+    }
+
+    fn between_looks(&self) -> Duration {
+        self.budget.unwrap_or(DEFAULT_BUDGET) / SHARES
+    }
+}
+
+/// Until when a phase may go on, in parts of the budget.
+fn share(phase: Phase) -> u32 {
+    match phase {
+        Phase::Start | Phase::Flush | Phase::Wait => 4,
+        Phase::Serve => 8,
+        Phase::NextTurns => 10,
+        Phase::FlushAgain => 12,
+        Phase::Closes => 14,
+        Phase::Timeouts => 16,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn us(n: u64) -> Duration {
+        Duration::from_micros(n)
+    }
+
+    /// Does pieces of a phase that take so long, one unit each, until the time is up. How many, and how often the clock
+    /// was read.
+    fn pieces(time: &mut TurnTime, now: &mut Duration, each: Duration) -> (u32, u32) {
+        let (mut done, mut looks) = (0, 0);
+        loop {
+            if time.is_spent() {
+                looks += u32::from(!time.is_up());
+                if time.is_up() || time.look(*now) {
+                    return (done, looks);
+                }
+            }
+            *now += each;
+            time.spend(1);
+            done += 1;
+        }
+    }
+
+    #[test]
+    fn the_clock_is_read_once_in_32_pieces_that_are_fast_and_for_each_that_is_slow() {
+        let (mut time, mut now) = (TurnTime::new(), us(0));
+        time.begin(now, us(0));
+        time.enter(Phase::Serve);
+        let (done, looks) = pieces(&mut time, &mut now, us(1));
+        assert!((2500..2532).contains(&done), "{done} pieces of 1 us in half of 5 ms");
+        assert!(looks <= done / 32 + 6, "{looks} looks");
+        time.begin(now, us(0));
+        time.enter(Phase::Serve);
+        pieces(&mut time, &mut now, us(300));
+        let began = now;
+        time.begin(now, us(0));
+        time.enter(Phase::Serve);
+        assert_eq!(pieces(&mut time, &mut now, us(300)).0, 9);
+        assert_eq!(now - began, us(2700), "the pace is known from the turn before");
+    }
+
+    #[test]
+    fn each_phase_has_its_share_and_what_one_leaves_is_the_next_ones() {
+        let (mut time, mut now) = (TurnTime::new(), us(0));
+        time.begin(now, us(0));
+        time.enter(Phase::Serve);
+        pieces(&mut time, &mut now, us(10));
+        assert!(time.is_up() && now < us(2500 + 320), "{now:?}");
+        time.enter(Phase::NextTurns);
+        assert!(!time.is_up());
+        time.enter(Phase::Timeouts);
+        pieces(&mut time, &mut now, us(10));
+        assert!((us(5000)..us(5320)).contains(&now), "{now:?}");
+    }
+
+    #[test]
+    fn a_turn_that_is_used_up_stays_so_until_the_next_one() {
+        let mut time = TurnTime::new();
+        time.begin(us(0), us(0));
+        time.enter(Phase::Serve);
+        time.use_up();
+        time.enter(Phase::Closes);
+        assert!(time.is_spent() && time.is_up());
+        time.begin(us(10), us(4));
+        assert_eq!((time.is_up(), time.worked(us(12))), (false, us(6)));
+    }
+
+    #[test]
+    fn without_a_budget_the_time_is_never_up() {
+        let (mut time, mut now) = (TurnTime::new(), us(0));
+        time.set_budget(None);
+        time.begin(now, us(0));
+        time.enter(Phase::Serve);
+        time.use_up();
+        for _ in 0..1000 {
+            now += us(1000);
+            time.spend(1);
+            assert!(!time.is_spent() || !time.look(now));
+        }
+    }
+
+    #[test]
+    fn a_turn_that_never_looked_at_the_clock_still_sets_the_pace() {
+        let mut time = TurnTime::new();
+        time.begin(us(0), us(0));
+        time.enter(Phase::Serve);
+        pieces(&mut time, &mut us(0), us(1));
+        time.begin(us(0), us(0));
+        time.enter(Phase::Serve);
+        time.spend(2);
+        time.end(us(4000));
+        assert_eq!(time.step, 1, "2 ms a piece");
+    }
+}
