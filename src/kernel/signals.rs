@@ -3,7 +3,7 @@
 //! The process has one handler for a signal, which signal-hook installs with the first listener. It notes that the signal has
 //! arrived, and wakes each loop that listens to it through a pair of sockets. signal-hook never takes its handler away again,
 //! and without `unsafe` nobody can. So when no loop of the process listens any more, the handler does itself what the system
-//! would do by default: see [`with::InProcess`].
+//! would do by default: see `InProcess`.
 
 #[cfg(all(unix, feature = "signals"))]
 pub(super) use with::Signals;
