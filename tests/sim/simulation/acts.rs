@@ -77,7 +77,9 @@ fn connect(on: &mut On<'_>) {
     let options = SocketOptions::new()
         .allow_half_open(on.state.random(2) == 0)
         .high_water_mark(on.state.one_of(&[0, 1, 1000, 65536]))
-        .no_delay(on.state.random(2) == 0);
+        .no_delay(on.state.random(2) == 0)
+        .notice_gone_peers(on.state.random(3) == 0)
+        .connect_timeout(on.state.one_of(&[None, None, Some(Duration::from_millis(50)), Some(Duration::from_secs(20))]));
     let to = on.state.one_of(&on.state.neighbours);
     let made = on.connect_with(to, options, |socket| {
         watch(socket);
@@ -184,6 +186,7 @@ pub fn listen_at(on: &mut On<'_>, at: usize) {
         .pause_on_connect(on.state.random(4) == 0)
         .high_water_mark(on.state.one_of(&[0, 1, 1000, 65536]))
         .no_delay(on.state.random(2) == 0)
+        .notice_gone_peers(on.state.random(3) == 0)
         .backlog(on.state.one_of(&[1, 511]))
         .reuse_port(on.state.random(2) == 0);
     // It may fail for want of descriptors, or because one of two servers does not share its port. Then it is tried
