@@ -79,7 +79,12 @@ fn connect(on: &mut On<'_>) {
         .high_water_mark(on.state.one_of(&[0, 1, 1000, 65536]))
         .no_delay(on.state.random(2) == 0)
         .notice_gone_peers(on.state.random(3) == 0)
-        .connect_timeout(on.state.one_of(&[None, None, Some(Duration::from_millis(50)), Some(Duration::from_secs(20))]));
+        .connect_timeout(on.state.one_of(&[
+            None,
+            None,
+            Some(Duration::from_millis(50)),
+            Some(Duration::from_secs(20)),
+        ]));
     let to = on.state.one_of(&on.state.neighbours);
     let made = on.connect_with(to, options, |socket| {
         watch(socket);
