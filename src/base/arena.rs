@@ -72,6 +72,11 @@ impl<T: HasId> Arena<T> {
         }
     }
 
+    /// What lives in a slot now.
+    pub fn by_slot_mut(&mut self, slot: u32) -> Option<&mut T> {
+        self.slots.get_mut(slot as usize)
+    }
+
     pub fn contains(&self, id: T::Id) -> bool {
         self.get(id).is_some()
     }

@@ -47,7 +47,6 @@ impl Bits {
     }
 
     /// The largest number below `end`.
-    #[allow(dead_code, reason = "for the limit of the loop's memory")]
     pub fn last_below(&self, end: usize) -> Option<usize> {
         let whole = (end / WORD).min(self.words.len());
         let part = self.words.get(end / WORD).map_or(0, |word| word & below(end % WORD));
@@ -73,7 +72,6 @@ impl Bits {
     }
 
     /// Takes out all from `end` on.
-    #[allow(dead_code, reason = "for the limit of the loop's memory")]
     pub fn truncate(&mut self, end: usize) {
         self.words.truncate(end.div_ceil(WORD));
         if let Some(word) = self.words.get_mut(end / WORD) {

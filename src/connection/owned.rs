@@ -165,7 +165,6 @@ impl Owned {
     }
 
     /// Drops the last message, if it is whole and at least `keep` of the unsent bytes are before it.
-    #[allow(dead_code, reason = "for the limit of the loop's memory")]
     pub fn drop_last(&mut self, keep: usize) -> Option<Evicted> {
         let begin = self.begins.last_below(self.bytes.len()).filter(|begin| *begin >= self.sent + keep)?;
         let evicted = Evicted { bytes: self.bytes.len() - begin, write: self.write_at(begin) };

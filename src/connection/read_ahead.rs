@@ -71,7 +71,6 @@ impl ReadAhead {
     }
 
     /// The memory that it has.
-    #[allow(dead_code, reason = "for the limit of the loop's memory")]
     pub fn held(&self) -> usize {
         self.chunks.as_ref().map_or(0, |chunks| chunks.held())
     }

@@ -230,6 +230,16 @@ impl Connection {
         self.read_ahead.length()
     }
 
+    /// The memory of what is read ahead.
+    pub fn read_ahead_held(&self) -> usize {
+        self.read_ahead.held()
+    }
+
+    /// Whether what is read now would be kept.
+    pub fn reads_ahead(&self) -> bool {
+        self.read.flow != Flow::Flowing
+    }
+
     pub fn bytes_read(&self) -> u64 {
         self.bytes_read
     }

@@ -56,6 +56,9 @@ pub(crate) struct Segments {
     current: Option<u32>,
     /// Always the sum of what the segments hold.
     held: usize,
+    /// Always the sum of what the queues hold that use these segments, each for itself. It is here because every change of a
+    /// queue comes by.
+    pub(super) queues: usize,
 }
 
 /// A segment is closed at this size, so that one slow receiver holds back little of what the others have sent already.
@@ -132,10 +135,15 @@ impl Segments {
     }
 
     /// The memory of all segments, each of them once.
-    #[allow(dead_code, reason = "for the limit of the loop's memory")]
     #[inline]
     pub fn held(&self) -> usize {
         self.held
+    }
+
+    /// The memory that all queues have to themselves.
+    #[inline]
+    pub fn queues(&self) -> usize {
+        self.queues
     }
 
     /// What a range keeps alive: the bytes of its segment.
@@ -198,7 +206,6 @@ impl Segments {
     }
 
     /// The last message that lies wholly in this range, which ends where a message does.
-    #[allow(dead_code, reason = "for the limit of the loop's memory")]
     pub fn last_whole_message(&self, range: Span) -> Option<Span> {
         let begins = &self.slab[range.segment as usize].begins;
         let start = begins.last_below(range.end as usize).filter(|start| *start >= range.start as usize)?;

@@ -36,6 +36,8 @@ pub(crate) struct WriteQueue {
     unsent: usize,
     /// Always those of the owned pieces.
     owned: Totals,
+    /// How much of [`Segments::queues`] is this one's.
+    counted: usize,
 }
 
 #[derive(Debug)]
@@ -83,7 +85,7 @@ const MOST_ROOM: usize = 64 * 1024;
 impl WriteQueue {
     pub const fn new() -> Self {
         let owned = Totals { unsent: 0, capacity: 0, held: 0 };
-        WriteQueue { pieces: VecDeque::new(), newest: None, unsent: 0, owned }
+        WriteQueue { pieces: VecDeque::new(), newest: None, unsent: 0, owned, counted: 0 }
     }
 
     /// Appends a copy of a write. Its number is above those of the writes before it.
@@ -218,6 +220,7 @@ impl WriteQueue {
         }
         // An empty queue owns no memory: most connections have nothing queued nearly always.
         self.pieces = VecDeque::new();
+        self.count(segments);
         count
     }
 
@@ -320,7 +323,6 @@ impl WriteQueue {
     }
 
     /// Drops the newest message, if it is whole and after the first `keep` unsent bytes, and says what it was.
-    #[allow(dead_code, reason = "for the limit of the loop's memory")]
     pub fn drop_newest(&mut self, keep: usize, segments: &mut Segments) -> Option<Evicted> {
         self.settle(segments);
         let last = self.pieces.back_mut()?;
@@ -366,6 +368,13 @@ impl WriteQueue {
         if self.pieces.capacity() > 16 && self.pieces.capacity() / 4 > self.pieces.len() {
             self.pieces.shrink_to(self.pieces.len() * 2);
         }
+        self.count(segments);
+    }
+
+    fn count(&mut self, segments: &mut Segments) {
+        let held = self.held();
+        segments.queues = segments.queues + held - self.counted;
+        self.counted = held;
     }
 
     /// Whether the buffers take more than they may, or the pieces do because they are many and small.
@@ -436,6 +445,9 @@ impl WriteQueue {
         if is_settled && self.newest.is_some() {
             return Err("a broadcast that the flush has left was not settled".to_owned());
         }
+        if self.counted != self.held() {
+            return Err(format!("it holds {}, and is counted as {}", self.held(), self.counted));
+        }
         let settled = unsent - self.newest.map_or(0, Span::len);
         let alive = owned.capacity + self.shared().map(|range| segments.kept_by(range)).sum::<usize>();
         if alive > 2 * settled + SLACK {
@@ -452,6 +464,11 @@ impl WriteQueue {
     #[inline]
     pub fn held(&self) -> usize {
         self.owned.held + self.pieces.capacity() * size_of::<Piece>()
+    }
+
+    /// The memory that it has to itself, and the bytes that it shares.
+    pub fn weight(&self) -> usize {
+        self.held() + (self.unsent - self.owned.unsent)
     }
 
     /// Bytes that the kernel has not taken yet.

@@ -304,12 +304,19 @@ impl Connection {
         let waiting = &mut self.outgoing_mut().waiting;
         waiting.bytes = waiting.bytes.saturating_sub(evicted.bytes);
         waiting.writes = waiting.writes.saturating_sub(1);
-        if let Some(write) = evicted.write
-            && let Some(callback) = self.callbacks().and_then(|callbacks| callbacks.take_waiting(write))
-        {
-            self.callback_due(callback, Err(Error::new(ErrorKind::OutputLimit)), tasks);
+        if let Some(write) = evicted.write {
+            self.evicted_write(write, tasks);
         }
         self.schedule_after_write(0, tasks);
+    }
+
+    fn evicted_write(&mut self, write: u64, tasks: &mut impl Tasks) {
+        // The numbers in a queue follow each other.
+        let numbered = &mut self.outgoing_mut().numbered;
+        *numbered -= u64::from(*numbered == write);
+        if let Some(callback) = self.callbacks().and_then(|callbacks| callbacks.take_waiting(write)) {
+            self.callback_due(callback, Err(Error::new(ErrorKind::OutputLimit)), tasks);
+        }
     }
 
     #[cfg(test)]

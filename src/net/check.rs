@@ -12,7 +12,7 @@ use super::conn::piping::Pipe;
 use super::read_buffer::READ_BUFFER;
 use crate::base::id::{Id, ServerId, SocketId};
 use crate::base::timers::Due;
-use crate::connection::{Idle, Stage};
+use crate::connection::{Connection, Idle, Stage};
 use crate::kernel::{Token, TokenOwner};
 
 /// One walk over everything in so many turns.
@@ -111,7 +111,27 @@ impl Net {
         for (_, conn) in self.conns.iter() {
             conn.connection.queue().segments().for_each(|segment| *holders.entry(segment).or_default() += 1);
         }
-        self.cx.segments.check(&holders)
+        self.cx.segments.check(&holders)?;
+        self.check_memory()
+    }
+
+    /// What all connections hold is what was counted.
+    fn check_memory(&self) -> Result<(), String> {
+        let connections = || self.conns.iter().map(|(_, conn)| &conn.connection);
+        let queues: usize = connections().map(|connection| connection.queue().held()).sum();
+        let read_ahead: usize = connections().map(Connection::read_ahead_held).sum();
+        let counted = (self.cx.segments.queues(), self.cx.memory.read_ahead());
+        if counted != (queues, read_ahead) {
+            return Err(format!("queues and read-ahead hold {queues} and {read_ahead}, counted are {counted:?}"));
+        }
+        let mut waiting: Vec<_> = self.cx.memory.waiting.iter().copied().collect();
+        let mut flagged: Vec<_> = self.conns.iter().filter(|(_, conn)| conn.lists.memory).map(|(id, _)| id).collect();
+        waiting.sort();
+        flagged.sort();
+        if waiting != flagged {
+            return Err(format!("{flagged:?} wait for memory, and {waiting:?} are told when there is some"));
+        }
+        Ok(())
     }
 
     fn socket_of(&self, token: Token) -> Option<SocketId> {
@@ -139,7 +159,10 @@ fn check_conn(conn: &Conn, ready: u32, flushing: u32, closing: u32, held: u32) -
             conn.handle.is_some() == matches!(stage, Stage::Connecting | Stage::Connected),
             "its descriptor does not go with its stage",
         ),
-        (held + u32::from(conn.has_yielded()) == conn.held_by, "the number of those that hold it up"),
+        (
+            held + u32::from(conn.has_yielded()) + u32::from(lists.memory) == conn.held_by,
+            "the number of those that hold it up",
+        ),
         (lists.ready || !conn.waits_for_its_turn(), "it has given its turn away, and will get no other"),
         (conn.held_senders().is_empty() || conn.holds_senders(), "it holds senders up that it has no reason to"),
         (

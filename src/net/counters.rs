@@ -23,6 +23,13 @@ pub struct Counters {
     pub messages_dropped: u64,
     /// Connections that output limits ended.
     pub limited: u64,
+    /// Connections that the limit of the loop's memory ended ([`Net::set_memory_limit`](crate::Net::set_memory_limit)). They
+    /// are among those of `limited`.
+    pub memory_limited: u64,
+    /// The memory of all queued output and read-ahead at present, in bytes.
+    pub memory_held: usize,
+    /// The most that was held when a flush was over.
+    pub most_memory_held: usize,
     /// Errors of connections and servers that no handler listened to.
     pub errors_unhandled: u64,
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::agenda::{Agenda, Task};
 use super::clock::{Clock, TimerKind};
 use super::counters::Counters;
+use super::memory::Memory;
 use super::server_counts::ServerCounts;
 use super::turn_time::TurnTime;
 use crate::base::id::ServerId;
@@ -23,6 +24,7 @@ pub(super) struct Cx {
     pub clock: Clock,
     pub time: TurnTime,
     pub segments: Segments,
+    pub memory: Memory,
     pub servers: ServerCounts,
     pub counters: Counters,
 }
@@ -35,6 +37,7 @@ impl Cx {
             time: TurnTime::new(),
             agenda: Agenda::default(),
             segments: Segments::default(),
+            memory: Memory::new(),
             servers: ServerCounts::default(),
             counters: Counters::default(),
         }

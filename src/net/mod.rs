@@ -19,6 +19,7 @@
 //! | `cx.rs`, `clock.rs`, `counters.rs`, `server_counts.rs` | what a connection needs to do its work |
 //! | `read_buffer.rs`, `event.rs` | the one read buffer; what comes out |
 //! | `commands.rs`, `info.rs` | what a user asks of a connection; what can be asked about it |
+//! | `memory.rs` | what all of it holds, and a limit for that |
 //! | `pipe.rs`, `broadcast.rs` | one connection into another; one message to many |
 //! | `listen.rs`, `server.rs`, `accepting.rs` | servers; one of them; how it accepts |
 //! | `file.rs`, `adopt.rs` | files; sockets that were made elsewhere |
@@ -42,6 +43,7 @@ mod event;
 mod file;
 mod info;
 mod listen;
+mod memory;
 mod options;
 mod pipe;
 mod read_buffer;
@@ -239,7 +241,8 @@ impl Net {
 
     /// What was counted so far.
     pub fn counters(&self) -> Counters {
-        self.cx.counters
+        let (memory_held, most_memory_held) = (self.cx.memory_held(), self.cx.most_memory_held());
+        Counters { memory_held, most_memory_held, ..self.cx.counters }
     }
 
     /// Takes the buffer of a `data` event back.

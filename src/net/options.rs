@@ -291,7 +291,8 @@ impl FileOptions {
 /// let limits = OutputLimits::new().hard(1 << 20).soft(soft);
 /// ```
 ///
-/// [`OutputLimits::disconnect_above`] is the short form of the usual one.
+/// [`OutputLimits::disconnect_above`] is the short form of the usual one. What all connections hold together,
+/// [`Net::set_memory_limit`](crate::Net::set_memory_limit) bounds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct OutputLimits {

@@ -78,6 +78,9 @@ impl Net {
                 Step::Worked => {}
                 Step::Over => {
                     let was = self.phase;
+                    if matches!(was, Phase::Flush | Phase::FlushAgain) {
+                        self.look_at_memory();
+                    }
                     self.enter(next);
                     if was == Phase::Timeouts {
                         self.end_turn();
@@ -188,6 +191,7 @@ impl Net {
         if conn.connection.has_callbacks_due() {
             self.cx.agenda.push(Task::Forget(id));
         } else if conn.connection.stage() == Stage::Closed {
+            self.cx.memory.read_ahead_changed(conn.connection.read_ahead_held(), 0);
             self.remove_from_pipes(id);
             self.conns.remove(id);
         }

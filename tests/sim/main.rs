@@ -10,6 +10,8 @@ mod support;
 mod connect_timeouts;
 /// Peers that are gone while nothing is read from them.
 mod gone_peers;
+/// What a loop holds in memory, and the limit for it.
+mod memory;
 /// A handler panics, and the loop goes on.
 mod panics;
 /// A loop that is shut down.

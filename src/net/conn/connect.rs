@@ -31,7 +31,9 @@ impl Conn {
         if self.is_file() {
             return Err(Error::invalid("a file cannot be connected: make a socket"));
         }
+        let before = self.connection.read_ahead_held();
         self.connection.connect(&mut self.tasks(cx))?;
+        cx.memory.read_ahead_changed(before, self.connection.read_ahead_held());
         self.forget_last_connection();
         let rare = self.rare_mut();
         rare.connecting_to = Some(to);

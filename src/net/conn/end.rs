@@ -105,6 +105,7 @@ impl Conn {
             cx.agenda.closes.push(self.id);
         }
         self.relieve(cx);
+        self.stop_waiting_for_memory(cx);
         if let Some(server) = self.server {
             cx.connection_went(server);
         }

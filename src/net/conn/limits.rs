@@ -241,7 +241,25 @@ impl Conn {
         }
     }
 
-    fn disconnect(&mut self, which: &str, bound: usize, cx: &mut Cx) {
+    /// Drops messages as the policy says, while `is_above`.
+    pub fn drop_for_memory(&mut self, is_above: impl Fn(&Cx) -> bool, cx: &mut Cx) {
+        let Some(policy) = self.limits.as_deref().filter(|limits| drops(limits)).map(|limits| limits.policy) else {
+            return;
+        };
+        let keep = self.connection.unsent_in_current();
+        while is_above(cx) {
+            let (queue, segments) = (self.connection.queue_mut(), &mut cx.segments);
+            let evicted = match policy {
+                OutputPolicy::DropNewest => queue.drop_newest(keep, segments),
+                _ => queue.drop_oldest(keep, segments),
+            };
+            let Some(evicted) = evicted else { return };
+            self.connection.evicted(&evicted, &mut cx.agenda.of(self.id));
+            cx.counters.messages_dropped += 1;
+        }
+    }
+
+    pub fn disconnect(&mut self, which: &str, bound: usize, cx: &mut Cx) {
         let unsent = self.connection.queue().unsent();
         cx.counters.limited += 1;
         let error = Error::limit(format!("the other side does not read: {unsent} bytes unsent, {which} limit {bound}"));

@@ -102,12 +102,14 @@ enum HangUp {
     Reported,
 }
 
-/// On which of the agenda's lists it stands. It stands on each once at most, and may stand on both.
+/// On which lists it stands. It stands on each once at most, and may stand on several.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Lists {
     /// The ready list, or one of those that come to it at the next wait.
     pub ready: bool,
     pub flush: bool,
+    /// Those that are read from when there is memory for it: it counts among those that hold it up.
+    pub memory: bool,
 }
 
 /// How much is read from it at once: the read buffer; that doubled so often, for the source of a pipe; or what a file moves

@@ -62,6 +62,10 @@ impl Conn {
         let (true, Some(handle)) = (self.wants_to_read(), self.handle) else {
             return self.read_nothing_now(turn, next, cx);
         };
+        if cx.memory.stops_reading_ahead && self.connection.reads_ahead() {
+            self.wait_for_memory(cx);
+            return self.read_nothing_now(turn, next);
+        }
         let most = self.most_in_one_read();
         let Some(room) = buffer.room(most) else {
             buffer.grow(most);
@@ -90,7 +94,9 @@ impl Conn {
         cx.time.spend(1 + length / 1024);
         self.touch(cx);
         if self.connection.received(length) == Received::Hold {
+            let before = self.connection.read_ahead_held();
             self.connection.keep_or_lose(buffer.filled(length));
+            cx.memory.read_ahead_changed(before, self.connection.read_ahead_held());
             return ReadOutcome::Done;
         }
         match self.sole_destination() {
@@ -142,7 +148,9 @@ impl Conn {
 
     /// The next chunk that was kept, if it flows, and to whom it goes.
     pub fn next_kept(&mut self, cx: &mut Cx) -> Option<(Vec<u8>, Delivery)> {
+        let before = self.connection.read_ahead_held();
         let kept = self.connection.next_kept(&mut cx.agenda.of(self.id));
+        cx.memory.read_ahead_changed(before, self.connection.read_ahead_held());
         if kept.is_none() {
             self.look_for_more(cx);
         }

@@ -20,6 +20,7 @@ impl Conn {
 
             ConnTask::Resume => {
                 self.connection.resume_now();
+                self.stop_waiting_for_memory(cx);
                 cx.agenda.push_first([Task::Flow(self.id)]);
             }
             ConnTask::End => {

@@ -129,7 +129,14 @@ impl Conn {
         if kind.judged {
             self.judge(cx);
         }
+        self.weigh(cx);
         self.connection.write_returns()
+    }
+
+    /// The kernel has not taken all: what is left is kept.
+    fn keep_queue(&mut self, cx: &mut Cx) {
+        self.connection.settle(&mut cx.segments);
+        self.weigh(cx);
     }
 
     /// A message of a broadcast, for the flush. Those of a `sender` wait while this receiver is above its soft limit.
@@ -186,7 +193,7 @@ impl Conn {
             // There is no connection, and none on its way: the bytes that it was to have are the failed write.
             Admission::Refused | Admission::Destroy(_) => self.connection.clear_queue(&mut cx.segments),
             Admission::Queue => {
-                self.connection.settle(&mut cx.segments);
+                self.keep_queue(cx);
                 return false;
             }
         }
@@ -217,7 +224,7 @@ impl Conn {
             }
             ((sent, emptied), _) => {
                 self.attempted(attempt, sent, emptied, cx);
-                self.connection.settle(&mut cx.segments);
+                self.keep_queue(cx);
             }
         }
         self.relieve(cx);
@@ -324,6 +331,6 @@ impl Conn {
         if self.wants_to_write() {
             self.make_ready(cx);
         }
-        self.connection.settle(&mut cx.segments);
+        self.keep_queue(cx);
     }
 }

@@ -302,6 +302,7 @@ pages! {
     decision_12 "docs/decisions/0012-the-place-of-a-handler-has-no-generation.md"
     decision_13 "docs/decisions/0013-what-is-adopted-never-blocks.md"
     decision_14 "docs/decisions/0014-a-small-part-of-a-segment-is-copied.md"
+    decision_15 "docs/decisions/0015-who-holds-the-most-is-known-to-an-eighth.md"
     decision_16 "docs/decisions/0016-a-peer-that-is-gone.md"
     decision_17 "docs/decisions/0017-a-stop-is-for-the-next-run.md"
     decision_19 "docs/decisions/0019-the-turn-has-a-budget-of-time.md"

@@ -32,7 +32,7 @@ fn act_once(on: &mut On<'_>) {
     }
     let id = on.state.open[on.state.random(open) as usize];
     let other = on.state.open[on.state.random(open) as usize];
-    match on.state.random(if on.state.mixed { 50 } else { 41 }) {
+    match on.state.random(if on.state.mixed { 51 } else { 41 }) {
         0..=13 => write_some(on, id),
         14 => owe(on, id, |socket| socket.end_then(|socket, _| paid(socket))),
         15 => on.net.end(id, None),
@@ -69,6 +69,10 @@ fn act_once(on: &mut On<'_>) {
         }
         47 => limit(on, id),
         48 => open_file(on),
+        49 => {
+            let limit = on.state.one_of(&[None, Some(0), Some(100_000), Some(400_000), Some(2_000_000)]);
+            on.net.set_memory_limit(limit);
+        }
         _ => {}
     }
 }
