@@ -10,6 +10,7 @@ use super::agenda::{Agenda, Task};
 use super::clock::{Clock, TimerKind};
 use super::counters::Counters;
 use super::memory::Memory;
+use super::read_buffer::READ_BUFFER;
 use super::server_counts::ServerCounts;
 use super::turn_time::TurnTime;
 use crate::base::id::ServerId;
@@ -98,5 +99,27 @@ impl Cx {
         if self.servers.is_over(server) {
             self.agenda.push(Task::ServerClose(server));
         }
+    }
+
+    /// All queued output and read-ahead, in bytes of memory.
+    #[inline]
+    pub fn memory_held(&self) -> usize {
+        self.segments.held() + self.segments.queues() + self.memory.read_ahead()
+    }
+
+    pub fn is_above_memory_limit(&self) -> bool {
+        self.memory_held() > self.memory.limit
+    }
+
+    pub fn most_memory_held(&self) -> usize {
+        self.memory.most_held.max(self.memory_held())
+    }
+
+    /// How many connections may read ahead once more.
+    pub fn reads_left(&self) -> usize {
+        let memory = &self.memory;
+        let of_read_ahead = memory.most_read_ahead().saturating_sub(memory.read_ahead());
+        let of_all = memory.limit.saturating_sub(self.memory_held());
+        of_read_ahead.min(of_all) / READ_BUFFER
     }
 }

@@ -19,7 +19,7 @@
 //! | `cx.rs`, `clock.rs`, `counters.rs`, `server_counts.rs` | what a connection needs to do its work |
 //! | `read_buffer.rs`, `event.rs` | the one read buffer; what comes out |
 //! | `commands.rs`, `info.rs` | what a user asks of a connection; what can be asked about it |
-//! | `memory.rs` | what all of it holds, and a limit for that |
+//! | `memory.rs`, `memory_limit.rs` | what all of it holds; a limit for that |
 //! | `pipe.rs`, `broadcast.rs` | one connection into another; one message to many |
 //! | `listen.rs`, `server.rs`, `accepting.rs` | servers; one of them; how it accepts |
 //! | `file.rs`, `adopt.rs` | files; sockets that were made elsewhere |
@@ -44,6 +44,7 @@ mod file;
 mod info;
 mod listen;
 mod memory;
+mod memory_limit;
 mod options;
 mod pipe;
 mod read_buffer;

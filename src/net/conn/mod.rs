@@ -12,7 +12,7 @@
 //! | `end.rs` | its ends: in order, at once, by a reset |
 //! | `hang_up.rs` | a peer that is gone, while nothing is read |
 //! | `tasks.rs` | what happens between two pieces of work |
-//! | `limits.rs` | what is done about a peer that does not read |
+//! | `limits.rs`, `memory.rs` | what is done about a peer that does not read; about all of them together |
 //! | `yielding.rs` | its turn, given to the others |
 //! | `options.rs` | its clocks and options |
 //! | `pipe.rs`, `piping.rs` | what it does for its pipes; what it knows of them |
@@ -25,6 +25,7 @@ mod hang_up;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod harness;
 mod limits;
+mod memory;
 mod options;
 mod pipe;
 pub(super) mod piping;
