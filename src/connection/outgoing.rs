@@ -2,7 +2,8 @@
 
 use super::WriteQueue;
 
-/// What is to be sent and has not been. Most connections never have any, so it is kept apart; once there, it stays.
+/// What is to be sent and has not been. Most connections never have any, so it is kept apart. Once there, it stays: a member
+/// of a room has some for a moment in each turn.
 #[derive(Debug, Default)]
 pub(super) struct Outgoing {
     pub current: Current,

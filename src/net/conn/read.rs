@@ -64,7 +64,7 @@ impl Conn {
         };
         if cx.memory.stops_reading_ahead && self.connection.reads_ahead() {
             self.wait_for_memory(cx);
-            return self.read_nothing_now(turn, next);
+            return self.read_nothing_now(turn, next, cx);
         }
         let most = self.most_in_one_read();
         let Some(room) = buffer.room(most) else {
