@@ -96,8 +96,8 @@ impl Net {
     }
 
     /// Gives the turn of a socket to the others: [`Event::Continue`](super::Event::Continue) comes in a later turn, when the
-    /// other sockets that are ready have had theirs, and all that was broadcast until now has been sent as far as its
-    /// receivers have room.
+    /// other sockets that are ready have had theirs. If the time is up because a receiver has passed its output limit, it
+    /// comes when all that was broadcast until now has been sent, as far as its receivers have room.
     ///
     /// Until then the socket is not read from, and has no `data` and no `end`: what its handler has not worked through goes
     /// before them. It is not paused by this. Of a socket that is destroyed before, there is no event.

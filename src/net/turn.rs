@@ -28,7 +28,7 @@ use crate::kernel::{Ready, TokenOwner};
 
 /// Connections flushed at one go: a broadcast to all of 15,000 is cut into pieces of about a millisecond, between which the
 /// others have their turn. A send takes 3 to 5 us to a socket that is in no cache.
-const FLUSHES_AT_ONCE: usize = 256;
+const FLUSHES_AT_ONCE: usize = 64;
 
 /// What came of a piece of work.
 #[derive(Debug)]

@@ -130,6 +130,11 @@ impl TurnTime {
         matches!(self.state, State::ShareIsOver | State::UsedUp)
     }
 
+    /// Whether the turn is used up because of a receiver that is to be flushed first.
+    pub fn is_used_up(&self) -> bool {
+        self.state == State::UsedUp
+    }
+
     /// The clock was read, as so much was done. Whether the time is up.
     pub fn look(&mut self, now: Duration) -> bool {
         self.keep_pace(now);

@@ -4,14 +4,14 @@
 //! is not read from meanwhile, and has no `data` and no `end`. It is not paused: what its user says about that holds on.
 //!
 //! ```text
-//!   yield_turn ──▶ last on the ready list ──▶ all is flushed that was on the flush list then? ──no──▶ last again
+//!   yield_turn ──▶ last on the ready list ──▶ all is flushed that it is to wait for? ──no──▶ last again
 //!                                                    │ yes
 //!                                                    ▼
 //!                                              `Continue`, then kept chunks, then it is read again
 //! ```
 //!
-//! It waits for the flush because its own messages may be what the receivers have not been sent: only then is it known which
-//! of them do not keep up.
+//! If a receiver of a broadcast has passed its limit, it waits for all that were on the flush list then: only the flush shows
+//! which of them keep up.
 
 use super::Conn;
 use super::rare::{AfterYield, Yielded};
@@ -23,7 +23,8 @@ impl Conn {
         if self.connection.is_destroyed() {
             return;
         }
-        let flushes = cx.agenda.flush.mark();
+        // Without such a receiver it does not wait: many lines should go out in one write.
+        let flushes = if cx.time.is_used_up() { cx.agenda.flush.mark() } else { 0 };
         let rare = self.rare_mut();
         match &mut rare.yielded {
             Some(yielded) if after == AfterYield::Event => yielded.after = after,
