@@ -89,8 +89,10 @@ impl Clock {
     /// A wait is over that was to end at `deadline`.
     pub fn read(&mut self, kernel: &dyn Kernel, deadline: Option<Duration>) {
         let now = kernel.now();
-        let in_time = deadline.unwrap_or(Duration::MAX).max(self.now).saturating_add(LATE);
-        self.stalled |= now > in_time;
+        if now.saturating_sub(self.now) > LATE {
+            let in_time = deadline.unwrap_or(Duration::MAX).max(self.now).saturating_add(LATE);
+            self.stalled |= now > in_time;
+        }
         self.now = now;
         self.timer_base = now + kernel.clock_slack();
         self.is_in_turn = true;
@@ -147,8 +149,12 @@ impl Clock {
             self.hearing = None;
             self.stalled = false;
         }
-        let next = self.timers.next().unwrap_or(self.now);
-        self.expiring = next.min(self.now).max(self.now.saturating_sub(LATE));
+        self.expiring = self.now;
+        if let Some(next) = self.timers.next()
+            && next < self.now
+        {
+            self.expiring = next.max(self.now.saturating_sub(LATE));
+        }
         if self.stalled {
             self.expiring = self.expiring.min(self.heard);
         }

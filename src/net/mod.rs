@@ -126,8 +126,6 @@ pub struct Net {
     cx: Cx,
 
     phase: Phase,
-    /// The present phase has not begun a piece of work since its time was up.
-    one_piece: bool,
     /// The socket whose turn it is.
     serving: Option<Serving>,
     buffer: ReadBuffer,
@@ -150,7 +148,6 @@ impl Net {
             timers: UserTimers::new(owner),
             cx: Cx::new(Box::new(kernel)),
             phase: Phase::Start,
-            one_piece: true,
             serving: None,
             buffer: ReadBuffer::default(),
             found: Vec::new(),

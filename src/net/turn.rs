@@ -121,14 +121,13 @@ impl Net {
             Phase::Start | Phase::Wait => {}
         }
         self.cx.time.enter(phase);
-        self.one_piece = true;
         self.phase = phase;
     }
 
     /// Whether the phase begins another piece of work: while there is time, and one piece in any case.
     #[inline(always)]
     pub(super) fn begins_another(&mut self) -> bool {
-        !self.cx.time_is_up() || std::mem::take(&mut self.one_piece)
+        !self.cx.time_is_up() || self.cx.time.begins_last()
     }
 
     /// What happens between two pieces of work, up to an event.

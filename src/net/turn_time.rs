@@ -35,6 +35,8 @@ const DEFAULT_BUDGET: Duration = Duration::from_millis(5);
 pub(super) struct TurnTime {
     /// None: there is no bound.
     budget: Option<Duration>,
+    /// A part of the budget: about as long it should take from one look at the clock to the next.
+    part: Duration,
     /// Units until the clock is read. Never more than 0 once the time is up.
     left: i32,
     /// What `left` was at the last look.
@@ -42,8 +44,9 @@ pub(super) struct TurnTime {
     /// Units between two looks, at the present pace.
     step: i32,
     state: State,
-    /// For how many parts of the budget the present phase may go on, from the beginning of the turn.
-    share: u32,
+    phase: Phase,
+    /// The phase that has begun its last piece of work in this turn.
+    last_of: Phase,
     /// On the kernel's clock, less the time that the turn has slept.
     began: Duration,
     /// When the clock was read last.
@@ -66,11 +69,13 @@ impl TurnTime {
     pub fn new() -> Self {
         TurnTime {
             budget: Some(DEFAULT_BUDGET),
+            part: DEFAULT_BUDGET / SHARES,
             left: 1,
             granted: 1,
             step: 1,
             state: State::Stopped,
-            share: share(Phase::Start),
+            phase: Phase::Start,
+            last_of: Phase::Start,
             began: Duration::ZERO,
             looked: Duration::ZERO,
         }
@@ -82,14 +87,20 @@ impl TurnTime {
 
     pub fn set_budget(&mut self, budget: Option<Duration>) {
         self.budget = budget;
+        self.part = budget.unwrap_or(DEFAULT_BUDGET) / SHARES;
     }
 
     /// A turn begins at `now`, or goes on after its wait, having worked for so long before it.
+    #[inline]
     pub fn begin(&mut self, now: Duration, worked: Duration) {
-        self.began = now.saturating_sub(worked);
+        self.began = now;
+        if !worked.is_zero() {
+            self.began = now.saturating_sub(worked);
+        }
         self.looked = now;
         self.step = self.step.min(FIRST_UNITS);
         self.grant(self.step);
+        self.last_of = Phase::Start;
         self.state = State::Runs;
     }
 
@@ -104,13 +115,18 @@ impl TurnTime {
     }
 
     /// A phase begins, and has its own share.
-    #[inline]
+    #[inline(always)]
     pub fn enter(&mut self, phase: Phase) {
-        self.share = share(phase);
+        self.phase = phase;
         if self.state == State::ShareIsOver {
             // The clock is read before the second piece.
             self.state = State::Runs;
         }
+    }
+
+    /// The time is up. Whether the phase begins a last piece of work: one in each turn.
+    pub fn begins_last(&mut self) -> bool {
+        std::mem::replace(&mut self.last_of, self.phase) != self.phase
     }
 
     /// So much was done.
@@ -139,10 +155,7 @@ impl TurnTime {
     pub fn look(&mut self, now: Duration) -> bool {
         self.keep_pace(now);
         self.grant(self.step);
-        if let Some(budget) = self.budget
-            && self.state == State::Runs
-            && self.worked(now) >= budget / SHARES * self.share
-        {
+        if self.budget.is_some() && self.state == State::Runs && self.worked(now) >= self.part * share(self.phase) {
             self.state = State::ShareIsOver;
             self.grant(0);
         }
@@ -165,7 +178,7 @@ impl TurnTime {
     /// The turn is over. How long it has worked.
     pub fn end(&mut self, now: Duration) -> Duration {
         // A turn of a few slow pieces never came to a look.
-        if now.saturating_sub(self.looked) > self.between_looks() {
+        if now.saturating_sub(self.looked) > self.part {
             self.keep_pace(now);
         }
         self.state = State::Stopped;
@@ -176,14 +189,10 @@ impl TurnTime {
     fn keep_pace(&mut self, now: Duration) {
         let units = i64::from(self.granted) - i64::from(self.left);
         let took = now.saturating_sub(self.looked).as_nanos().max(1);
-        let fit = self.between_looks().as_nanos() * units.max(1) as u128 / took;
+        let fit = self.part.as_nanos() * units.max(1) as u128 / took;
         // It slows down at once, and gets faster by and by: slow pieces come among fast ones.
         self.step = fit.clamp(1, MOST_UNITS.min(self.step * 2) as u128) as i32;
         self.looked = now;
-    }
-
-    fn between_looks(&self) -> Duration {
-        self.budget.unwrap_or(DEFAULT_BUDGET) / SHARES
     }
 }
 
@@ -209,7 +218,8 @@ mod tests {
 
     /// Does pieces of a phase that take so long, one unit each, until the time is up. How many, and how often the clock
     /// was read.
-    fn pieces(time: &mut TurnTime, now: &mut Duration, each: Duration) -> (u32, u32) {
+    fn pieces(time: &mut TurnTime, now: &mut Duration, each: Duration, phase: Phase) -> (u32, u32) {
+        time.enter(phase);
         let (mut done, mut looks) = (0, 0);
         loop {
             if time.is_spent() {
@@ -229,16 +239,16 @@ mod tests {
         let (mut time, mut now) = (TurnTime::new(), us(0));
         time.begin(now, us(0));
         time.enter(Phase::Serve);
-        let (done, looks) = pieces(&mut time, &mut now, us(1));
+        let (done, looks) = pieces(&mut time, &mut now, us(1), Phase::Serve);
         assert!((2500..2532).contains(&done), "{done} pieces of 1 us in half of 5 ms");
         assert!(looks <= done / 32 + 6, "{looks} looks");
         time.begin(now, us(0));
         time.enter(Phase::Serve);
-        pieces(&mut time, &mut now, us(300));
+        pieces(&mut time, &mut now, us(300), Phase::Serve);
         let began = now;
         time.begin(now, us(0));
         time.enter(Phase::Serve);
-        assert_eq!(pieces(&mut time, &mut now, us(300)).0, 9);
+        assert_eq!(pieces(&mut time, &mut now, us(300), Phase::Serve).0, 9);
         assert_eq!(now - began, us(2700), "the pace is known from the turn before");
     }
 
@@ -247,12 +257,11 @@ mod tests {
         let (mut time, mut now) = (TurnTime::new(), us(0));
         time.begin(now, us(0));
         time.enter(Phase::Serve);
-        pieces(&mut time, &mut now, us(10));
+        pieces(&mut time, &mut now, us(10), Phase::Serve);
         assert!(time.is_up() && now < us(2500 + 320), "{now:?}");
-        time.enter(Phase::NextTurns);
+        time.enter(Phase::Serve);
         assert!(!time.is_up());
-        time.enter(Phase::Timeouts);
-        pieces(&mut time, &mut now, us(10));
+        pieces(&mut time, &mut now, us(10), Phase::Timeouts);
         assert!((us(5000)..us(5320)).contains(&now), "{now:?}");
     }
 
@@ -262,7 +271,7 @@ mod tests {
         time.begin(us(0), us(0));
         time.enter(Phase::Serve);
         time.use_up();
-        time.enter(Phase::Closes);
+        time.enter(Phase::Serve);
         assert!(time.is_spent() && time.is_up());
         time.begin(us(10), us(4));
         assert_eq!((time.is_up(), time.worked(us(12))), (false, us(6)));
@@ -287,7 +296,7 @@ mod tests {
         let mut time = TurnTime::new();
         time.begin(us(0), us(0));
         time.enter(Phase::Serve);
-        pieces(&mut time, &mut us(0), us(1));
+        pieces(&mut time, &mut us(0), us(1), Phase::Serve);
         time.begin(us(0), us(0));
         time.enter(Phase::Serve);
         time.spend(2);
