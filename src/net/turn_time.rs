@@ -188,10 +188,13 @@ impl TurnTime {
     /// How many units are to be done until the next look.
     fn keep_pace(&mut self, now: Duration) {
         let units = i64::from(self.granted) - i64::from(self.left);
-        let took = now.saturating_sub(self.looked).as_nanos().max(1);
-        let fit = self.part.as_nanos() * units.max(1) as u128 / took;
-        // It slows down at once, and gets faster by and by: slow pieces come among fast ones.
-        self.step = fit.clamp(1, MOST_UNITS.min(self.step * 2) as u128) as i32;
+        // A phase that does nothing says nothing about the pace.
+        if units > 0 {
+            let took = now.saturating_sub(self.looked).as_nanos().max(1);
+            let fit = self.part.as_nanos() * units as u128 / took;
+            // It slows down at once, and gets faster by and by: slow pieces come among fast ones.
+            self.step = fit.clamp(1, MOST_UNITS.min(self.step * 2) as u128) as i32;
+        }
         self.looked = now;
     }
 }
