@@ -192,7 +192,10 @@
 //! `set_timeout` closes nothing. It is Node's clock: each read or write starts it again. If a write is stalled, `timeout` comes
 //! after twice the time.
 //!
-//! While a handler works, all other sockets wait. If there is much to do, do a piece of it, and put the rest off with
+//! While a handler works, all other sockets wait. The loop itself takes care of many short handlers: a turn has a budget of
+//! 5 ms ([`Net::set_turn_budget`](crate::Net::set_turn_budget)), and what is over waits for the next turn, also the lines
+//! of one chunk. If one handler has much to do, it asks [`Net::time_is_up`](crate::Net::time_is_up) after each piece and puts
+//! the rest off with [`Socket::yield_turn`](crate::Socket::yield_turn), or with
 //! [`Loop::next_turn`](crate::Loop::next_turn).
 //!
 //! # 7. A client

@@ -26,8 +26,10 @@ use crate::base::id::{Id, SocketId};
 use crate::connection::Stage;
 use crate::kernel::{Ready, TokenOwner};
 
-/// Connections flushed at one go: a broadcast to all of 15,000 is cut into pieces of about a millisecond, between which the
-/// others have their turn. A send takes 3 to 5 us to a socket that is in no cache.
+/// Connections flushed at one go: a broadcast to all of 15,000 is cut into pieces of some 0.3 ms, between which the others have
+/// their turn. They are few for a second reason: while a peer has more lines than one turn has time for, each receiver is
+/// flushed seldom, and then has many of them sent by one call. With 256 the lines of one byte of such a peer took twice the
+/// processor (`docs/benchmarks.md`).
 const FLUSHES_AT_ONCE: usize = 64;
 
 /// What came of a piece of work.
