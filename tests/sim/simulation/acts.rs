@@ -1,5 +1,6 @@
 //! The random calls: everything that a program can do with sockets, servers, timers and the network, in any order.
 
+use std::panic::resume_unwind;
 use std::time::Duration;
 
 use tidegate::sim::{Conditions, Disk, Sim};
@@ -15,8 +16,15 @@ const MOST_OPEN: u64 = 16;
 /// SIGUSR1, which does nothing but cause an event.
 pub const SIGNAL: i32 = 10;
 
-/// Some random calls.
+/// What a handler panics with, now and then.
+pub struct Mistake;
+
+/// Some random calls. Some handlers make mistakes.
 pub fn act(on: &mut On<'_>) {
+    if on.state.makes_mistakes && !on.state.quiet && on.state.random(200) == 0 {
+        // As a panic, and nobody prints it.
+        resume_unwind(Box::new(Mistake));
+    }
     for _ in 0..on.state.random(5) {
         if on.state.quiet {
             return;

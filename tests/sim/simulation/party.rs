@@ -31,6 +31,8 @@ pub struct Party {
     pub mixed: bool,
     /// How long each handler works.
     pub slow: Duration,
+    /// Whether handlers panic now and then.
+    pub makes_mistakes: bool,
     /// The sockets whose writes an output limit may drop.
     pub drops: HashSet<SocketId>,
     pub signals: u64,
@@ -118,6 +120,7 @@ impl Party {
             quiet: false,
             mixed,
             slow: Duration::ZERO,
+            makes_mistakes: false,
             drops: HashSet::new(),
             signals: 0,
             closes: 0,
@@ -300,6 +303,21 @@ pub fn watch(socket: &mut View<'_>) {
     socket.on_close(left);
 }
 
+/// Sometimes a socket that has closed connects again, if nothing is left of its last connection.
+fn connect_again(socket: &mut View<'_>) {
+    let id = socket.id();
+    let is_free = |seen: &Seen| seen.pending.is_empty() && seen.owed == 0 && seen.corks == 0;
+    let to = socket.state.one_of(&socket.state.neighbours);
+    let can = !socket.state.quiet && !socket.net.connection(id).is_file() && !matches!(to, Endpoint::Unix(_));
+    if can && socket.state.seen.get(&id).is_some_and(is_free) && socket.state.random(6) == 0 {
+        socket.state.sim.note(format!("{id:?} connects again"));
+        match socket.connect(to) {
+            Ok(()) => watch(socket),
+            Err(error) => socket.state.problem(id, format!("it cannot connect again: {error}")),
+        }
+    }
+}
+
 /// Gives its turn to the others.
 pub fn yield_turn(on: &mut On<'_>, id: SocketId) {
     let Some(mut socket) = on.socket(id) else { return };
@@ -364,6 +382,7 @@ fn left(socket: &mut View<'_>, closed: Closed) {
     }
     socket.state.closes += 1;
     socket.state.open.retain(|other| *other != id);
+    connect_again(socket);
     act(&mut socket.event_loop());
 }
 
