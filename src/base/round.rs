@@ -81,6 +81,19 @@ impl<T: Copy> Round<T> {
         self.bound = self.now.len();
     }
 
+    /// Takes an item out of the next round, and out of what this one has not come to yet.
+    pub fn remove(&mut self, item: T)
+    where
+        T: PartialEq,
+    {
+        let there = self.now[self.taken..].iter().position(|other| *other == item).map(|after| self.taken + after);
+        if let Some(index) = there {
+            self.now.remove(index);
+            self.bound -= usize::from(index < self.bound);
+        }
+        self.later.retain(|other| *other != item);
+    }
+
     /// As [`Round::begin`], but the last that was pushed comes first. What a round before this one has left goes before all
     /// of them, in its order.
     pub fn begin_reversed(&mut self) {
@@ -109,6 +122,11 @@ impl<T: Copy> Round<T> {
     /// The rest of this round belongs to the next one.
     pub fn cut(&mut self) {
         self.bound = self.taken;
+    }
+
+    /// Whether the round has come to its end with nothing left over, and there is something for another.
+    pub fn is_worked_off(&self) -> bool {
+        self.taken == self.now.len() && !self.later.is_empty()
     }
 
     /// Whether nothing is here, in this round or the next.
@@ -141,6 +159,22 @@ mod tests {
         round.begin();
         assert_eq!([round.next(), round.next()], [Some(3), None]);
         assert!(round.is_empty());
+    }
+
+    #[test]
+    fn what_is_removed_does_not_come_and_the_others_do() {
+        let mut round = Round::default();
+        (1..=4).for_each(|n| round.push(n));
+        round.begin_at_most(3);
+        assert_eq!(round.next(), Some(1));
+        round.push(5);
+        round.push(6);
+        [2, 4, 5, 7].into_iter().for_each(|n| round.remove(n));
+        assert_eq!([round.next(), round.next()], [Some(3), None]);
+        assert!(round.is_worked_off(), "nothing is left over, and there is something for another round");
+        round.begin();
+        assert_eq!([round.next(), round.next()], [Some(6), None]);
+        assert!(!round.is_worked_off());
     }
 
     #[test]

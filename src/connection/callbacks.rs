@@ -24,11 +24,36 @@ pub type CallbackId = u64;
 #[derive(Debug, Default)]
 pub(super) struct Callbacks {
     current: Vec<CallbackId>,
-    /// With the numbers of their writes; an empty one has none, because nobody can drop it.
-    waiting: Vec<(Option<u64>, CallbackId)>,
+    waiting: Vec<WaitingCallback>,
     end: Vec<CallbackId>,
-    /// Those whose turn has come, with their outcome.
-    ready: VecDeque<(CallbackId, Result<(), Error>)>,
+    /// Those whose outcome has come, in the order of the tasks that run them.
+    ready: VecDeque<Ready>,
+}
+
+#[derive(Debug)]
+struct WaitingCallback {
+    callback: CallbackId,
+    /// The number of its write; an empty one has none, because nobody can drop it.
+    number: Option<u64>,
+    /// How many bytes wait, up to the end of its write.
+    until: usize,
+}
+
+#[derive(Debug)]
+struct Ready {
+    callback: CallbackId,
+    outcome: Result<(), Error>,
+    /// Of a write that has failed while it waited: how many bytes still wait when it runs.
+    rest: Option<usize>,
+}
+
+/// Where the task for some callbacks goes in the queue of tasks. They go to the same place among those that are ready, so
+/// that each task finds its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    /// Before all others: it follows the present task or event.
+    First,
+    Last,
 }
 
 impl Callbacks {
@@ -36,8 +61,8 @@ impl Callbacks {
         self.current.push(callback);
     }
 
-    pub fn add_waiting(&mut self, number: Option<u64>, callback: CallbackId) {
-        self.waiting.push((number, callback));
+    pub fn add_waiting(&mut self, callback: CallbackId, number: Option<u64>, until: usize) {
+        self.waiting.push(WaitingCallback { callback, number, until });
     }
 
     pub fn add_to_end(&mut self, callback: CallbackId) {
@@ -46,32 +71,37 @@ impl Callbacks {
 
     /// All that waits becomes the current write.
     pub fn begin_current(&mut self) {
-        self.current.extend(self.waiting.drain(..).map(|(_, callback)| callback));
+        self.current.extend(self.waiting.drain(..).map(|waiting| waiting.callback));
     }
 
     /// The current write is over. Says how many callbacks are ready, as do the others.
-    pub fn current_is_over(&mut self, outcome: &Result<(), Error>) -> u32 {
-        let count = self.current.len() as u32;
-        self.ready.extend(self.current.drain(..).map(|callback| (callback, outcome.clone())));
-        count
+    pub fn current_is_over(&mut self, outcome: &Result<(), Error>, place: Place) -> u32 {
+        let current = self.current.drain(..);
+        make_ready(&mut self.ready, current.map(|callback| Ready::new(callback, outcome)), place)
     }
 
-    pub fn waiting_is_over(&mut self, outcome: &Result<(), Error>) -> u32 {
-        let count = self.waiting.len() as u32;
-        self.ready.extend(self.waiting.drain(..).map(|(_, callback)| (callback, outcome.clone())));
-        count
+    pub fn end_is_over(&mut self, outcome: &Result<(), Error>, place: Place) -> u32 {
+        let end = self.end.drain(..);
+        make_ready(&mut self.ready, end.map(|callback| Ready::new(callback, outcome)), place)
     }
 
-    pub fn end_is_over(&mut self, outcome: &Result<(), Error>) -> u32 {
-        let count = self.end.len() as u32;
-        self.ready.extend(self.end.drain(..).map(|callback| (callback, outcome.clone())));
-        count
+    /// What waits will not be written, and the end after it will not be sent. If the bytes that wait still count, so many,
+    /// each callback sees what is left of them.
+    pub fn waiting_is_over(&mut self, bytes: Option<usize>, outcome: &Result<(), Error>, place: Place) -> u32 {
+        let writes = self.waiting.drain(..).map(|write| (write.callback, write.until));
+        let end = self.end.drain(..).map(|callback| (callback, usize::MAX));
+        let all: Vec<_> = writes.chain(end).collect();
+        let ready = all.into_iter().map(|(callback, until)| Ready {
+            rest: bytes.map(|bytes| bytes.saturating_sub(until)),
+            ..Ready::new(callback, outcome)
+        });
+        make_ready(&mut self.ready, ready, place)
     }
 
     /// Takes that of the write with this number out.
     pub fn take_waiting(&mut self, number: u64) -> Option<CallbackId> {
-        let at = self.waiting.iter().position(|(of, _)| *of == Some(number))?;
-        Some(self.waiting.remove(at).1)
+        let at = self.waiting.iter().position(|write| write.number == Some(number))?;
+        Some(self.waiting.remove(at).callback)
     }
 
     pub fn has_any_for_end(&self) -> bool {
@@ -83,10 +113,29 @@ impl Callbacks {
     }
 }
 
+impl Ready {
+    fn new(callback: CallbackId, outcome: &Result<(), Error>) -> Self {
+        Ready { callback, outcome: outcome.clone(), rest: None }
+    }
+}
+
+fn make_ready(
+    ready: &mut VecDeque<Ready>,
+    callbacks: impl DoubleEndedIterator<Item = Ready> + ExactSizeIterator,
+    place: Place,
+) -> u32 {
+    let count = callbacks.len() as u32;
+    match place {
+        Place::Last => ready.extend(callbacks),
+        Place::First => callbacks.rev().for_each(|callback| ready.push_front(callback)),
+    }
+    count
+}
+
 impl Connection {
     /// A callback is due as the next task.
     pub fn callback_due(&mut self, callback: CallbackId, outcome: Result<(), Error>, tasks: &mut impl Tasks) {
-        self.callbacks_mut().ready.push_back((callback, outcome));
+        self.callbacks_mut().ready.push_back(Ready { callback, outcome, rest: None });
         tasks.push(ConnTask::Callbacks(1));
     }
 
@@ -94,7 +143,7 @@ impl Connection {
     pub(super) fn fail_all(&mut self, kind: ErrorKind) -> u32 {
         let Some(callbacks) = self.callbacks() else { return 0 };
         let outcome = Err(Error::new(kind));
-        callbacks.current_is_over(&outcome) + callbacks.waiting_is_over(&outcome) + callbacks.end_is_over(&outcome)
+        callbacks.current_is_over(&outcome, Place::Last) + callbacks.waiting_is_over(None, &outcome, Place::Last)
     }
 
     /// Whether a callback is still to run.
@@ -106,11 +155,14 @@ impl Connection {
     pub fn take_callback(&mut self) -> Option<(CallbackId, Result<(), Error>)> {
         let extras = self.extras.as_mut()?;
         let callbacks = extras.callbacks.as_mut()?;
-        let next = callbacks.ready.pop_front();
+        let Ready { callback, outcome, rest } = callbacks.ready.pop_front()?;
         if callbacks.is_empty() {
             extras.callbacks = None;
         }
-        next
+        if let (Some(rest), Some(outgoing)) = (rest, &mut self.outgoing) {
+            outgoing.waiting.bytes = rest;
+        }
+        Some((callback, outcome))
     }
 
     /// Takes all that there are, for a connection that is taken away.
@@ -119,10 +171,9 @@ impl Connection {
         std::iter::from_fn(|| self.take_callback()).map(|(callback, _)| callback).collect()
     }
 
-    pub(super) fn refuse(&mut self, callback: Option<CallbackId>, kind: ErrorKind, tasks: &mut impl Tasks) {
-        if let Some(callback) = callback {
-            self.callback_due(callback, Err(Error::new(kind)), tasks);
-        }
+    /// The callback of what was refused.
+    pub fn refuse(&mut self, callback: CallbackId, kind: ErrorKind, tasks: &mut impl Tasks) {
+        self.callback_due(callback, Err(Error::new(kind)), tasks);
     }
 
     /// Those that there are.

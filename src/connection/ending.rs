@@ -1,5 +1,6 @@
 //! The end of the writing half: it waits for all that was written, then shutdown(2), then `finish`.
 
+use super::callbacks::Place;
 use super::outgoing::Current;
 use super::writing::Writing;
 use super::{CallbackId, CloseReason, ConnTask, Connection, Stage, Tasks};
@@ -8,20 +9,23 @@ use crate::base::error_kind::ErrorKind;
 impl Connection {
     /// No more will be written. [`Connection::finish_if_done`] says when all is.
     pub fn end(&mut self, callback: Option<CallbackId>, tasks: &mut impl Tasks) {
-        if self.is_destroyed() && self.write.state != Writing::Finished {
-            return self.refuse(callback, ErrorKind::Destroyed, tasks);
-        }
+        let is_destroyed = self.is_destroyed();
         if self.write.state == Writing::Open && !self.has_failed() {
             self.set_writing(Writing::Ending);
-            if !self.has_ended() {
+            if !is_destroyed && !self.has_ended() {
                 self.reason = CloseReason::EndedHere;
             }
-        } else if let Some(callback) = callback
-            && self.write.state == Writing::Finished
-        {
-            return self.refuse(Some(callback), ErrorKind::AlreadyFinished, tasks);
         }
-        if let Some(callback) = callback {
+        let Some(callback) = callback else { return };
+        if self.write.state == Writing::Finished {
+            self.refuse(callback, ErrorKind::AlreadyFinished, tasks);
+        } else if is_destroyed {
+            self.refuse(callback, ErrorKind::Destroyed, tasks);
+        } else if let Some(error) = self.error() {
+            // A write has failed, and the destroy is on its way.
+            let outcome = Err(error.clone());
+            self.callback_due(callback, outcome, tasks);
+        } else {
             self.callbacks_mut().add_to_end(callback);
         }
     }
@@ -58,7 +62,7 @@ impl Connection {
     /// [`ConnTask::Finish`]: the callbacks of `end` are ready, so many; `finish` follows.
     pub fn finished(&mut self) -> u32 {
         self.set_writing(Writing::Finished);
-        self.callbacks().map_or(0, |callbacks| callbacks.end_is_over(&Ok(())))
+        self.callbacks().map_or(0, |callbacks| callbacks.end_is_over(&Ok(()), Place::First))
     }
 
     pub fn is_finished(&self) -> bool {

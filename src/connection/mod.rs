@@ -100,12 +100,14 @@ struct Extras {
     /// Of a connection that was given a time.
     idle: Option<Idle>,
     callbacks: Option<Callbacks>,
-    /// What broke it: given to `destroy`, or by a failed write. Kept until the next connect.
+    /// What broke it first: given to `destroy`, or by a failed write. Kept until the next connect.
     error: Option<Error>,
+    /// What `destroy` was given after a write had failed: this is emitted, and the callbacks have the other one.
+    destroyed_by: Option<Error>,
 }
 
 /// What a connection has that has none of it.
-static NO_EXTRAS: Extras = Extras { idle: None, callbacks: None, error: None };
+static NO_EXTRAS: Extras = Extras { idle: None, callbacks: None, error: None, destroyed_by: None };
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Stage {
@@ -193,10 +195,10 @@ impl Connection {
         self.dispatched = 0;
         if let Some(extras) = &mut self.extras {
             extras.error = None;
+            extras.destroyed_by = None;
         }
         self.reason = CloseReason::PeerEnded;
         self.set_stage(Stage::Connecting);
-        tasks.push(ConnTask::Connect);
         Ok(())
     }
 
@@ -238,8 +240,11 @@ impl Connection {
         let had_descriptor = self.stage != Stage::Fresh;
         let failed = error.is_some();
         self.reason = reason.unwrap_or(self.reason);
-        if let Some(error) = &error {
-            self.fail(error);
+        if let Some(error) = error {
+            match self.has_failed() {
+                true => self.extras_mut().destroyed_by = Some(error),
+                false => self.fail(error),
+            }
         }
         self.disarm();
         if let Some(idle) = self.idle_mut() {
@@ -346,6 +351,11 @@ impl Connection {
         self.extras().error.as_ref()
     }
 
+    /// What its `error` event says.
+    pub fn error_to_emit(&self) -> Option<&Error> {
+        self.extras().destroyed_by.as_ref().or(self.error())
+    }
+
     /// Whether something has broken it, which may not have been emitted yet.
     #[inline]
     fn has_failed(&self) -> bool {
@@ -353,8 +363,8 @@ impl Connection {
     }
 
     /// The first error stays.
-    fn fail(&mut self, error: &Error) {
-        self.extras_mut().error.get_or_insert_with(|| error.clone());
+    fn fail(&mut self, error: Error) {
+        self.extras_mut().error.get_or_insert(error);
     }
 
     fn extras(&self) -> &Extras {

@@ -16,6 +16,8 @@ pub(super) struct Outgoing {
     pub in_pieces: bool,
     /// Bytes of the write that waits for the connection. It outlives a destroy, as in Node, for `bytes_written` only.
     pub pending: usize,
+    /// Bytes of the writes that waited and have failed, while their callbacks run. They count for `bytes_written` only.
+    pub failed: usize,
     /// The bytes themselves, of the current write and of those that wait after it.
     pub queue: WriteQueue,
 }
@@ -28,6 +30,7 @@ pub(super) static NOTHING: Outgoing = Outgoing {
     corked: 0,
     in_pieces: false,
     pending: 0,
+    failed: 0,
     queue: WriteQueue::new(),
 };
 

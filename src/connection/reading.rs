@@ -84,8 +84,11 @@ impl Connection {
         }
     }
 
+    /// A socket that is destroyed stays as it is, and so it is when it connects again.
     pub fn pause(&mut self) {
-        self.read.flow = Flow::Paused;
+        if !self.is_destroyed() {
+            self.read.flow = Flow::Paused;
+        }
     }
 
     pub fn resume(&mut self, tasks: &mut impl Tasks) {

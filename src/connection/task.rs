@@ -27,14 +27,16 @@ pub(crate) enum ConnTask {
     AfterWrite(u32),
     /// The callbacks of a write have run: an `end` may wait for it.
     WriteDone,
-    /// A write failed at once: so many callbacks, and those of all writes after it, then [`ConnTask::DestroyFailed`].
+    /// A write failed at once: so many callbacks, then [`ConnTask::FailWaiting`] and [`ConnTask::DestroyFailed`].
     WriteFailed(u32),
     /// The callbacks of a failed write have run: the connection is destroyed.
     DestroyFailed,
     /// So many callbacks are due, one at a time.
     Callbacks(u32),
-    /// Writes that wait fail: the connection was destroyed.
+    /// Writes that wait fail: the connection was destroyed, or a write before them has failed.
     FailWaiting,
+    /// Their callbacks have run.
+    ForgetFailed,
 
     /// shutdown(2) was done: the callbacks of `end`, then [`ConnTask::EmitFinish`].
     Finish,

@@ -7,6 +7,7 @@
 //!
 //! Node hands one write to the kernel at a time, or all that waited as one; the bytes of both lie in the write queue.
 
+use super::callbacks::Place;
 use super::outgoing::{Current, NOTHING, Outgoing, Waiting};
 use super::{CallbackId, ConnTask, Connection, Evicted, Segments, Span, Stage, Tasks, WriteQueue};
 use crate::base::error::Error;
@@ -76,16 +77,11 @@ impl Connection {
         callback: Option<CallbackId>,
         tasks: &mut impl Tasks,
     ) -> Admission {
-        if self.write.state != Writing::Open {
-            let followed_peer = self.end_was_emitted() && !self.allow_half_open;
-            let ended_by_peer = followed_peer && last == Last::No;
-            let kind = if ended_by_peer { ErrorKind::EndedByOtherParty } else { ErrorKind::WriteAfterEnd };
-            self.refuse(callback, kind, tasks);
+        if let Some(kind) = self.refusal(last) {
+            if let Some(callback) = callback {
+                self.refuse(callback, kind, tasks);
+            }
             return if self.is_destroyed() { Admission::Refused } else { Admission::Destroy(kind) };
-        }
-        if self.is_destroyed() {
-            self.refuse(callback, ErrorKind::Destroyed, tasks);
-            return Admission::Refused;
         }
         let number = (length > 0).then(|| self.next_number());
         // What a broadcast left for the flush goes first.
@@ -93,8 +89,9 @@ impl Connection {
             let waiting = &mut self.outgoing_mut().waiting;
             waiting.writes += 1;
             waiting.bytes += length;
+            let until = waiting.bytes;
             if let Some(callback) = callback {
-                self.callbacks_mut().add_waiting(number, callback);
+                self.callbacks_mut().add_waiting(callback, number, until);
             }
             return Admission::Queue;
         }
@@ -102,6 +99,18 @@ impl Connection {
             self.callbacks_mut().add_to_current(callback);
         }
         self.begin(length, tasks)
+    }
+
+    /// Why a write is refused, if it is.
+    pub fn refusal(&self, last: Last) -> Option<ErrorKind> {
+        if self.write.state == Writing::Open {
+            return self.is_destroyed().then_some(ErrorKind::Destroyed);
+        }
+        let followed_peer = self.end_was_emitted() && !self.allow_half_open;
+        Some(match last {
+            Last::No if followed_peer => ErrorKind::EndedByOtherParty,
+            _ => ErrorKind::WriteAfterEnd,
+        })
     }
 
     /// A write whose callbacks are there becomes the current one.
@@ -236,7 +245,7 @@ impl Connection {
             return self.stalls_at(length);
         }
         outgoing.current = Current::None;
-        let callbacks = self.current_callbacks_ready();
+        let callbacks = self.current_callbacks_ready(Place::Last);
         self.schedule_after_write(callbacks, tasks);
     }
 
@@ -253,7 +262,7 @@ impl Connection {
     pub fn completed(&mut self) -> u32 {
         self.forget_current();
         self.stalls_at(0);
-        self.current_callbacks_ready()
+        self.current_callbacks_ready(Place::First)
     }
 
     /// All that waits becomes the current write, if there is no other and nothing holds it back. Its bytes lie in the queue
@@ -357,8 +366,15 @@ impl Connection {
         self.write.state == Writing::Open && !self.is_destroyed() && !self.has_failed()
     }
 
+    /// Node's `writableNeedDrain`: a write has returned false, and no `drain` came since. A socket that connects again keeps it,
+    /// as in Node, and has its `drain` after the first write.
     pub fn needs_drain(&self) -> bool {
         self.write.drain_needed && self.write.state == Writing::Open && !self.is_destroyed()
+    }
+
+    /// Whether a `drain` will come without another write. Where it would not, nobody must wait for it.
+    pub fn awaits_drain(&self) -> bool {
+        self.needs_drain() && (self.length() > 0 || self.write.after_write_scheduled)
     }
 
     /// Node's `bufferSize` and `writableLength`: bytes of all writes that are not completed; one in flight counts whole.
@@ -381,7 +397,7 @@ impl Connection {
     /// Bytes of all writes so far, sent or not, of this connection.
     pub fn bytes_written(&self) -> u64 {
         let outgoing = self.outgoing();
-        self.dispatched + (outgoing.waiting.bytes + outgoing.pending) as u64
+        self.dispatched + (outgoing.waiting.bytes.max(outgoing.failed) + outgoing.pending) as u64
     }
 
     /// Tells the idle clock how much of a write is in flight; 0 for none.
@@ -404,7 +420,6 @@ impl Connection {
             outgoing.waiting = Waiting::default();
             outgoing.pending = 0;
         }
-        self.write.drain_needed = false;
     }
 
     #[inline]
@@ -443,7 +458,7 @@ impl Connection {
     }
 
     #[inline]
-    fn current_callbacks_ready(&mut self) -> u32 {
-        self.callbacks().map_or(0, |callbacks| callbacks.current_is_over(&Ok(())))
+    fn current_callbacks_ready(&mut self, place: Place) -> u32 {
+        self.callbacks().map_or(0, |callbacks| callbacks.current_is_over(&Ok(()), place))
     }
 }

@@ -25,6 +25,8 @@ pub(super) enum Task {
     Conn(SocketId, ConnTask),
     /// Chunks that were kept are delivered.
     Flow(SocketId),
+    /// The handler for data has run: the pipes after it have their turn.
+    PipeKept,
     /// It drained: what pipes into it flows again.
     ResumeSources(SocketId),
     /// It ended: so do the destinations of its pipes. Pipes from this number on were made too late to notice.
@@ -52,8 +54,8 @@ pub(super) enum Phase {
     Flush,
     Wait,
     Serve,
-    NextTurns,
     FlushAgain,
+    NextTurns,
     Closes,
     Timeouts,
 }
@@ -111,6 +113,13 @@ impl Agenda {
     #[inline]
     pub fn has_tasks(&self) -> bool {
         !self.tasks.is_empty()
+    }
+
+    /// A socket does not stand in line any more.
+    pub fn not_ready(&mut self, id: SocketId) {
+        self.ready.remove(id.into());
+        self.just_connected.retain(|other| *other != id);
+        self.just_watched.retain(|other| *other != id);
     }
 
     /// Whether a turn has something to do at once. `connected` says of a socket that has just connected whether it has

@@ -25,6 +25,7 @@ impl Net {
     /// At the end of a turn, where debug assertions are on.
     pub(super) fn check_turn(&self) {
         debug_assert!(!self.cx.agenda.has_tasks(), "a turn ended before its tasks");
+        debug_assert!(self.kept_for_pipes.is_none(), "a chunk did not get to all pipes");
         debug_assert!(self.serving.is_none(), "a socket was not served to its end");
         if cfg!(debug_assertions)
             && self.cx.counters.turns.is_multiple_of(TURNS_PER_WALK)
@@ -151,12 +152,18 @@ fn check_conn(conn: &Conn, ready: u32, flushing: u32, closing: u32, held: u32) -
         (lists.ready || !conn.has_work(), "an edge was latched, and it is on no list: a lost wake-up"),
         (flushing == u32::from(lists.flush), "its place on the flush list"),
         (lists.flush || !connection.has_write_ready(), "what waits will not be flushed"),
-        (lists.flush || !conn.has_outcome_to_emit(), "the outcome of a write will not be emitted"),
+        (lists.flush || !conn.has_outcome_to_emit(), "the outcome of a write or a connect will not be emitted"),
         (lists.flush || !connection.awaits_shutdown(), "it will not be shut down"),
         (closing == u32::from(matches!(stage, Stage::Destroyed { .. })), "its place among those that close"),
         (stage != Stage::Closed, "`close` was emitted, and nobody has forgotten it"),
         (
-            conn.handle.is_some() == matches!(stage, Stage::Connecting | Stage::Connected),
+            conn.handle.is_some()
+                == match stage {
+                    // That of a connect that has failed is gone before it is told.
+                    Stage::Connecting => !conn.has_outcome_to_emit(),
+                    Stage::Connected => true,
+                    Stage::Fresh | Stage::Destroyed { .. } | Stage::Closed => false,
+                },
             "its descriptor does not go with its stage",
         ),
         (

@@ -135,12 +135,8 @@ impl Net {
 
     /// Writes, then ends. What is true of [`Net::write`] after `end` is true of this.
     pub fn end_with(&mut self, id: SocketId, bytes: &[u8], callback: Option<CallbackId>) {
-        let Some((conn, cx)) = self.conn(id) else { return };
-        if conn.connection.is_writable() {
-            conn.write(bytes, None, WriteKind::LAST, cx);
-            conn.end(callback, cx);
-        } else {
-            conn.write(bytes, callback, WriteKind::LAST, cx);
+        if let Some((conn, cx)) = self.conn(id) {
+            conn.end_with(bytes, callback, cx);
         }
     }
 

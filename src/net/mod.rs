@@ -78,6 +78,7 @@ use crate::base::id::{Id, Owner, SocketId};
 use crate::kernel::{Kernel, Ready};
 use agenda::Phase;
 use conn::Conn;
+use conn::piping::KeptForPipes;
 use cx::Cx;
 use read_buffer::ReadBuffer;
 use server::Server;
@@ -126,9 +127,13 @@ pub struct Net {
     cx: Cx,
 
     phase: Phase,
+    /// Rounds of flushes that are left in this phase, with the present one.
+    flush_rounds: u8,
     /// The socket whose turn it is.
     serving: Option<Serving>,
     buffer: ReadBuffer,
+    /// While the handler of a `data` event runs.
+    kept_for_pipes: Option<KeptForPipes>,
     /// The kernel's answer of this turn; empty outside `wait`.
     found: Vec<Ready>,
     wakers: Wakers,
@@ -148,8 +153,10 @@ impl Net {
             timers: UserTimers::new(owner),
             cx: Cx::new(Box::new(kernel)),
             phase: Phase::Start,
+            flush_rounds: 0,
             serving: None,
             buffer: ReadBuffer::default(),
+            kept_for_pipes: None,
             found: Vec::new(),
             wakers: Wakers::default(),
             watched_signals: BTreeSet::new(),

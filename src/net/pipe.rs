@@ -11,8 +11,11 @@
 //! closes is let go, and the source is not destroyed; a source that breaks does not end its destinations.
 
 use super::Net;
-use super::conn::piping::{AtEnd, Drain, Pipe, PipeFlow};
+use super::agenda::Task;
+use super::conn::piping::{AtEnd, Drain, KeptForPipes, Pipe, PipeFlow};
+use super::conn::read::Delivery;
 use super::conn::write::WriteKind;
+use super::event::{Chunk, Event};
 use crate::base::error::Error;
 use crate::base::error_kind::ErrorKind;
 use crate::base::id::{Key, SocketId};
@@ -57,7 +60,8 @@ impl Net {
     fn begin_pipe(&mut self, from: SocketId, to: SocketId, at_end: AtEnd) -> (Pipe, bool) {
         let number = self.cx.agenda.pipes_made;
         self.cx.agenda.pipes_made += 1;
-        let mut pipe = Pipe { to, number, at_end, drain: Drain::NotListenedFor, into_file: false };
+        let drain = Drain::NotListenedFor;
+        let mut pipe = Pipe { to, number, at_end, drain, after_listener: false, into_file: false };
         let Some(conn) = self.conns.get_mut(to) else { return (pipe, false) };
         conn.piping.get_or_insert_default().sources.push(from);
         if let Some(file) = conn.file() {
@@ -66,7 +70,7 @@ impl Net {
                 pipe.at_end = AtEnd::LeaveOpen;
             }
         }
-        (pipe, conn.connection.needs_drain())
+        (pipe, conn.connection.awaits_drain())
     }
 
     /// # Errors
@@ -111,21 +115,46 @@ impl Net {
 
     // ---- inside -----------------------------------------------------------------------------------------------------
 
-    /// A chunk of a source goes into all its destinations.
+    /// A chunk of a source goes into its destinations, and to the user's handler: to each in the order in which they came.
     #[inline]
-    pub(super) fn pipe_chunk(&mut self, from: SocketId, flow: PipeFlow, chunk: &[u8]) {
-        match flow {
+    pub(super) fn deliver(&mut self, from: SocketId, delivery: Delivery, chunk: Chunk) -> Option<Event> {
+        match delivery.pipes {
             PipeFlow::Nowhere => {}
-            PipeFlow::Into(to) => self.pipe_chunk_into(from, to, chunk),
-            PipeFlow::IntoSeveral => {
-                for pipe in self.pipes_of(from) {
-                    self.pipe_chunk_into(from, pipe.to, chunk);
-                }
-            }
+            PipeFlow::Into(to) => self.pipe_chunk_into(from, to, &chunk),
+            PipeFlow::ByList => self.pipe_chunk_by_list(from, delivery.listener, &chunk),
+        }
+        if delivery.listener {
+            return Some(Event::Data { socket: from, chunk });
+        }
+        self.buffer.take_back(chunk);
+        None
+    }
+
+    /// Into the destinations that come before the handler, if there is one; the others have to wait until it has run.
+    #[cold]
+    fn pipe_chunk_by_list(&mut self, from: SocketId, listener: bool, chunk: &[u8]) {
+        let (after, before) =
+            self.pipes_of(from).into_iter().partition::<Vec<_>, _>(|pipe| listener && pipe.after_listener);
+        for pipe in before {
+            self.pipe_chunk_into(from, pipe.to, chunk);
+        }
+        if !after.is_empty() {
+            let to = after.iter().map(|pipe| pipe.to).collect();
+            self.kept_for_pipes = Some(KeptForPipes { from, to, chunk: chunk.to_vec() });
+            self.cx.agenda.push_first([Task::PipeKept]);
         }
     }
 
-    /// As [`Net::pipe_chunk`], into one socket, with what the last read has left in the buffer, which stays where it is.
+    /// The handler has had its chunk, and the pipes after it have it now. Those that it has taken away have it too, as in
+    /// Node: they were there when the chunk came.
+    pub(super) fn pipe_kept(&mut self) {
+        let Some(KeptForPipes { from, to, chunk }) = self.kept_for_pipes.take() else { return };
+        for to in to {
+            self.pipe_chunk_into(from, to, &chunk);
+        }
+    }
+
+    /// As [`Net::deliver`], into one socket alone, with what the last read has left in the buffer, which stays where it is.
     #[inline(always)]
     pub(super) fn pipe_read_bytes(&mut self, from: Key, to: Key, length: usize) {
         let wrote = match self.conns.by_key_mut(to) {

@@ -68,7 +68,7 @@ impl Net {
             conn.go_on_writing(&mut self.cx);
             return Step::Worked;
         }
-        if serving.next == ServeStep::ShutDown {
+        if serving.next == ServeStep::ShutDown || conn.shuts_down_when_served() {
             conn.shut_down_if_due(&mut self.cx);
         }
         // Its turn is over. If there is more to do, it stands in line again.
@@ -91,12 +91,7 @@ impl Net {
             ReadOutcome::Deliver(delivery, length) => {
                 let id = self.conns.id(serving.key);
                 let chunk = self.buffer.lend(length);
-                self.pipe_chunk(id, delivery.pipes, &chunk);
-                if delivery.listener {
-                    return Step::Event(Event::Data { socket: id, chunk });
-                }
-                self.buffer.take_back(chunk);
-                Step::Worked
+                self.deliver(id, delivery, chunk).map_or(Step::Worked, Step::Event)
             }
             ReadOutcome::GoOn(after) => self.go_on(self.conns.id(serving.key), after),
             ReadOutcome::Connecting => {

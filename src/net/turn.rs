@@ -3,9 +3,9 @@
 //! ```text
 //!        ┌───────────────────────────────────────────────────────────────────────┐
 //!        ▼                                                                       │
-//!      Flush ──▶ Wait ──▶ Serve ──▶ NextTurns ──▶ FlushAgain ──▶ Closes ──▶ Timeouts
-//!        ▲         ▲        ▲           ▲             ▲            ▲           ▲
-//!        └─────────┴────────┴───────────┴─────────────┴────────────┴───────────┘
+//!      Flush ──▶ Wait ──▶ Serve ──▶ FlushAgain ──▶ NextTurns ──▶ Closes ──▶ Timeouts
+//!        ▲         ▲        ▲           ▲              ▲           ▲           ▲
+//!        └─────────┴────────┴───────────┴──────────────┴───────────┴───────────┘
 //!          before every single piece of work of any phase: the tasks (agenda.rs)
 //! ```
 //!
@@ -31,6 +31,10 @@ use crate::kernel::{Ready, TokenOwner};
 /// flushed seldom, and then has many of them sent by one call. With 256 the lines of one byte of such a peer took twice the
 /// processor (`docs/benchmarks.md`).
 const FLUSHES_AT_ONCE: usize = 64;
+
+/// Rounds of flushes after what came in was served: libuv's figure. So what the handler of a `finish` ends has its own
+/// `finish` in this turn as well.
+const FLUSH_ROUNDS: u8 = 8;
 
 /// What came of a piece of work.
 #[derive(Debug)]
@@ -66,12 +70,12 @@ impl Net {
                 }
             }
             let (step, next) = match self.phase {
-                Phase::Start => (Step::Over, Phase::Flush), // the tasks of what was done between two turns
+                Phase::Start => (Step::Over, Phase::Flush), // what was done between two turns is part of this one
                 Phase::Flush => (self.flush_one(), Phase::Wait), // broadcasts and ends of the user's own making
                 Phase::Wait => (self.wait(sleep)?, Phase::Serve), // the only place that sleeps
-                Phase::Serve => (self.serve(), Phase::NextTurns), // signals, accepts, connects, reads, writes
-                Phase::NextTurns => (self.next_turn_one(), Phase::FlushAgain), // what the user has put off
-                Phase::FlushAgain => (self.flush_one(), Phase::Closes), // what they gave rise to
+                Phase::Serve => (self.serve(), Phase::FlushAgain), // signals, accepts, connects, reads, writes
+                Phase::FlushAgain => (self.flush_one(), Phase::NextTurns), // what they gave rise to
+                Phase::NextTurns => (self.next_turn_one(), Phase::Closes), // what the user has put off
                 Phase::Closes => (self.close_one(), Phase::Timeouts), // each connection's last event
                 Phase::Timeouts => (self.expire_one(), Phase::Start), // idle clocks and timers
             };
@@ -115,7 +119,8 @@ impl Net {
     fn enter(&mut self, phase: Phase) {
         let agenda = &mut self.cx.agenda;
         match phase {
-            Phase::Flush | Phase::FlushAgain => agenda.flush.begin_at_most(FLUSHES_AT_ONCE),
+            Phase::Flush => self.begin_flush(1),
+            Phase::FlushAgain => self.begin_flush(FLUSH_ROUNDS),
             Phase::Serve => agenda.ready.begin(),
             Phase::NextTurns => agenda.next_turns.begin(),
             Phase::Closes => agenda.closes.begin_reversed(),
@@ -137,6 +142,7 @@ impl Net {
         match task {
             Task::Conn(id, task) => return self.conns.get_mut(id)?.run(task, &mut self.cx),
             Task::Flow(id) => return self.flow(id),
+            Task::PipeKept => self.pipe_kept(),
             Task::Listening(id) => {
                 let listens = self.servers.get(id).is_some_and(Server::is_listening);
                 return listens.then_some(Event::Listening(id));
@@ -170,8 +176,7 @@ impl Net {
     fn flow_one(&mut self, id: SocketId) -> Option<Event> {
         let (chunk, delivery) = self.conns.get_mut(id)?.next_kept(&mut self.cx)?;
         self.cx.agenda.push_first([Task::Flow(id)]);
-        self.pipe_chunk(id, delivery.pipes, &chunk);
-        delivery.listener.then(|| Event::Data { socket: id, chunk: Chunk::from(chunk) })
+        self.deliver(id, delivery, Chunk::from(chunk))
     }
 
     /// The turn of a socket has come that had given it away.
@@ -296,13 +301,22 @@ impl Net {
         }
     }
 
+    fn begin_flush(&mut self, rounds: u8) {
+        self.cx.agenda.flush.begin_at_most(FLUSHES_AT_ONCE);
+        self.flush_rounds = rounds;
+    }
+
     /// One connection of the flush list: a broadcast is sent, a writing side ended.
     fn flush_one(&mut self) -> Step {
         if !self.begins_another() {
             self.cx.agenda.flush.cut();
         }
-        let flush = &mut self.cx.agenda.flush;
-        let Some(id) = flush.next() else {
+        let Some(id) = self.cx.agenda.flush.next() else {
+            let flush = &self.cx.agenda.flush;
+            if self.flush_rounds > 1 && flush.is_worked_off() {
+                self.begin_flush(self.flush_rounds - 1);
+                return Step::Worked;
+            }
             if flush.is_empty() {
                 self.cx.segments.seal();
             }

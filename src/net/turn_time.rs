@@ -204,8 +204,8 @@ fn share(phase: Phase) -> u32 {
     match phase {
         Phase::Start | Phase::Flush | Phase::Wait => 4,
         Phase::Serve => 8,
-        Phase::NextTurns => 10,
-        Phase::FlushAgain => 12,
+        Phase::FlushAgain => 10,
+        Phase::NextTurns => 12,
         Phase::Closes => 14,
         Phase::Timeouts => 16,
     }

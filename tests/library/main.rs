@@ -46,6 +46,8 @@ mod node_ends;
 mod node_flow;
 /// What Node's tests look at: pipes.
 mod node_pipes;
+/// What random programs have shown.
+mod node_programs;
 /// What Node's tests look at: servers.
 mod node_servers;
 /// Options, looked at from outside.

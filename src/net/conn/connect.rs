@@ -12,7 +12,7 @@ use crate::address::endpoint::Candidates;
 use crate::base::error::{Error, Syscall};
 use crate::base::error_kind::ErrorKind;
 use crate::base::timers::Due;
-use crate::connection::ConnTask;
+use crate::connection::{ConnTask, Tasks};
 use crate::kernel::KeepAlive;
 use crate::net::clock::TimerKind;
 use crate::net::cx::Cx;
@@ -34,16 +34,26 @@ impl Conn {
         let before = self.connection.read_ahead_held();
         self.connection.connect(&mut self.tasks(cx))?;
         cx.memory.read_ahead_changed(before, self.connection.read_ahead_held());
-        self.forget_last_connection();
+        self.forget_last_connection(cx);
+        let by_path = to.first.unix().is_some();
         let rare = self.rare_mut();
         rare.connecting_to = Some(to);
         rare.keep_alive.get_or_insert(inherited);
         let now = cx.time_of_call();
         self.connection.activity(now, &mut cx.clock.timers, TimerKind::Idle(self.id));
+        if by_path {
+            self.start_connect(cx);
+        } else {
+            self.tasks(cx).push(ConnTask::Connect);
+        }
         Ok(())
     }
 
-    fn forget_last_connection(&mut self) {
+    fn forget_last_connection(&mut self, cx: &mut Cx) {
+        if std::mem::take(&mut self.lists.ready) {
+            // It stands in line for the last connection's sake. The next one begins at the end.
+            cx.agenda.not_ready(self.id);
+        }
         let rare = self.rare_mut();
         rare.outcome = None;
         rare.shutdown_error = None;
@@ -57,7 +67,7 @@ impl Conn {
         self.ending = Ending::AsUsual;
     }
 
-    /// connect(2), one task after `connect`.
+    /// connect(2): at once for a Unix socket, one task after `connect` for TCP.
     pub(super) fn start_connect(&mut self, cx: &mut Cx) {
         if !self.connection.is_connecting() {
             return;
@@ -89,7 +99,15 @@ impl Conn {
                 let local = options.local.map_or(address, Address::Ip);
                 self.connect_failed(Error::system(&error, Syscall::Bind).at(local), cx);
             }
-            Err((syscall, error)) => self.connect_failed(Error::system(&error, syscall), cx),
+            Err((syscall, error)) => {
+                let error = Error::system(&error, syscall);
+                // libuv keeps these for its pending phase. What failed at once in a call must not be told inside it.
+                if address.unix().is_some() || error.kind() == ErrorKind::ConnectionRefused {
+                    self.emit_outcome_later(Err(error), cx);
+                } else {
+                    self.connect_failed(error, cx);
+                }
+            }
         }
     }
 
@@ -162,7 +180,7 @@ impl Conn {
     }
 
     /// Tries the next address, or gives up.
-    fn connect_failed(&mut self, error: Error, cx: &mut Cx) {
+    pub(super) fn connect_failed(&mut self, error: Error, cx: &mut Cx) {
         let Some(mut to) = self.rare_mut().connecting_to.take() else { return };
         let mut error = error.or_at(to.first);
         let local = self.rare().setup.to_connect(to.first).local;

@@ -3,10 +3,11 @@
 //! Whatever destroys one comes through [`Conn::destroy`]: it takes the connection out of everything that it stands in and
 //! closes its descriptor. The `close` event comes in its phase (`turn.rs`).
 
+use super::write::WriteKind;
 use super::{Conn, Ending, ResetPlace};
 use crate::base::error::{Error, Syscall};
 use crate::base::error_kind::ErrorKind;
-use crate::connection::{CallbackId, CloseReason, Stage};
+use crate::connection::{CallbackId, CloseReason, Last, Stage};
 use crate::net::cx::Cx;
 
 impl Conn {
@@ -16,6 +17,17 @@ impl Conn {
         self.write_waiting(cx);
         self.connection.end(callback, &mut self.tasks(cx));
         self.finish_if_done(cx);
+    }
+
+    /// Writes, then ends. Where the write is refused, its error is emitted before the callback runs.
+    pub fn end_with(&mut self, bytes: &[u8], callback: Option<CallbackId>, cx: &mut Cx) {
+        let refusal = self.connection.refusal(Last::Yes);
+        self.write(bytes, None, WriteKind::LAST, cx);
+        match (refusal, callback) {
+            (None, _) => self.end(callback, cx),
+            (Some(kind), Some(callback)) => self.connection.refuse(callback, kind, &mut self.tasks(cx)),
+            (Some(_), None) => {}
+        }
     }
 
     /// An `end` that waited for the last write goes on. shutdown(2) waits for the flush: libuv does it in its pending phase.
@@ -87,6 +99,9 @@ impl Conn {
         }
         self.lift_connect_limit(cx);
         if let Some(rare) = self.rare_if_any() {
+            if stage == Stage::Connecting {
+                rare.outcome = None;
+            }
             cx.clock.cancel(rare.retry.take());
             for callback in std::mem::take(&mut rare.catching_up) {
                 let outcome = Err(Error::new(ErrorKind::Destroyed));

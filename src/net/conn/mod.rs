@@ -83,7 +83,7 @@ pub(super) struct Conn {
     rare: Option<Box<Rare>>,
 }
 
-/// What the kernel has reported and nobody has used yet. It reports an edge once, so edges are kept here. Three, as they come and go
+/// What the kernel has reported and nobody has used yet. It reports an edge once, so edges are kept here. Four, as they come and go
 /// apart from each other.
 #[derive(Clone, Copy, Debug, Default)]
 struct Latches {
@@ -91,6 +91,8 @@ struct Latches {
     writable: bool,
     /// The peer's end stands after what is to be read.
     ended: bool,
+    /// The other side is gone altogether. This stays.
+    hung_up: bool,
 }
 
 /// What is known of the end of both directions, which the kernel reports also where nothing is read: see `hang_up.rs`.
@@ -276,7 +278,7 @@ impl Conn {
     pub fn latch(&mut self, found: Readiness) {
         if found.hung_up {
             // Reading and writing will both say why.
-            self.latches = Latches { readable: true, writable: true, ended: self.latches.ended };
+            self.latches = Latches { readable: true, writable: true, ended: self.latches.ended, hung_up: true };
             self.hangs_up();
         }
         self.latches.readable |= found.readable;
@@ -301,6 +303,13 @@ impl Conn {
     #[inline]
     pub fn wants_to_write(&self) -> bool {
         self.latches.writable && self.connection.unsent_in_flight() > 0
+    }
+
+    /// Whether an end of this side is sent right after a read, and not in the next flush: libuv does so where the other side is
+    /// gone.
+    #[inline]
+    pub fn shuts_down_when_served(&self) -> bool {
+        self.latches.hung_up && self.connection.awaits_shutdown()
     }
 
     /// Stands on the ready list, once.
@@ -380,7 +389,7 @@ impl Conn {
         self.connection.activity(now, &mut cx.clock.timers, TimerKind::Idle(self.id));
     }
 
-    /// Whether the outcome of a write waits for the flush.
+    /// Whether the outcome of a write or a connect waits for the flush.
     pub fn has_outcome_to_emit(&self) -> bool {
         self.rare().outcome.is_some()
     }

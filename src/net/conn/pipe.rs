@@ -8,8 +8,9 @@ use crate::net::cx::Cx;
 
 impl Conn {
     /// Pipes it into another. One whose end was emitted already ends the destination after this.
-    pub fn pipe_into(&mut self, pipe: Pipe, cx: &mut Cx) {
+    pub fn pipe_into(&mut self, mut pipe: Pipe, cx: &mut Cx) {
         let to = pipe.to;
+        pipe.after_listener = self.listener;
         let piping = self.piping.get_or_insert_default();
         if piping.destinations.len() == 1 {
             self.drain_wait = DrainWait::Set;

@@ -26,6 +26,8 @@ pub(in crate::net) struct Pipe {
     pub number: u64,
     pub at_end: AtEnd,
     pub drain: Drain,
+    /// The user's handler for data was there before: it has each chunk first, as listeners in Node run in their order.
+    pub after_listener: bool,
     /// The destination is a file: it gets no more than one of its pieces at once.
     pub into_file: bool,
 }
@@ -54,7 +56,16 @@ pub(in crate::net) enum PipeFlow {
     Nowhere,
     /// The usual case, without a look at the list.
     Into(SocketId),
-    IntoSeveral,
+    /// Into several, or into one that the user's handler comes before.
+    ByList,
+}
+
+/// A chunk that the user's handler has first, for the destinations whose pipes were made after it was set.
+#[derive(Debug)]
+pub(in crate::net) struct KeptForPipes {
+    pub from: SocketId,
+    pub to: Vec<SocketId>,
+    pub chunk: Vec<u8>,
 }
 
 impl Pipe {
@@ -91,11 +102,11 @@ impl Piping {
             Few::None => PipeFlow::Nowhere,
             Few::One(pipe) => {
                 pipe.stop_waiting();
-                PipeFlow::Into(pipe.to)
+                if pipe.after_listener { PipeFlow::ByList } else { PipeFlow::Into(pipe.to) }
             }
             Few::Several(several) => {
                 several.iter_mut().for_each(Pipe::stop_waiting);
-                PipeFlow::IntoSeveral
+                PipeFlow::ByList
             }
         }
     }
@@ -112,8 +123,14 @@ impl Piping {
     /// As it is with one pipe.
     #[cfg(test)]
     pub fn into_one(to: SocketId) -> Self {
-        let pipe =
-            Pipe { to, number: 0, at_end: AtEnd::EndDestination, drain: Drain::NotListenedFor, into_file: false };
+        let pipe = Pipe {
+            to,
+            number: 0,
+            at_end: AtEnd::EndDestination,
+            drain: Drain::NotListenedFor,
+            after_listener: false,
+            into_file: false,
+        };
         Piping { destinations: Few::One(pipe), ..Piping::default() }
     }
 }

@@ -19,7 +19,7 @@ use crate::net::options::SocketOptions;
 pub(super) struct Rare {
     /// It is no socket but a file.
     pub file: Option<FileEnd>,
-    /// How the write in flight has ended, which is emitted in the next flush.
+    /// How the write in flight, or the connect, has ended, which is emitted in the next flush.
     pub outcome: Option<Result<(), Error>>,
     /// Why shutdown(2) has failed, until a read says what is wrong with the connection.
     pub shutdown_error: Option<Error>,

@@ -163,6 +163,11 @@ impl Conn {
 
     /// A handler for data came or went: see [`Net::listen_for_data`](crate::Net::listen_for_data).
     pub fn listen_for_data(&mut self, listening: bool, cx: &mut Cx) {
+        if listening && !self.listener {
+            // The pipes that are there come before it.
+            let pipes = self.piping.iter_mut().flat_map(|piping| piping.destinations.iter_mut());
+            pipes.for_each(|pipe| pipe.after_listener = false);
+        }
         self.listener = listening;
         let anybody = listening || self.is_piped();
         if listening || !anybody {

@@ -35,6 +35,9 @@ impl Conn {
         }
         let mut total = 0;
         let length = self.connection.unsent_in_flight();
+        if length == 0 {
+            return (0, write_nothing(handle, cx).map_or_else(Emptied::Failed, |_| Emptied::All));
+        }
         while total < length {
             let (offered, wrote) =
                 write_front(self.connection.queue(), length - total, handle, &mut *cx.kernel, &cx.segments);
@@ -76,6 +79,15 @@ impl Conn {
             }
             Err(error) => (0, classify(error)),
         }
+    }
+}
+
+/// A write of nothing: the kernel says whether the peer is gone. That it is full says nothing.
+#[cold]
+pub(super) fn write_nothing(handle: Handle, cx: &mut Cx) -> io::Result<usize> {
+    match cx.kernel.write(handle, &[]).map_err(classify) {
+        Err(Emptied::Failed(error)) => Err(error),
+        _ => Ok(0),
     }
 }
 

@@ -50,10 +50,7 @@ impl Conn {
             }
             ConnTask::WriteDone if self.connection.is_destroyed() => self.fail_waiting(cx),
             ConnTask::WriteDone => self.finish_if_done(cx),
-            ConnTask::WriteFailed(callbacks) => {
-                let callbacks = callbacks + self.connection.fail_waiting();
-                self.run_callbacks(callbacks, self.task(ConnTask::DestroyFailed), cx);
-            }
+            ConnTask::WriteFailed(callbacks) => self.write_failed(callbacks, cx),
             ConnTask::DestroyFailed => {
                 // None: a write before any connection, and a connect right after it has forgotten the error.
                 let error = self.connection.error().cloned().unwrap_or_else(|| Error::new(ErrorKind::SocketClosed));
@@ -62,6 +59,7 @@ impl Conn {
             ConnTask::Callbacks(0) => {}
             ConnTask::Callbacks(left) => return self.next_callback(left, cx),
             ConnTask::FailWaiting => self.fail_waiting(cx),
+            ConnTask::ForgetFailed => self.connection.forget_failed(),
 
             ConnTask::Finish => {
                 let callbacks = self.connection.finished();
@@ -69,7 +67,7 @@ impl Conn {
             }
             ConnTask::EmitFinish => {
                 let release = Task::ReleaseSources(self.id, cx.agenda.pipes_made);
-                let then = [self.task(ConnTask::AfterFinish), release, self.task(ConnTask::DestroyIfOver)];
+                let then = [release, self.task(ConnTask::AfterFinish), self.task(ConnTask::DestroyIfOver)];
                 cx.agenda.push_first(then);
                 return Some(Event::Finish(self.id));
             }
@@ -86,7 +84,8 @@ impl Conn {
                 cx.agenda.push_first([release, self.task(ConnTask::EmitError)]);
             }
             ConnTask::EmitError => {
-                let error = self.connection.error().cloned().unwrap_or_else(|| Error::new(ErrorKind::Other));
+                let error = self.connection.error_to_emit().cloned();
+                let error = error.unwrap_or_else(|| Error::new(ErrorKind::Other));
                 return Some(Event::Error { socket: self.id, error });
             }
             ConnTask::Seal => self.connection.seal(),
@@ -123,8 +122,8 @@ impl Conn {
             Start::WritePending => self.write_pending(cx),
             Start::Shutdown => self.flush_later(cx),
             Start::FailPending => {
-                let callbacks = self.connection.fail_pending(ErrorKind::SocketClosed);
-                cx.agenda.push_first([self.task(ConnTask::Callbacks(callbacks))]);
+                let failed = self.connection.fail_pending(ErrorKind::SocketClosed);
+                self.fail_what_waits_after(failed, cx);
             }
         }
     }
@@ -132,6 +131,10 @@ impl Conn {
     /// So many callbacks run first, and `then` after them.
     pub(super) fn run_callbacks(&self, callbacks: u32, then: Task, cx: &mut Cx) {
         cx.agenda.push_first([then]);
+        self.run_callbacks_first(callbacks, cx);
+    }
+
+    fn run_callbacks_first(&self, callbacks: u32, cx: &mut Cx) {
         if callbacks > 0 {
             cx.agenda.push_first([self.task(ConnTask::Callbacks(callbacks))]);
         }
@@ -144,9 +147,22 @@ impl Conn {
         Some(Event::Callback { socket: self.id, callback, outcome })
     }
 
+    /// A write has failed: its callbacks, those of what waits after it, then it is destroyed.
+    pub(super) fn write_failed(&self, callbacks: u32, cx: &mut Cx) {
+        cx.agenda.push_first([self.task(ConnTask::DestroyFailed)]);
+        self.fail_what_waits_after(Some(callbacks), cx);
+    }
+
+    /// The last write has failed, if there was one, with so many callbacks: they run first, and what waits after it fails.
+    fn fail_what_waits_after(&self, failed: Option<u32>, cx: &mut Cx) {
+        if let Some(callbacks) = failed {
+            self.run_callbacks(callbacks, self.task(ConnTask::FailWaiting), cx);
+        }
+    }
+
     fn fail_waiting(&mut self, cx: &mut Cx) {
         let callbacks = self.connection.fail_waiting();
-        cx.agenda.push_first([self.task(ConnTask::Callbacks(callbacks))]);
+        self.run_callbacks(callbacks, self.task(ConnTask::ForgetFailed), cx);
     }
 
     fn destroy_if_over(&mut self, cx: &mut Cx) {
@@ -155,10 +171,11 @@ impl Conn {
         }
     }
 
-    /// The last round of a connection: the write in flight fails, then `close` is emitted.
+    /// The last round of a connection: the write in flight fails, and what waits after it; then `close` is emitted.
     pub fn close(&mut self, cx: &mut Cx) {
-        let callbacks = self.connection.cancel_in_flight();
-        self.run_callbacks(callbacks, self.task(ConnTask::EmitClose), cx);
+        cx.agenda.push_first([self.task(ConnTask::EmitClose)]);
+        let failed = self.connection.cancel_in_flight();
+        self.fail_what_waits_after(failed, cx);
     }
 
     fn after_close(&mut self, cx: &mut Cx) {
@@ -167,7 +184,8 @@ impl Conn {
             return;
         }
         self.ending = Ending::Leaving;
-        let callbacks = self.connection.fail_pending(ErrorKind::ClosedBeforeConnection);
-        self.run_callbacks(callbacks, Task::Forget(self.id), cx);
+        cx.agenda.push_first([Task::Forget(self.id)]);
+        let failed = self.connection.fail_pending(ErrorKind::ClosedBeforeConnection);
+        self.fail_what_waits_after(failed, cx);
     }
 }

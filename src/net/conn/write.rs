@@ -15,7 +15,7 @@ use std::io::{self};
 use std::time::Duration;
 
 use super::Conn;
-use super::send::{Emptied, classify};
+use super::send::{Emptied, classify, write_nothing};
 use crate::base::error::{Error, Syscall};
 use crate::base::error_kind::ErrorKind;
 use crate::base::id::SocketId;
@@ -91,8 +91,9 @@ impl Conn {
             }
             Admission::Now => {
                 let wrote = match self.handle {
-                    Some(handle) if !bytes.is_empty() => cx.kernel.write(handle, bytes),
-                    _ => Ok(0),
+                    Some(handle) if bytes.is_empty() => write_nothing(handle, cx),
+                    Some(handle) => cx.kernel.write(handle, bytes),
+                    None => Ok(0),
                 };
                 return self.wrote_in_part(bytes, wrote, kind, cx);
             }
@@ -169,10 +170,7 @@ impl Conn {
     pub fn flush(&mut self, cx: &mut Cx) {
         self.lists.flush = false;
         if let Some(outcome) = self.rare_if_any().and_then(|rare| rare.outcome.take()) {
-            // Its end, if it has one to send, goes right after.
-            self.lists.flush = true;
-            cx.agenda.flush.push_again(self.id);
-            return self.write_is_over(outcome, cx);
+            return self.emit_outcome(outcome, cx);
         }
         cx.time.spend(1);
         if self.write_waiting(cx) || self.is_to_be_judged() {
@@ -181,6 +179,19 @@ impl Conn {
         if self.connection.end_was_called() {
             self.finish_if_done(cx);
             self.shut_down_if_due(cx);
+        }
+    }
+
+    /// What a connect or a write has come to, which was kept for the flush.
+    fn emit_outcome(&mut self, outcome: Result<(), Error>, cx: &mut Cx) {
+        match outcome {
+            Err(error) if self.connection.is_connecting() => self.connect_failed(error, cx),
+            outcome => {
+                // Its end, if it has one to send, goes right after.
+                self.lists.flush = true;
+                cx.agenda.flush.push_again(self.id);
+                self.write_is_over(outcome, cx);
+            }
         }
     }
 
@@ -276,7 +287,7 @@ impl Conn {
         self.attempt(Attempt::Second, cx);
     }
 
-    fn emit_outcome_later(&mut self, outcome: Result<(), Error>, cx: &mut Cx) {
+    pub(super) fn emit_outcome_later(&mut self, outcome: Result<(), Error>, cx: &mut Cx) {
         self.rare_mut().outcome = Some(outcome);
         self.flush_later(cx);
     }
@@ -286,7 +297,7 @@ impl Conn {
         if let Err(error) = outcome {
             let callbacks = self.connection.failed(error);
             self.discard_output(cx);
-            return self.run_callbacks(callbacks, self.task(ConnTask::DestroyFailed), cx);
+            return self.write_failed(callbacks, cx);
         }
         let callbacks = self.connection.completed();
         self.touch(cx);

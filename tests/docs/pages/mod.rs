@@ -305,6 +305,7 @@ pages! {
     decision_15 "docs/decisions/0015-who-holds-the-most-is-known-to-an-eighth.md"
     decision_16 "docs/decisions/0016-a-peer-that-is-gone.md"
     decision_17 "docs/decisions/0017-a-stop-is-for-the-next-run.md"
+    decision_18 "docs/decisions/0018-a-connection-leaves-nothing-to-the-next-one.md"
     decision_19 "docs/decisions/0019-the-turn-has-a-budget-of-time.md"
     decisions "docs/decisions/README.md"
     fuzzing "docs/fuzzing.md"
