@@ -312,6 +312,38 @@ fn what_is_done_between_two_turns_is_flushed_before_the_next_one_reads() {
     assert_eq!(pair.seen_by(pair.accepted), ["finish", "data 1"]);
 }
 
+/// libuv ends the writing side right after the read that found the end, where the other side is gone altogether.
+#[cfg(unix)]
+#[test]
+fn an_end_after_a_peer_that_is_gone_finishes_before_others_are_served() {
+    let folder = Folder::new();
+    let mut net = Net::new(MioKernel::new().unwrap());
+    let server = net.new_server(ServerOptions::new()).unwrap();
+    net.listen(server, folder.endpoint("socket")).unwrap();
+    let [first, second] = [0; 2].map(|_| {
+        let client = net.new_socket(SocketOptions::new()).unwrap();
+        net.connect(client, folder.endpoint("socket")).unwrap();
+        client
+    });
+    let mut pair = Pair { net, server, client: first, accepted: first, seen: Vec::new() };
+    let mut accepted = Vec::new();
+    pair.turn_until(|_, event| {
+        if let Event::Connection { socket, .. } = event {
+            accepted.push(*socket);
+        }
+        accepted.len() == 2
+    });
+    pair.settle();
+    pair.seen.clear();
+    pair.net.destroy(first);
+    pair.net.destroy(second);
+    pair.turn_until_closed(accepted[1], |_, _| {});
+    let order: Vec<_> = pair.seen.iter().filter(|(_, what)| what == "end" || what == "finish").collect();
+    let [one, other] = [accepted[0], accepted[1]].map(Some);
+    let expected = [(one, "end"), (one, "finish"), (other, "end"), (other, "finish")];
+    assert_eq!(order.iter().map(|(whose, what)| (*whose, &what[..])).collect::<Vec<_>>(), expected);
+}
+
 // ---- pipes ----------------------------------------------------------------------------------------------------------
 
 /// What the destination of a pipe has written of a chunk when the handler for it runs.
@@ -466,6 +498,33 @@ fn a_socket_that_connects_again_in_the_turn_of_its_connection_does_not_pass_othe
     });
     assert_eq!(order, ["connected", "the first one broke", "connected again"]);
     pair.net.check().unwrap();
+}
+
+#[test]
+fn a_destroy_soon_that_was_not_done_is_done_with_the_next_connection_and_no_other() {
+    let mut pair = Pair::with(server_options().pause_on_connect(true));
+    let client = pair.client;
+    let address = pair.net.server_address(pair.server).unwrap();
+    pair.net.write(client, &vec![0; FLOOD]);
+    pair.net.destroy_soon(client);
+    pair.net.destroy(client);
+    let (mut connected, mut closed) = (0, 0);
+    pair.turn_until(|pair, event| {
+        match event {
+            Event::Connect(_) => {
+                connected += 1;
+                pair.net.end(client, None);
+            }
+            Event::Close { socket, .. } if *socket == client => {
+                closed += 1;
+                pair.net.connect(client, address).unwrap();
+            }
+            _ => {}
+        }
+        connected == 2
+    });
+    pair.settle();
+    assert_eq!((connected, closed), (2, 2), "the third connection is ended, and nobody destroys it");
 }
 
 /// A pipe does not wait for it before there is something to wait for.

@@ -64,7 +64,9 @@ impl Conn {
         self.server = None;
         self.latches = Latches::default();
         self.await_hang_up();
-        self.ending = Ending::AsUsual;
+        if self.ending != Ending::DestroyOnFinish {
+            self.ending = Ending::AsUsual;
+        }
     }
 
     /// connect(2): at once for a Unix socket, one task after `connect` for TCP.

@@ -164,7 +164,7 @@ impl ReadSize {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Ending {
     AsUsual,
-    /// `destroy_soon`: it is destroyed at `finish`.
+    /// `destroy_soon`: it is destroyed at `finish`, be it that of the next connection, as in Node.
     DestroyOnFinish,
     /// It is reset as soon as there is a connection.
     ResetOnConnect(ResetPlace),

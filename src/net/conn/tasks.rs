@@ -73,6 +73,7 @@ impl Conn {
             }
             ConnTask::AfterFinish => {
                 if self.ending == Ending::DestroyOnFinish {
+                    self.ending = Ending::AsUsual;
                     self.destroy(None, Some(CloseReason::DestroyedHere), cx);
                 }
             }
