@@ -207,7 +207,7 @@ fn four_guests_of_a_room(injection: Injection) {
 }
 
 /// A guest reads late what another one has said and the answers to its own questions. They wait in pieces after what is
-/// in flight, and are gathered.
+/// in flight, and are gathered. A short line would be copied to the answer before it, and be no piece of its own.
 fn a_guest_who_reads_late(injection: Injection) {
     let Some(injected) = Injected::start("chat", &[&injection.text()]) else { return };
     let mut anna = Client::connect(injected.address());
@@ -215,11 +215,12 @@ fn a_guest_who_reads_late(injection: Injection) {
     let mut late = Client::connect_narrow(injected.address());
     anna.hears("* guest2 joined; 2 online");
     let said = stuff(&mut anna, &[&late], 150_000);
+    let long = "hm".repeat(500);
     for _ in 0..3 {
         late.says("/what");
         anna.hears_nothing();
         anna.hears_nothing();
-        anna.says("hm");
+        anna.says(&long);
         anna.hears_nothing();
         anna.hears_nothing();
     }
@@ -230,7 +231,7 @@ fn a_guest_who_reads_late(injection: Injection) {
             late.hears_all(said.iter().map(|line| format!("guest1: {line}")));
             for _ in 0..3 {
                 late.hears("* unknown command: /what; try /help");
-                late.hears("guest1: hm");
+                late.hears(&format!("guest1: {long}"));
             }
             anna.says("and now?");
             late.hears("guest1: and now?");
