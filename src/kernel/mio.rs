@@ -272,10 +272,13 @@ impl Kernel for MioKernel {
             Some(Duration::ZERO) => Some(Duration::ZERO),
             Some(deadline) => Some(deadline.saturating_sub(self.now())),
         };
-        // A process that was stopped comes back with EINTR, and has not looked at what is ready by then.
         let mut taken = match self.take_ready(timeout, ready)? {
             Some(taken) => taken,
-            None => self.take_ready(Some(Duration::ZERO), ready)?.unwrap_or(0),
+            // A process that was stopped comes back with EINTR. At its deadline it has to look at what is ready by then.
+            None if deadline.is_some_and(|deadline| deadline <= self.now()) => {
+                self.take_ready(Some(Duration::ZERO), ready)?.unwrap_or(0)
+            }
+            None => 0,
         };
         // More may be ready than is taken at once. Edges are reported once, so that comes to an end; the bound makes sure.
         for _ in 0..self.handles.len() / EVENTS_AT_ONCE {

@@ -154,10 +154,6 @@ impl Descriptor {
         Err(ErrorKind::Unsupported.into())
     }
 
-    pub fn take_error(&self) -> io::Result<Option<io::Error>> {
-        self.0.take_error()
-    }
-
     pub fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         self.0.read(buffer)
     }
