@@ -1,6 +1,8 @@
 //! `tidegate echo`: every byte comes back, in order; the end comes back too, after all bytes; a peer that sends without
 //! reading pauses itself and nobody else.
 
+use std::time::Duration;
+
 use crate::support::{Client, Daemon, Random};
 
 #[test]
@@ -111,4 +113,21 @@ fn a_reset_connection_does_not_disturb_the_others() {
     }
     anna.says("after");
     anna.hears("after");
+}
+
+/// The process is stopped for longer than the idle timeout. What the client has said meanwhile is there when it goes on, and the
+/// clock comes after it.
+#[test]
+fn a_process_that_was_stopped_takes_nobody_for_silent() {
+    let echo = Daemon::echo(&["--idle-timeout", "1s"]);
+    let mut anna = echo.join();
+    anna.sends(b"hello");
+    anna.receives(b"hello");
+    for _ in 0..3 {
+        echo.freeze();
+        anna.sends(b"are you there?");
+        std::thread::sleep(Duration::from_millis(1300));
+        echo.thaw();
+        anna.receives(b"are you there?");
+    }
 }
