@@ -41,7 +41,8 @@ impl Net {
         let Some((conn, cx)) = self.conn(id) else { return Vec::new() };
         conn.destroy(None, Some(CloseReason::Shutdown), cx);
         let callbacks = conn.connection.take_all_callbacks();
-        self.remove_from_pipes(id);
+        self.release_sources(id, self.cx.agenda.pipes_made);
+        self.leave_destinations(id);
         self.conns.remove(id);
         callbacks
     }

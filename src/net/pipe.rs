@@ -222,9 +222,9 @@ impl Net {
         }
     }
 
-    /// A source is gone for good.
-    pub(super) fn remove_from_pipes(&mut self, from: SocketId) {
-        self.release_sources(from, self.cx.agenda.pipes_made);
+    /// A source is gone for good. What was piped into it in the handler of its `close` stays piped: as in Node, such a
+    /// source flows up to its first chunk.
+    pub(super) fn leave_destinations(&mut self, from: SocketId) {
         for pipe in self.pipes_of(from) {
             if let Some(piping) = self.conns.get_mut(pipe.to).and_then(|conn| conn.piping.as_mut()) {
                 while piping.sources.remove_first(|source| *source == from).is_some() {}

@@ -198,7 +198,7 @@ impl Net {
             self.cx.agenda.push(Task::Forget(id));
         } else if conn.connection.stage() == Stage::Closed {
             self.cx.memory.read_ahead_changed(conn.connection.read_ahead_held(), 0);
-            self.remove_from_pipes(id);
+            self.leave_destinations(id);
             self.conns.remove(id);
         }
     }

@@ -435,20 +435,52 @@ fn what_the_handler_writes_goes_before_the_chunk_of_the_pipe_after_it() {
     assert_eq!(pair.net.connection(to).bytes_written(), 14);
 }
 
-/// Its order in Node is that of the listeners; with the usual one the pipe goes first, and finds the source alive.
-#[test]
-fn a_socket_that_is_destroyed_at_its_finish_pauses_what_was_piped_into_it() {
+/// Whether a socket that is piped into itself, and that `finish` destroys, is paused by its `finish`: as `prepare` says what
+/// comes first.
+fn is_paused_after_finish(prepare: impl Fn(&mut Net, SocketId)) -> bool {
     let mut pair = Pair::new();
     let to = pair.another();
-    pair.net.pipe(to, to).unwrap();
-    pair.net.destroy_soon(to);
-    let mut is_paused = false;
+    prepare(&mut pair.net, to);
+    let mut is_paused = None;
     pair.turn_until_closed(to, |pair, event| {
         if matches!(event, Event::Close { .. }) {
-            is_paused = pair.net.connection(to).is_paused();
+            is_paused = Some(pair.net.connection(to).is_paused());
         }
     });
-    assert!(is_paused);
+    is_paused.unwrap()
+}
+
+/// The order is that of Node's listeners for `finish`. What comes after the destroy does not pause.
+#[test]
+fn a_pipe_and_the_destroy_of_destroy_soon_notice_a_finish_in_the_order_in_which_they_came() {
+    assert!(is_paused_after_finish(|net, to| {
+        net.pipe(to, to).unwrap();
+        net.destroy_soon(to);
+    }));
+    assert!(!is_paused_after_finish(|net, to| {
+        net.destroy_soon(to);
+        net.pipe(to, to).unwrap();
+    }));
+}
+
+#[test]
+fn what_is_piped_into_a_socket_in_its_close_flows_up_to_its_first_chunk() {
+    let mut pair = Pair::new();
+    let (from, to) = (pair.accepted, pair.another());
+    pair.net.destroy(to);
+    pair.turn_until_closed(to, |pair, event| {
+        if matches!(event, Event::Close { .. }) {
+            pair.net.pipe(from, to).unwrap();
+        }
+    });
+    pair.settle();
+    assert!(!pair.net.connection(from).is_paused());
+    assert_eq!(pair.net.piped_to(from), [to]);
+    pair.net.write(pair.client, b"chunk");
+    pair.settle();
+    assert!(pair.net.connection(from).is_paused());
+    pair.net.unpipe(from, to);
+    assert_eq!(pair.net.piped_to(from), []);
 }
 
 // ---- connecting again -----------------------------------------------------------------------------------------------

@@ -64,7 +64,7 @@ impl Conn {
         self.server = None;
         self.latches = Latches::default();
         self.await_hang_up();
-        if self.ending != Ending::DestroyOnFinish {
+        if !matches!(self.ending, Ending::DestroyOnFinish { .. }) {
             self.ending = Ending::AsUsual;
         }
     }

@@ -60,7 +60,7 @@ impl Conn {
             return self.destroy(None, Some(CloseReason::DestroyedHere), cx);
         }
         if self.ending == Ending::AsUsual {
-            self.ending = Ending::DestroyOnFinish;
+            self.ending = Ending::DestroyOnFinish { pipes: cx.agenda.pipes_made };
         }
         if self.connection.is_writable() {
             self.end(None, cx);

@@ -164,8 +164,11 @@ impl ReadSize {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Ending {
     AsUsual,
-    /// `destroy_soon`: it is destroyed at `finish`, be it that of the next connection, as in Node.
-    DestroyOnFinish,
+    /// `destroy_soon`: it is destroyed at `finish`, be it that of the next connection, as in Node. Pipes that were made
+    /// from `pipes` on notice the `finish` after that: their sources are not paused by it.
+    DestroyOnFinish {
+        pipes: u64,
+    },
     /// It is reset as soon as there is a connection.
     ResetOnConnect(ResetPlace),
     /// Its close is a reset.

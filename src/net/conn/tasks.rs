@@ -66,13 +66,21 @@ impl Conn {
                 self.run_callbacks(callbacks, self.task(ConnTask::EmitFinish), cx);
             }
             ConnTask::EmitFinish => {
-                let release = Task::ReleaseSources(self.id, cx.agenda.pipes_made);
-                let then = [release, self.task(ConnTask::AfterFinish), self.task(ConnTask::DestroyIfOver)];
-                cx.agenda.push_first(then);
+                let made = cx.agenda.pipes_made;
+                let pipes = match self.ending {
+                    Ending::DestroyOnFinish { pipes } => pipes,
+                    _ => made,
+                };
+                cx.agenda.push_first([
+                    Task::ReleaseSources(self.id, pipes),
+                    self.task(ConnTask::AfterFinish),
+                    Task::ReleaseSources(self.id, made),
+                    self.task(ConnTask::DestroyIfOver),
+                ]);
                 return Some(Event::Finish(self.id));
             }
             ConnTask::AfterFinish => {
-                if self.ending == Ending::DestroyOnFinish {
+                if matches!(self.ending, Ending::DestroyOnFinish { .. }) {
                     self.ending = Ending::AsUsual;
                     self.destroy(None, Some(CloseReason::DestroyedHere), cx);
                 }
