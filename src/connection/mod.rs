@@ -26,7 +26,8 @@
 //! | `reading.rs`, `read_ahead.rs` | the reading half; what was read and not delivered |
 //! | `writing.rs`, `ending.rs`, `failing.rs` | the writing half; its end; writes that fail |
 //! | `callbacks.rs` | the callbacks of writes and of `end` |
-//! | `outgoing.rs`, `write_queue.rs` | what is to be sent; its bytes |
+//! | `outgoing.rs` | what is to be sent |
+//! | `write_queue/` | its bytes: the queue; what of it is dropped; how its memory stays within a bound |
 //! | `owned.rs`, `segments.rs` | bytes that one connection waits for; those that many wait for |
 //! | `task.rs` | what comes next |
 //! | `idle.rs` | Node's idle clock |

@@ -7,7 +7,7 @@
 //!
 //! The boundaries of the messages are known here, because an output limit drops whole messages only. A segment goes when its
 //! last holder has. So a range keeps the whole of its segment alive: a queue that is not emptied by the flush copies the range
-//! if it is a small part of that (`write_queue.rs`), and no segment that a queue keeps grows any more.
+//! if it is a small part of that (`write_queue/`), and no segment that a queue keeps grows any more.
 
 use std::collections::BTreeMap;
 

@@ -18,8 +18,13 @@
 //! is not needed any more, or not yet. Together: the buffers that it keeps alive are at most twice its unsent bytes and
 //! [`SLACK`], whatever it was sent. A shared segment counts in each of its queues here, and once for the loop.
 
+mod eviction;
+mod fitting;
+
 use std::collections::VecDeque;
 use std::io::IoSlice;
+
+use fitting::stays_shared;
 
 pub(crate) use super::owned::Evicted;
 use super::owned::Owned;
@@ -71,12 +76,6 @@ impl Totals {
 
 /// Memory that a queue may have above twice its unsent bytes.
 pub(crate) const SLACK: usize = 4 * 1024;
-
-/// A range below this size is copied: its place in the queue takes half as much.
-const SMALL: usize = 64;
-
-/// A range below this size is copied when a queue of many pieces is made smaller.
-const SMALL_BETWEEN_OWNED: usize = 1024;
 
 /// The room of a new buffer for small messages is a quarter of what is queued, within these bounds.
 const LEAST_ROOM: usize = 512;
@@ -259,164 +258,6 @@ impl WriteQueue {
         self.sent(self.unsent, segments);
     }
 
-    /// Drops the oldest whole message after the first `keep` unsent bytes, and says what it was. What is partly sent is
-    /// not whole: cutting it would break the stream.
-    pub fn drop_oldest(&mut self, keep: usize, segments: &mut Segments) -> Option<Evicted> {
-        self.settle(segments);
-        let mut before = 0;
-        for at in 0..self.pieces.len() {
-            let piece = &self.pieces[at];
-            let kept = keep.saturating_sub(before);
-            let evicted = if kept >= piece.unsent() {
-                None
-            } else {
-                match piece {
-                    Piece::Owned(owned) => owned.first_whole_message(kept).map(|begin| self.drop_owned(at, begin)),
-                    Piece::Shared(range) => {
-                        let from = Span { start: range.start + kept as u32, ..*range };
-                        segments.first_whole_message(from).map(|message| self.drop_shared(at, message, segments))
-                    }
-                }
-            };
-            if let Some(evicted) = evicted {
-                self.unsent -= evicted.bytes;
-                self.fit(segments);
-                return Some(evicted);
-            }
-            before += self.pieces[at].unsent();
-        }
-        None
-    }
-
-    /// Drops the message of an owned piece that begins after so many of its unsent bytes. These become a piece of their own.
-    fn drop_owned(&mut self, at: usize, begin: usize) -> Evicted {
-        let mut evicted = Evicted { bytes: 0, write: None };
-        let Some(Piece::Owned(owned)) = self.pieces.get_mut(at) else { return evicted };
-        self.owned.subtract(owned);
-        let front = (begin > 0).then(|| owned.front(begin));
-        owned.send(begin);
-        evicted = owned.drop_first();
-        if owned.unsent().is_empty() {
-            self.pieces.remove(at);
-        } else {
-            self.owned.add(owned);
-        }
-        if let Some(front) = front {
-            self.owned.add(&front);
-            self.pieces.insert(at, Piece::Owned(Box::new(front)));
-        }
-        evicted
-    }
-
-    /// Drops a message of a shared piece, of which two parts may be left.
-    fn drop_shared(&mut self, at: usize, message: Span, segments: &mut Segments) -> Evicted {
-        let evicted = Evicted { bytes: message.len(), write: None };
-        let Some(Piece::Shared(whole)) = self.pieces.remove(at) else { return evicted };
-        let parts = [Span { end: message.start, ..whole }, Span { start: message.end, ..whole }];
-        for part in parts.into_iter().rev().filter(|part| part.len() > 0) {
-            segments.hold(part.segment);
-            let part = self.piece_of(part, segments);
-            self.pieces.insert(at, part);
-        }
-        segments.release(whole.segment);
-        evicted
-    }
-
-    /// Drops the newest message, if it is whole and after the first `keep` unsent bytes, and says what it was.
-    pub fn drop_newest(&mut self, keep: usize, segments: &mut Segments) -> Option<Evicted> {
-        self.settle(segments);
-        let last = self.pieces.back_mut()?;
-        let kept = keep.saturating_sub(self.unsent - last.unsent());
-        let evicted = match last {
-            Piece::Owned(owned) => {
-                self.owned.subtract(owned);
-                let evicted = owned.drop_last(kept);
-                self.owned.add(owned);
-                evicted?
-            }
-            Piece::Shared(range) => {
-                let kept = Span { start: range.start + kept.min(range.len()) as u32, ..*range };
-                let message = segments.last_whole_message(kept)?;
-                let rest = Span { end: message.start, ..*range };
-                self.pieces.pop_back();
-                if rest.len() > 0 {
-                    let rest = self.piece_of(rest, segments);
-                    self.pieces.push_back(rest);
-                } else {
-                    segments.release(rest.segment);
-                }
-                Evicted { bytes: message.len(), write: None }
-            }
-        };
-        self.unsent -= evicted.bytes;
-        if let Some(Piece::Owned(last)) = self.pieces.back()
-            && last.unsent().is_empty()
-        {
-            self.owned.subtract(last);
-            self.pieces.pop_back();
-        }
-        self.fit(segments);
-        Some(evicted)
-    }
-
-    /// Sees to it that what it owns is at most what [`WriteQueue::check`] allows.
-    #[inline]
-    fn fit(&mut self, segments: &mut Segments) {
-        if self.has_too_much() {
-            self.rebuild(segments);
-        }
-        if self.pieces.capacity() > 16 && self.pieces.capacity() / 4 > self.pieces.len() {
-            self.pieces.shrink_to(self.pieces.len() * 2);
-        }
-        self.count(segments);
-    }
-
-    fn count(&mut self, segments: &mut Segments) {
-        let held = self.held();
-        segments.queues = segments.queues + held - self.counted;
-        self.counted = held;
-    }
-
-    /// Whether the buffers take more than they may, or the pieces do because they are many and small.
-    fn has_too_much(&self) -> bool {
-        let Totals { unsent, capacity, held } = self.owned;
-        capacity > 2 * unsent + SLACK / 2 || held > 2 * unsent + (self.unsent - unsent) / 4 + SLACK
-    }
-
-    /// Makes few pieces of many, with no more room than they need. Each copied byte is paid for by one that was sent, dropped or
-    /// pushed since it was copied last.
-    #[cold]
-    fn rebuild(&mut self, segments: &mut Segments) {
-        let mut pieces = VecDeque::new();
-        self.owned = Totals::default();
-        for piece in std::mem::take(&mut self.pieces) {
-            match piece {
-                Piece::Owned(owned) if owned.is_well_filled() => pieces.push_back(Piece::Owned(owned)),
-                Piece::Owned(owned) => {
-                    let length = owned.unsent().len();
-                    if let Some(last) = last_owned(&mut pieces, length, |last| last.may_take(&owned)) {
-                        last.push_rest(&owned);
-                    }
-                }
-                Piece::Shared(range) if range.len() >= SMALL_BETWEEN_OWNED => pieces.push_back(Piece::Shared(range)),
-                Piece::Shared(range) => {
-                    if let Some(last) = last_owned(&mut pieces, range.len(), |_| true) {
-                        last.push_copy(range, segments);
-                    }
-                    segments.release(range.segment);
-                }
-            }
-        }
-        for piece in &mut pieces {
-            if let Piece::Owned(owned) = piece {
-                owned.shrink();
-                self.owned.add(owned);
-            }
-        }
-        pieces.shrink_to_fit();
-        self.pieces = pieces;
-    }
-
     /// The segments that it holds ranges of, one for each range.
     pub fn segments(&self) -> impl Iterator<Item = u32> {
         self.shared().chain(self.newest).map(|range| range.segment)
@@ -484,26 +325,6 @@ impl Piece {
             Piece::Owned(owned) => owned.unsent().len(),
             Piece::Shared(range) => range.len(),
         }
-    }
-}
-
-/// Whether a range that is kept stays shared.
-fn stays_shared(range: Span, segments: &mut Segments) -> bool {
-    range.len() >= SMALL && segments.is_half(range)
-}
-
-/// The last piece, if so many bytes more may be appended, or a new one.
-fn last_owned(pieces: &mut VecDeque<Piece>, length: usize, may_take: impl Fn(&Owned) -> bool) -> Option<&mut Owned> {
-    let goes_on = match pieces.back() {
-        Some(Piece::Owned(last)) => last.unsent().len() + length <= MOST_ROOM && may_take(last),
-        _ => false,
-    };
-    if !goes_on {
-        pieces.push_back(Piece::Owned(Box::new(Owned::with_room(length))));
-    }
-    match pieces.back_mut() {
-        Some(Piece::Owned(last)) => Some(last),
-        _ => None,
     }
 }
 
