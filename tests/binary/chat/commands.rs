@@ -62,7 +62,7 @@ fn help_names_the_commands() {
         help.push(line);
     }
     assert!(!help.is_empty() && help.iter().all(|line| line.starts_with("* ")), "{help:?}");
-    for command in ["/nick", "/who", "/quit"] {
+    for command in ["/nick", "/who", "/quit", "//"] {
         assert!(help.iter().any(|line| line.contains(command)), "{command} in {help:?}");
     }
     bob.hears_nothing();
@@ -81,6 +81,18 @@ fn any_other_command_is_unknown() {
     anna.sends("/f\x1b]0;o\u{9d}o\x07\u{2066}\n".as_bytes()); // and made harmless
     anna.hears("* unknown command: /f]0;oo; try /help");
     bob.hears_nothing();
+}
+
+#[test]
+fn commands_may_be_typed_in_any_case() {
+    let room = Daemon::chat(&[]);
+    let [mut anna, mut bob] = room.guests();
+    anna.sends(b"/WHO\n/Nick anna\n/Foo\n");
+    anna.hears_all(["* 2 online: guest1, guest2", "* guest1 is now anna", "* unknown command: /Foo; try /help"]);
+    bob.hears("* guest1 is now anna");
+    bob.says("/QUIT");
+    bob.ends();
+    anna.hears("* guest2 left; 1 online");
 }
 
 #[test]

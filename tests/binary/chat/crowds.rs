@@ -100,6 +100,8 @@ fn a_crowd_that_comes_and_goes_adds_up() {
     for guest in &mut crowd {
         let greeting = guest.hears_line();
         assert!(greeting.starts_with("* you are guest"), "{greeting}");
+        guest.sends(b"/who\n"); // so that it is announced before it goes
+        guest.hears_line();
     }
     drop(crowd);
     hears_of(&mut anna, 1, 60, 60);

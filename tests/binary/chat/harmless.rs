@@ -42,10 +42,10 @@ fn a_character_cut_off_by_the_end_is_replaced() {
 }
 
 #[test]
-fn every_control_character_but_tab_is_removed() {
+fn every_control_character_is_removed_but_tab_and_what_edits_the_line() {
     let room = Daemon::chat(&[]);
     let [mut anna, mut bob] = room.guests();
-    let controls = ('\0'..'\x20').chain('\x7f'..='\u{9f}').filter(|c| !"\t\n".contains(*c));
+    let controls = ('\0'..'\x20').chain('\x7f'..='\u{9f}').filter(|c| !"\t\n\r\x08\x7f".contains(*c));
     for control in controls {
         bob.sends(format!("a{control}b\n").as_bytes());
         anna.hears("guest2: ab");
@@ -87,7 +87,7 @@ fn bidirectional_overrides_and_isolates_are_removed() {
 fn a_control_character_is_removed_when_it_comes_in_pieces() {
     let room = Daemon::chat(&[]);
     let [mut anna, mut bob] = room.guests();
-    let line = "a\u{9b}b\u{202e}c\x1b[0m\u{2066}d\u{85}\x7fe\n".as_bytes();
+    let line = "a\u{9b}b\u{202e}c\x1b[0m\u{2066}d\u{85}\x07e\n".as_bytes();
     let pieces: Vec<&[u8]> = line.chunks(1).collect();
     bob.sends_apart(&pieces, &mut anna);
     anna.hears("guest2: abc[0mde");
@@ -122,16 +122,27 @@ fn heard_of(bytes: &[u8], name: &str) -> Vec<String> {
         let has_no_shape = matches!(c, '\u{2066}'..='\u{206f}' | '\u{e0000}'..='\u{e007f}');
         (c.is_control() && c != '\t') || changes_the_order || has_no_shape
     };
+    let erased = |line: &[u8]| {
+        let mut erased = String::new();
+        for character in String::from_utf8_lossy(line).chars() {
+            if "\x08\x7f".contains(character) {
+                erased.pop();
+            } else {
+                erased.push(character);
+            }
+        }
+        erased
+    };
     bytes
-        .split(|byte| *byte == b'\n')
-        .map(|line| String::from_utf8_lossy(line.strip_suffix(b"\r").unwrap_or(line)).replace(is_harmful, ""))
-        .filter(|line| !line.is_empty())
+        .split(|byte| b"\r\n".contains(byte))
+        .map(|line| erased(line).replace(is_harmful, ""))
+        .filter(|line| line.contains(|c: char| !c.is_whitespace() && c != '\u{feff}'))
         .map(|line| format!("{name}: {line}"))
         .collect()
 }
 
 /// A picture, sent by mistake: in this room, 400 kB of bytes that look random, with everything that is forbidden among
-/// them, cut anywhere. (No slash, for this is not about commands.)
+/// them, cut anywhere. (No slash and no FF, for this is not about commands.)
 #[test]
 fn a_binary_file_is_made_harmless() {
     let room = Daemon::chat(&[]);
@@ -150,7 +161,7 @@ fn a_binary_file_is_made_harmless() {
             _ => file.extend(&"漢😀é\u{202e}\u{9b}".as_bytes()[random.below(5)..][..random.below(9)]),
         }
     }
-    file.retain(|byte| *byte != b'/');
+    file.retain(|byte| !b"/\xff".contains(byte));
     file.push(b'\n');
     // Two characters that end a line elsewhere: whether they pass here is left open.
     assert!(!heard_of(&file, "").iter().any(|line| line.contains(['\u{2028}', '\u{2029}'])), "choose another seed");

@@ -1,29 +1,55 @@
 //! `--idle-timeout`, `--max-connections`, `--block`, the descriptor limit, several `--listen`.
 
-use std::io::Read;
+use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::crowds::hears_of;
 use crate::support::{Client, Daemon, PATIENCE, Stderr, program_after};
 use socket2::{Domain, Socket, Type};
 
 #[test]
-fn a_guest_that_speaks_or_hears_is_not_idle() {
+fn a_guest_that_only_hears_is_idle() {
     let room = Daemon::chat(&["--idle-timeout", "2s"]);
     let [mut anna, mut bob, mut carl] = room.guests();
-    for _ in 0..10 {
+    let began = Instant::now();
+    let mut words = 0;
+    let told = loop {
         anna.says("are you there?"); // Anna speaks, Bob hears, Carl types a line that he does not finish.
         carl.sends(b"x");
-        bob.hears("guest1: are you there?");
-        carl.hears("guest1: are you there?");
-        thread::sleep(Duration::from_millis(300)); // the silence of which the option speaks
-    }
-    bob.hears_nothing();
-    anna.hears_nothing();
+        words += 1;
+        match bob.hears_line() {
+            line if line == "guest1: are you there?" => {}
+            other => break other,
+        }
+        thread::sleep(Duration::from_millis(100)); // of the silence of which the option speaks
+    };
+    assert_eq!(told, "* you said nothing for too long");
+    assert!(began.elapsed() >= Duration::from_millis(1500), "{:?}", began.elapsed());
+    bob.is_dismissed();
+    anna.hears("* guest2 left; 2 online");
     carl.says("");
-    anna.hears("guest3: xxxxxxxxxx");
+    anna.hears(&format!("guest3: {}", "x".repeat(words)));
+    anna.hears_nothing();
+}
+
+#[test]
+fn a_guest_whose_lines_are_held_is_not_idle() {
+    let room = Daemon::chat(&["--idle-timeout", "500ms", "--flood", "1/1"]);
+    let [mut anna, mut bob] = room.guests();
+    bob.sends(b"1\n2\n3\n4\n");
+    let mut typing = anna.handle();
+    let types = thread::spawn(move || {
+        while typing.write_all(b"x").is_ok() {
+            thread::sleep(Duration::from_millis(50)); // Anna is not idle either
+        }
+    });
+    anna.hears_all((1..=4).map(|number| format!("guest2: {number}")));
+    anna.hears("* guest2 left; 1 online");
+    bob.hears("* you said nothing for too long");
+    drop(room);
+    types.join().unwrap();
 }
 
 #[test]

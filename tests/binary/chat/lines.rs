@@ -103,11 +103,95 @@ fn a_line_may_end_with_carriage_return_and_line_feed() {
 }
 
 #[test]
+fn every_kind_of_enter_ends_a_line() {
+    let room = Daemon::chat(&[]);
+    let [mut anna, mut bob] = room.guests();
+    for end in [&b"\n"[..], b"\r\n", b"\r\0", b"\r"] {
+        let typed = [b"one", end, b"/who", end, b"two", end].concat();
+        bob.sends(&typed);
+        typed.iter().for_each(|byte| bob.sends(&[*byte]));
+        for _ in 0..2 {
+            anna.hears_all(["guest2: one", "guest2: two"]);
+            bob.hears("* 2 online: guest1, guest2");
+        }
+    }
+    anna.hears_nothing();
+}
+
+#[test]
+fn backspace_and_delete_take_away_a_character() {
+    let room = Daemon::chat(&[]);
+    let [mut anna, mut bob] = room.guests();
+    for (typed, meant) in [("helo\x08lo", "hello"), ("grü\x7fu", "gru"), ("\x08\x08ok", "ok"), ("😀\x08\x08:)", ":)")]
+    {
+        typed.bytes().chain(*b"\r\n").for_each(|byte| bob.sends(&[byte]));
+        anna.hears(&format!("guest2: {meant}"));
+    }
+    bob.says("a\x08");
+    anna.hears_nothing();
+}
+
+#[test]
+fn a_byte_order_mark_is_no_part_of_the_first_line() {
+    let room = Daemon::chat(&[]);
+    let [mut anna] = room.guests();
+    let mut bob = room.join();
+    bob.hears("* you are guest2; 2 online");
+    bob.sends("\u{feff}/nick bob\r\nhello\r\n".as_bytes());
+    anna.hears_all(["* guest2 joined; 2 online", "* guest2 is now bob", "bob: hello"]);
+}
+
+#[test]
+fn a_line_without_anything_visible_is_empty() {
+    let room = Daemon::chat(&["--echo"]);
+    let [mut anna, mut bob] = room.guests();
+    for nothing in ["   ", "\u{200b}", "\u{2060}\u{ad}", "\u{3164}", "\u{2800}", "\u{feff}"] {
+        bob.says(nothing);
+    }
+    bob.hears_nothing();
+    anna.hears_nothing();
+}
+
+#[test]
+fn a_letter_carries_eight_marks_at_most() {
+    let room = Daemon::chat(&[]);
+    let [mut anna, mut bob] = room.guests();
+    bob.says(&format!("e{}!", "\u{301}".repeat(300)));
+    anna.hears(&format!("guest2: e{}!", "\u{301}".repeat(8)));
+}
+
+#[test]
+fn two_slashes_say_a_line_that_begins_with_one() {
+    let room = Daemon::chat(&[]);
+    let [mut anna, mut bob] = room.guests();
+    bob.sends(b"//who\n//\n///x\n");
+    anna.hears_all(["guest2: /who", "guest2: /", "guest2: //x"]);
+    bob.hears_nothing();
+}
+
+#[test]
+fn with_crlf_each_line_ends_with_carriage_return_and_line_feed() {
+    let room = Daemon::chat(&["--crlf", "--echo"]);
+    let mut anna = room.join();
+    anna.hears("* you are guest1; 1 online\r");
+    anna.says("hello");
+    anna.hears("guest1: hello\r");
+    let _bob = room.join();
+    anna.hears("* guest2 joined; 2 online\r");
+    anna.sends(b"/who\n/nick anna\n");
+    anna.hears_all(["* 2 online: guest1, guest2\r", "* guest1 is now anna\r"]);
+    anna.says("/help");
+    anna.says("/what");
+    while !anna.hears_line().starts_with("* unknown command: /what; try /help\r") {}
+}
+
+#[test]
 fn carriage_return_and_line_feed_may_come_apart() {
     let room = Daemon::chat(&[]);
     let [mut anna, mut bob] = room.guests();
-    bob.sends_apart(&[b"one\r", b"\n"], &mut anna);
+    bob.sends(b"one\r"); // it ends the line at once
     anna.hears("guest2: one");
+    bob.sends(b"\n");
     anna.hears_nothing();
 }
 

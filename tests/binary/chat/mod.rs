@@ -20,3 +20,7 @@ mod long_lines;
 mod names;
 /// Guests come and go: what they are told, and what the others are.
 mod presence;
+/// Clients that are no chat clients.
+mod strangers;
+/// Guests who come with a telnet client.
+mod telnet;

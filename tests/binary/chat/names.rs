@@ -2,6 +2,9 @@
 
 use crate::support::Daemon;
 
+const RULE: &str = "letters, digits, _ and -, at most 32, and not only _ and -";
+const OF_ITS_GUEST: &str = "guest with a number is for the guest of that number";
+
 #[test]
 fn a_new_name_is_told_to_all() {
     let room = Daemon::chat(&[]);
@@ -22,7 +25,7 @@ fn a_name_may_have_letters_digits_low_lines_and_hyphens() {
     let [mut anna] = room.guests();
     let mut old = "guest1";
     for name in
-        ["Anna_B-7", "a", "7", "_", "-", "0123456789_abcdefghijklmnopqrs-X", "guest", "guests", "guest1x", "xguest1"]
+        ["Anna_B-7", "a", "7", "_7", "-a-", "0123456789_abcdefghijklmnopqrs-X", "guest", "guests", "guest1x", "xguest1"]
     {
         anna.says(&format!("/nick {name}"));
         anna.hears(&format!("* {old} is now {name}"));
@@ -118,9 +121,20 @@ fn the_own_number_can_be_taken_back_in_any_case() {
 fn the_number_of_another_is_not_allowed() {
     let room = Daemon::chat(&[]);
     let [mut anna, mut bob] = room.guests();
-    for name in ["guest3", "GUEST3", "gUeSt77", "guest11", "guest0", "guest99999999999999999999999999"] {
+    for name in [
+        "guest3",
+        "GUEST3",
+        "gUeSt77",
+        "guest11",
+        "guest0",
+        "guestll",
+        "guestO",
+        "guest-3",
+        "gu_est3",
+        "guest9999999999999999999999999",
+    ] {
         anna.says(&format!("/nick {name}"));
-        anna.hears(&format!("* name not allowed: {name}"));
+        anna.hears(&format!("* name not allowed: {name} ({OF_ITS_GUEST})"));
     }
     bob.hears_nothing();
 }
@@ -133,7 +147,7 @@ fn the_number_of_a_guest_with_another_name_is_not_allowed() {
     bob.hears("* guest2 is now bob");
     anna.hears("* guest2 is now bob");
     anna.says("/nick guest2");
-    anna.hears("* name not allowed: guest2");
+    anna.hears(&format!("* name not allowed: guest2 ({OF_ITS_GUEST})"));
 }
 
 /// Two rules apply here, so either answer is right. The name is not given away.
@@ -143,7 +157,7 @@ fn the_number_that_another_guest_uses_cannot_be_taken() {
     let [mut anna, mut bob] = room.guests();
     for name in ["guest2", "Guest2"] {
         anna.says(&format!("/nick {name}"));
-        anna.hears_one_of(&[&format!("* name taken: {name}"), &format!("* name not allowed: {name}")]);
+        anna.hears_one_of(&[&format!("* name taken: {name}"), &format!("* name not allowed: {name} ({OF_ITS_GUEST})")]);
     }
     bob.hears_nothing();
     anna.says("/who");
@@ -154,9 +168,10 @@ fn the_number_that_another_guest_uses_cannot_be_taken() {
 fn a_malformed_name_is_not_allowed() {
     let room = Daemon::chat(&[]);
     let [mut anna, mut bob] = room.guests();
-    for name in ["anna b", "anna!", "José", "*", "a:b", "[anna]", "日本", "a/b", "a.b", "аnna" /* Cyrillic */] {
+    let cyrillic = "аnna";
+    for name in ["anna b", "anna!", "José", "*", "a:b", "[anna]", "日本", "a/b", "a.b", cyrillic, "_", "-", "-_-"] {
         anna.says(&format!("/nick {name}"));
-        anna.hears(&format!("* name not allowed: {name}"));
+        anna.hears(&format!("* name not allowed: {name} ({RULE})"));
     }
     bob.hears_nothing();
 }
@@ -167,22 +182,59 @@ fn a_name_of_32_bytes_is_allowed_and_one_of_33_is_not() {
     let [mut anna] = room.guests();
     let (long, longer) = ("n".repeat(32), "n".repeat(33));
     anna.says(&format!("/nick {longer}"));
-    anna.hears(&format!("* name not allowed: {longer}"));
+    anna.hears(&format!("* name not allowed: {longer} ({RULE})"));
     anna.says(&format!("/nick {long}"));
     anna.hears(&format!("* guest1 is now {long}"));
 }
 
 #[test]
-fn no_name_is_not_allowed() {
+fn without_a_name_the_guest_is_told_its_own() {
     let room = Daemon::chat(&[]);
     let [mut anna, mut bob] = room.guests();
-    anna.says("/nick");
-    let answer = anna.hears_line();
-    assert_eq!(answer.trim_end(), "* name not allowed:");
-    anna.says("/nick ");
-    let answer = anna.hears_line();
-    assert_eq!(answer.trim_end(), "* name not allowed:");
+    anna.sends(b"/nick\n/nick \n/nick anna\n/NICK\n");
+    anna.hears_all(["* you are guest1", "* you are guest1", "* guest1 is now anna", "* you are anna"]);
+    bob.hears("* guest1 is now anna");
     bob.hears_nothing();
+}
+
+#[test]
+fn names_of_the_room_and_of_its_operators_are_reserved() {
+    let room = Daemon::chat(&[]);
+    let [mut anna, mut bob] = room.guests();
+    for name in [
+        "server",
+        "Server",
+        "system",
+        "admin",
+        "root",
+        "operator",
+        "moderator",
+        "announce",
+        "tidegate",
+        "r00t",
+        "sys_tem",
+        "-admin-",
+        "0perat0r",
+    ] {
+        anna.says(&format!("/nick {name}"));
+        anna.hears(&format!("* name not allowed: {name} (it is reserved)"));
+    }
+    bob.hears_nothing();
+}
+
+#[test]
+fn a_name_that_looks_like_that_of_another_is_taken() {
+    let room = Daemon::chat(&[]);
+    let [mut anna, mut bob] = room.guests();
+    anna.says("/nick Lola");
+    anna.hears("* guest1 is now Lola");
+    bob.hears("* guest1 is now Lola");
+    for name in ["1ola", "lo-la", "L0LA", "_lola"] {
+        bob.says(&format!("/nick {name}"));
+        bob.hears(&format!("* name taken: {name} (it looks like Lola)"));
+    }
+    anna.says("/nick 1o1a"); // it may look like itself
+    bob.hears("* Lola is now 1o1a");
 }
 
 #[test]
@@ -190,7 +242,7 @@ fn a_name_that_is_not_allowed_is_made_harmless() {
     let room = Daemon::chat(&[]);
     let [mut anna] = room.guests();
     anna.sends("/nick \x1b[31mred\u{202e}\u{9b}0m\n".as_bytes());
-    anna.hears("* name not allowed: [31mred0m");
+    anna.hears(&format!("* name not allowed: [31mred0m ({RULE})"));
     anna.sends(b"/nick a\xffb\n");
-    anna.hears("* name not allowed: a\u{fffd}b");
+    anna.hears(&format!("* name not allowed: a\u{fffd}b ({RULE})"));
 }

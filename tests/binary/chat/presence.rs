@@ -18,6 +18,68 @@ fn a_newcomer_is_greeted_and_the_others_are_told() {
     bob.hears_nothing();
 }
 
+/// A load balancer looks every few seconds whether the room is there.
+#[test]
+fn who_comes_and_goes_without_a_word_is_not_announced() {
+    let room = Daemon::chat(&[]);
+    let [mut anna] = room.guests();
+    let leave: [fn(Client); 4] =
+        [drop, Client::resets, |mut client| client.says("/quit"), |mut client| client.sends(b"\n\n")];
+    for leave in leave {
+        for _ in 0..3 {
+            leave(room.join());
+        }
+    }
+    anna.hears_nothing();
+    let mut bob = room.join();
+    bob.says("hello");
+    anna.hears_all(["* guest14 joined; 2 online", "guest14: hello"]);
+}
+
+#[test]
+fn a_silent_guest_is_announced_within_a_second() {
+    let room = Daemon::chat(&[]);
+    let [mut anna] = room.guests();
+    let mut bob = room.join();
+    bob.hears("* you are guest2; 2 online");
+    anna.hears("* guest2 joined; 2 online");
+    drop(bob);
+    anna.hears("* guest2 left; 1 online");
+}
+
+#[test]
+fn a_guest_is_announced_before_its_first_line_is_heard() {
+    for line in ["hello", "/nick bob", "/who", "/what", "//", &"x".repeat(5000)] {
+        let room = Daemon::chat(&[]);
+        let [mut anna] = room.guests();
+        let mut bob = room.join();
+        bob.says(line);
+        bob.says("bye");
+        anna.hears("* guest2 joined; 2 online");
+        while !anna.hears_line().ends_with(": bye") {}
+        anna.hears_nothing();
+    }
+}
+
+#[test]
+fn guests_are_counted_when_they_are_announced() {
+    let room = Daemon::chat(&[]);
+    let [mut anna] = room.guests();
+    let _silent = room.join();
+    let mut carl = room.join();
+    carl.hears("* you are guest3; 3 online");
+    carl.says("/who");
+    carl.hears("* 3 online: guest1, guest2, guest3");
+    let mut told = [anna.hears_line(), anna.hears_line()];
+    told.sort();
+    // Usually Carl's line comes first; on a slow machine it comes when the other was announced.
+    assert!(
+        told == ["* guest2 joined; 2 online", "* guest3 joined; 3 online"]
+            || told == ["* guest2 joined; 3 online", "* guest3 joined; 2 online"],
+        "{told:?}"
+    );
+}
+
 #[test]
 fn a_guest_that_closes_or_resets_is_announced() {
     let leave: [fn(Client); 2] = [drop, Client::resets];

@@ -59,7 +59,10 @@ pub struct DaemonOptions {
     block: Vec<BlockList>,
 
     /// Close a connection after this long without a byte in either direction
-    #[arg(long, value_name = "DURATION|none", default_value = "none", value_parser = idle_timeout)]
+    ///
+    /// In a chat: without a byte from the guest. What the others say does not
+    /// count.
+    #[arg(long, value_name = "DURATION|none", default_value = "none", value_parser = idle_timeout, verbatim_doc_comment)]
     pub idle_timeout: OrNone<Duration>,
 
     /// Probe a peer after this long without a byte from it

@@ -5,11 +5,22 @@ Run a chat room that people join with nc, ncat or telnet.
 
 Each line is a message, which goes to everybody else in the room. Four commands
 can be typed in the room: /nick NAME changes the name, /who lists who is there,
-/quit leaves, and /help lists the commands. A line from the room itself begins
-with '* '.
+/quit leaves, and /help lists the commands. //text says a line that begins with
+a slash. A line from the room itself begins with '* '.
 
-A line has at most 4096 bytes. A longer line is not passed on, and a guest who
-sends three of them is disconnected.";
+A line ends with LF, CR LF, CR NUL or CR. It has at most 4096 bytes. A longer
+line is not passed on, and a guest who sends three of them is disconnected.
+Backspace takes away a character. A line without anything visible is ignored.
+
+A name has letters, digits, _ and -, at most 32, and not only _ and -. Names
+that look alike are the same: no matter the case, _ and -, l or 1, O or 0.
+Reserved are server, system, admin, root, operator, moderator, announce and
+tidegate, and guest with a number for the guest of that number.
+
+The others are told of a guest when it says something, or after 200 ms. So a
+health check that connects and closes disturbs nobody. A client whose first line
+is a request of HTTP is told that this is a chat, and disconnected; so is one
+that begins with SSH, TLS or the PROXY protocol.";
 
 pub(super) const ABOUT_ECHO: &str = "\
 Send every byte back to the client that sent it, in order. When the client ends

@@ -112,11 +112,18 @@ pub struct ChatOptions {
     #[arg(long, help_heading = "Room")]
     pub echo: bool,
 
+    /// End each line with CR LF, for terminals that need it
+    ///
+    /// A guest who comes with telnet has it without this flag.
+    #[arg(long, help_heading = "Room")]
+    pub crlf: bool,
+
     /// Most lines from one peer: a burst, and then a rate per second
     ///
     /// A peer that sends more is read more slowly. None of its lines is lost,
     /// and nobody else waits. Both numbers are from 1 to 1000000. The limit
-    /// applies to all peers; 'none' means that no peer has one.
+    /// applies to all peers; 'none' means that no peer has one. Sixteen
+    /// commands of telnet count as a line.
     ///
     /// [default: 20/10, and none for peers on this machine]
     #[arg(long, value_name = "BURST/RATE|none", value_parser = flood_or_none, verbatim_doc_comment)]
@@ -238,7 +245,7 @@ mod tests {
 
     #[test]
     fn without_flags_the_defaults_hold() {
-        let ChatOptions { daemon, output, echo, flood } = chat(&[]);
+        let ChatOptions { daemon, output, echo, crlf, flood } = chat(&[]);
         assert_eq!(daemon.listen, []);
         assert_eq!(DEFAULT_LISTEN.to_string(), "127.0.0.1:8080");
         assert_eq!(daemon.max_connections, None);
@@ -248,7 +255,7 @@ mod tests {
         assert_eq!(output.limits().soft, Some(SoftLimit::new(256 * 1024, Duration::from_secs(10))));
         assert_eq!(daemon.drain_timeout, Duration::from_secs(10));
         assert_eq!(daemon.verbosity(), LevelFilter::Info);
-        assert!(!echo);
+        assert!(!echo && !crlf);
         assert_eq!(flood, None);
         assert!(matches!(parse_from(["tidegate", "echo"]), Ok(Command::Echo(_))));
     }

@@ -51,15 +51,15 @@ fn announce(
     let (me, now, room) = (socket.id(), socket.net.now(), &mut *socket.state);
     match room.announcements.plan(now) {
         Plan::Announce => {
-            let line = format!("* {name} {what}; {} online\n", room.online.len());
-            socket.net.broadcast(room.online.values().copied().filter(|id| *id != me), line);
+            let line = format!("* {name} {what}; {} online\n", room.announced);
+            room.online.tell(socket.net, Some(me), &line);
         }
         Plan::AddToBatch => *counter(&mut room.announcements) += 1,
         Plan::BeginBatch => {
             *counter(&mut room.announcements) += 1;
             let timer = socket.event_loop().after(INTERVAL, |on| {
-                if let Some(line) = on.state.announcements.take_batch(on.state.online.len()) {
-                    on.net.broadcast(on.state.online.values().copied(), line);
+                if let Some(line) = on.state.announcements.take_batch(on.state.announced) {
+                    on.state.online.tell(on.net, None, &line);
                 }
             });
             socket.net.set_timer_ref(timer, false);

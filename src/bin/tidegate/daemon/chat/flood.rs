@@ -29,9 +29,9 @@ impl TokenBucket {
         (self.tokens < 1.0).then(|| Duration::from_secs_f64((1.0 - self.tokens) / rate))
     }
 
-    /// Uses one token.
-    pub fn spend(&mut self) {
-        self.tokens -= 1.0;
+    /// A line uses one token.
+    pub fn spend(&mut self, tokens: f64) {
+        self.tokens -= tokens;
     }
 }
 
@@ -48,7 +48,7 @@ mod tests {
                 while let Some(wait) = bucket.wait(now) {
                     now += wait + Duration::from_nanos(1);
                 }
-                bucket.spend();
+                bucket.spend(1.0);
                 now.as_millis()
             })
             .collect()
@@ -63,8 +63,8 @@ mod tests {
     fn a_silence_refills_no_more_than_a_burst() {
         let mut bucket = TokenBucket::new(FloodLimit { burst: 2, rate: 10 }, Duration::ZERO);
         assert_eq!(bucket.wait(Duration::from_secs(3600)), None);
-        bucket.spend();
-        bucket.spend();
+        bucket.spend(1.0);
+        bucket.spend(1.0);
         assert!(bucket.wait(Duration::from_secs(3600)).is_some());
     }
 }

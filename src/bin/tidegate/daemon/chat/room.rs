@@ -1,26 +1,25 @@
 //! The guests of the room, and their names. It sends nothing.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
+use std::time::Duration;
 
-use tidegate::{Lines, SocketId};
+use tidegate::{SocketId, TimerId};
 
 use super::announcements::Announcements;
 use super::flood::TokenBucket;
+use super::names::{self, Folded, Refused};
+use super::online::{LineEnd, Online};
+use super::typed::Typed;
 use crate::cli::ChatOptions;
-
-/// The longest line, without its end.
-pub const LONGEST_LINE: usize = 4096;
-
-/// The longest name.
-const LONGEST_NAME: usize = 32;
 
 /// The state of the event loop.
 pub struct Room {
     pub guests: HashMap<SocketId, Guest>,
-    /// The guests in the room by number, which is the order in which they joined.
-    pub online: BTreeMap<u64, SocketId>,
-    /// The names in use, in lower case.
-    names: HashMap<String, SocketId>,
+    pub online: Online,
+    /// How many of those the others know of.
+    pub announced: usize,
+    /// The names in use.
+    names: HashMap<Folded, SocketId>,
     /// A number is used once.
     next_number: u64,
     pub announcements: Announcements,
@@ -33,12 +32,26 @@ pub struct Room {
 pub struct Guest {
     pub number: u64,
     pub name: String,
-    pub lines: Lines,
+    pub typed: Typed,
     /// What was read while the flood limit pauses the guest.
     pub held: Vec<u8>,
     pub bucket: Option<TokenBucket>,
     pub too_long: u32,
+    pub arrival: Arrival,
     pub presence: Presence,
+    pub line_end: LineEnd,
+    /// When something of it was read last.
+    pub last_heard: Duration,
+}
+
+/// What is known of a guest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Arrival {
+    /// Nobody was told of it. This timer is for that.
+    Unannounced(TimerId),
+    /// It has said nothing. Its first line may still show that it is no chat client.
+    Silent,
+    Spoken,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,15 +68,17 @@ pub enum Presence {
 pub enum Renamed {
     From(String),
     Same,
-    Taken,
-    NotAllowed,
+    /// Another guest has this name, which is the same or looks like it.
+    TakenBy(String),
+    NotAllowed(Refused),
 }
 
 impl Room {
     pub fn new(options: ChatOptions) -> Self {
         Room {
             guests: HashMap::new(),
-            online: BTreeMap::new(),
+            online: Online::default(),
+            announced: 0,
             names: HashMap::new(),
             next_number: 1,
             announcements: Announcements::default(),
@@ -73,84 +88,70 @@ impl Room {
     }
 
     /// Adds a guest, and returns its name, which is made of the next number.
-    pub fn admit(&mut self, id: SocketId, bucket: Option<TokenBucket>) -> String {
+    pub fn admit(&mut self, id: SocketId, arrival: Arrival, bucket: Option<TokenBucket>, now: Duration) -> String {
         let number = self.next_number;
         self.next_number += 1;
         let name = format!("guest{number}");
-        self.names.insert(name.clone(), id);
-        self.online.insert(number, id);
+        let line_end = if self.options.crlf { LineEnd::CrLf } else { LineEnd::Lf };
+        self.names.insert(Folded::of(&name), id);
+        self.online.add(number, id, line_end);
+        self.announced += usize::from(arrival.is_announced());
         let guest = Guest {
             number,
             name: name.clone(),
-            lines: Lines::at_most(LONGEST_LINE),
+            typed: Typed::default(),
             held: Vec::new(),
             bucket,
             too_long: 0,
+            arrival,
             presence: Presence::Here,
+            line_end,
+            last_heard: now,
         };
         self.guests.insert(id, guest);
         name
     }
 
-    /// Removes a guest from the room, and returns its name. None if the guest is not in the room.
-    pub fn remove(&mut self, id: SocketId) -> Option<String> {
+    /// Removes a guest from the room, and returns its name and what was known of it. None if the guest is not in the room.
+    pub fn remove(&mut self, id: SocketId) -> Option<(String, Arrival)> {
         let guest = self.guests.get_mut(&id).filter(|guest| guest.presence != Presence::Gone)?;
         guest.presence = Presence::Gone;
         guest.held = Vec::new();
-        let (number, name) = (guest.number, guest.name.clone());
-        self.online.remove(&number);
-        self.names.remove(&name.to_lowercase());
-        Some(name)
+        self.online.remove(guest.number);
+        self.announced -= usize::from(guest.arrival.is_announced());
+        self.names.remove(&Folded::of(&guest.name));
+        Some((guest.name.clone(), guest.arrival))
+    }
+
+    /// From now on the lines for this guest end with CR LF.
+    pub fn use_crlf(&mut self, id: SocketId) {
+        let Some(guest) = self.guests.get_mut(&id) else { return };
+        if guest.line_end == LineEnd::Lf && guest.presence != Presence::Gone {
+            guest.line_end = LineEnd::CrLf;
+            self.online.remove(guest.number);
+            self.online.add(guest.number, id, LineEnd::CrLf);
+        }
     }
 
     pub fn rename(&mut self, id: SocketId, wanted: &str) -> Renamed {
-        let Some(guest) = self.guests.get_mut(&id) else { return Renamed::NotAllowed };
-        if guest.name == wanted {
-            return Renamed::Same;
+        let Some(guest) = self.guests.get(&id).filter(|guest| guest.name != wanted) else { return Renamed::Same };
+        let folded = match names::check(wanted, guest.number) {
+            Ok(folded) => folded,
+            Err(refused) => return Renamed::NotAllowed(refused),
+        };
+        if let Some(owner) = self.names.get(&folded).filter(|owner| **owner != id) {
+            return Renamed::TakenBy(self.guests.get(owner).map_or_else(String::new, |owner| owner.name.clone()));
         }
-        let key = wanted.to_lowercase();
-        match self.names.get(&key) {
-            Some(owner) if *owner != id => return Renamed::Taken,
-            _ if !is_allowed(wanted, guest.number) => return Renamed::NotAllowed,
-            _ => {}
-        }
-        self.names.remove(&guest.name.to_lowercase());
-        self.names.insert(key, id);
-        Renamed::From(std::mem::replace(&mut guest.name, wanted.to_owned()))
+        let Some(guest) = self.guests.get_mut(&id) else { return Renamed::Same };
+        let old = std::mem::replace(&mut guest.name, wanted.to_owned());
+        self.names.remove(&Folded::of(&old));
+        self.names.insert(folded, id);
+        Renamed::From(old)
     }
 }
 
-/// Whether the guest with this number may have this name. `guestN` is reserved for guest number N.
-fn is_allowed(name: &str, number: u64) -> bool {
-    let well_formed = (1..=LONGEST_NAME).contains(&name.len())
-        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-');
-    let lower = name.to_ascii_lowercase();
-    let is_reserved = lower
-        .strip_prefix("guest")
-        .is_some_and(|digits| !digits.is_empty() && digits.bytes().all(|digit| digit.is_ascii_digit()));
-    well_formed && (!is_reserved || lower == format!("guest{number}"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_are_short_and_plain() {
-        for good in ["a", "Anna_3-x", "guest", "guestX", "xguest1", &"n".repeat(32)] {
-            assert!(is_allowed(good, 7), "{good}");
-        }
-        for bad in ["", "a b", "ä", "a\u{202e}", "x!", &"n".repeat(33)] {
-            assert!(!is_allowed(bad, 7), "{bad}");
-        }
-    }
-
-    #[test]
-    fn the_names_that_the_room_gives_are_reserved() {
-        assert!(is_allowed("guest7", 7));
-        assert!(is_allowed("GUEST7", 7));
-        for reserved in ["guest8", "Guest70", "guest07", "guest0"] {
-            assert!(!is_allowed(reserved, 7), "{reserved}");
-        }
+impl Arrival {
+    pub fn is_announced(self) -> bool {
+        !matches!(self, Arrival::Unannounced(_))
     }
 }

@@ -1,0 +1,200 @@
+//! What a guest sends: how far it is read, and what becomes of a line.
+
+use std::time::Duration;
+
+use tidegate::{Line, Socket};
+
+use super::commands;
+use super::room::{Arrival, Guest, Presence, Room};
+use super::said::said;
+use super::stranger::Stranger;
+use super::typed::{Answer, Next};
+use super::{announce, dismiss, tell};
+
+/// A guest who has sent this many lines above the limit is dismissed.
+const MAX_TOO_LONG: u32 = 3;
+
+/// A telnet command costs the room less than a line, which goes to everybody: the flood limit counts so many as one. A client
+/// sends up to twenty when it connects, and its first line should not wait for that.
+const COMMANDS_AS_A_LINE: u32 = 16;
+
+/// Why what a guest has sent next has to wait.
+enum Stop {
+    /// The guest sends too fast.
+    Flood(Duration),
+    /// The others have their turn first.
+    TimeIsUp,
+}
+
+/// The guest of this socket.
+pub fn guest<'r>(socket: &'r mut Socket<'_, Room>) -> Option<&'r mut Guest> {
+    let id = socket.id();
+    socket.state.guests.get_mut(&id)
+}
+
+/// Reads what a guest has sent, line by line, as far as the flood limit and the time of the turn allow.
+pub fn receive(socket: &mut Socket<'_, Room>, chunk: &[u8]) {
+    let now = socket.net.now();
+    let Some(here) = guest(socket).filter(|guest| guest.presence != Presence::Gone) else { return };
+    here.last_heard = now;
+    if !here.held.is_empty() {
+        // The guest waits, and this chunk was read before.
+        here.held.extend_from_slice(chunk);
+        return;
+    }
+    // Out of their place while they are read, so that the room can be changed meanwhile.
+    let mut typed = std::mem::take(&mut here.typed);
+    let mut rest = chunk;
+    let stop = loop {
+        if let Some(wait) = wait_for_token(socket) {
+            break Some(Stop::Flood(wait));
+        }
+        match typed.next(&mut rest) {
+            None => break None,
+            Some(Next::Line(line)) => {
+                spend(socket, 1.0);
+                receive_line(socket, &line);
+            }
+            Some(Next::Command(answer)) => {
+                spend(socket, 1.0 / f64::from(COMMANDS_AS_A_LINE));
+                receive_command(socket, answer, typed.is_telnet());
+            }
+            Some(Next::Stranger(stranger)) => {
+                turn_away(socket, stranger);
+                break None;
+            }
+        }
+        if socket.net.time_is_up() {
+            break Some(Stop::TimeIsUp);
+        }
+    };
+    if let Some(guest) = guest(socket) {
+        guest.typed = typed;
+        if let Some(stop) = stop
+            && guest.presence != Presence::Gone
+        {
+            guest.held = rest.to_vec();
+            match stop {
+                Stop::Flood(wait) => hold(socket, wait),
+                Stop::TimeIsUp => socket.yield_turn(receive_held),
+            }
+        }
+    }
+}
+
+/// How long a guest who sends too fast has to wait. During a stop it does not wait, because all lines that have come are
+/// passed on.
+fn wait_for_token(socket: &mut Socket<'_, Room>) -> Option<Duration> {
+    let now = socket.net.now();
+    if socket.event_loop().is_shutting_down() {
+        return None;
+    }
+    guest(socket)?.bucket.as_mut()?.wait(now)
+}
+
+fn spend(socket: &mut Socket<'_, Room>, tokens: f64) {
+    if let Some(bucket) = guest(socket).and_then(|guest| guest.bucket.as_mut()) {
+        bucket.spend(tokens);
+    }
+}
+
+/// Pauses a guest who sends too fast. The others do not wait.
+fn hold(socket: &mut Socket<'_, Room>, wait: Duration) {
+    socket.pause();
+    socket.after(wait, receive_held);
+}
+
+/// Reads what was held, and resumes the connection when nothing is left of it.
+pub fn receive_held(socket: &mut Socket<'_, Room>) {
+    let Some(held) = guest(socket).map(|guest| std::mem::take(&mut guest.held)) else { return };
+    if !held.is_empty() {
+        receive(socket, &held);
+    }
+    let Some(guest) = guest(socket) else { return };
+    if !guest.held.is_empty() {
+        return;
+    }
+    match guest.presence {
+        Presence::Here => socket.resume(),
+        Presence::Leaving => {
+            // An unfinished last line counts.
+            let last = guest.typed.finish();
+            if let Some(line) = last {
+                receive_line(socket, &line);
+            }
+            dismiss(socket);
+        }
+        Presence::Gone => {}
+    }
+}
+
+fn receive_line(socket: &mut Socket<'_, Room>, line: &Line<'_>) {
+    let Some(arrival) = guest(socket).filter(|guest| guest.presence != Presence::Gone).map(|guest| guest.arrival)
+    else {
+        return;
+    };
+    let is_first = arrival != Arrival::Spoken;
+    if is_first && let Some(stranger) = Stranger::of_line(line.bytes(), line.is_too_long()) {
+        return turn_away(socket, stranger);
+    }
+    if line.is_too_long() {
+        return too_long(socket);
+    }
+    let Some(said) = said(line.bytes()) else { return };
+    if is_first && !commands::is_quit(&said) {
+        begin_to_speak(socket);
+    }
+    match said.strip_prefix('/') {
+        None => say(socket, &said),
+        Some(text) if text.starts_with('/') => say(socket, text),
+        Some(command) => commands::run(socket, command),
+    }
+}
+
+/// The others are told of a guest before they hear of it.
+fn begin_to_speak(socket: &mut Socket<'_, Room>) {
+    announce(socket);
+    if let Some(guest) = guest(socket) {
+        guest.arrival = Arrival::Spoken;
+    }
+}
+
+fn receive_command(socket: &mut Socket<'_, Room>, answer: Option<Answer>, is_telnet: bool) {
+    let id = socket.id();
+    if is_telnet {
+        socket.state.use_crlf(id);
+    }
+    match answer {
+        None => {}
+        Some(Answer::Here) => tell(socket, "* yes, the room is here\n"),
+        // All answers of a turn go out in one write.
+        Some(Answer::Bytes(answer)) => socket.net.broadcast([id], answer),
+    }
+}
+
+fn too_long(socket: &mut Socket<'_, Room>) {
+    begin_to_speak(socket);
+    tell(socket, "* line too long\n");
+    let Some(guest) = guest(socket) else { return };
+    guest.too_long += 1;
+    if guest.too_long == MAX_TOO_LONG {
+        dismiss(socket);
+    }
+}
+
+fn say(socket: &mut Socket<'_, Room>, said: &str) {
+    let (me, room) = (socket.id(), &mut *socket.state);
+    let Some(guest) = room.guests.get(&me) else { return };
+    room.line.clear();
+    room.line.extend([guest.name.as_str(), ": ", said, "\n"]);
+    let except = (!room.options.echo).then_some(me);
+    room.online.tell(socket.net, except, &room.line);
+}
+
+/// The client is told that this is a chat, and has said nothing in it.
+fn turn_away(socket: &mut Socket<'_, Room>, stranger: Stranger) {
+    let name = guest(socket).map_or("", |guest| &guest.name);
+    log::debug!("{name} is no chat client: it speaks {}", stranger.name());
+    socket.write(stranger.answer());
+    dismiss(socket);
+}
