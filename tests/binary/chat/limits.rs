@@ -65,7 +65,7 @@ fn a_guest_that_sends_unfinished_lines_is_not_idle() {
 }
 
 #[test]
-fn a_blocked_client_is_closed_and_not_announced() {
+fn a_blocked_client_is_told_that_the_room_is_full_and_is_not_announced() {
     let room = Daemon::chat(&["--block", "127.0.0.2-127.0.0.9", "-v"]);
     let mut anna = room.join();
     anna.hears("* you are guest1; 1 online");
@@ -73,7 +73,9 @@ fn a_blocked_client_is_closed_and_not_announced() {
     blocked.bind(&SocketAddr::from(([127, 0, 0, 2], 0)).into()).unwrap();
     blocked.connect(&room.address().into()).unwrap();
     blocked.set_read_timeout(Some(PATIENCE)).unwrap();
-    assert_eq!(TcpStream::from(blocked).read(&mut [0; 1]).unwrap(), 0, "it is told nothing");
+    let mut told = String::new();
+    TcpStream::from(blocked).read_to_string(&mut told).unwrap();
+    assert_eq!(told, "* the room is full\n");
     room.logs("the blocked client", |line| line.contains("127.0.0.2:") && line.contains("is blocked"));
     anna.hears_nothing();
 }
@@ -89,6 +91,42 @@ fn a_departure_makes_room_for_another_guest() {
     carl.hears("* you are guest3; 2 online");
     anna.hears("* guest3 joined; 2 online");
     room.join().is_dismissed();
+    anna.hears_nothing();
+}
+
+/// Also one that has sent something, and whose kernel would discard the line when the connection is reset.
+#[test]
+fn who_is_turned_away_is_told_so() {
+    let room = Daemon::chat(&["--max-connections", "1"]);
+    let [mut anna] = room.guests();
+    for first in [&b""[..], b"hello\n", b"GET / HTTP/1.1\r\n\r\n", &[b'x'; 100_000]] {
+        let mut late = room.join();
+        late.sends(first);
+        late.hears("* the room is full");
+        late.ends();
+    }
+    anna.hears_nothing();
+}
+
+/// They neither read nor close.
+#[test]
+fn a_crowd_that_is_turned_away_takes_no_place() {
+    let mut command = program_after("ulimit -n 80");
+    command.args(["chat", "--listen", "127.0.0.1:0", "--max-connections", "2"]);
+    let mut room = Daemon::launch_with(&mut command, Stderr::Kept);
+    room.finds_its_addresses(1);
+    let [mut anna, bob] = room.guests();
+    let crowd: Vec<Client> = (0..300).map(|_| room.join()).collect();
+    anna.hears_nothing();
+    drop(bob);
+    anna.hears("* guest2 left; 1 online");
+    let mut carl = room.join();
+    carl.hears("* you are guest3; 2 online");
+    for mut late in crowd {
+        late.hears("* the room is full");
+        late.ends();
+    }
+    anna.hears("* guest3 joined; 2 online");
     anna.hears_nothing();
 }
 

@@ -54,7 +54,8 @@ pub struct DaemonOptions {
     /// An address, a range ADDR-ADDR that includes both, or a subnet
     /// ADDR/BITS. A rule for IPv4 also covers IPv4 addresses that are mapped
     /// into IPv6. A blocked client is disconnected at once, and the log says
-    /// so at -v. A client on a Unix socket has no address.
+    /// so at -v. A chat tells it that the room is full. A client on a Unix
+    /// socket has no address.
     #[arg(long, alias = "deny", value_name = "ADDRS", value_parser = block, verbatim_doc_comment)]
     block: Vec<BlockList>,
 

@@ -11,7 +11,7 @@ use super::systemd::{self, Passed};
 use super::throttle::Throttle;
 use crate::cli::{DEFAULT_LISTEN, DaemonOptions, Listen, counted};
 
-/// Listens, and logs where.
+/// Listens, and logs where. A client that is blocked or one too many is disconnected, and `connection` does not see it.
 pub fn listen<S: 'static>(
     event_loop: &mut EventLoop<S>,
     daemon: &DaemonOptions,
@@ -19,14 +19,21 @@ pub fn listen<S: 'static>(
     options: &ServerOptions,
     connection: impl Fn(&mut Socket<'_, S>) + Clone + 'static,
 ) -> Result<(), Box<dyn Error>> {
+    let options = options.clone().max_connections(max_connections).block_list(daemon.block_list()?);
+    listen_without_limits(event_loop, daemon, max_connections, &options, connection)
+}
+
+/// As [`listen`], for a role that tells a client why it is disconnected: `connection` has to see to both limits.
+pub fn listen_without_limits<S: 'static>(
+    event_loop: &mut EventLoop<S>,
+    daemon: &DaemonOptions,
+    max_connections: usize,
+    options: &ServerOptions,
+    connection: impl Fn(&mut Socket<'_, S>) + Clone + 'static,
+) -> Result<(), Box<dyn Error>> {
     // Accepted sockets inherit keep-alive, so it costs no system call for each.
-    let options = options
-        .clone()
-        .max_connections(max_connections)
-        .permissions(daemon.permissions())
-        .keep_alive(daemon.keep_alive())
-        .block_list(daemon.block_list()?)
-        .notice_gone_peers(true);
+    let options =
+        options.clone().permissions(daemon.permissions()).keep_alive(daemon.keep_alive()).notice_gone_peers(true);
     for place in places(&daemon.listen)? {
         let is_localhost = matches!(place, Place::At(Endpoint::Localhost(_)));
         let server = match place {

@@ -26,6 +26,7 @@ mod room;
 mod said;
 mod stranger;
 mod telnet;
+mod turned_away;
 mod typed;
 
 use std::time::Duration;
@@ -33,12 +34,14 @@ use std::time::Duration;
 use tidegate::{CloseReason, EndOrder, EventLoop, Loop, ServerOptions, Socket, TimerId};
 
 use super::connection::on_close;
+use super::listener::listen_without_limits;
 use super::stop::{self, LINGER, stop_at_signals};
-use super::{Outcome, Peer, listen};
+use super::{Outcome, Peer};
 use crate::cli::ChatOptions;
 use flood::TokenBucket;
 use receiving::{guest, receive, receive_held};
 use room::{Arrival, Presence, Room};
+use turned_away::{Admission, turn_away};
 
 /// The others are told of a guest when it says something, and after this time at the latest. A health check that connects and
 /// closes is gone by then, and nobody hears of it. It closes when it is connected, so a round trip is long enough.
@@ -50,11 +53,12 @@ pub fn run(options: &ChatOptions, max_connections: usize) -> Outcome {
     // Half-open: a guest who has ended its side may still have lines to be read.
     let server = ServerOptions::new().allow_half_open(true).no_delay(true).output_limits(options.output.limits());
     stop_at_signals(&mut room, options.daemon.drain_timeout, EndOrder::Together, say_goodbye)?;
-    listen(&mut room, &options.daemon, max_connections, &server, move |socket| {
-        if socket.state.guests.len() >= max_connections {
-            return socket.destroy();
+    let admission = Admission { most_guests: max_connections, blocked: options.daemon.block_list()? };
+    listen_without_limits(&mut room, &options.daemon, max_connections, &server, move |socket| {
+        match admission.check(socket.remote_address(), socket.state.guests.len()) {
+            Ok(()) => join(socket),
+            Err(why) => turn_away(socket, why),
         }
-        join(socket);
     })?;
     Ok(stop::run(&mut room)?)
 }

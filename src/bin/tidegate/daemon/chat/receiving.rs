@@ -60,7 +60,7 @@ pub fn receive(socket: &mut Socket<'_, Room>, chunk: &[u8]) {
                 receive_command(socket, answer, typed.is_telnet());
             }
             Some(Next::Stranger(stranger)) => {
-                turn_away(socket, stranger);
+                send_away(socket, stranger);
                 break None;
             }
         }
@@ -135,7 +135,7 @@ fn receive_line(socket: &mut Socket<'_, Room>, line: &Line<'_>) {
     };
     let is_first = arrival != Arrival::Spoken;
     if is_first && let Some(stranger) = Stranger::of_line(line.bytes(), line.is_too_long()) {
-        return turn_away(socket, stranger);
+        return send_away(socket, stranger);
     }
     if line.is_too_long() {
         return too_long(socket);
@@ -192,7 +192,7 @@ fn say(socket: &mut Socket<'_, Room>, said: &str) {
 }
 
 /// The client is told that this is a chat, and has said nothing in it.
-fn turn_away(socket: &mut Socket<'_, Room>, stranger: Stranger) {
+fn send_away(socket: &mut Socket<'_, Room>, stranger: Stranger) {
     let name = guest(socket).map_or("", |guest| &guest.name);
     log::debug!("{name} is no chat client: it speaks {}", stranger.name());
     socket.write(stranger.answer());

@@ -9,6 +9,7 @@ use super::announcements::Announcements;
 use super::flood::TokenBucket;
 use super::names::{self, Folded, Refused};
 use super::online::{LineEnd, Online};
+use super::turned_away::TurnedAway;
 use super::typed::Typed;
 use crate::cli::ChatOptions;
 
@@ -23,6 +24,7 @@ pub struct Room {
     /// A number is used once.
     next_number: u64,
     pub announcements: Announcements,
+    pub turned_away: TurnedAway,
     /// Lines are built here, so that none needs an allocation.
     pub line: String,
     pub options: ChatOptions,
@@ -82,6 +84,7 @@ impl Room {
             names: HashMap::new(),
             next_number: 1,
             announcements: Announcements::default(),
+            turned_away: TurnedAway::default(),
             line: String::new(),
             options,
         }
