@@ -50,4 +50,5 @@ pub use daemon::*;
 #[cfg(target_os = "linux")]
 pub use kernel_table::stuff;
 pub use random::Random;
+pub use transcript::Transcript;
 pub use waiting::{PATIENCE, exit_of, wait_for, wait_until};

@@ -20,6 +20,8 @@ mod long_lines;
 mod names;
 /// Guests come and go: what they are told, and what the others are.
 mod presence;
+/// The clients that people have: telnet and PuTTY.
+mod real_clients;
 /// Clients that are no chat clients.
 mod strangers;
 /// Guests who come with a telnet client.

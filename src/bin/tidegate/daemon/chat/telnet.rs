@@ -27,6 +27,8 @@ const ERASE_LINE: u8 = 0xF8;
 const ERASE_CHARACTER: u8 = 0xF7;
 const ARE_YOU_THERE: u8 = 0xF6;
 const SE: u8 = 0xF0;
+/// The first of those that came later (RFC 1184): EOF, SUSP, ABORT and EOR. `telnet` sends EOF for Ctrl-D.
+const EOF: u8 = 0xEC;
 
 /// The longest subnegotiation. Those of real clients have less than a hundred bytes.
 pub const LONGEST_SUBNEGOTIATION: usize = 4096;
@@ -93,7 +95,7 @@ impl Telnet {
             match self.place {
                 Place::Text => return None,
                 Place::AfterIac => {
-                    if *byte < SE {
+                    if *byte < self.first_command() {
                         self.place = Place::Text;
                         return Some(Command::Text);
                     }
@@ -138,7 +140,12 @@ impl Telnet {
         place == Place::AfterIac && !self.is_spoken
     }
 
-    /// The byte after an IAC, which is at least F0. None if the command goes on.
+    /// The commands below F0 are none to a client that has sent no other: more likely its FF is a wrong byte.
+    fn first_command(&self) -> u8 {
+        if self.is_spoken { EOF } else { SE }
+    }
+
+    /// The byte after an IAC, which begins a command. None if the command goes on.
     fn command(&mut self, byte: u8) -> Option<Command> {
         if byte == IAC && !self.is_spoken {
             return Some(Command::Text); // and the second FF may begin a command
@@ -232,6 +239,7 @@ mod tests {
     #[test]
     fn after_the_first_command_two_ff_are_one() {
         assert_eq!(read([&b"\xFF\xFF\xFF\xF1\xFF\xFF\xFFa"[..]]).0, b"\xFF\xFF\xFF\xFFa");
+        assert_eq!(read([&b"\xFF\xEC\xFF\xF1\xFF\xEC\xFF\xEB"[..]]).0, b"\xFF\xEC\xFF\xEB", "Ctrl-D, before and after");
         assert_eq!(read([&b"\xFF\xF1a\xFF"[..]]).0, b"a", "an unfinished command at the end of the stream");
     }
 
