@@ -164,10 +164,10 @@ fn receive_command(socket: &mut Socket<'_, Room>, answer: Option<Answer>, is_tel
     if is_telnet {
         socket.state.use_crlf(id);
     }
+    // All answers of a turn go out in one write.
     match answer {
         None => {}
-        Some(Answer::Here) => tell(socket, "* yes, the room is here\n"),
-        // All answers of a turn go out in one write.
+        Some(Answer::Here) => socket.net.broadcast([id], "* yes, the room is here\r\n"),
         Some(Answer::Bytes(answer)) => socket.net.broadcast([id], answer),
     }
 }

@@ -67,8 +67,8 @@ fn is_visible(character: char) -> bool {
         || !(character.is_whitespace() || character.is_control() || character == '\u{2800}' || is_ignorable(character))
 }
 
-/// Unicode's Default_Ignorable_Code_Point: what is shown as nothing, among it fillers, joiners and selectors. The others of
-/// interlinear annotations and shorthand are added.
+/// Unicode's Default_Ignorable_Code_Point: what is shown as nothing, among it fillers, joiners and selectors. Added are marks of
+/// annotations, and blanks and format characters of scripts that few fonts have.
 fn is_ignorable(character: char) -> bool {
     matches!(
         character,
@@ -86,7 +86,10 @@ fn is_ignorable(character: char) -> bool {
             | '\u{FEFF}'
             | '\u{FFA0}'
             | '\u{FFF0}'..='\u{FFFB}'
+            | '\u{13430}'..='\u{13442}'
+            | '\u{16FE4}'
             | '\u{1BCA0}'..='\u{1BCA3}'
+            | '\u{1D159}'
             | '\u{1D173}'..='\u{1D17A}'
             | '\u{E0000}'..='\u{E0FFF}'
     )
@@ -138,6 +141,7 @@ mod tests {
             "\u{E0100}",
             "\u{180E}",
             "\u{34F}",
+            "\u{1D159}",
             "\u{E0020}",
             "\x1B\x07",
             "\u{202E}",
