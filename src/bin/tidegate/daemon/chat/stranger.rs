@@ -24,16 +24,12 @@ const NO_HTTP: &str = "HTTP/1.1 400 Bad Request\r\n\
 impl Stranger {
     /// By the first line. One that is too long, and therefore cut off, is judged by what there is of it.
     pub fn of_line(line: &[u8], is_cut_off: bool) -> Option<Stranger> {
-        match line {
-            [b'S', b'S', b'H', b'-', major, b'.', minor, b'-', ..]
-                if major.is_ascii_digit() && minor.is_ascii_digit() =>
-            {
-                Some(Stranger::Ssh)
-            }
-            _ if is_proxy_header(line) => Some(Stranger::Proxy),
-            _ if is_request_line(line, is_cut_off) => Some(Stranger::Http),
-            _ => None,
-        }
+        let kinds = [
+            (is_ssh(line), Stranger::Ssh),
+            (is_proxy_header(line), Stranger::Proxy),
+            (is_request_line(line, is_cut_off), Stranger::Http),
+        ];
+        kinds.into_iter().find_map(|(is_it, stranger)| is_it.then_some(stranger))
     }
 
     pub fn answer(self) -> &'static str {
@@ -54,6 +50,18 @@ impl Stranger {
             Stranger::Proxy => "the PROXY protocol",
         }
     }
+}
+
+/// `SSH-2.0-OpenSSH_9.2`. Some old ones call themselves 1.99.
+fn is_ssh(line: &[u8]) -> bool {
+    let mut parts = line.splitn(3, |byte| *byte == b'-');
+    let is_version = |part: &[u8]| {
+        let mut numbers = part.split(|byte| *byte == b'.');
+        let mut is_number =
+            || numbers.next().is_some_and(|number| !number.is_empty() && number.iter().all(u8::is_ascii_digit));
+        is_number() && is_number() && numbers.next().is_none()
+    };
+    parts.next() == Some(b"SSH") && parts.next().is_some_and(is_version) && parts.next().is_some()
 }
 
 /// Version 1: `PROXY TCP4 192.0.2.1 ...`
@@ -99,6 +107,7 @@ mod tests {
             ("ACL x HTTP/9.9", Stranger::Http),
             ("SSH-2.0-OpenSSH_9.2", Stranger::Ssh),
             ("SSH-1.5-x", Stranger::Ssh),
+            ("SSH-1.99-x", Stranger::Ssh),
             ("PROXY TCP4 192.0.2.1 192.0.2.2 1 2", Stranger::Proxy),
             ("PROXY TCP6 ::1 ::1 1 2", Stranger::Proxy),
             ("PROXY UNKNOWN", Stranger::Proxy),
@@ -124,6 +133,9 @@ mod tests {
             "SSH-keys are nice",
             "SSH-2.0",
             "SSH-2.x-",
+            "SSH-2-x",
+            "SSH-2.0.0-x",
+            "SSH-.-x",
             "PROXY servers are slow",
             "PROXY UNKNOWNS",
             "PROXY",
