@@ -171,6 +171,17 @@ impl Daemon {
         Client::connect(self.address())
     }
 
+    /// A new connection to the first address, on which these bytes have arrived when the daemon accepts it.
+    #[cfg(target_os = "linux")]
+    #[track_caller]
+    pub fn join_saying(&self, bytes: &[u8]) -> Client {
+        self.freeze();
+        let mut client = self.join();
+        client.sends(bytes);
+        self.thaw();
+        client
+    }
+
     /// The first guests of a room, after the greetings and all announcements of each other. In 100 ms a room announces
     /// five arrivals and departures one by one, and sums up the others. So there are at most four guests here, and one
     /// more may come or go before announcements are summed up.

@@ -1,6 +1,6 @@
 //! Lines: who hears them, and in which order.
 
-use crate::support::Daemon;
+use crate::support::{Daemon, Signal};
 
 #[test]
 fn a_line_goes_to_everybody_else() {
@@ -183,6 +183,8 @@ fn with_crlf_each_line_ends_with_carriage_return_and_line_feed() {
     anna.says("/help");
     anna.says("/what");
     while !anna.hears_line().starts_with("* unknown command: /what; try /help\r") {}
+    room.signal(Signal::TERM);
+    anna.hears("* the server is shutting down\r");
 }
 
 #[test]

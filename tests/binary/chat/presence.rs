@@ -18,7 +18,9 @@ fn a_newcomer_is_greeted_and_the_others_are_told() {
     bob.hears_nothing();
 }
 
-/// A load balancer looks every few seconds whether the room is there.
+/// A load balancer looks every few seconds whether the room is there. Here it has closed when it is accepted, so that a slow
+/// machine does not make it a guest who stays.
+#[cfg(target_os = "linux")]
 #[test]
 fn who_comes_and_goes_without_a_word_is_not_announced() {
     let room = Daemon::chat(&[]);
@@ -27,7 +29,9 @@ fn who_comes_and_goes_without_a_word_is_not_announced() {
         [drop, Client::resets, |mut client| client.says("/quit"), |mut client| client.sends(b"\n\n")];
     for leave in leave {
         for _ in 0..3 {
+            room.freeze();
             leave(room.join());
+            room.thaw();
         }
     }
     anna.hears_nothing();
