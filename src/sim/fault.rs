@@ -2,7 +2,7 @@
 //!
 //! The table of errors is that of Linux's man pages: the errors of each call for which its caller has no blame.
 
-use std::io;
+use std::io::{self, IoSlice};
 
 use rustix::io::Errno;
 
@@ -216,6 +216,16 @@ impl World {
             Extent::Random => possible,
         }
     }
+}
+
+/// The first `count` bytes of the slices, part by part: so they are copied as memory. Byte by byte took a third of the time
+/// of the random programs.
+pub(super) fn parts<'a>(slices: &'a [IoSlice<'_>], count: usize) -> impl Iterator<Item = &'a [u8]> {
+    slices.iter().scan(count, |left, slice| {
+        let part = &slice[..slice.len().min(*left)];
+        *left -= part.len();
+        Some(part)
+    })
 }
 
 pub(super) fn os(errno: Errno) -> io::Error {

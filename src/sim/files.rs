@@ -32,7 +32,7 @@ use rustix::io::Errno;
 use slab::Slab;
 
 use super::Sim;
-use super::fault::{Extent, os};
+use super::fault::{Extent, os, parts};
 use super::world::World;
 use crate::kernel::setters::setters;
 use crate::kernel::{Handle, OpenMode, Stdio};
@@ -228,12 +228,15 @@ impl World {
             return Err(os(if sound == 0 { Errno::IO } else { no_room }));
         }
         let count = self.bytes_moved(extent, possible);
-        let written: Vec<u8> = slices.iter().flat_map(|slice| slice.iter().copied()).take(count).collect();
         let bytes = &mut self.files.contents[content].bytes;
         if bytes.len() < at + count {
             bytes.resize(at + count, 0);
         }
-        bytes[at..at + count].copy_from_slice(&written);
+        let mut place = at;
+        for part in parts(slices, count) {
+            bytes[place..place + part.len()].copy_from_slice(part);
+            place += part.len();
+        }
         self.files.open[key(handle)].position = at + count;
         Ok(count)
     }

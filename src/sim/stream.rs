@@ -11,7 +11,7 @@ use rustix::io::Errno;
 
 use super::arrivals::Packet;
 use super::end::{Kind, Stream};
-use super::fault::{Extent, os, would_block};
+use super::fault::{Extent, os, parts, would_block};
 use super::listener::in_family;
 use super::world::{World, at, machine_address};
 use crate::address::{Address, UnixAddress};
@@ -212,11 +212,7 @@ impl World {
 
     /// Moves `count` bytes of the slices to the other end, at once or in flight.
     fn carry(&mut self, from: usize, to: usize, slices: &[IoSlice<'_>], count: usize) {
-        let parts = slices.iter().scan(count, |left, slice| {
-            let part = &slice[..slice.len().min(*left)];
-            *left -= part.len();
-            Some(part)
-        });
+        let parts = parts(slices, count);
         let first = self.stream(from).is_some_and(|stream| stream.bytes_taken == count as u64);
         if first && let Some(stream) = self.stream_mut(to) {
             stream.widened = WIDENING.contains(&count);
@@ -228,7 +224,8 @@ impl World {
             }
             return self.edge(to);
         }
-        let bytes = parts.flatten().copied().collect();
+        let mut bytes = Vec::with_capacity(count);
+        parts.for_each(|part| bytes.extend_from_slice(part));
         self.send_not_before(to, Packet::Bytes(bytes), waits_until.unwrap_or_default());
         if waits_until.is_none() && count >= SEGMENT && self.conditions.delay.is_zero() {
             self.deliver_now(to);

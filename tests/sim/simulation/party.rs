@@ -139,13 +139,13 @@ impl Party {
 
     pub fn problem(&mut self, id: SocketId, what: impl std::fmt::Display) {
         let problem = format!("{:?} {id:?}: {what}", self.sim.now());
-        self.sim.note(format!("PROBLEM {problem}"));
+        self.sim.note(format_args!("PROBLEM {problem}"));
         self.problems.push(problem);
     }
 
     /// An event of a socket that must not be closed.
-    fn told(&mut self, id: SocketId, event: &str) -> &mut Seen {
-        self.sim.note(format!("{id:?} is told {event}"));
+    fn told(&mut self, id: SocketId, event: impl std::fmt::Display) -> &mut Seen {
+        self.sim.note(format_args!("{id:?} is told {event}"));
         self.sim.work(self.slow);
         if self.seen.get(&id).is_some_and(|seen| seen.closed) {
             self.problem(id, format!("{event} after close"));
@@ -294,7 +294,7 @@ pub fn watch(socket: &mut View<'_>) {
         act(&mut socket.event_loop());
     });
     socket.on_error(move |socket, error| {
-        let seen = socket.state.told(id, &format!("error {error}"));
+        let seen = socket.state.told(id, format_args!("error {error}"));
         seen.errors += 1;
         if seen.errors > 1 {
             socket.state.problem(id, "error twice");
@@ -310,7 +310,7 @@ fn connect_again(socket: &mut View<'_>) {
     let to = socket.state.one_of(&socket.state.neighbours);
     let can = !socket.state.quiet && !socket.net.connection(id).is_file() && !matches!(to, Endpoint::Unix(_));
     if can && socket.state.seen.get(&id).is_some_and(is_free) && socket.state.random(6) == 0 {
-        socket.state.sim.note(format!("{id:?} connects again"));
+        socket.state.sim.note(format_args!("{id:?} connects again"));
         match socket.connect(to) {
             Ok(()) => watch(socket),
             Err(error) => socket.state.problem(id, format!("it cannot connect again: {error}")),
@@ -361,7 +361,7 @@ fn heard(socket: &mut View<'_>, chunk: &[u8]) {
 
 fn left(socket: &mut View<'_>, closed: Closed) {
     let id = socket.id();
-    let seen = socket.state.told(id, &format!("close, {:?}", closed.reason));
+    let seen = socket.state.told(id, format_args!("close, {:?}", closed.reason));
     if std::mem::replace(&mut seen.closed, true) {
         socket.state.problem(id, "close twice");
         return;
@@ -416,7 +416,7 @@ fn write_bytes(on: &mut On<'_>, id: SocketId, bytes: &[u8]) {
     seen.pending_bytes += length;
     let before = socket.bytes_written();
     let idle = socket.buffer_size() == 0;
-    socket.state.sim.note(format!("{id:?} writes {length}"));
+    socket.state.sim.note(format_args!("{id:?} writes {length}"));
     socket.write_then(bytes, move |socket, outcome| socket.state.completed(id, number, &outcome));
     // Of a file it counts what the disk has.
     let may_drop = socket.state.drops.contains(&id) || socket.net.connection(id).is_file();
