@@ -9,6 +9,7 @@ mod dispatch;
 mod handlers;
 pub(crate) mod server;
 mod shut_down;
+mod shut_down_options;
 pub(crate) mod socket;
 mod socket_handlers;
 mod view;
@@ -17,7 +18,7 @@ use std::fmt;
 use std::time::Duration;
 
 pub(crate) use shut_down::ShutDown;
-pub use shut_down::{EndOrder, ShutDownOptions, ShutDownReport};
+pub use shut_down_options::{EndOrder, ShutDownOptions, ShutDownReport};
 pub use view::Loop;
 
 use crate::address::endpoint::Endpoint;

@@ -13,86 +13,13 @@
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
+use super::shut_down_options::{EndOrder, ShutDownOptions, ShutDownReport};
 use super::{Loop, RunState, Stop};
 use crate::base::id::{SocketId, TimerId};
 use crate::connection::CloseReason;
 use crate::event_loop::socket::Socket;
 use crate::event_loop::socket_handlers::SocketHandlers;
-use crate::kernel::setters::setters;
 use crate::net::Closed;
-
-/// How [`Loop::shut_down_with`] ends a loop.
-///
-/// ```
-/// use std::time::Duration;
-/// use tidegate::ShutDownOptions;
-///
-/// let options = ShutDownOptions::new().patience(Duration::from_secs(10)).linger(Duration::from_secs(1));
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct ShutDownOptions {
-    /// What is not closed after this time is destroyed. Default 10 s.
-    pub patience: Duration,
-    /// A socket has caught up when a read finds nothing more, and nothing arrives for this long after it. It should be
-    /// longer than a round trip to the peer, which may have had no room to send into. Default 200 ms, and never more than
-    /// a quarter of the patience. A peer that sends again and again is waited for no longer than a second, or half of the
-    /// patience if that is shorter.
-    pub quiet: Duration,
-    /// An ended socket is destroyed when it has sent everything, and then nothing arrives for this long. Default: it is
-    /// not, and waits for its peer as long as the patience lasts.
-    pub linger: Option<Duration>,
-    /// Which sockets wait for which. Default [`EndOrder::Each`].
-    pub order: EndOrder,
-}
-
-/// Which sockets are ended when, while a loop is shut down.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum EndOrder {
-    /// Each socket when it has caught up, and when the sockets that pipe into it have.
-    #[default]
-    Each,
-    /// All sockets together, when all have caught up: for a program that writes to one peer what it reads from another.
-    /// The last one is waited for no longer than a second, or half of the patience if that is shorter.
-    Together,
-    /// None: the peers end their connections, for as long as the patience lasts.
-    ByPeers,
-}
-
-impl Default for ShutDownOptions {
-    fn default() -> Self {
-        let (patience, quiet) = (Duration::from_secs(10), Duration::from_millis(200));
-        ShutDownOptions { patience, quiet, linger: None, order: EndOrder::default() }
-    }
-}
-
-impl ShutDownOptions {
-    setters! {
-        patience: Duration,
-        quiet: Duration,
-        linger: Option<Duration>,
-        order: EndOrder,
-    }
-
-    /// The longest wait for a peer that sends again and again.
-    fn longest_wait(&self) -> Duration {
-        Duration::from_secs(1).min(self.patience / 2)
-    }
-}
-
-/// What was lost since a loop began to shut down: see [`Loop::shut_down_report`].
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct ShutDownReport {
-    /// Bytes that were written, and not sent before the close.
-    pub unsent_bytes: u64,
-    /// The sockets to which they were written.
-    pub unsent_sockets: u64,
-    /// Bytes that arrived too late: no handler has seen them.
-    pub discarded_bytes: u64,
-    /// The sockets on which they arrived.
-    pub discarded_sockets: u64,
-}
 
 /// What an end has to wait for, and what was lost. When it is over nothing stays but its number and the report.
 #[derive(Debug, Default)]
@@ -100,7 +27,10 @@ pub(crate) struct ShutDown {
     /// Which one of this loop it is. What an earlier one was waiting for is not for this one.
     number: u64,
     options: ShutDownOptions,
+    /// Those of the patience.
     timers: Vec<TimerId>,
+    /// One for each socket that is waited for: it catches up, or was ended and lingers.
+    clocks: HashMap<SocketId, TimerId>,
     /// What handlers have opened in this turn.
     opened: Vec<SocketId>,
     /// Nobody is waited for any more who sends again and again.
@@ -281,8 +211,8 @@ impl<S> Loop<'_, S> {
     }
 
     fn finish_shutting_down(&mut self) {
-        let ShutDown { number, report, timers, .. } = std::mem::take(&mut self.handlers.shut_down);
-        for timer in timers {
+        let ShutDown { number, report, timers, clocks, .. } = std::mem::take(&mut self.handlers.shut_down);
+        for timer in timers.into_iter().chain(clocks.into_values()) {
             self.cancel(timer);
         }
         self.handlers.shut_down = ShutDown { number, report, ..ShutDown::default() };
@@ -400,12 +330,12 @@ impl<S> Loop<'_, S> {
             id,
             self.net.connection(id).bytes_read().saturating_sub(self.net.connection(id).read_ahead() as u64),
         );
-        let linger = options.linger;
+        let (linger, number) = (options.linger, self.handlers.shut_down.number);
         if self.net.connection(id).is_file_to_read() {
             // Its end comes from elsewhere, or never.
             self.net.destroy_because(id, CloseReason::Shutdown);
         } else if let Some(mut socket) = self.socket(id) {
-            socket.end_and_discard(linger);
+            socket.end_and_linger(linger.map(|linger| Linger { time: linger, shut_down: Some(number) }));
         }
     }
 
@@ -419,6 +349,7 @@ impl<S> Loop<'_, S> {
     /// To be called after the handler of a `close`, which may write to others.
     pub(super) fn has_closed(&mut self, id: SocketId) {
         self.handlers.shut_down.closing.remove(&id);
+        self.handlers.shut_down.clocks.remove(&id);
         if self.handlers.shut_down.catching_up.contains_key(&id) {
             let targets = self.handlers.shut_down.caught_up(id);
             self.end_those_that_waited(targets);
@@ -429,6 +360,13 @@ impl<S> Loop<'_, S> {
 /// What a socket has read, and until when it is waited for.
 type Quiet = (u64, Duration);
 
+/// How long an ended socket may be silent, and the number of the shut-down that says so: when that is given up, this is too.
+#[derive(Clone, Copy)]
+struct Linger {
+    time: Duration,
+    shut_down: Option<u64>,
+}
+
 impl<S> Socket<'_, S> {
     /// Ends this side after all that was written, and discards what still arrives, up to the other side's end: a lingering
     /// close. The idle timeout of the socket is turned off. With a `linger` time the socket is destroyed when it has sent
@@ -437,6 +375,10 @@ impl<S> Socket<'_, S> {
     /// A socket that is destroyed before it was read to its end would be reset by the system, and what is on its way to the
     /// peer could be lost.
     pub fn end_and_discard(&mut self, linger: Option<Duration>) {
+        self.end_and_linger(linger.map(|time| Linger { time, shut_down: None }));
+    }
+
+    fn end_and_linger(&mut self, linger: Option<Linger>) {
         for to in self.net.piped_to(self.id) {
             self.unpipe(to);
         }
@@ -450,21 +392,31 @@ impl<S> Socket<'_, S> {
         }
     }
 
-    fn destroy_if_silent(&mut self, linger: Duration) {
+    fn destroy_if_silent(&mut self, linger: Linger) {
+        if linger.shut_down.is_some_and(|number| !self.is_shut_down_by(number)) {
+            return; // It was given up.
+        }
         let before = self.bytes_read();
-        self.after(linger, move |socket| {
+        let clock = self.after(linger.time, move |socket| {
             if socket.bytes_read() == before {
                 socket.destroy_because(CloseReason::Timeout);
             } else {
                 socket.destroy_if_silent(linger);
             }
         });
+        if linger.shut_down.is_some() {
+            self.handlers.shut_down.clocks.insert(self.id, clock);
+        }
+    }
+
+    fn is_shut_down_by(&self, number: u64) -> bool {
+        self.handlers.run_state != RunState::Running && self.handlers.shut_down.number == number
     }
 
     /// Reads until nothing more arrives, for as long as the options say.
     fn catch_up_quietly(&mut self, number: u64, before: Option<Quiet>) {
         self.catch_up(move |socket, caught_up| {
-            if socket.handlers.run_state == RunState::Running || socket.handlers.shut_down.number != number {
+            if !socket.is_shut_down_by(number) {
                 return; // It was given up.
             }
             let options = socket.handlers.shut_down.options;
@@ -478,7 +430,8 @@ impl<S> Socket<'_, S> {
                 let id = socket.id();
                 socket.event_loop().has_caught_up(id);
             } else {
-                socket.after(quiet, move |socket| socket.catch_up_quietly(number, Some((read, until))));
+                let clock = socket.after(quiet, move |socket| socket.catch_up_quietly(number, Some((read, until))));
+                socket.handlers.shut_down.clocks.insert(socket.id, clock);
             }
         });
     }

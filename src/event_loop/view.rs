@@ -399,7 +399,8 @@ impl<S> Loop<'_, S> {
     }
 
     /// Makes [`EventLoop::run`](crate::EventLoop::run) return when this turn is over. What is open stays open. If the loop is
-    /// shutting down, that is given up: what was not ended stays open too, and nothing will be destroyed.
+    /// shutting down, that is given up: what was not ended stays open too, and nothing will be destroyed, neither when the
+    /// patience is over nor after a linger time.
     ///
     /// Outside of `run`, in a turn of the program's own or between two turns, it makes the next `run` return at once. Each
     /// `run` uses up all stops before its end.

@@ -42,8 +42,7 @@ impl Net {
         conn.destroy(None, Some(CloseReason::Shutdown), cx);
         let callbacks = conn.connection.take_all_callbacks();
         self.release_sources(id, self.cx.agenda.pipes_made);
-        self.leave_destinations(id);
-        self.conns.remove(id);
+        self.remove(id);
         callbacks
     }
 

@@ -197,10 +197,16 @@ impl Net {
         if conn.connection.has_callbacks_due() {
             self.cx.agenda.push(Task::Forget(id));
         } else if conn.connection.stage() == Stage::Closed {
-            self.cx.memory.read_ahead_changed(conn.connection.read_ahead_held(), 0);
-            self.leave_destinations(id);
-            self.conns.remove(id);
+            self.remove(id);
         }
+    }
+
+    /// Its place is free, and what it had read ahead is not held any more.
+    pub(super) fn remove(&mut self, id: SocketId) {
+        let Some(conn) = self.conns.get(id) else { return };
+        self.cx.memory.read_ahead_changed(conn.connection.read_ahead_held(), 0);
+        self.leave_destinations(id);
+        self.conns.remove(id);
     }
 
     /// Sleeps if there is nothing to do, and latches what the kernel reports.

@@ -398,3 +398,78 @@ fn a_shut_down_that_a_stop_gives_up_leaves_nothing_behind() {
     event_loop.run().unwrap();
     assert_eq!(event_loop.net.sockets(), 0);
 }
+
+/// The clocks of a shut-down are its own: those of sockets that catch up, and of ended ones that linger.
+#[test]
+fn no_clock_of_a_shut_down_that_was_given_up_is_left() {
+    for given_up_after in [1, 30, 70, 120, 400] {
+        let (sim, mut event_loop) = endless();
+        // One that has read something, and one that was ended at once.
+        let options = SocketOptions::new().allow_half_open(true);
+        let speaks = event_loop.connect(ADDRESS, |socket| socket.on_data(|_, _| {})).unwrap();
+        let silent = event_loop.connect_with(ADDRESS, options, |socket| socket.pause()).unwrap();
+        event_loop.after(s(1), move |on| {
+            on.net.write(speaks, b"hello");
+            let linger = Some(Duration::from_millis(50));
+            on.shut_down_with(options_of_a_given_up_one(linger));
+        });
+        let ends_at = s(1) + Duration::from_millis(given_up_after);
+        event_loop.after(ends_at, |on| on.stop());
+        event_loop.run().unwrap();
+        let (there, closed) = (event_loop.net.sockets(), event_loop.state.closed);
+        // What is left are the timers of the program: one each second, and one in the far future.
+        let next = event_loop.net.next_deadline().unwrap();
+        assert_eq!(next, s(2), "given up after {given_up_after} ms");
+        serves_again(&sim, &mut event_loop);
+        assert_eq!(event_loop.state.closed, closed);
+        assert!(event_loop.net.sockets() >= there, "given up after {given_up_after} ms");
+        assert!(event_loop.net.connection(silent).exists());
+    }
+}
+
+fn options_of_a_given_up_one(linger: Option<Duration>) -> ShutDownOptions {
+    ShutDownOptions::new().patience(s(5)).quiet(Duration::from_millis(100)).linger(linger)
+}
+
+/// What was read ahead for it was counted for ever.
+#[test]
+fn the_memory_of_what_is_taken_away_is_given_back() {
+    let sim = Sim::new(1);
+    let mut peer = EventLoop::on(sim.kernel(), ());
+    peer.listen("10.0.0.9:9", |socket| {
+        socket.write("hello");
+        socket.after(Duration::from_millis(5), |socket| {
+            socket.write([b'x'; 10_000]);
+        });
+        socket.on_data(|_, _| {});
+    })
+    .unwrap();
+    let mut event_loop = EventLoop::on(sim.kernel(), Seen::default());
+    event_loop.net.set_turn_budget(Some(Duration::from_micros(10))).unwrap();
+    for _ in 0..100 {
+        let sim = sim.clone();
+        let connected = event_loop.connect("10.0.0.9:9", move |socket| {
+            socket.on_data(|_, _| {});
+            socket.on_close(move |socket, _| {
+                socket.state.closed += 1;
+                sim.work(Duration::from_millis(1));
+                if socket.state.closed == 1 {
+                    let opened =
+                        socket.event_loop().connect("10.0.0.9:9", |socket| socket.on_data(|socket, _| socket.pause()));
+                    opened.unwrap();
+                }
+            });
+        });
+        connected.unwrap();
+    }
+    event_loop.after(s(1), |on| on.shut_down_with(options().order(EndOrder::ByPeers)));
+    let mut held = 0;
+    while event_loop.state.closed < 100 {
+        sim.run(&mut [&mut peer, &mut event_loop], sim.now() + Duration::from_millis(1)).unwrap();
+        held = held.max(event_loop.net.counters().memory_held);
+    }
+    sim.run(&mut [&mut peer, &mut event_loop], sim.now() + s(1)).unwrap();
+    assert!(held >= 10_000, "{held}: it has read ahead when the patience was over");
+    assert_eq!((event_loop.net.sockets(), event_loop.net.counters().memory_held), (0, 0));
+    event_loop.net.check().unwrap();
+}

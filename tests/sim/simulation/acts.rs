@@ -9,6 +9,7 @@ use tidegate::{
 };
 
 use super::party::{LONGEST_WRITE, On, greet, owe, paid, watch, write, yield_turn};
+use super::stops;
 
 /// At most so many sockets are open on a side that connects.
 const MOST_OPEN: u64 = 16;
@@ -21,6 +22,7 @@ pub struct Mistake;
 
 /// Some random calls. Some handlers make mistakes.
 pub fn act(on: &mut On<'_>) {
+    stops::settle(on);
     if on.state.makes_mistakes && !on.state.quiet && on.state.random(200) == 0 {
         // As a panic, and nobody prints it.
         resume_unwind(Box::new(Mistake));
@@ -40,7 +42,7 @@ fn act_once(on: &mut On<'_>) {
     }
     let id = on.state.open[on.state.random(open) as usize];
     let other = on.state.open[on.state.random(open) as usize];
-    match on.state.random(if on.state.mixed { 51 } else { 41 }) {
+    match on.state.random(if on.state.mixed { 52 } else { 42 }) {
         0..=13 => write_some(on, id),
         14 => owe(on, id, |socket| socket.end_then(|socket, _| paid(socket))),
         15 => on.net.end(id, None),
@@ -68,16 +70,17 @@ fn act_once(on: &mut On<'_>) {
             on.state.sim.set_disk(disk);
         }
         40 => yield_turn(on, id),
-        41 | 42 => pipe(on, id, other),
-        43 => on.net.unpipe(id, other),
-        44 => on.net.broadcast(on.state.open.iter().copied(), "to all of you"),
-        45 | 46 => {
+        41 if on.state.stops.are_played && on.state.random(20) == 0 => stops::tell(on),
+        42 | 43 => pipe(on, id, other),
+        44 => on.net.unpipe(id, other),
+        45 => on.net.broadcast(on.state.open.iter().copied(), "to all of you"),
+        46 | 47 => {
             let long = vec![b'b'; on.state.one_of(&[10, 1000, 30_000])];
             on.net.broadcast_from(id, on.state.open.iter().copied(), long);
         }
-        47 => limit(on, id),
-        48 => open_file(on),
-        49 => {
+        48 => limit(on, id),
+        49 => open_file(on),
+        50 => {
             let limit = on.state.one_of(&[None, Some(0), Some(100_000), Some(400_000), Some(2_000_000)]);
             on.net.set_memory_limit(limit);
         }

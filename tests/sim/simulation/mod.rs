@@ -17,6 +17,7 @@
 
 mod acts;
 mod party;
+mod stops;
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -67,6 +68,7 @@ fn play_on(sim: &Sim, turns: u64) -> Outcome {
     while turns_of(&parties) < turns && problems.is_empty() {
         turn(sim, &mut parties, Duration::from_millis(1));
         look(&mut parties, &mut problems);
+        stop_some(sim, &mut parties);
     }
     if problems.is_empty() {
         part(sim, &mut parties, &mut problems);
@@ -88,6 +90,7 @@ fn gather(sim: &Sim, ledger: &Ledger) -> Vec<EventLoop<Party>> {
         let slow = [0, 0, 10, 200, 1000][sim.random(5) as usize];
         party.slow = Duration::from_micros(slow);
         party.makes_mistakes = sim.random(4) == 0;
+        party.stops.are_played = sim.random(3) == 0;
         let mut event_loop = EventLoop::on(sim.kernel(), party);
         let budget = [None, Some(100), Some(1000), Some(5000), Some(5000)][sim.random(5) as usize];
         event_loop.net.set_turn_budget(budget.map(Duration::from_micros)).expect("it is more than a microsecond");
@@ -123,7 +126,12 @@ fn turns_of(parties: &[EventLoop<Party>]) -> u64 {
 /// their end.
 fn turn(sim: &Sim, parties: &mut [EventLoop<Party>], most: Duration) {
     let turned = without_mistake(|| {
-        if let [alone] = parties {
+        if let [alone] = parties
+            && alone.state.stops.are_played
+            && sim.random(3) == 0
+        {
+            stops::run(alone, most);
+        } else if let [alone] = parties {
             alone.turn(Some(most)).expect("a simulated kernel can wait");
         } else {
             let mut turning: Vec<&mut dyn Turning> =
@@ -146,8 +154,20 @@ fn without_mistake(work: impl FnOnce()) -> bool {
     }
 }
 
-fn look(parties: &mut [EventLoop<Party>], problems: &mut Vec<String>) {
+/// Between two turns a loop is stopped or shut down as well.
+fn stop_some(sim: &Sim, parties: &mut [EventLoop<Party>]) {
     for party in parties {
+        if party.state.stops.are_played && sim.random(200) == 0 {
+            stops::tell(&mut party.event_loop());
+        }
+    }
+}
+
+fn look(parties: &mut [EventLoop<Party>], problems: &mut Vec<String>) {
+    let turn = parties.iter().map(|party| party.net.counters().longest_turn).sum();
+    let is_alone = parties.len() == 1;
+    for party in parties {
+        stops::look(&mut party.event_loop(), turn, is_alone);
         Party::compare(&mut party.event_loop());
         problems.append(&mut party.state.problems);
     }
@@ -225,7 +245,10 @@ fn streams(parties: &[EventLoop<Party>]) -> Streams {
     let mut streams = Streams::new();
     for party in parties {
         for id in &party.state.open {
-            if let Some((connection, written, received)) = party.state.seen[id].stream() {
+            let seen = &party.state.seen[id];
+            if let Some((connection, written, received)) = seen.stream()
+                && !seen.affected.discards
+            {
                 streams.entry(connection).or_default().push((written, received));
             }
         }

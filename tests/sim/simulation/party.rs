@@ -10,6 +10,7 @@ use tidegate::sim::Sim;
 use tidegate::{CloseReason, Closed, Endpoint, Error, Loop, ServerId, Socket, SocketId};
 
 use super::acts::act;
+use super::stops::{Affected, Stops, judge_close, settle};
 
 pub type On<'a> = Loop<'a, Party>;
 pub type View<'a> = Socket<'a, Party>;
@@ -33,6 +34,7 @@ pub struct Party {
     pub slow: Duration,
     /// Whether handlers panic now and then.
     pub makes_mistakes: bool,
+    pub stops: Stops,
     /// The sockets whose writes an output limit may drop.
     pub drops: HashSet<SocketId>,
     pub signals: u64,
@@ -60,12 +62,24 @@ pub struct Account {
     received: u64,
     /// Both sides ended it, nobody destroyed it and nothing broke.
     in_order: bool,
+    /// No shut-down has discarded what came.
+    reads_all: bool,
+}
+
+impl Account {
+    fn has_all_of(&self, other: &Account) -> bool {
+        if self.reads_all { self.received == other.written } else { self.received <= other.written }
+    }
 }
 
 /// What one socket has seen.
 #[derive(Default)]
 pub struct Seen {
     pub connection: Option<Connection>,
+    pub opened: Duration,
+    /// It is, or was, connected.
+    is_connected: bool,
+    pub affected: Affected,
     /// As much as has come of the number by which this connection will be known.
     greeting: Option<Vec<u8>>,
     pub received: u64,
@@ -121,6 +135,7 @@ impl Party {
             mixed,
             slow: Duration::ZERO,
             makes_mistakes: false,
+            stops: Stops::default(),
             drops: HashSet::new(),
             signals: 0,
             closes: 0,
@@ -222,7 +237,7 @@ pub fn settle_accounts(ledger: &Ledger, problems: &mut Vec<String>) {
         if let [one, other] = accounts.as_slice()
             && one.in_order
             && other.in_order
-            && (one.written != other.received || other.written != one.received)
+            && !(one.has_all_of(other) && other.has_all_of(one))
         {
             problems.push(format!("{connection:?}: bytes were lost or made up: {one:?} {other:?}"));
         }
@@ -249,7 +264,12 @@ pub fn bytes_at(place: u64, length: usize) -> &'static [u8] {
 pub fn watch(socket: &mut View<'_>) {
     let id = socket.id();
     socket.state.open.push(id);
-    let mut seen = Seen::default();
+    let mut seen = Seen {
+        opened: socket.state.sim.now(),
+        is_connected: !socket.net.connection(id).is_pending(),
+        affected: socket.state.stops.affect(),
+        ..Seen::default()
+    };
     if socket.server().is_some() {
         let addresses = socket.remote_address().zip(socket.local_address());
         seen.connection = addresses.map(|(remote, local)| Connection::Between(remote, local));
@@ -259,6 +279,7 @@ pub fn watch(socket: &mut View<'_>) {
     socket.on_connect(move |socket| {
         let addresses = socket.local_address().zip(socket.remote_address());
         let seen = socket.state.told(id, "connect");
+        seen.is_connected = true;
         seen.connection = addresses.map_or(seen.connection, |(local, remote)| Some(Connection::Between(local, remote)));
         act(&mut socket.event_loop());
     });
@@ -361,6 +382,7 @@ fn heard(socket: &mut View<'_>, chunk: &[u8]) {
 
 fn left(socket: &mut View<'_>, closed: Closed) {
     let id = socket.id();
+    settle(&mut socket.event_loop());
     let seen = socket.state.told(id, format_args!("close, {:?}", closed.reason));
     if std::mem::replace(&mut seen.closed, true) {
         socket.state.problem(id, "close twice");
@@ -370,7 +392,9 @@ fn left(socket: &mut View<'_>, closed: Closed) {
         written: seen.written,
         received: seen.received,
         in_order: matches!(closed.reason, CloseReason::PeerEnded | CloseReason::EndedHere) && !closed.had_error,
+        reads_all: !seen.affected.discards,
     };
+    let was_connected = seen.is_connected;
     let agree = closed.had_error == (seen.errors > 0);
     if let Some((connection, ..)) = seen.stream()
         && !socket.state.mixed
@@ -380,6 +404,8 @@ fn left(socket: &mut View<'_>, closed: Closed) {
     if !agree {
         socket.state.problem(id, "close and error do not agree");
     }
+    let is_file = socket.net.connection(id).is_file();
+    judge_close(&mut socket.event_loop(), id, &closed, was_connected && !is_file);
     socket.state.closes += 1;
     socket.state.open.retain(|other| *other != id);
     connect_again(socket);
