@@ -1,10 +1,11 @@
-//! Every kernel call of a dozen scenarios fails once, with each error that it can give.
+//! Every kernel call of eighteen scenarios fails once, with each error that it can give.
 //!
 //! A scenario runs once on a simulated network, and its calls are written down. Then it runs again for each call and
 //! each error of that call ([`Call::errors`]), and for each read and write cut short by one byte, by half and to one.
 //! Whatever fails: nothing panics, nothing hangs, no descriptor and no socket is left, `close` comes once, and what it
 //! does to one connection is not felt by another. An interrupted call, a short one, and a write that finds no memory
-//! are not felt by anybody.
+//! are not felt by anybody. Peers that are gone leave their places, a connect is limited exactly, and the loop keeps its
+//! bounds of memory and of time.
 
 #![cfg(unix)]
 
@@ -31,6 +32,8 @@ const fn ms(n: u64) -> Duration {
 /// What each actor has heard: an actor is `pair/side`.
 #[derive(Default)]
 struct Log {
+    /// The network, for scenarios that cut it, and for handlers that take their time.
+    sim: Option<Sim>,
     heard: BTreeMap<String, Vec<String>>,
     bytes: BTreeMap<String, usize>,
     closes: BTreeMap<String, u32>,
@@ -44,6 +47,14 @@ struct Log {
 }
 
 impl Log {
+    fn sim(&self) -> &Sim {
+        self.sim.as_ref().unwrap()
+    }
+
+    fn has_heard(&self, actor: &str, event: &str) -> bool {
+        self.heard.get(actor).is_some_and(|heard| heard.iter().any(|heard| heard == event))
+    }
+
     fn note(&mut self, actor: &str, event: impl Into<String>) {
         self.heard.entry(actor.to_owned()).or_default().push(event.into());
     }
@@ -416,6 +427,182 @@ fn graceful_stop(on: &mut On<'_>) {
     });
 }
 
+/// The client resets a connection that its server has paused, or the server one that its client has.
+fn gone_peers(on: &mut On<'_>) {
+    server(on, 1, ServerOptions::new().pause_on_connect(true).notice_gone_peers(true), |socket| {
+        watch(socket, "leaver/server");
+        socket.state.note("leaver/server", "is there");
+        // It may have lost its client in another way, which is noticed when it reads.
+        socket.after(ms(300), |socket| socket.resume());
+    });
+    client(on, 1, SocketOptions::new(), |socket| {
+        watch(socket, "leaver/client");
+        socket.write("good bye");
+        reset_when_connected(socket, "leaver/client");
+    });
+    server(on, 2, ServerOptions::new(), |socket| {
+        watch(socket, "kicked/server");
+        socket.write("go away");
+        reset_when_connected(socket, "kicked/server");
+    });
+    client(on, 2, SocketOptions::new().notice_gone_peers(true), |socket| {
+        watch(socket, "kicked/client");
+        socket.pause();
+        socket.on_connect(|socket| socket.state.note("kicked/client", "is there"));
+        socket.after(ms(300), |socket| socket.resume());
+    });
+    on.after(ms(100), |on| {
+        for (goes, stays) in [("leaver/client", "leaver/server"), ("kicked/server", "kicked/client")] {
+            let is_gone = on.state.has_heard(goes, "resets") && on.state.has_heard(stays, "is there");
+            if is_gone && !on.state.closes.contains_key(stays) {
+                on.state.problems.push(format!("{stays} holds its place, and its peer is gone"));
+            }
+        }
+    });
+}
+
+fn reset_when_connected(socket: &mut View<'_>, actor: &'static str) {
+    socket.after(ms(40), move |socket| {
+        if !socket.net.connection(socket.id()).is_pending() {
+            socket.state.note(actor, "resets");
+            socket.reset();
+        }
+    });
+}
+
+/// Nobody answers; the next connect is to somewhere else, and lasts longer than a connect may.
+fn connect_limit(on: &mut On<'_>) {
+    const LIMIT: Duration = ms(50);
+    on.state.sim().partition([10, 0, 0, 9].into(), true);
+    server(on, 1, ServerOptions::new(), |socket| {
+        watch(socket, "limited/server");
+        socket.after(LIMIT * 2, |socket| socket.end_with("here you are"));
+    });
+    let options = SocketOptions::new().connect_timeout(LIMIT);
+    let began = on.state.sim().now();
+    let made = on.connect_with("10.0.0.9:1", options, |socket| {
+        watch(socket, "limited/client");
+        socket.on_error(move |socket, error| {
+            let took = socket.state.sim().now() - began;
+            socket.state.note("limited/client", format!("error {}", error.code()));
+            if error.to_string().contains("no connection within") && !(LIMIT..LIMIT + ms(5)).contains(&took) {
+                socket.state.problems.push(format!("a limit of {LIMIT:?} has ended a connect after {took:?}"));
+            }
+        });
+        let mut tries = 0;
+        socket.on_close(move |socket, closed| {
+            tries += 1;
+            if tries < 2 {
+                socket.state.note("limited/client", "tries the other");
+                socket.connect("10.0.0.1:1").unwrap();
+            } else {
+                closed_once(socket, "limited/client", closed.had_error);
+            }
+        });
+    });
+    if let Err(error) = made {
+        on.state.refuse("connect", &error);
+    }
+}
+
+/// A reader that is stuck with much, and one with little, in a loop that may not hold both.
+fn memory_limit(on: &mut On<'_>) {
+    const LIMIT: usize = 150_000;
+    on.net.set_memory_limit(Some(LIMIT));
+    for (port, pair, length) in [(1, "heavy", 250_000), (2, "light", 80_000)] {
+        server(on, port, ServerOptions::new(), move |socket| {
+            watch(socket, &format!("{pair}/server"));
+            socket.write(vec![b'x'; length]);
+            let id = socket.id();
+            socket.after(ms(60), |socket| socket.end());
+            watch_memory(&mut socket.event_loop(), id, LIMIT);
+        });
+        client(on, port, SocketOptions::new(), move |socket| {
+            watch(socket, &format!("{pair}/client"));
+            // How much comes before the limit acts is not told.
+            if pair == "heavy" {
+                socket.on_data(|_, _| {});
+            }
+            socket.pause();
+            socket.after(ms(40), |socket| socket.resume());
+        });
+    }
+}
+
+/// Every 5 ms, after the flush of a turn, the loop holds no more than it may.
+fn watch_memory(on: &mut On<'_>, id: SocketId, limit: usize) {
+    on.next_turn(move |on| {
+        let held = on.net.counters().memory_held;
+        if held > limit {
+            on.state.problems.push(format!("{held} bytes are held, where {limit} are the limit"));
+        }
+        if on.net.connection(id).exists() {
+            on.after(ms(5), move |on| watch_memory(on, id, limit));
+        }
+    });
+}
+
+/// Handlers that take longer than a turn may: of lines, and of work that gives its turn away.
+fn slow_handlers(on: &mut On<'_>) {
+    const LINES: u32 = 40;
+    on.net.set_turn_budget(Some(ms(1))).unwrap();
+    server(on, 1, ServerOptions::new(), |socket| {
+        watch(socket, "lines/server");
+        let mut next = 0;
+        socket.on_line(100, move |socket, line| {
+            socket.state.sim().work(Duration::from_micros(300));
+            if line.text().parse() != Ok(next) {
+                socket.state.problems.push(format!("line {:?} in the place of {next}", line.text()));
+            }
+            next += 1;
+            if next == LINES {
+                socket.state.note("lines/server", "all lines");
+            }
+        });
+    });
+    client(on, 1, SocketOptions::new(), |socket| {
+        watch(socket, "lines/client");
+        socket.end_with((0..LINES).map(|number| format!("{number}\n")).collect::<String>());
+    });
+    server(on, 2, ServerOptions::new(), |socket| {
+        watch(socket, "worker/server");
+        let mut is_working = false;
+        socket.on_data(move |socket, chunk| {
+            *socket.state.bytes.entry("worker/server".to_owned()).or_default() += chunk.len();
+            if !is_working {
+                is_working = true;
+                work(socket, 10);
+            } else if socket.state.visits > 0 {
+                socket.state.problems.push("data while its turn is given away".to_owned());
+            }
+        });
+    });
+    client(on, 2, SocketOptions::new(), |socket| {
+        watch(socket, "worker/client");
+        socket.write("work");
+        socket.after(ms(3), |socket| socket.end_with("and more"));
+    });
+    // When handlers become slow all at once, up to 32 run before it is noticed; then it is one in each phase.
+    on.after(ms(500), |on| {
+        let longest = on.net.counters().longest_turn;
+        if longest > ms(1) + 37 * Duration::from_micros(300) {
+            on.state.problems.push(format!("a turn took {longest:?}"));
+        }
+    });
+}
+
+/// `visits` is how much is left.
+fn work(socket: &mut View<'_>, left: u32) {
+    socket.state.sim().work(Duration::from_micros(300));
+    socket.state.visits = left;
+    if left > 0 {
+        socket.yield_turn(move |socket| work(socket, left - 1));
+    } else {
+        socket.state.note("worker/server", "has worked");
+        socket.write("done");
+    }
+}
+
 type Scenario = (&'static str, fn(&mut On<'_>));
 
 const SCENARIOS: &[Scenario] = &[
@@ -433,6 +620,10 @@ const SCENARIOS: &[Scenario] = &[
     ("stuck reader", stuck_reader),
     ("crowd at a small door", crowd_at_a_small_door),
     ("graceful stop", graceful_stop),
+    ("gone peers", gone_peers),
+    ("connect limit", connect_limit),
+    ("memory limit", memory_limit),
+    ("slow handlers", slow_handlers),
 ];
 
 // ---- the torture ----------------------------------------------------------------------------------------------------
@@ -449,7 +640,7 @@ fn play(scenario: Scenario, fault: Option<(u64, Fault)>) -> Run {
     if let Some((number, fault)) = fault {
         sim.fail_call(number, fault);
     }
-    let mut event_loop = EventLoop::on(sim.kernel(), Log::default());
+    let mut event_loop = EventLoop::on(sim.kernel(), Log { sim: Some(sim.clone()), ..Log::default() });
     bystander(&mut event_loop.event_loop());
     scenario.1(&mut event_loop.event_loop());
     while sim.now() < OVER {
