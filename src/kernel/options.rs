@@ -41,6 +41,9 @@ pub struct TcpOptions {
     /// SO_SNDBUF, in bytes, up to 1 GiB: what the kernel takes of what was not sent. Bounded and doubled as
     /// `receive_buffer` is (net.core.wmem_max).
     pub send_buffer: Option<usize>,
+    /// SO_OOBINLINE: urgent data (MSG_OOB) stays at its place among the other bytes. Off by default, as in Node: the last
+    /// urgent byte is lost then, because nobody reads it out of band.
+    pub urgent_inline: bool,
 }
 
 impl TcpOptions {
@@ -51,6 +54,7 @@ impl TcpOptions {
         user_timeout: Option<Duration>,
         receive_buffer: Option<usize>,
         send_buffer: Option<usize>,
+        urgent_inline: bool,
     }
 }
 

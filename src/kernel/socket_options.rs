@@ -43,6 +43,9 @@ pub(super) fn set_all(socket: &SockRef<'_>, tcp: &TcpOptions) -> io::Result<()> 
     if let Some(bytes) = tcp.send_buffer {
         socket.set_send_buffer_size(bytes)?;
     }
+    if tcp.urgent_inline {
+        socket.set_out_of_band_inline(true)?;
+    }
     Ok(())
 }
 

@@ -107,6 +107,7 @@ impl ServerOptions {
         user_timeout in tcp: Option<Duration>,
         receive_buffer in tcp: Option<usize>,
         send_buffer in tcp: Option<usize>,
+        urgent_inline in tcp: bool,
         output_limits: OutputLimits,
     }
 
@@ -206,6 +207,7 @@ impl SocketOptions {
         user_timeout in tcp: Option<Duration>,
         receive_buffer in tcp: Option<usize>,
         send_buffer in tcp: Option<usize>,
+        urgent_inline in tcp: bool,
         output_limits: OutputLimits,
     }
 

@@ -114,6 +114,25 @@ fn bytes_of_each_side_reach_the_other() {
     client.hears("heard");
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn urgent_data_is_passed_on_at_its_place() {
+    let target = Target::new();
+    let proxy = target.proxy(&[]);
+    let (client, mut server) = pair(&proxy, &target);
+    let mut client = client.into_stream();
+    client.set_read_timeout(Some(PATIENCE)).unwrap();
+    let says = |stream: &mut TcpStream| {
+        stream.write_all(b"before ").unwrap();
+        SockRef::from(&*stream).send_out_of_band(b"!").unwrap();
+        stream.write_all(b" after").unwrap();
+    };
+    says(&mut client);
+    reads(&mut server, b"before ! after");
+    says(&mut server);
+    reads(&mut client, b"before ! after");
+}
+
 #[test]
 fn each_direction_ends_by_itself() {
     let target = Target::new();

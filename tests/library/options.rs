@@ -43,7 +43,8 @@ fn options_of_a_socket_reach_the_system() {
         .type_of_service(0x28)
         .user_timeout(ms(4500))
         .receive_buffer(20_000)
-        .send_buffer(30_000);
+        .send_buffer(30_000)
+        .urgent_inline(true);
     let (id, seen, _peer) = adopted(&mut world, options);
     let seen = SockRef::from(&seen);
     assert!(seen.keepalive().unwrap());
@@ -54,6 +55,7 @@ fn options_of_a_socket_reach_the_system() {
     assert_eq!(seen.tcp_user_timeout().unwrap(), Some(ms(4500)));
     assert_eq!(seen.recv_buffer_size().unwrap(), 40_000, "Linux doubles it");
     assert_eq!(seen.send_buffer_size().unwrap(), 60_000);
+    assert!(seen.out_of_band_inline().unwrap());
 
     world.net.set_type_of_service(id, 0x10);
     assert_eq!((seen.tos_v4().unwrap(), world.net.connection(id).type_of_service()), (0x10, Some(0x10)));

@@ -120,6 +120,7 @@ impl Setup {
             user_timeout: None,
             receive_buffer: None,
             send_buffer: None,
+            urgent_inline: false,
         },
         block_list: None,
         connect_timeout: None,

@@ -90,6 +90,9 @@ fn telnet_in_its_line_mode_and_after_control_c() {
     bob.types(b"/nick bob\n");
     anna.hears("* guest2 is now bob");
     bob.sees("* guest2 is now bob\r\n");
+    bob.types(b"\x1dsend synch\n"); // urgent
+    bob.types(b"still here\n");
+    anna.hears("bob: still here");
     bob.types(b"\x1dsend ayt\n");
     bob.sees("* yes, the room is here");
     bob.types("gr\u{fc}n\n".as_bytes());

@@ -53,6 +53,22 @@ fn an_interruption_is_answered_and_not_said() {
     anna.hears_all(["* guest2 joined; 2 online", "guest2: hello"]);
 }
 
+/// `send synch`, and PuTTY's special commands. Which of the two bytes is urgent depends on the client.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_synch_is_urgent_and_not_said() {
+    let (room, mut anna) = room_with_anna();
+    for (number, before, urgent, after) in [(2, &b""[..], &b"\xff"[..], &b"\xf2"[..]), (3, b"\xff", b"\xf2", b"")] {
+        let mut bob = room.join();
+        bob.sends(&[b"\xff\xf4", before].concat());
+        socket2::SockRef::from(&bob.handle()).send_out_of_band(urgent).unwrap();
+        bob.sends(&[after, b"hello\r\n/quit\r\n"].concat());
+        anna.hears(&format!("* guest{number} joined; 2 online"));
+        anna.hears(&format!("guest{number}: hello"));
+        anna.hears(&format!("* guest{number} left; 1 online"));
+    }
+}
+
 #[test]
 fn the_room_is_there_when_it_is_asked() {
     let (_room, mut anna) = room_with_anna();

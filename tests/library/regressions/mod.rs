@@ -186,6 +186,20 @@ fn bytes_after_urgent_data_are_read() {
     world.until(|world| world.state.data("S") == b"abcdef");
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn urgent_data_has_its_place_where_it_is_asked_for() {
+    let mut world = World::new();
+    let mut raw = world.raw_pair(ServerOptions::new().urgent_inline(true), quiet);
+    world.until_saw("server", "connection");
+    for _ in 0..3 {
+        raw.write_all(b"abc").unwrap();
+        socket2::SockRef::from(&raw).send_out_of_band(b"!?").unwrap();
+        raw.write_all(b"def").unwrap();
+    }
+    world.until(|world| world.state.data("S") == b"abc!?def".repeat(3));
+}
+
 /// It was counted from the last wait, which may be long ago in a turn with a slow handler.
 #[test]
 fn an_idle_clock_that_is_set_late_in_a_turn_is_not_early() {

@@ -47,7 +47,8 @@ Pass each connection on to another server, in both directions.
 Each direction ends by itself. A slow side slows the other side of the same
 connection and nothing else. If one side is reset, the other is reset too. If
 the server cannot be reached, the client is reset, so that it cannot take that
-for an empty answer. The log names the client and the server.
+for an empty answer. The log names the client and the server. Urgent data is
+passed on at its place, and is not urgent any more.
 
 A stop does not end the connections of a proxy. They go on until a client or
 the server ends them, for at most --drain-timeout.

@@ -32,8 +32,12 @@ pub fn listen_without_limits<S: 'static>(
     connection: impl Fn(&mut Socket<'_, S>) + Clone + 'static,
 ) -> Result<(), Box<dyn Error>> {
     // Accepted sockets inherit keep-alive, so it costs no system call for each.
-    let options =
-        options.clone().permissions(daemon.permissions()).keep_alive(daemon.keep_alive()).notice_gone_peers(true);
+    let options = options
+        .clone()
+        .permissions(daemon.permissions())
+        .keep_alive(daemon.keep_alive())
+        .urgent_inline(true) // a byte of it would be lost otherwise
+        .notice_gone_peers(true);
     for place in places(&daemon.listen)? {
         let is_localhost = matches!(place, Place::At(Endpoint::Localhost(_)));
         let server = match place {

@@ -49,6 +49,7 @@ fn connect(client: &mut Socket<'_, Proxy>, peer: Peer) -> Result<(), Error> {
     let options = SocketOptions::new()
         .allow_half_open(true)
         .no_delay(true)
+        .urgent_inline(true)
         .keep_alive(daemon.keep_alive())
         .connect_timeout(connect_timeout)
         .notice_gone_peers(true);
