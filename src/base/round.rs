@@ -17,13 +17,13 @@ pub(crate) struct Round<T> {
     /// How many of these may be taken in this round.
     bound: usize,
     later: Vec<T>,
-    /// How many were pushed since the beginning.
-    pushed: u64,
+    /// How many are not in `now` any more: they were taken or removed.
+    gone: u64,
 }
 
 impl<T> Default for Round<T> {
     fn default() -> Self {
-        Round { now: Vec::new(), taken: 0, bound: 0, later: Vec::new(), pushed: 0 }
+        Round { now: Vec::new(), taken: 0, bound: 0, later: Vec::new(), gone: 0 }
     }
 }
 
@@ -31,19 +31,19 @@ impl<T: Copy> Round<T> {
     /// At the end of the next round.
     #[inline]
     pub fn push(&mut self, item: T) {
-        self.pushed += 1;
         self.later.push(item);
     }
 
     /// The place of the last one that was pushed: see [`Round::has_passed`].
+    #[inline]
     pub fn mark(&self) -> u64 {
-        self.pushed
+        self.gone + (self.now.len() + self.later.len()) as u64
     }
 
     /// Whether all that were here at that mark were taken.
+    #[inline]
     pub fn has_passed(&self, mark: u64) -> bool {
-        let left = self.now.len() - self.taken + self.later.len();
-        self.pushed - left as u64 >= mark
+        self.gone + self.taken as u64 >= mark
     }
 
     /// Before all others of this round.
@@ -56,6 +56,7 @@ impl<T: Copy> Round<T> {
             None => {
                 self.now.insert(0, item);
                 self.bound += 1;
+                self.gone = self.gone.saturating_sub(1);
             }
         }
     }
@@ -77,6 +78,7 @@ impl<T: Copy> Round<T> {
             self.now.drain(..self.taken);
             self.now.append(&mut self.later);
         }
+        self.gone += self.taken as u64;
         self.taken = 0;
         self.bound = self.now.len();
     }
@@ -86,12 +88,14 @@ impl<T: Copy> Round<T> {
     where
         T: PartialEq,
     {
+        let before = self.mark();
         let there = self.now[self.taken..].iter().position(|other| *other == item).map(|after| self.taken + after);
         if let Some(index) = there {
             self.now.remove(index);
             self.bound -= usize::from(index < self.bound);
         }
         self.later.retain(|other| *other != item);
+        self.gone += before - self.mark();
     }
 
     /// As [`Round::begin`], but the last that was pushed comes first. What a round before this one has left goes before all

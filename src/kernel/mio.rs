@@ -9,13 +9,13 @@ use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use mio::{Events, Poll};
 use slab::Slab;
 
 use super::signals::Signals;
-use super::system::{Descriptor, Listener, Stream};
+use super::system::{Clock, Descriptor, Listener, Stream};
 use super::{
     ConnectOptions, Handle, Kernel, ListenOptions, MOST_SLICES, OpenMode, PeerCred, Readiness, Ready, SocketOption,
     Stdio, Token, Wake, Watch,
@@ -111,7 +111,7 @@ const WAKER: mio::Token = mio::Token(usize::MAX - 1);
 pub struct MioKernel {
     poll: Poll,
     events: Events,
-    started: Instant,
+    clock: Clock,
     handles: Slab<Source>,
     /// A second descriptor for the poll. When all descriptors are in use, closing it makes room for one accept: see
     /// [`Kernel::shed`].
@@ -179,7 +179,7 @@ impl MioKernel {
         Ok(MioKernel {
             poll,
             events: Events::with_capacity(EVENTS_AT_ONCE),
-            started: Instant::now(),
+            clock: Clock::start(),
             handles: Slab::new(),
             spare,
             signals: Signals::default(),
@@ -188,6 +188,7 @@ impl MioKernel {
     }
 
     /// Polls once, and appends what is ready. How many events it was; None if a signal has interrupted the poll.
+    #[inline]
     fn take_ready(&mut self, timeout: Option<Duration>, ready: &mut Vec<Ready>) -> io::Result<Option<usize>> {
         match self.poll.poll(&mut self.events, timeout) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {
@@ -216,6 +217,25 @@ impl MioKernel {
             ready.extend(self.signals.take().map(Ready::Signal));
         }
         Ok(Some(taken))
+    }
+
+    /// A poll that was to end at `deadline` was interrupted, or has found as much as is taken at once.
+    #[cold]
+    fn take_more(
+        &mut self,
+        taken: Option<usize>,
+        deadline: Option<Duration>,
+        ready: &mut Vec<Ready>,
+    ) -> io::Result<()> {
+        // A process that was stopped comes back with EINTR. At its deadline it has to look at what is ready by then.
+        let goes_on = taken.is_some() || deadline.is_some_and(|deadline| deadline <= self.now());
+        // Edges are reported once, so it comes to an end; the bound makes sure.
+        let mut polls_left = if goes_on { 1 + self.handles.len() / EVENTS_AT_ONCE } else { 0 };
+        while polls_left > 0 {
+            let taken = self.take_ready(Some(Duration::ZERO), ready)?.unwrap_or(0);
+            polls_left = if taken < EVENTS_AT_ONCE { 0 } else { polls_left - 1 };
+        }
+        Ok(())
     }
 
     fn keep(&mut self, source: Source) -> Handle {
@@ -259,7 +279,7 @@ impl MioKernel {
 
 impl Kernel for MioKernel {
     fn now(&self) -> Duration {
-        self.started.elapsed()
+        self.clock.elapsed()
     }
 
     fn clock_slack(&self) -> Duration {
@@ -272,22 +292,10 @@ impl Kernel for MioKernel {
             Some(Duration::ZERO) => Some(Duration::ZERO),
             Some(deadline) => Some(deadline.saturating_sub(self.now())),
         };
-        let mut taken = match self.take_ready(timeout, ready)? {
-            Some(taken) => taken,
-            // A process that was stopped comes back with EINTR. At its deadline it has to look at what is ready by then.
-            None if deadline.is_some_and(|deadline| deadline <= self.now()) => {
-                self.take_ready(Some(Duration::ZERO), ready)?.unwrap_or(0)
-            }
-            None => 0,
-        };
-        // More may be ready than is taken at once. Edges are reported once, so that comes to an end; the bound makes sure.
-        for _ in 0..self.handles.len() / EVENTS_AT_ONCE {
-            if taken < EVENTS_AT_ONCE {
-                break;
-            }
-            taken = self.take_ready(Some(Duration::ZERO), ready)?.unwrap_or(0);
+        match self.take_ready(timeout, ready)? {
+            Some(taken) if taken < EVENTS_AT_ONCE => Ok(()),
+            taken => self.take_more(taken, deadline, ready),
         }
-        Ok(())
     }
 
     fn listen(&mut self, address: Address, options: &ListenOptions) -> io::Result<Handle> {

@@ -115,6 +115,12 @@ impl Agenda {
         !self.tasks.is_empty()
     }
 
+    /// Whether the phases after Serve have nothing to do, but for the timers.
+    #[inline]
+    pub fn has_only_ready(&self) -> bool {
+        self.flush.is_empty() && self.next_turns.is_empty() && self.closes.is_empty()
+    }
+
     /// A socket does not stand in line any more.
     pub fn not_ready(&mut self, id: SocketId) {
         self.ready.remove(id.into());

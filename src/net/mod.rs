@@ -75,7 +75,7 @@ pub use waker::Waker;
 use crate::base::arena::Arena;
 use crate::base::error::Error;
 use crate::base::id::{Id, Owner, SocketId};
-use crate::kernel::{Kernel, Ready};
+use crate::kernel::{Kernel, Ready, TokenOwner};
 use agenda::Phase;
 use conn::Conn;
 use conn::piping::KeptForPipes;
@@ -139,8 +139,8 @@ pub struct Net {
     wakers: Wakers,
     /// The signals that are watched: one may come at any time, and keeps nothing running.
     watched_signals: BTreeSet<i32>,
-    /// A socket that was seen to keep the loop running, so that not all are asked each turn.
-    alive_hint: Option<SocketId>,
+    /// A socket or a server that was seen to keep the loop running, so that not all are asked each turn.
+    alive_hint: Option<TokenOwner>,
 }
 
 impl Net {
@@ -195,24 +195,28 @@ impl Net {
     /// Whether anything is left that keeps the loop running: what is referenced *and* active, that is, listening,
     /// connecting, reading or writing; a timer; a [`Waker`]; work that is due.
     pub fn is_alive(&mut self) -> bool {
-        self.has_work() || self.waits_for_something()
+        self.waits_for_something() || self.has_work()
     }
 
     /// Whether something that is referenced and active may bring work.
     fn waits_for_something(&mut self) -> bool {
-        if self.timers.referenced() > 0 || self.wakers.keep_alive() {
-            return true;
-        }
-        if self.servers.iter().any(|(_, server)| server.keeps_alive()) {
-            return true;
-        }
         // Each turn asks the one that was seen last, and looks for another only when that is over.
-        let from = match self.alive_hint {
-            Some(id) if self.conns.get(id).is_some_and(Conn::keeps_alive) => return true,
-            Some(id) => id.key().slot,
-            None => 0,
+        let seen_last = match self.alive_hint {
+            Some(TokenOwner::Socket(key)) => self.conns.by_key_mut(key).is_some_and(|conn| conn.keeps_alive()),
+            Some(TokenOwner::Server(key)) => self.servers.by_key_mut(key).is_some_and(|server| server.keeps_alive()),
+            None => false,
         };
-        self.alive_hint = self.conns.find_from(from, Conn::keeps_alive);
+        seen_last || self.timers.referenced() > 0 || self.wakers.keep_alive() || self.finds_one_alive()
+    }
+
+    fn finds_one_alive(&mut self) -> bool {
+        let from = match self.alive_hint {
+            Some(TokenOwner::Socket(key)) => key.slot,
+            _ => 0,
+        };
+        let server = self.servers.find_from(0, Server::keeps_alive).map(|id| TokenOwner::Server(id.key()));
+        let socket = || self.conns.find_from(from, Conn::keeps_alive).map(|id| TokenOwner::Socket(id.key()));
+        self.alive_hint = server.or_else(socket);
         self.alive_hint.is_some()
     }
 

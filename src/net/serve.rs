@@ -5,10 +5,11 @@
 //! source to its destinations.
 
 use super::Net;
-use super::conn::read::ReadOutcome;
+use super::conn::read::{NoRead, ReadOutcome};
 use super::event::Event;
 use super::serving::{ServeStep, Serving};
 use super::turn::Step;
+use crate::base::id::Key;
 use crate::kernel::TokenOwner;
 
 /// What an accept takes, in the units of `turn_time.rs`.
@@ -16,7 +17,8 @@ const UNITS_OF_AN_ACCEPT: usize = 4;
 
 impl Net {
     /// Sockets in their turn, step by step, up to an event or a task: most turns come to their end without either.
-    #[inline]
+    // Not inline, so that what it works with stays in registers: every message comes by.
+    #[inline(never)]
     pub(super) fn serve(&mut self) -> Step {
         if let Some(signal) = self.cx.agenda.signals.pop_front() {
             return Step::Event(Event::Signal(signal));
@@ -28,29 +30,34 @@ impl Net {
             if self.cx.time_is_up() && self.serving.is_none() && !self.begins_another() {
                 self.cx.agenda.ready.cut();
             }
-            let step = self.serve_one();
+            let step = match self.serving {
+                Some(serving) => self.go_on_serving(serving),
+                None => match self.cx.agenda.ready.next().map(|token| token.owner()) {
+                    Some(TokenOwner::Socket(key)) => match self.read_once(Serving::begin(key)) {
+                        // Once more, so that what most reads come to has no `Step` to be looked at.
+                        ReadOutcome::Pipe(to, length) => {
+                            self.pipe_read_bytes(key, to, length);
+                            if self.cx.agenda.has_tasks() {
+                                return Step::Worked;
+                            }
+                            continue;
+                        }
+                        outcome => self.hand_on(key, outcome),
+                    },
+                    Some(TokenOwner::Server(key)) => {
+                        self.cx.time.spend(UNITS_OF_AN_ACCEPT);
+                        self.accept_one(key)
+                    }
+                    None => return Step::Over,
+                },
+            };
             if !matches!(step, Step::Worked) || self.cx.agenda.has_tasks() {
                 return step;
             }
         }
     }
 
-    /// One step of the socket whose turn it is, or the next socket.
-    #[inline]
-    fn serve_one(&mut self) -> Step {
-        if let Some(serving) = self.serving {
-            return self.go_on_serving(serving);
-        }
-        match self.cx.agenda.ready.next().map(|token| token.owner()) {
-            Some(TokenOwner::Socket(key)) => self.read(Serving::begin(key)),
-            Some(TokenOwner::Server(key)) => {
-                self.cx.time.spend(UNITS_OF_AN_ACCEPT);
-                self.accept_one(key)
-            }
-            None => Step::Over,
-        }
-    }
-
+    #[inline(never)]
     fn go_on_serving(&mut self, serving: Serving) -> Step {
         self.serving = None;
         let reads = match serving.next {
@@ -60,7 +67,8 @@ impl Net {
             ServeStep::Write | ServeStep::ShutDown => false,
         };
         if reads {
-            return self.read(serving);
+            let outcome = self.read_once(serving);
+            return self.hand_on(serving.key, outcome);
         }
         let Some(conn) = self.conns.by_key_mut(serving.key) else { return Step::Worked };
         if serving.next != ServeStep::ShutDown && conn.wants_to_write() {
@@ -78,24 +86,30 @@ impl Net {
         Step::Worked
     }
 
-    /// One read, and what becomes of it: the source reads, the destination writes, and the source waits if it is full.
     #[inline(always)]
-    fn read(&mut self, serving: Serving) -> Step {
-        let Some(conn) = self.conns.by_key_mut(serving.key) else { return Step::Worked };
-        match conn.read_once(serving, &mut self.serving, &mut self.buffer, &mut self.cx) {
-            ReadOutcome::Done => Step::Worked,
+    fn read_once(&mut self, serving: Serving) -> ReadOutcome {
+        match self.conns.by_key_mut(serving.key) {
+            Some(conn) => conn.read_once(serving, &mut self.serving, &mut self.buffer, &mut self.cx),
+            None => ReadOutcome::Done,
+        }
+    }
+
+    /// What becomes of a read: the source has read, the destination writes, and the source waits if it is full.
+    fn hand_on(&mut self, from: Key, outcome: ReadOutcome) -> Step {
+        match outcome {
+            ReadOutcome::Done | ReadOutcome::NoRead(NoRead::Write) => Step::Worked,
             ReadOutcome::Pipe(to, length) => {
-                self.pipe_read_bytes(serving.key, to, length);
+                self.pipe_read_bytes(from, to, length);
                 Step::Worked
             }
             ReadOutcome::Deliver(delivery, length) => {
-                let id = self.conns.id(serving.key);
+                let id = self.conns.id(from);
                 let chunk = self.buffer.lend(length);
                 self.deliver(id, delivery, chunk).map_or(Step::Worked, Step::Event)
             }
-            ReadOutcome::GoOn(after) => self.go_on(self.conns.id(serving.key), after),
-            ReadOutcome::Connecting => {
-                let conn = self.conns.by_key_mut(serving.key);
+            ReadOutcome::NoRead(NoRead::GoOn(after)) => self.go_on(self.conns.id(from), after),
+            ReadOutcome::NoRead(NoRead::Connect) => {
+                let conn = self.conns.by_key_mut(from);
                 let event = conn.and_then(|conn| conn.finish_connect(&mut self.cx));
                 event.map_or(Step::Worked, Step::Event)
             }

@@ -6,7 +6,7 @@ use crate::base::id::Key;
 /// fast as it can holds the others up for no longer than these take, 0.2 to 0.6 ms. With less, a sender on the same machine
 /// fills its own buffer meanwhile, and the kernel then sends on the reader's time: an eighth of this costs three times
 /// the processor (`docs/benchmarks.md`).
-const BYTES_IN_A_TURN: usize = 2 * 1024 * 1024;
+const BYTES_IN_A_TURN: u32 = 2 * 1024 * 1024;
 
 /// Where the socket that is served is in its turn.
 #[derive(Clone, Copy, Debug)]
@@ -14,7 +14,7 @@ pub(super) struct Serving {
     pub key: Key,
     pub next: ServeStep,
     /// How many more bytes it may read.
-    bytes_left: usize,
+    bytes_left: u32,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,7 +46,7 @@ impl Serving {
     /// A read gave so many bytes. A full one may have left more, for as long as the budget of bytes lasts.
     #[inline]
     pub fn after_read(self, length: usize, full: bool) -> Self {
-        let bytes_left = self.bytes_left.saturating_sub(length);
+        let bytes_left = self.bytes_left.saturating_sub(length as u32);
         let next = if full && bytes_left > 0 { ServeStep::Read } else { ServeStep::Write };
         Serving { next, bytes_left, ..self }
     }

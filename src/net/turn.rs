@@ -26,11 +26,11 @@ use crate::base::id::{Id, SocketId};
 use crate::connection::Stage;
 use crate::kernel::{Ready, TokenOwner};
 
-/// Connections flushed at one go: a broadcast to all of 15,000 is cut into pieces of some 0.3 ms, between which the others have
+/// Connections flushed at one go: a broadcast to all of 15,000 is cut into pieces of some 0.2 ms, between which the others have
 /// their turn. They are few for a second reason: while a peer has more lines than one turn has time for, each receiver is
 /// flushed seldom, and then has many of them sent by one call. With 256 the lines of one byte of such a peer took twice the
-/// processor (`docs/benchmarks.md`).
-const FLUSHES_AT_ONCE: usize = 64;
+/// processor. With 8 a queue grows above its high-water mark meanwhile (`docs/benchmarks.md`).
+const FLUSHES_AT_ONCE: usize = 32;
 
 /// Rounds of flushes after what came in was served: libuv's figure. So what the handler of a `finish` ends has its own
 /// `finish` in this turn as well.
@@ -69,30 +69,23 @@ impl Net {
                     return Ok(Some(event));
                 }
             }
-            let (step, next) = match self.phase {
-                Phase::Start => (Step::Over, Phase::Flush), // what was done between two turns is part of this one
-                Phase::Flush => (self.flush_one(), Phase::Wait), // broadcasts and ends of the user's own making
-                Phase::Wait => (self.wait(sleep)?, Phase::Serve), // the only place that sleeps
-                Phase::Serve => (self.serve(), Phase::FlushAgain), // signals, accepts, connects, reads, writes
-                Phase::FlushAgain => (self.flush_one(), Phase::NextTurns), // what they gave rise to
-                Phase::NextTurns => (self.next_turn_one(), Phase::Closes), // what the user has put off
-                Phase::Closes => (self.close_one(), Phase::Timeouts), // each connection's last event
-                Phase::Timeouts => (self.expire_one(), Phase::Start), // idle clocks and timers
+            let step = match self.phase {
+                Phase::Start => Step::Over, // what was done between two turns is part of this one
+                Phase::Flush | Phase::FlushAgain => self.flush_one(), // broadcasts, and ends of the user's own making
+                Phase::Wait => self.wait(sleep)?, // the only place that sleeps
+                Phase::Serve => self.serve(), // signals, accepts, connects, reads, writes
+                Phase::NextTurns => self.next_turn_one(), // what the user has put off
+                Phase::Closes => self.close_one(), // each connection's last event
+                Phase::Timeouts => self.expire_one(), // idle clocks and timers
             };
             match step {
                 Step::Event(event) => return Ok(Some(event)),
                 Step::Worked => {}
-                Step::Over => {
-                    let was = self.phase;
-                    if matches!(was, Phase::Flush | Phase::FlushAgain) {
-                        self.look_at_memory();
-                    }
-                    self.enter(next);
-                    if was == Phase::Timeouts {
-                        self.end_turn();
-                        return Ok(None);
-                    }
+                Step::Over if self.phase == Phase::Timeouts => {
+                    self.end_turn();
+                    return Ok(None);
                 }
+                Step::Over => self.enter_next(),
             }
         }
     }
@@ -107,15 +100,41 @@ impl Net {
 
     /// The turn is over.
     fn end_turn(&mut self) {
-        let worked = self.cx.time.end(self.cx.kernel.now());
         let counters = &mut self.cx.counters;
         counters.turns += 1;
-        counters.longest_turn = counters.longest_turn.max(worked);
+        self.cx.time.end(self.cx.kernel.now(), &mut counters.longest_turn);
         self.cx.clock.end_turn();
+        self.phase = Phase::Start;
         self.check_turn();
     }
 
+    /// The next phase begins. Most turns wait and serve, and have nothing to do in the other phases: these are passed by.
+    #[inline]
+    fn enter_next(&mut self) {
+        let agenda = &self.cx.agenda;
+        let next = match self.phase {
+            Phase::Start if agenda.flush.is_empty() => {
+                self.flush_is_over();
+                Phase::Wait
+            }
+            Phase::Serve if agenda.has_only_ready() => {
+                self.flush_is_over();
+                Phase::Timeouts
+            }
+            Phase::Start => Phase::Flush,
+            Phase::Flush => Phase::Wait,
+            Phase::Wait => Phase::Serve,
+            Phase::Serve => Phase::FlushAgain,
+            Phase::FlushAgain => Phase::NextTurns,
+            Phase::NextTurns => Phase::Closes,
+            Phase::Closes => Phase::Timeouts,
+            Phase::Timeouts => Phase::Start,
+        };
+        self.enter(next);
+    }
+
     /// Fixes what belongs to the round of a phase: all that is there now.
+    #[inline]
     fn enter(&mut self, phase: Phase) {
         let agenda = &mut self.cx.agenda;
         match phase {
@@ -259,6 +278,7 @@ impl Net {
     /// 2. what has connected in the last turn: it stood in line for that,
     /// 3. what the kernel reports,
     /// 4. what began to be watched since the last wait: accepted, connecting, resumed.
+    #[inline(never)]
     fn line_up(&mut self, found: &mut Vec<Ready>) {
         if !self.cx.agenda.just_connected.is_empty() {
             found.iter().for_each(|ready| self.latch(*ready, false));
@@ -318,20 +338,26 @@ impl Net {
             self.cx.agenda.flush.cut();
         }
         let Some(id) = self.cx.agenda.flush.next() else {
-            let flush = &self.cx.agenda.flush;
-            if self.flush_rounds > 1 && flush.is_worked_off() {
+            if self.flush_rounds > 1 && self.cx.agenda.flush.is_worked_off() {
                 self.begin_flush(self.flush_rounds - 1);
                 return Step::Worked;
             }
-            if flush.is_empty() {
-                self.cx.segments.seal();
-            }
+            self.flush_is_over();
             return Step::Over;
         };
         if let Some(conn) = self.conns.by_key_mut(id.key()) {
             conn.flush(&mut self.cx);
         }
         Step::Worked
+    }
+
+    /// What was broadcast has gone out, or is in the queues of those that it has not.
+    #[inline]
+    fn flush_is_over(&mut self) {
+        if self.cx.agenda.flush.is_empty() {
+            self.cx.segments.seal();
+        }
+        self.look_at_memory();
     }
 
     /// What was put off once. What is put off meanwhile waits for the next turn.

@@ -26,7 +26,7 @@ const MOST_UNITS: i32 = 32;
 const FIRST_UNITS: i32 = 16;
 
 /// The parts of the budget of which each phase has some.
-const SHARES: u32 = 16;
+const SHARES: u64 = 16;
 
 /// See [`Net::set_turn_budget`](super::Net::set_turn_budget).
 const DEFAULT_BUDGET: Duration = Duration::from_millis(5);
@@ -36,7 +36,7 @@ pub(super) struct TurnTime {
     /// None: there is no bound.
     budget: Option<Duration>,
     /// A part of the budget: about as long it should take from one look at the clock to the next.
-    part: Duration,
+    part: Nanos,
     /// Units until the clock is read. Never more than 0 once the time is up.
     left: i32,
     /// What `left` was at the last look.
@@ -48,9 +48,17 @@ pub(super) struct TurnTime {
     /// The phase that has begun its last piece of work in this turn.
     last_of: Phase,
     /// On the kernel's clock, less the time that the turn has slept.
-    began: Duration,
+    began: Nanos,
     /// When the clock was read last.
-    looked: Duration,
+    looked: Nanos,
+}
+
+/// A time in whole nanoseconds, which is reckoned with in every turn: five centuries fit.
+type Nanos = u64;
+
+#[inline]
+fn nanos(time: Duration) -> Nanos {
+    time.as_secs().wrapping_mul(1_000_000_000).wrapping_add(u64::from(time.subsec_nanos()))
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,15 +77,15 @@ impl TurnTime {
     pub fn new() -> Self {
         TurnTime {
             budget: Some(DEFAULT_BUDGET),
-            part: DEFAULT_BUDGET / SHARES,
+            part: nanos(DEFAULT_BUDGET) / SHARES,
             left: 1,
             granted: 1,
             step: 1,
             state: State::Stopped,
             phase: Phase::Start,
             last_of: Phase::Start,
-            began: Duration::ZERO,
-            looked: Duration::ZERO,
+            began: 0,
+            looked: 0,
         }
     }
 
@@ -87,17 +95,14 @@ impl TurnTime {
 
     pub fn set_budget(&mut self, budget: Option<Duration>) {
         self.budget = budget;
-        self.part = budget.unwrap_or(DEFAULT_BUDGET) / SHARES;
+        self.part = nanos(budget.unwrap_or(DEFAULT_BUDGET)) / SHARES;
     }
 
     /// A turn begins at `now`, or goes on after its wait, having worked for so long before it.
     #[inline]
     pub fn begin(&mut self, now: Duration, worked: Duration) {
-        self.began = now;
-        if !worked.is_zero() {
-            self.began = now.saturating_sub(worked);
-        }
-        self.looked = now;
+        self.looked = nanos(now);
+        self.began = self.looked.saturating_sub(nanos(worked));
         self.step = self.step.min(FIRST_UNITS);
         self.grant(self.step);
         self.last_of = Phase::Start;
@@ -111,7 +116,7 @@ impl TurnTime {
 
     /// How long the turn has worked until `now`.
     pub fn worked(&self, now: Duration) -> Duration {
-        now.saturating_sub(self.began)
+        Duration::from_nanos(nanos(now).saturating_sub(self.began))
     }
 
     /// A phase begins, and has its own share.
@@ -153,9 +158,11 @@ impl TurnTime {
 
     /// The clock was read, as so much was done. Whether the time is up.
     pub fn look(&mut self, now: Duration) -> bool {
+        let now = nanos(now);
         self.keep_pace(now);
         self.grant(self.step);
-        if self.budget.is_some() && self.state == State::Runs && self.worked(now) >= self.part * share(self.phase) {
+        let worked = now.saturating_sub(self.began);
+        if self.budget.is_some() && self.state == State::Runs && worked >= self.part * share(self.phase) {
             self.state = State::ShareIsOver;
             self.grant(0);
         }
@@ -175,32 +182,40 @@ impl TurnTime {
         self.granted = units;
     }
 
-    /// The turn is over. How long it has worked.
-    pub fn end(&mut self, now: Duration) -> Duration {
+    /// The turn is over. If it was longer than `longest`, that is set to how long it has worked.
+    #[inline]
+    pub fn end(&mut self, now: Duration, longest: &mut Duration) {
+        let now = nanos(now);
         // A turn of a few slow pieces never came to a look.
         if now.saturating_sub(self.looked) > self.part {
             self.keep_pace(now);
         }
         self.state = State::Stopped;
-        self.worked(now)
+        let worked = now.saturating_sub(self.began);
+        if worked > nanos(*longest) {
+            *longest = Duration::from_nanos(worked);
+        }
     }
 
     /// How many units are to be done until the next look.
-    fn keep_pace(&mut self, now: Duration) {
+    #[cold]
+    fn keep_pace(&mut self, now: Nanos) {
         let units = i64::from(self.granted) - i64::from(self.left);
         // A phase that does nothing says nothing about the pace.
         if units > 0 {
-            let took = now.saturating_sub(self.looked).as_nanos().max(1);
-            let fit = self.part.as_nanos() * units as u128 / took;
+            let took = now.saturating_sub(self.looked).max(1);
             // It slows down at once, and gets faster by and by: slow pieces come among fast ones.
-            self.step = fit.clamp(1, MOST_UNITS.min(self.step * 2) as u128) as i32;
+            let most = MOST_UNITS.min(self.step * 2);
+            let is_fast = units >= i64::from(self.step) && took <= self.part / 2;
+            let fit = || self.part.saturating_mul(units as u64) / took;
+            self.step = if is_fast { most } else { fit().clamp(1, most as u64) as i32 };
         }
         self.looked = now;
     }
 }
 
 /// Until when a phase may go on, in parts of the budget.
-fn share(phase: Phase) -> u32 {
+fn share(phase: Phase) -> u64 {
     match phase {
         Phase::Start | Phase::Flush | Phase::Wait => 4,
         Phase::Serve => 8,
@@ -303,7 +318,7 @@ mod tests {
         time.begin(us(0), us(0));
         time.enter(Phase::Serve);
         time.spend(2);
-        time.end(us(4000));
+        time.end(us(4000), &mut us(0));
         assert_eq!(time.step, 1, "2 ms a piece");
     }
 }

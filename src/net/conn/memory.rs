@@ -18,12 +18,16 @@ impl Conn {
         class(self.connection.queue().weight())
     }
 
-    /// It would read ahead, and there is no room: it is not read from until there is some.
+    /// There is no room to read ahead. If it would, it is not read from until there is some.
     #[cold]
-    pub fn wait_for_memory(&mut self, cx: &mut Cx) {
-        self.lists.memory = true;
-        self.held_by += 1;
-        cx.memory.waiting.push_back(self.id);
+    pub fn waits_for_memory(&mut self, cx: &mut Cx) -> bool {
+        let waits = self.connection.reads_ahead();
+        if waits {
+            self.lists.memory = true;
+            self.held_by += 1;
+            cx.memory.waiting.push_back(self.id);
+        }
+        waits
     }
 
     /// It takes what is read from now on, or is destroyed.

@@ -26,14 +26,33 @@ use crate::net::serving::{ServeStep, Serving};
 pub(in crate::net) enum ReadOutcome {
     /// Nothing is left to be done with what came.
     Done,
-    /// It has connected, or not: see [`Conn::finish_connect`].
-    Connecting,
-    /// It had given its turn away, and goes on.
-    GoOn(AfterYield),
+    /// There was no read.
+    NoRead(NoRead),
     /// So many bytes in the buffer go to this one, and to nobody else.
     Pipe(Key, usize),
     /// So many bytes in the buffer are delivered.
     Deliver(Delivery, usize),
+}
+
+/// What a socket that is not read from has its turn for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::net) enum NoRead {
+    /// To write, at most.
+    Write,
+    /// It has connected, or not: see [`Conn::finish_connect`].
+    Connect,
+    /// It had given its turn away, and goes on.
+    GoOn(AfterYield),
+}
+
+impl NoRead {
+    fn next_step(self) -> Option<ServeStep> {
+        match self {
+            NoRead::Write => Some(ServeStep::Write),
+            NoRead::Connect => None,
+            NoRead::GoOn(_) => Some(ServeStep::Read),
+        }
+    }
 }
 
 /// To whom a chunk goes: pipes, and the user's handler.
@@ -62,8 +81,7 @@ impl Conn {
         let (true, Some(handle)) = (self.wants_to_read(), self.handle) else {
             return self.read_nothing_now(turn, next, cx);
         };
-        if cx.memory.stops_reading_ahead && self.connection.reads_ahead() {
-            self.wait_for_memory(cx);
+        if cx.memory.stops_reading_ahead && self.waits_for_memory(cx) {
             return self.read_nothing_now(turn, next, cx);
         }
         let most = self.most_in_one_read();
@@ -81,7 +99,10 @@ impl Conn {
                 return ReadOutcome::Done;
             }
         };
-        let full = (length == most || most > READ_BUFFER) && self.adapt_read_size(length, most, buffer);
+        let full = (length == most || most > READ_BUFFER) && {
+            cx.time.spend(length / 1024);
+            self.adapt_read_size(length, most, buffer)
+        };
         if !full && !self.latches.ended && !self.looks_for_nothing() {
             // A short read has emptied the socket, and the next byte will be a new edge: no read is needed to find out.
             // Where the peer's end was reported, it stands after these bytes and there will be no other edge.
@@ -91,7 +112,7 @@ impl Conn {
         if self.latches.readable || self.connection.is_in_flight() {
             *next = Some(turn.after_read(length, full));
         }
-        cx.time.spend(1 + length / 1024);
+        cx.time.spend(1);
         self.touch(cx);
         if self.connection.received(length) == Received::Hold {
             let before = self.connection.read_ahead_held();
@@ -106,22 +127,26 @@ impl Conn {
     }
 
     /// It is not to be read from, or cannot be.
-    #[cold]
+    // Inlined, since what the usual read takes in memory would have to be there for it.
+    #[inline(always)]
     fn read_nothing_now(&mut self, turn: Serving, next: &mut Option<Serving>, cx: &mut Cx) -> ReadOutcome {
-        if turn.is_first()
-            && let Some(after) = self.go_on_if_flushed(cx)
-        {
-            *next = Some(turn.then(ServeStep::Read));
-            return ReadOutcome::GoOn(after);
+        let no_read = self.has_its_turn(turn.is_first(), cx);
+        *next = no_read.next_step().map(|step| turn.then(step));
+        ReadOutcome::NoRead(no_read)
+    }
+
+    #[cold]
+    fn has_its_turn(&mut self, is_first: bool, cx: &mut Cx) -> NoRead {
+        if is_first && let Some(after) = self.go_on_if_flushed(cx) {
+            return NoRead::GoOn(after);
         }
         if self.connection.is_connecting() {
-            return ReadOutcome::Connecting;
+            return NoRead::Connect;
         }
         if self.may_be_gone() {
             self.look_whether_gone(cx);
         }
-        *next = Some(turn.then(ServeStep::Write));
-        ReadOutcome::Done
+        NoRead::Write
     }
 
     /// A read found the peer's end, nothing, or an error.
