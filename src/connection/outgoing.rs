@@ -4,11 +4,16 @@ use super::WriteQueue;
 
 /// What is to be sent and has not been. Most connections never have any, so it is kept apart. Once there, it stays: a member
 /// of a room has some for a moment in each turn.
+///
+/// In this order, a message of a broadcast changes only what is at the beginning: a large room does not fit into a cache.
 #[derive(Debug, Default)]
+#[repr(C)]
 pub(super) struct Outgoing {
     pub current: Current,
     /// Writes that wait after the current one, and their bytes.
     pub waiting: Waiting,
+    /// The bytes themselves, of the current write and of those that wait after it.
+    pub queue: WriteQueue,
     /// The number of the last write that the queue may have to hold: by it a write that is dropped is found again.
     pub numbered: u64,
     pub corked: u32,
@@ -18,8 +23,6 @@ pub(super) struct Outgoing {
     pub pending: usize,
     /// Bytes of the writes that waited and have failed, while their callbacks run. They count for `bytes_written` only.
     pub failed: usize,
-    /// The bytes themselves, of the current write and of those that wait after it.
-    pub queue: WriteQueue,
 }
 
 /// What a connection has to send that has nothing.

@@ -190,6 +190,25 @@ impl Connection {
         self.write.drain_needed = true;
     }
 
+    /// As [`Connection::queue_message`], for most messages of a room in which much is said: each goes right after the last one,
+    /// nothing is in flight, and no mark is reached. `most` is how much may be queued. Says whether it was queued.
+    #[inline(always)]
+    pub fn queue_next_message(&mut self, message: Span, most: usize) -> bool {
+        let follows = self.outgoing.as_ref().is_some_and(|outgoing| outgoing.queue.is_followed_by(message));
+        if !follows || !self.is_writable() || !self.is_connected() {
+            return false;
+        }
+        let mark = self.high_water_mark();
+        let Some(outgoing) = &mut self.outgoing else { return false };
+        let bytes = outgoing.waiting.bytes + message.len();
+        if outgoing.current != Current::None || bytes >= mark || bytes > most {
+            return false;
+        }
+        outgoing.queue.extend_newest(message);
+        outgoing.waiting = Waiting { writes: outgoing.waiting.writes + 1, bytes };
+        true
+    }
+
     /// A message of a broadcast: as a write that waits for the flush. False if this connection cannot be written to;
     /// then nothing has changed, and it is nobody's mistake.
     #[inline]

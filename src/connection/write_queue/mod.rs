@@ -30,15 +30,18 @@ pub(crate) use super::owned::Evicted;
 use super::owned::Owned;
 use super::segments::{Segments, Span};
 
-/// Queued output of one connection.
+/// Queued output of one connection. What each message of a broadcast changes comes first: see [`Outgoing`](super::outgoing::Outgoing).
 #[derive(Debug, Default)]
+#[repr(C)]
 pub(crate) struct WriteQueue {
-    pieces: VecDeque<Piece>,
     /// The last one, if it is shared; and not among the pieces then: where all that waits is one range of broadcasts, as
     /// in a room whose members keep up, nothing is allocated for it, and there is one place less to look at.
     newest: Option<Span>,
     /// Always the sum of the pieces' unsent bytes.
     unsent: usize,
+    pieces: VecDeque<Piece>,
+    /// Those between the pieces and the newest, each in another segment: they have not been offered to the kernel either.
+    fresh: Vec<Span>,
     /// Always those of the owned pieces.
     owned: Totals,
     /// How much of [`Segments::queues`] is this one's.
@@ -84,7 +87,7 @@ const MOST_ROOM: usize = 64 * 1024;
 impl WriteQueue {
     pub const fn new() -> Self {
         let owned = Totals { unsent: 0, capacity: 0, held: 0 };
-        WriteQueue { pieces: VecDeque::new(), newest: None, unsent: 0, owned, counted: 0 }
+        WriteQueue { newest: None, unsent: 0, pieces: VecDeque::new(), fresh: Vec::new(), owned, counted: 0 }
     }
 
     /// Appends a copy of a write. Its number is above those of the writes before it.
@@ -117,23 +120,38 @@ impl WriteQueue {
     /// Appends a message of a segment.
     #[inline]
     pub fn push_shared(&mut self, message: Span, segments: &mut Segments) {
+        if self.is_followed_by(message) {
+            return self.extend_newest(message);
+        }
+        if let Some(newest) = self.newest.take_if(|newest| newest.segment != message.segment) {
+            // Not settled: most receivers keep up, and all of a room come here with the message that begins a segment.
+            self.fresh.push(newest);
+            self.count(segments);
+        } else {
+            self.settle(segments);
+        }
+        segments.hold(message.segment);
+        self.newest = Some(message);
         self.unsent += message.len();
-        match &mut self.newest {
-            Some(newest) if newest.segment == message.segment && newest.end == message.start => {
-                newest.end = message.end;
-            }
-            other => {
-                if other.is_some() {
-                    self.settle(segments);
-                }
-                segments.hold(message.segment);
-                self.newest = Some(message);
-            }
+    }
+
+    /// Appends a message of a segment that [comes right after](WriteQueue::is_followed_by) the last one.
+    #[inline]
+    pub fn extend_newest(&mut self, message: Span) {
+        if let Some(newest) = &mut self.newest {
+            newest.end = message.end;
+            self.unsent += message.len();
         }
     }
 
-    /// The newest piece goes to the others: it is kept after a flush, another one will follow it, or all are to be looked at
-    /// alike. It is copied unless it may stay shared.
+    /// Whether a message comes right after the last one.
+    #[inline]
+    pub fn is_followed_by(&self, message: Span) -> bool {
+        self.newest.is_some_and(|newest| newest.segment == message.segment && newest.end == message.start)
+    }
+
+    /// The newest pieces go to the others: they are kept after a flush, another one will follow that does not touch them, or all
+    /// are to be looked at alike. Each is copied unless it may stay shared.
     #[inline]
     pub fn settle(&mut self, segments: &mut Segments) {
         if let Some(newest) = self.newest.take() {
@@ -143,11 +161,13 @@ impl WriteQueue {
 
     #[cold]
     fn settle_newest(&mut self, newest: Span, segments: &mut Segments) {
-        if stays_shared(newest, segments) {
-            self.pieces.push_back(Piece::Shared(newest));
-        } else {
-            self.append(newest.len(), None, |last| last.push_copy(newest, segments));
-            segments.release(newest.segment);
+        for range in std::mem::take(&mut self.fresh).into_iter().chain([newest]) {
+            if stays_shared(range, segments) {
+                self.pieces.push_back(Piece::Shared(range));
+            } else {
+                self.append(range.len(), None, |last| last.push_copy(range, segments));
+                segments.release(range.segment);
+            }
         }
         self.fit(segments);
     }
@@ -156,7 +176,7 @@ impl WriteQueue {
     #[inline]
     pub fn only_piece<'a>(&'a self, segments: &'a Segments) -> Option<&'a [u8]> {
         match self.newest {
-            Some(newest) if self.pieces.is_empty() => Some(segments.bytes(newest)),
+            Some(newest) if self.pieces.is_empty() && self.fresh.is_empty() => Some(segments.bytes(newest)),
             _ => None,
         }
     }
@@ -168,7 +188,7 @@ impl WriteQueue {
             Piece::Owned(owned) => owned.unsent(),
             Piece::Shared(range) => segments.bytes(*range),
         });
-        let newest = self.newest.map(|range| segments.bytes(range));
+        let newest = self.waiting().map(|range| segments.bytes(range));
         for (bytes, slice) in pieces.chain(newest).zip(slices) {
             let bytes = &bytes[..bytes.len().min(left)];
             *slice = IoSlice::new(bytes);
@@ -188,6 +208,9 @@ impl WriteQueue {
         self.unsent -= count;
         if self.pieces.capacity() > 0 {
             count = self.sent_of_pieces(count, segments);
+        }
+        if !self.fresh.is_empty() {
+            count = self.sent_of_fresh(count, segments);
         }
         if let Some(newest) = &mut self.newest {
             newest.start += count as u32;
@@ -220,6 +243,29 @@ impl WriteQueue {
         // An empty queue owns no memory: most connections have nothing queued nearly always.
         self.pieces = VecDeque::new();
         self.count(segments);
+        count
+    }
+
+    /// As [`WriteQueue::sent_of_pieces`], of the fresh ones.
+    #[cold]
+    fn sent_of_fresh(&mut self, mut count: usize, segments: &mut Segments) -> usize {
+        let mut sent = 0;
+        for range in &mut self.fresh {
+            let taken = count.min(range.len());
+            range.start += taken as u32;
+            count -= taken;
+            if range.len() > 0 {
+                break;
+            }
+            segments.release(range.segment);
+            sent += 1;
+        }
+        if sent == self.fresh.len() {
+            self.fresh = Vec::new();
+            self.count(segments);
+        } else {
+            self.fresh.drain(..sent);
+        }
         count
     }
 
@@ -260,7 +306,12 @@ impl WriteQueue {
 
     /// The segments that it holds ranges of, one for each range.
     pub fn segments(&self) -> impl Iterator<Item = u32> {
-        self.shared().chain(self.newest).map(|range| range.segment)
+        self.shared().chain(self.waiting()).map(|range| range.segment)
+    }
+
+    /// The ranges that wait for their first flush.
+    fn waiting(&self) -> impl Iterator<Item = Span> {
+        self.fresh.iter().copied().chain(self.newest)
     }
 
     /// The ranges among its pieces.
@@ -273,7 +324,8 @@ impl WriteQueue {
 
     /// Whether it counts right, and keeps no more alive than it may. `is_settled`: no broadcast waits for a flush.
     pub fn check(&self, is_settled: bool, segments: &Segments) -> Result<(), String> {
-        let (mut unsent, mut owned) = (self.newest.map_or(0, Span::len), Totals::default());
+        let waiting = self.waiting().map(Span::len).sum::<usize>();
+        let (mut unsent, mut owned) = (waiting, Totals::default());
         for piece in &self.pieces {
             unsent += piece.unsent();
             if let Piece::Owned(piece) = piece {
@@ -283,18 +335,21 @@ impl WriteQueue {
         if (unsent, owned) != (self.unsent, self.owned) {
             return Err(format!("{unsent} bytes, {owned:?} are queued, {}, {:?} are counted", self.unsent, self.owned));
         }
+        if self.newest.is_none() && !self.fresh.is_empty() {
+            return Err("what was broadcast waits, and the newest of it is gone".to_owned());
+        }
         if is_settled && self.newest.is_some() {
             return Err("a broadcast that the flush has left was not settled".to_owned());
         }
         if self.counted != self.held() {
             return Err(format!("it holds {}, and is counted as {}", self.held(), self.counted));
         }
-        let settled = unsent - self.newest.map_or(0, Span::len);
+        let settled = unsent - waiting;
         let alive = owned.capacity + self.shared().map(|range| segments.kept_by(range)).sum::<usize>();
         if alive > 2 * settled + SLACK {
             return Err(format!("{settled} bytes are queued and keep {alive} alive"));
         }
-        let held = self.held();
+        let held = self.held() - self.fresh.capacity() * size_of::<Span>();
         if held > settled * 5 / 2 + 2 * SLACK {
             return Err(format!("{settled} bytes are queued and hold {held}"));
         }
@@ -304,7 +359,7 @@ impl WriteQueue {
     /// The memory that it has to itself.
     #[inline]
     pub fn held(&self) -> usize {
-        self.owned.held + self.pieces.capacity() * size_of::<Piece>()
+        self.owned.held + self.pieces.capacity() * size_of::<Piece>() + self.fresh.capacity() * size_of::<Span>()
     }
 
     /// The memory that it has to itself, and the bytes that it shares.
@@ -369,6 +424,36 @@ mod tests {
         }
         assert_eq!((everybody.pieces.capacity(), everybody.newest.map(Span::len)), (0, Some(12)));
         assert_eq!(contents(&speaker, &segments), b"one;six;");
+    }
+
+    #[test]
+    fn what_waits_for_the_flush_is_not_copied_when_another_segment_begins() {
+        let (mut queue, mut segments) = (WriteQueue::default(), Segments::default());
+        // Another queue holds the first segment, so that it is not filled from its beginning again.
+        let mut other = WriteQueue::default();
+        broadcast(&mut other, &mut segments, &[b'-'; 3000]);
+        broadcast(&mut queue, &mut segments, b"one");
+        segments.seal();
+        broadcast(&mut queue, &mut segments, b"two");
+        broadcast(&mut queue, &mut segments, b"three");
+        assert_eq!((queue.pieces.len(), queue.owned.unsent, queue.fresh.len()), (0, 0, 1));
+        assert_eq!(queue.check(false, &segments), Ok(()));
+        assert_eq!(contents(&queue, &segments), b"onetwothree");
+        queue.sent(2, &mut segments);
+        assert_eq!(contents(&queue, &segments), b"etwothree");
+        queue.settle(&mut segments);
+        assert_eq!((queue.fresh.capacity(), contents(&queue, &segments)), (0, b"etwothree".to_vec()));
+        assert_eq!(queue.check(true, &segments), Ok(()));
+        segments.seal();
+        broadcast(&mut queue, &mut segments, b"four");
+        segments.seal();
+        broadcast(&mut queue, &mut segments, b"five");
+        queue.sent(11, &mut segments);
+        assert_eq!((contents(&queue, &segments), queue.fresh.len()), (b"urfive".to_vec(), 1));
+        queue.sent(4, &mut segments);
+        assert_eq!((contents(&queue, &segments), queue.fresh.len()), (b"ve".to_vec(), 0));
+        queue.clear(&mut segments);
+        assert_eq!(queue.check(true, &segments), Ok(()));
     }
 
     #[test]

@@ -26,7 +26,6 @@ fn drops(limits: &OutputLimits) -> bool {
     matches!(limits.policy, OutputPolicy::DropNewest | OutputPolicy::DropOldest)
 }
 
-/// The limit that is passed first.
 #[inline]
 fn lowest(limits: &OutputLimits) -> usize {
     limits.soft.map(|soft| soft.bytes).or(limits.hard).unwrap_or(usize::MAX)
@@ -74,10 +73,13 @@ impl Conn {
     /// Whether so many bytes more are below all limits: then there is nothing to judge.
     #[inline]
     pub(super) fn has_room_for(&self, length: usize) -> bool {
-        match &self.limits {
-            Some(limits) => self.connection.queue().unsent() + length <= lowest(limits),
-            None => true,
-        }
+        self.connection.queue().unsent() + length <= self.lowest_limit()
+    }
+
+    /// The limit that is passed first.
+    #[inline]
+    pub(super) fn lowest_limit(&self) -> usize {
+        self.limits.as_deref().map_or(usize::MAX, lowest)
     }
 
     /// Judges a connection by its unsent bytes.

@@ -47,6 +47,7 @@ impl Conn {
             }
             match wrote {
                 Ok(sent) => {
+                    cx.time.spend(sent / 1024);
                     self.connection.queue_mut().sent(sent, &mut cx.segments);
                     total += sent;
                     if sent < offered {

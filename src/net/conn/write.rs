@@ -141,8 +141,17 @@ impl Conn {
     }
 
     /// A message of a broadcast, for the flush. Those of a `sender` wait while this receiver is above its soft limit.
-    #[inline]
+    #[inline(always)]
     pub fn queue_message(&mut self, message: Span, sender: Option<SocketId>, cx: &mut Cx) {
+        if self.connection.queue_next_message(message, self.lowest_limit()) {
+            return self.flush_later(cx);
+        }
+        self.queue_first_message(message, sender, cx);
+    }
+
+    /// The first one since the flush, or one that something is in the way of.
+    #[inline(never)]
+    fn queue_first_message(&mut self, message: Span, sender: Option<SocketId>, cx: &mut Cx) {
         let near_a_limit = !self.has_room_for(message.len());
         if near_a_limit && !self.takes_above_limit(message.len(), cx) {
             return;
