@@ -41,8 +41,8 @@ pub(super) struct TurnTime {
     left: i32,
     /// What `left` was at the last look.
     granted: i32,
-    /// Units between two looks, at the present pace.
-    step: i32,
+    /// Units between two looks, at the pace of the handlers and at that of the flushes, which say nothing about each other.
+    steps: [i32; 2],
     state: State,
     phase: Phase,
     /// The phase that has begun its last piece of work in this turn.
@@ -80,7 +80,7 @@ impl TurnTime {
             part: nanos(DEFAULT_BUDGET) / SHARES,
             left: 1,
             granted: 1,
-            step: 1,
+            steps: [1; 2],
             state: State::Stopped,
             phase: Phase::Start,
             last_of: Phase::Start,
@@ -103,8 +103,9 @@ impl TurnTime {
     pub fn begin(&mut self, now: Duration, worked: Duration) {
         self.looked = nanos(now);
         self.began = self.looked.saturating_sub(nanos(worked));
-        self.step = self.step.min(FIRST_UNITS);
-        self.grant(self.step);
+        self.steps = self.steps.map(|step| step.min(FIRST_UNITS));
+        let step = *self.step();
+        self.grant(step);
         self.last_of = Phase::Start;
         self.state = State::Runs;
     }
@@ -123,6 +124,10 @@ impl TurnTime {
     #[inline(always)]
     pub fn enter(&mut self, phase: Phase) {
         self.phase = phase;
+        let step = *self.step();
+        if self.left > step {
+            self.grant(step);
+        }
         if self.state == State::ShareIsOver {
             // The clock is read before the second piece.
             self.state = State::Runs;
@@ -160,7 +165,8 @@ impl TurnTime {
     pub fn look(&mut self, now: Duration) -> bool {
         let now = nanos(now);
         self.keep_pace(now);
-        self.grant(self.step);
+        let step = *self.step();
+        self.grant(step);
         let worked = now.saturating_sub(self.began);
         if self.budget.is_some() && self.state == State::Runs && worked >= self.part * share(self.phase) {
             self.state = State::ShareIsOver;
@@ -177,6 +183,14 @@ impl TurnTime {
         }
     }
 
+    /// The one of the present phase.
+    #[inline(always)]
+    fn step(&mut self) -> &mut i32 {
+        let [of_handlers, of_flushes] = &mut self.steps;
+        if matches!(self.phase, Phase::Flush | Phase::FlushAgain) { of_flushes } else { of_handlers }
+    }
+
+    #[inline(always)]
     fn grant(&mut self, units: i32) {
         self.left = units;
         self.granted = units;
@@ -205,10 +219,12 @@ impl TurnTime {
         if units > 0 {
             let took = now.saturating_sub(self.looked).max(1);
             // It slows down at once, and gets faster by and by: slow pieces come among fast ones.
-            let most = MOST_UNITS.min(self.step * 2);
-            let is_fast = units >= i64::from(self.step) && took <= self.part / 2;
-            let fit = || self.part.saturating_mul(units as u64) / took;
-            self.step = if is_fast { most } else { fit().clamp(1, most as u64) as i32 };
+            let part = self.part;
+            let step = self.step();
+            let most = MOST_UNITS.min(*step * 2);
+            let is_fast = units >= i64::from(*step) && took <= part / 2;
+            let fit = || part.saturating_mul(units as u64) / took;
+            *step = if is_fast { most } else { fit().clamp(1, most as u64) as i32 };
         }
         self.looked = now;
     }
@@ -271,6 +287,27 @@ mod tests {
     }
 
     #[test]
+    fn fast_flushes_do_not_make_slow_handlers_look_fast() {
+        let (mut time, mut now) = (TurnTime::new(), us(0));
+        for turn in 0..5 {
+            time.begin(now, us(0));
+            let began = now;
+            for phase in [Phase::Flush, Phase::Serve, Phase::FlushAgain] {
+                time.enter(phase);
+                let (each, most) = if phase == Phase::Serve { (us(400), 1000) } else { (us(1), 64) };
+                for _ in 0..most {
+                    if time.is_spent() && (time.is_up() || time.look(now)) {
+                        break;
+                    }
+                    now += each;
+                    time.spend(1);
+                }
+            }
+            assert!(turn == 0 || now - began <= us(3000), "turn {turn} took {:?}", now - began);
+        }
+    }
+
+    #[test]
     fn each_phase_has_its_share_and_what_one_leaves_is_the_next_ones() {
         let (mut time, mut now) = (TurnTime::new(), us(0));
         time.begin(now, us(0));
@@ -319,6 +356,6 @@ mod tests {
         time.enter(Phase::Serve);
         time.spend(2);
         time.end(us(4000), &mut us(0));
-        assert_eq!(time.step, 1, "2 ms a piece");
+        assert_eq!(time.steps[0], 1, "2 ms a piece");
     }
 }
