@@ -10,7 +10,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use tidegate::{Lines, SocketId, sanitize};
+use tidegate::{Lines, SocketId};
 
 use super::line_format::{LineFormat, Read};
 use super::run::{self, Bench, BenchLoop, BenchSocket, Load};
@@ -262,7 +262,7 @@ fn receive(socket: &mut BenchSocket<'_, Chat>, number: usize, chunk: &[u8]) {
                 *free_slots += freed;
                 run.count_answer(since, now);
             }),
-            Read::Changed => Err(changed(line.bytes())),
+            Read::Changed => Err(format!("a line was changed, {}", format.difference(line.bytes()))),
         };
         if let Err(what) = checked {
             mismatch = Some(Mismatch { connection: number, at, what });
@@ -296,14 +296,6 @@ fn receive_line(
     let received = (sent.since, sent.received_by_one());
     sender.forget_delivered_lines();
     Ok(received)
-}
-
-/// As much of the line as fits a message, safe to show on a terminal.
-fn changed(line: &[u8]) -> String {
-    const SHOWN: usize = 160;
-
-    let (shown, dots) = if line.len() > SHOWN { (&line[..SHOWN], " ...") } else { (line, "") };
-    format!("a line was changed: {}{dots}", sanitize(shown))
 }
 
 fn unexpected(sender: usize, line: u64, expected: &str) -> String {

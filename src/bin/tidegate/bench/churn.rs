@@ -24,7 +24,8 @@ pub struct Churn {
 /// The present connection of a slot.
 #[derive(Clone, Default)]
 struct Slot {
-    asked: Duration,
+    /// Since when it is wanted. None between two connections.
+    since: Option<Duration>,
     received: usize,
 }
 
@@ -47,13 +48,24 @@ impl Load for Churn {
             fill(on, number);
         }
     }
+
+    fn in_flight(&self) -> usize {
+        self.slots.iter().filter(|slot| slot.since.is_some()).count()
+    }
 }
 
 /// Gives a slot its socket, for many connections.
 fn fill(on: &mut BenchLoop<'_, Churn>, number: usize) {
-    let (to, now) = (on.state.run.plan.to, on.state.run.now());
-    on.state.load.slots[number] = Slot { asked: now, ..Slot::default() };
-    let made = on.connect_with(to, run::socket_options(), move |socket| {
+    if on.state.run.is_loading() {
+        let since = on.state.run.now();
+        open(on, number, since);
+    }
+}
+
+fn open(on: &mut BenchLoop<'_, Churn>, number: usize, since: Duration) {
+    let plan = on.state.run.plan;
+    on.state.load.slots[number] = Slot { since: Some(since), received: 0 };
+    let made = on.connect_with(plan.to, run::socket_options(&plan), move |socket| {
         socket.on_connect(move |socket| send(socket, number));
         socket.on_data(move |socket, chunk| receive(socket, number, chunk));
         socket.on_error(|socket, error| socket.state.run.error = Some(error.clone()));
@@ -94,13 +106,19 @@ fn has_closed(socket: &mut BenchSocket<'_, Churn>, number: usize, closed: Closed
     let Bench { run, load } = &mut *socket.state;
     let slot = std::mem::take(&mut load.slots[number]);
     let now = run.now();
+    let since = slot.since.unwrap_or(now);
     let is_complete = slot.received == load.size && !closed.had_error;
     if run.stage == Stage::Over {
         return;
     }
     if is_complete {
-        run.count_answer(slot.asked, now);
+        run.count_answer(since, now);
     } else if closed.reason == CloseReason::ConnectFailed {
+        if run.may_connect_again(since) {
+            load.slots[number].since = slot.since;
+            socket.event_loop().after(run::BACKLOG_AGAIN, move |on| open(on, number, since));
+            return;
+        }
         run.count_failure();
         if run.connections.opened == 0 {
             return run::enter(&mut socket.event_loop(), Stage::Over);
@@ -112,13 +130,10 @@ fn has_closed(socket: &mut BenchSocket<'_, Churn>, number: usize, closed: Closed
         return;
     }
     let to = run.plan.to;
-    load.slots[number].asked = now;
+    load.slots[number].since = Some(now);
     // The socket keeps its id and its handlers.
     if !is_complete || socket.connect(to).is_err() {
-        socket.event_loop().after(RETRY_AFTER, move |on| {
-            if on.state.run.is_loading() {
-                fill(on, number);
-            }
-        });
+        socket.state.load.slots[number].since = None;
+        socket.event_loop().after(RETRY_AFTER, move |on| fill(on, number));
     }
 }

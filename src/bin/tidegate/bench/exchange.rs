@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use tidegate::SocketId;
 
-use super::matcher::Matcher;
+use super::excerpt::{difference, excerpt};
+use super::matcher::{Matcher, Wrong};
 use super::pattern::Pattern;
 use super::run::{self, Bench, BenchLoop, BenchSocket, Load};
 use super::run_state::Mismatch;
@@ -80,11 +81,11 @@ impl Exchange {
             }
             Messages::Request { answers, .. } => match answers[number].read(chunk) {
                 Ok(answers) => answers,
-                Err(at) => return mismatch(at, format!("0x{:02x} is not what was expected", chunk[at])),
+                Err(Wrong { at, expected }) => return mismatch(at, difference(&expected, &chunk[at..])),
             },
         };
         if answers > connection.in_flight.len() {
-            return mismatch(0, "an answer to nothing".to_owned());
+            return mismatch(0, format!("an answer to nothing came: {}", excerpt(chunk)));
         }
         Ok(answers)
     }

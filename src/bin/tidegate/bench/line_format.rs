@@ -1,6 +1,9 @@
 //! The form of a line of the chat, by which it is recognized after whatever a server puts before it:
 //! `#tg1a2b 003 0000000042 xxxxxxxx`. That is the run, the sender, the line, and padding.
 
+use super::excerpt::{difference, excerpt};
+use crate::cli::counted;
+
 pub struct LineFormat {
     /// The beginning of all lines of this run.
     mark: Vec<u8>,
@@ -59,6 +62,26 @@ impl LineFormat {
         }
     }
 
+    /// Where a line that was changed differs first from the line that it was, as far as its numbers can be read.
+    pub fn difference(&self, line: &[u8]) -> String {
+        let begin = line.windows(self.mark.len()).position(|part| part == self.mark).unwrap_or_default();
+        let came = &line[begin..];
+        let mut expected = self.line[..self.line.len() - 1].to_vec();
+        let numbers = self.mark.len()..self.mark.len() + NUMBERS;
+        for (expected, came) in expected.iter_mut().zip(came).take(numbers.end).skip(numbers.start) {
+            if *expected != b' ' && came.is_ascii_digit() {
+                *expected = *came;
+            }
+        }
+        let same = expected.iter().zip(came).take_while(|(expected, came)| expected == came).count();
+        let at = begin + same;
+        match (&expected[same..], &came[same..]) {
+            ([], more) => format!("after its end {} came", excerpt(more)),
+            (rest, []) => format!("it ended after {} with {} missing", counted(at as u64, "byte"), excerpt(rest)),
+            (expected, came) => format!("at byte {at}: {}", difference(expected, came)),
+        }
+    }
+
     #[cold]
     fn changed(&self, line: &[u8]) -> Read {
         let is_ours = line.windows(self.mark.len()).any(|part| part == self.mark);
@@ -106,6 +129,11 @@ mod tests {
             other[at] = b'?';
             assert_eq!(format.read(&other), Read::Changed, "at {at}");
         }
+        let mut other = [b"guest1: ", &line[..]].concat();
+        other[34] = b'y';
+        assert_eq!(format.difference(&other), "at byte 34: expected 'xxxxxxxxxxxxx', but 'yxxxxxxxxxxxx' came");
+        assert_eq!(format.difference(&line[..38]), "it ended after 38 bytes with 'x' missing");
+        assert_eq!(format.difference(&[&line[..], b"!"].concat()), "after its end '!' came");
         for foreign in [&b""[..], b"* guest1 joined; 1 online", &LineFormat::new(0x1a2c, 40).line(3, 42)[..39]] {
             assert_eq!(format.read(foreign), Read::Foreign);
         }

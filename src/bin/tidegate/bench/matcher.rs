@@ -13,6 +13,15 @@ pub struct Matcher {
     matched: usize,
 }
 
+/// The first byte that is not what was expected. The bytes after it have no meaning.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Wrong {
+    /// Where it is in the chunk.
+    pub at: usize,
+    /// What should have come from there on, up to the next wildcard or the end of the answer.
+    pub expected: Vec<u8>,
+}
+
 #[derive(Debug)]
 enum Step {
     /// These bytes come next.
@@ -34,8 +43,8 @@ impl Matcher {
     /// Reads a chunk, and returns how many answers end in it.
     ///
     /// # Errors
-    /// The position of the first wrong byte. The bytes after it have no meaning.
-    pub fn read(&mut self, chunk: &[u8]) -> Result<usize, usize> {
+    /// The first wrong byte.
+    pub fn read(&mut self, chunk: &[u8]) -> Result<usize, Wrong> {
         let mut answers = 0;
         let mut at = 0;
         while at < chunk.len() {
@@ -43,7 +52,8 @@ impl Matcher {
                 Step::Search(literal, failure) => (search(literal, failure, &mut self.matched, &chunk[at..]), literal),
                 Step::Literal(literal) => {
                     let compared = compare(literal, &mut self.matched, &chunk[at..]);
-                    (compared.map_err(|wrong| at + wrong)?, literal)
+                    let wrong = |wrong| Wrong { at: at + wrong, expected: literal[self.matched + wrong..].to_vec() };
+                    (compared.map_err(wrong)?, literal)
                 }
             };
             at += length;
@@ -126,8 +136,8 @@ mod tests {
     fn a_wrong_byte_is_found_where_it_is() {
         let mut pong = matcher(r"+PONG\r\n");
         assert_eq!(pong.read(b"+PONG\r\n+PO"), Ok(1));
-        assert_eq!(pong.read(b"NK\r\n"), Err(1));
-        assert_eq!(matcher("ab").read(b"abc"), Err(2));
+        assert_eq!(pong.read(b"NK\r\n"), Err(Wrong { at: 1, expected: b"G\r\n".to_vec() }));
+        assert_eq!(matcher("ab").read(b"abc"), Err(Wrong { at: 2, expected: b"ab".to_vec() }));
     }
 
     #[test]

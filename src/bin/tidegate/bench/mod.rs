@@ -7,19 +7,23 @@
 //! | `stream.rs` | `sink`, `source` and `idle`: bytes in one direction, or none |
 //! | `churn.rs` | connections that open and close |
 //! | `chat.rs`, `line_format.rs` | lines that go to everybody else, and the form of a line |
-//! | `pattern.rs`, `matcher.rs` | what is expected to come back: bytes that were made here, or an answer as it was typed |
+//! | `pattern.rs`, `matcher.rs`, `excerpt.rs` | what is expected to come back: bytes that were made here, or an answer as it was typed; and how it is shown |
+//! | `clock.rs` | the clock, which stands still while this process is suspended |
 //! | `schedule.rs` | when messages are due if there is a rate |
 //! | `measurement.rs` | counts, latencies, and the CPU time of this process |
-//! | `progress.rs`, `report.rs`, `plot.rs` | what is shown during the run and at its end |
+//! | `progress.rs`, `report.rs`, `plot.rs`, `plot_file.rs` | what is shown during the run and at its end |
 
 mod chat;
 mod churn;
+mod clock;
+mod excerpt;
 mod exchange;
 mod line_format;
 mod matcher;
 mod measurement;
 mod pattern;
 mod plot;
+mod plot_file;
 mod progress;
 mod report;
 mod run;
@@ -42,7 +46,7 @@ use crate::cli::Workload;
 pub fn run(workload: &Workload, max_connections: usize) -> Result<ExitCode, Box<dyn Error>> {
     check_descriptors(workload, max_connections)?;
     if let Some(path) = &workload.options().plot {
-        plot::check_writable(path).map_err(|error| cannot_write(path, error))?;
+        plot_file::check(path).map_err(|error| cannot_write(path, error))?;
     }
     let run = match workload {
         Workload::Echo { size, pressure, .. } => measure(workload, exchange::echo(workload, size.bytes, *pressure)),
@@ -57,8 +61,10 @@ pub fn run(workload: &Workload, max_connections: usize) -> Result<ExitCode, Box<
             measure(workload, chat::Chat::new(workload, *senders, size.bytes, *depth))
         }
     }?;
-    if let (0, Some(error)) = (run.connections.opened, &run.connections.first_failure) {
-        return Err(format!("cannot load {}: {error}", run.plan.to).into());
+    if run.connections.opened == 0 && !run.interrupted {
+        let why = run.connections.first_failure.clone();
+        let why = why.unwrap_or_else(|| format!("no connection within {}", report::seconds(run.now())));
+        return Err(format!("cannot load {}: {why}", run.plan.to).into());
     }
     let report = Report::new(workload, &run);
     show(workload, &run, &report)?;
@@ -70,7 +76,7 @@ fn show(workload: &Workload, run: &RunState, report: &Report<'_>) -> Result<(), 
     std::io::stdout().write_all(text.as_bytes()).map_err(|error| format!("cannot write the report: {error}"))?;
     if let Some(path) = &workload.options().plot {
         let svg = plot::draw(workload, run).map_err(|error| cannot_write(path, error))?;
-        std::fs::write(path, svg).map_err(|error| cannot_write(path, error))?;
+        plot_file::write(path, &svg).map_err(|error| cannot_write(path, error))?;
     }
     Ok(())
 }

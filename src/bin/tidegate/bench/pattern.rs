@@ -2,6 +2,7 @@
 //!
 //! Each connection begins at a position of its own, so that bytes meant for another connection are noticed.
 
+use super::excerpt::{SHOWN, difference, excerpt};
 use super::matcher::first_difference;
 use super::run_state::Mismatch;
 
@@ -42,8 +43,14 @@ impl Pattern {
     pub fn check(&self, connection: usize, before: u64, sent: u64, received: &[u8]) -> Result<(), Mismatch> {
         let mismatch = |at, what| Err(Mismatch { connection, at, what });
         match self.first_difference(begin_of(connection) + before, received) {
-            Some(at) => mismatch(before + at as u64, format!("0x{:02x} is not the byte that was sent", received[at])),
-            None if before + received.len() as u64 > sent => mismatch(sent, "more came back than was sent".to_owned()),
+            Some(at) => {
+                let expected = self.at(begin_of(connection) + before + at as u64, SHOWN);
+                mismatch(before + at as u64, difference(expected, &received[at..]))
+            }
+            None if before + received.len() as u64 > sent => {
+                let more = &received[(sent.saturating_sub(before)) as usize..];
+                mismatch(sent, format!("more came back than was sent: {}", excerpt(more)))
+            }
             None => Ok(()),
         }
     }

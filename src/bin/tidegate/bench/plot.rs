@@ -3,10 +3,7 @@
 //! plotters draws it in the colours of a light page. A style sheet replaces them for readers who prefer a dark one.
 
 use std::error::Error;
-use std::fs::{self, OpenOptions};
-use std::io;
 use std::ops::Range;
-use std::path::Path;
 
 use hdrhistogram::Histogram;
 use plotters::coord::Shift;
@@ -31,13 +28,6 @@ const DARK_STYLE: &str = "<style>@media (prefers-color-scheme: dark) {\
 
 type Area<'s> = DrawingArea<SVGBackend<'s>, Shift>;
 type Failed = Box<dyn Error>;
-
-/// Checks before the measurement that the file can be written. A file that was not there is removed again.
-pub fn check_writable(path: &Path) -> io::Result<()> {
-    let is_new = !path.exists();
-    OpenOptions::new().append(true).create(true).open(path)?;
-    if is_new { fs::remove_file(path) } else { Ok(()) }
-}
 
 /// The SVG.
 ///

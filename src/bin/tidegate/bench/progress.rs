@@ -20,7 +20,7 @@ pub fn show<L: Load>(event_loop: &mut EventLoop<Bench<L>>) {
     }
     let bar = ProgressBar::with_draw_target(Some(1), ProgressDrawTarget::stderr());
     // With a wrong template the bar would keep its default style.
-    if let Ok(style) = ProgressStyle::with_template("{msg:<40} [{bar:30}] {elapsed}") {
+    if let Ok(style) = ProgressStyle::with_template("{msg} [{wide_bar}] {elapsed}") {
         bar.set_style(style.progress_chars("=> "));
     }
     event_loop.every(REDRAWN_EVERY, move |on| {

@@ -44,7 +44,7 @@ impl<'r> Report<'r> {
         let because = |why: Option<String>| why.map_or_else(String::new, |why| format!(": {why}"));
         let mut problems = Vec::new();
         if connections.failed > 0 {
-            let why = because(connections.first_failure.as_ref().map(ToString::to_string));
+            let why = because(connections.first_failure.clone());
             problems.push(format!("could not open {}{why}", counted(connections.failed as u64, "connection")));
         }
         if connections.lost > 0 {
@@ -60,9 +60,22 @@ impl<'r> Report<'r> {
             problems.push(format!("missing {}", counted(self.run.unanswered as u64, unit)));
         }
         if problems.is_empty() && self.run.measurement.count == 0 {
-            problems.push("the run ended before anything was measured".to_owned());
+            problems.push(self.nothing_measured());
         }
         problems
+    }
+
+    fn nothing_measured(&self) -> String {
+        let RunState { plan, connections, .. } = self.run;
+        match self.workload {
+            workload if !matches!(workload, Workload::Churn { .. }) && !self.run.has_connected() => {
+                let (opened, all) = (connections.opened, plan.connections);
+                format!("the run ended while connecting: {opened} of {all} connections were open")
+            }
+            _ if self.time.is_zero() => "the run ended before anything was measured".to_owned(),
+            Workload::Sink { .. } => format!("the server took nothing in {}", seconds(self.time)),
+            _ => format!("nothing came in {}", seconds(self.time)),
+        }
     }
 
     /// What is no problem, but changes what the figures mean.
@@ -79,6 +92,10 @@ impl<'r> Report<'r> {
         {
             let unsent = self.run.unsent;
             notes.push(format!("the rate of {rate}/s was not reached; {unsent} were due and never sent"));
+        }
+        let suspended = self.run.clock.suspended();
+        if !suspended.is_zero() {
+            notes.push(format!("this process did not run for {}, which is not counted", seconds(suspended)));
         }
         if self.run.interrupted {
             notes.push("a signal ended the measurement early".to_owned());
@@ -212,6 +229,7 @@ impl<'r> Report<'r> {
             "unsent": self.run.unsent,
             "client_cpu_share": measurement.busy_share(),
             "client_bound": self.is_client_bound(),
+            "suspended_seconds": self.run.clock.suspended().as_secs_f64(),
             "interrupted": self.run.interrupted,
             "notes": self.notes(),
             "problems": self.problems(),
@@ -251,7 +269,7 @@ fn per_second(count: u64, time: Duration) -> f64 {
     if time.is_zero() { 0.0 } else { count as f64 / time.as_secs_f64() }
 }
 
-fn seconds(time: Duration) -> String {
+pub fn seconds(time: Duration) -> String {
     match time.as_secs_f64() {
         short if short < 1.0 => format!("{:.1} ms", short * 1e3),
         long => format!("{long:.2} s"),

@@ -13,13 +13,16 @@ use std::time::Duration;
 
 use tidegate::{CloseReason, Closed, Error, EventLoop, Loop, Socket, SocketOptions, signal};
 
-use super::progress;
-use super::run_state::{Mismatch, RunState, Stage};
+use super::run_state::{Mismatch, Plan, RunState, Stage};
 use super::schedule::{PreciseTimer, Schedule};
+use super::{clock, progress};
 use crate::cli::Workload;
 
 /// How many connections are being opened at the same time: fewer than the backlog of a usual listener.
 const MAX_CONNECTING: usize = 64;
+
+/// A full backlog of a Unix socket is tried again after this time.
+pub const BACKLOG_AGAIN: Duration = Duration::from_millis(10);
 
 /// Draining is over when nothing has come for this long.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
@@ -78,6 +81,9 @@ pub fn run<L: Load>(workload: &Workload, load: L) -> Result<RunState, Error> {
     for signal in [signal::INTERRUPT, signal::TERMINATE] {
         event_loop.on_signal(signal, interrupt)?;
     }
+    event_loop.every(clock::READ_EVERY, |on| {
+        on.state.run.now();
+    });
     progress::show(&mut event_loop);
     let mut timer = PreciseTimer::new(&mut event_loop)?;
     L::start(&mut event_loop.event_loop());
@@ -105,37 +111,47 @@ pub fn enter<L: Load>(on: &mut BenchLoop<'_, L>, stage: Stage) {
         Stage::Connecting => {}
         Stage::WarmingUp if plan.warmup.is_zero() => enter(on, Stage::Measuring),
         Stage::WarmingUp => {
-            on.after(plan.warmup, |on| leave(on, Stage::WarmingUp, Stage::Measuring));
+            leave_after(on, plan.warmup, Stage::Measuring);
         }
         Stage::Measuring => {
             if L::MEASURES_CONNECTS {
                 let now = run.now();
                 run.measurement.end(now);
             }
-            on.after(plan.duration, |on| leave(on, Stage::Measuring, Stage::Draining));
+            leave_after(on, plan.duration, Stage::Draining);
         }
         Stage::Draining => {
             run.last_answer = run.now();
-            on.after(DRAIN_TIMEOUT, give_up_if_silent);
+            leave_if_silent(on, DRAIN_TIMEOUT, Stage::Over);
         }
         Stage::Over if run.interrupted => {}
         Stage::Over => run.unanswered = load.in_flight(),
     }
 }
 
-/// The time of a stage is over. The run may have left it already.
-fn leave<L: Load>(on: &mut BenchLoop<'_, L>, from: Stage, to: Stage) {
-    if on.state.run.stage == from {
-        enter(on, to);
-    }
+/// Leaves the present stage when it has gone on for so long.
+fn leave_after<L: Load>(on: &mut BenchLoop<'_, L>, time: Duration, to: Stage) {
+    leave_when(on, to, move |run| time.saturating_sub(run.in_stage()));
 }
 
-fn give_up_if_silent<L: Load>(on: &mut BenchLoop<'_, L>) {
-    let silent = on.state.run.now().saturating_sub(on.state.run.last_answer);
-    if silent < DRAIN_TIMEOUT {
-        on.after(DRAIN_TIMEOUT - silent, give_up_if_silent);
-    } else {
-        leave(on, Stage::Draining, Stage::Over);
+/// Leaves the present stage when no answer has come for so long.
+fn leave_if_silent<L: Load>(on: &mut BenchLoop<'_, L>, time: Duration, to: Stage) {
+    leave_when(on, to, move |run| time.saturating_sub(run.now().saturating_sub(run.last_answer)));
+}
+
+/// Leaves the present stage when no time is left. It is asked again at the end of that time, because the clock of the run may
+/// have stood still, and an answer may have come.
+fn leave_when<L: Load>(on: &mut BenchLoop<'_, L>, to: Stage, left: impl Fn(&RunState) -> Duration + 'static) {
+    let from = on.state.run.stage;
+    match left(&on.state.run) {
+        Duration::ZERO => enter(on, to),
+        time => {
+            on.after(time, move |on| {
+                if on.state.run.stage == from {
+                    leave_when(on, to, left);
+                }
+            });
+        }
     }
 }
 
@@ -156,12 +172,17 @@ fn open_next<L: Load>(on: &mut BenchLoop<'_, L>) {
     if run.connections.started == run.plan.connections || run.stage != Stage::Connecting {
         return;
     }
-    let (number, to, asked) = (run.connections.started, run.plan.to, run.now());
+    let (number, asked) = (run.connections.started, run.now());
     run.connections.started += 1;
-    let opened = on.connect_with(to, socket_options(), move |socket| {
+    open(on, number, asked);
+}
+
+fn open<L: Load>(on: &mut BenchLoop<'_, L>, number: usize, asked: Duration) {
+    let plan = on.state.run.plan;
+    let opened = on.connect_with(plan.to, socket_options(&plan), move |socket| {
         socket.on_connect(move |socket| connected(socket, asked));
         socket.on_error(|socket, error| socket.state.run.error = Some(error.clone()));
-        socket.on_close(move |socket, closed| has_closed(socket, number, closed));
+        socket.on_close(move |socket, closed| has_closed(socket, number, asked, closed));
         L::set_up(socket, number);
     });
     if let Err(error) = opened {
@@ -170,9 +191,17 @@ fn open_next<L: Load>(on: &mut BenchLoop<'_, L>) {
     }
 }
 
+fn open_again<L: Load>(on: &mut BenchLoop<'_, L>, number: usize, asked: Duration) {
+    on.after(BACKLOG_AGAIN, move |on| {
+        if on.state.run.stage == Stage::Connecting {
+            open(on, number, asked);
+        }
+    });
+}
+
 /// A small message is sent at once.
-pub fn socket_options() -> SocketOptions {
-    SocketOptions::new().no_delay(true).notice_gone_peers(true)
+pub fn socket_options(plan: &Plan) -> SocketOptions {
+    SocketOptions::new().no_delay(true).notice_gone_peers(true).connect_timeout(plan.connect_timeout)
 }
 
 fn connected<L: Load>(socket: &mut BenchSocket<'_, L>, asked: Duration) {
@@ -189,6 +218,7 @@ fn connected<L: Load>(socket: &mut BenchSocket<'_, L>, asked: Duration) {
 
 /// If the first connection fails, the address is wrong, and the run is over.
 fn not_connected<L: Load>(on: &mut BenchLoop<'_, L>) {
+    on.state.run.open_no_more_if_it_does_not_accept();
     on.state.run.count_failure();
     if on.state.run.connections.opened == 0 {
         enter(on, Stage::Over);
@@ -205,12 +235,15 @@ fn go_on_connecting<L: Load>(on: &mut BenchLoop<'_, L>) {
     }
 }
 
-fn has_closed<L: Load>(socket: &mut BenchSocket<'_, L>, number: usize, closed: Closed) {
+fn has_closed<L: Load>(socket: &mut BenchSocket<'_, L>, number: usize, asked: Duration, closed: Closed) {
     let run = &mut socket.state.run;
     if run.stage == Stage::Over {
         return;
     }
     if closed.reason == CloseReason::ConnectFailed {
+        if run.may_connect_again(asked) {
+            return open_again(&mut socket.event_loop(), number, asked);
+        }
         L::lost(&mut socket.event_loop(), number);
         return not_connected(&mut socket.event_loop());
     }

@@ -1,9 +1,10 @@
 //! The state of a run: its stage, what was measured, and what went wrong.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use tidegate::{CloseReason, Endpoint, Error};
+use tidegate::{CloseReason, Endpoint, Error, ErrorKind};
 
+use super::clock::Clock;
 use super::measurement::Measurement;
 use super::schedule::Schedule;
 use crate::cli::Workload;
@@ -36,8 +37,7 @@ pub struct RunState {
     pub interrupted: bool,
     /// With a rate, from the warm-up on.
     pub schedule: Option<Schedule>,
-    /// All times count from here.
-    origin: Instant,
+    pub clock: Clock,
     stage_began: Duration,
     /// When the last answer came while draining.
     pub last_answer: Duration,
@@ -51,6 +51,7 @@ pub struct Plan {
     pub connections: usize,
     pub warmup: Duration,
     pub duration: Duration,
+    pub connect_timeout: Duration,
     pub rate: Option<u32>,
 }
 
@@ -64,7 +65,7 @@ pub struct Connections {
     pub closed: usize,
     /// Of the closed ones: those that this side did not close.
     pub lost: usize,
-    pub first_failure: Option<Error>,
+    pub first_failure: Option<String>,
     pub first_loss: Option<String>,
 }
 
@@ -92,10 +93,11 @@ impl RunState {
             connections: workload.all_connections(),
             warmup: workload.warmup(),
             duration: options.duration,
+            connect_timeout: options.connect_timeout,
             rate: workload.pressure().and_then(|pressure| pressure.rate),
         };
-        let origin = Instant::now();
-        let began = origin.elapsed();
+        let clock = Clock::new();
+        let began = clock.now();
         RunState {
             plan,
             stage: Stage::Connecting,
@@ -108,7 +110,7 @@ impl RunState {
             unsent: 0,
             interrupted: false,
             schedule: None,
-            origin,
+            clock,
             stage_began: began,
             last_answer: began,
         }
@@ -117,7 +119,7 @@ impl RunState {
     /// The time of the clock, not of the turn: a latency may be shorter than a turn.
     #[inline]
     pub fn now(&self) -> Duration {
-        self.origin.elapsed()
+        self.clock.now()
     }
 
     /// Goes to a later stage. What was counted before the measurement is dropped, unless the connects are measured.
@@ -198,15 +200,38 @@ impl RunState {
 
     /// A connection could not be opened.
     pub fn count_failure(&mut self) {
-        let error = self.error.take();
         self.connections.failed += 1;
-        self.connections.first_failure = self.connections.first_failure.take().or(error);
+        let Some(error) = self.error.take() else { return };
+        let is_full = error.kind() == ErrorKind::WouldBlock;
+        let why = if is_full { format!("{error}: its backlog is full") } else { error.to_string() };
+        self.connections.first_failure.get_or_insert(why);
+    }
+
+    /// A connect has failed because the backlog of a Unix socket is full, and its time is not over. TCP tries again by
+    /// itself, and a Unix socket does not.
+    pub fn may_connect_again(&self, asked: Duration) -> bool {
+        let is_full = self.error.as_ref().is_some_and(|error| error.kind() == ErrorKind::WouldBlock);
+        is_full && self.now().saturating_sub(asked) < self.plan.connect_timeout
+    }
+
+    /// The server does not accept, or no more: those that are still to be opened would take that time each.
+    pub fn open_no_more_if_it_does_not_accept(&mut self) {
+        let does_not_accept = |error: &Error| matches!(error.kind(), ErrorKind::TimedOut | ErrorKind::WouldBlock);
+        if self.error.as_ref().is_some_and(does_not_accept) {
+            self.connections.failed += self.plan.connections - self.connections.started;
+            self.connections.started = self.plan.connections;
+        }
+    }
+
+    /// How long the present stage has been going on.
+    pub fn in_stage(&self) -> Duration {
+        self.now().saturating_sub(self.stage_began)
     }
 
     /// How much of the planned time is over, and how much there is.
     pub fn progress(&self) -> (Duration, Duration) {
         let Plan { warmup, duration, .. } = self.plan;
-        let in_stage = self.now().saturating_sub(self.stage_began);
+        let in_stage = self.in_stage();
         let over = match self.stage {
             Stage::Connecting => Duration::ZERO,
             Stage::WarmingUp => in_stage,

@@ -7,7 +7,7 @@ use clap::{Args, Subcommand};
 use tidegate::Endpoint;
 
 use super::address::{DEFAULT_LISTEN, endpoint};
-use super::duration::{duration, not_zero};
+use super::duration::{connect_timeout, duration, not_zero};
 use super::help;
 use super::number::{Size, connections, size, whole};
 use super::template::{Expected, Text};
@@ -147,6 +147,10 @@ pub struct BenchOptions {
     /// Connections, from 1 to what the descriptor limit allows
     #[arg(short, long, value_name = "N", default_value = "64", value_parser = connections)]
     pub connections: usize,
+
+    /// Longest wait for each connection
+    #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = connect_timeout, display_order = 99)]
+    pub connect_timeout: Duration,
 
     /// How long to load the server before the measurement [default: 1s]
     #[arg(long, value_name = "DURATION", value_parser = duration, display_order = 100)]

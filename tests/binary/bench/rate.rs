@@ -1,0 +1,50 @@
+//! An open loop: messages are due at a rate, whatever the server does.
+
+use super::*;
+
+#[test]
+fn a_rate_is_kept_and_not_passed() {
+    let server = Daemon::echo(&[]);
+    let flags = ["--rate", "500", "--connections", "4", "--duration", "400ms"];
+    let done = bench("echo", &server.address().to_string(), &flags);
+    done.is_good();
+    let due = 500.0 * done.report["seconds"].as_f64().unwrap();
+    let count = done.number("count") as f64;
+    assert!(count >= due / 2.0 && count <= due + 1.0, "{count} of {due}: {}", done.report);
+    assert_eq!(done.report["rate"], 500);
+}
+
+#[test]
+fn with_a_rate_the_wait_for_a_sleeping_server_counts_as_latency() {
+    const ASLEEP: Duration = Duration::from_millis(200);
+    let server = serve(|stream, _| {
+        echo(stream, |_, before| {
+            if before == 0 {
+                thread::sleep(ASLEEP);
+            }
+            true
+        });
+    });
+    let flags = ["--rate", "1000", "--connections", "1", "--duration", "500ms"];
+    let done = bench("echo", &server, &flags);
+    assert_eq!(done.code, 0, "{}", done.report);
+    // Of 500 messages 200 were due while it slept, and half of those waited for half of that time. A loop that sends
+    // when an answer has come would know of one message that was late.
+    assert!(done.latency_ms("p90") >= 90.0, "{}", done.report);
+    assert!(done.latency_ms("max") >= 199.0, "{}", done.report);
+}
+
+#[test]
+fn a_rate_that_the_server_cannot_keep_is_a_problem() {
+    let server = serve(|stream, _| {
+        echo(stream, |_, _| {
+            thread::sleep(Duration::from_millis(20));
+            true
+        });
+    });
+    let done = bench("echo", &server, &["--rate", "1000", "--connections", "1"]);
+    assert_eq!(done.code, 0, "{}", done.report);
+    let unsent = done.number("unsent");
+    assert!(unsent >= 200, "of 300 at most 15 could be sent: {}", done.report);
+    assert!(done.report["notes"].to_string().contains("the rate of 1000/s was not reached"), "{}", done.report);
+}
