@@ -207,8 +207,8 @@ impl MioKernel {
             let readiness = Readiness {
                 readable: event.is_readable(),
                 writable: event.is_writable(),
-                // At urgent data a read stops short although there is more, as it does before a FIN.
-                ended: event.is_read_closed() || event.is_priority(),
+                ended: event.is_read_closed(),
+                urgent: event.is_priority(),
                 hung_up: event.is_error() || (event.is_read_closed() && event.is_write_closed()),
             };
             ready.push(Ready::Io { token: source.token(), readiness });

@@ -297,6 +297,8 @@ pub struct Readiness {
     pub writable: bool,
     /// The peer's FIN follows what is to be read.
     pub ended: bool,
+    /// There is urgent data: a read stops short at it, although there is more, and no other edge may come.
+    pub urgent: bool,
     /// Both directions have ended (EPOLLHUP) or failed (EPOLLERR): reading and writing show which.
     pub hung_up: bool,
 }

@@ -115,6 +115,12 @@ impl Clock {
         if self.is_in_turn { self.now } else { kernel.now() }
     }
 
+    /// The second in which the last wait ended.
+    #[inline]
+    pub fn second(&self) -> u32 {
+        self.now.as_secs() as u32
+    }
+
     /// What activity counts from.
     pub fn timer_base(&self, kernel: &dyn Kernel) -> Duration {
         if self.is_in_turn { self.timer_base } else { kernel.now() + kernel.clock_slack() }

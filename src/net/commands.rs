@@ -25,7 +25,8 @@ impl Net {
     pub fn new_socket(&mut self, options: SocketOptions) -> Result<SocketId, Error> {
         options.check()?;
         let connection = Connection::new(options.high_water_mark, options.allow_half_open);
-        Ok(self.conns.insert_with(|id| Conn::new(id, connection).with_options(&options)))
+        let now = self.cx.second();
+        Ok(self.conns.insert_with(|id| Conn::new(id, connection, now).with_options(&options)))
     }
 
     /// Takes back a socket that nobody has seen.
@@ -270,7 +271,7 @@ impl Net {
     /// What can be asked about a socket or a file.
     #[inline]
     pub fn connection(&self, id: SocketId) -> ConnectionInfo<'_> {
-        ConnectionInfo::new(self.conns.get(id), &*self.cx.kernel)
+        ConnectionInfo::new(self.conns.get(id), &self.cx)
     }
 
     /// All sockets and files, in any state.

@@ -21,6 +21,8 @@ pub struct Counters {
     pub shed: u64,
     /// Messages that output limits dropped.
     pub messages_dropped: u64,
+    /// Connections that are above their soft output limit at present, and whose grace period runs.
+    pub above_soft: usize,
     /// Connections that output limits ended.
     pub limited: u64,
     /// Connections that the limit of the loop's memory ended ([`Net::set_memory_limit`](crate::Net::set_memory_limit)). They

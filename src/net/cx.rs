@@ -48,6 +48,11 @@ impl Cx {
         self.clock.now(&*self.kernel)
     }
 
+    /// The second of the loop's clock in which something is made.
+    pub fn second(&self) -> u32 {
+        self.now().as_secs() as u32
+    }
+
     /// What activity counts from.
     pub fn timer_base(&self) -> Duration {
         self.clock.timer_base(&*self.kernel)

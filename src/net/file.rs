@@ -71,7 +71,8 @@ impl Net {
             OpenMode::Read => Connection::reading_file(mark),
             OpenMode::Write | OpenMode::Append | OpenMode::CreateNew => Connection::writing_file(mark),
         };
-        let id = self.conns.insert_with(|id| Conn::new(id, connection).connected(handle, Remote::File));
+        let now = self.cx.second();
+        let id = self.conns.insert_with(|id| Conn::new(id, connection, now).connected(handle, Remote::File));
         file.watch = self.cx.kernel.watch_file(handle, id.into()).inspect_err(|_| {
             self.cx.kernel.close(handle);
             self.conns.remove(id);

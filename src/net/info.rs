@@ -1,12 +1,14 @@
 //! What can be asked about a connection. Nothing changes here, and a socket that is gone has an answer too.
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::conn::Conn;
+use super::cx::Cx;
 use crate::base::id::ServerId;
 use crate::connection::{Connection, ReadyState, Stage};
-use crate::kernel::{Kernel, PeerCred};
+use crate::kernel::PeerCred;
 
 /// A read-only view of one socket or file.
 ///
@@ -25,12 +27,41 @@ use crate::kernel::{Kernel, PeerCred};
 #[derive(Clone, Copy, Debug)]
 pub struct ConnectionInfo<'a> {
     conn: Option<&'a Conn>,
-    kernel: &'a dyn Kernel,
+    cx: &'a Cx,
+}
+
+/// Why a connection is not read from, though its peer may send: see [`ConnectionInfo::paused_by`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum PausedBy {
+    /// [`Net::pause`](crate::Net::pause) was called.
+    User,
+    /// What it is piped to is full: the destination of the pipe has to drain.
+    Pipe,
+    /// Receivers of its broadcasts are above their soft limit ([`OutputPolicy::PauseSenders`](crate::OutputPolicy::PauseSenders)),
+    /// or are written to first.
+    Receivers,
+    /// The loop holds as much memory as it may ([`Net::set_memory_limit`](crate::Net::set_memory_limit)).
+    Memory,
+    /// It has used up the time of its turn, and goes on in a later one ([`Net::set_turn_budget`](crate::Net::set_turn_budget)).
+    Turn,
+}
+
+impl fmt::Display for PausedBy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            PausedBy::User => "the program",
+            PausedBy::Pipe => "a pipe",
+            PausedBy::Receivers => "receivers",
+            PausedBy::Memory => "the memory limit",
+            PausedBy::Turn => "the turn's time",
+        })
+    }
 }
 
 impl<'a> ConnectionInfo<'a> {
-    pub(super) fn new(conn: Option<&'a Conn>, kernel: &'a dyn Kernel) -> Self {
-        ConnectionInfo { conn, kernel }
+    pub(super) fn new(conn: Option<&'a Conn>, cx: &'a Cx) -> Self {
+        ConnectionInfo { conn, cx }
     }
 }
 
@@ -108,6 +139,37 @@ impl ConnectionInfo<'_> {
         self.ask(Connection::is_paused)
     }
 
+    /// Whether the peer's end has come, be it read or not: what the peer has sent may still be there to be read, and nothing
+    /// will follow. The kernel says so also of a connection that is paused.
+    pub fn has_peer_ended(&self) -> bool {
+        self.conn.is_some_and(Conn::has_peer_ended)
+    }
+
+    /// Why it is not read from, though its peer may send. `None` if it is read from, and if nothing can be read from it.
+    pub fn paused_by(&self) -> Option<PausedBy> {
+        let conn = self.conn.filter(|conn| conn.connection.is_readable())?;
+        if conn.awaits_drain() && conn.connection.is_paused() {
+            return Some(PausedBy::Pipe);
+        }
+        match conn.held_by {
+            _ if conn.connection.is_paused() => Some(PausedBy::User),
+            0 => None,
+            _ if conn.lists.memory => Some(PausedBy::Memory),
+            1 if conn.has_yielded() => Some(PausedBy::Turn),
+            _ => Some(PausedBy::Receivers),
+        }
+    }
+
+    /// How long ago the socket was made, in whole seconds. An accepted connection was made when it was accepted.
+    pub fn age(&self) -> Duration {
+        self.ago(|conn| conn.since)
+    }
+
+    /// How long ago a byte was read or written last, or the connection was made, in whole seconds.
+    pub fn idle(&self) -> Duration {
+        self.ago(|conn| conn.active)
+    }
+
     /// Whether it is paused by the user, and not by a pipe whose destination is full.
     pub(crate) fn waits_for_resume(&self) -> bool {
         self.is_paused() && !self.conn.is_some_and(Conn::awaits_drain)
@@ -160,7 +222,7 @@ impl ConnectionInfo<'_> {
     #[doc(alias = "localFamily")]
     pub fn local_address(&self) -> Option<SocketAddr> {
         let handle = self.conn?.handle_if_connected()?;
-        self.kernel.local_address(handle).ok()?.ip()
+        self.cx.kernel.local_address(handle).ok()?.ip()
     }
 
     /// The other side's address, from the connection on; `None` for a Unix socket. It is kept after the close.
@@ -174,7 +236,7 @@ impl ConnectionInfo<'_> {
     /// Who is at the other end of a Unix socket, while connected. `None` for TCP, and where the system does not tell.
     pub fn peer_cred(&self) -> Option<PeerCred> {
         let handle = self.conn.filter(|conn| conn.remote.is_unix())?.handle_if_connected()?;
-        self.kernel.peer_cred(handle).ok()
+        self.cx.kernel.peer_cred(handle).ok()
     }
 
     /// What the system has for its type of service, while connected; before, what was set. `None` for a Unix socket.
@@ -182,7 +244,7 @@ impl ConnectionInfo<'_> {
     pub fn type_of_service(&self) -> Option<u8> {
         let conn = self.conn?;
         match conn.handle_if_connected() {
-            Some(handle) => self.kernel.type_of_service(handle).ok(),
+            Some(handle) => self.cx.kernel.type_of_service(handle).ok(),
             None => conn.type_of_service(),
         }
     }
@@ -200,6 +262,11 @@ impl ConnectionInfo<'_> {
     /// Whether it is a file.
     pub fn is_file(&self) -> bool {
         self.conn.is_some_and(|conn| conn.is_file())
+    }
+
+    fn ago(&self, second: impl FnOnce(&Conn) -> u32) -> Duration {
+        let now = self.cx.now().as_secs() as u32;
+        self.conn.map_or(Duration::ZERO, |conn| Duration::from_secs(now.wrapping_sub(second(conn)).into()))
     }
 
     fn ask<T: Default>(&self, question: impl FnOnce(&Connection) -> T) -> T {

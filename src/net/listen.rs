@@ -106,7 +106,8 @@ impl Net {
         let connection =
             Connection::accepted(options.high_water_mark, options.allow_half_open, options.pause_on_connect);
         let (no_delay, limits) = (options.tcp.no_delay, server.limits.clone());
-        let conn = |id| Conn::new(id, connection).connected(handle, remote.into());
+        let now = cx.second();
+        let conn = |id| Conn::new(id, connection, now).connected(handle, remote.into());
         let socket = self.conns.insert_with(|id| {
             conn(id).accepted_by(server.id, no_delay, limits).notices_hang_up(options.notice_gone_peers)
         });

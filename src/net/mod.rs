@@ -68,7 +68,7 @@ pub(crate) use clock::Sleep;
 pub(crate) use conn::harness;
 pub use counters::Counters;
 pub use event::{Chunk, Closed, Dropped, Event};
-pub use info::ConnectionInfo;
+pub use info::{ConnectionInfo, PausedBy};
 pub use options::{FileOptions, OutputLimits, OutputPolicy, ServerOptions, SocketOptions, SoftLimit};
 pub use waker::Waker;
 

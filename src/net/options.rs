@@ -313,7 +313,8 @@ pub(super) type Limits = Rc<OutputLimits>;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SoftLimit {
-    /// The time runs while there are more unsent bytes than this, and stops as soon as there are not.
+    /// The time runs while there are more unsent bytes than this, and stops as soon as there are not. It is set back when
+    /// nothing is unsent: then the other side has caught up.
     pub bytes: usize,
     /// How long there may be more, at least 1 ms.
     pub grace: Duration,

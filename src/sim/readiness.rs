@@ -69,6 +69,7 @@ impl World {
                     readable: !stream.inbox.is_empty() || stream.ended || stream.broken,
                     writable: stream.connected.is_some() && (self.room(stream) > 0 || stream.broken),
                     ended: stream.ended || stream.broken,
+                    urgent: false,
                     hung_up: over || matches!(stream.connected, Some(Err(_))),
                 }
             }

@@ -54,7 +54,7 @@ fn the_log_has_no_lines_of_other_crates() {
     room.signal(Signal::TERM);
     room.exits_with(0);
     let log = room.log();
-    assert!(log.contains("TRACE") && log.lines().all(|line| line.contains("[tidegate")), "{log}");
+    assert!(log.contains("TRACE") && log.lines().all(|line| line.contains("[tidegate] ")), "{log}");
 }
 
 #[test]

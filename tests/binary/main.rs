@@ -16,6 +16,8 @@ mod cli;
 mod echo;
 /// `--keep-alive`.
 mod keep_alive;
+/// What an operator tells it by signals, and its log.
+mod operator;
 /// The daemon among other processes.
 mod processes;
 /// `tidegate proxy`.

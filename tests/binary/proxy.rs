@@ -8,7 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::support::folder::Folder;
-use crate::support::{self, Client, Daemon, Random, Signal, wait_until};
+use crate::support::{self, Client, Daemon, Random, Signal, Stderr, wait_until};
 use socket2::{Domain, SockRef, Socket, Type};
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -403,15 +403,86 @@ fn a_stopped_proxy_waits_no_longer_than_the_drain_timeout() {
     proxy.exits_with(0);
 }
 
+#[test]
+fn a_proxy_to_itself_does_not_start() {
+    let address = support::free_address();
+    let port = address.port();
+    for (listen, to) in [
+        (address.to_string(), address.to_string()),
+        (format!(":{port}"), address.to_string()),
+        (format!(":{port}"), format!("localhost:{port}")),
+        (format!("0.0.0.0:{port}"), format!("127.0.0.7:{port}")),
+    ] {
+        let mut command = support::program();
+        let mut proxy = Daemon::launch_with(command.args(["proxy", "--listen", &listen, "--to", &to]), Stderr::Kept);
+        proxy.exits_with(1);
+        let says = format!("--to {to} is this proxy itself, which listens on ");
+        assert!(proxy.log().contains(&says), "{}", proxy.log());
+    }
+}
+
+/// A Unix socket whose queue is full.
+#[cfg(target_os = "linux")]
+fn busy_target(folder: &Folder) -> (Socket, Vec<Socket>, String) {
+    let path = socket2::SockAddr::unix(folder.path("busy")).unwrap();
+    let listener = Socket::new(Domain::UNIX, Type::STREAM, None).unwrap();
+    listener.bind(&path).unwrap();
+    listener.listen(0).unwrap();
+    let waiting = std::iter::repeat_with(|| {
+        let client = Socket::new(Domain::UNIX, Type::STREAM.nonblocking(), None).unwrap();
+        client.connect(&path).map(|()| client)
+    });
+    let waiting = waiting.map_while(Result::ok).collect();
+    (listener, waiting, format!("unix:{}", folder.path("busy").display()))
+}
+
 #[cfg(target_os = "linux")]
 #[test]
-fn a_proxy_to_itself_stays_within_its_bound() {
-    let address = support::free_address();
-    let to = address.to_string();
-    let proxy = Daemon::role("proxy", &["--listen", &to, "--to", &to, "--max-connections", "50"]);
-    // It connects to itself until its bound is reached. Then all of its connections close.
-    let mut client = Client::connect(address);
-    client.is_dismissed();
-    drop(client);
-    wait_until("30 descriptors at most", || proxy.descriptors() <= 30);
+fn a_target_on_a_unix_socket_that_is_busy_is_waited_for() {
+    let folder = Folder::new();
+    let (target, waiting, to) = busy_target(&folder);
+    let proxy = proxy_to(&to, &["-v"]);
+    let mut client = proxy.join();
+    client.sends(b"ping");
+    proxy.logs("the client", |line| line.contains(" connected"));
+    support::a_quiet_moment();
+    // Those before the client, and then the client.
+    drop(waiting);
+    let mut server = loop {
+        let mut accepted = target.accept().unwrap().0;
+        let mut found = [0; 4];
+        if accepted.read(&mut found).unwrap() == 4 && &found == b"ping" {
+            break accepted;
+        }
+    };
+    server.write_all(b"pong\n").unwrap();
+    client.hears("pong");
+    assert!(!proxy.log().contains("WARN"), "{}", proxy.log());
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_target_on_a_unix_socket_that_stays_busy_is_given_up() {
+    let folder = Folder::new();
+    let (_target, _waiting, to) = busy_target(&folder);
+    let proxy = proxy_to(&to, &["--connect-timeout", "200ms"]);
+    let started = Instant::now();
+    is_reset(proxy.join());
+    assert!(started.elapsed() >= Duration::from_millis(190));
+    proxy.logs("that it gave up", |line| line.contains(&format!("-> {to}: connect EAGAIN")));
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_client_that_leaves_while_its_target_is_busy_leaves_nothing() {
+    let folder = Folder::new();
+    let (_target, _waiting, to) = busy_target(&folder);
+    let proxy = proxy_to(&to, &["--connect-timeout", "1h", "-v"]);
+    let before = proxy.descriptors();
+    for _ in 0..5 {
+        proxy.join().resets();
+    }
+    wait_until("as few descriptors as before", || {
+        proxy.log().matches(" connected").count() >= 5 && proxy.descriptors() <= before
+    });
 }

@@ -77,23 +77,24 @@ fn one_stuck_reader_among_200_delays_nobody() {
 #[test]
 fn the_soft_limit_works_in_a_silent_room_and_spares_a_guest_that_has_caught_up() {
     let room = Daemon::chat(&["-v"]);
-    let [mut anna] = room.guests();
+    // Most of the readers keep up, so that anna need not wait for the two others. What they are sent fits into the kernel.
+    let [mut anna, _bob, _carl, _dora] = room.guests();
     let mut slow = Client::connect_narrow(room.address());
-    anna.hears("* guest2 joined; 2 online");
+    anna.hears("* guest5 joined; 5 online");
     let stuck = Client::connect_narrow(room.address());
-    anna.hears("* guest3 joined; 3 online");
+    anna.hears("* guest6 joined; 6 online");
     let began = Instant::now();
     let said = support::stuff(&mut anna, &[&slow, &stuck], 300 << 10);
 
-    slow.hears("* you are guest2; 2 online");
-    slow.hears("* guest3 joined; 3 online");
+    slow.hears("* you are guest5; 5 online");
+    slow.hears("* guest6 joined; 6 online");
     slow.hears_all(said.iter().map(|line| format!("guest1: {line}")));
 
     anna.is_patient_for(Duration::from_secs(10) + PATIENCE);
-    anna.hears("* guest3 left; 2 online");
+    anna.hears("* guest6 left; 5 online");
     assert!(began.elapsed() >= Duration::from_secs(10), "{:?}", began.elapsed());
-    log_gives_the_reason(&room, &stuck, "guest3");
-    slow.hears("* guest3 left; 2 online");
+    log_gives_the_reason(&room, &stuck, "guest6");
+    slow.hears("* guest6 left; 5 online");
     slow.hears_nothing();
     anna.hears_nothing();
 }
@@ -108,4 +109,27 @@ fn a_stuck_reader_can_still_speak() {
     support::stuff(&mut anna, &[&stuck], 50_000);
     stuck.says("I cannot read now");
     anna.hears("guest2: I cannot read now");
+}
+
+/// A guest who pastes a file is slowed down to what a reader takes, and the reader loses nothing.
+#[test]
+fn a_speaker_waits_while_most_of_the_readers_are_behind() {
+    const LINES: usize = 20_000;
+
+    let room = Daemon::chat(&["--flood", "none"]);
+    let [mut anna, mut bob] = room.guests();
+    let mut paste = anna.handle();
+    let writer = std::thread::spawn(move || {
+        for number in 0..LINES {
+            let line = format!("{number:0500}\n");
+            std::io::Write::write_all(&mut paste, line.as_bytes()).unwrap();
+        }
+    });
+    support::a_quiet_moment(); // the kernel is full, and the room has to wait
+    for number in 0..LINES {
+        bob.hears(&format!("guest1: {number:0500}"));
+    }
+    writer.join().unwrap();
+    anna.says("/who");
+    anna.hears("* 2 online: guest1, guest2");
 }

@@ -120,6 +120,31 @@ fn the_clock_of_the_soft_limit_stops_when_the_reader_has_caught_up() {
     assert_eq!(world.state.of("S1"), ["drain", "drain", "drain"]);
 }
 
+/// It reads now and then, so little that it is below the limit for a moment and never at the end of what is queued.
+#[test]
+fn a_reader_that_only_dips_under_the_soft_limit_does_not_set_its_clock_back() {
+    const SOFT: usize = 16 << 20;
+
+    let (mut world, ids, raws) = room(soft(SOFT, ms(400), OutputPolicy::Disconnect), 1);
+    let mut dips = 0;
+    while !world.net.connection(ids[0]).is_destroyed() {
+        while world.net.connection(ids[0]).unsent() <= SOFT {
+            world.net.write(ids[0], &pattern(1 << 20));
+        }
+        assert_eq!(world.net.counters().above_soft, 1);
+        world.turn_for(ms(150));
+        while world.net.connection(ids[0]).unsent() > SOFT {
+            world.read_raw(&raws[0], 64 << 10);
+            world.turn_for(ms(1));
+        }
+        dips += usize::from(world.net.connection(ids[0]).unsent() > 0);
+        assert!(dips < 20, "its clock is set back");
+    }
+    assert!(dips >= 1);
+    assert_eq!(world.net.counters().above_soft, 0);
+    assert_limited(&mut world, "S1");
+}
+
 #[test]
 fn limits_can_be_set_while_running_and_taken_away() {
     let (mut world, ids, _raws) = room(OutputLimits::new(), 2);

@@ -79,12 +79,17 @@ impl Daemon {
 
     /// Starts this command, and waits for nothing. The command must *become* the daemon (`exec`), not start it.
     pub fn launch_with(command: &mut Command, stderr: Stderr) -> Daemon {
+        Daemon::launch_from(command, Stdio::null(), stderr)
+    }
+
+    /// As [`Daemon::launch_with`], with something on its stdin: a terminal.
+    pub fn launch_from(command: &mut Command, stdin: Stdio, stderr: Stderr) -> Daemon {
         let sink = match stderr {
             Stderr::Full => Stdio::from(fs::OpenOptions::new().write(true).open("/dev/full").unwrap()),
             Stderr::Closed => Stdio::null(), // `program_with_closed_stderr` closes it
             Stderr::Kept | Stderr::Broken | Stderr::NeverRead => Stdio::piped(),
         };
-        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(sink).spawn().unwrap();
+        let mut child = command.stdin(stdin).stdout(Stdio::piped()).stderr(sink).spawn().unwrap();
         let log = match stderr {
             Stderr::Kept => Transcript::of(child.stderr.take().unwrap()),
             Stderr::Broken => {

@@ -17,7 +17,7 @@ impl Conn {
     pub(super) fn hangs_up(&mut self) {
         if self.hang_up == HangUp::Awaited {
             self.hang_up = HangUp::Reported;
-            self.latches.ended = true;
+            self.latches.has_more = true;
         }
     }
 

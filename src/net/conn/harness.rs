@@ -62,7 +62,7 @@ pub(crate) fn an_id() -> SocketId {
 impl Harness {
     fn on(connection: Connection, is_connected: bool) -> Self {
         let peer = Rc::new(RefCell::new(Peer { room: usize::MAX, is_connected, ..Peer::default() }));
-        let conn = Conn::new(an_id(), connection);
+        let conn = Conn::new(an_id(), connection, 0);
         let conn = if is_connected { conn.connected(HANDLE, Remote::Unknown) } else { conn };
         let cx = Cx::new(Box::new(Small { peer: peer.clone() }));
         let mut harness = Harness {

@@ -8,10 +8,12 @@
 //! ```
 //!
 //! They judge what the kernel has refused: after a write's attempt, after a flush. So a message of any size goes out to
-//! a reader that keeps up. The clock has its own timer, since a silent room gives no other occasion; and it stops the
-//! moment that the queue falls below, since a reader that has caught up must not be punished later.
+//! a reader that keeps up. The clock has its own timer, since a silent room gives no other occasion. It stops the moment that
+//! the queue falls below, and is set back when the queue is empty: a reader that has caught up must not be punished later,
+//! and one that only dips under the limit now and then has not.
 
 use super::Conn;
+use super::rare::Grace;
 use crate::base::error::Error;
 use crate::base::error_kind::ErrorKind;
 use crate::base::id::SocketId;
@@ -37,6 +39,9 @@ impl Conn {
         self.release_senders(cx);
         self.limits = options.shared();
         self.stop_grace(cx);
+        if let Some(rare) = self.rare_if_any() {
+            rare.excess.grace = Grace::UNUSED;
+        }
     }
 
     /// Whether a write of `length` bytes may be queued. Only the policy that drops the newest says no.
@@ -186,16 +191,19 @@ impl Conn {
             return self.relieve_limited(cx);
         }
         let Some(soft) = limits.soft.filter(|_| !drops(limits)) else { return };
-        if !self.is_in_grace() {
-            let now = cx.time_of_call();
-            let due = cx.clock.timers.insert_after(now, soft.grace, TimerKind::Grace(self.id));
-            self.rare_mut().excess.grace = Some(due);
+        if let Grace::Stopped { used } = self.rare().excess.grace {
+            let since = cx.time_of_call();
+            let left = soft.grace.saturating_sub(used);
+            let end = cx.clock.timers.insert_after(since, left, TimerKind::Grace(self.id));
+            self.rare_mut().excess.grace = Grace::Running { used, since, end };
+            cx.counters.above_soft += 1;
         }
     }
 
     /// The grace period has ended.
     pub fn expire_grace(&mut self, cx: &mut Cx) {
-        self.rare_mut().excess.grace = None;
+        self.rare_mut().excess.grace = Grace::UNUSED;
+        cx.counters.above_soft -= 1;
         if let Some(soft) = self.limits.as_ref().and_then(|limits| limits.soft)
             && self.is_above_soft()
         {
@@ -218,11 +226,21 @@ impl Conn {
             self.stop_grace(cx);
             self.release_senders(cx);
         }
+        if self.connection.queue().unsent() == 0
+            && let Some(rare) = self.rare_if_any()
+        {
+            rare.excess.grace = Grace::UNUSED;
+        }
     }
 
     fn stop_grace(&mut self, cx: &mut Cx) {
-        let grace = self.rare_if_any().and_then(|rare| rare.excess.grace.take());
-        cx.clock.cancel(grace);
+        let Some(rare) = self.rare_if_any() else { return };
+        if let Grace::Running { used, since, end } = rare.excess.grace {
+            cx.clock.cancel(Some(end));
+            cx.counters.above_soft -= 1;
+            let used = used + cx.time_of_call().saturating_sub(since);
+            rare.excess.grace = Grace::Stopped { used };
+        }
     }
 
     /// The senders that this receiver held up are read from again, unless another holds them too.
@@ -279,14 +297,12 @@ impl Conn {
         soft.is_some_and(|soft| self.connection.queue().unsent() > soft.bytes)
     }
 
-    /// Whether its grace period runs.
-    fn is_in_grace(&self) -> bool {
-        self.rare().excess.grace.is_some()
-    }
-
     /// The end of its grace period in the timers.
     pub fn grace(&self) -> Option<Due> {
-        self.rare().excess.grace
+        match self.rare().excess.grace {
+            Grace::Running { end, .. } => Some(end),
+            Grace::Stopped { .. } => None,
+        }
     }
 
     /// Those that are not read from because of it.

@@ -78,12 +78,15 @@ pub(super) struct Conn {
     drain_wait: DrainWait,
     /// How many receivers hold this sender up, and one more while it has given its turn away: it is not read from.
     pub held_by: u32,
+    /// When it was made, and when a byte of it moved last, in seconds of the loop's clock.
+    pub since: u32,
+    pub active: u32,
     pub piping: Option<Box<Piping>>,
     limits: Option<Limits>,
     rare: Option<Box<Rare>>,
 }
 
-/// What the kernel has reported and nobody has used yet. It reports an edge once, so edges are kept here. Four, as they come and go
+/// What the kernel has reported and nobody has used yet. It reports an edge once, so edges are kept here. Five, as they come and go
 /// apart from each other.
 #[derive(Clone, Copy, Debug, Default)]
 struct Latches {
@@ -91,6 +94,8 @@ struct Latches {
     writable: bool,
     /// The peer's end stands after what is to be read.
     ended: bool,
+    /// That, or urgent data, or an end of both directions: a read that was short has not emptied the socket.
+    has_more: bool,
     /// The other side is gone altogether. This stays.
     hung_up: bool,
 }
@@ -233,7 +238,8 @@ impl HasId for Conn {
 }
 
 impl Conn {
-    pub fn new(id: SocketId, connection: Connection) -> Self {
+    /// One that is made at this second of the loop's clock.
+    pub fn new(id: SocketId, connection: Connection, now: u32) -> Self {
         Conn {
             id,
             connection,
@@ -250,6 +256,8 @@ impl Conn {
             read_size: ReadSize::Usual,
             drain_wait: DrainWait::Single,
             held_by: 0,
+            since: now,
+            active: now,
             piping: None,
             limits: None,
             rare: None,
@@ -281,12 +289,18 @@ impl Conn {
     pub fn latch(&mut self, found: Readiness) {
         if found.hung_up {
             // Reading and writing will both say why.
-            self.latches = Latches { readable: true, writable: true, ended: self.latches.ended, hung_up: true };
+            self.latches = Latches { readable: true, writable: true, hung_up: true, ..self.latches };
             self.hangs_up();
         }
         self.latches.readable |= found.readable;
         self.latches.writable |= found.writable;
         self.latches.ended |= found.ended;
+        self.latches.has_more |= found.ended | found.urgent;
+    }
+
+    /// Whether the peer's end has come, be it read or not.
+    pub fn has_peer_ended(&self) -> bool {
+        self.latches.ended || self.connection.has_ended()
     }
 
     /// Whether there is something to do now.
@@ -380,6 +394,7 @@ impl Conn {
     /// Something moved: the idle period begins again.
     #[inline]
     pub fn touch(&mut self, cx: &mut Cx) {
+        self.active = cx.clock.second();
         if self.connection.idle().is_some() {
             self.touch_idle(cx);
         }

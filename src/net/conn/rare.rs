@@ -60,8 +60,7 @@ pub(super) static USUAL: Rare = Rare {
 /// Where a connection stands that is above its limits, or was.
 #[derive(Debug, Default)]
 pub(super) struct Excess {
-    /// Above the soft limit since a while: when the grace period ends.
-    pub grace: Option<Due>,
+    pub grace: Grace,
     /// Senders that are not read from because of this receiver.
     pub holding: Vec<SocketId>,
     /// It has passed a limit since it was flushed last: it is judged in the next flush.
@@ -71,13 +70,34 @@ pub(super) struct Excess {
 }
 
 impl Excess {
-    pub const NONE: Excess = Excess { grace: None, holding: Vec::new(), to_be_judged: false, heard: Vec::new() };
+    pub const NONE: Excess =
+        Excess { grace: Grace::UNUSED, holding: Vec::new(), to_be_judged: false, heard: Vec::new() };
 
     /// Another connection begins.
     pub fn begin_anew(&mut self) {
-        self.grace = None;
+        self.grace = Grace::UNUSED;
         self.to_be_judged = false;
         self.heard.clear();
+    }
+}
+
+/// How much of its grace period a connection has used since nothing was queued for it. Who only dips under the soft limit
+/// now and then has not caught up.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Grace {
+    /// Below the soft limit.
+    Stopped { used: Duration },
+    /// Above it since then. At `end` the whole period is used.
+    Running { used: Duration, since: Duration, end: Due },
+}
+
+impl Grace {
+    pub const UNUSED: Grace = Grace::Stopped { used: Duration::ZERO };
+}
+
+impl Default for Grace {
+    fn default() -> Self {
+        Grace::UNUSED
     }
 }
 

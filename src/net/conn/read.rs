@@ -103,7 +103,7 @@ impl Conn {
             cx.time.spend(length / 1024);
             self.adapt_read_size(length, most, buffer)
         };
-        if !full && !self.latches.ended && !self.looks_for_nothing() {
+        if !full && !self.latches.has_more && !self.looks_for_nothing() {
             // A short read has emptied the socket, and the next byte will be a new edge: no read is needed to find out.
             // Where the peer's end was reported, it stands after these bytes and there will be no other edge.
             self.latches.readable = false;

@@ -382,7 +382,7 @@ fn bytes_that_were_only_queued_are_not_counted_as_written_after_a_destroy() {
 
 #[test]
 fn the_read_buffer_grows_while_it_is_filled_and_shrinks_again() {
-    let mut conn = Conn::new(an_id(), Connection::accepted(READ_BUFFER, false, false));
+    let mut conn = Conn::new(an_id(), Connection::accepted(READ_BUFFER, false, false), 0);
     conn.piping = Some(Box::new(Piping::into_one(an_id())));
     let mut buffer = ReadBuffer::default();
     let mut most = Vec::new();

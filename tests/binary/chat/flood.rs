@@ -89,3 +89,47 @@ fn a_peer_that_is_not_on_loopback_has_20_lines_and_10_a_second() {
     anna.hears_all((1..=35).map(|number| format!("guest2: {number}")));
     assert!(began.elapsed() >= Duration::from_millis(1400), "{:?}", began.elapsed());
 }
+
+#[test]
+fn who_comes_again_gains_nothing() {
+    let room = Daemon::chat(&["--flood", "3/1"]);
+    let mut anna = room.join();
+    anna.hears("* you are guest1; 1 online");
+    let began = Instant::now();
+    for number in 2..=5 {
+        let mut flooder = room.join();
+        flooder.sends(b"spam\nspam\nspam\n/quit\n");
+        // By its own /quit it goes when all was said.
+        flooder.hears_to_the_end();
+        anna.hears(&format!("* guest{number} joined; 2 online"));
+        anna.hears_all([&format!("guest{number}: spam"); 3]);
+        anna.hears(&format!("* guest{number} left; 1 online"));
+    }
+    // Four times four lines, three at once and then one a second.
+    assert!(began.elapsed() >= Duration::from_secs(12), "{:?}", began.elapsed());
+}
+
+#[test]
+fn nobody_pays_for_a_neighbour_who_is_here() {
+    let room = Daemon::chat(&["--flood", "2/1"]);
+    let [mut anna, mut bob, mut carl] = room.guests();
+    bob.sends(numbered(100).as_bytes());
+    anna.hears_all(["guest2: 1", "guest2: 2"]);
+    carl.says("one");
+    carl.says("two");
+    anna.hears_in_any_order(&["guest3: one", "guest3: two"]);
+}
+
+#[test]
+fn a_flooder_that_has_ended_is_heard_for_a_bounded_time() {
+    let room = Daemon::chat(&["--flood", "2/1"]);
+    let [mut anna, bob] = room.guests();
+    let mut bob = bob;
+    bob.sends("\n".repeat(60_000).as_bytes());
+    bob.sends(b"late\n");
+    bob.ends_its_side();
+    let began = Instant::now();
+    anna.hears("* guest2 left; 1 online");
+    assert!(began.elapsed() >= Duration::from_secs(4), "it was heard for some seconds: {:?}", began.elapsed());
+    bob.ends();
+}

@@ -308,6 +308,7 @@ pages! {
     decision_18 "docs/decisions/0018-a-connection-leaves-nothing-to-the-next-one.md"
     decision_19 "docs/decisions/0019-the-turn-has-a-budget-of-time.md"
     decision_20 "docs/decisions/0020-the-room-reads-what-people-type.md"
+    decision_21 "docs/decisions/0021-who-pays-in-a-room.md"
     decisions "docs/decisions/README.md"
     fuzzing "docs/fuzzing.md"
     node "docs/node.md"

@@ -1,11 +1,12 @@
 //! Addresses to listen on and to connect to: `--listen`, `--to`, and the server of `bench`.
 
-use std::collections::HashSet;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::str::FromStr;
 
 use tidegate::Endpoint;
+
+use super::{wrong_address, zone};
 
 /// Where to listen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -41,16 +42,18 @@ impl fmt::Display for Listen {
 /// As the library parses an endpoint, except that a port alone is on loopback: a daemon must not open itself to the
 /// network because an address was left out.
 pub(super) fn endpoint(text: &str) -> Result<Endpoint, String> {
-    if let Ok(ip) = text.parse::<IpAddr>() {
-        return Err(format!("it has no port: write {}", SocketAddr::new(ip, 8080)));
-    }
     if let Some(port) = text.strip_prefix("*:") {
         return Err(format!("every address of this machine is written :{port}"));
     }
-    match text.parse::<Endpoint>() {
+    if text == "localhost" {
+        return Err("it has no port: write localhost:8080".to_owned());
+    }
+    if let Ok(ip) = text.parse::<Ipv4Addr>() {
+        return Err(format!("it has no port: write {ip}:8080"));
+    }
+    match zone::by_number(text)?.parse::<Endpoint>() {
         Ok(Endpoint::Port(port)) if !text.starts_with(':') => Ok(Endpoint::from((Ipv4Addr::LOCALHOST, port))),
-        Err(_) if text == "localhost" => Err("it has no port: write localhost:8080".to_owned()),
-        parsed => parsed.map_err(|error| error.to_string()),
+        parsed => parsed.map_err(|error| wrong_address::advice(text).unwrap_or_else(|| error.to_string())),
     }
 }
 
@@ -65,27 +68,56 @@ pub(super) fn target(text: &str) -> Result<Endpoint, String> {
     }
 }
 
+/// # Errors
+/// An address that is given twice, or is one of those that another one stands for.
 pub(super) fn reject_duplicates(places: &[Listen]) -> Result<(), String> {
-    let mut bound = HashSet::new();
-    match places.iter().find(|place| bound_by(**place).into_iter().any(|address| !bound.insert(address))) {
-        None => Ok(()),
-        Some(place) => Err(format!("--listen {place} is given twice: leave one out")),
+    for (index, place) in places.iter().enumerate() {
+        for earlier in &places[..index] {
+            let is_another_each_time =
+                matches!(place, Listen::At(place) if place.port() == 0 && !matches!(place, Endpoint::Unix(_)));
+            if earlier == place && !is_another_each_time {
+                return Err(format!("--listen {place} is given twice: leave one out"));
+            }
+            if let Some((part, whole)) = part_and_whole(*earlier, *place) {
+                return Err(format!("--listen {part} is a part of --listen {whole}: leave one out"));
+            }
+        }
     }
+    Ok(())
+}
+
+/// Which of two places is one that the other one binds as well.
+fn part_and_whole(one: Listen, other: Listen) -> Option<(Listen, Listen)> {
+    let is_part = |part: Listen, whole: Listen| {
+        bound_by(part).iter().any(|part| bound_by(whole).iter().any(|whole| covers(*whole, *part)))
+    };
+    if is_part(other, one) {
+        return Some((other, one));
+    }
+    is_part(one, other).then_some((one, other))
 }
 
 /// The addresses that a server binds, so that two ways to write one address are equal. Port 0 is a different port each
-/// time, so it is left out.
-fn bound_by(place: Listen) -> Vec<Listen> {
-    let ip = |ip: IpAddr, port| Listen::At(Endpoint::from((ip, port)));
+/// time, so it is left out, and what has no port is only equal to itself.
+fn bound_by(place: Listen) -> Vec<SocketAddr> {
     match place {
-        Listen::Systemd | Listen::At(Endpoint::Unix(_)) => vec![place],
+        Listen::Systemd | Listen::At(Endpoint::Unix(_)) => vec![],
         Listen::At(endpoint) if endpoint.port() == 0 => vec![],
-        Listen::At(Endpoint::Ip(_)) => vec![place],
-        Listen::At(Endpoint::Port(port)) => vec![ip(Ipv6Addr::UNSPECIFIED.into(), port)],
+        Listen::At(Endpoint::Ip(address)) => vec![address],
+        Listen::At(Endpoint::Port(port)) => vec![SocketAddr::from((Ipv6Addr::UNSPECIFIED, port))],
         Listen::At(Endpoint::Localhost(port)) => {
-            vec![ip(Ipv4Addr::LOCALHOST.into(), port), ip(Ipv6Addr::LOCALHOST.into(), port)]
+            vec![SocketAddr::from((Ipv4Addr::LOCALHOST, port)), SocketAddr::from((Ipv6Addr::LOCALHOST, port))]
         }
     }
+}
+
+/// Whether a server on the first address takes the second one. `[::]` is for both families.
+fn covers(whole: SocketAddr, part: SocketAddr) -> bool {
+    let is_all = match whole.ip() {
+        IpAddr::V4(ip) => ip.is_unspecified() && part.is_ipv4(),
+        IpAddr::V6(ip) => ip.is_unspecified(),
+    };
+    whole.port() == part.port() && (is_all || whole == part)
 }
 
 #[cfg(test)]
@@ -115,13 +147,60 @@ mod tests {
             assert!(wrong.ends_with(way_out), "{wrong}");
         };
         says("127.0.0.1", "it has no port: write 127.0.0.1:8080");
-        says("::1", "it has no port: write [::1]:8080");
         says("localhost", "it has no port: write localhost:8080");
         says("*:7000", "every address of this machine is written :7000");
         says("70000", "a port is a number from 0 to 65535");
+        says("", "it is empty: write an address such as 127.0.0.1:8080");
         says("/run/x.sock", "the path of a Unix socket is written unix:PATH");
         says("Unix:/run/x.sock", "the path of a Unix socket is written unix:PATH");
         says("example.org:80", "names are not resolved; give an address, or 'localhost'");
+        says("300.1.1.1:7000", "'300.1.1.1' is no IPv4 address, which is four numbers from 0 to 255");
+        says("1.2.3:80", "'1.2.3' is no IPv4 address, which is four numbers from 0 to 255");
+    }
+
+    #[test]
+    fn an_ipv6_address_needs_brackets_and_a_port() {
+        let says = |text: &str, way_out: &str| {
+            let wrong = wrong(&["--listen", text]);
+            assert!(wrong.ends_with(way_out), "{wrong}");
+        };
+        for (text, bracketed) in [("::1", "[::1]:8080"), ("fe80::1", "[fe80::1]:8080"), ("[::1]", "[::1]:8080")] {
+            says(text, &format!("it has no port: write {bracketed}"));
+        }
+        for (text, bracketed) in [
+            ("::1:7000", "[::1]:7000"),
+            ("2001:db8::1:80", "[2001:db8::1]:80"),
+            ("1:2:3:4:5:6:7:8:80", "[1:2:3:4:5:6:7:8]:80"),
+            ("fe80::1%lo:80", "[fe80::1%lo]:80"),
+        ] {
+            says(text, &format!("the IPv6 address needs brackets: write {bracketed}"));
+        }
+        says("[::1::]:80", "'::1::' is no IPv6 address");
+        says("[::1]:70000", "a port is a number from 0 to 65535");
+    }
+
+    #[test]
+    fn a_scheme_is_no_part_of_an_address() {
+        let says = |text, way_out| {
+            let wrong = wrong(&["--listen", text]);
+            assert!(wrong.ends_with(way_out), "{wrong}");
+        };
+        says("http://127.0.0.1:80/x", "an address has no scheme: write 127.0.0.1:80");
+        says("http://127.0.0.1", "an address has no scheme, and it needs a port: write 127.0.0.1:PORT");
+        says("tcp://[::1]:7000", "an address has no scheme: write [::1]:7000");
+        says("tcp:7000", "write 7000 without 'tcp:'");
+        says("TCP-LISTEN:7000", "write 7000 without 'TCP-LISTEN:'");
+        says("UNIX-LISTEN:/run/x.sock", "a Unix socket is written unix:/run/x.sock");
+    }
+
+    /// `lo` is there in every network namespace of Linux, and has the number 1.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn the_zone_of_an_address_may_be_the_name_of_an_interface() {
+        assert_eq!(daemon(&["--listen", "[fe80::1%lo]:70"]).listen[0].to_string(), "[fe80::1%1]:70");
+        assert_eq!(daemon(&["--listen", "[fe80::1%1]:70"]).listen[0].to_string(), "[fe80::1%1]:70");
+        let wrong = wrong(&["--listen", "[fe80::1%no-such-interface]:70"]);
+        assert!(wrong.ends_with("there is no interface 'no-such-interface' on this machine"), "{wrong}");
     }
 
     #[test]
@@ -136,6 +215,19 @@ mod tests {
         assert!(twice(":8080", "[::]:8080").is_err());
         assert!(twice("8080", "[::1]:8080").is_ok());
         assert!(twice("0", "0").is_ok());
+        assert!(twice("0.0.0.0:80", "[::1]:80").is_ok());
+        for (first, second) in
+            [(":80", "80"), ("[::]:80", "0.0.0.0:80"), ("0.0.0.0:80", "10.0.0.1:80"), ("[::]:80", ":80")]
+        {
+            for [first, second] in [[first, second], [second, first]] {
+                let message = wrong(&["--listen", first, "--listen", second]);
+                assert!(message.ends_with(": leave one out"), "{first} and {second}: {message}");
+            }
+        }
+        assert_eq!(
+            wrong(&["--listen", ":80", "--listen", "10.0.0.1:80"]),
+            "error: --listen 10.0.0.1:80 is a part of --listen :80: leave one out"
+        );
         assert_eq!(
             wrong(&["--listen", "80", "--listen", "80"]),
             "error: --listen 127.0.0.1:80 is given twice: leave one out"

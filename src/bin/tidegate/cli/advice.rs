@@ -21,11 +21,20 @@ pub(super) fn advised(mut error: clap::Error, words: &[OsString]) -> clap::Error
 }
 
 fn advice(command: &str, unknown: &str) -> Option<String> {
-    match (command, unknown) {
-        ("bench", "--listen" | "--port" | "--to") => {
+    let flag = unknown.split('=').next().unwrap_or_default();
+    match (command, flag) {
+        ("bench", "--listen" | "--port" | "--to" | "--host" | "--target" | "-p") => {
             Some("write the address of the server without a flag, such as 7240 or unix:/run/x.sock".to_owned())
         }
+        ("bench", "-t" | "--threads") => Some("leave it out: one thread makes all connections".to_owned()),
+        ("bench", "-d" | "--time") => Some("write --duration, such as --duration 10s".to_owned()),
         ("bench", _) => None,
+        ("proxy", "--target" | "--backend" | "--upstream" | "--server" | "--dest") => {
+            Some("write --to ADDR for the server behind the proxy".to_owned())
+        }
+        (_, "-p" | "-l" | "--bind" | "--host" | "--address") => {
+            Some("write --listen ADDR, such as --listen 7000 or --listen 10.0.0.1:7000".to_owned())
+        }
         (_, address) if address.parse::<Listen>().is_err() => None,
         ("proxy", address) => Some(format!("write --listen {address}, or --to {address}")),
         (_, address) => Some(format!("write --listen {address}")),
@@ -44,6 +53,12 @@ mod tests {
             (&["sink", "unix:/run/x.sock"], "  tip: write --listen unix:/run/x.sock\n"),
             (&["proxy", "9000"], "  tip: write --listen 9000, or --to 9000\n"),
             (&["bench", "echo", "--listen", "7240"], "  tip: write the address of the server without a flag, such as"),
+            (&["chat", "-l", "-p", "7000"], "  tip: write --listen ADDR, such as --listen 7000"),
+            (&["echo", "--host=10.0.0.1"], "  tip: write --listen ADDR, such as --listen 7000"),
+            (&["proxy", "--target", "80"], "  tip: write --to ADDR"),
+            (&["proxy", "--to", "70", "--backend=80"], "  tip: write --to ADDR"),
+            (&["bench", "echo", "-t", "4"], "  tip: leave it out: one thread makes all connections"),
+            (&["bench", "echo", "-d", "3"], "  tip: write --duration, such as --duration 10s"),
             (&["bench", "idle", "--port=7240"], "  tip: write the address of the server without a flag, such as"),
         ] {
             let error = parse_from(["tidegate"].iter().chain(words)).expect_err("wrong usage").to_string();

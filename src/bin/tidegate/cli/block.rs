@@ -1,4 +1,4 @@
-//! Which clients are refused: `--block`.
+//! Which clients are refused: `--block` and `--allow`.
 
 use std::net::IpAddr;
 

@@ -9,7 +9,7 @@ use tidegate::{BlockList, Endpoint, Error, KeepAlive, SocketPermissions};
 use super::address::{Listen, reject_duplicates};
 use super::block::{block, joined};
 use super::duration::{duration, idle_timeout, keep_alive};
-use super::number::{OrNone, connections};
+use super::number::{OrNone, Size, connections, connections_or_none, size, size_or_none};
 use super::permissions::{Owner, mode};
 
 #[derive(Clone, Debug, Args)]
@@ -33,7 +33,8 @@ pub struct DaemonOptions {
 
     /// Mode of the Unix sockets, in octal: who may connect, such as 660
     ///
-    /// It is set before anybody can connect.
+    /// It is set before anybody can connect. Other listeners have no file and
+    /// no mode.
     ///
     /// [default: 777 without the bits of the umask]
     #[arg(long, value_name = "MODE", value_parser = mode, verbatim_doc_comment)]
@@ -59,6 +60,23 @@ pub struct DaemonOptions {
     #[arg(long, alias = "deny", value_name = "ADDRS", value_parser = block, verbatim_doc_comment)]
     block: Vec<BlockList>,
 
+    /// Serve clients from these addresses only; may be repeated
+    ///
+    /// They are written as for --block, which is stronger. A client on a Unix
+    /// socket has no address, and is served.
+    #[arg(long, value_name = "ADDRS", value_parser = block, verbatim_doc_comment)]
+    allow: Vec<BlockList>,
+
+    /// Most connections from one address at once
+    ///
+    /// For IPv6 a /64 counts as one address. Addresses of this machine have
+    /// no limit unless one is given. Behind a proxy on the same machine all
+    /// clients have the address of the proxy.
+    ///
+    /// [default: 64, and none for peers on this machine]
+    #[arg(long, value_name = "N|none", value_parser = connections_or_none, verbatim_doc_comment)]
+    max_per_address: Option<OrNone<usize>>,
+
     /// Close a connection after this long without a byte in either direction
     ///
     /// In a chat: without a byte from the guest. What the others say does not
@@ -75,6 +93,25 @@ pub struct DaemonOptions {
     /// does not notice the probes.
     #[arg(long, value_name = "DURATION|none", default_value = "60s", value_parser = keep_alive, verbatim_doc_comment)]
     keep_alive: OrNone<Duration>,
+
+    /// Most memory for what is queued for all peers, and read ahead from them
+    ///
+    /// If there is more, the peer for which most is queued is disconnected,
+    /// then the next. While little is left, less is read from peers whose
+    /// bytes cannot be passed on. What the kernel holds comes on top of it:
+    /// see --send-buffer.
+    #[arg(long, value_name = "SIZE|none", default_value = "256MiB", value_parser = size_or_none, verbatim_doc_comment)]
+    memory: OrNone<Size>,
+
+    /// Most bytes that the kernel holds for a peer that does not read
+    ///
+    /// SO_SNDBUF. The kernel doubles the number for its own use, and has a
+    /// bound for it (net.core.wmem_max). If it is less than a round trip
+    /// carries, a fast peer far away is served more slowly.
+    ///
+    /// [default: as the system has it, up to some 4MiB]
+    #[arg(long, value_name = "SIZE", value_parser = size, verbatim_doc_comment)]
+    send_buffer: Option<Size>,
 
     /// Longest wait, once stopped, for peers to read what is queued
     ///
@@ -95,14 +132,13 @@ pub struct DaemonOptions {
 impl DaemonOptions {
     pub(super) fn check(&self) -> Result<(), String> {
         reject_duplicates(&self.listen)?;
-        self.block_list().map_err(|error| error.to_string())?;
+        self.block_list().and_then(|_| self.allow_list()).map_err(|error| error.to_string())?;
         let is_path = |it: &Listen| matches!(it, Listen::At(Endpoint::Unix(at)) if at.as_abstract_name().is_none());
-        let has_files_only = !self.listen.is_empty() && self.listen.iter().all(is_path);
-        if self.permissions() == SocketPermissions::new() || has_files_only {
+        if self.permissions() == SocketPermissions::new() || self.listen.iter().any(is_path) {
             return Ok(());
         }
-        Err("--mode and --owner are for the paths of Unix sockets: with them, use --listen unix:PATH only, as nothing \
-             else has a file"
+        Err("--mode and --owner are for the paths of Unix sockets: use --listen unix:PATH with them, as nothing else has \
+             a file"
             .to_owned())
     }
 
@@ -115,6 +151,26 @@ impl DaemonOptions {
     /// None if nothing is blocked.
     pub fn block_list(&self) -> Result<Option<BlockList>, Error> {
         joined(&self.block)
+    }
+
+    /// None if everybody may come.
+    pub fn allow_list(&self) -> Result<Option<BlockList>, Error> {
+        joined(&self.allow)
+    }
+
+    pub fn memory(&self) -> Option<usize> {
+        self.memory.as_ref().map(|size| size.bytes)
+    }
+
+    pub fn send_buffer(&self) -> Option<usize> {
+        self.send_buffer.as_ref().map(|size| size.bytes)
+    }
+
+    /// How many connections an address may have.
+    pub fn max_per_address(&self, is_loopback: bool) -> Option<usize> {
+        const DEFAULT: usize = 64;
+
+        self.max_per_address.unwrap_or((!is_loopback).then_some(DEFAULT))
     }
 
     /// A probe every ten seconds, where Node sends one each second: a peer may be without a network for a minute.

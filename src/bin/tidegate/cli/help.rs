@@ -46,12 +46,13 @@ Pass each connection on to another server, in both directions.
 
 Each direction ends by itself. A slow side slows the other side of the same
 connection and nothing else. If one side is reset, the other is reset too. If
-the server cannot be reached, the client is reset, so that it cannot take that
-for an empty answer. The log names the client and the server. Urgent data is
-passed on at its place, and is not urgent any more.
+the server cannot be reached, or there is no place for the client, the client is
+reset, so that it cannot take that for an empty answer. The log names the client
+and the server. A server on a Unix socket that is busy is tried again until
+--connect-timeout is over.
 
-A stop does not end the connections of a proxy. They go on until a client or
-the server ends them, for at most --drain-timeout.
+Urgent data (MSG_OOB) is passed on in its place among the other bytes, and is
+not urgent any more.
 
 A connection takes two descriptors, so there can be half as many as in the other
 roles.";
@@ -69,6 +70,16 @@ examples, the forms of values, and the exit codes.";
 /// The end of the `--help` of a role. A macro, because only `concat!` joins text at compile time.
 macro_rules! manual {
     ($examples:literal) => {
+        manual!(
+            $examples,
+            "\
+  SIGTERM, SIGINT (Ctrl-C) or SIGQUIT stops the server. It closes the listeners,
+  serves what has arrived, sends what is queued, and ends each connection. A
+  connection closes when the peer closes it, or when the peer has sent nothing
+  for 1 s."
+        )
+    };
+    ($examples:literal, $stop:literal) => {
         concat!(
             $examples,
             "
@@ -82,11 +93,20 @@ Values:
   64KiB, 1M. The largest is 1GiB; 'none' is no limit.
 
 Stopping:
-  SIGINT (Ctrl-C), SIGTERM or SIGHUP (the terminal is closed) stops the server.
-  It closes the listeners, serves what has arrived, sends what is queued, and
-  ends each connection. A connection closes when the peer closes it, or when the
-  peer has sent nothing for 1 s. A second signal exits at once. Under nohup,
-  SIGHUP is ignored.
+",
+            $stop,
+            "
+  After --drain-timeout it closes what is still open. A second signal exits at
+  once.
+
+  SIGHUP (the terminal is closed) stops it too. In a session of its own without
+  a terminal, such as a service has, SIGHUP and SIGQUIT do nothing. SIGHUP,
+  SIGINT and SIGQUIT do nothing if they were ignored when it was started, as
+  nohup does, or a shell for commands in the background.
+
+Signals for the operator:
+  SIGUSR1 writes the table of connections to the log. SIGUSR2 makes the log say
+  more (-v), and less again.
 
 Exit codes:
   0    stopped by a signal, and everything that was queued was delivered
@@ -94,6 +114,7 @@ Exit codes:
   2    wrong usage
   129  stopped at once by a second SIGHUP
   130  stopped at once by a second SIGINT
+  131  stopped at once by a second SIGQUIT
   143  stopped at once by a second SIGTERM"
         )
     };
@@ -138,7 +159,10 @@ pub(super) const AFTER_PROXY_HELP: &str = manual!(
 Examples:
   tidegate proxy --listen :8080 --to 127.0.0.1:3000
   tidegate proxy --listen 5432 --to unix:/run/postgresql/.s.PGSQL.5432
-  tidegate proxy --listen unix:/run/web.sock --mode 660 --to localhost:3000"
+  tidegate proxy --listen unix:/run/web.sock --mode 660 --to localhost:3000",
+    "\
+  SIGTERM, SIGINT (Ctrl-C) or SIGQUIT stops the proxy. It closes the listeners.
+  Connections go on until the client or the server ends them."
 );
 
 pub(super) const ABOUT_BENCH: &str = "\

@@ -21,6 +21,8 @@ mod number;
 mod output;
 mod permissions;
 mod template;
+mod wrong_address;
+mod zone;
 
 use std::ffi::OsString;
 use std::time::Duration;
@@ -41,6 +43,8 @@ pub use self::daemon::DaemonOptions;
 pub use self::flood::FloodLimit;
 pub use self::number::counted;
 pub use self::template::Expected;
+#[cfg(test)]
+pub use self::tests::daemon as daemon_options;
 
 /// The command of this process. `--help`, `--version` and wrong usage print their text and exit.
 pub fn parse() -> Command {
@@ -83,7 +87,7 @@ pub enum Command {
     Chat(ChatOptions),
     #[command(about = "Send every byte back to the client that sent it", long_about = help::ABOUT_ECHO)]
     #[command(after_long_help = help::AFTER_ECHO_HELP)]
-    Echo(EchoOptions),
+    Echo(DaemonOptions),
     #[command(about = "Read everything and discard it", long_about = help::ABOUT_SINK)]
     #[command(after_long_help = help::AFTER_SINK_HELP)]
     Sink(DaemonOptions),
@@ -139,15 +143,6 @@ impl ChatOptions {
 }
 
 #[derive(Clone, Debug, Args)]
-pub struct EchoOptions {
-    #[command(flatten)]
-    pub daemon: DaemonOptions,
-
-    #[command(flatten)]
-    pub output: OutputOptions,
-}
-
-#[derive(Clone, Debug, Args)]
 pub struct SourceOptions {
     #[command(flatten)]
     pub daemon: DaemonOptions,
@@ -182,7 +177,7 @@ impl Command {
     pub fn daemon_options(&self) -> Option<&DaemonOptions> {
         match self {
             Command::Chat(ChatOptions { daemon, .. })
-            | Command::Echo(EchoOptions { daemon, .. })
+            | Command::Echo(daemon)
             | Command::Sink(daemon)
             | Command::Source(SourceOptions { daemon, .. })
             | Command::Proxy(ProxyOptions { daemon, .. }) => Some(daemon),
@@ -194,9 +189,9 @@ impl Command {
     fn check(&self) -> Result<(), String> {
         self.daemon_options().map_or(Ok(()), DaemonOptions::check)?;
         match self {
-            Command::Chat(ChatOptions { output, .. }) | Command::Echo(EchoOptions { output, .. }) => output.check(),
+            Command::Chat(ChatOptions { output, .. }) => output.check(),
             Command::Bench(workload) => workload.check(),
-            Command::Sink(_) | Command::Source(_) | Command::Proxy(_) => Ok(()),
+            Command::Echo(_) | Command::Sink(_) | Command::Source(_) | Command::Proxy(_) => Ok(()),
         }
     }
 }

@@ -9,6 +9,9 @@ pub type OrNone<T> = Option<T>;
 pub(super) fn or_none<T>(text: &str, value: impl FnOnce(&str) -> Result<T, String>) -> Result<OrNone<T>, String> {
     match text {
         "none" => Ok(None),
+        "off" | "no" | "never" | "unlimited" | "infinite" | "disabled" | "-1" => {
+            Err("write 'none' for that".to_owned())
+        }
         _ => value(text).map(Some),
     }
 }
@@ -22,6 +25,10 @@ pub(super) fn whole(text: &str, bounds: RangeInclusive<u32>) -> Result<u32, Stri
 
 pub(super) fn connections(text: &str) -> Result<usize, String> {
     whole(text, 1..=u32::MAX).map(|connections| connections as usize)
+}
+
+pub(super) fn connections_or_none(text: &str) -> Result<OrNone<usize>, String> {
+    or_none(text, connections)
 }
 
 const GIB: u64 = 1 << 30;

@@ -11,6 +11,9 @@ use super::number::{OrNone, Size, size_or_none};
 /// The soft limit if none is typed.
 const DEFAULT_SOFT: usize = 256 * 1024;
 
+/// The greeting, and what the room says of guests who come and go, take some hundred bytes.
+const LEAST_HARD: usize = 1024;
+
 #[derive(Clone, Debug, Args)]
 pub struct OutputOptions {
     /// Most bytes that may be queued for one peer
@@ -39,6 +42,16 @@ impl OutputOptions {
             (Some(Some(soft)), Some(hard)) if soft.bytes > hard.bytes => Err(format!(
                 "--output-soft of {soft} is above --output-hard of {hard} and would never act: lower it, or raise \
                  --output-hard (or set it to none)"
+            )),
+            _ => self.check_hard(),
+        }
+    }
+
+    fn check_hard(&self) -> Result<(), String> {
+        match &self.output_hard {
+            Some(hard) if hard.bytes < LEAST_HARD => Err(format!(
+                "--output-hard of {hard} is below 1KiB: a peer would be disconnected for the greeting and a line of the \
+                 room's own"
             )),
             _ => Ok(()),
         }
@@ -76,6 +89,7 @@ mod tests {
             chat(&["--output-soft", "4K", "--output-grace", "1s500ms"]).output.limits().soft,
             Some(SoftLimit::new(4096, Duration::from_millis(1500)))
         );
+        assert!(wrong(&["--output-hard", "10"]).contains("--output-hard of 10 bytes is below 1KiB"));
         assert_eq!(
             wrong(&["--output-soft", "2M"]),
             "error: --output-soft of 2M is above --output-hard of 1MiB and would never act: lower it, or raise \

@@ -80,5 +80,7 @@ mod tests {
         }
         assert!(wrong(&["--mode", "660"]).contains("nothing else has a file"));
         assert!(wrong(&["--listen", "unix:@x", "--mode", "660"]).contains("nothing else has a file"));
+        let beside = daemon(&["--listen", ":7000", "--listen", path, "--mode", "660"]);
+        assert_eq!(beside.permissions(), SocketPermissions::new().mode(0o660));
     }
 }

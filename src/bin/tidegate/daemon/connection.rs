@@ -4,44 +4,66 @@ use std::fmt::Display;
 use std::time::Duration;
 
 use log::Level;
-use tidegate::{CloseReason, Closed, Socket};
+use tidegate::{CloseReason, Closed, Error, ErrorKind, Socket};
 
 use super::Peer;
+use super::admission::{Admission, Place};
 use crate::cli::counted;
 
 /// Admits a connection of echo, sink or source, in which each connection is by itself: logs it, and sets its idle timeout.
-/// None if there are too many connections: this one is destroyed.
+/// None if there is no place for it: it is destroyed.
 pub(super) fn admit<S: 'static>(
     socket: &mut Socket<'_, S>,
-    max_connections: usize,
+    admission: &Admission,
     idle_timeout: Option<Duration>,
 ) -> Option<Peer> {
-    // A server limits its own connections, and there may be several servers.
-    if socket.net.sockets() > max_connections {
-        socket.destroy();
-        return None;
-    }
+    let others = socket.net.sockets() - 1;
+    let place = match admission.enter(socket.remote_address(), others) {
+        Ok(place) => place,
+        Err(why) => {
+            admission.log_refusal(socket, why);
+            socket.destroy();
+            return None;
+        }
+    };
     let peer = Peer::of(socket);
     log::debug!("{peer} connected");
     if idle_timeout.is_some() {
         socket.set_timeout(idle_timeout);
         socket.on_timeout(|socket| socket.destroy_because(CloseReason::Timeout));
     }
-    if log::log_enabled!(Level::Debug) {
-        on_close(socket, peer, |_, _| {});
+    // Most connections of this machine need neither, and a handler takes memory.
+    if place.is_some() || log::log_enabled!(Level::Debug) {
+        on_close(socket, peer, place, |_, _| {});
     }
     Some(peer)
 }
 
+/// Logs the error that a connection broke of. A peer that a limit has put out is told to the administrator, who may want to
+/// change the limit; that peers break is usual.
+pub(super) fn log_error<S>(socket: &Socket<'_, S>, who: &dyn Display, error: &Error) {
+    match error.kind() {
+        ErrorKind::OutputLimit => {
+            let idle = socket.net.connection(socket.id()).idle();
+            log::info!("{who} was disconnected: {error}; the last byte moved {idle:?} ago");
+        }
+        _ => log::debug!("{who}: {error}"),
+    }
+}
+
 /// Runs `then` when the connection has closed. At `-v` the log says so before that: why, how much was sent and received,
-/// and how long the connection lasted. Without `-v` a connection does not use the memory for that.
+/// and how long the connection lasted. Without `-v` a connection does not use the memory for that. Its `place` is free then.
 pub(super) fn on_close<S: 'static>(
     socket: &mut Socket<'_, S>,
     peer: impl Display + 'static,
+    place: Option<Place>,
     mut then: impl FnMut(&mut Socket<'_, S>, Closed) + 'static,
 ) {
     if !log::log_enabled!(Level::Debug) {
-        return socket.on_close(then);
+        return socket.on_close(move |socket, closed| {
+            let _ = &place;
+            then(socket, closed);
+        });
     }
     let since = socket.net.now();
     socket.on_close(move |socket, closed| {
@@ -50,6 +72,7 @@ pub(super) fn on_close<S: 'static>(
         let (came, went) = (counted(socket.bytes_read(), "byte"), counted(sent, "byte"));
         let lasted = socket.net.now().saturating_sub(since);
         log::debug!("{peer} closed: {}; {came} in, {went} out, {lasted:.1?}", closed.reason);
+        let _ = &place;
         then(socket, closed);
     });
 }

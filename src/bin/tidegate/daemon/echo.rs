@@ -4,24 +4,27 @@
 
 use tidegate::{EndOrder, EventLoop, ServerOptions};
 
+use super::admission::Admission;
 use super::connection::admit;
 use super::stop::{self, stop_at_signals};
-use super::{Outcome, listen};
-use crate::cli::EchoOptions;
+use super::{Outcome, answer_signals, listen};
+use crate::cli::DaemonOptions;
 
 /// Runs until it is stopped.
-pub fn run(options: &EchoOptions, max_connections: usize) -> Outcome {
-    let daemon = &options.daemon;
+pub fn run(daemon: &DaemonOptions, max_connections: usize) -> Outcome {
     let mut echo = EventLoop::new()?;
-    let server = ServerOptions::new().allow_half_open(true).no_delay(true).output_limits(options.output.limits());
+    let server = ServerOptions::new().allow_half_open(true).no_delay(true);
+    let admission = Admission::new(daemon, max_connections)?;
     let idle_timeout = daemon.idle_timeout;
     stop_at_signals(&mut echo, daemon.drain_timeout, EndOrder::Each, |_| {})?;
+    answer_signals(&mut echo, |_, _| None)?;
+    let doors = admission.clone();
     listen(&mut echo, daemon, max_connections, &server, move |socket| {
-        let Some(peer) = admit(socket, max_connections, idle_timeout) else { return };
+        let Some(peer) = admit(socket, &doors, idle_timeout) else { return };
         let itself = socket.id();
         if let Err(error) = socket.pipe(itself) {
             log::warn!("{peer}: {error}");
         }
     })?;
-    Ok(stop::run(&mut echo)?)
+    Ok(stop::run(&mut echo, &admission)?)
 }

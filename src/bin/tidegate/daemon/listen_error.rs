@@ -20,6 +20,7 @@ pub fn cannot_listen(endpoint: &Endpoint, error: &Error) -> String {
             "permission denied: a port below 1024 needs CAP_NET_BIND_SERVICE, or a socket that systemd passes"
                 .to_owned()
         }
+        ErrorKind::AddressNotAvailable => "no interface of this machine has this address".to_owned(),
         _ => error.raw_os_error().map_or_else(|| error.to_string(), describe),
     });
     format!("cannot listen on {address}: {why}")
@@ -92,6 +93,8 @@ mod tests {
             assert!(why(low, EACCES).ends_with(ways_out), "{}", why(low, EACCES));
         }
         assert_eq!(why("127.0.0.1:80", EADDRINUSE), "cannot listen on 127.0.0.1:80: address in use");
+        const EADDRNOTAVAIL: i32 = if cfg!(target_os = "linux") { 99 } else { 49 };
+        assert!(why("192.0.2.1:7000", EADDRNOTAVAIL).ends_with(": no interface of this machine has this address"));
         for other in [":1024", "unix:/run/x.sock", "unix:@x"] {
             assert!(why(other, EACCES).ends_with(": permission denied"), "{}", why(other, EACCES));
         }

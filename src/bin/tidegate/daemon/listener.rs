@@ -6,40 +6,35 @@ use std::net::{Ipv6Addr, SocketAddr};
 use tidegate::{Endpoint, EventLoop, ServerId, ServerOptions, Socket};
 
 use super::listen_error::{cannot_listen, has_no_ipv6};
-use super::peer::Peer;
 use super::systemd::{self, Passed};
 use super::throttle::Throttle;
 use crate::cli::{DEFAULT_LISTEN, DaemonOptions, Listen, counted};
 
-/// Listens, and logs where. A client that is blocked or one too many is disconnected, and `connection` does not see it.
+/// Listens, and logs where. Gives the servers. Which clients have a place, `connection` has to see to: `admission.rs`.
 pub fn listen<S: 'static>(
     event_loop: &mut EventLoop<S>,
     daemon: &DaemonOptions,
     max_connections: usize,
     options: &ServerOptions,
     connection: impl Fn(&mut Socket<'_, S>) + Clone + 'static,
-) -> Result<(), Box<dyn Error>> {
-    let options = options.clone().max_connections(max_connections).block_list(daemon.block_list()?);
-    listen_without_limits(event_loop, daemon, max_connections, &options, connection)
-}
-
-/// As [`listen`], for a role that tells a client why it is disconnected: `connection` has to see to both limits.
-pub fn listen_without_limits<S: 'static>(
-    event_loop: &mut EventLoop<S>,
-    daemon: &DaemonOptions,
-    max_connections: usize,
-    options: &ServerOptions,
-    connection: impl Fn(&mut Socket<'_, S>) + Clone + 'static,
-) -> Result<(), Box<dyn Error>> {
+) -> Result<Vec<ServerId>, Box<dyn Error>> {
     // Accepted sockets inherit keep-alive, so it costs no system call for each.
     let options = options
         .clone()
-        .permissions(daemon.permissions())
         .keep_alive(daemon.keep_alive())
+        .send_buffer(daemon.send_buffer())
         .urgent_inline(true) // a byte of it would be lost otherwise
         .notice_gone_peers(true);
+    event_loop.net.set_memory_limit(daemon.memory());
+    let mut servers = Vec::new();
     for place in places(&daemon.listen)? {
         let is_localhost = matches!(place, Place::At(Endpoint::Localhost(_)));
+        let options = match place {
+            Place::At(Endpoint::Unix(address)) if address.as_path().is_some() => {
+                options.clone().permissions(daemon.permissions())
+            }
+            _ => options.clone(),
+        };
         let server = match place {
             Place::At(endpoint) => event_loop
                 .listen_with(endpoint, options.clone(), connection.clone())
@@ -53,12 +48,13 @@ pub fn listen_without_limits<S: 'static>(
                 .map_err(|error| super::listen_error::cannot_listen_on_passed(&error))?,
         };
         log_events(event_loop, server);
+        servers.push(server);
         if is_localhost {
-            listen_on_ipv6_too(event_loop, server, &options, connection.clone())?;
+            servers.extend(listen_on_ipv6_too(event_loop, server, &options, connection.clone())?);
         }
     }
     log_limit(max_connections, daemon.max_connections.is_some());
-    Ok(())
+    Ok(servers)
 }
 
 /// localhost is also ::1, if there is IPv6, and on the same port.
@@ -67,29 +63,30 @@ fn listen_on_ipv6_too<S: 'static>(
     first: ServerId,
     options: &ServerOptions,
     connection: impl Fn(&mut Socket<'_, S>) + 'static,
-) -> Result<(), String> {
-    let Some(SocketAddr::V4(first)) = event_loop.net.server_address(first) else { return Ok(()) };
+) -> Result<Option<ServerId>, String> {
+    let Some(SocketAddr::V4(first)) = event_loop.net.server_address(first) else { return Ok(None) };
     let endpoint = Endpoint::from((Ipv6Addr::LOCALHOST, first.port()));
     match event_loop.listen_with(endpoint, options.clone(), connection) {
-        Ok(server) => log_events(event_loop, server),
-        Err(error) if has_no_ipv6(&error) => log::debug!("{error}"),
-        Err(error) => return Err(cannot_listen(&endpoint, &error)),
+        Ok(server) => {
+            log_events(event_loop, server);
+            Ok(Some(server))
+        }
+        Err(error) if has_no_ipv6(&error) => {
+            log::debug!("{error}");
+            Ok(None)
+        }
+        Err(error) => Err(cannot_listen(&endpoint, &error)),
     }
-    Ok(())
 }
 
-/// Logs where a server listens, and from now on its errors and the connections that it drops.
+/// Logs where a server listens, and from now on its errors.
 fn log_events<S: 'static>(event_loop: &mut EventLoop<S>, server: ServerId) {
     if let Some(endpoint) = event_loop.net.server_endpoint(server) {
         log::info!("listening on {endpoint}");
     }
     if let Some(mut server) = event_loop.server(server) {
-        let (mut errors, mut drops) = (Throttle::default(), Throttle::default());
+        let mut errors = Throttle::default();
         server.on_error(move |server, error| errors.warn(server.net.now(), error));
-        server.on_drop(move |server, dropped| {
-            let what = format_args!("too many connections: {} was disconnected", Peer::at(dropped.remote));
-            drops.warn(server.net.now(), &what);
-        });
     }
 }
 

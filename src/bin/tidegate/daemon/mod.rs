@@ -3,13 +3,16 @@
 //!
 //! Each role is one file or folder, and an example of the public API.
 
+mod admission;
 pub mod chat;
 mod connection;
 pub mod echo;
+mod itself;
 mod listen_error;
 mod listener;
 mod peer;
 pub mod proxy;
+mod signals;
 pub mod sink;
 pub mod source;
 mod stop;
@@ -21,6 +24,7 @@ use std::process::ExitCode;
 
 use self::listener::listen;
 use self::peer::Peer;
+use self::signals::answer_signals;
 
 /// How a role ends: with an exit code after a stop, or with the reason why it could not start.
 type Outcome = Result<ExitCode, Box<dyn Error>>;

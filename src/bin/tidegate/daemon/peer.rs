@@ -1,7 +1,7 @@
 //! The name of a peer in the log.
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use tidegate::{PeerCred, Socket};
 
@@ -20,9 +20,22 @@ impl Peer {
         }
     }
 
-    /// An IPv4 address that is mapped into IPv6 is shown as IPv4.
+    /// An IPv4 address that is mapped into IPv6 is shown as IPv4. A link-local address keeps its zone: two interfaces may
+    /// have a neighbour of the same address.
     pub fn at(address: Option<SocketAddr>) -> Self {
-        address.map_or(Peer::Unix(None), |peer| Peer::Ip(SocketAddr::new(peer.ip().to_canonical(), peer.port())))
+        let Some(peer) = address else { return Peer::Unix(None) };
+        match peer.ip().to_canonical() {
+            IpAddr::V4(ip) => Peer::Ip(SocketAddr::from((ip, peer.port()))),
+            IpAddr::V6(_) => Peer::Ip(peer),
+        }
+    }
+
+    /// None on a Unix socket.
+    pub fn address(self) -> Option<IpAddr> {
+        match self {
+            Peer::Ip(peer) => Some(peer.ip()),
+            Peer::Unix(_) => None,
+        }
     }
 
     /// Whether it is on this machine.
@@ -60,5 +73,13 @@ mod tests {
             assert!(!peer(ip).is_local(), "{ip}");
         }
         assert!(Peer::at(None).is_local());
+    }
+
+    #[test]
+    fn a_peer_is_shown_with_its_zone_and_mapped_addresses_as_ipv4() {
+        let shown = |address: &str| Peer::at(Some(address.parse().unwrap())).to_string();
+        assert_eq!(shown("[fe80::1%3]:7000"), "[fe80::1%3]:7000");
+        assert_eq!(shown("[2001:db8::1]:7000"), "[2001:db8::1]:7000");
+        assert_eq!(shown("[::ffff:10.0.0.1]:7000"), "10.0.0.1:7000");
     }
 }

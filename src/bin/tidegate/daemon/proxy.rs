@@ -5,68 +5,131 @@
 //!   client ◀══ pipe ◀══ target        slowly. If one side is reset, the other side is reset too.
 //! ```
 
+use std::collections::HashMap;
 use std::fmt;
+use std::time::Duration;
 
 use tidegate::{
-    CloseReason, Closed, EndOrder, Endpoint, Error, EventLoop, ServerOptions, Socket, SocketId, SocketOptions,
+    CloseReason, Closed, EndOrder, Endpoint, Error, ErrorKind, EventLoop, Net, ServerId, ServerOptions, Socket,
+    SocketId, SocketOptions,
 };
 
-use super::connection::on_close;
+use super::admission::{Admission, Place};
+use super::connection::{log_error, on_close};
+use super::itself::meets;
 use super::stop::{self, stop_at_signals};
 use super::throttle::Throttle;
-use super::{Outcome, Peer, listen};
+use super::{Outcome, Peer, answer_signals, listen};
 use crate::cli::ProxyOptions;
+
+/// Between two attempts to connect to a target whose queue is full.
+const BUSY_PAUSE: Duration = Duration::from_millis(20);
 
 struct Proxy {
     options: ProxyOptions,
     unreachable: Throttle,
+    /// The clients that count for their addresses.
+    places: HashMap<SocketId, Place>,
 }
 
 /// Runs until it is stopped. `max_connections` counts clients; each has a second socket, to its target.
 pub fn run(options: &ProxyOptions, max_connections: usize) -> Outcome {
     let daemon = &options.daemon;
-    let mut proxy = EventLoop::with_state(Proxy { options: options.clone(), unreachable: Throttle::default() })?;
+    let mut proxy = EventLoop::with_state(Proxy {
+        options: options.clone(),
+        unreachable: Throttle::default(),
+        places: HashMap::new(),
+    })?;
+    let admission = Admission::new(daemon, max_connections)?;
     let server = ServerOptions::new().allow_half_open(true).no_delay(true);
     stop_at_signals(&mut proxy, daemon.drain_timeout, EndOrder::ByPeers, |_| {})?;
-    listen(&mut proxy, daemon, max_connections, &server, move |client| {
-        // A server limits its own connections, and there may be several servers.
-        if client.net.sockets().div_ceil(2) > max_connections {
-            return client.destroy();
-        }
-        let peer = Peer::of(client);
-        log::debug!("{peer} connected");
-        if let Err(error) = connect(client, peer) {
-            warn_unreachable(client, peer, &error);
-            client.reset();
+    answer_signals(&mut proxy, |_, _| None)?;
+    let doors = admission.clone();
+    let servers = listen(&mut proxy, daemon, max_connections, &server, move |client| {
+        // Each of the others has a second socket.
+        let others = (client.net.sockets() - 1).div_ceil(2);
+        match doors.enter(client.remote_address(), others) {
+            Ok(place) => welcome(client, place),
+            Err(why) => {
+                doors.log_refusal(client, why);
+                // An end could be taken for an empty answer.
+                client.reset();
+            }
         }
     })?;
-    Ok(stop::run(&mut proxy)?)
+    if let Some(listener) = own_listener(&proxy.net, &servers, options.to) {
+        return Err(format!("--to {} is this proxy itself, which listens on {listener}", options.to).into());
+    }
+    Ok(stop::run(&mut proxy, &admission)?)
 }
 
-/// Connects to the target of a client. What the client sends meanwhile waits, up to one buffer of it.
-fn connect(client: &mut Socket<'_, Proxy>, peer: Peer) -> Result<(), Error> {
+fn welcome(client: &mut Socket<'_, Proxy>, place: Option<Place>) {
+    let peer = Peer::of(client);
+    log::debug!("{peer} connected");
+    if let Some(place) = place {
+        client.state.places.insert(client.id(), place);
+    }
+    let give_up_at = client.net.now() + client.state.options.connect_timeout;
+    connect_or_reset(client, peer, give_up_at);
+}
+
+fn own_listener(net: &Net, servers: &[ServerId], target: Endpoint) -> Option<Endpoint> {
+    servers.iter().filter_map(|server| net.server_endpoint(*server)).find(|listener| meets(*listener, target))
+}
+
+fn connect_or_reset(client: &mut Socket<'_, Proxy>, peer: Peer, give_up_at: Duration) {
+    if let Err(error) = connect(client, peer, give_up_at) {
+        warn_unreachable(client, peer, &error);
+        client.reset();
+    }
+}
+
+/// Connects to the target of a client. What the client sends meanwhile waits in the client's socket, up to one buffer of it:
+/// the pipes begin with the connection, since what is in the queue of a target that was not reached is lost.
+fn connect(client: &mut Socket<'_, Proxy>, peer: Peer, give_up_at: Duration) -> Result<(), Error> {
     let ProxyOptions { to, connect_timeout, ref daemon } = client.state.options;
     let options = SocketOptions::new()
         .allow_half_open(true)
         .no_delay(true)
         .urgent_inline(true)
+        .send_buffer(daemon.send_buffer())
         .keep_alive(daemon.keep_alive())
         .connect_timeout(connect_timeout)
         .notice_gone_peers(true);
     let from = client.id();
     let target = client.event_loop().connect_with(to, options, |target| {
         target.on_connect(move |target| {
+            let to = target.id();
+            if let Err(error) = target.net.pipe(from, to).and_then(|()| target.net.pipe(to, from)) {
+                log::debug!("{peer}: {error}");
+                return target.reset();
+            }
             // It can be reached. From now on its errors are logged as those of a client are.
             target.on_error(move |target, error| {
-                log::debug!("{}: {error}", Route { peer, to: target.state.options.to });
+                let to = target.state.options.to;
+                log_error(target, &Route { peer, to }, error);
             });
         });
-        target.on_error(move |target, error| warn_unreachable(target, peer, error));
+        target.on_error(move |target, error| {
+            if error.kind() == ErrorKind::WouldBlock && target.net.now() < give_up_at {
+                return connect_again_soon(target, from, peer, give_up_at);
+            }
+            warn_unreachable(target, peer, error);
+        });
         watch(target, Route { peer, to }, from);
     })?;
     watch(client, peer, target);
-    client.net.pipe(from, target)?;
-    client.net.pipe(target, from)
+    client.on_error(move |client, error| log_error(client, &peer, error));
+    Ok(())
+}
+
+/// The target is a Unix socket whose queue is full. To a TCP port the kernel itself would try again; here it says EAGAIN at
+/// once, connect(2). The client waits meanwhile, without its target.
+fn connect_again_soon(target: &mut Socket<'_, Proxy>, client: SocketId, peer: Peer, give_up_at: Duration) {
+    target.on_close(|_, _| {});
+    if let Some(mut client) = target.event_loop().socket(client) {
+        client.after(BUSY_PAUSE, move |client| connect_or_reset(client, peer, give_up_at));
+    }
 }
 
 /// The connection to a target in the log.
@@ -101,7 +164,10 @@ fn watch(socket: &mut Socket<'_, Proxy>, peer: impl fmt::Display + 'static, othe
             socket.destroy_because(CloseReason::Timeout);
         });
     }
-    on_close(socket, peer, move |socket, closed| follow(socket, other, closed));
+    on_close(socket, peer, None, move |socket, closed| {
+        socket.state.places.remove(&socket.id());
+        follow(socket, other, closed);
+    });
 }
 
 /// One side of a pair has closed. After the end of both directions there is nothing to do: the other side may still be

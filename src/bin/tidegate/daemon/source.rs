@@ -6,9 +6,10 @@
 
 use tidegate::{EndOrder, EventLoop, ServerOptions, Socket};
 
+use super::admission::Admission;
 use super::connection::admit;
 use super::stop::{self, stop_at_signals};
-use super::{Outcome, listen};
+use super::{Outcome, answer_signals, listen};
 use crate::cli::SourceOptions;
 
 const PATTERN: usize = 251;
@@ -31,16 +32,19 @@ pub fn run(options: &SourceOptions, max_connections: usize) -> Outcome {
     let piece = (0..PIECE).map(|place| (place % PATTERN) as u8).collect();
     let mut source = EventLoop::with_state(Source { piece, bytes: options.bytes })?;
     let server = ServerOptions::new().allow_half_open(true).no_delay(true);
+    let admission = Admission::new(daemon, max_connections)?;
     let idle_timeout = daemon.idle_timeout;
     stop_at_signals(&mut source, daemon.drain_timeout, EndOrder::Each, |_| {})?;
+    answer_signals(&mut source, |_, _| None)?;
+    let doors = admission.clone();
     listen(&mut source, daemon, max_connections, &server, move |socket| {
-        if admit(socket, max_connections, idle_timeout).is_some() {
+        if admit(socket, &doors, idle_timeout).is_some() {
             socket.on_data(|_, _| {});
             socket.on_drain(flow);
             flow(socket);
         }
     })?;
-    Ok(stop::run(&mut source)?)
+    Ok(stop::run(&mut source, &admission)?)
 }
 
 /// Writes until the client is slower, or for one turn. Then `drain` goes on, or the next turn.

@@ -1,4 +1,5 @@
-//! The stop of the daemon: SIGINT, SIGTERM, and SIGHUP unless this process ignores it.
+//! The stop of the daemon: SIGTERM, SIGINT, SIGHUP and SIGQUIT. None that was ignored when the process began, and the last two not
+//! in a session without a terminal.
 //!
 //! The first signal shuts the event loop down, which serves what has arrived and sends what is queued. This adds the log,
 //! the exit code, and a second signal, which exits at once.
@@ -6,10 +7,17 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use tidegate::signal::{HANGUP, INTERRUPT, TERMINATE};
+#[cfg(unix)]
+use tidegate::signal::HANGUP;
+use tidegate::signal::{INTERRUPT, TERMINATE};
 use tidegate::{EndOrder, Error, EventLoop, Loop, ShutDownOptions, ShutDownReport};
 
+use super::admission::Admission;
 use crate::cli::counted;
+
+/// Ctrl-\ in a terminal. Like the others it stops in order: there is no use for a core.
+#[cfg(unix)]
+const QUIT: i32 = 3;
 
 /// How long a connection that this side has ended may be silent before it is closed.
 pub const LINGER: Duration = Duration::from_secs(1);
@@ -23,8 +31,7 @@ pub fn stop_at_signals<S: 'static>(
     farewell: fn(&mut Loop<'_, S>),
 ) -> Result<(), Error> {
     let options = ShutDownOptions::new().patience(drain_timeout).linger(LINGER).order(order);
-    let hangup = (!ignores_hangups()).then_some(HANGUP);
-    for signal in [INTERRUPT, TERMINATE].into_iter().chain(hangup) {
+    for signal in signals_that_stop(event_loop)? {
         event_loop.on_signal(signal, move |on| {
             if on.is_shutting_down() {
                 exit_at_once(signal);
@@ -42,6 +49,34 @@ pub fn stop_at_signals<S: 'static>(
     Ok(())
 }
 
+/// A shell has a command in the background ignore SIGINT and SIGQUIT, so that Ctrl-C for another command does not end it, and
+/// `nohup` has it ignore SIGHUP: what is ignored stays so. And a daemon, a service or a container has a session of its own
+/// and no terminal, so none can have been closed, and no key was pressed.
+#[cfg(unix)]
+fn signals_that_stop<S: 'static>(event_loop: &mut EventLoop<S>) -> Result<Vec<i32>, Error> {
+    let ignored = ignored_signals();
+    let leads_session = rustix::process::getsid(None).is_ok_and(|session| session == rustix::process::getpid());
+    let is_detached = leads_session && std::fs::File::open("/dev/tty").is_err();
+    let mut signals = vec![TERMINATE];
+    signals.extend(Some(INTERRUPT).filter(|signal| !ignored.contains(*signal)));
+    for (signal, name) in [(HANGUP, "SIGHUP"), (QUIT, "SIGQUIT")] {
+        if ignored.contains(signal) {
+            continue;
+        }
+        if is_detached {
+            event_loop.on_signal(signal, move |_| log::info!("{name} does not stop it: there is no terminal"))?;
+        } else {
+            signals.push(signal);
+        }
+    }
+    Ok(signals)
+}
+
+#[cfg(not(unix))]
+fn signals_that_stop<S>(_: &mut EventLoop<S>) -> Result<Vec<i32>, Error> {
+    Ok(vec![INTERRUPT, TERMINATE])
+}
+
 /// With the exit code that a shell gives to a process that a signal has ended.
 fn exit_at_once(signal: i32) -> ! {
     log::warn!("stopped at once by a second signal");
@@ -50,8 +85,9 @@ fn exit_at_once(signal: i32) -> ! {
 }
 
 /// Runs a role until it has stopped.
-pub fn run<S>(event_loop: &mut EventLoop<S>) -> Result<ExitCode, Error> {
+pub fn run<S>(event_loop: &mut EventLoop<S>, admission: &Admission) -> Result<ExitCode, Error> {
     event_loop.run()?;
+    admission.sum_up();
     Ok(report(event_loop.event_loop().shut_down_report()))
 }
 
@@ -70,24 +106,31 @@ fn report(lost: ShutDownReport) -> ExitCode {
     ExitCode::FAILURE
 }
 
-/// Whether SIGHUP was ignored when this process began, as `nohup` does it.
-#[cfg(target_os = "linux")]
-fn ignores_hangups() -> bool {
-    let status = std::fs::read_to_string("/proc/self/status").ok();
-    // Without /proc the signal keeps its default action.
-    let ignored = status.and_then(|status| ignored_signals(&status)).unwrap_or(u64::MAX);
-    ignored & (1 << (HANGUP - 1)) != 0
+/// The signals that were ignored when this process began. Bit 0 is signal 1.
+#[cfg(unix)]
+#[derive(Clone, Copy)]
+struct Ignored(u64);
+
+#[cfg(unix)]
+impl Ignored {
+    fn contains(self, signal: i32) -> bool {
+        self.0 & (1 << (signal - 1)) != 0
+    }
 }
 
-/// SigIgn of proc(5): bit 0 is signal 1.
+/// SigIgn of proc(5). Without /proc nothing is known to be ignored.
 #[cfg(target_os = "linux")]
-fn ignored_signals(status: &str) -> Option<u64> {
-    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"))?;
-    u64::from_str_radix(mask.trim(), 16).ok()
+fn ignored_signals() -> Ignored {
+    let mask = || {
+        let status = std::fs::read_to_string("/proc/self/status").ok()?;
+        let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"))?;
+        u64::from_str_radix(mask.trim(), 16).ok()
+    };
+    Ignored(mask().unwrap_or(0))
 }
 
-/// Elsewhere only unsafe code can ask, so the signal keeps its action: it ends this process, or is ignored.
-#[cfg(not(target_os = "linux"))]
-fn ignores_hangups() -> bool {
-    true
+/// Elsewhere only unsafe code can ask. SIGHUP keeps its action: it ends this process, or is ignored.
+#[cfg(all(unix, not(target_os = "linux")))]
+fn ignored_signals() -> Ignored {
+    Ignored(1 << (HANGUP - 1))
 }

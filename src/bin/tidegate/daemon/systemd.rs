@@ -21,6 +21,7 @@ pub fn sockets() -> Result<Vec<Passed>, String> {
 /// All of them, in their order. To be called once.
 #[cfg(unix)]
 pub fn sockets() -> Result<Vec<Passed>, String> {
+    warn_of_sockets_for_another();
     let mut passed = ListenFd::from_env();
     let mut sockets = Vec::new();
     for index in 0..passed.len() {
@@ -35,4 +36,19 @@ pub fn sockets() -> Result<Vec<Passed>, String> {
         })?);
     }
     Ok(sockets)
+}
+
+/// A unit whose ExecStart is a wrapper, a shell for example, gets the sockets in the wrapper's name. Nobody listens on them
+/// then, and clients wait there for ever.
+#[cfg(unix)]
+fn warn_of_sockets_for_another() {
+    let variable = |name| std::env::var(name).ok();
+    let (Some(count), Some(pid)) = (variable("LISTEN_FDS"), variable("LISTEN_PID")) else { return };
+    if pid != std::process::id().to_string() && count != "0" {
+        let names = variable("LISTEN_FDNAMES").map_or_else(String::new, |names| format!(" ({names})"));
+        log::warn!(
+            "systemd has passed {count} sockets{names} to process {pid}, and not to this one: start this program by the \
+             unit itself, or with 'exec' in its script"
+        );
+    }
 }

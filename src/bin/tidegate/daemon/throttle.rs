@@ -3,9 +3,6 @@
 use std::fmt;
 use std::time::Duration;
 
-/// The target of these records. Where a warning is throttled does not matter to a reader of the log.
-const TARGET: &str = "tidegate::daemon";
-
 /// Passes on at most one warning per second, so that a flood of connections does not become a flood of log lines. The
 /// others are logged at `-v`, and counted in the next warning.
 #[derive(Default)]
@@ -18,12 +15,12 @@ impl Throttle {
     pub fn warn(&mut self, now: Duration, what: &dyn fmt::Display) {
         if self.last.is_some_and(|last| now < last + Duration::from_secs(1)) {
             self.held_back += 1;
-            return log::debug!(target: TARGET, "{what}");
+            return log::debug!("{what}");
         }
         self.last = Some(now);
         match std::mem::take(&mut self.held_back) {
-            0 => log::warn!(target: TARGET, "{what}"),
-            others => log::warn!(target: TARGET, "{what}, and {others} others before it"),
+            0 => log::warn!("{what}"),
+            others => log::warn!("{what}, and {others} others before it"),
         }
     }
 }

@@ -21,6 +21,7 @@ mod flood;
 mod names;
 mod online;
 mod opening;
+mod pressure;
 mod receiving;
 mod room;
 mod said;
@@ -33,15 +34,14 @@ use std::time::Duration;
 
 use tidegate::{CloseReason, EndOrder, EventLoop, Loop, ServerOptions, Socket, TimerId};
 
-use super::connection::on_close;
-use super::listener::listen_without_limits;
+use super::admission::{Admission, Place};
+use super::connection::{log_error, on_close};
 use super::stop::{self, LINGER, stop_at_signals};
-use super::{Outcome, Peer};
-use crate::cli::ChatOptions;
-use flood::TokenBucket;
+use super::{Outcome, Peer, answer_signals, listen};
+use crate::cli::{ChatOptions, counted};
 use receiving::{guest, receive, receive_held};
 use room::{Arrival, Presence, Room};
-use turned_away::{Admission, turn_away};
+use turned_away::turn_away;
 
 /// The others are told of a guest when it says something, and after this time at the latest. A health check that connects and
 /// closes is gone by then, and nobody hears of it. It closes when it is connected, so a round trip is long enough.
@@ -53,25 +53,33 @@ pub fn run(options: &ChatOptions, max_connections: usize) -> Outcome {
     // Half-open: a guest who has ended its side may still have lines to be read.
     let server = ServerOptions::new().allow_half_open(true).no_delay(true).output_limits(options.output.limits());
     stop_at_signals(&mut room, options.daemon.drain_timeout, EndOrder::Together, say_goodbye)?;
-    let admission = Admission { most_guests: max_connections, blocked: options.daemon.block_list()? };
-    listen_without_limits(&mut room, &options.daemon, max_connections, &server, move |socket| {
-        match admission.check(socket.remote_address(), socket.state.guests.len()) {
-            Ok(()) => join(socket),
-            Err(why) => turn_away(socket, why),
+    answer_signals(&mut room, |room, id| Some(room.guests.get(&id)?.name.clone()))?;
+    let admission = Admission::new(&options.daemon, max_connections)?;
+    let doors = admission.clone();
+    listen(&mut room, &options.daemon, max_connections, &server, move |socket| {
+        match doors.enter(socket.remote_address(), socket.state.guests.len()) {
+            Ok(place) => join(socket, place),
+            Err(why) => {
+                doors.log_refusal(socket, why);
+                turn_away(socket, why);
+            }
         }
     })?;
-    Ok(stop::run(&mut room)?)
+    let code = stop::run(&mut room, &admission)?;
+    if room.state.dropped > 0 {
+        log::warn!("{} of guests who sent too fast were not passed on", counted(room.state.dropped, "byte"));
+    }
+    Ok(code)
 }
 
-fn join(socket: &mut Socket<'_, Room>) {
+fn join(socket: &mut Socket<'_, Room>, place: Option<Place>) {
     let (id, peer, now) = (socket.id(), Peer::of(socket), socket.net.now());
     let arrival = match socket.state.online.len() {
         0 => Arrival::Silent, // nobody is to be told
         _ => Arrival::Unannounced(announce_later(socket)),
     };
     let room = &mut *socket.state;
-    let bucket = room.options.flood_limit(peer.is_local()).map(|limit| TokenBucket::new(limit, now));
-    let name = room.admit(id, arrival, bucket, now);
+    let name = room.admit(id, arrival, peer, now);
     log::debug!("{peer} is {name}");
     let idle_timeout = room.options.daemon.idle_timeout;
     let welcome = format!("* you are {name}; {} online\n", room.online.len());
@@ -92,8 +100,11 @@ fn join(socket: &mut Socket<'_, Room>) {
     if let Some(period) = idle_timeout {
         dismiss_if_silent(socket, period, period);
     }
-    socket.on_error(move |_, error| log::debug!("{peer}: {error}"));
-    on_close(socket, peer, |socket, _| {
+    socket.on_error(move |socket, error| {
+        let name = guest(socket).map_or_else(String::new, |guest| guest.name.clone());
+        log_error(socket, &format_args!("{peer} {name}"), error);
+    });
+    on_close(socket, peer, place, |socket, _| {
         leave(socket);
         let id = socket.id();
         socket.state.guests.remove(&id);
@@ -150,7 +161,8 @@ fn dismiss_if_silent(socket: &mut Socket<'_, Room>, period: Duration, wait: Dura
 /// Removes the guest from the room, if it is still in it, and tells the others if they know of it, unless all of them leave as
 /// well. The connection stays until its close.
 fn leave(socket: &mut Socket<'_, Room>) {
-    match socket.state.remove(socket.id()) {
+    let now = socket.net.now();
+    match socket.state.remove(socket.id(), now) {
         Some((_, Arrival::Unannounced(timer))) => drop(socket.cancel(timer)),
         Some((name, _)) if !socket.event_loop().is_shutting_down() => announcements::left(socket, &name),
         _ => {}
@@ -168,9 +180,12 @@ fn dismiss(socket: &mut Socket<'_, Room>) {
 
 fn say_goodbye(on: &mut Loop<'_, Room>) {
     on.state.online.tell(on.net, None, "* the server is shutting down\n");
-    // What paused guests have sent is passed on now.
+    // What paused guests have sent is passed on now, as far as it is not more than they may say in a second.
     for id in on.net.socket_ids().collect::<Vec<_>>() {
         if let Some(mut socket) = on.socket(id) {
+            if let Some(bucket) = guest(&mut socket).and_then(|guest| guest.bucket.as_mut()) {
+                bucket.grant_a_second();
+            }
             receive_held(&mut socket);
         }
     }

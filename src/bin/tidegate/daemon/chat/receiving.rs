@@ -5,6 +5,7 @@ use std::time::Duration;
 use tidegate::{Line, Socket};
 
 use super::commands;
+use super::pressure::PAUSE;
 use super::room::{Arrival, Guest, Presence, Room};
 use super::said::said;
 use super::stranger::Stranger;
@@ -18,10 +19,16 @@ const MAX_TOO_LONG: u32 = 3;
 /// sends up to twenty when it connects, and its first line should not wait for that.
 const COMMANDS_AS_A_LINE: u32 = 16;
 
+/// How long what a guest has sent too fast is heard after its end. Its place would stay taken for hours otherwise, at no cost to
+/// whoever wants that.
+const HEARD_AFTER_END: Duration = Duration::from_secs(5);
+
 /// Why what a guest has sent next has to wait.
 enum Stop {
     /// The guest sends too fast.
     Flood(Duration),
+    /// Most readers are behind.
+    Pressure,
     /// The others have their turn first.
     TimeIsUp,
 }
@@ -49,6 +56,9 @@ pub fn receive(socket: &mut Socket<'_, Room>, chunk: &[u8]) {
         if let Some(wait) = wait_for_token(socket) {
             break Some(Stop::Flood(wait));
         }
+        if !rest.is_empty() && has_to_wait_for_readers(socket) {
+            break Some(Stop::Pressure);
+        }
         match typed.next(&mut rest) {
             None => break None,
             Some(Next::Line(line)) => {
@@ -75,21 +85,37 @@ pub fn receive(socket: &mut Socket<'_, Room>, chunk: &[u8]) {
         {
             guest.held = rest.to_vec();
             match stop {
+                Stop::Flood(_) if socket.event_loop().is_shutting_down() => drop_held(socket),
                 Stop::Flood(wait) => hold(socket, wait),
+                Stop::Pressure => hold(socket, PAUSE),
                 Stop::TimeIsUp => socket.yield_turn(receive_held),
             }
         }
     }
 }
 
-/// How long a guest who sends too fast has to wait. During a stop it does not wait, because all lines that have come are
-/// passed on.
+/// How long a guest who sends too fast has to wait.
 fn wait_for_token(socket: &mut Socket<'_, Room>) -> Option<Duration> {
     let now = socket.net.now();
-    if socket.event_loop().is_shutting_down() {
-        return None;
-    }
     guest(socket)?.bucket.as_mut()?.wait(now)
+}
+
+/// Whether most of the readers are behind. During a stop nobody waits, because the lines that have come are passed on.
+fn has_to_wait_for_readers(socket: &mut Socket<'_, Room>) -> bool {
+    let (behind, now) = (socket.net.counters().above_soft, socket.net.now());
+    if behind == 0 || socket.event_loop().is_shutting_down() {
+        return false;
+    }
+    let room = &mut *socket.state;
+    let readers = room.online.len().saturating_sub(1);
+    let grace = room.options.output.limits().soft.map_or(Duration::ZERO, |soft| soft.grace);
+    room.pressure.holds(behind, readers, grace, now)
+}
+
+/// The room stops, and what a guest has sent faster than it may is not passed on.
+fn drop_held(socket: &mut Socket<'_, Room>) {
+    let Some(held) = guest(socket).map(|guest| std::mem::take(&mut guest.held)) else { return };
+    socket.state.dropped += held.len() as u64;
 }
 
 fn spend(socket: &mut Socket<'_, Room>, tokens: f64) {
@@ -98,10 +124,21 @@ fn spend(socket: &mut Socket<'_, Room>, tokens: f64) {
     }
 }
 
-/// Pauses a guest who sends too fast. The others do not wait.
+/// Pauses a guest who sends too fast. The others do not wait. After its end it does not stay for long.
 fn hold(socket: &mut Socket<'_, Room>, wait: Duration) {
     socket.pause();
-    socket.after(wait, receive_held);
+    socket.after(wait, |socket| {
+        let now = socket.net.now();
+        let has_ended = socket.net.connection(socket.id()).has_peer_ended();
+        if has_ended && let Some(guest) = guest(socket) {
+            let since = *guest.ended.get_or_insert(now);
+            if now.saturating_sub(since) >= HEARD_AFTER_END {
+                guest.held = Vec::new();
+                return dismiss(socket);
+            }
+        }
+        receive_held(socket);
+    });
 }
 
 /// Reads what was held, and resumes the connection when nothing is left of it.

@@ -1,14 +1,18 @@
 //! The guests of the room, and their names. It sends nothing.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use tidegate::{SocketId, TimerId};
 
+use super::super::Peer;
+use super::super::admission::counted_as;
 use super::announcements::Announcements;
-use super::flood::TokenBucket;
+use super::flood::{Left, TokenBucket};
 use super::names::{self, Folded, Refused};
 use super::online::{LineEnd, Online};
+use super::pressure::Pressure;
 use super::turned_away::TurnedAway;
 use super::typed::Typed;
 use crate::cli::ChatOptions;
@@ -25,6 +29,10 @@ pub struct Room {
     next_number: u64,
     pub announcements: Announcements,
     pub turned_away: TurnedAway,
+    pub left: Left,
+    pub pressure: Pressure,
+    /// Bytes of guests who sent faster than the flood limit, which the stop of the room has dropped.
+    pub dropped: u64,
     /// Lines are built here, so that none needs an allocation.
     pub line: String,
     pub options: ChatOptions,
@@ -38,10 +46,14 @@ pub struct Guest {
     /// What was read while the flood limit pauses the guest.
     pub held: Vec<u8>,
     pub bucket: Option<TokenBucket>,
+    /// The address that the bucket counts for when the guest has gone.
+    pub address: Option<IpAddr>,
     pub too_long: u32,
     pub arrival: Arrival,
     pub presence: Presence,
     pub line_end: LineEnd,
+    /// When its end was noticed while its lines had to wait.
+    pub ended: Option<Duration>,
     /// When something of it was read last.
     pub last_heard: Duration,
 }
@@ -85,13 +97,18 @@ impl Room {
             next_number: 1,
             announcements: Announcements::default(),
             turned_away: TurnedAway::default(),
+            left: Left::default(),
+            pressure: Pressure::default(),
+            dropped: 0,
             line: String::new(),
             options,
         }
     }
 
     /// Adds a guest, and returns its name, which is made of the next number.
-    pub fn admit(&mut self, id: SocketId, arrival: Arrival, bucket: Option<TokenBucket>, now: Duration) -> String {
+    pub fn admit(&mut self, id: SocketId, arrival: Arrival, peer: Peer, now: Duration) -> String {
+        let address = peer.address().map(counted_as);
+        let bucket = self.options.flood_limit(peer.is_local()).map(|limit| self.left.begin(address, limit, now));
         let number = self.next_number;
         self.next_number += 1;
         let name = format!("guest{number}");
@@ -105,10 +122,12 @@ impl Room {
             typed: Typed::default(),
             held: Vec::new(),
             bucket,
+            address,
             too_long: 0,
             arrival,
             presence: Presence::Here,
             line_end,
+            ended: None,
             last_heard: now,
         };
         self.guests.insert(id, guest);
@@ -116,10 +135,13 @@ impl Room {
     }
 
     /// Removes a guest from the room, and returns its name and what was known of it. None if the guest is not in the room.
-    pub fn remove(&mut self, id: SocketId) -> Option<(String, Arrival)> {
+    pub fn remove(&mut self, id: SocketId, now: Duration) -> Option<(String, Arrival)> {
         let guest = self.guests.get_mut(&id).filter(|guest| guest.presence != Presence::Gone)?;
         guest.presence = Presence::Gone;
         guest.held = Vec::new();
+        if let (Some(address), Some(bucket)) = (guest.address, guest.bucket.take()) {
+            self.left.end(address, bucket, now);
+        }
         self.online.remove(guest.number);
         self.announced -= usize::from(guest.arrival.is_announced());
         self.names.remove(&Folded::of(&guest.name));

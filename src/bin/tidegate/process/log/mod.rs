@@ -10,13 +10,17 @@
 //!                                                   └──────────> counted <───────┘
 //! ```
 //!
+//! Where stderr is the journal of systemd, which adds the time by itself, a record is its priority and its text.
+//!
 //! There is no queue. A record that stderr cannot take at once is left out, and before the next record the log says how
 //! many were left out. `main` calls [`install`] once.
 
 mod one_line;
+mod stderr;
 
 use std::cell::Cell;
 use std::fmt;
+use std::io::Write;
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
@@ -25,22 +29,23 @@ use simple_logger::SimpleLogger;
 
 use one_line::one_line;
 
+/// The name of the program, which each record of a file or a terminal has. Where in the program it comes from is of no use to
+/// a reader of the log.
+const NAME: &str = env!("CARGO_CRATE_NAME");
+
 /// The most bytes of one record, from its time to its line end. A pipe is writable when one page of it is free, 4,096
 /// bytes, so a longer record could still wait for the reader.
 const MAX_RECORD: usize = 4000;
 
-/// The most bytes of a target, which is the path of a module.
-const MAX_TARGET: usize = 100;
-
-/// The bytes that simple_logger adds to target and message: time (24), level (5), brackets, spaces and the line end.
+/// The bytes that the printer adds to the name and the message: time (24), level (5), brackets, spaces and the line end.
 const FRAME: usize = 35;
 
 /// Makes stderr the log of the process, for records up to `level`. A second call does nothing.
 pub fn install(level: LevelFilter) {
-    if log::set_boxed_logger(Box::new(GuardedLog::new(level))).is_ok() {
+    if log::set_boxed_logger(Box::new(GuardedLog::new())).is_ok() {
         log::set_max_level(level);
         silence_panics_of_the_printer();
-        reopen_a_terminal_as_nonblocking();
+        stderr::never_wait_for_a_terminal();
     }
 }
 
@@ -59,35 +64,28 @@ fn silence_panics_of_the_printer() {
     }));
 }
 
-/// A terminal is writable if it has room for one byte, so a record could wait for a terminal that does not read, such as a
-/// hung remote session. So a terminal is opened again as non-blocking. Set on the inherited description, the flag would
-/// apply to the shell as well. A terminal that cannot be opened stays as it is.
-#[cfg(target_os = "linux")]
-fn reopen_a_terminal_as_nonblocking() {
-    use rustix::fs::{Mode, OFlags, open};
-    use std::io::IsTerminal;
-
-    if std::io::stderr().is_terminal() {
-        let flags = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-        let _ = open("/proc/self/fd/2", flags, Mode::empty()).and_then(rustix::stdio::dup2_stderr);
-    }
+/// What a record looks like.
+enum Form {
+    /// With its time, its level and the name of the program.
+    Line(SimpleLogger),
+    /// With its priority in front: sd-daemon(3).
+    Journal,
 }
 
-/// Elsewhere there is no path that opens the file of a descriptor again.
-#[cfg(not(target_os = "linux"))]
-fn reopen_a_terminal_as_nonblocking() {}
-
 struct GuardedLog {
-    level: LevelFilter,
-    printer: SimpleLogger,
+    form: Form,
     /// Records that were left out since this number was last logged. Atomic because `Log` requires `Sync`.
     left_out: AtomicU64,
 }
 
 impl GuardedLog {
-    fn new(level: LevelFilter) -> Self {
-        // The printer filters nothing, because the number of records left out is logged at every level.
-        GuardedLog { level, printer: SimpleLogger::new().with_utc_timestamps(), left_out: AtomicU64::new(0) }
+    fn new() -> Self {
+        let form = match stderr::is_the_journal() {
+            true => Form::Journal,
+            // The printer filters nothing, because the number of records left out is logged at every level.
+            false => Form::Line(SimpleLogger::new().with_utc_timestamps()),
+        };
+        GuardedLog { form, left_out: AtomicU64::new(0) }
     }
 
     /// Logs how many records were left out, if any were. False if stderr cannot take that either.
@@ -97,7 +95,7 @@ impl GuardedLog {
             return true;
         }
         let records = if count == 1 { "record" } else { "records" };
-        let printed = self.print(Level::Warn, module_path!(), format_args!("{count} log {records} left out"));
+        let printed = self.print(Level::Warn, format_args!("{count} log {records} left out"));
         if printed {
             self.left_out.fetch_sub(count, Relaxed);
         }
@@ -105,25 +103,27 @@ impl GuardedLog {
     }
 
     /// Whether the record was printed completely.
-    fn print(&self, level: Level, target: &str, message: fmt::Arguments<'_>) -> bool {
-        let target = one_line(format_args!("{target}"), MAX_TARGET);
-        let message = one_line(message, MAX_RECORD - FRAME - target.len());
-        stderr_can_take_a_record() && print_catching_panics(&self.printer, level, &target, &message)
+    fn print(&self, level: Level, message: fmt::Arguments<'_>) -> bool {
+        let message = one_line(message, MAX_RECORD - FRAME - NAME.len());
+        stderr::can_take_a_record()
+            && match &self.form {
+                Form::Line(printer) => print_catching_panics(printer, level, &message),
+                Form::Journal => print_with_priority(level, &message),
+            }
     }
 }
 
 impl Log for GuardedLog {
     /// Records of other crates are about their internals, such as each registration of mio, and not about connections.
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        let is_ours = metadata.target().split("::").next() == Some(env!("CARGO_CRATE_NAME"));
-        is_ours && metadata.level() <= self.level
+        metadata.target().split("::").next() == Some(NAME)
     }
 
     fn log(&self, record: &Record<'_>) {
         if !self.enabled(record.metadata()) {
             return;
         }
-        let printed = self.log_left_out() && self.print(record.level(), record.target(), *record.args());
+        let printed = self.log_left_out() && self.print(record.level(), *record.args());
         if !printed {
             self.left_out.fetch_add(1, Relaxed);
         }
@@ -135,27 +135,10 @@ impl Log for GuardedLog {
     }
 }
 
-/// Whether a record can be written to stderr without waiting. If the other end of a pipe is closed it cannot, and the
-/// question costs less than a panic.
-#[cfg(unix)]
-fn stderr_can_take_a_record() -> bool {
-    use rustix::event::{PollFd, PollFlags, Timespec, poll};
-
-    let stderr = std::io::stderr();
-    let mut asked = [PollFd::new(&stderr, PollFlags::OUT)];
-    poll(&mut asked, Some(&Timespec::default())).is_ok() && asked[0].revents() == PollFlags::OUT
-}
-
-/// Elsewhere there is no way to ask.
-#[cfg(not(unix))]
-fn stderr_can_take_a_record() -> bool {
-    true
-}
-
 /// Takes formatted text, so that only panics of the printer are caught here.
-fn print_catching_panics(printer: &SimpleLogger, level: Level, target: &str, message: &str) -> bool {
+fn print_catching_panics(printer: &SimpleLogger, level: Level, message: &str) -> bool {
     let print = || {
-        printer.log(&Record::builder().level(level).target(target).args(format_args!("{message}")).build());
+        printer.log(&Record::builder().level(level).target(NAME).args(format_args!("{message}")).build());
     };
     PRINTING.set(true);
     let printed = panic::catch_unwind(AssertUnwindSafe(print)).is_ok();
@@ -163,21 +146,30 @@ fn print_catching_panics(printer: &SimpleLogger, level: Level, target: &str, mes
     printed
 }
 
+fn print_with_priority(level: Level, message: &str) -> bool {
+    let priority = match level {
+        Level::Error => 3,
+        Level::Warn => 4,
+        Level::Info => 6,
+        Level::Debug | Level::Trace => 7,
+    };
+    std::io::stderr().write_all(format!("<{priority}>{message}\n").as_bytes()).is_ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_record_of_another_level_or_crate_is_not_printed_nor_counted() {
-        let log = GuardedLog::new(LevelFilter::Error);
-        let is_printed = |level, target| log.enabled(&Metadata::builder().level(level).target(target).build());
+    fn a_record_of_another_crate_is_not_printed_nor_counted() {
+        let log = GuardedLog::new();
+        let is_printed = |target| log.enabled(&Metadata::builder().target(target).build());
         for target in ["tidegate", "tidegate::net::accept"] {
-            assert!(is_printed(Level::Error, target) && !is_printed(Level::Warn, target));
+            assert!(is_printed(target));
         }
         for target in ["mio::poll", "tidegated", ""] {
-            assert!(!is_printed(Level::Error, target));
+            assert!(!is_printed(target));
         }
-        log.log(&Record::builder().level(Level::Warn).target("tidegate").args(format_args!("quiet")).build());
         log.log(&Record::builder().level(Level::Error).target("mio::poll").args(format_args!("quiet")).build());
         assert_eq!(log.left_out.load(Relaxed), 0);
     }

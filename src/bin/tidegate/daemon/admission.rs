@@ -1,0 +1,272 @@
+//! Who has a place: not too many clients altogether, not too many from one address, none that is blocked, and where there is a
+//! list of those who may come, nobody else.
+//!
+//! A role asks [`Admission::enter`] for each client, and does in its own way what it does with one that is refused. The log has
+//! the first one that is refused, and a line for each minute in which there were more.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::fmt;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::rc::Rc;
+use std::time::Duration;
+
+use tidegate::{BlockList, Error, Socket};
+
+use super::Peer;
+use crate::cli::{DaemonOptions, counted};
+
+/// How often the log tells how many were refused.
+const SUMMARY: Duration = Duration::from_secs(60);
+
+/// One for a role, whatever the number of its listeners. A clone is the same.
+#[derive(Clone)]
+pub struct Admission(Rc<RefCell<Doors>>);
+
+struct Doors {
+    most: usize,
+    options: DaemonOptions,
+    blocked: Option<BlockList>,
+    allowed: Option<BlockList>,
+    /// How many are here from each address that has a limit.
+    from: HashMap<IpAddr, usize>,
+    refused: Refusals,
+}
+
+/// Why a client has no place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refused {
+    Full(usize),
+    /// So many from its address are here.
+    FullForAddress(usize),
+    Blocked,
+}
+
+/// A place of an address that has a limit. It is free again when this is dropped.
+pub struct Place {
+    admission: Admission,
+    address: IpAddr,
+}
+
+/// Those who were refused since the log told of them.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Refusals {
+    /// The log will tell of them when the minute is over.
+    is_counting: bool,
+    full: u64,
+    address: u64,
+    blocked: u64,
+}
+
+impl Admission {
+    /// # Errors
+    /// Rules that the command line has let pass, which cannot be.
+    pub fn new(options: &DaemonOptions, most: usize) -> Result<Self, Error> {
+        Ok(Admission(Rc::new(RefCell::new(Doors {
+            most,
+            blocked: options.block_list()?,
+            allowed: options.allow_list()?,
+            options: options.clone(),
+            from: HashMap::new(),
+            refused: Refusals::default(),
+        }))))
+    }
+
+    /// Whether there is a place for a client, beside so many that are `here`. What is given back has to be kept as long as the
+    /// client is. It is `None` where its address has no limit.
+    pub fn enter(&self, remote: Option<SocketAddr>, here: usize) -> Result<Option<Place>, Refused> {
+        let mut doors = self.0.borrow_mut();
+        // On a Unix socket a client has no address, and the mode of the file says who may come.
+        let address = remote.map(|remote| remote.ip().to_canonical());
+        let is_in = |list: &Option<BlockList>| Some(list.as_ref()?.check(address?));
+        if is_in(&doors.blocked) == Some(true) || is_in(&doors.allowed) == Some(false) {
+            return Err(Refused::Blocked);
+        }
+        if here >= doors.most {
+            return Err(Refused::Full(doors.most));
+        }
+        let Some(address) = address else { return Ok(None) };
+        let Some(most) = doors.options.max_per_address(address.is_loopback()) else { return Ok(None) };
+        let address = counted_as(address);
+        let here = doors.from.entry(address).or_default();
+        if *here >= most {
+            return Err(Refused::FullForAddress(most));
+        }
+        *here += 1;
+        Ok(Some(Place { admission: self.clone(), address }))
+    }
+
+    /// The log tells of a client that was refused: of the first one at once, of the others of the next minute in one line.
+    pub fn log_refusal<S: 'static>(&self, socket: &mut Socket<'_, S>, why: Refused) {
+        let peer = Peer::of(socket);
+        let refused = &mut self.0.borrow_mut().refused;
+        if refused.is_counting {
+            refused.count(why);
+            return log::debug!("{why}: {peer} was disconnected");
+        }
+        refused.is_counting = true;
+        match why {
+            Refused::Blocked => log::debug!("{why}: {peer} was disconnected"),
+            Refused::Full(_) | Refused::FullForAddress(_) => log::warn!("{why}: {peer} was disconnected"),
+        }
+        let admission = self.clone();
+        let timer = socket.event_loop().after(SUMMARY, move |_| admission.sum_up());
+        socket.event_loop().set_ref(timer, false);
+    }
+
+    /// Tells the log of those of whom it does not know yet: when a minute is over, and at the stop.
+    pub fn sum_up(&self) {
+        let refused = std::mem::take(&mut self.0.borrow_mut().refused);
+        if refused.count_all() > 0 {
+            log::info!("{refused}");
+        }
+    }
+}
+
+/// A network gives each of its machines, and each machine itself, any number of addresses of one /64: RFC 4291, RFC 8981.
+pub fn counted_as(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(ip) => Ipv6Addr::from_bits(ip.to_bits() & !u128::from(u64::MAX)).into(),
+        ip => ip,
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut doors = self.admission.0.borrow_mut();
+        if let Some(here) = doors.from.get_mut(&self.address) {
+            *here -= 1;
+            if *here == 0 {
+                doors.from.remove(&self.address);
+            }
+        }
+    }
+}
+
+impl Refusals {
+    fn count(&mut self, why: Refused) {
+        match why {
+            Refused::Full(_) => self.full += 1,
+            Refused::FullForAddress(_) => self.address += 1,
+            Refused::Blocked => self.blocked += 1,
+        }
+    }
+
+    fn count_all(&self) -> u64 {
+        self.full + self.address + self.blocked
+    }
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Refused::Full(most) => write!(f, "too many connections, --max-connections is {most}"),
+            Refused::FullForAddress(most) => {
+                write!(f, "too many connections from its address, --max-per-address is {most}")
+            }
+            Refused::Blocked => f.write_str("its address is blocked"),
+        }
+    }
+}
+
+impl fmt::Display for Refusals {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let clients = counted(self.count_all(), "client");
+        write!(f, "{clients} more turned away in the last minute:")?;
+        let reasons = [
+            (self.full, "too many altogether"),
+            (self.address, "too many from one address"),
+            (self.blocked, "blocked"),
+        ];
+        let mut separator = " ";
+        for (count, reason) in reasons.into_iter().filter(|(count, _)| *count > 0) {
+            write!(f, "{separator}{count} {reason}")?;
+            separator = ", ";
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::daemon_options;
+
+    fn admission(flags: &[&str], most: usize) -> Admission {
+        Admission::new(&daemon_options(flags), most).unwrap()
+    }
+
+    fn at(address: &str) -> Option<SocketAddr> {
+        Some(SocketAddr::new(address.parse().unwrap(), 1))
+    }
+
+    #[test]
+    fn a_place_of_an_address_is_free_again_when_its_client_has_gone() {
+        let admission = admission(&["--max-per-address", "2"], 100);
+        let enter = |address| admission.enter(at(address), 0);
+        let first = enter("10.0.0.1").unwrap();
+        let second = enter("::ffff:10.0.0.1").unwrap();
+        assert_eq!(enter("10.0.0.1").err(), Some(Refused::FullForAddress(2)));
+        assert!(enter("10.0.0.2").is_ok());
+        drop(first);
+        let third = enter("10.0.0.1").unwrap();
+        assert_eq!(enter("10.0.0.1").err(), Some(Refused::FullForAddress(2)));
+        drop((second, third));
+        assert!(admission.0.borrow().from.is_empty());
+    }
+
+    #[test]
+    fn an_ipv6_network_counts_as_one_address() {
+        let admission = admission(&["--max-per-address", "1"], 100);
+        let _first = admission.enter(at("2001:db8::1"), 0).unwrap();
+        assert!(admission.enter(at("2001:db8::ffff:1"), 0).is_err());
+        assert!(admission.enter(at("2001:db8:0:1::1"), 0).is_ok());
+    }
+
+    #[test]
+    fn loopback_has_a_limit_only_if_one_is_given_and_a_unix_socket_has_none() {
+        let by_default = admission(&[], 1000);
+        let keep: Vec<_> = (0..100).map(|_| by_default.enter(at("127.0.0.1"), 0).unwrap()).collect();
+        assert!(keep.iter().all(Option::is_none));
+        let keep: Vec<_> = (0..64).map(|_| by_default.enter(at("10.0.0.1"), 0).unwrap()).collect();
+        assert_eq!(by_default.enter(at("10.0.0.1"), 0).err(), Some(Refused::FullForAddress(64)));
+        drop(keep);
+        let given = admission(&["--max-per-address", "1"], 1000);
+        let _first = given.enter(at("127.0.0.1"), 0).unwrap();
+        assert!(given.enter(at("127.0.0.1"), 0).is_err());
+        assert!(given.enter(None, 0).unwrap().is_none() && given.enter(None, 0).unwrap().is_none());
+        assert!(admission(&["--max-per-address", "none"], 9).enter(at("10.0.0.1"), 0).unwrap().is_none());
+    }
+
+    #[test]
+    fn a_blocked_address_and_a_full_role_refuse() {
+        let admission = admission(&["--block", "192.0.2.1"], 2);
+        assert!(admission.enter(at("192.0.2.2"), 1).is_ok());
+        assert_eq!(admission.enter(at("192.0.2.2"), 2).err(), Some(Refused::Full(2)));
+        assert_eq!(admission.enter(at("192.0.2.1"), 1).err(), Some(Refused::Blocked));
+        assert_eq!(admission.enter(at("::ffff:192.0.2.1"), 1).err(), Some(Refused::Blocked));
+        assert!(admission.enter(None, 1).is_ok(), "a client on a Unix socket has no address");
+    }
+
+    #[test]
+    fn with_a_list_of_those_who_may_come_nobody_else_may_and_a_block_is_stronger() {
+        let admission = admission(&["--allow", "10.0.0.0/8", "--allow", "::1", "--block", "10.0.0.9"], 9);
+        for (address, comes_in) in [("10.1.2.3", true), ("::1", true), ("127.0.0.1", false), ("10.0.0.9", false)] {
+            assert_eq!(admission.enter(at(address), 0).is_ok(), comes_in, "{address}");
+        }
+        assert!(admission.enter(None, 0).is_ok(), "a client on a Unix socket has no address");
+    }
+
+    #[test]
+    fn a_summary_has_each_reason_that_there_was() {
+        let mut refused = Refusals::default();
+        refused.count(Refused::Full(9));
+        assert_eq!(refused.to_string(), "1 client more turned away in the last minute: 1 too many altogether");
+        refused.count(Refused::Blocked);
+        refused.count(Refused::Blocked);
+        assert_eq!(
+            refused.to_string(),
+            "3 clients more turned away in the last minute: 1 too many altogether, 2 blocked"
+        );
+    }
+}

@@ -1,0 +1,58 @@
+//! While most readers are behind, speakers are read more slowly.
+//!
+//! A hundred speakers who each keep to the flood limit may say more together than an honest reader can take, and the output
+//! limits would disconnect the reader. So speakers wait while more than half of the readers are above their soft limit. One
+//! reader that is stuck slows nobody: it is disconnected after the grace period. For no longer than that does anybody wait, so
+//! that readers who are slow on purpose cannot stop a room.
+
+use std::time::Duration;
+
+/// How often a speaker looks whether it has to wait still.
+pub const PAUSE: Duration = Duration::from_millis(20);
+
+#[derive(Debug, Default)]
+pub struct Pressure {
+    /// Since when most of the readers have been behind.
+    since: Option<Duration>,
+}
+
+impl Pressure {
+    /// Whether speakers have to wait. So many of the `readers` are `behind`, and the grace period is so long.
+    pub fn holds(&mut self, behind: usize, readers: usize, grace: Duration, now: Duration) -> bool {
+        if behind * 2 <= readers {
+            self.since = None;
+            return false;
+        }
+        now.saturating_sub(*self.since.get_or_insert(now)) < grace
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GRACE: Duration = Duration::from_secs(10);
+
+    fn at(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    #[test]
+    fn speakers_wait_while_more_than_half_of_the_readers_are_behind() {
+        for (behind, readers, holds) in
+            [(0, 0, false), (0, 1, false), (1, 1, true), (1, 2, false), (2, 3, true), (50, 100, false), (51, 100, true)]
+        {
+            assert_eq!(Pressure::default().holds(behind, readers, GRACE, at(0)), holds, "{behind} of {readers}");
+        }
+    }
+
+    #[test]
+    fn they_wait_no_longer_than_the_grace_period_at_a_time() {
+        let mut pressure = Pressure::default();
+        for (second, holds) in [(1, true), (10, true), (11, false), (100, false)] {
+            assert_eq!(pressure.holds(2, 2, GRACE, at(second)), holds, "{second}");
+        }
+        assert!(!pressure.holds(1, 2, GRACE, at(101)), "they have caught up");
+        assert!(pressure.holds(2, 2, GRACE, at(102)));
+    }
+}

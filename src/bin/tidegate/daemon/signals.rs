@@ -1,0 +1,134 @@
+//! What an operator tells the daemon by signals, beside the stop: SIGUSR1 writes the table of connections to the log, SIGUSR2
+//! makes the log say more, and less again. None of these ends the process.
+
+use std::fmt;
+use std::time::Duration;
+
+use log::{Level, LevelFilter};
+use tidegate::{ConnectionInfo, Error, EventLoop, Loop, SocketId};
+
+use super::Peer;
+use crate::cli::counted;
+
+/// Lines of the table in one turn. Twenty thousand at once would hold up all connections, and the reader of the log as well.
+const LINES_PER_TURN: usize = 32;
+
+/// Signals that end a process by default, and mean nothing to this one: SIGALRM, SIGVTALRM, SIGPROF, SIGIO. A timer or a
+/// descriptor that somebody has left behind must not end it.
+#[cfg(unix)]
+const OF_NO_USE: [i32; 4] = {
+    use rustix::process::Signal;
+    [Signal::ALARM.as_raw(), Signal::VTALARM.as_raw(), Signal::PROF.as_raw(), Signal::IO.as_raw()]
+};
+
+/// `name` is what the role calls a connection, beside its address: the name of a guest.
+#[cfg(unix)]
+pub fn answer_signals<S: 'static>(
+    event_loop: &mut EventLoop<S>,
+    name: fn(&S, SocketId) -> Option<String>,
+) -> Result<(), Error> {
+    use rustix::process::Signal;
+
+    event_loop.on_signal(Signal::USR1.as_raw(), move |on| write_table(on, name))?;
+    let usual = log::max_level();
+    event_loop.on_signal(Signal::USR2.as_raw(), move |_| change_level(usual))?;
+    for signal in OF_NO_USE {
+        event_loop.on_signal(signal, move |_| log::debug!("signal {signal} means nothing here"))?;
+    }
+    Ok(())
+}
+
+/// Other systems have no such signals.
+#[cfg(not(unix))]
+pub fn answer_signals<S: 'static>(_: &mut EventLoop<S>, _: fn(&S, SocketId) -> Option<String>) -> Result<(), Error> {
+    Ok(())
+}
+
+/// From the usual level to one more, and back.
+fn change_level(usual: LevelFilter) {
+    let more = usual.max(LevelFilter::Info).increment_severity();
+    let level = if log::max_level() == usual { more } else { usual };
+    // Said at the level that is shown on either side of the change.
+    log::set_max_level(level.max(LevelFilter::Info));
+    log::info!("the log level is {}", level.as_str().to_lowercase());
+    log::set_max_level(level);
+}
+
+fn write_table<S: 'static>(on: &mut Loop<'_, S>, name: fn(&S, SocketId) -> Option<String>) {
+    let ids: Vec<SocketId> = on.net.socket_ids().collect();
+    log::log!(level(), "table of connections: {}", counted(ids.len() as u64, "connection"));
+    write_rows(on, ids, name);
+}
+
+fn write_rows<S: 'static>(on: &mut Loop<'_, S>, mut ids: Vec<SocketId>, name: fn(&S, SocketId) -> Option<String>) {
+    let rest = ids.split_off(ids.len().min(LINES_PER_TURN));
+    for id in ids {
+        let info = on.net.connection(id);
+        if info.exists() {
+            log::log!(level(), "{}", Row { info, name: name(&*on.state, id) });
+        }
+    }
+    if !rest.is_empty() {
+        on.next_turn(move |on| write_rows(on, rest, name));
+    }
+}
+
+/// What is asked for is shown, however quiet the log is.
+fn level() -> Level {
+    log::max_level().to_level().map_or(Level::Error, |level| level.min(Level::Info))
+}
+
+/// One connection of the table.
+struct Row<'a> {
+    info: ConnectionInfo<'a>,
+    name: Option<String>,
+}
+
+impl fmt::Display for Row<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let info = self.info;
+        match info.remote_address() {
+            None if info.peer_cred().is_some() => Peer::Unix(info.peer_cred()).fmt(f)?,
+            None if info.is_connecting() => f.write_str("a connection that is being made")?,
+            remote => Peer::at(remote).fmt(f)?,
+        }
+        if let Some(name) = &self.name {
+            write!(f, " {name}")?;
+        }
+        let (unsent, out) = (info.unsent() as u64, info.bytes_written());
+        let (came, went) = (counted(info.bytes_read(), "byte"), counted(out.saturating_sub(unsent), "byte"));
+        let (age, idle) = (whole_seconds(info.age()), whole_seconds(info.idle()));
+        let queued = counted(unsent, "byte");
+        write!(
+            f,
+            ": {}, for {age}, idle for {idle}; {came} in, {went} out, {queued} queued",
+            info.ready_state().name()
+        )?;
+        match info.paused_by() {
+            Some(cause) => write!(f, "; paused by {cause}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// As `--idle-timeout` and its like are written: `1h30m`.
+fn whole_seconds(time: Duration) -> String {
+    let seconds = time.as_secs();
+    match (seconds / 3600, seconds / 60 % 60, seconds % 60) {
+        (0, 0, seconds) => format!("{seconds}s"),
+        (0, minutes, seconds) => format!("{minutes}m{seconds}s"),
+        (hours, minutes, _) => format!("{hours}h{minutes}m"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_short() {
+        for (seconds, text) in [(0, "0s"), (59, "59s"), (61, "1m1s"), (3_599, "59m59s"), (90_061, "25h1m")] {
+            assert_eq!(whole_seconds(Duration::from_secs(seconds)), text);
+        }
+    }
+}
