@@ -173,3 +173,18 @@ fn more_connections_than_descriptors_are_refused_with_the_way_out() {
     bench.exits_with(1);
     assert!(bench.log().contains("1000 connections are more than the descriptor limit has room for (36)"));
 }
+
+#[test]
+fn a_server_that_accepts_and_says_nothing_is_named_by_what_did_not_come() {
+    let server = serve(|stream, _| {
+        let _stream = stream;
+        thread::sleep(Duration::from_secs(60));
+    });
+    for (workload, problem) in
+        [("echo", "missing 3 answers"), ("churn", "missing 3 answers"), ("source", "nothing came in ")]
+    {
+        let done = bench(workload, &server, &["--connections", "3", "--duration", "50ms"]);
+        assert_eq!(done.code, 1);
+        assert!(done.problems().contains(problem), "{}", done.report);
+    }
+}

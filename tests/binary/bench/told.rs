@@ -30,7 +30,7 @@ fn the_summary_goes_to_stdout_and_nothing_to_stderr() {
     let output = bench.whole_output();
     let first = format!("echo on {address}: 64 connections, 64 bytes, 1 in flight on each\n");
     assert!(output.starts_with(&first), "{output}");
-    for word in ["  messages ", "/s\n", "  latency ", "50 %", "  this client "] {
+    for word in ["  messages ", "/s\n", "  latency ", "50 %  ", "75 %  ", "95 %  ", "  this client "] {
         assert!(output.contains(word), "no {word} in\n{output}");
     }
     assert!(!output.contains("PROBLEM"), "{output}");
@@ -46,7 +46,11 @@ fn a_plot_is_an_svg() {
     bench("echo", &address, &["--plot", path.to_str().unwrap()]).is_good();
     let svg = std::fs::read_to_string(&path).unwrap();
     assert!(svg.starts_with("<svg ") && svg.trim_end().ends_with("</svg>"), "{svg}");
-    for part in ["latency by percentile", "throughput per second", "prefers-color-scheme: dark", "<polyline"] {
+    let title = format!("tidegate bench echo on {address}");
+    let parameters = "64 connections, 64 bytes, 1 in flight on each; ";
+    for part in
+        ["latency by percentile", "messages per second", "prefers-color-scheme: dark", "<polyline", &title, parameters]
+    {
         assert!(svg.contains(part), "no {part} in\n{svg}");
     }
 }

@@ -186,6 +186,11 @@ impl Load for Chat {
     fn in_flight(&self) -> usize {
         self.senders.iter().flat_map(|sender| &sender.lines).map(|line| line.awaited).sum()
     }
+
+    fn waiting(&self) -> impl Iterator<Item = (Duration, u64)> {
+        let lines = self.senders.iter().flat_map(|sender| &sender.lines);
+        lines.filter(|line| line.awaited > 0).map(|line| (line.since, line.awaited as u64))
+    }
 }
 
 impl SentLine {

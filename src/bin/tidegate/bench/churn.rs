@@ -52,6 +52,10 @@ impl Load for Churn {
     fn in_flight(&self) -> usize {
         self.slots.iter().filter(|slot| slot.since.is_some()).count()
     }
+
+    fn waiting(&self) -> impl Iterator<Item = (Duration, u64)> {
+        self.slots.iter().filter_map(|slot| Some((slot.since?, 1)))
+    }
 }
 
 /// Gives a slot its socket, for many connections.

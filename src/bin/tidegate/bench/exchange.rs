@@ -162,6 +162,10 @@ impl Load for Exchange {
     fn in_flight(&self) -> usize {
         self.connections.iter().map(|connection| connection.in_flight.len()).sum()
     }
+
+    fn waiting(&self) -> impl Iterator<Item = (Duration, u64)> {
+        self.connections.iter().flat_map(|connection| &connection.in_flight).map(|since| (*since, 1))
+    }
 }
 
 #[inline]

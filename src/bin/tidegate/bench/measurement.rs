@@ -1,11 +1,13 @@
-//! What is measured: counts over time, latencies, and how busy this process was.
+//! What is measured: counts over time, latencies, and how busy this process and the machine were.
 //!
-//! It reads no clock but that of the CPU time. Latencies go into an HDR histogram: three digits from a nanosecond to an
+//! It reads no clock but those of CPU time. Latencies go into an HDR histogram: three digits from a nanosecond to an
 //! hour, in memory of a fixed size.
 
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
+
+use super::cpu::CpuTimes;
 
 /// A longer latency counts as this.
 const LONGEST: Duration = Duration::from_secs(3600);
@@ -19,14 +21,15 @@ const SHORTEST_POINT: Duration = Duration::from_millis(100);
 pub struct Measurement {
     began: Duration,
     ended: Option<Duration>,
-    /// The CPU time of this process at the beginning, and how much it used until the end.
-    cpu_before: Option<Duration>,
-    cpu_used: Option<Duration>,
+    cpu_before: CpuTimes,
+    cpu_after: Option<CpuTimes>,
     /// Messages, deliveries, bytes or connections.
     pub count: u64,
     pub bytes_sent: u64,
     pub bytes_received: u64,
     latencies: Option<Histogram<u64>>,
+    /// How many of the latencies are those of messages that have no answer.
+    pub waiting: u64,
     series: Series,
 }
 
@@ -38,12 +41,13 @@ impl Measurement {
         Measurement {
             began: now,
             ended: None,
-            cpu_before: cpu_time(),
-            cpu_used: None,
+            cpu_before: CpuTimes::now(),
+            cpu_after: None,
             count: 0,
             bytes_sent: 0,
             bytes_received: 0,
             latencies,
+            waiting: 0,
             series,
         }
     }
@@ -52,7 +56,7 @@ impl Measurement {
     pub fn end(&mut self, now: Duration) {
         if self.ended.is_none() {
             self.ended = Some(now);
-            self.cpu_used = cpu_time().zip(self.cpu_before).map(|(now, before)| now.saturating_sub(before));
+            self.cpu_after = Some(CpuTimes::now());
             self.series.go_to(now);
         }
     }
@@ -70,20 +74,41 @@ impl Measurement {
         }
     }
 
+    /// Messages have no answer, after these times. No message can be faster than the fastest answer, however short the time
+    /// is for which it was looked at.
+    pub fn still_waiting(&mut self, waits: impl Iterator<Item = (Duration, u64)>) {
+        let Some(latencies) = &mut self.latencies else { return };
+        let fastest = if latencies.is_empty() { 0 } else { latencies.min() };
+        for (wait, many) in waits {
+            latencies.saturating_record_n(nanoseconds(wait).max(fastest), many);
+            self.waiting += many;
+        }
+    }
+
     /// None if there are no values.
     pub fn latencies(&self) -> Option<&Histogram<u64>> {
         self.latencies.as_ref().filter(|latencies| !latencies.is_empty())
     }
 
-    /// From the beginning to the end, or to now.
-    pub fn time(&self, now: Duration) -> Duration {
-        self.ended.unwrap_or(now).saturating_sub(self.began)
+    pub fn end_or(&self, now: Duration) -> Duration {
+        self.ended.unwrap_or(now)
     }
 
-    /// The share of one core, from 0 to 1. None if the system does not know.
+    /// From the beginning to the end, or to now.
+    pub fn time(&self, now: Duration) -> Duration {
+        self.end_or(now).saturating_sub(self.began)
+    }
+
+    /// The share of one core that this process has used, from 0 to 1. None if the system does not know.
     pub fn busy_share(&self) -> Option<f64> {
         let time = self.time(self.ended?).as_secs_f64();
-        (time > 0.0).then_some(self.cpu_used?.as_secs_f64() / time)
+        let used = self.cpu_after?.process_since(&self.cpu_before)?;
+        (time > 0.0).then_some(used.as_secs_f64() / time)
+    }
+
+    /// The share of all cores of this machine that any program has used, from 0 to 1. None if the system does not know.
+    pub fn machine_share(&self) -> Option<f64> {
+        self.cpu_after?.machine_share_since(&self.cpu_before)
     }
 
     /// The time of one point, and the count of each. A last point that is not complete is left out.
@@ -118,18 +143,6 @@ impl Series {
     }
 }
 
-#[cfg(unix)]
-fn cpu_time() -> Option<Duration> {
-    use rustix::time::{ClockId, clock_gettime};
-
-    Duration::try_from(clock_gettime(ClockId::ProcessCPUTime)).ok()
-}
-
-#[cfg(not(unix))]
-fn cpu_time() -> Option<Duration> {
-    None
-}
-
 fn nanoseconds(time: Duration) -> u64 {
     u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
@@ -160,6 +173,17 @@ mod tests {
     }
 
     #[test]
+    fn what_has_no_answer_counts_with_its_wait_and_is_not_faster_than_an_answer() {
+        let mut measurement = Measurement::begin(Duration::ZERO, MS);
+        measurement.latency(5 * MS);
+        measurement.still_waiting([(MS, 1), (1000 * MS, 3)].into_iter());
+        let latencies = measurement.latencies().unwrap();
+        assert_eq!((latencies.len(), measurement.waiting), (5, 4));
+        assert!(latencies.equivalent(latencies.min(), nanoseconds(5 * MS)));
+        assert!(latencies.equivalent(latencies.value_at_quantile(0.5), nanoseconds(1000 * MS)));
+    }
+
+    #[test]
     fn a_latency_is_kept_to_three_digits_and_not_above_an_hour() {
         let mut measurement = Measurement::begin(Duration::ZERO, MS);
         assert!(measurement.latencies().is_none());
@@ -168,14 +192,5 @@ mod tests {
         let latencies = measurement.latencies().unwrap();
         assert!(latencies.equivalent(latencies.value_at_quantile(0.5), nanoseconds(123_456 * MS)));
         assert!(latencies.max() <= latencies.highest_equivalent(nanoseconds(LONGEST)));
-    }
-
-    #[cfg(unix)]
-    #[test]
-    fn computing_uses_cpu_time() {
-        let before = cpu_time().unwrap();
-        while cpu_time().unwrap() == before {
-            std::hint::spin_loop();
-        }
     }
 }

@@ -10,12 +10,13 @@
 //! | `pattern.rs`, `matcher.rs`, `excerpt.rs` | what is expected to come back: bytes that were made here, or an answer as it was typed; and how it is shown |
 //! | `clock.rs` | the clock, which stands still while this process is suspended |
 //! | `schedule.rs` | when messages are due if there is a rate |
-//! | `measurement.rs` | counts, latencies, and the CPU time of this process |
+//! | `measurement.rs`, `cpu.rs` | counts, latencies, and how busy this process and the machine were |
 //! | `progress.rs`, `report.rs`, `plot.rs`, `plot_file.rs` | what is shown during the run and at its end |
 
 mod chat;
 mod churn;
 mod clock;
+mod cpu;
 mod excerpt;
 mod exchange;
 mod line_format;
@@ -75,7 +76,7 @@ fn show(workload: &Workload, run: &RunState, report: &Report<'_>) -> Result<(), 
     let text = if workload.options().json { format!("{:#}\n", report.json()) } else { report.text() };
     std::io::stdout().write_all(text.as_bytes()).map_err(|error| format!("cannot write the report: {error}"))?;
     if let Some(path) = &workload.options().plot {
-        let svg = plot::draw(workload, run).map_err(|error| cannot_write(path, error))?;
+        let svg = plot::draw(report, run).map_err(|error| cannot_write(path, error))?;
         plot_file::write(path, &svg).map_err(|error| cannot_write(path, error))?;
     }
     Ok(())

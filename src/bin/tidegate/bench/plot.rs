@@ -9,12 +9,14 @@ use hdrhistogram::Histogram;
 use plotters::coord::Shift;
 use plotters::prelude::*;
 
-use super::report;
+use super::report::{self, Report};
 use super::run_state::RunState;
-use crate::cli::Workload;
 
 const WIDTH: u32 = 900;
 const HEIGHT_OF_EACH: u32 = 340;
+
+/// Two lines: what was loaded, and with what.
+const TITLE_HEIGHT: u32 = 64;
 
 const PAPER: RGBColor = WHITE;
 const INK: RGBColor = RGBColor(0x20, 0x20, 0x20);
@@ -33,18 +35,23 @@ type Failed = Box<dyn Error>;
 ///
 /// # Errors
 /// None that is known: a string takes everything that is drawn.
-pub fn draw(workload: &Workload, run: &RunState) -> Result<String, Failed> {
+pub fn draw(report: &Report<'_>, run: &RunState) -> Result<String, Failed> {
     let latencies = run.measurement.latencies();
     let (point, counts) = run.measurement.series();
     let charts = u32::from(latencies.is_some()) + u32::from(!counts.is_empty());
     let mut svg = String::new();
     {
-        let page = SVGBackend::with_string(&mut svg, (WIDTH, HEIGHT_OF_EACH * charts.max(1))).into_drawing_area();
+        let page = SVGBackend::with_string(&mut svg, (WIDTH, TITLE_HEIGHT + HEIGHT_OF_EACH * charts.max(1)))
+            .into_drawing_area();
         page.fill(&PAPER)?;
-        let mut areas = page.split_evenly((charts.max(1) as usize, 1)).into_iter();
-        let title = format!("tidegate bench {} {}", workload.name(), run.plan.to);
+        let (head, body) = page.split_vertically(TITLE_HEIGHT);
+        let parameters = format!("{}; {}", report.parameters(), report.time());
+        for (text, size, top) in [(format!("tidegate bench {}", report.subject()), 22, 14), (parameters, 16, 42)] {
+            head.draw_text(&text, &("sans-serif", size, &INK).into_text_style(&head), (14, top))?;
+        }
+        let mut areas = body.split_evenly((charts.max(1) as usize, 1)).into_iter();
         if let (Some(latencies), Some(area)) = (latencies, areas.next()) {
-            percentiles(&area, &format!("{title}: latency by percentile"), latencies)?;
+            percentiles(&area, "latency by percentile", latencies)?;
         }
         if let (false, Some(area)) = (counts.is_empty(), areas.next()) {
             let per_second: Vec<(f64, f64)> = counts
@@ -55,7 +62,7 @@ pub fn draw(workload: &Workload, run: &RunState) -> Result<String, Failed> {
                     (f64::from(number) * point + point / 2.0, *count as f64 / point)
                 })
                 .collect();
-            over_time(&area, &format!("{title}: throughput per second"), &per_second)?;
+            over_time(&area, &format!("{} per second", report.unit()), &per_second)?;
         }
         page.present()?;
     }

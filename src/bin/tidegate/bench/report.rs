@@ -12,13 +12,18 @@ use crate::cli::{Workload, counted};
 /// Above this share of a core, this process may have been the bottleneck.
 const BUSY: f64 = 0.9;
 
+/// Above this share of all cores, programs have waited for each other.
+const MACHINE_BUSY: f64 = 0.95;
+
 /// Below this share of the rate, it was not reached.
 const REACHED: f64 = 0.95;
 
 /// The quantiles that are shown, and their names in JSON and in the summary.
-const QUANTILES: [(f64, &str, &str); 5] = [
+const QUANTILES: [(f64, &str, &str); 7] = [
     (0.5, "p50", "50 %"),
+    (0.75, "p75", "75 %"),
     (0.9, "p90", "90 %"),
+    (0.95, "p95", "95 %"),
     (0.99, "p99", "99 %"),
     (0.999, "p99_9", "99.9 %"),
     (0.9999, "p99_99", "99.99 %"),
@@ -56,8 +61,7 @@ impl<'r> Report<'r> {
             problems.push(format!("wrong bytes on {connections}, first on number {connection} after {bytes}: {what}"));
         }
         if self.run.unanswered > 0 {
-            let unit = if matches!(self.workload, Workload::Chat { .. }) { "delivery" } else { "answer" };
-            problems.push(format!("missing {}", counted(self.run.unanswered as u64, unit)));
+            problems.push(format!("missing {}", counted(self.run.unanswered as u64, self.answer())));
         }
         if problems.is_empty() && self.run.measurement.count == 0 {
             problems.push(self.nothing_measured());
@@ -86,6 +90,18 @@ impl<'r> Report<'r> {
                 "this client was busy nearly all the time: it may have been the bottleneck, and not the server"
                     .to_owned(),
             );
+        }
+        if let Some(share) = self.run.measurement.machine_share().filter(|share| *share > MACHINE_BUSY) {
+            notes.push(format!(
+                "all cores of this machine were busy ({:.0} %): this client may have waited for other programs, and a \
+                 server on this machine too",
+                share * 100.0
+            ));
+        }
+        let (waiting, all) = (self.run.measurement.waiting, self.run.measurement.latencies().map_or(0, Histogram::len));
+        if waiting * 100 > all {
+            let waiting = counted(waiting, self.answer());
+            notes.push(format!("{waiting} did not come: the latencies count them with the time of the wait"));
         }
         if let Some(rate) = self.run.plan.rate
             && self.per_second() < REACHED * self.expected(rate)
@@ -120,8 +136,13 @@ impl<'r> Report<'r> {
         per_second(self.run.measurement.count, self.time)
     }
 
+    /// What a message waits for.
+    fn answer(&self) -> &'static str {
+        if matches!(self.workload, Workload::Chat { .. }) { "delivery" } else { "answer" }
+    }
+
     /// What is counted.
-    fn unit(&self) -> &'static str {
+    pub fn unit(&self) -> &'static str {
         match self.workload {
             Workload::Echo { .. } => "messages",
             Workload::Request { .. } => "requests",
@@ -154,15 +175,20 @@ impl<'r> Report<'r> {
         vec![("opened", opened), ("stayed", format!("{open} for {}", seconds(self.run.plan.duration)))]
     }
 
-    fn traffic_rows(&self) -> Vec<Row> {
-        let (measurement, warmup) = (&self.run.measurement, self.run.plan.warmup);
-        let mut time = seconds(self.time);
-        if !warmup.is_zero() {
-            let _ = write!(time, ", after {} of warm-up", seconds(warmup));
+    /// How long it was measured.
+    pub fn time(&self) -> String {
+        match self.run.plan.warmup {
+            Duration::ZERO => seconds(self.time),
+            warmup => format!("{}, after {} of warm-up", seconds(self.time), seconds(warmup)),
         }
+    }
+
+    fn traffic_rows(&self) -> Vec<Row> {
+        let (measurement, time) = (&self.run.measurement, self.time());
         let count = grouped(measurement.count);
         if self.unit() == "bytes" {
-            return vec![("time", time), ("bytes", format!("{count}, {} MB/s", megabytes(self.per_second())))];
+            let (bytes, bits) = (megabytes(self.per_second()), self.per_second() * 8.0 / 1e9);
+            return vec![("time", time), ("bytes", format!("{count}, {bytes} MB/s, {bits:.2} Gbit/s"))];
         }
         let mut rows = vec![("time", time), (self.unit(), format!("{count}, {}/s", rounded(self.per_second())))];
         for (name, bytes) in [("sent", measurement.bytes_sent), ("received", measurement.bytes_received)] {
@@ -175,23 +201,31 @@ impl<'r> Report<'r> {
     }
 
     fn title(&self) -> String {
-        let connections = counted(self.workload.options().connections as u64, "connection");
-        let mut title = format!("{} on {}: {connections}", self.workload.name(), self.run.plan.to);
+        format!("{}: {}", self.subject(), self.parameters())
+    }
+
+    /// What was loaded, and with what.
+    pub fn subject(&self) -> String {
+        format!("{} on {}", self.workload.name(), self.run.plan.to)
+    }
+
+    pub fn parameters(&self) -> String {
+        let mut text = counted(self.workload.options().connections as u64, "connection");
         let is_chat = matches!(self.workload, Workload::Chat { .. });
         if let Some(senders) = self.workload.senders() {
-            let _ = write!(title, " that receive, {senders} that send");
+            let _ = write!(text, " that receive, {senders} that send");
         }
         if let Some(size) = self.workload.size().filter(|_| !matches!(self.workload, Workload::Request { .. })) {
-            let _ = write!(title, ", {size} bytes");
+            let _ = write!(text, ", {size} bytes");
         }
         if let Some(pressure) = self.workload.pressure() {
             let scope = if is_chat { "in all" } else { "on each" };
-            let _ = write!(title, ", {} in flight {scope}", pressure.depth);
+            let _ = write!(text, ", {} in flight {scope}", pressure.depth);
         }
         if let Some(rate) = self.run.plan.rate {
-            let _ = write!(title, ", {rate}/s");
+            let _ = write!(text, ", {rate}/s");
         }
-        title
+        text
     }
 
     /// One object. `docs/bench.md` describes its fields.
@@ -213,7 +247,7 @@ impl<'r> Report<'r> {
             "per_second": self.per_second(),
             "bytes_sent": measurement.bytes_sent,
             "bytes_received": measurement.bytes_received,
-            "latency_us": measurement.latencies().map(latency_json),
+            "latency_us": measurement.latencies().map(|latencies| latency_json(latencies, measurement.waiting)),
             "throughput": { "seconds_each": point.as_secs_f64(), "counts": counts },
             "opened": connections.opened,
             "failed": connections.failed,
@@ -228,6 +262,7 @@ impl<'r> Report<'r> {
             "unanswered": self.run.unanswered,
             "unsent": self.run.unsent,
             "client_cpu_share": measurement.busy_share(),
+            "machine_cpu_share": measurement.machine_share(),
             "client_bound": self.is_client_bound(),
             "suspended_seconds": self.run.clock.suspended().as_secs_f64(),
             "interrupted": self.run.interrupted,
@@ -246,7 +281,7 @@ fn latency_rows(latencies: &Histogram<u64>) -> Vec<Row> {
     std::iter::once(("latency", mean)).chain(known.map(quantile)).collect()
 }
 
-fn latency_json(latencies: &Histogram<u64>) -> Value {
+fn latency_json(latencies: &Histogram<u64>, waiting: u64) -> Value {
     let mut fields = serde_json::Map::new();
     let mut put = |name: &str, nanoseconds: f64| fields.insert(name.to_owned(), json!(nanoseconds / 1000.0));
     put("min", latencies.min() as f64);
@@ -257,6 +292,7 @@ fn latency_json(latencies: &Histogram<u64>) -> Value {
         put(name, latencies.value_at_quantile(quantile) as f64);
     }
     fields.insert("count".to_owned(), json!(latencies.len()));
+    fields.insert("waiting".to_owned(), json!(waiting));
     Value::Object(fields)
 }
 

@@ -70,6 +70,11 @@ pub trait Load: Sized + 'static {
     fn in_flight(&self) -> usize {
         0
     }
+
+    /// Since when they have none, and how many.
+    fn waiting(&self) -> impl Iterator<Item = (Duration, u64)> {
+        std::iter::empty()
+    }
 }
 
 /// Runs a workload to its end.
@@ -105,6 +110,7 @@ pub fn run<L: Load>(workload: &Workload, load: L) -> Result<RunState, Error> {
 /// Enters a stage, which is later than the present one.
 pub fn enter<L: Load>(on: &mut BenchLoop<'_, L>, stage: Stage) {
     let Bench { run, load } = &mut *on.state;
+    let from = run.stage;
     run.go_to(stage, L::MEASURES_CONNECTS);
     let plan = run.plan;
     match stage {
@@ -124,8 +130,12 @@ pub fn enter<L: Load>(on: &mut BenchLoop<'_, L>, stage: Stage) {
             run.last_answer = run.now();
             leave_if_silent(on, DRAIN_TIMEOUT, Stage::Over);
         }
-        Stage::Over if run.interrupted => {}
-        Stage::Over => run.unanswered = load.in_flight(),
+        Stage::Over => {
+            if from >= Stage::Measuring {
+                run.count_waiting(load.waiting());
+            }
+            run.unanswered = if run.interrupted { 0 } else { load.in_flight() };
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use tidegate::{CloseReason, Endpoint, Error, ErrorKind};
 
 use super::clock::Clock;
 use super::measurement::Measurement;
-use super::schedule::Schedule;
+use super::schedule::{self, Schedule};
 use crate::cli::Workload;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -135,6 +135,18 @@ impl RunState {
         (self.stage, self.stage_began) = (stage, now);
     }
 
+    /// The run is over. What has no answer yet has waited until now, and what was never sent until the measurement ended.
+    pub fn count_waiting(&mut self, in_flight: impl Iterator<Item = (Duration, u64)>) {
+        let (now, ended) = (self.now(), self.measurement.end_or(self.now()));
+        self.measurement.still_waiting(in_flight.map(|(since, many)| (now.saturating_sub(since), many)));
+        if let (Some(schedule), Some(rate)) = (&self.schedule, self.plan.rate)
+            && self.unsent > 0
+        {
+            let longest = ended.saturating_sub(schedule.next());
+            self.measurement.still_waiting(schedule::waits(longest, rate, self.unsent));
+        }
+    }
+
     /// Whether all connections were opened, or could not be.
     pub fn has_connected(&self) -> bool {
         self.connections.opened + self.connections.failed == self.plan.connections
@@ -156,11 +168,8 @@ impl RunState {
             }
             Stage::Draining => {
                 self.last_answer = now;
-                // With a rate, every message that was due counts: without the late ones the longest latencies would be
-                // missing. Without a rate, the last messages are like all others.
-                if self.plan.rate.is_some() {
-                    self.measurement.latency(now.saturating_sub(since));
-                }
+                // Without the late ones, the longest latencies would be missing.
+                self.measurement.latency(now.saturating_sub(since));
             }
             Stage::Connecting | Stage::WarmingUp | Stage::Over => {}
         }

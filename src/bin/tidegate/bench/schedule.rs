@@ -46,6 +46,20 @@ impl Schedule {
     }
 }
 
+/// The waits of so many messages which were due one after the other, the first of them `longest` ago. They go in groups, because
+/// there may be very many.
+pub fn waits(longest: Duration, rate: u32, many: u64) -> impl Iterator<Item = (Duration, u64)> {
+    const GROUPS: u64 = 10_000;
+
+    let groups = many.clamp(1, GROUPS);
+    let border = move |group: u64| (u128::from(many) * u128::from(group) / u128::from(groups)) as u64;
+    (0..groups).map(move |group| {
+        let (begin, end) = (border(group), border(group + 1));
+        let middle = Duration::from_secs_f64((begin + end - 1) as f64 / 2.0 / f64::from(rate.max(1)));
+        (longest.saturating_sub(middle), end - begin)
+    })
+}
+
 /// Ends the wait of a turn at the right microsecond, if the system can.
 #[derive(Debug)]
 pub struct PreciseTimer {
@@ -123,6 +137,16 @@ mod tests {
         assert_eq!((schedule.take(ms(103)), schedule.next()), (None, ms(104)));
         assert_eq!(schedule.overdue(ms(104)), 0);
         assert_eq!(schedule.overdue(ms(1100)), 498);
+    }
+
+    #[test]
+    fn what_is_overdue_has_waited_for_evenly_spread_times() {
+        let ms = Duration::from_millis;
+        let some: Vec<_> = waits(ms(2000), 2, 4).collect();
+        assert_eq!(some, [(ms(2000), 1), (ms(1500), 1), (ms(1000), 1), (ms(500), 1)]);
+        let many: Vec<_> = waits(ms(10_000), 1_000_000, 10_000_000).collect();
+        assert_eq!((many.len(), many.iter().map(|(_, many)| many).sum::<u64>()), (10_000, 10_000_000));
+        assert!(many[0].0 > ms(9999) && many[9_999].0 < ms(1));
     }
 
     #[test]
