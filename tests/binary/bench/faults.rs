@@ -188,3 +188,35 @@ fn a_server_that_accepts_and_says_nothing_is_named_by_what_did_not_come() {
         assert!(done.problems().contains(problem), "{}", done.report);
     }
 }
+
+#[test]
+fn a_room_that_holds_its_senders_back_is_recognised() {
+    for flags in
+        [&["--connections", "5", "--senders", "3"][..], &["--connections", "1", "--senders", "1", "--depth", "100"]]
+    {
+        let room = Daemon::chat(&["--flood", "5/10"]);
+        let done = bench("chat", &room.address().to_string(), &[flags, &["--duration", "1s"]].concat());
+        assert_eq!(done.code, 1, "{}", done.report);
+        assert_eq!(done.report["held_back"], true, "{}", done.report);
+        assert!(done.problems().contains("Start 'tidegate chat' with '--flood none'"), "{}", done.report);
+    }
+}
+
+#[test]
+fn a_room_that_is_slow_for_everybody_holds_nobody_back() {
+    static BUSY: std::sync::Mutex<()> = std::sync::Mutex::new(());
+    let slow = |line: &str| {
+        thread::sleep(Duration::from_millis(20));
+        vec![line.to_owned()]
+    };
+    let one_by_one = move |line: &str| {
+        let _guard = BUSY.lock().unwrap();
+        slow(line)
+    };
+    for address in [room(slow), room(one_by_one)] {
+        let flags = ["--connections", "5", "--senders", "3", "--duration", "600ms"];
+        let done = bench("chat", &address, &flags);
+        done.is_good();
+        assert_eq!(done.report["held_back"], false, "{}", done.report);
+    }
+}

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use tidegate::{Lines, SocketId};
 
+use super::held_back::{self, HeldBack};
 use super::line_format::{LineFormat, Read};
 use super::run::{self, Bench, BenchLoop, BenchSocket, Load};
 use super::run_state::{Mismatch, Stage};
@@ -22,6 +23,9 @@ const MAX_SERVER_TEXT: usize = 4096;
 
 /// The number of a line that does not count.
 const PROBE: u64 = 9_999_999_999;
+
+/// The sender of a line that does not count and that asks whether the senders are held back.
+const NO_SENDER: usize = 999;
 
 /// The first probe is repeated after this time, each later one after twice the time of the one before.
 const PROBE_AGAIN: Duration = Duration::from_millis(10);
@@ -41,6 +45,7 @@ pub struct Chat {
     open: usize,
     /// How many connections have received no probe.
     outside: usize,
+    held_back: HeldBack,
 }
 
 struct Sender {
@@ -49,10 +54,15 @@ struct Sender {
     first: u64,
     /// Lines that some receivers have not received yet.
     lines: VecDeque<SentLine>,
+    /// The number of the first line that nobody has received yet, and when somebody received the one before.
+    unheard: u64,
+    heard_at: Duration,
 }
 
 struct SentLine {
+    /// When it was sent, or was due.
     since: Duration,
+    sent: Duration,
     /// How many connections have not received it.
     awaited: usize,
 }
@@ -76,7 +86,7 @@ enum Presence {
 impl Chat {
     pub fn new(workload: &Workload, senders: usize, size: usize, depth: usize) -> Self {
         let connections = workload.all_connections();
-        let sender = || Sender { id: None, first: 0, lines: VecDeque::new() };
+        let sender = || Sender { id: None, first: 0, lines: VecDeque::new(), unheard: 0, heard_at: Duration::ZERO };
         let receiver = || Receiver {
             lines: Lines::at_most(size + MAX_SERVER_TEXT),
             next: vec![0; senders],
@@ -91,6 +101,7 @@ impl Chat {
             receivers: std::iter::repeat_with(receiver).take(connections).collect(),
             open: 0,
             outside: connections,
+            held_back: HeldBack::new(connections - senders),
         }
     }
 
@@ -116,13 +127,13 @@ impl Presence {
 }
 
 /// Sends one more line, if there is a sender.
-fn send(on: &mut BenchLoop<'_, Chat>, since: Duration) -> Option<()> {
+fn send(on: &mut BenchLoop<'_, Chat>, since: Duration, now: Duration) -> Option<()> {
     let Bench { run, load } = &mut *on.state;
     let number = load.take_sender()?;
     let awaited = load.open - 1;
     let sender = &mut load.senders[number];
     let line = load.format.line(number, sender.first + sender.lines.len() as u64);
-    sender.lines.push_back(SentLine { since, awaited });
+    sender.lines.push_back(SentLine { since, sent: now, awaited });
     on.net.write(sender.id?, line);
     run.sent(line.len());
     load.free_slots -= 1;
@@ -134,6 +145,9 @@ impl Load for Chat {
         let id = socket.id();
         if let Some(sender) = socket.state.load.senders.get_mut(number) {
             sender.id = Some(id);
+        } else {
+            let load = &mut socket.state.load;
+            load.held_back.set_guest(number - load.senders.len(), Some(id));
         }
         socket.on_data(move |socket, chunk| receive(socket, number, chunk));
     }
@@ -144,6 +158,7 @@ impl Load for Chat {
 
     fn begin(on: &mut BenchLoop<'_, Self>) {
         on.state.load.open = on.state.run.connections.open();
+        on.every(held_back::LOOK_EVERY, look_for_a_limit);
     }
 
     /// Sends as many lines as there are free slots, and with a rate those that are due. The slots that become free in one
@@ -161,7 +176,7 @@ impl Load for Chat {
                     None => return Some(schedule.next()),
                 },
             };
-            send(on, since)?;
+            send(on, since, now)?;
         }
         None
     }
@@ -171,6 +186,8 @@ impl Load for Chat {
         let load = &mut on.state.load;
         if let Some(sender) = load.senders.get_mut(number) {
             sender.id = None;
+        } else {
+            load.held_back.set_guest(number - load.senders.len(), None);
         }
         load.open = load.open.saturating_sub(1);
         for (who, sender) in load.senders.iter_mut().enumerate().filter(|(who, _)| *who != number) {
@@ -206,12 +223,30 @@ impl SentLine {
 }
 
 impl Sender {
+    /// Since when the first of its lines that nobody has received waits for its receipt, and for no line before it.
+    fn waits_since(&self) -> Option<Duration> {
+        let line = self.lines.get(self.unheard.checked_sub(self.first)? as usize)?;
+        Some(line.sent.max(self.heard_at))
+    }
+
     #[inline]
     fn forget_delivered_lines(&mut self) {
         while self.lines.front().is_some_and(|line| line.awaited == 0) {
             self.lines.pop_front();
             self.first += 1;
         }
+    }
+}
+
+/// If a line of a sender waits for long, a guest that only receives sends one that does not count.
+fn look_for_a_limit(on: &mut BenchLoop<'_, Chat>) {
+    let Bench { run, load } = &mut *on.state;
+    let waiting = load.senders.iter().enumerate().filter_map(|(number, sender)| Some((number, sender.waits_since()?)));
+    let longest = waiting.min_by_key(|(_, since)| *since);
+    if run.is_loading()
+        && let Some(guest) = load.held_back.look(longest, run.now(), run.connections.fastest)
+    {
+        on.net.write(guest, load.format.line(NO_SENDER, PROBE));
     }
 }
 
@@ -249,7 +284,7 @@ fn no_room(on: &mut BenchLoop<'_, Chat>) {
 
 fn receive(socket: &mut BenchSocket<'_, Chat>, number: usize, chunk: &[u8]) {
     let Bench { run, load } = &mut *socket.state;
-    let Chat { format, free_slots, senders, receivers, outside, .. } = load;
+    let Chat { format, free_slots, senders, receivers, outside, held_back, .. } = load;
     let Receiver { lines, next, received, presence } = &mut receivers[number];
     let (now, at) = (run.now(), *received);
     *received += chunk.len() as u64;
@@ -259,11 +294,17 @@ fn receive(socket: &mut BenchSocket<'_, Chat>, number: usize, chunk: &[u8]) {
         let checked = match format.read(line.bytes()) {
             Read::Foreign => Ok(()),
             Read::Own { sender, .. } if sender == number => Ok(()), // some rooms send a line to its author too
+            Read::Own { sender: NO_SENDER, line: PROBE } => {
+                held_back.arrived(now, run.connections.fastest);
+                run.held_back = held_back.evidence();
+                Ok(())
+            }
             Read::Own { line: PROBE, .. } => {
                 presence.change(Presence::InTheRoom, outside);
                 Ok(())
             }
-            Read::Own { sender, line } => receive_line(senders, next, sender, line).map(|(since, freed)| {
+            Read::Own { sender, line } => receive_line(senders, next, sender, line, now).map(|(since, freed)| {
+                held_back.heard(sender);
                 *free_slots += freed;
                 run.count_answer(since, now);
             }),
@@ -289,6 +330,7 @@ fn receive_line(
     next: &mut [u64],
     number: usize,
     line: u64,
+    now: Duration,
 ) -> Result<(Duration, usize), String> {
     let (Some(sender), Some(next)) = (senders.get_mut(number), next.get_mut(number)) else {
         return Err(unexpected(number, line, "there is no such sender"));
@@ -298,6 +340,9 @@ fn receive_line(
         return Err(unexpected(number, line, &format!("{next} was expected")));
     };
     *next += 1;
+    if line >= sender.unheard {
+        (sender.unheard, sender.heard_at) = (line + 1, now);
+    }
     let received = (sent.since, sent.received_by_one());
     sender.forget_delivered_lines();
     Ok(received)

@@ -6,7 +6,7 @@
 //! | `exchange.rs` | `echo` and `request`: messages that have answers |
 //! | `stream.rs` | `sink`, `source` and `idle`: bytes in one direction, or none |
 //! | `churn.rs` | connections that open and close |
-//! | `chat.rs`, `line_format.rs` | lines that go to everybody else, and the form of a line |
+//! | `chat.rs`, `line_format.rs`, `held_back.rs` | lines that go to everybody else, the form of a line, and whether the room has a limit for senders |
 //! | `pattern.rs`, `matcher.rs`, `excerpt.rs` | what is expected to come back: bytes that were made here, or an answer as it was typed; and how it is shown |
 //! | `clock.rs` | the clock, which stands still while this process is suspended |
 //! | `schedule.rs` | when messages are due if there is a rate |
@@ -19,6 +19,7 @@ mod clock;
 mod cpu;
 mod excerpt;
 mod exchange;
+mod held_back;
 mod line_format;
 mod matcher;
 mod measurement;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use hdrhistogram::Histogram;
 use serde_json::{Value, json};
 
+use super::held_back::Evidence;
 use super::run_state::{Mismatch, RunState};
 use crate::cli::{Workload, counted};
 
@@ -59,6 +60,15 @@ impl<'r> Report<'r> {
         if let Some(Mismatch { connection, at, what }) = &self.run.first_mismatch {
             let (connections, bytes) = (counted(self.run.mismatches as u64, "connection"), counted(*at, "byte"));
             problems.push(format!("wrong bytes on {connections}, first on number {connection} after {bytes}: {what}"));
+        }
+        if let Some(Evidence { waited, other }) = self.run.held_back {
+            problems.push(format!(
+                "this room limits how fast a guest may send, so that limit was measured: a line of a sender waited for {}, \
+                 while one of a guest that had been silent took {}. Start 'tidegate chat' with '--flood none' to measure \
+                 the room",
+                seconds(waited),
+                seconds(other)
+            ));
         }
         if self.run.unanswered > 0 {
             problems.push(format!("missing {}", counted(self.run.unanswered as u64, self.answer())));
@@ -264,6 +274,7 @@ impl<'r> Report<'r> {
             "client_cpu_share": measurement.busy_share(),
             "machine_cpu_share": measurement.machine_share(),
             "client_bound": self.is_client_bound(),
+            "held_back": self.run.held_back.is_some(),
             "suspended_seconds": self.run.clock.suspended().as_secs_f64(),
             "interrupted": self.run.interrupted,
             "notes": self.notes(),

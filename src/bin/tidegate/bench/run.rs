@@ -146,7 +146,11 @@ fn leave_after<L: Load>(on: &mut BenchLoop<'_, L>, time: Duration, to: Stage) {
 
 /// Leaves the present stage when no answer has come for so long.
 fn leave_if_silent<L: Load>(on: &mut BenchLoop<'_, L>, time: Duration, to: Stage) {
-    leave_when(on, to, move |run| time.saturating_sub(run.now().saturating_sub(run.last_answer)));
+    leave_when(on, to, move |run| {
+        // What a room holds back comes for a long time, and says nothing new.
+        let since = if run.held_back.is_some() { run.in_stage() } else { run.now().saturating_sub(run.last_answer) };
+        time.saturating_sub(since)
+    });
 }
 
 /// Leaves the present stage when no time is left. It is asked again at the end of that time, because the clock of the run may
@@ -220,9 +224,12 @@ fn connected<L: Load>(socket: &mut BenchSocket<'_, L>, asked: Duration) {
         return;
     }
     let now = run.now();
+    let took = now.saturating_sub(asked);
+    let fastest = &mut run.connections.fastest;
+    *fastest = if run.connections.opened == 0 { took } else { took.min(*fastest) };
     run.connections.opened += 1;
     run.measurement.count(1, now);
-    run.measurement.latency(now.saturating_sub(asked));
+    run.measurement.latency(took);
     go_on_connecting(&mut socket.event_loop());
 }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 use tidegate::{CloseReason, Endpoint, Error, ErrorKind};
 
 use super::clock::Clock;
+use super::held_back::Evidence;
 use super::measurement::Measurement;
 use super::schedule::{self, Schedule};
 use crate::cli::Workload;
@@ -33,6 +34,8 @@ pub struct RunState {
     pub unanswered: usize,
     /// Messages that were due and were never sent.
     pub unsent: u64,
+    /// A chat holds its senders back.
+    pub held_back: Option<Evidence>,
     /// A signal came before the end.
     pub interrupted: bool,
     /// With a rate, from the warm-up on.
@@ -67,6 +70,8 @@ pub struct Connections {
     pub lost: usize,
     pub first_failure: Option<String>,
     pub first_loss: Option<String>,
+    /// The shortest connect: no answer can come sooner.
+    pub fastest: Duration,
 }
 
 /// Bytes that are not what was expected.
@@ -108,6 +113,7 @@ impl RunState {
             first_mismatch: None,
             unanswered: 0,
             unsent: 0,
+            held_back: None,
             interrupted: false,
             schedule: None,
             clock,

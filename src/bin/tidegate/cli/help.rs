@@ -184,8 +184,8 @@ values.
 
 Exit codes:
   0  measured, and everything that was checked was correct
-  1  cannot connect, cannot write the report, or some connections were lost or
-     some bytes were wrong or missing
+  1  cannot connect, cannot write the report, some connections were lost, some
+     bytes were wrong or missing, or a chat limits how fast a guest may send
   2  wrong usage";
 
 pub(super) const BENCH_VALUES: &str = "\
