@@ -5,6 +5,8 @@
 mod connecting;
 /// What goes wrong is found, and named where it is.
 mod faults;
+/// `-n`: a number of messages ends the run.
+mod number;
 /// An open loop: messages are due at a rate, whatever the server does.
 mod rate;
 /// The load generator itself is suspended for a while.
@@ -59,7 +61,7 @@ impl Finished {
 #[track_caller]
 fn bench(workload: &str, address: &str, flags: &[&str]) -> Finished {
     let mut words = vec!["bench", workload, address, "--json"];
-    if !flags.contains(&"--duration") {
+    if !flags.contains(&"--duration") && !flags.contains(&"-n") {
         words.extend(SHORTLY);
     }
     if workload != "idle" && !flags.contains(&"--warmup") {

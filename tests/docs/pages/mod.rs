@@ -65,6 +65,7 @@ const RULES: &[(&str, Rule)] = &[
     ("tidegate bench request :7 --send 'hello\\n' --expect '\\*\\n'", Against("lines")),
     ("tidegate bench echo :7000 --depth 16", Against("echo")),
     ("tidegate bench echo :7000 -c 1", Against("echo")),
+    ("tidegate bench echo :7000 -n 100000", Against("echo")),
     ("tidegate bench echo :7000 --rate 20000 --plot echo.svg", Against("echo")),
     ("tidegate bench churn unix:/run/echo.sock", Against("echo")),
     ("tidegate bench sink :7001", Against("sink")),

@@ -137,6 +137,7 @@ fn send(on: &mut BenchLoop<'_, Chat>, since: Duration, now: Duration) -> Option<
     on.net.write(sender.id?, line);
     run.sent(line.len());
     load.free_slots -= 1;
+    run.take(1);
     Some(())
 }
 
@@ -164,11 +165,12 @@ impl Load for Chat {
     /// Sends as many lines as there are free slots, and with a rate those that are due. The slots that become free in one
     /// turn are used together, as in a room where many people answer the same line.
     fn work(on: &mut BenchLoop<'_, Self>) -> Option<Duration> {
-        if !on.state.run.is_loading() || on.state.load.free_slots == 0 {
+        let run = &on.state.run;
+        if !run.is_loading() || run.to_send == Some(0) || on.state.load.free_slots == 0 {
             return None;
         }
         let now = on.state.run.now();
-        while on.state.load.free_slots > 0 {
+        while on.state.load.free_slots > 0 && on.state.run.to_send != Some(0) {
             let since = match &mut on.state.run.schedule {
                 None => now,
                 Some(schedule) => match schedule.take(now) {
@@ -202,6 +204,10 @@ impl Load for Chat {
 
     fn in_flight(&self) -> usize {
         self.senders.iter().flat_map(|sender| &sender.lines).map(|line| line.awaited).sum()
+    }
+
+    fn unfinished(&self) -> u64 {
+        self.senders.iter().map(|sender| sender.lines.len() as u64).sum()
     }
 
     fn waiting(&self) -> impl Iterator<Item = (Duration, u64)> {

@@ -60,7 +60,7 @@ impl Load for Churn {
 
 /// Gives a slot its socket, for many connections.
 fn fill(on: &mut BenchLoop<'_, Churn>, number: usize) {
-    if on.state.run.is_loading() {
+    if on.state.run.is_loading() && on.state.run.take(1) > 0 {
         let since = on.state.run.now();
         open(on, number, since);
     }
@@ -123,20 +123,30 @@ fn has_closed(socket: &mut BenchSocket<'_, Churn>, number: usize, closed: Closed
             socket.event_loop().after(run::BACKLOG_AGAIN, move |on| open(on, number, since));
             return;
         }
+        run.give_back();
         run.count_failure();
         if run.connections.opened == 0 {
             return run::enter(&mut socket.event_loop(), Stage::Over);
         }
     } else {
+        run.give_back();
         run.count_close(closed.reason);
     }
     if !run.is_loading() {
         return;
     }
     let to = run.plan.to;
-    load.slots[number].since = Some(now);
+    if is_complete {
+        if run.take(1) == 0 {
+            return;
+        }
+        load.slots[number].since = Some(now);
+    }
     // The socket keeps its id and its handlers.
     if !is_complete || socket.connect(to).is_err() {
+        if is_complete {
+            socket.state.run.give_back();
+        }
         socket.state.load.slots[number].since = None;
         socket.event_loop().after(RETRY_AFTER, move |on| fill(on, number));
     }

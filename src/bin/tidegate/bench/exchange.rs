@@ -96,7 +96,7 @@ impl Exchange {
 fn send(on: &mut BenchLoop<'_, Exchange>, number: usize, many: usize, since: Duration) {
     let Bench { run, load } = &mut *on.state;
     let connection = &mut load.connections[number];
-    let Some(id) = connection.id else { return };
+    let Some(id) = connection.id.filter(|_| many > 0) else { return };
     let bytes = many * load.messages.size();
     connection.in_flight.extend(std::iter::repeat_n(since, many));
     run.sent(bytes);
@@ -127,9 +127,12 @@ impl Load for Exchange {
             load.free_slots = (0..depth).flat_map(|_| 0..connections).collect();
             return;
         }
+        // A small number of messages is spread over all connections.
+        let share = run.to_send.map_or(u64::MAX, |number| number.div_ceil(connections as u64));
+        let each = depth.min(usize::try_from(share).unwrap_or(depth));
         for number in 0..connections {
-            let now = on.state.run.now();
-            send(on, number, depth, now);
+            let (now, many) = (on.state.run.now(), on.state.run.take(each));
+            send(on, number, many, now);
         }
     }
 
@@ -141,13 +144,17 @@ impl Load for Exchange {
         let now = on.state.run.now();
         loop {
             let Bench { run, load } = &mut *on.state;
-            let schedule = run.schedule.as_mut()?;
             let number = *load.free_slots.front()?;
             if load.connections[number].id.is_none() {
                 load.free_slots.pop_front();
                 continue;
             }
+            let schedule = run.schedule.as_mut()?;
+            if run.to_send == Some(0) {
+                return None;
+            }
             let Some(due) = schedule.take(now) else { return Some(schedule.next()) };
+            run.take(1);
             load.free_slots.pop_front();
             send(on, number, 1, due);
         }
@@ -184,6 +191,7 @@ fn receive(socket: &mut BenchSocket<'_, Exchange>, number: usize, chunk: &[u8]) 
     if run.schedule.is_some() {
         load.free_slots.extend(std::iter::repeat_n(number, answers));
     } else if run.is_loading() {
-        send(&mut socket.event_loop(), number, answers, now);
+        let many = run.take(answers);
+        send(&mut socket.event_loop(), number, many, now);
     }
 }

@@ -12,10 +12,10 @@ use super::cpu::CpuTimes;
 /// A longer latency counts as this.
 const LONGEST: Duration = Duration::from_secs(3600);
 
-/// About how many points the throughput over time has.
-const POINTS: u32 = 200;
+/// The throughput over time has at most so many points, an even number. When there are so many, each two become one.
+const POINTS: usize = 400;
 
-/// The shortest time of a point.
+/// The time of a point, until there are too many.
 const SHORTEST_POINT: Duration = Duration::from_millis(100);
 
 pub struct Measurement {
@@ -34,8 +34,8 @@ pub struct Measurement {
 }
 
 impl Measurement {
-    pub fn begin(now: Duration, planned: Duration) -> Self {
-        let series = Series { point: (planned / POINTS).max(SHORTEST_POINT), began: now, counts: Vec::new(), count: 0 };
+    pub fn begin(now: Duration) -> Self {
+        let series = Series { point: SHORTEST_POINT, began: now, counts: Vec::new(), count: 0 };
         // None only for bounds that the crate does not take.
         let latencies = Histogram::new_with_bounds(1, nanoseconds(LONGEST), 3).ok();
         Measurement {
@@ -139,6 +139,10 @@ impl Series {
         while now >= self.began + self.point {
             self.counts.push(std::mem::take(&mut self.count));
             self.began += self.point;
+            if self.counts.len() == POINTS {
+                self.counts = self.counts.chunks(2).map(|two| two.iter().sum()).collect();
+                self.point *= 2;
+            }
         }
     }
 }
@@ -155,7 +159,7 @@ mod tests {
 
     #[test]
     fn counts_go_to_the_time_at_which_they_came() {
-        let mut measurement = Measurement::begin(1000 * MS, 1000 * MS);
+        let mut measurement = Measurement::begin(1000 * MS);
         measurement.count(2, 1001 * MS);
         measurement.count(3, 1099 * MS);
         measurement.count(5, 1100 * MS);
@@ -169,12 +173,19 @@ mod tests {
 
     #[test]
     fn a_long_measurement_has_long_points() {
-        assert_eq!(Measurement::begin(Duration::ZERO, 60_000 * MS).series().0, 300 * MS);
+        let mut measurement = Measurement::begin(Duration::ZERO);
+        for second in 0..100 {
+            measurement.count(8, 1000 * second * MS);
+        }
+        measurement.end(100_000 * MS);
+        let (point, counts) = measurement.series();
+        assert_eq!((point, counts.len()), (400 * MS, 250));
+        assert_eq!((counts.iter().sum::<u64>(), counts[..5].iter().sum::<u64>()), (800, 16));
     }
 
     #[test]
     fn what_has_no_answer_counts_with_its_wait_and_is_not_faster_than_an_answer() {
-        let mut measurement = Measurement::begin(Duration::ZERO, MS);
+        let mut measurement = Measurement::begin(Duration::ZERO);
         measurement.latency(5 * MS);
         measurement.still_waiting([(MS, 1), (1000 * MS, 3)].into_iter());
         let latencies = measurement.latencies().unwrap();
@@ -185,7 +196,7 @@ mod tests {
 
     #[test]
     fn a_latency_is_kept_to_three_digits_and_not_above_an_hour() {
-        let mut measurement = Measurement::begin(Duration::ZERO, MS);
+        let mut measurement = Measurement::begin(Duration::ZERO);
         assert!(measurement.latencies().is_none());
         measurement.latency(123_456 * MS);
         measurement.latency(Duration::from_secs(100_000));

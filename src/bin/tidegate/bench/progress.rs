@@ -11,6 +11,9 @@ use tidegate::EventLoop;
 use super::run::{Bench, Load};
 use super::run_state::Stage;
 
+/// The position of the bar counts to this.
+const STEPS: u32 = 1000;
+
 const REDRAWN_EVERY: Duration = Duration::from_millis(200);
 
 /// The timer owns the bar.
@@ -18,16 +21,14 @@ pub fn show<L: Load>(event_loop: &mut EventLoop<Bench<L>>) {
     if !std::io::stderr().is_terminal() {
         return;
     }
-    let bar = ProgressBar::with_draw_target(Some(1), ProgressDrawTarget::stderr());
+    let bar = ProgressBar::with_draw_target(Some(u64::from(STEPS)), ProgressDrawTarget::stderr());
     // With a wrong template the bar would keep its default style.
     if let Ok(style) = ProgressStyle::with_template("{msg} [{wide_bar}] {elapsed}") {
         bar.set_style(style.progress_chars("=> "));
     }
     event_loop.every(REDRAWN_EVERY, move |on| {
         let run = &on.state.run;
-        let (over, all) = run.progress();
-        bar.set_length(milliseconds(all));
-        bar.set_position(milliseconds(over));
+        bar.set_position((run.progress() * f64::from(STEPS)) as u64);
         let opened = run.connections.opened;
         bar.set_message(match run.stage {
             Stage::Connecting => format!("connecting: {opened} open"),
@@ -37,8 +38,4 @@ pub fn show<L: Load>(event_loop: &mut EventLoop<Bench<L>>) {
             Stage::Draining | Stage::Over => "waiting for the last answers".to_owned(),
         });
     });
-}
-
-fn milliseconds(time: Duration) -> u64 {
-    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }

@@ -7,6 +7,7 @@ use hdrhistogram::Histogram;
 use serde_json::{Value, json};
 
 use super::held_back::Evidence;
+use super::run;
 use super::run_state::{Mismatch, RunState};
 use crate::cli::{Workload, counted};
 
@@ -73,10 +74,25 @@ impl<'r> Report<'r> {
         if self.run.unanswered > 0 {
             problems.push(format!("missing {}", counted(self.run.unanswered as u64, self.answer())));
         }
+        problems.extend(self.not_sent().filter(|_| self.run.plan.duration.is_none()));
         if problems.is_empty() && self.run.measurement.count == 0 {
             problems.push(self.nothing_measured());
         }
         problems
+    }
+
+    /// The number was not reached. A time that was given too is no problem, and a silence is.
+    fn not_sent(&self) -> Option<String> {
+        let (left, number) = (self.run.to_send.filter(|left| *left > 0)?, self.run.plan.number?);
+        let why = match self.run.plan.duration {
+            _ if self.run.interrupted => return None,
+            _ if self.run.connections.open() == 0 && !matches!(self.workload, Workload::Churn { .. }) => {
+                "no connection was left".to_owned()
+            }
+            Some(duration) => format!("--duration was over after {}", seconds(duration)),
+            None => format!("nothing came for {}", seconds(run::STALLED)),
+        };
+        Some(format!("{left} of {number} were not sent: {why}"))
     }
 
     fn nothing_measured(&self) -> String {
@@ -113,6 +129,7 @@ impl<'r> Report<'r> {
             let waiting = counted(waiting, self.answer());
             notes.push(format!("{waiting} did not come: the latencies count them with the time of the wait"));
         }
+        notes.extend(self.not_sent().filter(|_| self.run.plan.duration.is_some()));
         if let Some(rate) = self.run.plan.rate
             && self.per_second() < REACHED * self.expected(rate)
         {
@@ -182,7 +199,10 @@ impl<'r> Report<'r> {
         let count = grouped(self.run.measurement.count);
         let opened = format!("{count} in {}, {}/s", seconds(self.time), rounded(self.per_second()));
         let open = grouped(self.run.connections.open() as u64);
-        vec![("opened", opened), ("stayed", format!("{open} for {}", seconds(self.run.plan.duration)))]
+        vec![
+            ("opened", opened),
+            ("stayed", format!("{open} for {}", seconds(self.run.plan.duration.unwrap_or_default()))),
+        ]
     }
 
     /// How long it was measured.
@@ -235,6 +255,9 @@ impl<'r> Report<'r> {
         if let Some(rate) = self.run.plan.rate {
             let _ = write!(text, ", {rate}/s");
         }
+        if let Some(number) = self.run.plan.number {
+            let _ = write!(text, ", {number} in all");
+        }
         text
     }
 
@@ -250,6 +273,7 @@ impl<'r> Report<'r> {
             "size": self.workload.size(),
             "depth": self.workload.pressure().map(|pressure| pressure.depth),
             "rate": self.run.plan.rate,
+            "number": self.run.plan.number,
             "warmup_seconds": self.run.plan.warmup.as_secs_f64(),
             "seconds": self.time.as_secs_f64(),
             "unit": self.unit(),

@@ -18,6 +18,9 @@ use super::schedule::{PreciseTimer, Schedule};
 use super::{clock, progress};
 use crate::cli::Workload;
 
+/// A measurement of a number of messages, without a time, is given up when nothing has come for this long.
+pub const STALLED: Duration = Duration::from_secs(10);
+
 /// How many connections are being opened at the same time: fewer than the backlog of a usual listener.
 const MAX_CONNECTING: usize = 64;
 
@@ -71,6 +74,11 @@ pub trait Load: Sized + 'static {
         0
     }
 
+    /// How many messages were sent and are not done.
+    fn unfinished(&self) -> u64 {
+        self.in_flight() as u64
+    }
+
     /// Since when they have none, and how many.
     fn waiting(&self) -> impl Iterator<Item = (Duration, u64)> {
         std::iter::empty()
@@ -100,6 +108,10 @@ pub fn run<L: Load>(workload: &Workload, load: L) -> Result<RunState, Error> {
                 timer.turn(&mut event_loop, now, until)?;
             }
         }
+        let Bench { run, load } = &event_loop.state;
+        if run.stage == Stage::Measuring && run.to_send == Some(0) && load.unfinished() == 0 {
+            enter(&mut event_loop.event_loop(), Stage::Draining);
+        }
         if event_loop.state.run.stage == Stage::Draining && event_loop.state.load.in_flight() == 0 {
             enter(&mut event_loop.event_loop(), Stage::Over);
         }
@@ -124,7 +136,12 @@ pub fn enter<L: Load>(on: &mut BenchLoop<'_, L>, stage: Stage) {
                 let now = run.now();
                 run.measurement.end(now);
             }
-            leave_after(on, plan.duration, Stage::Draining);
+            run.last_answer = run.now();
+            run.to_send = plan.number.map(|number| number.saturating_sub(load.unfinished()));
+            match plan.duration {
+                Some(duration) => leave_after(on, duration, Stage::Draining),
+                None => leave_if_silent(on, STALLED, Stage::Draining),
+            }
         }
         Stage::Draining => {
             run.last_answer = run.now();
@@ -148,7 +165,8 @@ fn leave_after<L: Load>(on: &mut BenchLoop<'_, L>, time: Duration, to: Stage) {
 fn leave_if_silent<L: Load>(on: &mut BenchLoop<'_, L>, time: Duration, to: Stage) {
     leave_when(on, to, move |run| {
         // What a room holds back comes for a long time, and says nothing new.
-        let since = if run.held_back.is_some() { run.in_stage() } else { run.now().saturating_sub(run.last_answer) };
+        let is_held_back = run.stage == Stage::Draining && run.held_back.is_some();
+        let since = if is_held_back { run.in_stage() } else { run.now().saturating_sub(run.last_answer) };
         time.saturating_sub(since)
     });
 }

@@ -30,6 +30,8 @@ pub struct RunState {
     /// How many connections had wrong bytes.
     pub mismatches: usize,
     pub first_mismatch: Option<Mismatch>,
+    /// With a number, from the measurement on: how many messages are still to be sent.
+    pub to_send: Option<u64>,
     /// Messages whose answers did not come.
     pub unanswered: usize,
     /// Messages that were due and were never sent.
@@ -42,7 +44,7 @@ pub struct RunState {
     pub schedule: Option<Schedule>,
     pub clock: Clock,
     stage_began: Duration,
-    /// When the last answer came while draining.
+    /// When the last answer came, in the measurement or after it.
     pub last_answer: Duration,
 }
 
@@ -53,7 +55,10 @@ pub struct Plan {
     /// With the senders of a chat.
     pub connections: usize,
     pub warmup: Duration,
-    pub duration: Duration,
+    /// None: only the number ends the measurement.
+    pub duration: Option<Duration>,
+    /// Of messages.
+    pub number: Option<u64>,
     pub connect_timeout: Duration,
     pub rate: Option<u32>,
 }
@@ -97,7 +102,8 @@ impl RunState {
             to: options.to,
             connections: workload.all_connections(),
             warmup: workload.warmup(),
-            duration: options.duration,
+            duration: workload.duration(),
+            number: workload.number(),
             connect_timeout: options.connect_timeout,
             rate: workload.pressure().and_then(|pressure| pressure.rate),
         };
@@ -107,10 +113,11 @@ impl RunState {
             plan,
             stage: Stage::Connecting,
             connections: Connections::default(),
-            measurement: Measurement::begin(began, plan.duration),
+            measurement: Measurement::begin(began),
             error: None,
             mismatches: 0,
             first_mismatch: None,
+            to_send: None,
             unanswered: 0,
             unsent: 0,
             held_back: None,
@@ -132,11 +139,12 @@ impl RunState {
     pub fn go_to(&mut self, stage: Stage, measures_connects: bool) {
         let now = self.now();
         if !measures_connects && self.stage < Stage::Measuring {
-            self.measurement = Measurement::begin(now, self.plan.duration);
+            self.measurement = Measurement::begin(now);
         }
         if self.stage <= Stage::Measuring && stage > Stage::Measuring {
             self.measurement.end(now);
-            self.unsent = self.schedule.as_ref().map_or(0, |schedule| schedule.overdue(now));
+            let overdue = self.schedule.as_ref().map_or(0, |schedule| schedule.overdue(now));
+            self.unsent = overdue.min(self.to_send.unwrap_or(u64::MAX));
         }
         (self.stage, self.stage_began) = (stage, now);
     }
@@ -164,11 +172,26 @@ impl RunState {
         matches!(self.stage, Stage::WarmingUp | Stage::Measuring)
     }
 
+    /// How many of these messages may be sent. They count as sent.
+    #[inline]
+    pub fn take(&mut self, many: usize) -> usize {
+        let Some(left) = &mut self.to_send else { return many };
+        let taken = (*left).min(many as u64);
+        *left -= taken;
+        taken as usize
+    }
+
+    /// A message that was taken could not be sent.
+    pub fn give_back(&mut self) {
+        self.to_send = self.to_send.map(|left| left + 1);
+    }
+
     /// An answer came to what was sent, or was due, at `since`.
     #[inline]
     pub fn count_answer(&mut self, since: Duration, now: Duration) {
         match self.stage {
             Stage::Measuring => {
+                self.last_answer = now;
                 self.measurement.count(1, now);
                 self.measurement.latency(now.saturating_sub(since));
             }
@@ -186,6 +209,7 @@ impl RunState {
     pub fn count_bytes(&mut self, bytes: usize) {
         if self.stage == Stage::Measuring {
             let now = self.now();
+            self.last_answer = now;
             self.measurement.count(bytes as u64, now);
         }
     }
@@ -243,17 +267,21 @@ impl RunState {
         self.now().saturating_sub(self.stage_began)
     }
 
-    /// How much of the planned time is over, and how much there is.
-    pub fn progress(&self) -> (Duration, Duration) {
-        let Plan { warmup, duration, .. } = self.plan;
-        let in_stage = self.in_stage();
-        let over = match self.stage {
-            Stage::Connecting => Duration::ZERO,
-            Stage::WarmingUp => in_stage,
-            Stage::Measuring => warmup + in_stage,
-            Stage::Draining | Stage::Over => warmup + duration,
-        };
-        (over, warmup + duration)
+    /// How much of the run is over, from 0 to 1, by its time or by its number. The warm-up counts if the time is known.
+    pub fn progress(&self) -> f64 {
+        let Plan { warmup, duration, number, .. } = self.plan;
+        let (warmup, duration) = (warmup.as_secs_f64(), duration.unwrap_or_default().as_secs_f64());
+        let in_stage = self.in_stage().as_secs_f64();
+        let left = self.to_send.zip(number).map_or(1.0, |(left, number)| left as f64 / number as f64);
+        let by_time = if duration > 0.0 { in_stage / duration } else { 0.0 };
+        let measured = by_time.max(1.0 - left);
+        match self.stage {
+            Stage::Connecting => 0.0,
+            Stage::WarmingUp => in_stage / (warmup + duration) * if duration > 0.0 { 1.0 } else { 0.0 },
+            Stage::Measuring if duration > 0.0 => (warmup + measured * duration) / (warmup + duration),
+            Stage::Measuring => measured,
+            Stage::Draining | Stage::Over => 1.0,
+        }
     }
 }
 

@@ -13,11 +13,13 @@ const MAX_BYTES_PER_TURN: usize = 1 << 20;
 pub struct Sink {
     message: Vec<u8>,
     sockets: Vec<SocketId>,
+    /// Messages of which the system has not taken all.
+    queued: u64,
 }
 
 impl Sink {
     pub fn new(size: usize) -> Self {
-        Sink { message: vec![b'x'; size], sockets: Vec::new() }
+        Sink { message: vec![b'x'; size], sockets: Vec::new(), queued: 0 }
     }
 }
 
@@ -27,6 +29,7 @@ impl Load for Sink {
         socket.state.load.sockets.push(id);
         socket.on_data(|_, _| {}); // what the server sends is discarded
         socket.on_drain(|socket| {
+            socket.state.load.queued = socket.state.load.queued.saturating_sub(1);
             count_message(socket);
             flow(socket);
         });
@@ -38,6 +41,10 @@ impl Load for Sink {
                 flow(&mut socket);
             }
         }
+    }
+
+    fn unfinished(&self) -> u64 {
+        self.queued
     }
 }
 
@@ -54,7 +61,11 @@ fn flow(socket: &mut BenchSocket<'_, Sink>) {
     let mut written = 0;
     while written < MAX_BYTES_PER_TURN {
         let may_write = socket.state.run.is_loading() && socket.is_writable();
-        if !may_write || !socket.net.write(id, &socket.state.load.message) {
+        if !may_write || socket.state.run.take(1) == 0 {
+            return;
+        }
+        if !socket.net.write(id, &socket.state.load.message) {
+            socket.state.load.queued += 1;
             return;
         }
         count_message(socket);

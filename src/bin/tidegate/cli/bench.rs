@@ -74,6 +74,7 @@ pub enum Workload {
     },
     /// Read as fast as the server sends
     #[command(after_long_help = help::BENCH_VALUES, mut_arg("connections", |it| it.default_value("4")))]
+    #[command(mut_arg("number", |it| it.hide(true)))]
     Source {
         #[command(flatten)]
         options: BenchOptions,
@@ -128,6 +129,7 @@ pub enum Workload {
     /// The latency is that of a connect.
     #[command(verbatim_doc_comment, after_long_help = help::BENCH_VALUES)]
     #[command(mut_arg("connections", |it| it.default_value("1000")), mut_arg("warmup", |it| it.hide(true)))]
+    #[command(mut_arg("number", |it| it.hide(true)))]
     Idle {
         #[command(flatten)]
         options: BenchOptions,
@@ -156,9 +158,18 @@ pub struct BenchOptions {
     #[arg(long, value_name = "DURATION", value_parser = duration, display_order = 100)]
     warmup: Option<Duration>,
 
-    /// How long to measure
-    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = measured, display_order = 101)]
-    pub duration: Duration,
+    /// How long to measure [default: 10s; with -n, until all has come]
+    #[arg(long, value_name = "DURATION", value_parser = measured, display_order = 101)]
+    duration: Option<Duration>,
+
+    /// Measure so many messages and end, from 1 to 4294967295
+    ///
+    /// They are messages, requests, the connections of churn, the lines of a
+    /// chat, or the writes of a sink. With --duration the run ends at what
+    /// comes first. Without it, a server that answers nothing for 10 s is
+    /// given up. There is no warm-up unless --warmup is given.
+    #[arg(short, long, value_name = "N", value_parser = number, display_order = 101, verbatim_doc_comment)]
+    number: Option<u64>,
 
     /// Print one JSON object instead of a summary
     #[arg(long, display_order = 102)]
@@ -247,10 +258,21 @@ impl Workload {
         }
     }
 
+    /// How many messages to measure. None if only the time ends the run.
+    pub fn number(&self) -> Option<u64> {
+        self.options().number
+    }
+
+    /// None if only the number ends the run.
+    pub fn duration(&self) -> Option<Duration> {
+        self.options().duration.or_else(|| self.number().is_none().then_some(Duration::from_secs(10)))
+    }
+
     /// Zero: the first message is measured.
     pub fn warmup(&self) -> Duration {
         match self {
             Workload::Idle { .. } => Duration::ZERO,
+            _ if self.number().is_some() => self.options().warmup.unwrap_or_default(),
             _ => self.options().warmup.unwrap_or(Duration::from_secs(1)),
         }
     }
@@ -258,6 +280,12 @@ impl Workload {
     pub(super) fn check(&self) -> Result<(), String> {
         let connections = self.options().connections;
         match self {
+            Workload::Source { .. } if self.number().is_some() => {
+                Err("-n is for other workloads: a source has no messages; write --duration".to_owned())
+            }
+            Workload::Idle { .. } if self.number().is_some() => {
+                Err("-n is for other workloads: of idle, -c is how many connections are opened and held".to_owned())
+            }
             Workload::Echo { size, pressure, .. } => check_in_flight(connections, pressure.depth, size),
             Workload::Request { send, pressure, .. } => {
                 check_in_flight(connections, pressure.depth, &Size::from(send.0.len()))
@@ -289,6 +317,10 @@ fn measured(text: &str) -> Result<Duration, String> {
 
 fn depth(text: &str) -> Result<usize, String> {
     whole(text, 1..=65_536).map(|depth| depth as usize)
+}
+
+fn number(text: &str) -> Result<u64, String> {
+    whole(text, 1..=u32::MAX).map(u64::from)
 }
 
 fn senders(text: &str) -> Result<usize, String> {
@@ -339,10 +371,24 @@ mod tests {
             assert_eq!((workload.name(), workload.options().to), (name, DEFAULT_LISTEN));
             assert_eq!((workload.options().connections, workload.size()), (connections, size), "{name}");
             assert_eq!(workload.pressure().map(|pressure| pressure.depth), depth, "{name}");
-            assert_eq!((workload.warmup(), workload.options().duration), (warmup, 10 * second), "{name}");
+            assert_eq!((workload.warmup(), workload.duration()), (warmup, Some(10 * second)), "{name}");
         }
         assert_eq!((bench(&["chat"]).senders(), bench(&["chat"]).all_connections()), (Some(10), 110));
         assert_eq!(bench(&["idle", "unix:/run/x.sock"]).options().to.to_string(), "unix:/run/x.sock");
+    }
+
+    #[test]
+    fn a_number_ends_a_run_without_a_time_and_without_a_warm_up() {
+        for name in ["echo", "sink", "churn", "chat"] {
+            let workload = bench(&[name, "-n", "1000"]);
+            assert_eq!((workload.number(), workload.duration(), workload.warmup()), (Some(1000), None, Duration::ZERO));
+        }
+        let second = Duration::from_secs(1);
+        let workload = bench(&["echo", "--number", "5", "--duration", "1s", "--warmup", "2s"]);
+        assert_eq!((workload.number(), workload.duration(), workload.warmup()), (Some(5), Some(second), 2 * second));
+        assert!(wrong(&["source", "-n", "5"]).contains("a source has no messages; write --duration"));
+        assert!(wrong(&["idle", "-n", "5"]).contains("-c is how many connections"));
+        assert!(wrong(&["echo", "-n", "0"]).contains("from 1 to 4294967295"));
     }
 
     #[test]

@@ -175,6 +175,7 @@ pub(super) const AFTER_BENCH_HELP: &str = "\
 Examples:
   tidegate echo &                    something to measure
   tidegate bench echo                64 connections, one message on each
+  tidegate bench echo -n 100000      a number of messages
   tidegate bench echo --rate 10000   at a fixed rate, whatever the server does
   tidegate bench chat :7000 --connections 1000 --json
   tidegate bench request :6379 --send 'PING\\r\\n' --expect '+PONG\\r\\n'
