@@ -70,11 +70,13 @@ fn kind(it: FileType) -> &'static str {
 /// stdout or stderr may be a file, which this path names: `/dev/stdout`, or the file itself.
 #[cfg(unix)]
 fn is_standard_stream(path: &Path) -> bool {
+    use std::os::fd::{AsFd, BorrowedFd};
     use std::os::unix::fs::MetadataExt;
 
+    let status = |stream: BorrowedFd<'_>| fs::File::from(stream.try_clone_to_owned()?).metadata();
     let Ok(file) = path.metadata() else { return false };
-    let streams = [rustix::fs::fstat(rustix::stdio::stdout()), rustix::fs::fstat(rustix::stdio::stderr())];
-    streams.into_iter().flatten().any(|stream| (stream.st_dev, stream.st_ino) == (file.dev(), file.ino()))
+    let streams = [status(io::stdout().as_fd()), status(io::stderr().as_fd())];
+    streams.into_iter().flatten().any(|stream| (stream.dev(), stream.ino()) == (file.dev(), file.ino()))
 }
 
 #[cfg(not(unix))]
