@@ -102,3 +102,15 @@ fn a_server_that_answers_no_more_is_given_up() {
     assert_eq!((done.code, done.number("unanswered")), (1, 4), "{}", done.report);
     assert!(done.problems().contains("were not sent: nothing came for 10.00 s"), "{}", done.report);
 }
+
+#[test]
+fn what_a_sink_has_queued_was_not_sent() {
+    let server = serve(|stream, _| {
+        let _stream = stream;
+        thread::sleep(Duration::from_secs(60));
+    });
+    let flags = ["-n", "2", "-c", "2", "--size", "64M", "--duration", "300ms"];
+    let done = bench("sink", &server, &flags);
+    assert!(done.report["notes"].to_string().contains("2 of 2 were not sent: --duration was over"), "{}", done.report);
+    assert_eq!(done.code, 1, "{}", done.report);
+}

@@ -90,6 +90,9 @@ impl<'r> Report<'r> {
                 "no connection was left".to_owned()
             }
             Some(duration) => format!("--duration was over after {}", seconds(duration)),
+            None if matches!(self.workload, Workload::Sink { .. }) => {
+                format!("the server took nothing for {}", seconds(run::STALLED))
+            }
             None => format!("nothing came for {}", seconds(run::STALLED)),
         };
         Some(format!("{left} of {number} were not sent: {why}"))

@@ -145,6 +145,10 @@ pub fn enter<L: Load>(on: &mut BenchLoop<'_, L>, stage: Stage) {
         }
         Stage::Draining => {
             run.last_answer = run.now();
+            if load.in_flight() == 0 {
+                // What waits for no answer and is queued here was not sent.
+                run.to_send = run.to_send.map(|left| left + load.unfinished());
+            }
             leave_if_silent(on, DRAIN_TIMEOUT, Stage::Over);
         }
         Stage::Over => {
