@@ -9,8 +9,12 @@ use crate::connection::segments::{Segments, Span};
 /// A range below this size is copied: its place in the queue takes half as much.
 const SMALL: usize = 64;
 
-/// A range below this size is copied when a queue of many pieces is made smaller.
+/// Ranges that are together below this size are copied when a queue of many pieces is made smaller: those around them become one.
 const SMALL_BETWEEN_OWNED: usize = 1024;
+
+/// Of other ranges those below this size are copied then. Longer ones cost their place, a tenth of this, and copies of them would
+/// cost a room of stuck readers their sharing.
+const SMALL_IN_A_ROW: usize = 256;
 
 /// Whether a range that is kept stays shared.
 pub(super) fn stays_shared(range: Span, segments: &mut Segments) -> bool {
@@ -46,18 +50,36 @@ impl WriteQueue {
     /// pushed since it was copied last.
     #[cold]
     fn rebuild(&mut self, segments: &mut Segments) {
+        self.merge(SMALL_IN_A_ROW, segments);
+        if self.has_too_much() {
+            self.merge(SMALL_BETWEEN_OWNED, segments);
+        }
+    }
+
+    /// Copies shared ranges that are below `small`, or lie between owned pieces and are together below
+    /// [`SMALL_BETWEEN_OWNED`], and merges owned pieces.
+    fn merge(&mut self, small: usize, segments: &mut Segments) {
         let mut pieces = VecDeque::new();
         self.owned = Totals::default();
-        for piece in std::mem::take(&mut self.pieces) {
+        let mut left = std::mem::take(&mut self.pieces);
+        // How many bytes of the ranges in a row that begins here are left, if they lie between owned pieces.
+        let mut in_a_row = 0;
+        while let Some(piece) = left.pop_front() {
             match piece {
-                Piece::Owned(owned) if owned.is_well_filled() => pieces.push_back(Piece::Owned(owned)),
                 Piece::Owned(owned) => {
+                    in_a_row = shared_before_owned(&left);
+                    if owned.is_well_filled() {
+                        pieces.push_back(Piece::Owned(owned));
+                        continue;
+                    }
                     let length = owned.unsent().len();
                     if let Some(last) = last_owned(&mut pieces, length, |last| last.may_take(&owned)) {
                         last.push_rest(&owned);
                     }
                 }
-                Piece::Shared(range) if range.len() >= SMALL_BETWEEN_OWNED => pieces.push_back(Piece::Shared(range)),
+                Piece::Shared(range) if range.len() >= small && !(1..SMALL_BETWEEN_OWNED).contains(&in_a_row) => {
+                    pieces.push_back(Piece::Shared(range));
+                }
                 Piece::Shared(range) => {
                     if let Some(last) = last_owned(&mut pieces, range.len(), |_| true) {
                         last.push_copy(range, segments);
@@ -75,6 +97,18 @@ impl WriteQueue {
         pieces.shrink_to_fit();
         self.pieces = pieces;
     }
+}
+
+/// The bytes of the shared ranges up to the next owned piece; 0 if there is none.
+fn shared_before_owned(pieces: &VecDeque<Piece>) -> usize {
+    let mut bytes = 0;
+    for piece in pieces {
+        match piece {
+            Piece::Shared(range) if bytes < SMALL_BETWEEN_OWNED => bytes += range.len(),
+            Piece::Shared(_) | Piece::Owned(_) => return bytes,
+        }
+    }
+    0
 }
 
 /// The last piece, if so many bytes more may be appended, or a new one.

@@ -562,6 +562,27 @@ mod tests {
     }
 
     #[test]
+    fn small_messages_after_shared_ones_do_not_cost_the_sharing() {
+        const QUEUES: usize = 100;
+
+        let mut segments = Segments::default();
+        let mut queues: Vec<_> = (0..QUEUES).map(|_| WriteQueue::default()).collect();
+        for (count, length) in [(1000, 1008), (3000, 11)] {
+            for _ in 0..count {
+                let message = segments.append(&vec![b'x'; length]);
+                queues.iter_mut().for_each(|queue| queue.push_shared(message, &mut segments));
+                queues.iter_mut().for_each(|queue| queue.settle(&mut segments));
+                segments.seal();
+            }
+        }
+        let own: usize = queues.iter().map(WriteQueue::held).sum();
+        assert!(queues.iter().all(|queue| queue.check(true, &segments).is_ok()));
+        let most = 3000 * 11 * 5 / 2 + 1000 * 2 * size_of::<Piece>() + 2 * SLACK;
+        assert!(own <= QUEUES * most, "{} bytes for each queue, where {most} are allowed", own / QUEUES);
+        assert!(segments.held() <= 1000 * 1008 * 3, "{}", segments.held());
+    }
+
+    #[test]
     fn a_segment_that_is_kept_grows_no_more() {
         let (mut queue, mut segments) = (WriteQueue::default(), Segments::default());
         broadcast(&mut queue, &mut segments, &[b'x'; 1000]);
