@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::support::Daemon;
+use crate::support::{self, Client, Daemon, Signal, wait_until};
 
 #[test]
 fn an_idle_connection_is_closed() {
@@ -47,4 +47,76 @@ fn there_is_one_thread() {
         }
         assert_eq!(daemon.status("Threads"), 1, "{role}");
     }
+}
+
+#[test]
+fn an_address_has_so_many_places_and_gets_them_back() {
+    for role in ["echo", "sink", "source", "chat"] {
+        let daemon = Daemon::role(role, &["--max-per-address", "2"]);
+        let [first, _second] = [daemon.join(), daemon.join()];
+        wait_until("a third is turned away", || match role {
+            "chat" => daemon.join().hears_to_the_end() == ["* too many guests from your address (--max-per-address)"],
+            _ => {
+                daemon.log().contains("too many connections from its address, --max-per-address is 2") || {
+                    drop(daemon.join());
+                    false
+                }
+            }
+        });
+        drop(first);
+        match role {
+            "chat" => wait_until("a place", || daemon.join().hears_line().starts_with("* you are guest")),
+            "echo" => wait_until("a place", || {
+                let mut client = daemon.join();
+                client.sends(b"x\n");
+                client.try_hear(b"x")
+            }),
+            _ => {}
+        }
+    }
+}
+
+#[test]
+fn only_those_who_are_allowed_are_served_and_a_block_is_stronger() {
+    let serves = |flags: &[&str]| {
+        let mut client = Daemon::echo(flags).join();
+        client.sends(b"x\n");
+        client.try_hear(b"x")
+    };
+    assert!(serves(&["--allow", "127.0.0.0/8"]));
+    let echo = Daemon::echo(&["--allow", "192.0.2.0/24", "-v"]);
+    echo.join().is_dismissed();
+    echo.logs("why", |line| line.contains("its address is not among those of --allow: 127.0.0.1:"));
+    let echo = Daemon::echo(&["--allow", "127.0.0.0/8", "--block", "127.0.0.1", "-v"]);
+    echo.join().is_dismissed();
+    echo.logs("why", |line| line.contains("its address is blocked: 127.0.0.1:"));
+}
+
+/// Clients that send and do not read: the proxy's target would send more than fits.
+#[test]
+fn what_is_queued_for_all_has_a_bound() {
+    let room = Daemon::chat(&["--memory", "4MiB", "--output-hard", "64MiB", "--output-soft", "none"]);
+    let mut stuck: Vec<Client> = (0..4).map(|_| Client::connect_narrow(room.address())).collect();
+    for guest in &mut stuck {
+        guest.sends("/help\n".repeat(40_000).as_bytes());
+    }
+    room.logs("one is put out", |line| line.contains(" was disconnected: the other side does not read: "));
+    assert!(room.log().contains("memory limit"), "{}", room.log());
+}
+
+/// What the kernel takes for a client that does not read is bounded; what comes after it is the role's own affair.
+#[cfg(target_os = "linux")]
+#[test]
+fn the_kernel_holds_no_more_than_the_send_buffer_for_a_peer_that_does_not_read() {
+    let taken = |flags: &[&str]| {
+        let source = Daemon::role("source", flags);
+        let _stuck = Client::connect_narrow(source.address());
+        support::a_quiet_moment();
+        source.signal(Signal::USR1);
+        let row = source.logs("its row", |line| line.contains(" out, "));
+        let bytes = row.split("in, ").nth(1).unwrap().split(' ').next().unwrap();
+        bytes.parse::<u64>().unwrap()
+    };
+    let (small, usual) = (taken(&["--send-buffer", "16KiB"]), taken(&[]));
+    assert!(small < 256 << 10 && small * 4 < usual, "{small} bytes, {usual} without the flag");
 }

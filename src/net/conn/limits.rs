@@ -202,13 +202,12 @@ impl Conn {
 
     /// The grace period has ended.
     pub fn expire_grace(&mut self, cx: &mut Cx) {
-        self.rare_mut().excess.grace = Grace::UNUSED;
-        cx.counters.above_soft -= 1;
         if let Some(soft) = self.limits.as_ref().and_then(|limits| limits.soft)
             && self.is_above_soft()
         {
             self.disconnect("soft", soft.bytes, cx);
         }
+        self.stop_grace(cx);
     }
 
     /// The queue has become shorter.
@@ -282,7 +281,12 @@ impl Conn {
     pub fn disconnect(&mut self, which: &str, bound: usize, cx: &mut Cx) {
         let unsent = self.connection.queue().unsent();
         cx.counters.limited += 1;
-        let error = Error::limit(format!("the other side does not read: {unsent} bytes unsent, {which} limit {bound}"));
+        let mut text = format!("the other side does not read: {unsent} bytes unsent, {which} limit {bound}");
+        if let Grace::Running { used, since, .. } = self.rare().excess.grace {
+            let above = used + cx.time_of_call().saturating_sub(since);
+            text.push_str(&format!(", {above:.1?} above the soft limit"));
+        }
+        let error = Error::limit(text);
         debug_assert_eq!(error.kind(), ErrorKind::OutputLimit);
         self.destroy(Some(error), Some(CloseReason::OutputLimit), cx);
     }

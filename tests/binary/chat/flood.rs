@@ -133,3 +133,43 @@ fn a_flooder_that_has_ended_is_heard_for_a_bounded_time() {
     assert!(began.elapsed() >= Duration::from_secs(4), "it was heard for some seconds: {:?}", began.elapsed());
     bob.ends();
 }
+
+/// A line without an end counts as well.
+#[test]
+fn unfinished_lines_count_for_who_comes_again() {
+    let room = Daemon::chat(&["--flood", "3/1"]);
+    let mut anna = room.join();
+    anna.hears("* you are guest1; 1 online");
+    let began = Instant::now();
+    for number in 2..=7 {
+        let mut flooder = room.join();
+        flooder.sends(b"spam");
+        flooder.ends_its_side();
+        flooder.hears_to_the_end();
+        anna.hears(&format!("* guest{number} joined; 2 online"));
+        anna.hears(&format!("guest{number}: spam"));
+        anna.hears(&format!("* guest{number} left; 1 online"));
+    }
+    assert!(
+        began.elapsed() >= Duration::from_secs(3),
+        "six lines, three at once and then one a second: {:?}",
+        began.elapsed()
+    );
+}
+
+/// A guest who was dismissed and goes on sending does not keep its place.
+#[test]
+fn who_was_dismissed_and_goes_on_sending_gives_its_place_back() {
+    let room = Daemon::chat(&["--max-connections", "1", "--drain-timeout", "1h"]);
+    let mut bob = room.join();
+    bob.hears("* you are guest1; 1 online");
+    bob.says("/quit");
+    let mut sends = bob.handle();
+    let sender = std::thread::spawn(move || {
+        while std::io::Write::write_all(&mut sends, b"x").is_ok() {
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    });
+    crate::support::wait_until("a place", || room.join().hears_line() == "* you are guest2; 1 online");
+    sender.join().unwrap();
+}

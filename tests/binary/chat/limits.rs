@@ -36,7 +36,7 @@ fn a_guest_that_only_hears_is_idle() {
 
 #[test]
 fn a_guest_whose_lines_are_held_is_not_idle() {
-    let room = Daemon::chat(&["--idle-timeout", "500ms", "--flood", "1/1"]);
+    let room = Daemon::chat(&["--idle-timeout", "2s", "--flood", "1/1"]);
     let [mut anna, mut bob] = room.guests();
     bob.sends(b"1\n2\n3\n4\n");
     let mut typing = anna.handle();

@@ -187,6 +187,7 @@ mod tests {
         };
         says("http://127.0.0.1:80/x", "an address has no scheme: write 127.0.0.1:80");
         says("http://127.0.0.1", "an address has no scheme, and it needs a port: write 127.0.0.1:PORT");
+        says("http://[::1]/", "an address has no scheme, and it needs a port: write [::1]:PORT");
         says("tcp://[::1]:7000", "an address has no scheme: write [::1]:7000");
         says("tcp:7000", "write 7000 without 'tcp:'");
         says("TCP-LISTEN:7000", "write 7000 without 'TCP-LISTEN:'");

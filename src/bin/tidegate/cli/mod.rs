@@ -124,10 +124,14 @@ pub struct ChatOptions {
 
     /// Most lines from one peer: a burst, and then a rate per second
     ///
-    /// A peer that sends more is read more slowly. None of its lines is lost,
-    /// and nobody else waits. Both numbers are from 1 to 1000000. The limit
-    /// applies to all peers; 'none' means that no peer has one. Sixteen
-    /// commands of telnet count as a line.
+    /// A peer that sends more is read more slowly, and nobody else waits. When
+    /// it ends its side, what has to wait is read for 5 s more. A peer that
+    /// comes again begins with what was left for its address. Both numbers are
+    /// from 1 to 1000000. The limit applies to all peers; 'none' means that no
+    /// peer has one. Sixteen commands of telnet count as a line.
+    ///
+    /// Behind a proxy on this machine all peers seem to be on this machine:
+    /// give the limit there.
     ///
     /// [default: 20/10, and none for peers on this machine]
     #[arg(long, value_name = "BURST/RATE|none", value_parser = flood_or_none, verbatim_doc_comment)]

@@ -40,7 +40,9 @@ fn scheme(text: &str) -> Option<String> {
         let place = rest.split('/').next().unwrap_or_default();
         return Some(match place {
             "" => format!("an address has no scheme such as {scheme}: write IP:PORT"),
-            _ if !place.contains(':') => format!("an address has no scheme, and it needs a port: write {place}:PORT"),
+            _ if !place.rsplit(']').next().is_some_and(|port| port.contains(':')) => {
+                format!("an address has no scheme, and it needs a port: write {place}:PORT")
+            }
             _ => format!("an address has no scheme: write {place}"),
         });
     }

@@ -40,6 +40,8 @@ pub enum Refused {
     /// So many from its address are here.
     FullForAddress(usize),
     Blocked,
+    /// There is a list of those who may come, and it is not among them.
+    NotAllowed,
 }
 
 /// A place of an address that has a limit. It is free again when this is dropped.
@@ -51,11 +53,10 @@ pub struct Place {
 /// Those who were refused since the log told of them.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Refusals {
-    /// The log will tell of them when the minute is over.
-    is_counting: bool,
     full: u64,
     address: u64,
     blocked: u64,
+    not_allowed: u64,
 }
 
 impl Admission {
@@ -79,8 +80,11 @@ impl Admission {
         // On a Unix socket a client has no address, and the mode of the file says who may come.
         let address = remote.map(|remote| remote.ip().to_canonical());
         let is_in = |list: &Option<BlockList>| Some(list.as_ref()?.check(address?));
-        if is_in(&doors.blocked) == Some(true) || is_in(&doors.allowed) == Some(false) {
+        if is_in(&doors.blocked) == Some(true) {
             return Err(Refused::Blocked);
+        }
+        if is_in(&doors.allowed) == Some(false) {
+            return Err(Refused::NotAllowed);
         }
         if here >= doors.most {
             return Err(Refused::Full(doors.most));
@@ -96,25 +100,24 @@ impl Admission {
         Ok(Some(Place { admission: self.clone(), address }))
     }
 
-    /// The log tells of a client that was refused: of the first one at once, of the others of the next minute in one line.
+    /// The log tells of a client that was refused: of the first one of a minute at once, unless it is blocked, and of all of the
+    /// minute in one line.
     pub fn log_refusal<S: 'static>(&self, socket: &mut Socket<'_, S>, why: Refused) {
         let peer = Peer::of(socket);
         let refused = &mut self.0.borrow_mut().refused;
-        if refused.is_counting {
-            refused.count(why);
-            return log::debug!("{why}: {peer} was disconnected");
-        }
-        refused.is_counting = true;
+        let is_first = refused.count(why);
         match why {
-            Refused::Blocked => log::debug!("{why}: {peer} was disconnected"),
-            Refused::Full(_) | Refused::FullForAddress(_) => log::warn!("{why}: {peer} was disconnected"),
+            Refused::Full(_) | Refused::FullForAddress(_) if is_first => log::warn!("{why}: {peer} was disconnected"),
+            _ => log::debug!("{why}: {peer} was disconnected"),
         }
-        let admission = self.clone();
-        let timer = socket.event_loop().after(SUMMARY, move |_| admission.sum_up());
-        socket.event_loop().set_ref(timer, false);
+        if refused.count_all() == 1 {
+            let admission = self.clone();
+            let timer = socket.event_loop().after(SUMMARY, move |_| admission.sum_up());
+            socket.event_loop().set_ref(timer, false);
+        }
     }
 
-    /// Tells the log of those of whom it does not know yet: when a minute is over, and at the stop.
+    /// Tells the log how many were refused: when a minute is over, and at the stop.
     pub fn sum_up(&self) {
         let refused = std::mem::take(&mut self.0.borrow_mut().refused);
         if refused.count_all() > 0 {
@@ -144,16 +147,20 @@ impl Drop for Place {
 }
 
 impl Refusals {
-    fn count(&mut self, why: Refused) {
-        match why {
-            Refused::Full(_) => self.full += 1,
-            Refused::FullForAddress(_) => self.address += 1,
-            Refused::Blocked => self.blocked += 1,
-        }
+    /// Whether it is the first one for this reason.
+    fn count(&mut self, why: Refused) -> bool {
+        let count = match why {
+            Refused::Full(_) => &mut self.full,
+            Refused::FullForAddress(_) => &mut self.address,
+            Refused::Blocked => &mut self.blocked,
+            Refused::NotAllowed => &mut self.not_allowed,
+        };
+        *count += 1;
+        *count == 1
     }
 
     fn count_all(&self) -> u64 {
-        self.full + self.address + self.blocked
+        self.full + self.address + self.blocked + self.not_allowed
     }
 }
 
@@ -165,6 +172,7 @@ impl fmt::Display for Refused {
                 write!(f, "too many connections from its address, --max-per-address is {most}")
             }
             Refused::Blocked => f.write_str("its address is blocked"),
+            Refused::NotAllowed => f.write_str("its address is not among those of --allow"),
         }
     }
 }
@@ -260,13 +268,9 @@ mod tests {
     #[test]
     fn a_summary_has_each_reason_that_there_was() {
         let mut refused = Refusals::default();
-        refused.count(Refused::Full(9));
-        assert_eq!(refused.to_string(), "1 client more turned away in the last minute: 1 too many altogether");
-        refused.count(Refused::Blocked);
-        refused.count(Refused::Blocked);
-        assert_eq!(
-            refused.to_string(),
-            "3 clients more turned away in the last minute: 1 too many altogether, 2 blocked"
-        );
+        assert!(refused.count(Refused::Full(9)));
+        assert_eq!(refused.to_string(), "turned away in the last minute: 1 client, 1 too many altogether");
+        assert!(refused.count(Refused::Blocked) && !refused.count(Refused::Blocked));
+        assert_eq!(refused.to_string(), "turned away in the last minute: 3 clients, 1 too many altogether, 2 blocked");
     }
 }

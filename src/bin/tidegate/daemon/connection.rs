@@ -41,12 +41,9 @@ pub(super) fn admit<S: 'static>(
 
 /// Logs the error that a connection broke of. A peer that a limit has put out is told to the administrator, who may want to
 /// change the limit; that peers break is usual.
-pub(super) fn log_error<S>(socket: &Socket<'_, S>, who: &dyn Display, error: &Error) {
+pub(super) fn log_error(who: &dyn Display, error: &Error) {
     match error.kind() {
-        ErrorKind::OutputLimit => {
-            let idle = socket.net.connection(socket.id()).idle();
-            log::info!("{who} was disconnected: {error}; the last byte moved {idle:?} ago");
-        }
+        ErrorKind::OutputLimit => log::info!("{who} was disconnected: {error}"),
         _ => log::debug!("{who}: {error}"),
     }
 }

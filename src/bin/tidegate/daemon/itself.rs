@@ -18,12 +18,23 @@ pub fn meets(listener: Endpoint, target: Endpoint) -> bool {
 }
 
 fn accepts(listener: SocketAddr, target: SocketAddr) -> bool {
+    let (listener, target) = (canonical(listener), canonical(target));
+    if target.ip().is_unspecified() {
+        // Linux connects to the machine itself.
+        let loopback: IpAddr = if target.is_ipv4() { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() };
+        return accepts(listener, SocketAddr::new(loopback, target.port()));
+    }
     let is_its_address = match listener.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => target.is_ipv4() && is_here(target),
         IpAddr::V6(ip) if ip.is_unspecified() => is_here(target),
         ip => ip == target.ip(),
     };
     listener.port() == target.port() && is_its_address
+}
+
+/// An IPv4 address that is mapped into IPv6 is the IPv4 address.
+fn canonical(address: SocketAddr) -> SocketAddr {
+    SocketAddr::new(address.ip().to_canonical(), address.port())
 }
 
 /// Whether this machine has the address. The kernel gives a socket that is connected to an own address that address; a UDP
@@ -64,6 +75,11 @@ mod tests {
             ("0.0.0.0:70", "localhost:70"),
             ("[::]:70", "127.0.0.1:70"),
             ("[::]:70", "[::1]:70"),
+            ("[::]:70", "[::]:70"),
+            ("127.0.0.1:70", "0.0.0.0:70"),
+            ("127.0.0.1:70", "[::ffff:127.0.0.1]:70"),
+            ("[::1]:70", "[::]:70"),
+            ("0.0.0.0:70", "[::ffff:127.0.0.1]:70"),
             ("unix:@room", "unix:@room"),
             ("unix:/run/room", "unix:/run/room"),
         ] {

@@ -85,8 +85,8 @@ fn log_events<S: 'static>(event_loop: &mut EventLoop<S>, server: ServerId) {
         log::info!("listening on {endpoint}");
     }
     if let Some(mut server) = event_loop.server(server) {
-        let mut errors = Throttle::default();
-        server.on_error(move |server, error| errors.warn(server.net.now(), error));
+        let errors = Throttle::default();
+        server.on_error(move |server, error| errors.warn(&mut server.event_loop(), error));
     }
 }
 

@@ -28,8 +28,8 @@ const BUSY_PAUSE: Duration = Duration::from_millis(20);
 struct Proxy {
     options: ProxyOptions,
     unreachable: Throttle,
-    /// The clients that count for their addresses.
-    places: HashMap<SocketId, Place>,
+    /// The clients, and what they count for their addresses.
+    places: HashMap<SocketId, Option<Place>>,
 }
 
 /// Runs until it is stopped. `max_connections` counts clients; each has a second socket, to its target.
@@ -46,8 +46,7 @@ pub fn run(options: &ProxyOptions, max_connections: usize) -> Outcome {
     answer_signals(&mut proxy, |_, _| None)?;
     let doors = admission.clone();
     let servers = listen(&mut proxy, daemon, max_connections, &server, move |client| {
-        // Each of the others has a second socket.
-        let others = (client.net.sockets() - 1).div_ceil(2);
+        let others = client.state.places.len();
         match doors.enter(client.remote_address(), others) {
             Ok(place) => welcome(client, place),
             Err(why) => {
@@ -66,9 +65,7 @@ pub fn run(options: &ProxyOptions, max_connections: usize) -> Outcome {
 fn welcome(client: &mut Socket<'_, Proxy>, place: Option<Place>) {
     let peer = Peer::of(client);
     log::debug!("{peer} connected");
-    if let Some(place) = place {
-        client.state.places.insert(client.id(), place);
-    }
+    client.state.places.insert(client.id(), place);
     let give_up_at = client.net.now() + client.state.options.connect_timeout;
     connect_or_reset(client, peer, give_up_at);
 }
@@ -80,6 +77,7 @@ fn own_listener(net: &Net, servers: &[ServerId], target: Endpoint) -> Option<End
 fn connect_or_reset(client: &mut Socket<'_, Proxy>, peer: Peer, give_up_at: Duration) {
     if let Err(error) = connect(client, peer, give_up_at) {
         warn_unreachable(client, peer, &error);
+        client.state.places.remove(&client.id());
         client.reset();
     }
 }
@@ -107,7 +105,7 @@ fn connect(client: &mut Socket<'_, Proxy>, peer: Peer, give_up_at: Duration) -> 
             // It can be reached. From now on its errors are logged as those of a client are.
             target.on_error(move |target, error| {
                 let to = target.state.options.to;
-                log_error(target, &Route { peer, to }, error);
+                log_error(&Route { peer, to }, error);
             });
         });
         target.on_error(move |target, error| {
@@ -119,7 +117,7 @@ fn connect(client: &mut Socket<'_, Proxy>, peer: Peer, give_up_at: Duration) -> 
         watch(target, Route { peer, to }, from);
     })?;
     watch(client, peer, target);
-    client.on_error(move |client, error| log_error(client, &peer, error));
+    client.on_error(move |_, error| log_error(&peer, error));
     Ok(())
 }
 
@@ -146,8 +144,8 @@ impl fmt::Display for Route {
 
 /// A target that cannot be reached is a warning, because it affects all clients.
 fn warn_unreachable(socket: &mut Socket<'_, Proxy>, peer: Peer, why: &dyn fmt::Display) {
-    let (now, proxy) = (socket.net.now(), &mut *socket.state);
-    proxy.unreachable.warn(now, &format_args!("{}: {why}", Route { peer, to: proxy.options.to }));
+    let (throttle, to) = (socket.state.unreachable.clone(), socket.state.options.to);
+    throttle.warn(&mut socket.event_loop(), &format_args!("{}: {why}", Route { peer, to }));
 }
 
 /// Watches one side of a pair, and does to the other side what has to follow.

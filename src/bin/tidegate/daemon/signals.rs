@@ -10,8 +10,10 @@ use tidegate::{ConnectionInfo, Error, EventLoop, Loop, SocketId};
 use super::Peer;
 use crate::cli::counted;
 
-/// Lines of the table in one turn. Twenty thousand at once would hold up all connections, and the reader of the log as well.
-const LINES_PER_TURN: usize = 32;
+/// Lines of the table at a time, and the pause after them. Twenty thousand at once would hold up all connections, and the reader of
+/// the log could not take them.
+const LINES_AT_ONCE: usize = 32;
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// Signals that end a process by default, and mean nothing to this one: SIGALRM, SIGVTALRM, SIGPROF, SIGIO. A timer or a
 /// descriptor that somebody has left behind must not end it.
@@ -56,20 +58,26 @@ fn change_level(usual: LevelFilter) {
 
 fn write_table<S: 'static>(on: &mut Loop<'_, S>, name: fn(&S, SocketId) -> Option<String>) {
     let ids: Vec<SocketId> = on.net.socket_ids().collect();
-    log::log!(level(), "table of connections: {}", counted(ids.len() as u64, "connection"));
-    write_rows(on, ids, name);
+    let (connections, held) =
+        (counted(ids.len() as u64, "connection"), counted(on.net.counters().memory_held as u64, "byte"));
+    log::log!(level(), "table of connections: {connections}, {held} held for them");
+    write_rows(on, ids.into_iter(), name);
 }
 
-fn write_rows<S: 'static>(on: &mut Loop<'_, S>, mut ids: Vec<SocketId>, name: fn(&S, SocketId) -> Option<String>) {
-    let rest = ids.split_off(ids.len().min(LINES_PER_TURN));
-    for id in ids {
+fn write_rows<S: 'static>(
+    on: &mut Loop<'_, S>,
+    mut ids: std::vec::IntoIter<SocketId>,
+    name: fn(&S, SocketId) -> Option<String>,
+) {
+    for id in ids.by_ref().take(LINES_AT_ONCE) {
         let info = on.net.connection(id);
         if info.exists() {
             log::log!(level(), "{}", Row { info, name: name(&*on.state, id) });
         }
     }
-    if !rest.is_empty() {
-        on.next_turn(move |on| write_rows(on, rest, name));
+    if ids.len() > 0 {
+        let timer = on.after(PAUSE, move |on| write_rows(on, ids, name));
+        on.set_ref(timer, false);
     }
 }
 

@@ -47,6 +47,9 @@ use turned_away::turn_away;
 /// closes is gone by then, and nobody hears of it. It closes when it is connected, so a round trip is long enough.
 const SILENT_ARRIVAL: Duration = Duration::from_millis(200);
 
+/// How long a guest who was dismissed may go on sending, or not read its last lines, before its place is free.
+const LONGEST_LEAVE: Duration = Duration::from_secs(5);
+
 /// Runs the room until it is stopped.
 pub fn run(options: &ChatOptions, max_connections: usize) -> Outcome {
     let mut room = EventLoop::with_state(Room::new(options.clone()))?;
@@ -102,7 +105,7 @@ fn join(socket: &mut Socket<'_, Room>, place: Option<Place>) {
     }
     socket.on_error(move |socket, error| {
         let name = guest(socket).map_or_else(String::new, |guest| guest.name.clone());
-        log_error(socket, &format_args!("{peer} {name}"), error);
+        log_error(&format_args!("{peer} {name}"), error);
     });
     on_close(socket, peer, place, |socket, _| {
         leave(socket);
@@ -174,7 +177,7 @@ fn leave(socket: &mut Socket<'_, Room>) {
 fn dismiss(socket: &mut Socket<'_, Room>) {
     leave(socket);
     socket.end_and_discard(Some(LINGER));
-    let patience = socket.state.options.daemon.drain_timeout.max(LINGER);
+    let patience = socket.state.options.daemon.drain_timeout.clamp(LINGER, LONGEST_LEAVE);
     socket.after(patience, |socket| socket.destroy_because(CloseReason::Timeout));
 }
 

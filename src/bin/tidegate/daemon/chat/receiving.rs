@@ -5,12 +5,13 @@ use std::time::Duration;
 use tidegate::{Line, Socket};
 
 use super::commands;
-use super::pressure::PAUSE;
+use super::pressure::{PAUSE, Pressure};
 use super::room::{Arrival, Guest, Presence, Room};
 use super::said::said;
 use super::stranger::Stranger;
 use super::typed::{Answer, Next};
 use super::{announce, dismiss, tell};
+use crate::cli::counted;
 
 /// A guest who has sent this many lines above the limit is dismissed.
 const MAX_TOO_LONG: u32 = 3;
@@ -44,6 +45,10 @@ pub fn receive(socket: &mut Socket<'_, Room>, chunk: &[u8]) {
     let now = socket.net.now();
     let Some(here) = guest(socket).filter(|guest| guest.presence != Presence::Gone) else { return };
     here.last_heard = now;
+    if here.is_cut_off {
+        socket.state.dropped += chunk.len() as u64;
+        return;
+    }
     if !here.held.is_empty() {
         // The guest waits, and this chunk was read before.
         here.held.extend_from_slice(chunk);
@@ -85,7 +90,7 @@ pub fn receive(socket: &mut Socket<'_, Room>, chunk: &[u8]) {
         {
             guest.held = rest.to_vec();
             match stop {
-                Stop::Flood(_) if socket.event_loop().is_shutting_down() => drop_held(socket),
+                Stop::Flood(_) if socket.event_loop().is_shutting_down() => cut_off(socket),
                 Stop::Flood(wait) => hold(socket, wait),
                 Stop::Pressure => hold(socket, PAUSE),
                 Stop::TimeIsUp => socket.yield_turn(receive_held),
@@ -100,21 +105,27 @@ fn wait_for_token(socket: &mut Socket<'_, Room>) -> Option<Duration> {
     guest(socket)?.bucket.as_mut()?.wait(now)
 }
 
-/// Whether most of the readers are behind. During a stop nobody waits, because the lines that have come are passed on.
+/// Whether most of the readers are behind.
 fn has_to_wait_for_readers(socket: &mut Socket<'_, Room>) -> bool {
     let (behind, now) = (socket.net.counters().above_soft, socket.net.now());
-    if behind == 0 || socket.event_loop().is_shutting_down() {
+    if behind == 0 {
+        socket.state.pressure = Pressure::default();
         return false;
     }
+    let unsent = socket.net.connection(socket.id()).unsent();
     let room = &mut *socket.state;
-    let readers = room.online.len().saturating_sub(1);
-    let grace = room.options.output.limits().soft.map_or(Duration::ZERO, |soft| soft.grace);
-    room.pressure.holds(behind, readers, grace, now)
+    let Some(soft) = room.options.output.limits().soft else { return false };
+    // The speaker is no reader of its own lines.
+    let behind = behind - usize::from(unsent > soft.bytes).min(behind);
+    room.pressure.holds(behind, room.online.len().saturating_sub(1), soft.grace, now)
 }
 
-/// The room stops, and what a guest has sent faster than it may is not passed on.
-fn drop_held(socket: &mut Socket<'_, Room>) {
-    let Some(held) = guest(socket).map(|guest| std::mem::take(&mut guest.held)) else { return };
+/// What a guest has sent faster than it may is not passed on, and nothing that follows is: it could begin in the middle of a
+/// line.
+fn cut_off(socket: &mut Socket<'_, Room>) {
+    let Some(guest) = guest(socket) else { return };
+    guest.is_cut_off = true;
+    let held = std::mem::take(&mut guest.held);
     socket.state.dropped += held.len() as u64;
 }
 
@@ -133,7 +144,12 @@ fn hold(socket: &mut Socket<'_, Room>, wait: Duration) {
         if has_ended && let Some(guest) = guest(socket) {
             let since = *guest.ended.get_or_insert(now);
             if now.saturating_sub(since) >= HEARD_AFTER_END {
-                guest.held = Vec::new();
+                log::info!(
+                    "{} had sent too fast when it ended: {} were not passed on",
+                    guest.name,
+                    counted(guest.held.len() as u64, "byte")
+                );
+                cut_off(socket);
                 return dismiss(socket);
             }
         }
@@ -153,16 +169,25 @@ pub fn receive_held(socket: &mut Socket<'_, Room>) {
     }
     match guest.presence {
         Presence::Here => socket.resume(),
-        Presence::Leaving => {
-            // An unfinished last line counts.
-            let last = guest.typed.finish();
-            if let Some(line) = last {
-                receive_line(socket, &line);
-            }
-            dismiss(socket);
-        }
+        Presence::Leaving => finish(socket),
         Presence::Gone => {}
     }
+}
+
+/// The guest has ended its side, and nothing is held any more. An unfinished last line counts, and for the flood limit too.
+fn finish(socket: &mut Socket<'_, Room>) {
+    let is_stopping = socket.event_loop().is_shutting_down();
+    if let Some(wait) = wait_for_token(socket).filter(|_| !is_stopping) {
+        return hold(socket, wait);
+    }
+    let last = guest(socket).filter(|guest| !guest.is_cut_off).and_then(|guest| guest.typed.finish());
+    if let Some(line) = last
+        && wait_for_token(socket).is_none()
+    {
+        spend(socket, 1.0);
+        receive_line(socket, &line);
+    }
+    dismiss(socket);
 }
 
 fn receive_line(socket: &mut Socket<'_, Room>, line: &Line<'_>) {

@@ -52,6 +52,8 @@ pub struct Guest {
     pub arrival: Arrival,
     pub presence: Presence,
     pub line_end: LineEnd,
+    /// A part of what it has sent was dropped: nothing after it is heard.
+    pub is_cut_off: bool,
     /// When its end was noticed while its lines had to wait.
     pub ended: Option<Duration>,
     /// When something of it was read last.
@@ -127,6 +129,7 @@ impl Room {
             arrival,
             presence: Presence::Here,
             line_end,
+            is_cut_off: false,
             ended: None,
             last_heard: now,
         };

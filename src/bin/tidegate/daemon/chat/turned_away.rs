@@ -37,7 +37,7 @@ pub fn turn_away(socket: &mut Socket<'_, Room>, why: Refused) {
 /// A blocked client need not know that it is blocked.
 fn line(why: Refused) -> &'static str {
     match why {
-        Refused::Full(_) | Refused::Blocked => "* the room is full\n",
+        Refused::Full(_) | Refused::Blocked | Refused::NotAllowed => "* the room is full\n",
         Refused::FullForAddress(_) => "* too many guests from your address (--max-per-address)\n",
     }
 }
