@@ -15,7 +15,7 @@ pub(super) use without::Signals;
 #[cfg(all(unix, feature = "signals"))]
 mod with {
     use std::collections::BTreeMap;
-    use std::io::{self, ErrorKind, Read};
+    use std::io::{self, ErrorKind};
     use std::os::fd::AsRawFd;
     use std::os::unix::net::UnixStream;
     use std::sync::atomic::{AtomicBool, Ordering};
@@ -24,9 +24,14 @@ mod with {
     use mio::unix::SourceFd;
     use mio::{Interest, Registry};
     use signal_hook::consts::FORBIDDEN;
-    use signal_hook::{SigId, flag, low_level};
+    use signal_hook::iterator::backend::SignalDelivery;
+    use signal_hook::iterator::exfiltrator::SignalOnly;
+    use signal_hook::{flag, low_level};
 
     use crate::kernel::system::has_default_effect;
+
+    /// The numbers of signals are below this: 65 on Linux, 128 on MIPS. signal-hook panics at others.
+    const MOST_SIGNALS: i32 = 128;
 
     /// The signals that one loop listens to.
     #[derive(Default)]
@@ -36,22 +41,16 @@ mod with {
         waking: Option<Waking>,
     }
 
-    /// What wakes the loop: the handler of the process writes, the poll watches the other end.
-    struct Waking {
-        reader: UnixStream,
-        writer: UnixStream,
-    }
+    /// What wakes the loop, whatever the number of signals: the handler of the process writes, the poll watches the other end.
+    struct Waking(SignalDelivery<UnixStream, SignalOnly>);
 
     impl Waking {
         fn new(registry: &Registry, key: mio::Token) -> io::Result<Self> {
             let (reader, writer) = UnixStream::pair()?;
             reader.set_nonblocking(true)?;
             registry.register(&mut SourceFd(&reader.as_raw_fd()), key, Interest::READABLE)?;
-            Ok(Waking { reader, writer })
-        }
-
-        fn empty(&self) {
-            while matches!((&self.reader).read(&mut [0; 64]), Ok(1..)) {}
+            let none: [i32; 0] = [];
+            Ok(Waking(SignalDelivery::with_pipe(reader, writer, SignalOnly, none)?))
         }
     }
 
@@ -68,7 +67,7 @@ mod with {
                 Some(waking) => waking,
                 none => none.insert(Waking::new(registry, key)?),
             };
-            let listener = Listener::new(signal, &waking.writer).map_err(|error| match error.kind() {
+            let listener = Listener::new(signal, waking).map_err(|error| match error.kind() {
                 // EINVAL of sigaction(2).
                 ErrorKind::InvalidInput => {
                     io::Error::new(ErrorKind::InvalidInput, format!("there is no signal {signal}"))
@@ -86,53 +85,39 @@ mod with {
 
         /// Those that have arrived since the last call.
         pub fn take(&mut self) -> impl Iterator<Item = i32> {
-            // In this order: what arrives in between wakes the loop again.
-            if let Some(waking) = &self.waking {
-                waking.empty();
-            }
-            let arrived = self.listened.iter().filter(|(_, listener)| listener.arrived.swap(false, Ordering::SeqCst));
-            arrived.map(|(signal, _)| *signal)
-        }
-    }
-
-    /// What the handler of the process does for a signal, as long as this lives.
-    struct Action(SigId);
-
-    impl Drop for Action {
-        fn drop(&mut self) {
-            low_level::unregister(self.0);
+            let arrived = self.waking.iter_mut().flat_map(|waking| waking.0.pending());
+            let mut arrived: Vec<i32> = arrived.filter(|signal| self.listened.contains_key(signal)).collect();
+            arrived.sort_unstable();
+            arrived.into_iter()
         }
     }
 
     /// One loop that listens to one signal.
-    struct Listener {
-        signal: i32,
-        arrived: Arc<AtomicBool>,
-        _actions: [Action; 2],
-    }
+    struct Listener(i32);
 
     impl Listener {
-        fn new(signal: i32, writer: &UnixStream) -> io::Result<Self> {
+        fn new(signal: i32, waking: &Waking) -> io::Result<Self> {
+            if !(1..MOST_SIGNALS).contains(&signal) {
+                return Err(ErrorKind::InvalidInput.into());
+            }
             let mut process = process();
             // As long as signal-hook has no handler yet.
             let unheard = (!process.contains_key(&signal)).then(|| Unheard::now(signal));
-            let arrived = Arc::new(AtomicBool::new(false));
-            let notes = Action(flag::register(signal, Arc::clone(&arrived))?);
-            let wakes = Action(low_level::pipe::register(signal, writer.try_clone()?)?);
+            // It stays there when nobody listens any more, and then only wakes the loop.
+            waking.0.handle().add_signal(signal)?;
             if let Some(unheard) = unheard {
                 process.insert(signal, InProcess::new(signal, unheard)?);
             }
             if let Some(in_process) = process.get_mut(&signal) {
                 in_process.begin();
             }
-            Ok(Listener { signal, arrived, _actions: [notes, wakes] })
+            Ok(Listener(signal))
         }
     }
 
     impl Drop for Listener {
         fn drop(&mut self) {
-            // Before its actions are: a signal between the two must not be without any effect.
-            if let Some(in_process) = process().get_mut(&self.signal) {
+            if let Some(in_process) = process().get_mut(&self.0) {
                 in_process.end();
             }
         }

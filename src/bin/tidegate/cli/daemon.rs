@@ -98,9 +98,9 @@ pub struct DaemonOptions {
     ///
     /// If there is more, the peer for which most is queued is disconnected,
     /// then the next. While little is left, less is read from peers whose
-    /// bytes cannot be passed on. On top of it come what the kernel holds (see
-    /// --send-buffer), and up to 64KiB for each guest of a room whose lines
-    /// have to wait.
+    /// bytes cannot be passed on. On top of it comes what the kernel holds
+    /// (see --send-buffer), and up to 64KiB for each guest of a room whose
+    /// lines have to wait.
     #[arg(long, value_name = "SIZE|none", default_value = "256MiB", value_parser = size_or_none, verbatim_doc_comment)]
     memory: OrNone<Size>,
 

@@ -124,11 +124,12 @@ pub struct ChatOptions {
 
     /// Most lines from one peer: a burst, and then a rate per second
     ///
-    /// A peer that sends more is read more slowly, and nobody else waits. When
-    /// it ends its side, what has to wait is read for 5 s more. A peer that
-    /// comes again begins with what was left for its address. Both numbers are
-    /// from 1 to 1000000. The limit applies to all peers; 'none' means that no
-    /// peer has one. Sixteen commands of telnet count as a line.
+    /// A peer that sends more is read more slowly, and nobody else waits.
+    /// When it ends its side, what has to wait is read for 5 s more. A peer
+    /// that comes again begins with what was left for its address. Both
+    /// numbers are from 1 to 1000000. The limit applies to all peers; 'none'
+    /// means that no peer has one. Sixteen commands of telnet count as a
+    /// line.
     ///
     /// Behind a proxy on this machine all peers seem to be on this machine:
     /// give the limit there.

@@ -180,11 +180,12 @@ impl fmt::Display for Refused {
 impl fmt::Display for Refusals {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let clients = counted(self.count_all(), "client");
-        write!(f, "{clients} more turned away in the last minute:")?;
+        write!(f, "turned away in the last minute: {clients},")?;
         let reasons = [
             (self.full, "too many altogether"),
             (self.address, "too many from one address"),
             (self.blocked, "blocked"),
+            (self.not_allowed, "not allowed"),
         ];
         let mut separator = " ";
         for (count, reason) in reasons.into_iter().filter(|(count, _)| *count > 0) {

@@ -52,8 +52,9 @@ impl TokenBucket {
     }
 }
 
-/// What the guests who have gone had left. A guest begins with what the last ones of its address had left, so that nobody
-/// gains anything by coming again; those who are here do not share it.
+/// What the guests who have gone had left. A guest begins with what the last ones of its address had left, and takes it: whoever
+/// comes next begins with what was filled in since. So nobody gains anything by coming again, and those who are here do not
+/// share it.
 #[derive(Debug, Default)]
 pub struct Left {
     by_address: HashMap<IpAddr, TokenBucket>,
@@ -71,7 +72,9 @@ impl Left {
             return TokenBucket::new(limit, now);
         };
         left.fill(now);
-        *left
+        let taken = *left;
+        left.tokens = left.tokens.min(0.0);
+        taken
     }
 
     /// A guest from this address has gone, and has left this.
@@ -152,6 +155,7 @@ mod tests {
         }
         let mut later = left.begin(address, LIMIT, seconds(1));
         assert_eq!(later.wait(seconds(1)), None);
+        assert!(left.begin(address, LIMIT, seconds(1)).wait(seconds(1)).is_some(), "it was taken");
         later.spend(10.0);
         assert!(later.wait(seconds(1)).is_some(), "a second is worth ten lines");
         assert_eq!(left.begin(Some("10.0.0.2".parse().unwrap()), LIMIT, seconds(0)).wait(seconds(0)), None);

@@ -10,6 +10,29 @@ use std::time::Duration;
 /// How often a speaker looks whether it has to wait still.
 pub const PAUSE: Duration = Duration::from_millis(20);
 
+/// What may be said in a turn. Whether readers keep up shows when it was sent to them, at the end of the turn; many speakers
+/// could take them from below the soft limit to above the hard one before that.
+const MOST_IN_A_TURN: usize = 64 * 1024;
+
+#[derive(Debug, Default)]
+pub struct SaidInTurn {
+    turn: u64,
+    bytes: usize,
+}
+
+impl SaidInTurn {
+    pub fn add(&mut self, bytes: usize, turn: u64) {
+        if self.turn != turn {
+            *self = SaidInTurn { turn, bytes: 0 };
+        }
+        self.bytes += bytes;
+    }
+
+    pub fn is_enough(&self, turn: u64) -> bool {
+        self.turn == turn && self.bytes >= MOST_IN_A_TURN
+    }
+}
+
 #[derive(Debug, Default)]
 pub struct Pressure {
     /// Since when most of the readers have been behind.
@@ -44,6 +67,17 @@ mod tests {
         {
             assert_eq!(Pressure::default().holds(behind, readers, GRACE, at(0)), holds, "{behind} of {readers}");
         }
+    }
+
+    #[test]
+    fn what_is_said_counts_for_its_turn() {
+        let mut said = SaidInTurn::default();
+        said.add(MOST_IN_A_TURN - 1, 7);
+        assert!(!said.is_enough(7));
+        said.add(1, 7);
+        assert!(said.is_enough(7) && !said.is_enough(8));
+        said.add(1, 8);
+        assert!(!said.is_enough(8));
     }
 
     #[test]

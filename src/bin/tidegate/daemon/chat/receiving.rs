@@ -61,8 +61,13 @@ pub fn receive(socket: &mut Socket<'_, Room>, chunk: &[u8]) {
         if let Some(wait) = wait_for_token(socket) {
             break Some(Stop::Flood(wait));
         }
-        if !rest.is_empty() && has_to_wait_for_readers(socket) {
-            break Some(Stop::Pressure);
+        if !rest.is_empty() {
+            if enough_was_said(socket) {
+                break Some(Stop::TimeIsUp);
+            }
+            if has_to_wait_for_readers(socket) {
+                break Some(Stop::Pressure);
+            }
         }
         match typed.next(&mut rest) {
             None => break None,
@@ -103,6 +108,11 @@ pub fn receive(socket: &mut Socket<'_, Room>, chunk: &[u8]) {
 fn wait_for_token(socket: &mut Socket<'_, Room>) -> Option<Duration> {
     let now = socket.net.now();
     guest(socket)?.bucket.as_mut()?.wait(now)
+}
+
+fn enough_was_said(socket: &mut Socket<'_, Room>) -> bool {
+    let turn = socket.net.counters().turns;
+    socket.state.said.is_enough(turn)
 }
 
 /// Whether most of the readers are behind.
@@ -250,6 +260,7 @@ fn say(socket: &mut Socket<'_, Room>, said: &str) {
     room.line.clear();
     room.line.extend([guest.name.as_str(), ": ", said, "\n"]);
     let except = (!room.options.echo).then_some(me);
+    room.said.add(room.line.len(), socket.net.counters().turns);
     room.online.tell(socket.net, except, &room.line);
 }
 

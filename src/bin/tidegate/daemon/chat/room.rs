@@ -12,7 +12,7 @@ use super::announcements::Announcements;
 use super::flood::{Left, TokenBucket};
 use super::names::{self, Folded, Refused};
 use super::online::{LineEnd, Online};
-use super::pressure::Pressure;
+use super::pressure::{Pressure, SaidInTurn};
 use super::turned_away::TurnedAway;
 use super::typed::Typed;
 use crate::cli::ChatOptions;
@@ -30,6 +30,7 @@ pub struct Room {
     pub announcements: Announcements,
     pub turned_away: TurnedAway,
     pub left: Left,
+    pub said: SaidInTurn,
     pub pressure: Pressure,
     /// Bytes of guests who sent faster than the flood limit, which the stop of the room has dropped.
     pub dropped: u64,
@@ -100,6 +101,7 @@ impl Room {
             announcements: Announcements::default(),
             turned_away: TurnedAway::default(),
             left: Left::default(),
+            said: SaidInTurn::default(),
             pressure: Pressure::default(),
             dropped: 0,
             line: String::new(),
