@@ -1,4 +1,4 @@
-//! Whether a proxy's target is one of its own listeners. One client would take all connections then, since each makes the next.
+//! Whether a proxy's target is one of its own listeners.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 

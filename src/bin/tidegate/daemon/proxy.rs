@@ -28,6 +28,8 @@ const BUSY_PAUSE: Duration = Duration::from_millis(20);
 struct Proxy {
     options: ProxyOptions,
     unreachable: Throttle,
+    /// The listener that is its own target: one client would take all connections, since each makes the next.
+    itself: Option<Endpoint>,
     /// The clients, and what they count for their addresses.
     places: HashMap<SocketId, Option<Place>>,
 }
@@ -38,6 +40,7 @@ pub fn run(options: &ProxyOptions, max_connections: usize) -> Outcome {
     let mut proxy = EventLoop::with_state(Proxy {
         options: options.clone(),
         unreachable: Throttle::default(),
+        itself: None,
         places: HashMap::new(),
     })?;
     let admission = Admission::new(daemon, max_connections)?;
@@ -56,8 +59,9 @@ pub fn run(options: &ProxyOptions, max_connections: usize) -> Outcome {
             }
         }
     })?;
-    if let Some(listener) = own_listener(&proxy.net, &servers, options.to) {
-        return Err(format!("--to {} is this proxy itself, which listens on {listener}", options.to).into());
+    proxy.state.itself = own_listener(&proxy.net, &servers, options.to);
+    if let Some(listener) = proxy.state.itself {
+        log::error!("--to {} is this proxy itself, which listens on {listener}: each client is reset", options.to);
     }
     Ok(stop::run(&mut proxy, &admission)?)
 }
@@ -65,6 +69,9 @@ pub fn run(options: &ProxyOptions, max_connections: usize) -> Outcome {
 fn welcome(client: &mut Socket<'_, Proxy>, place: Option<Place>) {
     let peer = Peer::of(client);
     log::debug!("{peer} connected");
+    if client.state.itself.is_some() {
+        return client.reset();
+    }
     client.state.places.insert(client.id(), place);
     let give_up_at = client.net.now() + client.state.options.connect_timeout;
     connect_or_reset(client, peer, give_up_at);
