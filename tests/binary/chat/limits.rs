@@ -6,7 +6,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::crowds::hears_of;
-use crate::support::{Client, Daemon, PATIENCE, Stderr, program_after};
+use crate::support::{Client, Daemon, PATIENCE, Stderr, program_after, wait_until};
 use socket2::{Domain, Socket, Type};
 
 #[test]
@@ -120,8 +120,14 @@ fn a_crowd_that_is_turned_away_takes_no_place() {
     anna.hears_nothing();
     drop(bob);
     anna.hears("* guest2 left; 1 online");
-    let mut carl = room.join();
-    carl.hears("* you are guest3; 2 online");
+    // Bob has left the room, and his place is free when his connection has closed.
+    let mut carl = None;
+    wait_until("a place", || {
+        let mut client = room.join();
+        let is_in = client.hears_line() == "* you are guest3; 2 online";
+        carl = is_in.then_some(client);
+        is_in
+    });
     for mut late in crowd {
         late.hears("* the room is full");
         late.ends();
