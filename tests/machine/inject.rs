@@ -122,10 +122,9 @@ fn where_no_accept_succeeds_the_others_are_served_and_nothing_spins() {
 /// wait until the next one can be accepted, which brings the spare back.
 #[test]
 fn the_spare_descriptor_is_lost_and_found() {
-    // The first call makes the spare, and three are of each of the three signals. A debug build asks for the flags of each
-    // descriptor that it closes, with the same call that duplicates one: so the first time that the spare is opened again
-    // is the next or the one after two others.
-    let no_spare = if cfg!(debug_assertions) { "fcntl:error=ENFILE:when=13" } else { "fcntl:error=ENFILE:when=11" };
+    // The first call makes the spare. A debug build asks for the flags of each descriptor that it closes, with the same call
+    // that duplicates one: so the first time that the spare is opened again is the next or the one after two others.
+    let no_spare = if cfg!(debug_assertions) { "fcntl:error=ENFILE:when=4" } else { "fcntl:error=ENFILE:when=2" };
     let failures = ["accept4:error=ENFILE:when=3..8+5", no_spare];
     let Some(injected) = Injected::start("echo", &failures) else { return };
     let mut early = Peer::connect(injected.address());
