@@ -38,6 +38,7 @@ const ALL_BENCHES: &str = "step cargo bench --locked --bench logic --bench loops
 const ALL_DOCS: &str = "step env RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps --document-private-items";
 const NIGHTLY: &str = "it needs nightly Rust and minutes";
 const BOOTED: &str = "it needs a machine that systemd has started";
+const MEASURES: &str = "it measures for a minute, on a fixed port";
 const LINKED: &str = "it takes minutes, and .ci/targets links the like of it";
 const PREFIX: &str = "it is put before a command of one's own";
 
@@ -136,6 +137,10 @@ const RULES: &[(&str, Rule)] = &[
     ("SEED=17 cargo test --test sim simulation -- --nocapture", Typed),
     ("ulimit -n 64", Elsewhere("tests/machine/load.rs", "ulimit -n 64")),
     ("tests/broken/run", Ci("step tests/broken/run")),
+    (
+        "benches/amplification.py 50 now='tidegate chat --listen 127.0.0.1:7400 --flood none' ...",
+        Named(MEASURES, "benches/amplification.py", "benches/amplification.py GUESTS NAME=COMMAND..."),
+    ),
     ("MEGABYTES=1024 cargo test --release --test machine gigabyte -- --nocapture", Typed),
     ("SEEDS=1000000 FROM=2000 TURNS=500 cargo test --test sim simulation -- --nocapture", Typed),
     ("strace -e inject=...", Elsewhere("tests/support/strace.rs", "inject={injection}")),
