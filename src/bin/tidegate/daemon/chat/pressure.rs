@@ -37,16 +37,28 @@ impl SaidInTurn {
 pub struct Pressure {
     /// Since when most of the readers have been behind.
     since: Option<Duration>,
+    /// The turn in which that was found.
+    turn: Option<u64>,
+    holds: bool,
 }
 
 impl Pressure {
-    /// Whether speakers have to wait. So many of the `readers` are `behind`, and the grace period is so long.
-    pub fn holds(&mut self, behind: usize, readers: usize, grace: Duration, now: Duration) -> bool {
+    pub fn was_judged(&self, turn: u64) -> bool {
+        self.turn == Some(turn)
+    }
+
+    /// So many of the `readers` are `behind`, and the grace period is so long.
+    pub fn judge(&mut self, behind: usize, readers: usize, grace: Duration, now: Duration, turn: u64) {
+        self.turn = Some(turn);
         if behind * 2 <= readers {
             self.since = None;
-            return false;
         }
-        now.saturating_sub(*self.since.get_or_insert(now)) < grace
+        self.holds = behind * 2 > readers && now.saturating_sub(*self.since.get_or_insert(now)) < grace;
+    }
+
+    /// Whether speakers have to wait.
+    pub fn holds(&self) -> bool {
+        self.holds
     }
 }
 
@@ -65,7 +77,9 @@ mod tests {
         for (behind, readers, holds) in
             [(0, 0, false), (0, 1, false), (1, 1, true), (1, 2, false), (2, 3, true), (50, 100, false), (51, 100, true)]
         {
-            assert_eq!(Pressure::default().holds(behind, readers, GRACE, at(0)), holds, "{behind} of {readers}");
+            let mut pressure = Pressure::default();
+            pressure.judge(behind, readers, GRACE, at(0), 1);
+            assert_eq!(pressure.holds(), holds, "{behind} of {readers}");
         }
     }
 
@@ -83,10 +97,12 @@ mod tests {
     #[test]
     fn they_wait_no_longer_than_the_grace_period_at_a_time() {
         let mut pressure = Pressure::default();
-        for (second, holds) in [(1, true), (10, true), (11, false), (100, false)] {
-            assert_eq!(pressure.holds(2, 2, GRACE, at(second)), holds, "{second}");
-        }
-        assert!(!pressure.holds(1, 2, GRACE, at(101)), "they have caught up");
-        assert!(pressure.holds(2, 2, GRACE, at(102)));
+        let mut holds = |behind, second| {
+            pressure.judge(behind, 2, GRACE, at(second), second);
+            pressure.holds()
+        };
+        assert!(holds(2, 1) && holds(2, 10) && !holds(2, 11) && !holds(2, 100));
+        assert!(!holds(1, 101), "they have caught up");
+        assert!(holds(2, 102));
     }
 }

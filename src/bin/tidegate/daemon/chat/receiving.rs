@@ -24,6 +24,9 @@ const COMMANDS_AS_A_LINE: u32 = 16;
 /// whoever wants that.
 const HEARD_AFTER_END: Duration = Duration::from_secs(5);
 
+/// A guest of whom nothing has come for so long is a reader, and no speaker.
+const SILENT: Duration = Duration::from_secs(1);
+
 /// Why what a guest has sent next has to wait.
 enum Stop {
     /// The guest sends too fast.
@@ -115,19 +118,35 @@ fn enough_was_said(socket: &mut Socket<'_, Room>) -> bool {
     socket.state.said.is_enough(turn)
 }
 
-/// Whether most of the readers are behind.
+/// Whether most of the readers are behind. It is looked at once in a turn: what was said shows at its end.
 fn has_to_wait_for_readers(socket: &mut Socket<'_, Room>) -> bool {
-    let (behind, now) = (socket.net.counters().above_soft, socket.net.now());
-    if behind == 0 {
+    let (counters, now) = (socket.net.counters(), socket.net.now());
+    if counters.above_soft == 0 {
         socket.state.pressure = Pressure::default();
         return false;
     }
-    let unsent = socket.net.connection(socket.id()).unsent();
-    let room = &mut *socket.state;
-    let Some(soft) = room.options.output.limits().soft else { return false };
-    // The speaker is no reader of its own lines.
-    let behind = behind - usize::from(unsent > soft.bytes).min(behind);
-    room.pressure.holds(behind, room.online.len().saturating_sub(1), soft.grace, now)
+    let Some(soft) = socket.state.options.output.limits().soft else { return false };
+    if !socket.state.pressure.was_judged(counters.turns) {
+        let (behind, readers) = readers_behind(socket, soft.bytes, now);
+        socket.state.pressure.judge(behind, readers, soft.grace, now, counters.turns);
+    }
+    socket.state.pressure.holds()
+}
+
+/// Readers are guests who have said nothing for a moment: speakers who do not read must not hide that those who listen are
+/// behind. If all speak, all but this one are readers.
+fn readers_behind(socket: &Socket<'_, Room>, soft: usize, now: Duration) -> (usize, usize) {
+    let me = socket.id();
+    let others = socket.state.guests.iter().filter(|(id, guest)| **id != me && guest.presence != Presence::Gone);
+    let (mut all, mut silent) = ((0, 0), (0, 0));
+    for (id, guest) in others {
+        let is_behind = usize::from(socket.net.connection(*id).unsent() > soft);
+        all = (all.0 + is_behind, all.1 + 1);
+        if guest.held.is_empty() && now.saturating_sub(guest.last_heard) >= SILENT {
+            silent = (silent.0 + is_behind, silent.1 + 1);
+        }
+    }
+    if silent.1 > 0 { silent } else { all }
 }
 
 /// What a guest has sent faster than it may is not passed on, and nothing that follows is: it could begin in the middle of a
