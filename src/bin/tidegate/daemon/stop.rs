@@ -14,6 +14,8 @@ use tidegate::{EndOrder, Error, EventLoop, Loop, ShutDownOptions, ShutDownReport
 
 use super::admission::Admission;
 use crate::cli::counted;
+#[cfg(unix)]
+use crate::process::session::Membership;
 
 /// Ctrl-\ in a terminal. Like the others it stops in order: there is no use for a core.
 #[cfg(unix)]
@@ -55,7 +57,7 @@ pub fn stop_at_signals<S: 'static>(
 #[cfg(unix)]
 fn signals_that_stop<S: 'static>(event_loop: &mut EventLoop<S>) -> Result<Vec<i32>, Error> {
     let ignored = ignored_signals();
-    let leads_session = rustix::process::getsid(None).is_ok_and(|session| session == rustix::process::getpid());
+    let leads_session = Membership::of_this_process().is_some_and(Membership::leads_its_session);
     let is_detached = leads_session && std::fs::File::open("/dev/tty").is_err();
     let mut signals = vec![TERMINATE];
     signals.extend(Some(INTERRUPT).filter(|signal| !ignored.contains(*signal)));

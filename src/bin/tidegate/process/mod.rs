@@ -1,4 +1,6 @@
-//! What the process needs, whatever it runs: its log and its descriptors.
+//! What the process needs, whatever it runs: its log, its descriptors, its session.
 
 pub mod descriptors;
 pub mod log;
+#[cfg(unix)]
+pub mod session;

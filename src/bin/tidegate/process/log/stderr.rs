@@ -23,12 +23,15 @@ pub fn can_take_a_record() -> bool {
 /// it is about.
 #[cfg(unix)]
 fn is_a_terminal_of_others() -> bool {
+    use crate::process::session::Membership;
+    use rustix::process::Pid;
     use rustix::termios::{LocalModes, tcgetattr, tcgetpgrp};
 
     let stderr = std::io::stderr();
     let Ok(terminal) = tcgetattr(&stderr) else { return false };
+    let Some(this) = Membership::of_this_process() else { return false };
     terminal.local_modes.contains(LocalModes::TOSTOP)
-        && tcgetpgrp(&stderr).is_ok_and(|foreground| foreground != rustix::process::getpgrp())
+        && tcgetpgrp(&stderr).is_ok_and(|foreground| Pid::as_raw(Some(foreground)) != this.group())
 }
 
 /// A terminal is writable if it has room for one byte, so a record could wait for a terminal that does not read, such as a
