@@ -101,13 +101,14 @@ mod with {
                 return Err(ErrorKind::InvalidInput.into());
             }
             let mut process = process();
-            // As long as signal-hook has no handler yet.
-            let unheard = (!process.contains_key(&signal)).then(|| Unheard::now(signal));
+            // As long as signal-hook has no handler yet. And before the loop is woken by one: the handler of the process runs on
+            // any thread, and calls what is registered in this order. The loop that it has woken may be gone before it comes to
+            // the next, and then the signal that the loop has heard would have its default effect too.
+            if !process.contains_key(&signal) {
+                process.insert(signal, InProcess::new(signal, Unheard::now(signal))?);
+            }
             // It stays there when nobody listens any more, and then only wakes the loop.
             waking.0.handle().add_signal(signal)?;
-            if let Some(unheard) = unheard {
-                process.insert(signal, InProcess::new(signal, unheard)?);
-            }
             if let Some(in_process) = process.get_mut(&signal) {
                 in_process.begin();
             }

@@ -243,6 +243,23 @@ mod of_the_machine {
         });
     }
 
+    /// The handler of the process runs on the main thread, which waits for the one of the test. So it has woken the loop before
+    /// it is done, and the loop may be gone by then.
+    #[test]
+    fn a_signal_that_a_loop_has_heard_does_nothing_else_when_the_loop_is_dropped_at_once() {
+        isolated(name!("a_signal_that_a_loop_has_heard_does_nothing_else_when_the_loop_is_dropped_at_once"), || {
+            for _ in 0..3000 {
+                let mut event_loop = counting();
+                event_loop.on_signal(USR1, count).unwrap();
+                kill_process(getpid(), Signal::USR1).unwrap();
+                while event_loop.state == 0 {
+                    event_loop.turn(Some(ms(100))).unwrap();
+                }
+                assert_eq!(event_loop.state, 1);
+            }
+        });
+    }
+
     /// A handler of the program's own, that was there first, is called while a loop listens and afterwards.
     #[test]
     fn the_programs_own_handler_stays() {
