@@ -544,3 +544,33 @@ fn so_does_a_second_hangup() {
     let (echo, _terminal) = under_a_terminal(&["echo", "--drain-timeout", "60s"]);
     exits_at_the_second(stuck(echo), Signal::HUP, Signal::HUP, 129);
 }
+
+/// From the first signal to the last instruction: also behind the loop, and while the process ends.
+#[test]
+fn signals_without_end_never_end_it_in_place_of_its_exit_code() {
+    for (signal, code) in [(Signal::TERM, 143), (Signal::INT, 130)] {
+        for run in 0..20 {
+            let mut echo = Daemon::echo(&[]);
+            let real = echo.exits_while_it_gets(signal, signal);
+            assert!([0, code].contains(&real), "{signal:?}, run {run}: {real}\n{}", echo.log());
+        }
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn hangups_without_end_neither() {
+    for _ in 0..10 {
+        let (mut echo, _terminal) = under_a_terminal(&["echo"]);
+        let code = echo.exits_while_it_gets(Signal::HUP, Signal::HUP);
+        assert!([0, 129].contains(&code), "{code}\n{}", echo.log());
+    }
+}
+
+#[test]
+fn neither_do_those_of_the_operator() {
+    for of_the_operator in [Signal::USR1, Signal::USR2].repeat(10) {
+        let mut echo = Daemon::echo(&[]);
+        assert_eq!(echo.exits_while_it_gets(Signal::TERM, of_the_operator), 0, "{}", echo.log());
+    }
+}

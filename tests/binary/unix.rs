@@ -85,3 +85,14 @@ fn a_daemon_says_what_is_wrong_with_a_path() {
     says("socket", "address in use");
     assert_eq!(fs::read(folder.path("file")).unwrap(), b"precious");
 }
+
+#[test]
+fn a_role_that_cannot_start_leaves_no_file() {
+    let folder = Folder::new();
+    let place = folder.endpoint("echo.sock").to_string();
+    // The second is an address for documentation.
+    let mut echo = Daemon::launch(&["echo", "--listen", &place, "--listen", "192.0.2.77:0"]);
+    echo.exits_with(1);
+    assert!(echo.log().contains(&format!("listening on {place}")), "{}", echo.log());
+    assert!(!folder.path("echo.sock").exists());
+}

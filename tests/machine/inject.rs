@@ -15,7 +15,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::support::strace::{Costs, Injected, Injection};
-use crate::support::{Client, PATIENCE, Random, stuff};
+use crate::support::{Client, PATIENCE, Random, Signal, stuff, wait_until};
 
 // ---------------------------------------------------------------------------------------------------------------------
 // The table
@@ -144,6 +144,19 @@ fn the_spare_descriptor_is_lost_and_found() {
     drop(early);
     injected.asks_to_stop();
     injected.stops();
+}
+
+/// The loop is over, and the process ends: a signal that comes then changes nothing.
+#[test]
+fn a_signal_that_comes_while_the_process_ends_does_not_end_it_in_place_of_its_exit_code() {
+    for signal in [Signal::TERM, Signal::INT, Signal::USR1, Signal::USR2, Signal::ALARM] {
+        // The last calls but one of a process of Rust take back the stack of its main thread's signals.
+        let Some(injected) = Injected::start("echo", &["sigaltstack:delay_exit=500000:when=3+"]) else { return };
+        injected.signal(Signal::TERM);
+        wait_until("its end", || injected.begun("sigaltstack") == 3);
+        injected.signal(signal);
+        injected.stops();
+    }
 }
 
 // ---------------------------------------------------------------------------------------------------------------------

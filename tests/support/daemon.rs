@@ -9,7 +9,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::os::fd::OwnedFd;
 use std::process::{Child, Command, Stdio};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 pub use rustix::process::Signal;
 
@@ -246,6 +246,18 @@ impl Daemon {
         let status = exit_of(&mut self.child);
         self.log.whole();
         status.code().unwrap_or_else(|| panic!("it did not exit but was ended: {status}"))
+    }
+
+    /// Sends it one signal, and then another over and over until it has exited; the exit code.
+    #[track_caller]
+    pub fn exits_while_it_gets(&mut self, first: Signal, over_and_over: Signal) -> i32 {
+        self.signal(first);
+        let deadline = Instant::now() + PATIENCE;
+        while self.is_running() {
+            assert!(Instant::now() < deadline, "it runs on; the log:\n{}", self.log());
+            self.signal(over_and_over);
+        }
+        self.exits()
     }
 
     #[track_caller]

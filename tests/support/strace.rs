@@ -103,6 +103,11 @@ impl Injected {
         fs::read_to_string(&self.trace).unwrap_or_default().split_inclusive('\n').filter_map(Call::parse).collect()
     }
 
+    /// How often it has begun this call.
+    pub fn begun(&self, call: &str) -> usize {
+        fs::read_to_string(&self.trace).unwrap_or_default().matches(&format!(" {call}(")).count()
+    }
+
     /// The daemon's own process id, which each line of the trace begins with.
     fn pid(&self) -> Option<u32> {
         fs::read_to_string(&self.trace).ok()?.split(' ').next()?.parse().ok()
@@ -123,10 +128,15 @@ impl Injected {
     }
 
     pub fn asks_to_stop(&self) {
-        let pid = self.pid().and_then(|pid| Pid::from_raw(pid as i32)).unwrap();
         let cpu = cpu_time(self.pid().unwrap());
         assert!(cpu < Duration::from_secs(5), "{cpu:?} of CPU");
-        kill_process(pid, Signal::TERM).unwrap();
+        self.signal(Signal::TERM);
+    }
+
+    /// For the daemon itself, not for strace.
+    pub fn signal(&self, signal: Signal) {
+        let pid = self.pid().and_then(|pid| Pid::from_raw(pid as i32)).unwrap();
+        kill_process(pid, signal).unwrap();
     }
 
     /// Waits for the end of a daemon that was asked to stop, which must be a good one.

@@ -2,29 +2,29 @@
 //!
 //! Each socket is piped into itself. So a client that sends without reading is paused, and memory stays bounded.
 
-use tidegate::{EndOrder, EventLoop, ServerOptions};
+use tidegate::{EndOrder, ServerOptions};
 
 use super::admission::Admission;
 use super::connection::admit;
-use super::stop::{self, stop_at_signals};
+use super::stop::{self, lasting_loop, stop_at_signals};
 use super::{Outcome, answer_signals, listen};
 use crate::cli::DaemonOptions;
 
 /// Runs until it is stopped.
 pub fn run(daemon: &DaemonOptions, max_connections: usize) -> Outcome {
-    let mut echo = EventLoop::new()?;
+    let echo = lasting_loop(())?;
+    answer_signals(echo, |_, _| None)?;
     let server = ServerOptions::new().allow_half_open(true).no_delay(true);
     let admission = Admission::new(daemon, max_connections)?;
     let idle_timeout = daemon.idle_timeout;
-    stop_at_signals(&mut echo, daemon.drain_timeout, EndOrder::Each, |_| {})?;
-    answer_signals(&mut echo, |_, _| None)?;
+    stop_at_signals(echo, daemon.drain_timeout, EndOrder::Each, |_| {})?;
     let doors = admission.clone();
-    listen(&mut echo, daemon, max_connections, &server, move |socket| {
+    listen(echo, daemon, max_connections, &server, move |socket| {
         let Some(peer) = admit(socket, &doors, idle_timeout) else { return };
         let itself = socket.id();
         if let Err(error) = socket.pipe(itself) {
             log::warn!("{peer}: {error}");
         }
     })?;
-    Ok(stop::run(&mut echo, &admission)?)
+    Ok(stop::run(echo, &admission)?)
 }

@@ -10,11 +10,24 @@ use super::systemd::{self, Passed};
 use super::throttle::Throttle;
 use crate::cli::{DEFAULT_LISTEN, DaemonOptions, Listen, counted};
 
-/// Listens, and logs where. Gives the servers. Which clients have a place, `connection` has to see to: `admission.rs`.
+/// Listens, and logs where. Gives the servers. Which clients have a place, `connection` has to see to: `admission.rs`. If one
+/// address fails, it listens on none, and the files of its Unix sockets are gone.
 pub fn listen<S: 'static>(
     event_loop: &mut EventLoop<S>,
     daemon: &DaemonOptions,
     max_connections: usize,
+    options: &ServerOptions,
+    connection: impl Fn(&mut Socket<'_, S>) + Clone + 'static,
+) -> Result<Vec<ServerId>, Box<dyn Error>> {
+    let servers = listen_everywhere(event_loop, daemon, options, connection);
+    let servers = servers.inspect_err(|_| event_loop.net.close_servers())?;
+    log_limit(max_connections, daemon.max_connections.is_some());
+    Ok(servers)
+}
+
+fn listen_everywhere<S: 'static>(
+    event_loop: &mut EventLoop<S>,
+    daemon: &DaemonOptions,
     options: &ServerOptions,
     connection: impl Fn(&mut Socket<'_, S>) + Clone + 'static,
 ) -> Result<Vec<ServerId>, Box<dyn Error>> {
@@ -53,7 +66,6 @@ pub fn listen<S: 'static>(
             servers.extend(listen_on_ipv6_too(event_loop, server, &options, connection.clone())?);
         }
     }
-    log_limit(max_connections, daemon.max_connections.is_some());
     Ok(servers)
 }
 

@@ -10,14 +10,14 @@ use std::fmt;
 use std::time::Duration;
 
 use tidegate::{
-    CloseReason, Closed, EndOrder, Endpoint, Error, ErrorKind, EventLoop, Net, ServerId, ServerOptions, Socket,
-    SocketId, SocketOptions,
+    CloseReason, Closed, EndOrder, Endpoint, Error, ErrorKind, Net, ServerId, ServerOptions, Socket, SocketId,
+    SocketOptions,
 };
 
 use super::admission::{Admission, Place};
 use super::connection::{log_error, on_close};
 use super::itself::meets;
-use super::stop::{self, stop_at_signals};
+use super::stop::{self, lasting_loop, stop_at_signals};
 use super::throttle::Throttle;
 use super::{Outcome, Peer, answer_signals, listen};
 use crate::cli::ProxyOptions;
@@ -37,18 +37,18 @@ struct Proxy {
 /// Runs until it is stopped. `max_connections` counts clients; each has a second socket, to its target.
 pub fn run(options: &ProxyOptions, max_connections: usize) -> Outcome {
     let daemon = &options.daemon;
-    let mut proxy = EventLoop::with_state(Proxy {
+    let proxy = lasting_loop(Proxy {
         options: options.clone(),
         unreachable: Throttle::default(),
         itself: None,
         places: HashMap::new(),
     })?;
+    answer_signals(proxy, |_, _| None)?;
     let admission = Admission::new(daemon, max_connections)?;
     let server = ServerOptions::new().allow_half_open(true).no_delay(true);
-    stop_at_signals(&mut proxy, daemon.drain_timeout, EndOrder::ByPeers, |_| {})?;
-    answer_signals(&mut proxy, |_, _| None)?;
+    stop_at_signals(proxy, daemon.drain_timeout, EndOrder::ByPeers, |_| {})?;
     let doors = admission.clone();
-    let servers = listen(&mut proxy, daemon, max_connections, &server, move |client| {
+    let servers = listen(proxy, daemon, max_connections, &server, move |client| {
         let others = client.state.places.len();
         match doors.enter(client.remote_address(), others) {
             Ok(place) => welcome(client, place),
@@ -63,7 +63,7 @@ pub fn run(options: &ProxyOptions, max_connections: usize) -> Outcome {
     if let Some(listener) = proxy.state.itself {
         log::error!("--to {} is this proxy itself, which listens on {listener}: each client is reset", options.to);
     }
-    Ok(stop::run(&mut proxy, &admission)?)
+    Ok(stop::run(proxy, &admission)?)
 }
 
 fn welcome(client: &mut Socket<'_, Proxy>, place: Option<Place>) {

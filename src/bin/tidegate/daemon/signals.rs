@@ -23,7 +23,7 @@ const OF_NO_USE: [i32; 4] = {
     [Signal::ALARM.as_raw(), Signal::VTALARM.as_raw(), Signal::PROF.as_raw(), Signal::IO.as_raw()]
 };
 
-/// `name` is what the role calls a connection, beside its address: the name of a guest.
+/// To be called first: before that, these signals end the process. `name` is what the role calls a connection, beside its address: the name of a guest.
 #[cfg(unix)]
 pub fn answer_signals<S: 'static>(
     event_loop: &mut EventLoop<S>,

@@ -1,25 +1,25 @@
 //! `tidegate sink`: reads everything and discards it. RFC 863, discard.
 
-use tidegate::{EndOrder, EventLoop, ServerOptions};
+use tidegate::{EndOrder, ServerOptions};
 
 use super::admission::Admission;
 use super::connection::admit;
-use super::stop::{self, stop_at_signals};
+use super::stop::{self, lasting_loop, stop_at_signals};
 use super::{Outcome, answer_signals, listen};
 use crate::cli::DaemonOptions;
 
 /// Runs until it is stopped.
 pub fn run(options: &DaemonOptions, max_connections: usize) -> Outcome {
-    let mut sink = EventLoop::new()?;
+    let sink = lasting_loop(())?;
+    answer_signals(sink, |_, _| None)?;
     let admission = Admission::new(options, max_connections)?;
     let idle_timeout = options.idle_timeout;
-    stop_at_signals(&mut sink, options.drain_timeout, EndOrder::Each, |_| {})?;
-    answer_signals(&mut sink, |_, _| None)?;
+    stop_at_signals(sink, options.drain_timeout, EndOrder::Each, |_| {})?;
     let doors = admission.clone();
-    listen(&mut sink, options, max_connections, &ServerOptions::new(), move |socket| {
+    listen(sink, options, max_connections, &ServerOptions::new(), move |socket| {
         if admit(socket, &doors, idle_timeout).is_some() {
             socket.on_data(|_, _| {});
         }
     })?;
-    Ok(stop::run(&mut sink, &admission)?)
+    Ok(stop::run(sink, &admission)?)
 }

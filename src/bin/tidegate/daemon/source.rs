@@ -4,11 +4,11 @@
 //! 251 is a prime, so a buffer that is lost, repeated or moved is noticed. What the client sends is discarded, and its end
 //! changes nothing: the source sends until the client closes.
 
-use tidegate::{EndOrder, EventLoop, ServerOptions, Socket};
+use tidegate::{EndOrder, ServerOptions, Socket};
 
 use super::admission::Admission;
 use super::connection::admit;
-use super::stop::{self, stop_at_signals};
+use super::stop::{self, lasting_loop, stop_at_signals};
 use super::{Outcome, answer_signals, listen};
 use crate::cli::SourceOptions;
 
@@ -30,21 +30,21 @@ struct Source {
 pub fn run(options: &SourceOptions, max_connections: usize) -> Outcome {
     let daemon = &options.daemon;
     let piece = (0..PIECE).map(|place| (place % PATTERN) as u8).collect();
-    let mut source = EventLoop::with_state(Source { piece, bytes: options.bytes })?;
+    let source = lasting_loop(Source { piece, bytes: options.bytes })?;
+    answer_signals(source, |_, _| None)?;
     let server = ServerOptions::new().allow_half_open(true).no_delay(true);
     let admission = Admission::new(daemon, max_connections)?;
     let idle_timeout = daemon.idle_timeout;
-    stop_at_signals(&mut source, daemon.drain_timeout, EndOrder::Each, |_| {})?;
-    answer_signals(&mut source, |_, _| None)?;
+    stop_at_signals(source, daemon.drain_timeout, EndOrder::Each, |_| {})?;
     let doors = admission.clone();
-    listen(&mut source, daemon, max_connections, &server, move |socket| {
+    listen(source, daemon, max_connections, &server, move |socket| {
         if admit(socket, &doors, idle_timeout).is_some() {
             socket.on_data(|_, _| {});
             socket.on_drain(flow);
             flow(socket);
         }
     })?;
-    Ok(stop::run(&mut source, &admission)?)
+    Ok(stop::run(source, &admission)?)
 }
 
 /// Writes until the client is slower, or for one turn. Then `drain` goes on, or the next turn.

@@ -32,11 +32,11 @@ mod typed;
 
 use std::time::Duration;
 
-use tidegate::{CloseReason, EndOrder, EventLoop, Loop, ServerOptions, Socket, TimerId};
+use tidegate::{CloseReason, EndOrder, Loop, ServerOptions, Socket, TimerId};
 
 use super::admission::{Admission, Place};
 use super::connection::{log_error, on_close};
-use super::stop::{self, LINGER, stop_at_signals};
+use super::stop::{self, LINGER, lasting_loop, stop_at_signals};
 use super::{Outcome, Peer, answer_signals, listen};
 use crate::cli::{ChatOptions, counted};
 use receiving::{guest, receive, receive_held};
@@ -52,14 +52,14 @@ const LONGEST_LEAVE: Duration = Duration::from_secs(5);
 
 /// Runs the room until it is stopped.
 pub fn run(options: &ChatOptions, max_connections: usize) -> Outcome {
-    let mut room = EventLoop::with_state(Room::new(options.clone()))?;
+    let room = lasting_loop(Room::new(options.clone()))?;
+    answer_signals(room, |room, id| Some(room.guests.get(&id)?.name.clone()))?;
     // Half-open: a guest who has ended its side may still have lines to be read.
     let server = ServerOptions::new().allow_half_open(true).no_delay(true).output_limits(options.output.limits());
-    stop_at_signals(&mut room, options.daemon.drain_timeout, EndOrder::Together, say_goodbye)?;
-    answer_signals(&mut room, |room, id| Some(room.guests.get(&id)?.name.clone()))?;
+    stop_at_signals(room, options.daemon.drain_timeout, EndOrder::Together, say_goodbye)?;
     let admission = Admission::new(&options.daemon, max_connections)?;
     let doors = admission.clone();
-    listen(&mut room, &options.daemon, max_connections, &server, move |socket| {
+    listen(room, &options.daemon, max_connections, &server, move |socket| {
         match doors.enter(socket.remote_address(), socket.state.guests.len()) {
             Ok(place) => join(socket, place),
             Err(why) => {
@@ -68,7 +68,7 @@ pub fn run(options: &ChatOptions, max_connections: usize) -> Outcome {
             }
         }
     })?;
-    let code = stop::run(&mut room, &admission)?;
+    let code = stop::run(room, &admission)?;
     if room.state.dropped > 0 {
         log::warn!("{} of guests who sent too fast were not passed on", counted(room.state.dropped, "byte"));
     }
