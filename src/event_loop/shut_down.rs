@@ -172,7 +172,20 @@ impl<S> Loop<'_, S> {
         self.handlers.run_state = RunState::OutOfPatience;
         let closing = self.net.socket_ids().filter(|id| !self.net.connection(*id).is_over()).collect();
         self.handlers.shut_down.closing = closing;
+        if self.handlers.shut_down.options.order == EndOrder::ByPeers {
+            self.reset_those_without_an_end();
+        }
         self.net.destroy_all();
+    }
+
+    /// A plain close would be an end of this side, which nobody has made.
+    fn reset_those_without_an_end(&mut self) {
+        for id in self.net.socket_ids().collect::<Vec<_>>() {
+            let info = self.net.connection(id);
+            if !info.is_pending() && !info.is_finished() {
+                self.net.reset_because(id, CloseReason::Shutdown);
+            }
+        }
     }
 
     // ---- to be called by the loop --------------------------------------------------------------------------------------

@@ -38,7 +38,8 @@ pub enum EndOrder {
     /// All sockets together, when all have caught up: for a program that writes to one peer what it reads from another.
     /// The last one is waited for no longer than a second, or half of the patience if that is shorter.
     Together,
-    /// None: the peers end their connections, for as long as the patience lasts.
+    /// None: the peers end their connections, for as long as the patience lasts. What this side has not ended by then is
+    /// reset, since a peer takes an end as the end of what was to come.
     ByPeers,
 }
 

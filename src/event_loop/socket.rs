@@ -130,6 +130,11 @@ impl<S> Socket<'_, S> {
         self.net.reset(self.id);
     }
 
+    /// As [`Socket::reset`], with the reason that `close` is to give.
+    pub fn reset_because(&mut self, reason: CloseReason) {
+        self.net.reset_because(self.id, reason);
+    }
+
     /// Runs `caught_up` when a read finds nothing more, or the end: all that has arrived by then was delivered. A graceful
     /// stop handles that, and does not wait for what arrives later. While the socket is paused, nothing is read. If it is
     /// destroyed first, `caught_up` runs with an error.

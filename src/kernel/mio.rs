@@ -327,7 +327,11 @@ impl Kernel for MioKernel {
     fn shed(&mut self, listener: Handle) -> io::Result<bool> {
         drop(self.spare.take());
         let shed = match self.listener(listener)?.accept() {
-            Ok(_closed_here) => Ok(true),
+            Ok((stream, _)) => {
+                // It is closed here. An end could be taken for an empty answer.
+                stream.reset_at_close();
+                Ok(true)
+            }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
             Err(error) => Err(error),
         };

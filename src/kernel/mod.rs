@@ -97,7 +97,7 @@ pub trait Kernel: fmt::Debug {
     /// Those of `accept4(2)`.
     fn accept(&mut self, listener: Handle) -> io::Result<(Handle, Address)>;
 
-    /// Takes one connection that waits and closes it, when all descriptors are in use: the kernel keeps a spare one for it.
+    /// Takes one connection that waits and resets it, when all descriptors are in use: the kernel keeps a spare one for it.
     /// A client that is turned away at once can try elsewhere, a client that waits cannot. False if none waits.
     ///
     /// # Errors

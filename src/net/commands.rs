@@ -181,8 +181,13 @@ impl Net {
     /// an error.
     #[doc(alias = "resetAndDestroy")]
     pub fn reset(&mut self, id: SocketId) {
+        self.reset_because(id, CloseReason::DestroyedHere);
+    }
+
+    /// As [`Net::reset`], with the reason that `close` is to give.
+    pub fn reset_because(&mut self, id: SocketId, reason: CloseReason) {
         if let Some((conn, cx)) = self.conn(id) {
-            conn.reset(cx);
+            conn.reset(reason, cx);
         }
     }
 

@@ -160,11 +160,11 @@ impl World {
         Ok(end)
     }
 
-    /// Closes a connection that waits. It never has a descriptor of the loop's.
+    /// Resets a connection that waits. It never has a descriptor of the loop's.
     pub fn shed(&mut self, listener: usize) -> io::Result<bool> {
         let Some(listener) = self.listener_mut(listener) else { return Err(os(Errno::BADF)) };
         let Some(end) = listener.waiting.pop_front() else { return Ok(false) };
-        self.close(end, false);
+        self.close(end, true);
         Ok(true)
     }
 

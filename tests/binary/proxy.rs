@@ -357,8 +357,8 @@ fn a_pair_is_idle_when_neither_side_says_anything() {
         client.hears("tick");
     }
     assert!(started.elapsed() >= Duration::from_millis(1200));
-    reads_end(&mut server);
-    client.is_dismissed();
+    reads_reset(&mut server);
+    is_reset(client);
     assert!(started.elapsed() >= Duration::from_millis(2190));
 
     // Bytes of the other side are enough too.
@@ -371,8 +371,8 @@ fn a_pair_is_idle_when_neither_side_says_anything() {
         reads(&mut server, b"tock");
     }
     assert!(started.elapsed() >= Duration::from_millis(1200));
-    reads_end(&mut server);
-    client.is_dismissed();
+    reads_reset(&mut server);
+    is_reset(client);
 }
 
 #[test]
@@ -397,10 +397,70 @@ fn a_stopped_proxy_waits_for_its_connections() {
 fn a_stopped_proxy_waits_no_longer_than_the_drain_timeout() {
     let target = Target::new();
     let mut proxy = target.proxy(&["--drain-timeout", "300ms"]);
-    let _client = proxy.join();
-    let _server = target.accept();
+    let mut client = proxy.join();
+    let mut server = target.accept();
+    server.write_all(b"half an ans\n").unwrap();
+    client.hears("half an ans");
+    proxy.signal(Signal::TERM);
+    is_reset(client);
+    reads_reset(&mut server);
+    proxy.exits_with(0);
+}
+
+#[test]
+fn an_answer_that_has_ended_is_not_reset_by_the_drain_timeout() {
+    let target = Target::new();
+    let mut proxy = target.proxy(&["--drain-timeout", "300ms"]);
+    let mut client = proxy.join();
+    let mut server = target.accept();
+    server.write_all(b"all of it\n").unwrap();
+    server.shutdown(Shutdown::Write).unwrap();
+    client.hears("all of it");
     proxy.signal(Signal::TERM);
     proxy.exits_with(0);
+    client.ends();
+    reads_reset(&mut server); // the client had not ended
+}
+
+#[test]
+fn a_second_signal_resets_both_sides() {
+    let target = Target::new();
+    let mut proxy = target.proxy(&[]);
+    let client = proxy.join();
+    let mut server = target.accept();
+    proxy.signal(Signal::TERM);
+    proxy.logs("that it stops", |line| line.contains("stopping"));
+    proxy.signal(Signal::TERM);
+    proxy.exits_with(143);
+    is_reset(client);
+    reads_reset(&mut server);
+}
+
+/// Who has no place for a client resets it, so that it does not take that for an empty answer.
+#[cfg(target_os = "linux")]
+#[test]
+fn without_descriptors_clients_are_reset() {
+    let target = Target::new();
+    let to = target.0.local_addr().unwrap().to_string();
+    let mut command = support::program_after("ulimit -n 16");
+    command.args(["proxy", "--listen", "127.0.0.1:0", "--to", &to, "--max-connections", "100"]);
+    let mut proxy = Daemon::launch_with(&mut command, Stderr::Kept);
+    proxy.finds_its_addresses(1);
+    let clients: Vec<_> = (0..16).map(|_| TcpStream::connect(proxy.address())).collect();
+    proxy.logs("that it accepts no more", |line| line.contains("accept") && line.contains("EMFILE"));
+    let is_reset = |client: std::io::Result<TcpStream>| {
+        let read = client.and_then(|mut client| {
+            client.set_read_timeout(Some(Duration::from_millis(200)))?;
+            client.read(&mut [0])
+        });
+        match read.map_err(|error| error.kind()) {
+            Err(ErrorKind::ConnectionReset) => true,
+            Err(ErrorKind::WouldBlock) => false, // it has a place
+            other => panic!("{other:?}"),
+        }
+    };
+    let resets = clients.into_iter().map(is_reset).filter(|is_reset| *is_reset).count();
+    assert!((8..16).contains(&resets), "{resets} were reset");
 }
 
 #[test]

@@ -147,6 +147,7 @@ const CALLS: &[(&str, Call)] = &[
         socket.destroy_soon();
     }),
     ("reset", |socket, _| socket.reset()),
+    ("reset_because", |socket, _| socket.reset_because(CloseReason::Timeout)),
     ("end, then reset", |socket, _| {
         socket.end();
         socket.reset();
@@ -524,6 +525,7 @@ fn every_call_with_a_stale_id_does_nothing() {
     net.destroy_with(stale, an_error());
     net.destroy_soon(stale);
     net.reset(stale);
+    net.reset_because(stale, CloseReason::Timeout);
     net.set_timeout(stale, Some(ms(1)));
     net.set_no_delay(stale, true);
     net.set_keep_alive(stale, None).unwrap();

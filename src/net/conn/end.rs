@@ -69,23 +69,23 @@ impl Conn {
 
     /// Closes with a reset (RST). While connecting it waits for the connection; a socket that never was connected gets
     /// an error.
-    pub fn reset(&mut self, cx: &mut Cx) {
+    pub fn reset(&mut self, reason: CloseReason, cx: &mut Cx) {
         match self.connection.stage() {
             Stage::Connecting => {
-                if !matches!(self.ending, Ending::ResetOnConnect(_)) {
+                if !matches!(self.ending, Ending::ResetOnConnect(..)) {
                     let place = match self.connection.is_pending() {
                         true => ResetPlace::AfterTheWrite,
                         false => ResetPlace::BeforeTheWrite,
                     };
-                    self.ending = Ending::ResetOnConnect(place);
+                    self.ending = Ending::ResetOnConnect(place, reason);
                 }
             }
             Stage::Connected => {
                 self.ending = Ending::Reset;
-                self.destroy(None, Some(CloseReason::DestroyedHere), cx);
+                self.destroy(None, Some(reason), cx);
             }
             Stage::Fresh => {
-                self.destroy(Some(Error::new(ErrorKind::SocketClosed)), Some(CloseReason::DestroyedHere), cx);
+                self.destroy(Some(Error::new(ErrorKind::SocketClosed)), Some(reason), cx);
             }
             Stage::Destroyed { .. } | Stage::Closed => {}
         }

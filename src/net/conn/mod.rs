@@ -48,7 +48,7 @@ use super::read_buffer::READ_BUFFER;
 use crate::address::Address;
 use crate::base::arena::HasId;
 use crate::base::id::{ServerId, SocketId};
-use crate::connection::{ConnTask, Connection, Stage};
+use crate::connection::{CloseReason, ConnTask, Connection, Stage};
 use crate::kernel::{Handle, Readiness, Watch};
 use file::FileEnd;
 use piping::{DrainWait, Piping};
@@ -175,7 +175,7 @@ pub(super) enum Ending {
         pipes: u64,
     },
     /// It is reset as soon as there is a connection.
-    ResetOnConnect(ResetPlace),
+    ResetOnConnect(ResetPlace, CloseReason),
     /// Its close is a reset.
     Reset,
     /// `on_close` has returned without a connect: there will be no other.

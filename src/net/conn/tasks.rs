@@ -16,7 +16,7 @@ impl Conn {
         match task {
             ConnTask::Connect => self.start_connect(cx),
             ConnTask::AfterConnect => self.after_connect(cx),
-            ConnTask::Reset => self.reset(cx),
+            ConnTask::Reset => self.reset_if_due(cx),
 
             ConnTask::Resume => {
                 self.connection.resume_now();
@@ -111,10 +111,16 @@ impl Conn {
         None
     }
 
+    fn reset_if_due(&mut self, cx: &mut Cx) {
+        if let Ending::ResetOnConnect(_, reason) = self.ending {
+            self.reset(reason, cx);
+        }
+    }
+
     fn after_connect(&mut self, cx: &mut Cx) {
         match self.ending {
-            Ending::ResetOnConnect(ResetPlace::BeforeTheWrite) => self.reset(cx),
-            Ending::ResetOnConnect(ResetPlace::AfterTheWrite) => {
+            Ending::ResetOnConnect(ResetPlace::BeforeTheWrite, reason) => self.reset(reason, cx),
+            Ending::ResetOnConnect(ResetPlace::AfterTheWrite, _) => {
                 cx.agenda.push_first([self.task(ConnTask::Reset)]);
             }
             _ => {}

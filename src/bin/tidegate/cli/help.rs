@@ -47,9 +47,10 @@ Pass each connection on to another server, in both directions.
 Each direction ends by itself. A slow side slows the other side of the same
 connection and nothing else. If one side is reset, the other is reset too. If
 the server cannot be reached, or there is no place for the client, the client is
-reset, so that it cannot take that for an empty answer. The log names the client
-and the server. A server on a Unix socket that is busy is tried again until
---connect-timeout is over.
+reset, so that it cannot take that for an empty answer; so are both sides that
+have not ended when --idle-timeout or --drain-timeout is over. The log names the
+client and the server. A server on a Unix socket that is busy is tried again
+until --connect-timeout is over.
 
 Urgent data (MSG_OOB) is passed on in its place among the other bytes, and is
 not urgent any more.
@@ -97,7 +98,7 @@ Stopping:
             $stop,
             "
   After --drain-timeout it closes what is still open. A second signal exits at
-  once.
+  once, with exit code 128 and its number.
 
   SIGHUP (the terminal is closed) stops it too. In a session of its own without
   a terminal, such as a service has, SIGHUP and SIGQUIT do nothing. SIGHUP,

@@ -4,6 +4,9 @@
 //!   client ══▶ pipe ══▶ target        Each direction ends by itself. If one side is slow, the other side is read more
 //!   client ◀══ pipe ◀══ target        slowly. If one side is reset, the other side is reset too.
 //! ```
+//!
+//! A peer takes an end as the end of an answer. So the proxy makes none of its own: whatever it closes that has not come to its
+//! end, it resets.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -165,8 +168,8 @@ fn watch(socket: &mut Socket<'_, Proxy>, peer: impl fmt::Display + 'static, othe
             if socket.buffer_size() == 0 && socket.net.connection(other).buffer_size() > 0 {
                 return socket.set_timeout(idle_timeout);
             }
-            socket.net.destroy_because(other, CloseReason::Timeout);
-            socket.destroy_because(CloseReason::Timeout);
+            cut_off(socket.net, other, CloseReason::Timeout);
+            cut_off(socket.net, socket.id(), CloseReason::Timeout);
         });
     }
     on_close(socket, peer, None, move |socket, closed| {
@@ -176,14 +179,23 @@ fn watch(socket: &mut Socket<'_, Proxy>, peer: impl fmt::Display + 'static, othe
 }
 
 /// One side of a pair has closed. After the end of both directions there is nothing to do: the other side may still be
-/// reading the rest. After an error, or if the target was not reached, the other side is reset, so that it cannot take that
-/// for an end.
+/// reading the rest. After an error the other side is reset, though its direction may have ended before.
 fn follow(socket: &mut Socket<'_, Proxy>, other: SocketId, closed: Closed) {
-    let broke = closed.had_error || closed.reason == CloseReason::ConnectFailed;
     match closed.reason {
         CloseReason::PeerEnded | CloseReason::EndedHere => {}
-        // A connection that is not established yet has no peer that could see a reset.
-        _ if broke && !socket.net.connection(other).is_connecting() => socket.net.reset(other),
-        reason => socket.net.destroy_because(other, reason),
+        reason if closed.had_error && !socket.net.connection(other).is_pending() => {
+            socket.net.reset_because(other, reason);
+        }
+        reason => cut_off(socket.net, other, reason),
+    }
+}
+
+/// Closes a connection: with a reset, unless it has been sent its end. One that is not made yet has no peer that could see either.
+fn cut_off(net: &mut Net, id: SocketId, reason: CloseReason) {
+    let info = net.connection(id);
+    if info.is_pending() || info.is_finished() {
+        net.destroy_because(id, reason);
+    } else {
+        net.reset_because(id, reason);
     }
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 #[cfg(unix)]
 use tidegate::signal::HANGUP;
 use tidegate::signal::{INTERRUPT, TERMINATE};
-use tidegate::{EndOrder, Error, EventLoop, Loop, ShutDownOptions, ShutDownReport};
+use tidegate::{EndOrder, Error, EventLoop, Loop, Net, ShutDownOptions, ShutDownReport};
 
 use super::admission::Admission;
 use crate::cli::counted;
@@ -42,6 +42,9 @@ pub fn stop_at_signals<S: 'static>(
     for signal in signals_that_stop(event_loop)? {
         event_loop.on_signal(signal, move |on| {
             if on.is_shutting_down() {
+                if order == EndOrder::ByPeers {
+                    reset_all(on.net);
+                }
                 exit_at_once(signal);
             }
             match on.net.sockets() {
@@ -83,6 +86,13 @@ fn signals_that_stop<S: 'static>(event_loop: &mut EventLoop<S>) -> Result<Vec<i3
 #[cfg(not(unix))]
 fn signals_that_stop<S>(_: &mut EventLoop<S>) -> Result<Vec<i32>, Error> {
     Ok(vec![INTERRUPT, TERMINATE])
+}
+
+/// The end of the process would be an end of each connection, and that is up to the peers.
+fn reset_all(net: &mut Net) {
+    for id in net.socket_ids().collect::<Vec<_>>() {
+        net.reset(id);
+    }
 }
 
 /// With the exit code that a shell gives to a process that a signal has ended.
