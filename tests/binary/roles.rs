@@ -104,6 +104,27 @@ fn what_is_queued_for_all_has_a_bound() {
     assert!(room.log().contains("memory limit"), "{}", room.log());
 }
 
+/// The administrator may want to change the limit, so this is no affair of `-v`.
+#[test]
+fn the_log_names_whom_a_limit_puts_out_of_a_role_without_names() {
+    for role in ["echo", "source"] {
+        let daemon = Daemon::role(role, &["--memory", "1MiB", "--send-buffer", "16KiB"]);
+        let mut stuck: Vec<TcpStream> =
+            (0..40).map(|_| Client::connect_narrow(daemon.address()).into_stream()).collect();
+        for client in &stuck {
+            client.set_nonblocking(true).unwrap();
+        }
+        wait_until("one is put out", || {
+            for client in stuck.iter_mut().filter(|_| role == "echo") {
+                while client.write(&[b'x'; 65_536]).is_ok() {}
+            }
+            daemon.log().contains(" was disconnected")
+        });
+        let line = daemon.logs("who", |line| line.contains(" was disconnected: the other side does not read: "));
+        assert!(line.contains("INFO") && line.contains(" 127.0.0.1:") && line.contains("memory limit"), "{line}");
+    }
+}
+
 /// What the kernel takes for a client that does not read is bounded; what comes after it is the role's own affair.
 #[cfg(target_os = "linux")]
 #[test]

@@ -10,8 +10,8 @@ use super::Peer;
 use super::admission::{Admission, Place};
 use crate::cli::counted;
 
-/// Admits a connection of echo, sink or source, in which each connection is by itself: logs it, and sets its idle timeout.
-/// None if there is no place for it: it is destroyed.
+/// Admits a connection of echo, sink or source, in which each connection is by itself: logs it and its error, and sets its idle
+/// timeout. None if there is no place for it: it is destroyed.
 pub(super) fn admit<S: 'static>(
     socket: &mut Socket<'_, S>,
     admission: &Admission,
@@ -32,7 +32,9 @@ pub(super) fn admit<S: 'static>(
         socket.set_timeout(idle_timeout);
         socket.on_timeout(|socket| socket.destroy_because(CloseReason::Timeout));
     }
-    // Most connections of this machine need neither, and a handler takes memory.
+    // It captures nothing and is the only handler of most connections, so it takes no memory.
+    socket.on_error(|socket, error| log_error(&Peer::of(socket), error));
+    // Most connections of this machine need neither, and a second handler takes memory.
     if place.is_some() || log::log_enabled!(Level::Debug) {
         on_close(socket, peer, place, |_, _| {});
     }
