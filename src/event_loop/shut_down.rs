@@ -7,16 +7,16 @@
 //!   an ended socket ─────────nothing arrives any more───▶ it is destroyed
 //!   what a handler opens ────the turn is over───────────▶ as the others; a server is closed
 //!
-//!   patience is over: all are destroyed ──each has had its `close`──▶ what handlers have opened since is taken away
+//!   patience is over: all are destroyed, some each turn ──each has had its `close`──▶ what handlers have opened since is taken away
 //! ```
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::Duration;
 
 use super::shut_down_options::{EndOrder, ShutDownOptions, ShutDownReport};
 use super::{Loop, RunState, Stop};
 use crate::base::id::{SocketId, TimerId};
-use crate::connection::CloseReason;
+use crate::connection::{CallbackId, CloseReason};
 use crate::event_loop::socket::Socket;
 use crate::event_loop::socket_handlers::SocketHandlers;
 use crate::net::Closed;
@@ -41,8 +41,12 @@ pub(crate) struct ShutDown {
     sources: HashMap<SocketId, u32>,
     /// The sockets that were ended, with how many bytes their handlers had seen by then.
     ended: HashMap<SocketId, u64>,
-    /// Those that were destroyed when the patience was over, and have not closed yet.
+    /// Those that were there when the patience was over, and have not closed yet.
     closing: HashSet<SocketId>,
+    /// Those of them that were not destroyed yet, since there was no time.
+    to_destroy: VecDeque<SocketId>,
+    /// When it goes on with them.
+    next_piece: Option<CallbackId>,
     report: ShutDownReport,
 }
 
@@ -170,21 +174,35 @@ impl<S> Loop<'_, S> {
     /// All that is there is destroyed. The loop ends when it has closed.
     fn lose_patience(&mut self) {
         self.handlers.run_state = RunState::OutOfPatience;
-        let closing = self.net.socket_ids().filter(|id| !self.net.connection(*id).is_over()).collect();
-        self.handlers.shut_down.closing = closing;
-        if self.handlers.shut_down.options.order == EndOrder::ByPeers {
-            self.reset_those_without_an_end();
-        }
-        self.net.destroy_all();
+        let to_destroy: VecDeque<_> = self.net.socket_ids().filter(|id| !self.net.connection(*id).is_over()).collect();
+        self.handlers.shut_down.closing = to_destroy.iter().copied().collect();
+        self.handlers.shut_down.to_destroy = to_destroy;
+        self.destroy_some();
     }
 
-    /// A plain close would be an end of this side, which nobody has made.
-    fn reset_those_without_an_end(&mut self) {
-        for id in self.net.socket_ids().collect::<Vec<_>>() {
-            let info = self.net.connection(id);
-            if !info.is_pending() && !info.is_finished() {
-                self.net.reset_because(id, CloseReason::Shutdown);
+    /// As many as the time of the turn allows, and the rest in the next turns: a thousand sockets with unread data take 20 ms.
+    fn destroy_some(&mut self) {
+        self.handlers.shut_down.next_piece = None;
+        while let Some(id) = self.handlers.shut_down.to_destroy.pop_front() {
+            // One that has closed meanwhile may be connected again.
+            if self.handlers.shut_down.closing.contains(&id) {
+                self.destroy_or_reset(id);
             }
+            if self.net.time_is_up() && !self.handlers.shut_down.to_destroy.is_empty() {
+                let next_piece = self.put_off(|event_loop| event_loop.destroy_some());
+                self.handlers.shut_down.next_piece = Some(next_piece);
+                return;
+            }
+        }
+    }
+
+    /// Where the peers are to end their connections, a plain close would be an end of this side, which nobody has made.
+    fn destroy_or_reset(&mut self, id: SocketId) {
+        let info = self.net.connection(id);
+        if self.handlers.shut_down.options.order == EndOrder::ByPeers && !info.is_pending() && !info.is_finished() {
+            self.net.reset_because(id, CloseReason::Shutdown);
+        } else {
+            self.net.destroy_because(id, CloseReason::Shutdown);
         }
     }
 
@@ -224,7 +242,10 @@ impl<S> Loop<'_, S> {
     }
 
     fn finish_shutting_down(&mut self) {
-        let ShutDown { number, report, timers, clocks, .. } = std::mem::take(&mut self.handlers.shut_down);
+        let ShutDown { number, report, timers, clocks, next_piece, .. } = std::mem::take(&mut self.handlers.shut_down);
+        if let Some(number) = next_piece {
+            self.take_back(number);
+        }
         for timer in timers.into_iter().chain(clocks.into_values()) {
             self.cancel(timer);
         }

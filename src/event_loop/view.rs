@@ -9,6 +9,7 @@ use std::time::Duration;
 use crate::address::endpoint::Endpoint;
 use crate::base::error::Error;
 use crate::base::id::{ServerId, SocketId, TimerId};
+use crate::connection::CallbackId;
 use crate::event_loop::Stop;
 use crate::event_loop::handlers::{Handlers, TimerHandler};
 use crate::event_loop::server::{Server, ServerHandlers};
@@ -315,8 +316,19 @@ impl<S> Loop<'_, S> {
     /// ```
     #[doc(alias = "setImmediate")]
     pub fn next_turn(&mut self, handler: impl FnOnce(&mut Loop<'_, S>) + 'static) {
+        self.put_off(handler);
+    }
+
+    /// As [`Loop::next_turn`]. Gives the number by which [`Loop::take_back`] takes it back.
+    pub(super) fn put_off(&mut self, handler: impl FnOnce(&mut Loop<'_, S>) + 'static) -> CallbackId {
         let number = self.handlers.add_tick(Box::new(handler));
         self.net.next_turn(number);
+        number
+    }
+
+    pub(super) fn take_back(&mut self, number: CallbackId) {
+        self.net.cancel_next_turn(number);
+        self.handlers.take_tick(number);
     }
 
     /// Runs `handler` for each signal of this number, in place of the signal's default effect. A second call replaces the

@@ -27,6 +27,8 @@ pub(super) struct Memory {
     read_ahead: usize,
     pub most_held: usize,
     pub index: Index,
+    /// Whether the limit is passed, and there was no time yet to do something about it.
+    pub is_behind: bool,
     /// Whether nothing more is read ahead.
     pub stops_reading_ahead: bool,
     /// Those that are not read from because of that, in the order in which they came.
@@ -47,6 +49,7 @@ impl Memory {
             read_ahead: 0,
             most_held: 0,
             index: Index::default(),
+            is_behind: false,
             stops_reading_ahead: false,
             waiting: VecDeque::new(),
         }

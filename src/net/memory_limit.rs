@@ -19,7 +19,8 @@ impl Net {
     /// most. A socket that would pass that is not read from until there is room, or until it is resumed. Nobody is disconnected for it.
     ///
     /// The limit is looked at when the flush of a turn is over. Between that and the next look a turn may pass it by what its
-    /// handlers write, and by what was broadcast and not offered to the kernel yet. So set it to what the process may use, less
+    /// handlers write, and by what was broadcast and not offered to the kernel yet. Many disconnects take more than one turn: see
+    /// [`Net::set_turn_budget`]. So set it to what the process may use, less
     /// what a turn may write, less some 300 bytes for each connection.
     ///
     /// ```
@@ -34,6 +35,7 @@ impl Net {
         for (_, conn) in self.conns.iter() {
             conn.weigh(&mut self.cx);
         }
+        self.cx.memory.is_behind = self.cx.is_above_memory_limit();
         self.read_ahead_again();
     }
 
@@ -48,11 +50,20 @@ impl Net {
         }
     }
 
+    /// One connection at least, and as many as there is time for. The rest is the next turn's.
     #[cold]
     fn keep_memory_limit(&mut self) {
+        self.cx.memory.is_behind = false;
+        let mut has_begun = false;
         while self.cx.is_above_memory_limit()
             && let Some((class, slot)) = self.cx.memory.index.heaviest()
         {
+            if has_begun && self.cx.time_is_up() {
+                self.cx.memory.is_behind = true;
+                break;
+            }
+            has_begun = true;
+            self.cx.time.spend(1);
             let Some(conn) = self.conns.by_slot_mut(slot) else {
                 self.cx.memory.index.set(slot, 0);
                 continue;

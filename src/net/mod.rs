@@ -268,7 +268,7 @@ impl Net {
 
     /// Whether a turn has something to do at once.
     fn has_work(&self) -> bool {
-        self.cx.agenda.has_work(|id| self.conns.get(id).is_some_and(Conn::has_work))
+        self.cx.agenda.has_work(|id| self.conns.get(id).is_some_and(Conn::has_work)) || self.cx.memory.is_behind
     }
 
     /// The one look-up of a command. What the connection does then concerns nobody else.

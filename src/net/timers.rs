@@ -52,6 +52,11 @@ impl Net {
         self.cx.agenda.next_turns.push(number);
     }
 
+    /// Takes back what was put off by [`Net::next_turn`] and has not come yet.
+    pub(crate) fn cancel_next_turn(&mut self, number: u64) {
+        self.cx.agenda.next_turns.remove(number);
+    }
+
     // ---- the time of a turn ----------------------------------------------------------------------------------------------
 
     /// How long a turn may work. Default 5 ms. `None` is no bound.

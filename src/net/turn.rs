@@ -19,6 +19,7 @@ use std::time::Duration;
 use super::agenda::{Agenda, Phase, Task};
 use super::clock::{Sleep, TimerKind};
 use super::conn::rare::AfterYield;
+use super::cx::Cx;
 use super::event::{Chunk, Event};
 use super::{Net, Server};
 use crate::base::error::{Error, Syscall};
@@ -92,8 +93,8 @@ impl Net {
 
     /// The turn begins. Most have nothing to do before their wait, and begin after it.
     fn start_turn(&mut self) {
-        let agenda = &self.cx.agenda;
-        if !self.cx.time.is_running() && (agenda.has_tasks() || !agenda.flush.is_empty()) {
+        let Cx { agenda, memory, time, .. } = &self.cx;
+        if !time.is_running() && (agenda.has_tasks() || !agenda.flush.is_empty() || memory.is_behind) {
             self.cx.time.begin(self.cx.kernel.now(), Duration::ZERO);
         }
     }

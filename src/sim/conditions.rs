@@ -27,6 +27,8 @@ const WIDENED_BUFFER: usize = 4_016_128;
 pub struct Conditions {
     /// How long one turn of a loop takes. Because of it the clock moves on while two loops talk without end.
     pub turn: Duration,
+    /// How long the close of a socket takes. A real one that holds unread data takes some 10 us.
+    pub close: Duration,
     /// The bytes that a connection holds in one direction.
     pub buffer: usize,
     /// The longest time that bytes are in flight. The delay of each write is random up to it; the order is kept.
@@ -54,6 +56,7 @@ impl Default for Conditions {
     fn default() -> Self {
         Conditions {
             turn: Duration::from_micros(10),
+            close: Duration::ZERO,
             buffer: LOOPBACK_BUFFER,
             delay: Duration::ZERO,
             short: 0,
@@ -71,6 +74,7 @@ impl Default for Conditions {
 impl Conditions {
     setters! {
         turn: Duration,
+        close: Duration,
         buffer: usize,
         delay: Duration,
         short: u32,

@@ -42,6 +42,13 @@ impl SimKernel {
         let end = handle.map_or(usize::MAX, |handle| handle.0 as usize);
         self.world.borrow_mut().call(call, end, carry_out)
     }
+
+    fn close_end(&self, end: usize, reset: bool) {
+        let mut world = self.world.borrow_mut();
+        world.close(end, reset);
+        let later = world.now + world.conditions.close;
+        world.advance(later);
+    }
 }
 
 /// Its process ends: the system closes what is still open.
@@ -142,7 +149,7 @@ impl Kernel for SimKernel {
     fn close(&mut self, handle: Handle) {
         match files::is_file(handle) {
             true => self.world.borrow_mut().close_file(handle),
-            false => self.world.borrow_mut().close(handle.0 as usize, false),
+            false => self.close_end(handle.0 as usize, false),
         }
     }
 
@@ -150,7 +157,7 @@ impl Kernel for SimKernel {
         let end = socket.0 as usize;
         let has_resets = self.world.borrow().ends.get(end).is_some_and(|end| end.local.ip().is_some());
         match has_resets {
-            true => self.world.borrow_mut().close(end, true),
+            true => self.close_end(end, true),
             false => self.close(socket),
         }
     }

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use tidegate::sim::{Conditions, Sim};
 use tidegate::{
-    EventLoop, Loop, OutputLimits, OutputPolicy, ServerOptions, Socket, SocketId, SocketOptions, SoftLimit,
+    EndOrder, EventLoop, Loop, OutputLimits, OutputPolicy, ServerOptions, ShutDownOptions, Socket, SocketId,
+    SocketOptions, SoftLimit,
 };
 
 const ADDRESS: &str = "10.0.0.1:7";
@@ -361,6 +362,64 @@ fn a_turn_of_slow_handlers_is_as_long_as_its_budget_and_one_piece_in_each_phase(
         let took = it.state.sim.now() - before;
         assert!(took <= ms(5 + 5 + 1), "turn {n} took {took:?}");
     }
+}
+
+/// Case of 1,000 guests with unread data: the turn in which the patience was over took 26 ms.
+#[test]
+fn what_the_end_of_the_patience_destroys_is_shared_among_turns_and_all_of_it_closes() {
+    for stops in [false, true] {
+        let clients = 100;
+        let (mut it, _) = connected(clients, ServerOptions::new(), |socket| {
+            socket.pause();
+            socket.on_close(|socket, _| note(&mut socket.event_loop(), "closed"));
+        });
+        it.state.sim.set_conditions(Conditions::new().close(PIECE));
+        it.after(ms(500), |on| note(on, "timer"));
+        if stops {
+            it.after(ms(500), |on| on.stop());
+        }
+        let (began, turns) = (it.state.sim.now(), it.net.counters().turns);
+        it.event_loop().shut_down_with(ShutDownOptions::new().patience(ms(450)).order(EndOrder::ByPeers));
+        it.run().unwrap();
+        assert_eq!(it.state.count("timer"), 1, "others are served meanwhile");
+        assert!(it.state.sim.now() - began >= ms(450) && !it.event_loop().is_shutting_down());
+        assert_bounded(&it);
+        assert!(it.net.counters().turns - turns >= 10, "all were destroyed in a few turns");
+        if stops {
+            assert!((1..clients).contains(&it.state.count("closed")), "a stop ends it at once: {:?}", it.state.events);
+            assert!(it.net.next_deadline().is_none(), "nothing is left of it");
+        } else {
+            assert_eq!((it.state.count("closed"), it.net.sockets()), (clients, 0));
+        }
+        it.net.check().unwrap();
+    }
+}
+
+#[test]
+fn what_a_memory_limit_puts_out_is_shared_among_turns_too() {
+    let (mut it, clients) = connected(100, ServerOptions::new(), |socket| {
+        socket.on_close(|socket, _| note(&mut socket.event_loop(), "closed"));
+    });
+    clients.iter().for_each(|client| it.net.pause(*client));
+    it.state.sim.set_conditions(Conditions::new().close(PIECE).buffer(1000));
+    for id in it.state.sockets.clone() {
+        it.net.write(id, &[b'x'; 400_000]);
+    }
+    for _ in 0..50 {
+        it.turn(Some(ms(1))).unwrap();
+    }
+    it.net.set_memory_limit(Some(100_000));
+    it.after(ms(20), |on| note(on, "timer"));
+    // It does not sleep while it has connections to put out, and does afterwards.
+    let mut turns = 0;
+    while it.net.counters().memory_limited < 100 {
+        it.turn(None).unwrap();
+        turns += 1;
+    }
+    assert!(it.state.place("timer") < 40 && turns >= 10, "{turns} turns: {:?}", it.state.events);
+    assert_bounded(&it);
+    self::turns(&mut it, |it| it.state.count("closed") == 100);
+    it.net.check().unwrap();
 }
 
 #[test]
