@@ -1,6 +1,6 @@
 //! What a connection has to send: the write on its way, those that wait after it, and their bytes.
 
-use super::WriteQueue;
+use super::{Connection, Segments, WriteQueue};
 
 /// What is to be sent and has not been. Most connections never have any, so it is kept apart. Once there, it stays: a member
 /// of a room has some for a moment in each turn.
@@ -90,5 +90,95 @@ impl Outgoing {
     #[inline]
     pub fn is_idle(&self) -> bool {
         self.current == Current::None && self.waiting.writes == 0 && self.corked == 0
+    }
+}
+
+impl Connection {
+    /// Whether the kernel holds up a write.
+    #[inline]
+    pub fn is_in_flight(&self) -> bool {
+        self.outgoing.as_ref().is_some_and(|outgoing| matches!(outgoing.current, Current::InFlight { .. }))
+    }
+
+    /// Whether a write waits for the connection.
+    pub fn is_pending(&self) -> bool {
+        matches!(self.outgoing().current, Current::Pending(_))
+    }
+
+    /// What is left of the write in flight.
+    pub fn unsent_in_flight(&self) -> usize {
+        match self.outgoing().current {
+            Current::InFlight { unsent, .. } => unsent,
+            _ => 0,
+        }
+    }
+
+    /// What is left of the write in flight, or of the one that waits for the connection.
+    pub fn unsent_in_current(&self) -> usize {
+        match self.outgoing().current {
+            Current::None => 0,
+            Current::Pending(unsent) | Current::InFlight { unsent, .. } => unsent,
+        }
+    }
+
+    /// Node's `bufferSize` and `writableLength`: bytes of all writes that are not completed; one in flight counts whole.
+    #[inline]
+    pub fn length(&self) -> usize {
+        let outgoing = self.outgoing();
+        let current = match outgoing.current {
+            Current::None => 0,
+            Current::Pending(length) | Current::InFlight { length, .. } => length,
+        };
+        current + outgoing.waiting.bytes
+    }
+
+    /// Bytes of all writes so far, sent or not, of this connection.
+    pub fn bytes_written(&self) -> u64 {
+        let outgoing = self.outgoing();
+        self.dispatched + (outgoing.waiting.bytes.max(outgoing.failed) + outgoing.pending) as u64
+    }
+
+    pub(super) fn forget_current(&mut self) {
+        if let Some(outgoing) = &mut self.outgoing {
+            outgoing.current = Current::None;
+        }
+    }
+
+    /// What the last connection left is not the next one's.
+    pub(super) fn forget_what_waits(&mut self) {
+        if let Some(outgoing) = &mut self.outgoing {
+            outgoing.current = Current::None;
+            outgoing.waiting = Waiting::default();
+            outgoing.pending = 0;
+        }
+    }
+
+    #[inline]
+    pub(super) fn outgoing(&self) -> &Outgoing {
+        self.outgoing.as_deref().unwrap_or(&NOTHING)
+    }
+
+    #[inline]
+    pub(super) fn outgoing_mut(&mut self) -> &mut Outgoing {
+        self.outgoing.get_or_insert_default()
+    }
+
+    /// The bytes that are queued.
+    #[inline]
+    pub fn queue(&self) -> &WriteQueue {
+        &self.outgoing().queue
+    }
+
+    /// The bytes that are queued, to be changed.
+    #[inline]
+    pub fn queue_mut(&mut self) -> &mut WriteQueue {
+        &mut self.outgoing_mut().queue
+    }
+
+    /// None of what is queued will be sent.
+    pub fn clear_queue(&mut self, segments: &mut Segments) {
+        if let Some(outgoing) = &mut self.outgoing {
+            outgoing.queue.clear(segments);
+        }
     }
 }

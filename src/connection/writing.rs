@@ -8,8 +8,8 @@
 //! Node hands one write to the kernel at a time, or all that waited as one; the bytes of both lie in the write queue.
 
 use super::callbacks::Place;
-use super::outgoing::{Current, NOTHING, Outgoing, Waiting};
-use super::{CallbackId, ConnTask, Connection, Evicted, Segments, Span, Stage, Tasks, WriteQueue};
+use super::outgoing::{Current, Waiting};
+use super::{CallbackId, ConnTask, Connection, Evicted, Segments, Span, Stage, Tasks};
 use crate::base::error::Error;
 use crate::base::error_kind::ErrorKind;
 
@@ -352,33 +352,6 @@ impl Connection {
         format!("{:?}", self.write.state)
     }
 
-    /// Whether the kernel holds up a write.
-    #[inline]
-    pub fn is_in_flight(&self) -> bool {
-        self.outgoing.as_ref().is_some_and(|outgoing| matches!(outgoing.current, Current::InFlight { .. }))
-    }
-
-    /// Whether a write waits for the connection.
-    pub fn is_pending(&self) -> bool {
-        matches!(self.outgoing().current, Current::Pending(_))
-    }
-
-    /// What is left of the write in flight.
-    pub fn unsent_in_flight(&self) -> usize {
-        match self.outgoing().current {
-            Current::InFlight { unsent, .. } => unsent,
-            _ => 0,
-        }
-    }
-
-    /// What is left of the write in flight, or of the one that waits for the connection.
-    pub fn unsent_in_current(&self) -> usize {
-        match self.outgoing().current {
-            Current::None => 0,
-            Current::Pending(unsent) | Current::InFlight { unsent, .. } => unsent,
-        }
-    }
-
     /// Node's `writable`: `write` is allowed.
     #[inline]
     pub fn is_writable(&self) -> bool {
@@ -396,77 +369,16 @@ impl Connection {
         self.needs_drain() && (self.length() > 0 || self.write.after_write_scheduled)
     }
 
-    /// Node's `bufferSize` and `writableLength`: bytes of all writes that are not completed; one in flight counts whole.
-    #[inline]
-    pub fn length(&self) -> usize {
-        let outgoing = self.outgoing();
-        let current = match outgoing.current {
-            Current::None => 0,
-            Current::Pending(length) | Current::InFlight { length, .. } => length,
-        };
-        current + outgoing.waiting.bytes
-    }
-
     #[inline]
     fn has_room(&self) -> bool {
         let length = self.length();
         length == 0 || length < self.high_water_mark()
     }
 
-    /// Bytes of all writes so far, sent or not, of this connection.
-    pub fn bytes_written(&self) -> u64 {
-        let outgoing = self.outgoing();
-        self.dispatched + (outgoing.waiting.bytes.max(outgoing.failed) + outgoing.pending) as u64
-    }
-
     /// Tells the idle clock how much of a write is in flight; 0 for none.
     pub(super) fn stalls_at(&mut self, length: usize) {
         if let Some(idle) = self.idle_mut() {
             idle.write_in_flight(length);
-        }
-    }
-
-    pub(super) fn forget_current(&mut self) {
-        if let Some(outgoing) = &mut self.outgoing {
-            outgoing.current = Current::None;
-        }
-    }
-
-    /// What the last connection left is not the next one's.
-    pub(super) fn forget_what_waits(&mut self) {
-        if let Some(outgoing) = &mut self.outgoing {
-            outgoing.current = Current::None;
-            outgoing.waiting = Waiting::default();
-            outgoing.pending = 0;
-        }
-    }
-
-    #[inline]
-    pub(super) fn outgoing(&self) -> &Outgoing {
-        self.outgoing.as_deref().unwrap_or(&NOTHING)
-    }
-
-    #[inline]
-    pub(super) fn outgoing_mut(&mut self) -> &mut Outgoing {
-        self.outgoing.get_or_insert_default()
-    }
-
-    /// The bytes that are queued.
-    #[inline]
-    pub fn queue(&self) -> &WriteQueue {
-        &self.outgoing().queue
-    }
-
-    /// The bytes that are queued, to be changed.
-    #[inline]
-    pub fn queue_mut(&mut self) -> &mut WriteQueue {
-        &mut self.outgoing_mut().queue
-    }
-
-    /// None of what is queued will be sent.
-    pub fn clear_queue(&mut self, segments: &mut Segments) {
-        if let Some(outgoing) = &mut self.outgoing {
-            outgoing.queue.clear(segments);
         }
     }
 

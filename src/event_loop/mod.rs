@@ -7,6 +7,7 @@
 
 mod dispatch;
 mod handlers;
+mod lingering;
 pub(crate) mod server;
 mod shut_down;
 mod shut_down_options;

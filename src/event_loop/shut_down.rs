@@ -13,24 +13,23 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::Duration;
 
+use super::lingering::Linger;
 use super::shut_down_options::{EndOrder, ShutDownOptions, ShutDownReport};
 use super::{Loop, RunState, Stop};
 use crate::base::id::{SocketId, TimerId};
 use crate::connection::{CallbackId, CloseReason};
-use crate::event_loop::socket::Socket;
-use crate::event_loop::socket_handlers::SocketHandlers;
 use crate::net::Closed;
 
 /// What an end has to wait for, and what was lost. When it is over nothing stays but its number and the report.
 #[derive(Debug, Default)]
 pub(crate) struct ShutDown {
     /// Which one of this loop it is. What an earlier one was waiting for is not for this one.
-    number: u64,
-    options: ShutDownOptions,
+    pub(super) number: u64,
+    pub(super) options: ShutDownOptions,
     /// Those of the patience.
     timers: Vec<TimerId>,
     /// One for each socket that is waited for: it catches up, or was ended and lingers.
-    clocks: HashMap<SocketId, TimerId>,
+    pub(super) clocks: HashMap<SocketId, TimerId>,
     /// What handlers have opened in this turn.
     opened: Vec<SocketId>,
     /// Nobody is waited for any more who sends again and again.
@@ -101,7 +100,7 @@ impl<S> Loop<'_, S> {
     /// 4. Files are ended when no connection is left, since any handler may write to them. A file that is read is not waited
     ///    for: what has arrived from it is still read, unless it is paused, and then it is destroyed. A socket that it is
     ///    piped into waits for it, as for any other source.
-    /// 5. What is not closed after `patience` is destroyed, with [`CloseReason::Shutdown`]. What was not sent is the
+    /// 5. What is not closed after `patience` is destroyed, some in each turn if they are many, with [`CloseReason::Shutdown`]. What was not sent is the
     ///    `unsent` of [`Socket::on_close`].
     ///
     /// Handlers go on working. What they write before their socket is ended is sent. What they open meanwhile is brought to
@@ -303,7 +302,7 @@ impl<S> Loop<'_, S> {
         }
     }
 
-    fn has_caught_up(&mut self, id: SocketId) {
+    pub(super) fn has_caught_up(&mut self, id: SocketId) {
         let mut waited = self.handlers.shut_down.caught_up(id);
         waited.push(id);
         self.end_those_that_waited(waited);
@@ -388,85 +387,5 @@ impl<S> Loop<'_, S> {
             let targets = self.handlers.shut_down.caught_up(id);
             self.end_those_that_waited(targets);
         }
-    }
-}
-
-/// What a socket has read, and until when it is waited for.
-type Quiet = (u64, Duration);
-
-/// How long an ended socket may be silent, and the number of the shut-down that says so: when that is given up, this is too.
-#[derive(Clone, Copy)]
-struct Linger {
-    time: Duration,
-    shut_down: Option<u64>,
-}
-
-impl<S> Socket<'_, S> {
-    /// Ends this side after all that was written, and discards what still arrives, up to the other side's end: a lingering
-    /// close. The idle timeout of the socket is turned off. With a `linger` time the socket is destroyed when it has sent
-    /// everything, and then nothing arrives for that long.
-    ///
-    /// A socket that is destroyed before it was read to its end would be reset by the system, and what is on its way to the
-    /// peer could be lost.
-    pub fn end_and_discard(&mut self, linger: Option<Duration>) {
-        self.end_and_linger(linger.map(|time| Linger { time, shut_down: None }));
-    }
-
-    fn end_and_linger(&mut self, linger: Option<Linger>) {
-        for to in self.net.piped_to(self.id) {
-            self.unpipe(to);
-        }
-        self.set(SocketHandlers::remove_readers);
-        self.net.listen_for_data(self.id, false);
-        self.resume();
-        self.set_timeout(None);
-        match linger {
-            None => self.end(),
-            Some(linger) => self.end_then(move |socket, _| socket.destroy_if_silent(linger)),
-        }
-    }
-
-    fn destroy_if_silent(&mut self, linger: Linger) {
-        if linger.shut_down.is_some_and(|number| !self.is_shut_down_by(number)) {
-            return; // It was given up.
-        }
-        let before = self.bytes_read();
-        let clock = self.after(linger.time, move |socket| {
-            if socket.bytes_read() == before {
-                socket.destroy_because(CloseReason::Timeout);
-            } else {
-                socket.destroy_if_silent(linger);
-            }
-        });
-        if linger.shut_down.is_some() {
-            self.handlers.shut_down.clocks.insert(self.id, clock);
-        }
-    }
-
-    fn is_shut_down_by(&self, number: u64) -> bool {
-        self.handlers.run_state != RunState::Running && self.handlers.shut_down.number == number
-    }
-
-    /// Reads until nothing more arrives, for as long as the options say.
-    fn catch_up_quietly(&mut self, number: u64, before: Option<Quiet>) {
-        self.catch_up(move |socket, caught_up| {
-            if !socket.is_shut_down_by(number) {
-                return; // It was given up.
-            }
-            let options = socket.handlers.shut_down.options;
-            let (read, now) = (socket.bytes_read(), socket.net.now());
-            let (read_before, until) = before.unzip();
-            let until = until.unwrap_or(now + options.longest_wait());
-            let quiet = options.quiet.min(options.patience / 4);
-            if caught_up.is_err() {
-                // It was destroyed; its `close` comes.
-            } else if read_before == Some(read) || now >= until || quiet.is_zero() || !socket.is_readable() {
-                let id = socket.id();
-                socket.event_loop().has_caught_up(id);
-            } else {
-                let clock = socket.after(quiet, move |socket| socket.catch_up_quietly(number, Some((read, until))));
-                socket.handlers.shut_down.clocks.insert(socket.id, clock);
-            }
-        });
     }
 }

@@ -14,8 +14,10 @@ use std::time::Duration;
 use mio::{Events, Poll};
 use slab::Slab;
 
+use super::clock::Clock;
 use super::signals::Signals;
-use super::system::{Clock, Descriptor, Listener, Stream};
+use super::source::{Entry, Source};
+use super::system::{Descriptor, Listener, Stream};
 use super::{
     ConnectOptions, Handle, Kernel, ListenOptions, MOST_SLICES, OpenMode, PeerCred, Readiness, Ready, SocketOption,
     Stdio, Token, Wake, Watch,
@@ -124,47 +126,6 @@ pub struct MioKernel {
 impl fmt::Debug for MioKernel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("MioKernel").field("handles", &self.handles.len()).finish_non_exhaustive()
-    }
-}
-
-/// What a handle stands for. A stream takes 16 bytes. The others are boxed: there are few of them, and they are larger.
-#[derive(Debug)]
-enum Source {
-    Stream(Entry<Stream>),
-    Listener(Box<Entry<Listener>>),
-    File(Box<Entry<Descriptor>>),
-}
-
-#[derive(Debug)]
-struct Entry<T> {
-    source: T,
-    /// [`Token::NOBODY`] until it is registered.
-    token: Token,
-}
-
-impl Source {
-    #[inline]
-    fn token(&self) -> Token {
-        match self {
-            Source::Stream(entry) => entry.token,
-            Source::Listener(_) | Source::File(_) => self.token_of_other(),
-        }
-    }
-
-    // Apart: nearly all readiness is for streams.
-    #[cold]
-    fn token_of_other(&self) -> Token {
-        match self {
-            Source::Stream(entry) => entry.token,
-            Source::Listener(entry) => entry.token,
-            Source::File(entry) => entry.token,
-        }
-    }
-}
-
-impl<T> Entry<T> {
-    fn new(source: T) -> Self {
-        Entry { source, token: Token::NOBODY }
     }
 }
 

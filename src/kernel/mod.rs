@@ -21,11 +21,13 @@ use std::time::Duration;
 use crate::address::Address;
 use crate::base::error::Syscall;
 
+mod clock;
 mod mio;
 mod options;
 pub(crate) mod setters;
 mod signals;
 mod socket_options;
+mod source;
 mod token;
 #[cfg(unix)]
 mod unix;

@@ -7,7 +7,7 @@ use std::fs::File;
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
 use std::net::{Shutdown, SocketAddr};
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use mio::net::{TcpListener, TcpStream};
 use mio::{Interest, Registry};
@@ -16,20 +16,6 @@ use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use super::{ConnectOptions, ListenOptions, OpenMode, PeerCred, SocketOption, Stdio, Watch, socket_options};
 use crate::address::Address;
 use crate::base::error::Syscall;
-
-/// The clock that never goes back: how long ago it was started.
-#[derive(Debug)]
-pub(super) struct Clock(Instant);
-
-impl Clock {
-    pub fn start() -> Self {
-        Clock(Instant::now())
-    }
-
-    pub fn elapsed(&self) -> Duration {
-        self.0.elapsed()
-    }
-}
 
 /// A socket that listens.
 #[derive(Debug)]

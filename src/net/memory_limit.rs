@@ -19,9 +19,9 @@ impl Net {
     /// most. A socket that would pass that is not read from until there is room, or until it is resumed. Nobody is disconnected for it.
     ///
     /// The limit is looked at when the flush of a turn is over. Between that and the next look a turn may pass it by what its
-    /// handlers write, and by what was broadcast and not offered to the kernel yet. Many disconnects take more than one turn: see
-    /// [`Net::set_turn_budget`]. So set it to what the process may use, less
-    /// what a turn may write, less some 300 bytes for each connection.
+    /// handlers write, and by what was broadcast and not offered to the kernel yet. So set it to what the process may use, less
+    /// what a turn may write, less some 300 bytes for each connection. Where many are to be disconnected, that takes as many turns
+    /// as the [budget](Net::set_turn_budget) needs.
     ///
     /// ```
     /// # let mut event_loop = tidegate::EventLoop::new()?;

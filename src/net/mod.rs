@@ -25,7 +25,7 @@
 //! | `file.rs`, `adopt.rs` | files; sockets that were made elsewhere |
 //! | `timers.rs`, `user_timers.rs` | what a user asks of time; the timers that were set |
 //! | `waker.rs` | waking it from another thread |
-//! | `options.rs` | what can be set |
+//! | `options.rs`, `output_limits.rs` | what can be set |
 //! | `check.rs` | what is true between two turns |
 
 mod accepting;
@@ -46,6 +46,7 @@ mod listen;
 mod memory;
 mod memory_limit;
 mod options;
+mod output_limits;
 mod pipe;
 mod read_buffer;
 mod serve;
@@ -69,7 +70,8 @@ pub(crate) use conn::harness;
 pub use counters::Counters;
 pub use event::{Chunk, Closed, Dropped, Event};
 pub use info::{ConnectionInfo, PausedBy};
-pub use options::{FileOptions, OutputLimits, OutputPolicy, ServerOptions, SocketOptions, SoftLimit};
+pub use options::{FileOptions, ServerOptions, SocketOptions};
+pub use output_limits::{OutputLimits, OutputPolicy, SoftLimit};
 pub use waker::Waker;
 
 use crate::base::arena::Arena;

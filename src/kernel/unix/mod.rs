@@ -6,7 +6,6 @@ mod socket_file;
 mod sockets;
 
 pub(super) use descriptor::Descriptor;
-pub(super) use differences::Clock;
 #[cfg(feature = "signals")]
 pub(super) use differences::has_default_effect;
 pub(super) use differences::set_user_timeout;

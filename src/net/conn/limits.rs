@@ -22,7 +22,7 @@ use crate::connection::{CloseReason, Stage};
 use crate::net::agenda::Task;
 use crate::net::clock::TimerKind;
 use crate::net::cx::Cx;
-use crate::net::options::{OutputLimits, OutputPolicy};
+use crate::net::output_limits::{OutputLimits, OutputPolicy};
 
 fn drops(limits: &OutputLimits) -> bool {
     matches!(limits.policy, OutputPolicy::DropNewest | OutputPolicy::DropOldest)

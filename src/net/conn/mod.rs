@@ -5,7 +5,7 @@
 //!
 //! | file | |
 //! | --- | --- |
-//! | `mod.rs` | what a connection is, and when it has work |
+//! | `mod.rs`, `remote.rs` | what a connection is, and when it has work; its other end |
 //! | `read.rs` | reading, pausing, catching up |
 //! | `write.rs`, `send.rs` | writing: at once or queued; what the kernel takes |
 //! | `connect.rs` | from `connect` to the connection |
@@ -31,6 +31,7 @@ mod pipe;
 pub(super) mod piping;
 pub(super) mod rare;
 pub(super) mod read;
+mod remote;
 mod send;
 mod tasks;
 #[cfg(test)]
@@ -38,14 +39,11 @@ mod tests;
 pub(super) mod write;
 mod yielding;
 
-use std::net::{SocketAddr, SocketAddrV4, SocketAddrV6};
-
 use super::agenda::{Task, TasksOf};
 use super::clock::TimerKind;
 use super::cx::Cx;
-use super::options::Limits;
+use super::output_limits::Limits;
 use super::read_buffer::READ_BUFFER;
-use crate::address::Address;
 use crate::base::arena::HasId;
 use crate::base::id::{ServerId, SocketId};
 use crate::connection::{CloseReason, ConnTask, Connection, Stage};
@@ -53,6 +51,7 @@ use crate::kernel::{Handle, Readiness, Watch};
 use file::FileEnd;
 use piping::{DrainWait, Piping};
 use rare::{Rare, USUAL};
+pub(super) use remote::Remote;
 
 /// One socket or file of the net.
 #[derive(Debug)]
@@ -187,45 +186,6 @@ pub(super) enum Ending {
 pub(super) enum ResetPlace {
     BeforeTheWrite,
     AfterTheWrite,
-}
-
-/// The other end of a connection.
-#[derive(Debug, Default)]
-pub(super) enum Remote {
-    /// There is none yet.
-    #[default]
-    Unknown,
-    V4(SocketAddrV4),
-    /// Apart: it is as large as all the rest of most connections that have one.
-    V6(Box<SocketAddrV6>),
-    /// It has no address.
-    Unix,
-    /// There is no other end.
-    File,
-}
-
-impl From<Address> for Remote {
-    fn from(address: Address) -> Self {
-        match address.ip() {
-            Some(SocketAddr::V4(address)) => Remote::V4(address),
-            Some(SocketAddr::V6(address)) => Remote::V6(Box::new(address)),
-            None => Remote::Unix,
-        }
-    }
-}
-
-impl Remote {
-    pub fn is_unix(&self) -> bool {
-        matches!(self, Remote::Unix)
-    }
-
-    pub fn ip(&self) -> Option<SocketAddr> {
-        match self {
-            Remote::V4(address) => Some((*address).into()),
-            Remote::V6(address) => Some((**address).into()),
-            Remote::Unknown | Remote::Unix | Remote::File => None,
-        }
-    }
 }
 
 impl HasId for Conn {
