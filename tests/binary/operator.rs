@@ -6,6 +6,8 @@ use std::os::unix::net::UnixStream;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+#[cfg(target_os = "linux")]
+use crate::support::terminal::{open_terminal, pseudo_terminal};
 use crate::support::{self, Daemon, Signal, Stderr, wait_until};
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -129,13 +131,8 @@ fn sockets_that_systemd_has_passed_to_another_process_are_named() {
 #[cfg(target_os = "linux")]
 #[test]
 fn a_terminal_that_stops_its_writers_does_not_stop_a_daemon_in_the_background() {
-    use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
-
-    let user = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
-    grantpt(&user).unwrap();
-    unlockpt(&user).unwrap();
-    let name = ptsname(&user, Vec::new()).unwrap();
-    let terminal = std::fs::File::options().read(true).write(true).open(name.to_str().unwrap()).unwrap();
+    let (user, name) = pseudo_terminal();
+    let terminal = open_terminal(&name);
     let address = support::free_address();
     // An interactive shell gives a command in the background a process group of its own.
     let script =

@@ -5,6 +5,8 @@
 use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
+#[cfg(target_os = "linux")]
+use crate::support::terminal::{open_terminal, pseudo_terminal};
 use crate::support::{self, Client, Daemon, Signal, Stderr, refuses};
 
 const SHUTDOWN: &str = "* the server is shutting down";
@@ -41,13 +43,8 @@ fn with_hangups(before: &[&str], stdin: std::process::Stdio, arguments: &[&str])
 /// A role in a session that has a terminal. With the terminal's other side the terminal is gone.
 #[cfg(target_os = "linux")]
 fn under_a_terminal(arguments: &[&str]) -> (Daemon, OwnedFd) {
-    use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
-
-    let user = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
-    grantpt(&user).unwrap();
-    unlockpt(&user).unwrap();
-    let name = ptsname(&user, Vec::new()).unwrap();
-    let terminal = std::fs::File::options().read(true).write(true).open(name.to_str().unwrap()).unwrap();
+    let (user, name) = pseudo_terminal();
+    let terminal = open_terminal(&name);
     (with_hangups(&["setsid", "--ctty"], terminal.into(), arguments), user)
 }
 

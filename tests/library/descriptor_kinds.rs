@@ -14,13 +14,13 @@ use rustix::event::{EventfdFlags, eventfd};
 use rustix::fs::inotify;
 use rustix::fs::{OFlags, fcntl_getfl};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
-use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::time::{
     Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create, timerfd_settime,
 };
 
 use crate::support::folder::Folder;
 use crate::support::loops::{World, ms, quiet, watch};
+use crate::support::terminal::{open_terminal, pseudo_terminal};
 use tidegate::{ErrorKind as TheKind, FileOptions};
 
 /// A call that blocks is a failure, not a test that never ends.
@@ -286,25 +286,12 @@ fn devices_that_never_wait_are_always_ready() {
     });
 }
 
-/// The master of a new pseudo-terminal, as it comes, and the name of the terminal.
-fn pseudo_terminal() -> (OwnedFd, String) {
-    let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
-    grantpt(&master).unwrap();
-    unlockpt(&master).unwrap();
-    let name = ptsname(&master, Vec::new()).unwrap().into_string().unwrap();
-    (master, name)
-}
-
-fn terminal(name: &str) -> File {
-    File::options().read(true).write(true).open(name).unwrap()
-}
-
 /// Opened again, it would be the master of another terminal. When the last one at the terminal has gone, Linux says EIO.
 #[test]
 fn the_master_of_a_pseudo_terminal_is_the_one_of_its_terminal() {
     in_time(|| {
         let (master, name) = pseudo_terminal();
-        let (stdin, stdout) = (terminal(&name), terminal(&name));
+        let (stdin, stdout) = (open_terminal(&name), open_terminal(&name));
         let mut world = World::new();
         read(&mut world, &master);
         let mut child = Command::new("sh")
@@ -334,7 +321,7 @@ fn the_master_of_a_pseudo_terminal_is_the_one_of_its_terminal() {
 fn a_master_that_is_full_waits_for_the_terminal() {
     in_time(|| {
         let (master, name) = pseudo_terminal();
-        let mut terminal = terminal(&name);
+        let mut terminal = open_terminal(&name);
         assert!(terminal.is_terminal());
         let mut world = World::new();
         write(&mut world, &master);
@@ -361,7 +348,7 @@ fn a_master_that_is_full_waits_for_the_terminal() {
 fn a_terminal_that_is_full_waits_for_its_master() {
     in_time(|| {
         let (master, name) = pseudo_terminal();
-        let terminal = terminal(&name);
+        let terminal = open_terminal(&name);
         let mut world = World::new();
         write(&mut world, &terminal);
         world.of("file").write(vec![b'x'; 1 << 20]);

@@ -3,19 +3,18 @@
 #![cfg(target_os = "linux")]
 #[path = "../../docs/examples/netcat/main.rs"]
 mod example;
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{ErrorKind, Read, Write, pipe};
 use std::net::{Shutdown, TcpListener};
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::net::UnixStream;
 use std::process::{Child, Command, Stdio};
 use std::time::Instant;
 
 use crate::support::folder::Folder;
 use crate::support::loops::{World, ms, pattern, quiet, watch};
+use crate::support::terminal::{open_terminal, pseudo_terminal};
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
-use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use tidegate::{FileOptions, SocketId};
 
 /// A watched descriptor. It flows only if it is resumed or piped.
@@ -216,12 +215,8 @@ fn a_child_is_written_to_and_read_from() {
 
 /// A terminal, and its other end, where a person would sit.
 fn terminal() -> (File, OwnedFd, String) {
-    let seat = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
-    grantpt(&seat).unwrap();
-    unlockpt(&seat).unwrap();
-    let path = ptsname(&seat, Vec::new()).unwrap().into_string().unwrap();
-    let flags = OFlags::NOCTTY.bits() as i32;
-    let terminal = OpenOptions::new().read(true).write(true).custom_flags(flags).open(&path).unwrap();
+    let (seat, path) = pseudo_terminal();
+    let terminal = open_terminal(&path);
     without_blocking(&seat);
     (terminal, seat, path)
 }

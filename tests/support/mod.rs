@@ -37,6 +37,9 @@ mod random;
 /// A daemon some of whose system calls fail.
 #[cfg(all(feature = "cli", target_os = "linux"))]
 pub mod strace;
+/// Pseudo-terminals.
+#[cfg(unix)]
+pub mod terminal;
 /// What a child process writes into a pipe.
 mod transcript;
 /// Waiting for what nobody announces.

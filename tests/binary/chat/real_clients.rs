@@ -9,8 +9,7 @@ use std::io::Write;
 use std::net::SocketAddr;
 use std::process::{Child, Command};
 
-use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
-
+use crate::support::terminal::{open_terminal, pseudo_terminal};
 use crate::support::{Client, Daemon, Transcript};
 
 /// A person at a terminal in which a client runs.
@@ -29,11 +28,8 @@ impl Person {
             println!("NOT RUN, since there is no {client} here");
             return None;
         }
-        let seat = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
-        grantpt(&seat).unwrap();
-        unlockpt(&seat).unwrap();
-        let terminal = ptsname(&seat, Vec::new()).unwrap().into_string().unwrap();
-        let terminal = || File::options().read(true).write(true).open(&terminal).unwrap();
+        let (seat, name) = pseudo_terminal();
+        let terminal = || open_terminal(&name);
         // With a session and a terminal of its own, so that Ctrl-C is for the client.
         let mut command = Command::new("setsid");
         command.args(["--ctty", "--wait", client]).args(arguments);

@@ -93,10 +93,9 @@ fn join(socket: &mut Socket<'_, Room>, place: Option<Place>) {
         if !socket.is_writable() {
             return; // this side has ended before: what is left of a line comes too late
         }
-        if let Some(guest) = guest(socket)
-            && guest.presence == Presence::Here
-        {
-            guest.presence = Presence::Leaving;
+        let now = socket.net.now();
+        if let Some(guest) = guest(socket) {
+            guest.goes_on(Presence::Leaving(now));
         }
         receive_held(socket);
     });
@@ -134,7 +133,7 @@ fn announce_later(socket: &mut Socket<'_, Room>) -> TimerId {
 
 /// Tells the others that a guest has joined, unless they know.
 fn announce(socket: &mut Socket<'_, Room>) {
-    let Some(guest) = guest(socket).filter(|guest| guest.presence != Presence::Gone) else { return };
+    let Some(guest) = guest(socket).filter(|guest| guest.presence() != Presence::Gone) else { return };
     let Arrival::Unannounced(timer) = guest.arrival else { return };
     guest.arrival = Arrival::Silent;
     let name = guest.name.clone();
@@ -148,7 +147,7 @@ fn announce(socket: &mut Socket<'_, Room>) {
 fn dismiss_if_silent(socket: &mut Socket<'_, Room>, period: Duration, wait: Duration) {
     socket.after(wait, move |socket| {
         let now = socket.net.now();
-        let Some(guest) = guest(socket).filter(|guest| guest.presence != Presence::Gone) else { return };
+        let Some(guest) = guest(socket).filter(|guest| guest.presence() != Presence::Gone) else { return };
         // A guest whose lines are held is not silent.
         let since = if guest.held.is_empty() { guest.last_heard } else { now };
         let left = (since + period).saturating_sub(now);

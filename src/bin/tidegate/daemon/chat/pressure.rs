@@ -21,15 +21,19 @@ pub struct SaidInTurn {
 }
 
 impl SaidInTurn {
-    pub fn add(&mut self, bytes: usize, turn: u64) {
+    /// What follows is said in this turn. The same one may begin more than once.
+    pub fn begin(&mut self, turn: u64) {
         if self.turn != turn {
             *self = SaidInTurn { turn, bytes: 0 };
         }
+    }
+
+    pub fn add(&mut self, bytes: usize) {
         self.bytes += bytes;
     }
 
-    pub fn is_enough(&self, turn: u64) -> bool {
-        self.turn == turn && self.bytes >= MOST_IN_A_TURN
+    pub fn is_enough(&self) -> bool {
+        self.bytes >= MOST_IN_A_TURN
     }
 }
 
@@ -86,12 +90,14 @@ mod tests {
     #[test]
     fn what_is_said_counts_for_its_turn() {
         let mut said = SaidInTurn::default();
-        said.add(MOST_IN_A_TURN - 1, 7);
-        assert!(!said.is_enough(7));
-        said.add(1, 7);
-        assert!(said.is_enough(7) && !said.is_enough(8));
-        said.add(1, 8);
-        assert!(!said.is_enough(8));
+        said.begin(7);
+        said.add(MOST_IN_A_TURN - 1);
+        assert!(!said.is_enough());
+        said.begin(7);
+        said.add(1);
+        assert!(said.is_enough());
+        said.begin(8);
+        assert!(!said.is_enough());
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tidegate::{Line, Socket};
+use tidegate::{Counters, Line, Socket};
 
 use super::commands;
 use super::pressure::{PAUSE, Pressure};
@@ -46,9 +46,9 @@ pub fn guest<'r>(socket: &'r mut Socket<'_, Room>) -> Option<&'r mut Guest> {
 /// Reads what a guest has sent, line by line, as far as the flood limit and the time of the turn allow.
 pub fn receive(socket: &mut Socket<'_, Room>, chunk: &[u8]) {
     let now = socket.net.now();
-    let Some(here) = guest(socket).filter(|guest| guest.presence != Presence::Gone) else { return };
+    let Some(here) = guest(socket).filter(|guest| guest.presence() != Presence::Gone) else { return };
     here.last_heard = now;
-    if here.is_cut_off {
+    if here.presence() == Presence::CutOff {
         socket.state.dropped += chunk.len() as u64;
         return;
     }
@@ -60,15 +60,18 @@ pub fn receive(socket: &mut Socket<'_, Room>, chunk: &[u8]) {
     // Out of their place while they are read, so that the room can be changed meanwhile.
     let mut typed = std::mem::take(&mut here.typed);
     let mut rest = chunk;
+    let counters = socket.net.counters();
+    socket.state.said.begin(counters.turns);
+    let has_to_wait = has_to_wait_for_readers(socket, &counters);
     let stop = loop {
         if let Some(wait) = wait_for_token(socket) {
             break Some(Stop::Flood(wait));
         }
         if !rest.is_empty() {
-            if enough_was_said(socket) {
+            if socket.state.said.is_enough() {
                 break Some(Stop::TimeIsUp);
             }
-            if has_to_wait_for_readers(socket) {
+            if has_to_wait {
                 break Some(Stop::Pressure);
             }
         }
@@ -94,7 +97,7 @@ pub fn receive(socket: &mut Socket<'_, Room>, chunk: &[u8]) {
     if let Some(guest) = guest(socket) {
         guest.typed = typed;
         if let Some(stop) = stop
-            && guest.presence != Presence::Gone
+            && guest.presence() != Presence::Gone
         {
             guest.held = rest.to_vec();
             match stop {
@@ -113,14 +116,9 @@ fn wait_for_token(socket: &mut Socket<'_, Room>) -> Option<Duration> {
     guest(socket)?.bucket.as_mut()?.wait(now)
 }
 
-fn enough_was_said(socket: &mut Socket<'_, Room>) -> bool {
-    let turn = socket.net.counters().turns;
-    socket.state.said.is_enough(turn)
-}
-
 /// Whether most of the readers are behind. It is looked at once in a turn: what was said shows at its end.
-fn has_to_wait_for_readers(socket: &mut Socket<'_, Room>) -> bool {
-    let (counters, now) = (socket.net.counters(), socket.net.now());
+fn has_to_wait_for_readers(socket: &mut Socket<'_, Room>, counters: &Counters) -> bool {
+    let now = socket.net.now();
     if counters.above_soft == 0 {
         socket.state.pressure = Pressure::default();
         return false;
@@ -137,7 +135,7 @@ fn has_to_wait_for_readers(socket: &mut Socket<'_, Room>) -> bool {
 /// behind. If all speak, all but this one are readers.
 fn readers_behind(socket: &Socket<'_, Room>, soft: usize, now: Duration) -> (usize, usize) {
     let me = socket.id();
-    let others = socket.state.guests.iter().filter(|(id, guest)| **id != me && guest.presence != Presence::Gone);
+    let others = socket.state.guests.iter().filter(|(id, guest)| **id != me && guest.presence() != Presence::Gone);
     let (mut all, mut silent) = ((0, 0), (0, 0));
     for (id, guest) in others {
         let is_behind = usize::from(socket.net.connection(*id).unsent() > soft);
@@ -153,7 +151,7 @@ fn readers_behind(socket: &Socket<'_, Room>, soft: usize, now: Duration) -> (usi
 /// line.
 fn cut_off(socket: &mut Socket<'_, Room>) {
     let Some(guest) = guest(socket) else { return };
-    guest.is_cut_off = true;
+    guest.goes_on(Presence::CutOff);
     let held = std::mem::take(&mut guest.held);
     socket.state.dropped += held.len() as u64;
 }
@@ -171,8 +169,8 @@ fn hold(socket: &mut Socket<'_, Room>, wait: Duration) {
         let now = socket.net.now();
         let has_ended = socket.net.connection(socket.id()).has_peer_ended();
         if has_ended && let Some(guest) = guest(socket) {
-            let since = *guest.ended.get_or_insert(now);
-            if now.saturating_sub(since) >= HEARD_AFTER_END {
+            guest.goes_on(Presence::Leaving(now));
+            if matches!(guest.presence(), Presence::Leaving(since) if now.saturating_sub(since) >= HEARD_AFTER_END) {
                 log::info!(
                     "{} had sent too fast when it ended: {} were not passed on",
                     guest.name,
@@ -196,10 +194,10 @@ pub fn receive_held(socket: &mut Socket<'_, Room>) {
     if !guest.held.is_empty() {
         return;
     }
-    match guest.presence {
-        Presence::Here => socket.resume(),
-        Presence::Leaving => finish(socket),
+    match guest.presence() {
         Presence::Gone => {}
+        Presence::Leaving(_) | Presence::CutOff if !socket.is_readable() => finish(socket),
+        _ => socket.resume(),
     }
 }
 
@@ -209,7 +207,8 @@ fn finish(socket: &mut Socket<'_, Room>) {
     if let Some(wait) = wait_for_token(socket).filter(|_| !is_stopping) {
         return hold(socket, wait);
     }
-    let last = guest(socket).filter(|guest| !guest.is_cut_off).and_then(|guest| guest.typed.finish());
+    let last =
+        guest(socket).filter(|guest| guest.presence() != Presence::CutOff).and_then(|guest| guest.typed.finish());
     if let Some(line) = last
         && wait_for_token(socket).is_none()
     {
@@ -220,7 +219,7 @@ fn finish(socket: &mut Socket<'_, Room>) {
 }
 
 fn receive_line(socket: &mut Socket<'_, Room>, line: &Line<'_>) {
-    let Some(arrival) = guest(socket).filter(|guest| guest.presence != Presence::Gone).map(|guest| guest.arrival)
+    let Some(arrival) = guest(socket).filter(|guest| guest.presence() != Presence::Gone).map(|guest| guest.arrival)
     else {
         return;
     };
@@ -279,7 +278,7 @@ fn say(socket: &mut Socket<'_, Room>, said: &str) {
     room.line.clear();
     room.line.extend([guest.name.as_str(), ": ", said, "\n"]);
     let except = (!room.options.echo).then_some(me);
-    room.said.add(room.line.len(), socket.net.counters().turns);
+    room.said.add(room.line.len());
     room.online.tell(socket.net, except, &room.line);
 }
 

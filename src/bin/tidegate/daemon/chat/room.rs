@@ -51,12 +51,8 @@ pub struct Guest {
     pub address: Option<IpAddr>,
     pub too_long: u32,
     pub arrival: Arrival,
-    pub presence: Presence,
+    presence: Presence,
     pub line_end: LineEnd,
-    /// A part of what it has sent was dropped: nothing after it is heard.
-    pub is_cut_off: bool,
-    /// When its end was noticed while its lines had to wait.
-    pub ended: Option<Duration>,
     /// When something of it was read last.
     pub last_heard: Duration,
 }
@@ -71,11 +67,14 @@ pub enum Arrival {
     Spoken,
 }
 
+/// How far a guest has gone. See [`Guest::goes_on`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Presence {
     Here,
-    /// The guest has ended its side. What is held is still passed on.
-    Leaving,
+    /// Its end was noticed then. What has come before it is still passed on.
+    Leaving(Duration),
+    /// A part of what it has sent was dropped: nothing after it is heard.
+    CutOff,
     /// The guest is not in the room any more, and the connection is about to close.
     Gone,
 }
@@ -131,8 +130,6 @@ impl Room {
             arrival,
             presence: Presence::Here,
             line_end,
-            is_cut_off: false,
-            ended: None,
             last_heard: now,
         };
         self.guests.insert(id, guest);
@@ -141,8 +138,8 @@ impl Room {
 
     /// Removes a guest from the room, and returns its name and what was known of it. None if the guest is not in the room.
     pub fn remove(&mut self, id: SocketId, now: Duration) -> Option<(String, Arrival)> {
-        let guest = self.guests.get_mut(&id).filter(|guest| guest.presence != Presence::Gone)?;
-        guest.presence = Presence::Gone;
+        let guest = self.guests.get_mut(&id).filter(|guest| guest.presence() != Presence::Gone)?;
+        guest.goes_on(Presence::Gone);
         guest.held = Vec::new();
         if let (Some(address), Some(bucket)) = (guest.address, guest.bucket.take()) {
             self.left.end(address, bucket, now);
@@ -156,7 +153,7 @@ impl Room {
     /// From now on the lines for this guest end with CR LF.
     pub fn use_crlf(&mut self, id: SocketId) {
         let Some(guest) = self.guests.get_mut(&id) else { return };
-        if guest.line_end == LineEnd::Lf && guest.presence != Presence::Gone {
+        if guest.line_end == LineEnd::Lf && guest.presence() != Presence::Gone {
             guest.line_end = LineEnd::CrLf;
             self.online.remove(guest.number);
             self.online.add(guest.number, id, LineEnd::CrLf);
@@ -177,6 +174,24 @@ impl Room {
         self.names.remove(&Folded::of(&old));
         self.names.insert(folded, id);
         Renamed::From(old)
+    }
+}
+
+impl Guest {
+    pub fn presence(&self) -> Presence {
+        self.presence
+    }
+
+    /// To the next presence, and never back: only the first end counts, and who is cut off stays so.
+    pub fn goes_on(&mut self, next: Presence) {
+        let is_next = match self.presence {
+            Presence::Here => true,
+            Presence::Leaving(_) => matches!(next, Presence::CutOff | Presence::Gone),
+            Presence::CutOff | Presence::Gone => next == Presence::Gone,
+        };
+        if is_next {
+            self.presence = next;
+        }
     }
 }
 
