@@ -15,6 +15,7 @@ pub(super) use without::Signals;
 #[cfg(all(unix, feature = "signals"))]
 mod with {
     use std::collections::BTreeMap;
+    use std::collections::btree_map::Entry;
     use std::io::{self, ErrorKind};
     use std::os::fd::AsRawFd;
     use std::os::unix::net::UnixStream;
@@ -104,14 +105,13 @@ mod with {
             // As long as signal-hook has no handler yet. And before the loop is woken by one: the handler of the process runs on
             // any thread, and calls what is registered in this order. The loop that it has woken may be gone before it comes to
             // the next, and then the signal that the loop has heard would have its default effect too.
-            if !process.contains_key(&signal) {
-                process.insert(signal, InProcess::new(signal, Unheard::now(signal))?);
-            }
+            let in_process = match process.entry(signal) {
+                Entry::Occupied(known) => known.into_mut(),
+                Entry::Vacant(unknown) => unknown.insert(InProcess::new(signal, Unheard::now(signal))?),
+            };
             // It stays there when nobody listens any more, and then only wakes the loop.
             waking.0.handle().add_signal(signal)?;
-            if let Some(in_process) = process.get_mut(&signal) {
-                in_process.begin();
-            }
+            in_process.begin();
             Ok(Listener(signal))
         }
     }
