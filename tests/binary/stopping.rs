@@ -90,16 +90,15 @@ fn without_a_terminal_sighup_and_sigquit_do_not_stop_it() {
     room.exits_with(0);
 }
 
-/// A shell has a command in the background ignore SIGINT and SIGQUIT.
-#[cfg(target_os = "linux")]
-#[test]
-fn signals_of_the_terminal_stay_ignored_if_they_were_ignored_before() {
-    let mut command = support::program_after("trap '' INT QUIT");
+/// A room that began with these signals ignored goes on when they come, and stops at SIGTERM.
+#[track_caller]
+fn stay_ignored(ignored: &str, signals: &[Signal]) {
+    let mut command = support::program_after(&format!("trap '' {ignored}"));
     let mut room = Daemon::launch_with(command.args(["chat", "--listen", "127.0.0.1:0"]), Stderr::Kept);
     room.finds_its_addresses(1);
     let [mut anna, mut bob] = room.guests();
-    for signal in [Signal::INT, Signal::QUIT, Signal::INT] {
-        room.signal(signal);
+    for signal in signals {
+        room.signal(*signal);
         anna.says("/who");
         anna.hears("* 2 online: guest1, guest2");
     }
@@ -110,6 +109,19 @@ fn signals_of_the_terminal_stay_ignored_if_they_were_ignored_before() {
     room.exits_with(0);
 }
 
+/// A shell has a command in the background ignore SIGINT and SIGQUIT.
+#[cfg(target_os = "linux")]
+#[test]
+fn signals_of_the_terminal_stay_ignored_if_they_were_ignored_before() {
+    stay_ignored("INT QUIT", &[Signal::INT, Signal::QUIT, Signal::INT]);
+}
+
+/// What nohup does before it becomes the daemon.
+#[test]
+fn sighup_stays_ignored_if_it_was_ignored_before() {
+    stay_ignored("HUP", &[Signal::HUP]);
+}
+
 #[cfg(target_os = "linux")]
 #[test]
 fn sigquit_stops_it_in_order() {
@@ -118,23 +130,6 @@ fn sigquit_stops_it_in_order() {
     room.signal(Signal::QUIT);
     anna.hears(SHUTDOWN);
     drop(anna);
-    room.exits_with(0);
-}
-
-/// What nohup does before it becomes the daemon.
-#[test]
-fn sighup_stays_ignored_if_it_was_ignored_before() {
-    let mut command = support::program_after("trap '' HUP");
-    let mut room = Daemon::launch_with(command.args(["chat", "--listen", "127.0.0.1:0"]), Stderr::Kept);
-    room.finds_its_addresses(1);
-    let [mut anna, mut bob] = room.guests();
-    room.signal(Signal::HUP);
-    anna.says("/who");
-    anna.hears("* 2 online: guest1, guest2");
-    bob.hears_nothing();
-    room.signal(Signal::TERM);
-    anna.hears(SHUTDOWN);
-    drop((anna, bob));
     room.exits_with(0);
 }
 

@@ -126,6 +126,13 @@ mod tests {
     use super::super::tests::{daemon, wrong};
     use super::*;
 
+    /// What is said of this address ends with what would do.
+    #[track_caller]
+    fn says(address: &str, way_out: &str) {
+        let wrong = wrong(&["--listen", address]);
+        assert!(wrong.ends_with(way_out), "{wrong}");
+    }
+
     #[test]
     fn an_address_is_taken_in_each_of_its_forms() {
         let listen = |text| daemon(&["--listen", text]).listen[0];
@@ -142,10 +149,6 @@ mod tests {
 
     #[test]
     fn a_wrong_address_says_what_would_do() {
-        let says = |text, way_out| {
-            let wrong = wrong(&["--listen", text]);
-            assert!(wrong.ends_with(way_out), "{wrong}");
-        };
         says("127.0.0.1", "it has no port: write 127.0.0.1:8080");
         says("localhost", "it has no port: write localhost:8080");
         says("*:7000", "every address of this machine is written :7000");
@@ -160,10 +163,6 @@ mod tests {
 
     #[test]
     fn an_ipv6_address_needs_brackets_and_a_port() {
-        let says = |text: &str, way_out: &str| {
-            let wrong = wrong(&["--listen", text]);
-            assert!(wrong.ends_with(way_out), "{wrong}");
-        };
         for (text, bracketed) in [("::1", "[::1]:8080"), ("fe80::1", "[fe80::1]:8080"), ("[::1]", "[::1]:8080")] {
             says(text, &format!("it has no port: write {bracketed}"));
         }
@@ -181,10 +180,6 @@ mod tests {
 
     #[test]
     fn a_scheme_is_no_part_of_an_address() {
-        let says = |text, way_out| {
-            let wrong = wrong(&["--listen", text]);
-            assert!(wrong.ends_with(way_out), "{wrong}");
-        };
         says("http://127.0.0.1:80/x", "an address has no scheme: write 127.0.0.1:80");
         says("http://127.0.0.1", "an address has no scheme, and it needs a port: write 127.0.0.1:PORT");
         says("http://[::1]/", "an address has no scheme, and it needs a port: write [::1]:PORT");
