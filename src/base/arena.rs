@@ -28,7 +28,7 @@ pub(crate) struct Arena<T> {
 
 impl<T: HasId> Arena<T> {
     pub fn new(owner: Owner) -> Self {
-        Arena { slots: Slab::new(), next_generation: 0, owner }
+        Arena { slots: Slab::new(), next_generation: 1, owner }
     }
 
     /// Keeps the value that `make` builds from its own id.
@@ -84,6 +84,11 @@ impl<T: HasId> Arena<T> {
     pub fn remove(&mut self, id: T::Id) -> Option<T> {
         self.get(id)?;
         self.slots.try_remove(id.key().slot as usize)
+    }
+
+    /// The number of the loop, which all its ids carry.
+    pub fn owner(&self) -> Owner {
+        self.owner
     }
 
     pub fn len(&self) -> usize {

@@ -77,6 +77,28 @@ macro_rules! id {
     };
 }
 
+macro_rules! number {
+    ($name:ident, $before:literal) => {
+        impl fmt::Display for $name {
+            /// Its number, which no other of the loop has (until 2^32 were made).
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, concat!($before, "#{}"), self.key.generation)
+            }
+        }
+    };
+}
+
+impl SocketId {
+    /// Its number, as the trace shows it behind `#`.
+    pub(crate) fn number(self) -> u32 {
+        self.key.generation
+    }
+}
+
+number!(SocketId, "");
+number!(ServerId, "server ");
+number!(TimerId, "timer ");
+
 id! {
     /// Names one socket or file of a loop, from `new_socket`, `connect`, `open` or its acceptance until `on_close` has
     /// returned without a new `connect`. It means nothing to another loop.

@@ -3,7 +3,7 @@
 use super::callbacks::Place;
 use super::outgoing::Current;
 use super::writing::Writing;
-use super::{CallbackId, CloseReason, ConnTask, Connection, Stage, Tasks};
+use super::{CallbackId, Change, CloseReason, ConnTask, Connection, Stage, Tasks};
 use crate::base::error_kind::ErrorKind;
 
 impl Connection {
@@ -11,7 +11,7 @@ impl Connection {
     pub fn end(&mut self, callback: Option<CallbackId>, tasks: &mut impl Tasks) {
         let is_destroyed = self.is_destroyed();
         if self.write.state == Writing::Open && !self.has_failed() {
-            self.set_writing(Writing::Ending);
+            self.set_writing(Writing::Ending, tasks);
             if !is_destroyed && !self.has_ended() {
                 self.reason = CloseReason::EndedHere;
             }
@@ -41,7 +41,7 @@ impl Connection {
         if !done {
             return false;
         }
-        self.set_writing(Writing::ShuttingDown);
+        self.set_writing(Writing::ShuttingDown, tasks);
         match self.stage {
             Stage::Connected => return true,
             // The connection will ask for it: see `Connection::start`.
@@ -54,14 +54,14 @@ impl Connection {
     /// shutdown(2) was done: `finish` follows as a task.
     pub fn shut(&mut self, tasks: &mut impl Tasks) {
         if self.write.state == Writing::ShuttingDown && !self.is_destroyed() && !self.has_failed() {
-            self.set_writing(Writing::Shut);
+            self.set_writing(Writing::Shut, tasks);
             tasks.push(ConnTask::Finish);
         }
     }
 
     /// [`ConnTask::Finish`]: the callbacks of `end` are ready, so many; `finish` follows.
-    pub fn finished(&mut self) -> u32 {
-        self.set_writing(Writing::Finished);
+    pub fn finished(&mut self, tasks: &mut impl Tasks) -> u32 {
+        self.set_writing(Writing::Finished, tasks);
         self.callbacks().map_or(0, |callbacks| callbacks.end_is_over(&Ok(()), Place::First))
     }
 
@@ -79,8 +79,8 @@ impl Connection {
         self.write.state != Writing::Open
     }
 
-    pub(super) fn set_writing(&mut self, writing: Writing) {
-        log::trace!("writing: {:?} => {writing:?}", self.write.state);
+    pub(super) fn set_writing(&mut self, writing: Writing, tasks: &mut impl Tasks) {
         self.write.state = writing;
+        tasks.tell(Change::Writing(writing));
     }
 }

@@ -62,7 +62,7 @@ pub(crate) use read_ahead::ReadAhead;
 pub(crate) use reading::Received;
 pub use ready_state::ReadyState;
 pub(crate) use segments::{Segments, Span};
-pub(crate) use task::{ConnTask, Tasks};
+pub(crate) use task::{Change, ConnTask, Tasks};
 #[cfg(any(test, fuzzing))]
 pub(crate) use write_queue::SLACK;
 pub(crate) use write_queue::{Evicted, WriteQueue};
@@ -73,7 +73,7 @@ use crate::base::error_kind::ErrorKind;
 use crate::base::timers::Timers;
 use callbacks::Callbacks;
 use outgoing::{Current, Outgoing};
-use reading::{Flow, ReadHalf};
+use reading::ReadHalf;
 use writing::WriteHalf;
 
 /// The state of one connection.
@@ -146,13 +146,12 @@ impl Connection {
 
     /// One that a server accepted. It begins to read at once, unless it is to begin paused.
     pub fn accepted(high_water_mark: usize, allow_half_open: bool, paused: bool) -> Self {
-        let mut connection =
-            Connection { stage: Stage::Connected, ..Connection::new(high_water_mark, allow_half_open) };
+        let connection = Connection { stage: Stage::Connected, ..Connection::new(high_water_mark, allow_half_open) };
         if paused {
-            connection.read.flow = Flow::Paused;
-        } else {
-            connection.arm();
+            return Connection { read: ReadHalf::paused(), ..connection };
         }
+        let mut connection = connection;
+        connection.arm();
         connection
     }
 
@@ -199,13 +198,13 @@ impl Connection {
             extras.destroyed_by = None;
         }
         self.reason = CloseReason::PeerEnded;
-        self.set_stage(Stage::Connecting);
+        self.set_stage(Stage::Connecting, tasks);
         Ok(())
     }
 
     /// The connection is there; `connect` is emitted next, then [`Connection::start`] is called.
-    pub fn connected(&mut self) {
-        self.set_stage(Stage::Connected);
+    pub fn connected(&mut self, tasks: &mut impl Tasks) {
+        self.set_stage(Stage::Connected, tasks);
     }
 
     /// The `connect` handlers have run: what waited for the connection goes on. Says what is to be written.
@@ -251,7 +250,7 @@ impl Connection {
         if let Some(idle) = self.idle_mut() {
             idle.stop(timers);
         }
-        self.set_stage(Stage::Destroyed { sealed: false, failed });
+        self.set_stage(Stage::Destroyed { sealed: false, failed }, tasks);
         tasks.push(if failed { ConnTask::Error } else { ConnTask::Seal });
         if !had_descriptor {
             tasks.push(ConnTask::Close);
@@ -260,16 +259,16 @@ impl Connection {
     }
 
     /// By [`ConnTask::Error`] and [`ConnTask::Seal`]: nothing is read any more.
-    pub fn seal(&mut self) {
+    pub fn seal(&mut self, tasks: &mut impl Tasks) {
         if let Stage::Destroyed { failed, .. } = self.stage {
-            self.set_stage(Stage::Destroyed { sealed: true, failed });
+            self.set_stage(Stage::Destroyed { sealed: true, failed }, tasks);
         }
     }
 
     /// `close` is emitted now. What it says.
-    pub fn close(&mut self) -> (bool, CloseReason) {
+    pub fn close(&mut self, tasks: &mut impl Tasks) -> (bool, CloseReason) {
         let failed = matches!(self.stage, Stage::Destroyed { failed: true, .. });
-        self.set_stage(Stage::Closed);
+        self.set_stage(Stage::Closed, tasks);
         (failed, self.reason)
     }
 
@@ -376,9 +375,9 @@ impl Connection {
         self.extras.get_or_insert_default()
     }
 
-    fn set_stage(&mut self, stage: Stage) {
-        log::trace!("{:?} => {stage:?}", self.stage);
+    fn set_stage(&mut self, stage: Stage, tasks: &mut impl Tasks) {
         self.stage = stage;
+        tasks.tell(Change::Stage(stage, self.reason));
     }
 }
 

@@ -6,13 +6,13 @@
 //!      └──not flowing──▶ read-ahead ──resume──┘     full at the high-water mark: the kernel is not read from
 //! ```
 
-use super::{ConnTask, Connection, Stage, Tasks};
+use super::{Change, ConnTask, Connection, Stage, Tasks};
 
 /// The state of the reading half of a connection.
 #[derive(Debug)]
 pub(super) struct ReadHalf {
     state: Reading,
-    pub flow: Flow,
+    flow: Flow,
     interest: Interest,
     /// Somebody takes the data: a `data` handler, or a pipe. Apart from the flow: data that flows without is lost.
     listening: bool,
@@ -21,7 +21,7 @@ pub(super) struct ReadHalf {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Reading {
+pub(crate) enum Reading {
     Open,
     EndSeen,
     EndEmitted,
@@ -29,7 +29,7 @@ enum Reading {
 
 /// Node's `readableFlowing`: null, false, true.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Flow {
+pub(crate) enum Flow {
     Initial,
     Paused,
     Flowing,
@@ -64,6 +64,11 @@ impl ReadHalf {
         }
     }
 
+    /// That of a connection whose data waits for `resume`.
+    pub fn paused() -> Self {
+        ReadHalf { flow: Flow::Paused, ..ReadHalf::new() }
+    }
+
     /// That of a file that is written.
     pub fn ended() -> Self {
         ReadHalf { state: Reading::EndEmitted, ..ReadHalf::new() }
@@ -85,9 +90,9 @@ impl Connection {
     }
 
     /// A socket that is destroyed stays as it is, and so it is when it connects again.
-    pub fn pause(&mut self) {
+    pub fn pause(&mut self, tasks: &mut impl Tasks) {
         if !self.is_destroyed() {
-            self.read.flow = Flow::Paused;
+            self.set_flow(Flow::Paused, tasks);
         }
     }
 
@@ -95,7 +100,7 @@ impl Connection {
         if self.is_destroyed() || self.read.flow == Flow::Flowing {
             return;
         }
-        self.read.flow = Flow::Flowing;
+        self.set_flow(Flow::Flowing, tasks);
         if !self.read.resume_scheduled {
             self.read.resume_scheduled = true;
             tasks.push(ConnTask::Resume);
@@ -130,7 +135,7 @@ impl Connection {
     pub fn reached_end(&mut self, tasks: &mut impl Tasks) {
         self.disarm();
         if self.read.state == Reading::Open {
-            self.set_reading(Reading::EndSeen);
+            self.set_reading(Reading::EndSeen, tasks);
             if self.read_ahead.length() == 0 {
                 tasks.push(ConnTask::End);
             }
@@ -178,13 +183,13 @@ impl Connection {
     }
 
     /// [`ConnTask::End`]: whether `end` is emitted now.
-    pub fn emits_end(&mut self) -> bool {
+    pub fn emits_end(&mut self, tasks: &mut impl Tasks) -> bool {
         let emits = self.read.state == Reading::EndSeen
             && self.read_ahead.length() == 0
             && !self.has_failed()
             && !self.is_sealed();
         if emits {
-            self.set_reading(Reading::EndEmitted);
+            self.set_reading(Reading::EndEmitted, tasks);
         }
         emits
     }
@@ -284,8 +289,15 @@ impl Connection {
         }
     }
 
-    fn set_reading(&mut self, state: Reading) {
-        log::trace!("reading: {:?} => {state:?}", self.read.state);
+    fn set_reading(&mut self, state: Reading, tasks: &mut impl Tasks) {
         self.read.state = state;
+        tasks.tell(Change::Reading(state));
+    }
+
+    fn set_flow(&mut self, flow: Flow, tasks: &mut impl Tasks) {
+        if self.read.flow != flow {
+            self.read.flow = flow;
+            tasks.tell(Change::Flow(flow));
+        }
     }
 }

@@ -4,6 +4,12 @@
 //! loop's next piece of work. A task that gives rise to an event puts what follows the event first in the queue, so the
 //! order of everything that happens is the order of one queue. `net/conn/tasks.rs` says what each task does.
 
+use std::fmt;
+
+use super::reading::{Flow, Reading};
+use super::writing::Writing;
+use super::{CloseReason, Stage};
+
 /// What comes next for one connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ConnTask {
@@ -61,4 +67,41 @@ pub(crate) enum ConnTask {
 /// Where the tasks of one connection go: to the end of the queue.
 pub(crate) trait Tasks {
     fn push(&mut self, task: ConnTask);
+
+    /// A state of the connection has changed. The one function that changes it tells it, for the trace.
+    fn tell(&mut self, change: Change);
+}
+
+/// A state of a connection has changed, and is this now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Change {
+    Stage(Stage, CloseReason),
+    Reading(Reading),
+    Writing(Writing),
+    Flow(Flow),
+}
+
+impl fmt::Display for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let words = match self {
+            Change::Stage(Stage::Destroyed { sealed: false, .. }, reason) => return write!(f, "destroyed: {reason}"),
+            Change::Stage(Stage::Destroyed { sealed: true, .. }, _) => "nothing of it is read any more",
+            Change::Stage(Stage::Fresh, _) => "not connected",
+            Change::Stage(Stage::Connecting, _) => "connecting",
+            Change::Stage(Stage::Connected, _) => "connected",
+            Change::Stage(Stage::Closed, _) => "closed",
+            Change::Reading(Reading::Open) => "reading: open",
+            Change::Reading(Reading::EndSeen) => "reading: the peer's end was seen",
+            Change::Reading(Reading::EndEmitted) => "reading: over",
+            Change::Writing(Writing::Open) => "writing: open",
+            Change::Writing(Writing::Ending) => "writing: its end waits for what was written before",
+            Change::Writing(Writing::ShuttingDown) => "writing: all is written, its end is next",
+            Change::Writing(Writing::Shut) => "writing: its end was sent",
+            Change::Writing(Writing::Finished) => "writing: over",
+            Change::Flow(Flow::Initial) => "nobody has asked for its data",
+            Change::Flow(Flow::Paused) => "paused",
+            Change::Flow(Flow::Flowing) => "its data flows",
+        };
+        f.write_str(words)
+    }
 }

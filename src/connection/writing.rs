@@ -24,7 +24,7 @@ pub(super) struct WriteHalf {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Writing {
+pub(crate) enum Writing {
     Open,
     Ending,
     ShuttingDown,

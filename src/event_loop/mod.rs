@@ -29,7 +29,7 @@ use crate::event_loop::handlers::Handlers;
 use crate::event_loop::server::Server;
 use crate::event_loop::socket::Socket;
 use crate::kernel::{Kernel, MioKernel};
-use crate::net::{Net, ServerOptions, Sleep, SocketOptions, Waker};
+use crate::net::{Explainer, Net, ServerOptions, Sleep, SocketOptions, Waker};
 
 /// A single-threaded event loop with the application's state `S`.
 ///
@@ -274,6 +274,18 @@ impl<S> EventLoop<S> {
     /// See [`Loop::on_wake`].
     pub fn on_wake(&mut self, handler: impl FnMut(&mut Loop<'_, S>) + 'static) {
         self.event_loop().on_wake(handler);
+    }
+
+    /// Tells for people what the loop does and why, from now on: a paragraph for each turn in which something has happened, as one
+    /// text with an LF after each line. [`Explainer`] shows one, and can follow one connection; [`Net::trace`] gives the lines.
+    ///
+    /// ```
+    /// let mut event_loop = tidegate::EventLoop::new()?;
+    /// event_loop.explain(|paragraph| eprint!("{paragraph}"));
+    /// # Ok::<(), tidegate::Error>(())
+    /// ```
+    pub fn explain(&mut self, sink: impl FnMut(&str) + 'static) {
+        self.net.trace(Explainer::new(sink));
     }
 
     /// See [`Loop::socket`].

@@ -231,6 +231,11 @@ impl<S> Socket<'_, S> {
         self.net.set_output_limits(self.id, limits)
     }
 
+    /// What the trace calls it, and whoever else names connections: [`Net::set_label`](crate::Net::set_label).
+    pub fn set_label(&mut self, label: &str) {
+        self.net.set_label(self.id, label);
+    }
+
     /// Whether it keeps the loop running while it is active.
     #[doc(alias = "ref")]
     #[doc(alias = "unref")]

@@ -15,8 +15,9 @@ use std::collections::VecDeque;
 
 use crate::base::id::{ServerId, SocketId};
 use crate::base::round::Round;
-use crate::connection::{ConnTask, Tasks};
+use crate::connection::{Change, ConnTask, Stage, Tasks};
 use crate::kernel::Token;
+use crate::net::trace::{Kind, Notes};
 
 /// What happens between two pieces of work: Node's next tick, and what follows an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,6 +61,21 @@ pub(super) enum Phase {
     Timeouts,
 }
 
+impl Phase {
+    /// What the trace calls it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Phase::Start => "between",
+            Phase::Flush | Phase::FlushAgain => "flush",
+            Phase::Wait => "wait",
+            Phase::Serve => "serve",
+            Phase::NextTurns => "next turns",
+            Phase::Closes => "closes",
+            Phase::Timeouts => "timeouts",
+        }
+    }
+}
+
 /// All lists of what is to be done.
 #[derive(Debug, Default)]
 pub(super) struct Agenda {
@@ -81,6 +97,8 @@ pub(super) struct Agenda {
     pub just_watched: Vec<SocketId>,
     /// Something was closed: servers that wait for a descriptor need not wait any longer.
     pub descriptor_freed: bool,
+    /// What was done, for the trace.
+    pub notes: Notes,
     /// How many pipes were made. Each has its number: one that is made in the handler of an event does not notice it.
     pub pipes_made: u64,
 }
@@ -107,7 +125,7 @@ impl Agenda {
     /// Where the tasks of this connection go.
     #[inline]
     pub fn of(&mut self, id: SocketId) -> TasksOf<'_> {
-        TasksOf { id, tasks: &mut self.tasks }
+        TasksOf { id, tasks: &mut self.tasks, notes: &self.notes }
     }
 
     #[inline]
@@ -143,15 +161,26 @@ impl Agenda {
     }
 }
 
-/// The end of the queue, for the tasks of one connection.
+/// The end of the queue, for the tasks of one connection, and its notes for the trace.
 pub(super) struct TasksOf<'a> {
     id: SocketId,
     tasks: &'a mut VecDeque<Task>,
+    notes: &'a Notes,
 }
 
 impl Tasks for TasksOf<'_> {
     #[inline]
     fn push(&mut self, task: ConnTask) {
         self.tasks.push_back(Task::Conn(self.id, task));
+    }
+
+    #[inline]
+    fn tell(&mut self, change: Change) {
+        let kind = match change {
+            Change::Stage(Stage::Destroyed { sealed: false, .. }, _) => Kind::Destroyed,
+            Change::Writing(_) => Kind::Written,
+            Change::Stage(..) | Change::Reading(_) | Change::Flow(_) => Kind::State,
+        };
+        self.notes.add(self.id, kind, || change.to_string());
     }
 }

@@ -8,6 +8,7 @@
 
 use super::Net;
 use super::conn::write::WriteKind;
+use super::trace::{Kind, Whom};
 use crate::base::id::SocketId;
 
 /// A message above this size is written to each receiver by itself: places in a segment are 32 bits.
@@ -53,6 +54,8 @@ impl Net {
             }
         }
         self.cx.segments.release(span.segment);
+        let whom = sender.map_or(Whom::Loop, Whom::from);
+        self.cx.agenda.notes.add(whom, Kind::Asked, || format!("broadcast of {} bytes to {receivers}", message.len()));
         self.cx.time.spend(receivers);
     }
 

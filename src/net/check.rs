@@ -48,6 +48,9 @@ impl Net {
         let closing = places(agenda.closes.iter().copied());
         let timers: BTreeSet<(Due, TimerKind)> = self.cx.clock.timers.iter().collect();
         let held = places(self.conns.iter().flat_map(|(_, conn)| conn.held_senders()).copied());
+        if self.cx.labels.len() > self.conns.len() {
+            return Err("a label of a connection that is gone is kept".to_owned());
+        }
         let mut known = 0;
         for (id, conn) in self.conns.iter() {
             let of = |places: &Places| places.get(&id).copied().unwrap_or(0);

@@ -66,8 +66,8 @@ impl Net {
 
     /// Stops the `data` events. Reading goes on until read-ahead is full: the mark - 1 + 64 KiB at most.
     pub fn pause(&mut self, id: SocketId) {
-        if let Some((conn, _)) = self.conn(id) {
-            conn.connection.pause();
+        if let Some((conn, cx)) = self.conn(id) {
+            conn.connection.pause(&mut cx.agenda.of(id));
         }
     }
 

@@ -9,9 +9,11 @@ use std::time::Duration;
 use super::agenda::{Agenda, Task};
 use super::clock::{Clock, TimerKind};
 use super::counters::Counters;
+use super::labels::Labels;
 use super::memory::Memory;
 use super::read_buffer::READ_BUFFER;
 use super::server_counts::ServerCounts;
+use super::trace::{Kind, Whom};
 use super::turn_time::TurnTime;
 use crate::base::id::ServerId;
 use crate::base::timers::Due;
@@ -28,6 +30,7 @@ pub(super) struct Cx {
     pub memory: Memory,
     pub servers: ServerCounts,
     pub counters: Counters,
+    pub labels: Labels,
 }
 
 impl Cx {
@@ -41,6 +44,7 @@ impl Cx {
             memory: Memory::new(),
             servers: ServerCounts::default(),
             counters: Counters::default(),
+            labels: Labels::default(),
         }
     }
 
@@ -78,7 +82,14 @@ impl Cx {
 
     #[cold]
     fn look_at_time(&mut self) -> bool {
-        self.time.is_up() || self.time.look(self.kernel.now())
+        if self.time.is_up() {
+            return true;
+        }
+        let is_up = self.time.look(self.kernel.now());
+        if is_up {
+            self.agenda.notes.add(Whom::Loop, Kind::Budget, || "the time of this phase is over".to_owned());
+        }
+        is_up
     }
 
     /// Closes a descriptor.
@@ -102,6 +113,8 @@ impl Cx {
     /// Has the `close` of a server come that neither listens nor has connections.
     pub fn close_server_if_over(&mut self, server: ServerId) {
         if self.servers.is_over(server) {
+            let over = || "it neither listens nor has connections".to_owned();
+            self.agenda.notes.add(server, Kind::Destroyed, over);
             self.agenda.push(Task::ServerClose(server));
         }
     }

@@ -160,6 +160,11 @@ impl ConnectionInfo<'_> {
         }
     }
 
+    /// What its user calls it: [`Net::set_label`](crate::Net::set_label).
+    pub fn label(&self) -> Option<&str> {
+        self.cx.labels.get(self.conn?.id)
+    }
+
     /// How long ago the socket was made, in whole seconds. An accepted connection was made when it was accepted.
     pub fn age(&self) -> Duration {
         self.ago(|conn| conn.since)

@@ -25,6 +25,7 @@
 //! | `file.rs`, `adopt.rs` | files; sockets that were made elsewhere |
 //! | `timers.rs`, `user_timers.rs` | what a user asks of time; the timers that were set |
 //! | `waker.rs` | waking it from another thread |
+//! | `trace/`, `tracing.rs`, `labels.rs` | what the loop does, in words; what users call their connections |
 //! | `options.rs`, `output_limits.rs` | what can be set |
 //! | `check.rs` | what is true between two turns |
 
@@ -42,6 +43,7 @@ mod cx;
 mod event;
 mod file;
 mod info;
+mod labels;
 mod listen;
 mod memory;
 mod memory_limit;
@@ -54,6 +56,8 @@ mod server;
 mod server_counts;
 mod serving;
 mod timers;
+mod trace;
+mod tracing;
 mod turn;
 mod turn_time;
 mod user_timers;
@@ -72,6 +76,7 @@ pub use event::{Chunk, Closed, Dropped, Event};
 pub use info::{ConnectionInfo, PausedBy};
 pub use options::{FileOptions, ServerOptions, SocketOptions};
 pub use output_limits::{OutputLimits, OutputPolicy, SoftLimit};
+pub use trace::{Explainer, TraceLine, TraceSink};
 pub use waker::Waker;
 
 use crate::base::arena::Arena;
@@ -85,6 +90,7 @@ use cx::Cx;
 use read_buffer::ReadBuffer;
 use server::Server;
 use serving::Serving;
+use trace::Tracer;
 use user_timers::UserTimers;
 use waker::Wakers;
 
@@ -143,6 +149,8 @@ pub struct Net {
     watched_signals: BTreeSet<i32>,
     /// A socket or a server that was seen to keep the loop running, so that not all are asked each turn.
     alive_hint: Option<TokenOwner>,
+    /// While it is traced.
+    tracer: Option<Box<Tracer>>,
 }
 
 impl Net {
@@ -163,6 +171,7 @@ impl Net {
             wakers: Wakers::default(),
             watched_signals: BTreeSet::new(),
             alive_hint: None,
+            tracer: None,
         }
     }
 

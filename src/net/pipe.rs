@@ -20,6 +20,7 @@ use crate::base::error::Error;
 use crate::base::error_kind::ErrorKind;
 use crate::base::id::{Key, SocketId};
 use crate::kernel::OpenMode;
+use crate::net::trace::Kind;
 
 impl Net {
     /// Pipes a socket into another, or into itself, which is an echo. When the source ends, the destination is ended.
@@ -44,11 +45,12 @@ impl Net {
 
     fn pipe_as(&mut self, from: SocketId, to: SocketId, at_end: AtEnd) -> Result<(), Error> {
         self.check_pipe(from, to)?;
+        self.cx.agenda.notes.add(from, Kind::Asked, || format!("piped into {to}"));
         let (pipe, needs_drain) = self.begin_pipe(from, to, at_end);
         if let Some(conn) = self.conns.get_mut(from) {
             conn.pipe_into(pipe, &mut self.cx);
             if needs_drain {
-                conn.await_drain(to);
+                conn.await_drain(to, &mut self.cx);
             } else {
                 conn.resume(&mut self.cx);
             }
@@ -177,7 +179,7 @@ impl Net {
     #[cold]
     fn await_drain(&mut self, from: SocketId, to: SocketId) {
         if let Some(conn) = self.conns.get_mut(from) {
-            conn.await_drain(to);
+            conn.await_drain(to, &mut self.cx);
         }
     }
 

@@ -8,6 +8,7 @@ use super::Net;
 use super::conn::read::{NoRead, ReadOutcome};
 use super::event::Event;
 use super::serving::{ServeStep, Serving};
+use super::trace::Kind;
 use super::turn::Step;
 use crate::base::id::Key;
 use crate::kernel::TokenOwner;
@@ -29,6 +30,7 @@ impl Net {
         loop {
             if self.cx.time_is_up() && self.serving.is_none() && !self.begins_another() {
                 self.cx.agenda.ready.cut();
+                self.tell_cut();
             }
             let step = match self.serving {
                 Some(serving) => self.go_on_serving(serving),
@@ -81,6 +83,8 @@ impl Net {
         }
         // Its turn is over. If there is more to do, it stands in line again.
         if conn.has_work() {
+            let more = || "has more to do: it is served again in the next turn".to_owned();
+            self.cx.agenda.notes.add(conn.id, Kind::State, more);
             conn.make_ready(&mut self.cx);
         }
         Step::Worked

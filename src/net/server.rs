@@ -8,6 +8,7 @@ use super::cx::Cx;
 use super::event::Event;
 use super::options::ServerOptions;
 use super::output_limits::Limits;
+use super::trace::Kind;
 use crate::address::Address;
 use crate::base::arena::HasId;
 use crate::base::error::{Error, Syscall};
@@ -68,6 +69,7 @@ impl Server {
     /// Stops listening; the connections stay.
     pub fn close(&mut self, cx: &mut Cx) {
         self.address = None;
+        cx.agenda.notes.add(self.id, Kind::Asked, || "listens no more".to_owned());
         if let Some(handle) = self.handle.take() {
             cx.close(handle);
             cx.servers.set_listening(self.id, false);

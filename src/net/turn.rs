@@ -21,6 +21,7 @@ use super::clock::{Sleep, TimerKind};
 use super::conn::rare::AfterYield;
 use super::cx::Cx;
 use super::event::{Chunk, Event};
+use super::trace::{Kind, Whom};
 use super::{Net, Server};
 use crate::base::error::{Error, Syscall};
 use crate::base::id::{Id, SocketId};
@@ -60,12 +61,25 @@ impl Net {
 
     /// As [`Net::next_event`].
     pub(crate) fn next_event_with(&mut self, sleep: Sleep) -> Result<Option<Event>, Error> {
+        match self.tracer {
+            None => self.advance::<false>(sleep),
+            Some(_) => self.next_event_traced(sleep),
+        }
+    }
+
+    /// As [`Net::next_event`]. A loop that is traced tells what was done after each piece of work.
+    #[inline(always)]
+    pub(super) fn advance<const TRACED: bool>(&mut self, sleep: Sleep) -> Result<Option<Event>, Error> {
         if self.phase == Phase::Start {
             self.start_turn();
         }
         loop {
             while let Some(task) = self.cx.agenda.next_task() {
-                if let Some(event) = self.run(task) {
+                let event = self.run(task);
+                if TRACED {
+                    self.tell_notes();
+                }
+                if let Some(event) = event {
                     self.cx.time.spend(1);
                     return Ok(Some(event));
                 }
@@ -73,12 +87,15 @@ impl Net {
             let step = match self.phase {
                 Phase::Start => Step::Over, // what was done between two turns is part of this one
                 Phase::Flush | Phase::FlushAgain => self.flush_one(), // broadcasts, and ends of the user's own making
-                Phase::Wait => self.wait(sleep)?, // the only place that sleeps
+                Phase::Wait => self.wait::<TRACED>(sleep)?, // the only place that sleeps
                 Phase::Serve => self.serve(), // signals, accepts, connects, reads, writes
                 Phase::NextTurns => self.next_turn_one(), // what the user has put off
                 Phase::Closes => self.close_one(), // each connection's last event
                 Phase::Timeouts => self.expire_one(), // idle clocks and timers
             };
+            if TRACED {
+                self.tell_notes();
+            }
             match step {
                 Step::Event(event) => return Ok(Some(event)),
                 Step::Worked => {}
@@ -195,6 +212,7 @@ impl Net {
 
     fn flow_one(&mut self, id: SocketId) -> Option<Event> {
         let (chunk, delivery) = self.conns.get_mut(id)?.next_kept(&mut self.cx)?;
+        self.cx.agenda.notes.add(id, Kind::Kept, || format!("{} bytes that were kept", chunk.len()));
         self.cx.agenda.push_first([Task::Flow(id)]);
         self.deliver(id, delivery, Chunk::from(chunk))
     }
@@ -226,11 +244,12 @@ impl Net {
         let Some(conn) = self.conns.get(id) else { return };
         self.cx.memory.read_ahead_changed(conn.connection.read_ahead_held(), 0);
         self.leave_destinations(id);
+        self.cx.labels.remove(id);
         self.conns.remove(id);
     }
 
     /// Sleeps if there is nothing to do, and latches what the kernel reports.
-    fn wait(&mut self, sleep: Sleep) -> Result<Step, Error> {
+    fn wait<const TRACED: bool>(&mut self, sleep: Sleep) -> Result<Step, Error> {
         self.accept_again_if_possible();
         let deadline = if self.goes_on(sleep) {
             Some(Duration::ZERO)
@@ -242,6 +261,9 @@ impl Net {
             [until, self.cx.clock.timers.next()].into_iter().flatten().min()
         };
         if deadline != Some(Duration::ZERO) {
+            if TRACED {
+                self.pause_trace();
+            }
             self.buffer.shrink();
         }
         let worked = match self.cx.time.is_running() {
@@ -252,7 +274,10 @@ impl Net {
         let waited = self.cx.kernel.wait(deadline, &mut found);
         self.cx.clock.read(&*self.cx.kernel, deadline);
         self.cx.time.begin(self.cx.clock.now(&*self.cx.kernel), worked);
-        self.cx.agenda.woken |= self.wakers.take_wake();
+        if self.wakers.take_wake() {
+            self.cx.agenda.woken = true;
+            self.cx.agenda.notes.add(Whom::Loop, Kind::Woken, || "another thread has woken it".to_owned());
+        }
         self.line_up(&mut found);
         self.cx.clock.begin_hearing(self.cx.agenda.ready.mark());
         self.found = found;
@@ -337,6 +362,7 @@ impl Net {
     fn flush_one(&mut self) -> Step {
         if !self.begins_another() {
             self.cx.agenda.flush.cut();
+            self.tell_cut();
         }
         let Some(id) = self.cx.agenda.flush.next() else {
             if self.flush_rounds > 1 && self.cx.agenda.flush.is_worked_off() {
@@ -365,6 +391,7 @@ impl Net {
     fn next_turn_one(&mut self) -> Step {
         if !self.begins_another() {
             self.cx.agenda.next_turns.cut();
+            self.tell_cut();
         }
         let Some(number) = self.cx.agenda.next_turns.next() else { return Step::Over };
         self.cx.time.spend(1);
@@ -375,6 +402,7 @@ impl Net {
     fn close_one(&mut self) -> Step {
         if !self.begins_another() {
             self.cx.agenda.closes.cut();
+            self.tell_cut();
         }
         let Some(id) = self.cx.agenda.closes.next() else { return Step::Over };
         self.cx.time.spend(1);
@@ -392,6 +420,7 @@ impl Net {
         let Some((due, timer)) = self.cx.clock.next_timeout() else { return Step::Over };
         self.cx.time.spend(1);
         debug_assert!(due.time() <= self.cx.kernel.now(), "a timer is never early");
+        self.tell_timer(timer);
         self.expire(timer).map_or(Step::Worked, Step::Event)
     }
 

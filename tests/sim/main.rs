@@ -26,5 +26,7 @@ mod simulator;
 mod stubborn_handlers;
 /// Each kernel call fails with each error.
 mod torture;
+/// What the trace tells.
+mod tracing;
 /// The budget of time of a turn, and clocks that are late.
 mod turn_time;

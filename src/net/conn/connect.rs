@@ -120,7 +120,7 @@ impl Conn {
         match cx.kernel.connected(handle) {
             Ok(false) => None,
             Ok(true) => {
-                self.connection.connected();
+                self.connection.connected(&mut cx.agenda.of(self.id));
                 self.lift_connect_limit(cx);
                 if let Some(to) = self.rare_mut().connecting_to.take() {
                     self.remote = to.first.into();

@@ -133,7 +133,7 @@ impl Harness {
     }
 
     pub fn pause(&mut self) {
-        self.conn.connection.pause();
+        self.conn.connection.pause(&mut self.cx.agenda.of(self.conn.id));
     }
 
     pub fn resume(&mut self) {

@@ -23,6 +23,7 @@ use crate::net::agenda::Task;
 use crate::net::clock::TimerKind;
 use crate::net::cx::Cx;
 use crate::net::output_limits::{OutputLimits, OutputPolicy};
+use crate::net::trace::Kind;
 
 fn drops(limits: &OutputLimits) -> bool {
     matches!(limits.policy, OutputPolicy::DropNewest | OutputPolicy::DropOldest)
@@ -72,6 +73,7 @@ impl Conn {
 
     fn drop_newest(&mut self, cx: &mut Cx) {
         cx.counters.messages_dropped += 1;
+        cx.agenda.notes.add(self.id, Kind::Dropped, || "the newest message was dropped".to_owned());
         self.connection.need_drain();
     }
 
@@ -125,6 +127,9 @@ impl Conn {
         if self.waits_for_flush() {
             // The flush shows whether it keeps up. Nobody should speak before.
             cx.time.use_up();
+            cx.agenda
+                .notes
+                .add(self.id, Kind::Budget, || "above a limit: it is flushed before more is said".to_owned());
         } else if self.limits.as_deref().is_some_and(drops) {
             return self.judge(cx);
         }
@@ -160,12 +165,13 @@ impl Conn {
     }
 
     fn hold_heard(&mut self, cx: &mut Cx) {
-        let holds = self.holds_senders();
+        let (receiver, holds) = (self.id, self.holds_senders());
         let excess = &mut self.rare_mut().excess;
         excess.to_be_judged = false;
         for sender in std::mem::take(&mut excess.heard) {
             if holds && !excess.holding.contains(&sender) {
                 excess.holding.push(sender);
+                cx.agenda.notes.add(sender, Kind::Held, || format!("not read: {receiver} is above its soft limit"));
                 cx.agenda.push(Task::HoldSender(sender));
             }
         }
@@ -244,8 +250,10 @@ impl Conn {
 
     /// The senders that this receiver held up are read from again, unless another holds them too.
     fn release_senders(&mut self, cx: &mut Cx) {
+        let receiver = self.id;
         let Some(rare) = self.rare_if_any() else { return };
         for sender in std::mem::take(&mut rare.excess.holding) {
+            cx.agenda.notes.add(sender, Kind::State, || format!("{receiver} does not hold it up any more"));
             cx.agenda.push(Task::ReleaseSender(sender));
         }
     }
@@ -255,6 +263,7 @@ impl Conn {
         let keep = self.connection.unsent_in_current();
         while self.connection.queue().unsent() > hard {
             let Some(evicted) = self.connection.queue_mut().drop_oldest(keep, &mut cx.segments) else { return };
+            cx.agenda.notes.add(self.id, Kind::Dropped, || "a message was dropped".to_owned());
             self.connection.evicted(&evicted, &mut cx.agenda.of(self.id));
             cx.counters.messages_dropped += 1;
         }
@@ -273,6 +282,7 @@ impl Conn {
                 _ => queue.drop_oldest(keep, segments),
             };
             let Some(evicted) = evicted else { return };
+            cx.agenda.notes.add(self.id, Kind::Dropped, || "a message was dropped".to_owned());
             self.connection.evicted(&evicted, &mut cx.agenda.of(self.id));
             cx.counters.messages_dropped += 1;
         }

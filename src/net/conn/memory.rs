@@ -4,6 +4,7 @@ use super::Conn;
 use crate::base::id::Id;
 use crate::net::cx::Cx;
 use crate::net::memory::class;
+use crate::net::trace::Kind;
 
 impl Conn {
     /// What its queue holds may have changed: its place in the index.
@@ -25,6 +26,8 @@ impl Conn {
         if waits {
             self.lists.memory = true;
             self.held_by += 1;
+            let held = || "not read: the memory limit has no room for what would be kept".to_owned();
+            cx.agenda.notes.add(self.id, Kind::Held, held);
             cx.memory.waiting.push_back(self.id);
         }
         waits

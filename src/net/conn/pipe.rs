@@ -5,6 +5,7 @@ use super::piping::{Drain, DrainWait, Pipe};
 use crate::base::id::SocketId;
 use crate::net::agenda::Task;
 use crate::net::cx::Cx;
+use crate::net::trace::Kind;
 
 impl Conn {
     /// Pipes it into another. One whose end was emitted already ends the destination after this.
@@ -29,7 +30,7 @@ impl Conn {
         let waits = self.drain_wait == DrainWait::Set || piping.awaits_any();
         let pipe = piping.destinations.remove_first(|pipe| pipe.to == to)?;
         if piping.destinations.is_empty() {
-            self.connection.pause();
+            self.connection.pause(&mut cx.agenda.of(self.id));
             if !self.listener {
                 self.connection.set_listening(false, &mut cx.agenda.of(self.id));
             }
@@ -38,15 +39,16 @@ impl Conn {
     }
 
     /// It waits for a destination to drain.
-    pub fn await_drain(&mut self, to: SocketId) {
+    pub fn await_drain(&mut self, to: SocketId, cx: &mut Cx) {
         let Some(piping) = &mut self.piping else { return };
         let is_only = piping.destinations.len() == 1;
         let Some(pipe) = piping.destinations.iter_mut().find(|pipe| pipe.to == to) else { return };
         pipe.drain = Drain::Awaited;
+        cx.agenda.notes.add(self.id, Kind::Held, || format!("waits for {to} to drain, which it is piped into"));
         if is_only {
             self.drain_wait = DrainWait::Single;
         }
-        self.connection.pause();
+        self.connection.pause(&mut cx.agenda.of(self.id));
     }
 
     /// Whether it flows again at each `drain` of this destination.

@@ -25,7 +25,7 @@ impl Conn {
             }
             ConnTask::End => {
                 // One that has given its turn away has more to deliver before it.
-                if !self.has_yielded() && self.connection.emits_end() {
+                if !self.has_yielded() && self.connection.emits_end(&mut cx.agenda.of(self.id)) {
                     let before = cx.agenda.pipes_made;
                     cx.agenda.push_first([Task::EndPipes(self.id, before), self.task(ConnTask::AfterEnd)]);
                     return Some(Event::End(self.id));
@@ -62,7 +62,7 @@ impl Conn {
             ConnTask::ForgetFailed => self.connection.forget_failed(),
 
             ConnTask::Finish => {
-                let callbacks = self.connection.finished();
+                let callbacks = self.connection.finished(&mut cx.agenda.of(self.id));
                 self.run_callbacks(callbacks, self.task(ConnTask::EmitFinish), cx);
             }
             ConnTask::EmitFinish => {
@@ -88,7 +88,7 @@ impl Conn {
             ConnTask::DestroyIfOver => self.destroy_if_over(cx),
 
             ConnTask::Error => {
-                self.connection.seal();
+                self.connection.seal(&mut cx.agenda.of(self.id));
                 let release = Task::ReleaseSources(self.id, cx.agenda.pipes_made);
                 cx.agenda.push_first([release, self.task(ConnTask::EmitError)]);
             }
@@ -97,10 +97,10 @@ impl Conn {
                 let error = error.unwrap_or_else(|| Error::new(ErrorKind::Other));
                 return Some(Event::Error { socket: self.id, error });
             }
-            ConnTask::Seal => self.connection.seal(),
+            ConnTask::Seal => self.connection.seal(&mut cx.agenda.of(self.id)),
             ConnTask::Close => self.close(cx),
             ConnTask::EmitClose => {
-                let (had_error, reason) = self.connection.close();
+                let (had_error, reason) = self.connection.close(&mut cx.agenda.of(self.id));
                 let release = Task::ReleaseSources(self.id, cx.agenda.pipes_made);
                 cx.agenda.push_first([release, self.task(ConnTask::AfterClose)]);
                 let closed = Closed { had_error, reason, unsent: self.rare().discarded };

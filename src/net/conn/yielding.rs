@@ -16,6 +16,7 @@
 use super::Conn;
 use super::rare::{AfterYield, Yielded};
 use crate::net::cx::Cx;
+use crate::net::trace::Kind;
 
 impl Conn {
     /// Gives its turn to the others.
@@ -34,6 +35,7 @@ impl Conn {
                 self.held_by += 1;
             }
         }
+        cx.agenda.notes.add(self.id, Kind::Yielded, || "gives its turn to the others".to_owned());
         self.make_ready(cx);
     }
 
