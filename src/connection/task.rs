@@ -81,6 +81,13 @@ pub(crate) enum Change {
     Flow(Flow),
 }
 
+impl Change {
+    /// Whether the end of the writing half has gone out: what waits for that may go on.
+    pub fn is_end_sent(self) -> bool {
+        matches!(self, Change::Writing(Writing::Shut | Writing::Finished))
+    }
+}
+
 impl fmt::Display for Change {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let words = match self {

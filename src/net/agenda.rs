@@ -178,8 +178,8 @@ impl Tasks for TasksOf<'_> {
     fn tell(&mut self, change: Change) {
         let kind = match change {
             Change::Stage(Stage::Destroyed { sealed: false, .. }, _) => Kind::Destroyed,
-            Change::Writing(_) => Kind::Written,
-            Change::Stage(..) | Change::Reading(_) | Change::Flow(_) => Kind::State,
+            change if change.is_end_sent() => Kind::Written,
+            _ => Kind::State,
         };
         self.notes.add(self.id, kind, || change.to_string());
     }

@@ -5,7 +5,6 @@ use std::time::Duration;
 use super::Net;
 use super::agenda::Task;
 use super::conn::rare::AfterYield;
-use super::trace::{Kind, Whom};
 use crate::base::error::Error;
 use crate::base::id::{SocketId, TimerId};
 
@@ -43,7 +42,7 @@ impl Net {
     /// Has [`Event::Tick`](super::Event::Tick) with this number come before the next piece of work.
     #[doc(alias = "nextTick")]
     pub fn next_tick(&mut self, number: u64) {
-        self.cx.agenda.notes.add(Whom::Loop, Kind::Asked, || format!("tick {number} was asked for"));
+        self.tell_put_off(number, "for the next tick");
         self.cx.agenda.push(Task::NextTick(number));
     }
 
@@ -51,10 +50,7 @@ impl Net {
     /// this turn, or in the next one if it is asked for there.
     #[doc(alias = "setImmediate")]
     pub fn next_turn(&mut self, number: u64) {
-        self.cx
-            .agenda
-            .notes
-            .add(Whom::Loop, Kind::Asked, || format!("tick {number} was asked for, after this turn's work"));
+        self.tell_put_off(number, "until the reads of a turn are done");
         self.cx.agenda.next_turns.push(number);
     }
 

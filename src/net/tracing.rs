@@ -6,7 +6,7 @@ use super::Net;
 use super::agenda::Phase;
 use super::clock::{Sleep, TimerKind};
 use super::event::Event;
-use super::trace::{Kind, Notes, Place, TraceSink, Tracer, Watched, Whom};
+use super::trace::{Kind, Notes, Place, TraceSink, Tracer, Watched, Whom, number_of_tick};
 use crate::base::error::Error;
 use crate::base::id::SocketId;
 
@@ -106,6 +106,12 @@ impl Net {
         if left > 0 {
             agenda.notes.add(Whom::Loop, Kind::Budget, || format!("the time is up: {left} wait for the next turn"));
         }
+    }
+
+    /// A user has put something off.
+    pub(super) fn tell_put_off(&self, number: u64, until: &str) {
+        let text = || format!("tick {} was put off, {until}", number_of_tick(number));
+        self.cx.agenda.notes.add(Whom::Loop, Kind::PutOff(number), text);
     }
 
     /// A timer is due.

@@ -14,6 +14,8 @@ mod chat;
 mod cli;
 /// `tidegate echo`.
 mod echo;
+/// `--explain`: what the loop does, told.
+mod explaining;
 /// `--keep-alive`.
 mod keep_alive;
 /// What an operator tells it by signals, and its log.

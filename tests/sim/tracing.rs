@@ -152,9 +152,9 @@ fn is_the_cause(event: &str, detail: &str, cause: &str) -> bool {
         "timeout" => cause.contains("its idle time is over"),
         "close" => cause.contains(&format!("destroyed: {detail}")),
         "error" => cause.contains("destroyed: ") || cause.contains("failed"),
-        "callback" if detail == "ok" => cause.contains("wrote"),
+        "callback" if detail == "ok" => cause.contains("wrote") || cause.contains("writing: over"),
         "callback" => cause.contains("destroyed: ") || cause.contains("failed"),
-        "tick" => cause.contains("was asked for"),
+        "tick" => cause.contains("was put off"),
         "timer" => cause.contains("is due"),
         _ => false,
     }

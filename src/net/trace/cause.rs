@@ -11,7 +11,7 @@ pub struct Told {
     /// With what is to be known of it.
     pub detailed: String,
     /// Whose notes tell the cause, and of which kinds it may be: the latest of them is it.
-    pub cause: (Whom, &'static [Kind]),
+    pub cause: (Whom, Vec<Kind>),
 }
 
 /// How an event is told, and what may be its cause.
@@ -22,7 +22,7 @@ pub fn told(event: &Event) -> Told {
         Event::Callback { outcome: Err(error), .. } => format!("callback ({error})"),
         Event::Close { closed, .. } if closed.unsent > 0 => format!("close ({} bytes unsent)", closed.unsent),
         Event::Timer(id) => id.to_string(),
-        Event::Tick(number) => format!("tick {number}"),
+        Event::Tick(number) => format!("tick {}", number_of_tick(*number)),
         Event::Signal(signal) => format!("signal {signal}"),
         _ => name.to_owned(),
     };
@@ -77,8 +77,8 @@ fn whom_of(event: &Event) -> Whom {
     }
 }
 
-fn causes_of(event: &Event) -> &'static [Kind] {
-    match event {
+fn causes_of(event: &Event) -> Vec<Kind> {
+    let kinds: &[Kind] = match event {
         Event::Data { .. } => &[Kind::Read, Kind::Kept],
         Event::End(_) => &[Kind::ReadNothing],
         Event::Drain(_) => &[Kind::Wrote, Kind::Dropped],
@@ -94,7 +94,14 @@ fn causes_of(event: &Event) -> &'static [Kind] {
         Event::Continue(_) => &[Kind::Yielded],
         Event::Connection { .. } | Event::Drop { .. } => &[Kind::Accepted],
         Event::Listening(_) => &[Kind::Listens],
-        Event::Tick(_) => &[Kind::Asked],
-        Event::Signal(_) | Event::Wake => &[Kind::Edge],
-    }
+        Event::Tick(number) => &[Kind::PutOff(*number)],
+        Event::Signal(signal) => &[Kind::Signal(*signal)],
+        Event::Wake => &[Kind::Woken],
+    };
+    kinds.to_vec()
+}
+
+/// Without the bit that tells those of a loop's closures from those of a user of the net alone.
+pub fn number_of_tick(number: u64) -> u64 {
+    number & (u64::MAX >> 1)
 }

@@ -25,6 +25,7 @@ mod notes;
 mod tracer;
 mod watched;
 
+pub(super) use cause::number_of_tick;
 pub use explainer::Explainer;
 pub use line::{TraceLine, TraceSink};
 pub(super) use notes::{Kind, Notes, Whom};

@@ -30,7 +30,7 @@ pub enum Kind {
     /// Chunks that were kept flow.
     Kept,
     Wrote,
-    /// The writing half has come forward: see `Writing`.
+    /// The end of the writing half has gone out.
     Written,
     Accepted,
     Connected,

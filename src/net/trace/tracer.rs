@@ -76,15 +76,13 @@ impl Tracer {
                 format!("{} → {}", note.text, told.detailed)
             }
             Some((note, _)) => {
-                format!("{} → {} ← {}", note.text, told.detailed, self.cause(told.whom, of, kinds, place.turn))
+                format!("{} → {} ← {}", note.text, told.detailed, self.cause(told.whom, of, &kinds, place.turn))
             }
-            None => format!("{} ← {}", told.detailed, self.cause(told.whom, of, kinds, place.turn)),
+            None => format!("{} ← {}", told.detailed, self.cause(told.whom, of, &kinds, place.turn)),
         };
         self.show(told.whom, &text, place, labels);
         self.handler = Some((told.whom, told.name));
-        if let Event::Close { .. } | Event::ServerClose(_) = event {
-            self.causes.remove(&told.whom);
-        }
+        self.forget(event, told.whom);
     }
 
     /// The loop is about to sleep, or the turn is over.
@@ -106,6 +104,21 @@ impl Tracer {
         };
         let Place { turn, time, phase } = place;
         self.sink.line(&TraceLine { turn, time, phase, whom, label, text });
+    }
+
+    /// What can be the cause of nothing any more.
+    fn forget(&mut self, event: &Event, whom: Whom) {
+        match event {
+            Event::Close { .. } | Event::ServerClose(_) => {
+                self.causes.remove(&whom);
+            }
+            Event::Tick(number) => {
+                if let Some(causes) = self.causes.get_mut(&whom) {
+                    causes.retain(|cause| cause.kind != Kind::PutOff(*number));
+                }
+            }
+            _ => {}
+        }
     }
 
     fn remember(&mut self, note: &Note, place: Place) {

@@ -9,6 +9,7 @@ use tidegate::{BlockList, Endpoint, Error, KeepAlive, SocketPermissions};
 use super::address::{Listen, reject_duplicates};
 use super::block::{block, joined};
 use super::duration::{duration, idle_timeout, keep_alive};
+use super::explain::ExplainOptions;
 use super::number::{OrNone, Size, connections, connections_or_none, size, size_or_none};
 use super::permissions::{Owner, mode};
 
@@ -121,7 +122,10 @@ pub struct DaemonOptions {
     #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = duration, verbatim_doc_comment)]
     pub drain_timeout: Duration,
 
-    /// Log more: -v for debug, -vv for trace
+    #[command(flatten)]
+    pub explain: ExplainOptions,
+
+    /// Log more: -v for debug, -vv for each line of the trace
     #[arg(short, long, action = ArgAction::Count)]
     verbose: u8,
 

@@ -7,13 +7,14 @@ use tidegate::{EndOrder, ServerOptions};
 use super::admission::Admission;
 use super::connection::admit;
 use super::stop::{self, lasting_loop, stop_at_signals};
-use super::{Outcome, answer_signals, listen};
+use super::{Outcome, answer_signals, explain, listen};
 use crate::cli::DaemonOptions;
 
 /// Runs until it is stopped.
 pub fn run(daemon: &DaemonOptions, max_connections: usize) -> Outcome {
     let echo = lasting_loop(())?;
-    answer_signals(echo, |_, _| None)?;
+    answer_signals(echo)?;
+    explain(echo, &daemon.explain);
     let server = ServerOptions::new().allow_half_open(true).no_delay(true);
     let admission = Admission::new(daemon, max_connections)?;
     let idle_timeout = daemon.idle_timeout;

@@ -7,6 +7,7 @@ mod admission;
 pub mod chat;
 mod connection;
 pub mod echo;
+mod explain;
 mod itself;
 mod listen_error;
 mod listener;
@@ -22,6 +23,7 @@ mod throttle;
 use std::error::Error;
 use std::process::ExitCode;
 
+use self::explain::explain;
 use self::listener::listen;
 use self::peer::Peer;
 use self::signals::answer_signals;

@@ -22,7 +22,7 @@ use super::connection::{log_error, on_close};
 use super::itself::meets;
 use super::stop::{self, lasting_loop, stop_at_signals};
 use super::throttle::Throttle;
-use super::{Outcome, Peer, answer_signals, listen};
+use super::{Outcome, Peer, answer_signals, explain, listen};
 use crate::cli::ProxyOptions;
 
 /// Between two attempts to connect to a target whose queue is full.
@@ -46,7 +46,8 @@ pub fn run(options: &ProxyOptions, max_connections: usize) -> Outcome {
         itself: None,
         places: HashMap::new(),
     })?;
-    answer_signals(proxy, |_, _| None)?;
+    answer_signals(proxy)?;
+    explain(proxy, &daemon.explain);
     let admission = Admission::new(daemon, max_connections)?;
     let server = ServerOptions::new().allow_half_open(true).no_delay(true);
     stop_at_signals(proxy, daemon.drain_timeout, EndOrder::ByPeers, |_| {})?;
@@ -124,6 +125,7 @@ fn connect(client: &mut Socket<'_, Proxy>, peer: Peer, give_up_at: Duration) -> 
             }
             warn_unreachable(target, peer, error);
         });
+        target.set_label(&format!("target of {from}"));
         watch(target, Route { peer, to }, from);
     })?;
     watch(client, peer, target);

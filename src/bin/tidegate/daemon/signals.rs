@@ -5,9 +5,10 @@ use std::fmt;
 use std::time::Duration;
 
 use log::{Level, LevelFilter};
-use tidegate::{ConnectionInfo, Error, EventLoop, Loop, SocketId};
+use tidegate::{ConnectionInfo, Error, EventLoop, Loop, Net, SocketId};
 
 use super::Peer;
+use super::explain::trace;
 use crate::cli::counted;
 
 /// Lines of the table at a time, and the pause after them. Twenty thousand at once would hold up all connections, and the reader of
@@ -23,17 +24,15 @@ const OF_NO_USE: [i32; 4] = {
     [Signal::ALARM.as_raw(), Signal::VTALARM.as_raw(), Signal::PROF.as_raw(), Signal::IO.as_raw()]
 };
 
-/// To be called first: before that, these signals end the process. `name` is what the role calls a connection, beside its address: the name of a guest.
+/// To be called first: before that, these signals end the process. The table shows the label of a connection beside its address:
+/// the name of a guest.
 #[cfg(unix)]
-pub fn answer_signals<S: 'static>(
-    event_loop: &mut EventLoop<S>,
-    name: fn(&S, SocketId) -> Option<String>,
-) -> Result<(), Error> {
+pub fn answer_signals<S: 'static>(event_loop: &mut EventLoop<S>) -> Result<(), Error> {
     use rustix::process::Signal;
 
-    event_loop.on_signal(Signal::USR1.as_raw(), move |on| write_table(on, name))?;
+    event_loop.on_signal(Signal::USR1.as_raw(), |on| write_table(on))?;
     let usual = log::max_level();
-    event_loop.on_signal(Signal::USR2.as_raw(), move |_| change_level(usual))?;
+    event_loop.on_signal(Signal::USR2.as_raw(), move |on| change_level(on.net, usual))?;
     for signal in OF_NO_USE {
         event_loop.on_signal(signal, move |_| log::debug!("signal {signal} means nothing here"))?;
     }
@@ -42,41 +41,40 @@ pub fn answer_signals<S: 'static>(
 
 /// Other systems have no such signals.
 #[cfg(not(unix))]
-pub fn answer_signals<S: 'static>(_: &mut EventLoop<S>, _: fn(&S, SocketId) -> Option<String>) -> Result<(), Error> {
+pub fn answer_signals<S: 'static>(_: &mut EventLoop<S>) -> Result<(), Error> {
     Ok(())
 }
 
 /// From the usual level to one more, and back.
-fn change_level(usual: LevelFilter) {
+fn change_level(net: &mut Net, usual: LevelFilter) {
     let more = usual.max(LevelFilter::Info).increment_severity();
     let level = if log::max_level() == usual { more } else { usual };
     // Said at the level that is shown on either side of the change.
     log::set_max_level(level.max(LevelFilter::Info));
     log::info!("the log level is {}", level.as_str().to_lowercase());
     log::set_max_level(level);
+    if level == LevelFilter::Trace {
+        trace(net);
+    }
 }
 
-fn write_table<S: 'static>(on: &mut Loop<'_, S>, name: fn(&S, SocketId) -> Option<String>) {
+fn write_table<S: 'static>(on: &mut Loop<'_, S>) {
     let ids: Vec<SocketId> = on.net.socket_ids().collect();
     let (connections, held) =
         (counted(ids.len() as u64, "connection"), counted(on.net.counters().memory_held as u64, "byte"));
     log::log!(level(), "table of connections: {connections}, {held} held for them");
-    write_rows(on, ids.into_iter(), name);
+    write_rows(on, ids.into_iter());
 }
 
-fn write_rows<S: 'static>(
-    on: &mut Loop<'_, S>,
-    mut ids: std::vec::IntoIter<SocketId>,
-    name: fn(&S, SocketId) -> Option<String>,
-) {
+fn write_rows<S: 'static>(on: &mut Loop<'_, S>, mut ids: std::vec::IntoIter<SocketId>) {
     for id in ids.by_ref().take(LINES_AT_ONCE) {
         let info = on.net.connection(id);
         if info.exists() {
-            log::log!(level(), "{}", Row { info, name: name(&*on.state, id) });
+            log::log!(level(), "{}", Row(info));
         }
     }
     if ids.len() > 0 {
-        let timer = on.after(PAUSE, move |on| write_rows(on, ids, name));
+        let timer = on.after(PAUSE, move |on| write_rows(on, ids));
         on.set_ref(timer, false);
     }
 }
@@ -87,21 +85,18 @@ fn level() -> Level {
 }
 
 /// One connection of the table.
-struct Row<'a> {
-    info: ConnectionInfo<'a>,
-    name: Option<String>,
-}
+struct Row<'a>(ConnectionInfo<'a>);
 
 impl fmt::Display for Row<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let info = self.info;
+        let Row(info) = *self;
         match info.remote_address() {
             None if info.peer_cred().is_some() => Peer::Unix(info.peer_cred()).fmt(f)?,
             None if info.is_connecting() => f.write_str("a connection that is being made")?,
             remote => Peer::at(remote).fmt(f)?,
         }
-        if let Some(name) = &self.name {
-            write!(f, " {name}")?;
+        if let Some(label) = info.label() {
+            write!(f, " {label}")?;
         }
         let (unsent, out) = (info.unsent() as u64, info.bytes_written());
         let (came, went) = (counted(info.bytes_read(), "byte"), counted(out.saturating_sub(unsent), "byte"));

@@ -5,13 +5,14 @@ use tidegate::{EndOrder, ServerOptions};
 use super::admission::Admission;
 use super::connection::admit;
 use super::stop::{self, lasting_loop, stop_at_signals};
-use super::{Outcome, answer_signals, listen};
+use super::{Outcome, answer_signals, explain, listen};
 use crate::cli::DaemonOptions;
 
 /// Runs until it is stopped.
 pub fn run(options: &DaemonOptions, max_connections: usize) -> Outcome {
     let sink = lasting_loop(())?;
-    answer_signals(sink, |_, _| None)?;
+    answer_signals(sink)?;
+    explain(sink, &options.explain);
     let admission = Admission::new(options, max_connections)?;
     let idle_timeout = options.idle_timeout;
     stop_at_signals(sink, options.drain_timeout, EndOrder::Each, |_| {})?;

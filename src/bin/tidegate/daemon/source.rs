@@ -9,7 +9,7 @@ use tidegate::{EndOrder, ServerOptions, Socket};
 use super::admission::Admission;
 use super::connection::admit;
 use super::stop::{self, lasting_loop, stop_at_signals};
-use super::{Outcome, answer_signals, listen};
+use super::{Outcome, answer_signals, explain, listen};
 use crate::cli::SourceOptions;
 
 const PATTERN: usize = 251;
@@ -31,7 +31,8 @@ pub fn run(options: &SourceOptions, max_connections: usize) -> Outcome {
     let daemon = &options.daemon;
     let piece = (0..PIECE).map(|place| (place % PATTERN) as u8).collect();
     let source = lasting_loop(Source { piece, bytes: options.bytes })?;
-    answer_signals(source, |_, _| None)?;
+    answer_signals(source)?;
+    explain(source, &daemon.explain);
     let server = ServerOptions::new().allow_half_open(true).no_delay(true);
     let admission = Admission::new(daemon, max_connections)?;
     let idle_timeout = daemon.idle_timeout;

@@ -49,6 +49,7 @@ fn nick(socket: &mut Socket<'_, Room>, wanted: &str) {
     }
     let answer = match socket.state.rename(me, wanted) {
         Renamed::From(old) => {
+            socket.set_label(wanted);
             let line = format!("* {old} is now {wanted}\n");
             return socket.state.online.tell(socket.net, None, &line);
         }

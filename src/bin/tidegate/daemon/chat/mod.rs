@@ -37,7 +37,7 @@ use tidegate::{CloseReason, EndOrder, Loop, ServerOptions, Socket, TimerId};
 use super::admission::{Admission, Place};
 use super::connection::{log_error, on_close};
 use super::stop::{self, LINGER, lasting_loop, stop_at_signals};
-use super::{Outcome, Peer, answer_signals, listen};
+use super::{Outcome, Peer, answer_signals, explain, listen};
 use crate::cli::{ChatOptions, counted};
 use receiving::{guest, receive, receive_held};
 use room::{Arrival, Presence, Room};
@@ -53,7 +53,8 @@ const LONGEST_LEAVE: Duration = Duration::from_secs(5);
 /// Runs the room until it is stopped.
 pub fn run(options: &ChatOptions, max_connections: usize) -> Outcome {
     let room = lasting_loop(Room::new(options.clone()))?;
-    answer_signals(room, |room, id| Some(room.guests.get(&id)?.name.clone()))?;
+    answer_signals(room)?;
+    explain(room, &options.daemon.explain);
     // Half-open: a guest who has ended its side may still have lines to be read.
     let server = ServerOptions::new().allow_half_open(true).no_delay(true).output_limits(options.output.limits());
     stop_at_signals(room, options.daemon.drain_timeout, EndOrder::Together, say_goodbye)?;
@@ -86,6 +87,7 @@ fn join(socket: &mut Socket<'_, Room>, place: Option<Place>) {
     log::debug!("{peer} is {name}");
     let idle_timeout = room.options.daemon.idle_timeout;
     let welcome = format!("* you are {name}; {} online\n", room.online.len());
+    socket.set_label(&name);
     tell(socket, &welcome);
 
     socket.on_data(receive);

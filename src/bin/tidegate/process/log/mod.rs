@@ -37,6 +37,17 @@ const NAME: &str = env!("CARGO_CRATE_NAME");
 /// bytes, so a longer record could still wait for the reader.
 const MAX_RECORD: usize = 4000;
 
+/// The target of records that are printed as they are, without time and level: see [`explanation`].
+const EXPLANATION: &str = "tidegate::explanation";
+
+/// Prints a text line by line, as it is. What stderr cannot take at once is left out, and counted, as of the log.
+pub fn explanation(text: &str) {
+    for line in text.lines() {
+        // At the level that no flag turns off.
+        log::error!(target: EXPLANATION, "{line}");
+    }
+}
+
 /// The bytes that the printer adds to the name and the message: time (24), level (5), brackets, spaces and the line end.
 const FRAME: usize = 35;
 
@@ -123,7 +134,11 @@ impl Log for GuardedLog {
         if !self.enabled(record.metadata()) {
             return;
         }
-        let printed = self.log_left_out() && self.print(record.level(), *record.args());
+        let printed = self.log_left_out()
+            && match record.target() {
+                EXPLANATION => print_as_it_is(*record.args()),
+                _ => self.print(record.level(), *record.args()),
+            };
         if !printed {
             self.left_out.fetch_add(1, Relaxed);
         }
@@ -144,6 +159,11 @@ fn print_catching_panics(printer: &SimpleLogger, level: Level, message: &str) ->
     let printed = panic::catch_unwind(AssertUnwindSafe(print)).is_ok();
     PRINTING.set(false);
     printed
+}
+
+fn print_as_it_is(text: fmt::Arguments<'_>) -> bool {
+    let line = one_line(text, MAX_RECORD - 1);
+    stderr::can_take_a_record() && std::io::stderr().write_all(format!("{line}\n").as_bytes()).is_ok()
 }
 
 fn print_with_priority(level: Level, message: &str) -> bool {

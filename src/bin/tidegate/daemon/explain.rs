@@ -1,0 +1,26 @@
+//! What the loop does, told: `--explain` for people, and each line of the trace at `-vv`.
+
+use tidegate::{EventLoop, Explainer, Net, TraceLine};
+
+use crate::cli::{ExplainOptions, Followed};
+use crate::process::log::explanation;
+
+/// Has the loop tell what it does, if that is asked for.
+pub fn explain<S>(event_loop: &mut EventLoop<S>, options: &ExplainOptions) {
+    let pause = options.slow_motion();
+    let explainer = Explainer::new(move |paragraph: &str| {
+        explanation(paragraph);
+        std::thread::sleep(pause);
+    });
+    match options.followed() {
+        Some(Followed::All) => event_loop.net.trace(explainer),
+        Some(Followed::Connection(number)) => event_loop.net.trace(explainer.only(number)),
+        None if log::log_enabled!(log::Level::Trace) => trace(&mut event_loop.net),
+        None => {}
+    }
+}
+
+/// Each line goes to the log.
+pub fn trace(net: &mut Net) {
+    net.trace(|line: &TraceLine<'_>| log::trace!("{line}"));
+}
