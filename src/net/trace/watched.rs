@@ -127,6 +127,7 @@ impl Kernel for Watched {
 
     fn listen(&mut self, address: Address, options: &ListenOptions) -> io::Result<Handle> {
         let handle = self.inner.listen(address, options)?;
+        let address = self.inner.local_address(handle).unwrap_or(address);
         self.begin(handle, Kind::Listens, format!("listens on {address}"));
         Ok(handle)
     }

@@ -85,6 +85,6 @@ mod tests {
     fn slow_motion_is_for_an_explanation() {
         let slow = daemon(&["--explain", "--slow-motion", "500ms"]).explain;
         assert_eq!(slow.slow_motion(), Duration::from_millis(500));
-        assert!(wrong(&["--slow-motion", "500ms"]).contains("--explain"));
+        assert!(wrong(&["--slow-motion", "500ms"]).contains("required"));
     }
 }
