@@ -161,7 +161,7 @@ fn is_the_cause(event: &str, detail: &str, cause: &str) -> bool {
 }
 
 /// The line that tells an event, and the cause in it.
-fn cause_of<'e>(entries: &'e [Entry], at: usize) -> (&'e str, &'e str) {
+fn cause_of(entries: &[Entry], at: usize) -> (&str, &str) {
     let Entry::Ran { whom, event, .. } = &entries[at] else { panic!("{:?} is no event", entries[at]) };
     let Some(Entry::Told { whom: told, text, .. }) = entries[..at].last() else {
         panic!("nothing is told before {:?}", entries[at]);
