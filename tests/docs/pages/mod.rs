@@ -316,6 +316,7 @@ pages! {
     decision_19 "docs/decisions/0019-the-turn-has-a-budget-of-time.md"
     decision_20 "docs/decisions/0020-the-room-reads-what-people-type.md"
     decision_21 "docs/decisions/0021-who-pays-in-a-room.md"
+    decision_23 "docs/decisions/0023-the-trace-is-told-by-a-kernel-and-by-notes.md"
     decisions "docs/decisions/README.md"
     fuzzing "docs/fuzzing.md"
     node "docs/node.md"
