@@ -41,12 +41,12 @@
 //! handler as `socket.state`:
 //!
 //! ```
-//! use std::collections::HashSet;
+//! use std::collections::BTreeSet;
 //! use tidegate::{EventLoop, SocketId};
 //!
 //! #[derive(Default)]
 //! struct Room {
-//!     members: HashSet<SocketId>,
+//!     members: BTreeSet<SocketId>,
 //! }
 //!
 //! let mut room = EventLoop::with_state(Room::default())?;

@@ -8,13 +8,13 @@
 //! Run `nc` in two terminals and talk. The room of the daemon (`cargo run -- chat`) has what a room for strangers needs: names,
 //! limits for guests that flood the room or do not read, and a goodbye.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use tidegate::{Error, EventLoop, Socket, SocketId, sanitize};
 
 #[derive(Default)]
 struct Room {
-    names: HashMap<SocketId, String>,
+    names: BTreeMap<SocketId, String>,
     arrivals: u32,
 }
 

@@ -143,7 +143,7 @@ impl UnixAddress {
     }
 
     /// From bytes as in `sun_path`. Too many would be cut, but the callers have looked.
-    fn of(bytes: &[u8]) -> Self {
+    pub(crate) fn of(bytes: &[u8]) -> Self {
         let mut address = UnixAddress::UNNAMED;
         let length = bytes.len().min(SIZE);
         address.name[..length].copy_from_slice(&bytes[..length]);
@@ -151,7 +151,7 @@ impl UnixAddress {
         address
     }
 
-    fn bytes(&self) -> &[u8] {
+    pub(crate) fn bytes(&self) -> &[u8] {
         &self.name[..usize::from(self.length)]
     }
 

@@ -10,7 +10,7 @@
 //!   patience is over: all are destroyed, some each turn ──each has had its `close`──▶ what handlers have opened since is taken away
 //! ```
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use super::lingering::Linger;
@@ -29,19 +29,19 @@ pub(crate) struct ShutDown {
     /// Those of the patience.
     timers: Vec<TimerId>,
     /// One for each socket that is waited for: it catches up, or was ended and lingers.
-    pub(super) clocks: HashMap<SocketId, TimerId>,
+    pub(super) clocks: BTreeMap<SocketId, TimerId>,
     /// What handlers have opened in this turn.
     opened: Vec<SocketId>,
     /// Nobody is waited for any more who sends again and again.
     is_late: bool,
     /// Sockets for which something may still arrive, each with the sockets that it pipes into.
-    catching_up: HashMap<SocketId, Vec<SocketId>>,
+    catching_up: BTreeMap<SocketId, Vec<SocketId>>,
     /// How many of those pipe into a socket. It is ended after them, since what they read is written to it.
-    sources: HashMap<SocketId, u32>,
+    sources: BTreeMap<SocketId, u32>,
     /// The sockets that were ended, with how many bytes their handlers had seen by then.
-    ended: HashMap<SocketId, u64>,
+    ended: BTreeMap<SocketId, u64>,
     /// Those that were there when the patience was over, and have not closed yet.
-    closing: HashSet<SocketId>,
+    closing: BTreeSet<SocketId>,
     /// Those of them that were not destroyed yet, since there was no time.
     to_destroy: VecDeque<SocketId>,
     /// When it goes on with them.

@@ -17,7 +17,7 @@ use slab::Slab;
 use super::clock::Clock;
 use super::signals::Signals;
 use super::source::{Entry, Source};
-use super::system::{Descriptor, Listener, Stream};
+use super::system::{Descriptor, Listener, Stream, random};
 use super::{
     ConnectOptions, Handle, Kernel, ListenOptions, MOST_SLICES, OpenMode, PeerCred, Readiness, Ready, SocketOption,
     Stdio, Token, Wake, Watch,
@@ -399,6 +399,10 @@ impl Kernel for MioKernel {
             Some(Source::Stream(entry)) => entry.source.local_address(),
             Some(Source::File(_)) | None => Err(io::ErrorKind::NotFound.into()),
         }
+    }
+
+    fn random(&mut self, buffer: &mut [u8]) -> io::Result<()> {
+        random(buffer)
     }
 
     fn watch_signal(&mut self, signal: i32) -> io::Result<()> {

@@ -24,6 +24,7 @@ use crate::base::error::Syscall;
 mod clock;
 mod mio;
 mod options;
+mod recording;
 pub(crate) mod setters;
 mod signals;
 mod socket_options;
@@ -41,6 +42,9 @@ use windows as system;
 
 pub use mio::MioKernel;
 pub use options::{ConnectOptions, KeepAlive, ListenOptions, SocketOption, SocketPermissions, TcpOptions};
+pub use recording::{
+    Difference, Header, Playback, Recorder, RecorderOptions, Recording, Replay, ReplayOptions, Report, RunEnd,
+};
 pub use token::Token;
 pub(crate) use token::TokenOwner;
 
@@ -199,6 +203,14 @@ pub trait Kernel: fmt::Debug {
     /// # Errors
     /// Those of `getsockname(2)`.
     fn local_address(&self, handle: Handle) -> io::Result<Address>;
+
+    /// Fills `buffer` with random bytes that nobody can guess: for names, keys, and the seeds of hashes.
+    ///
+    /// # Errors
+    /// Those of `getrandom(2)`; a kernel that has none.
+    fn random(&mut self, _buffer: &mut [u8]) -> io::Result<()> {
+        Err(io::Error::new(io::ErrorKind::Unsupported, "this kernel has no random numbers"))
+    }
 
     /// Makes [`Kernel::wait`] give a signal, which then has no other effect on the process.
     ///

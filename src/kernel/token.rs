@@ -26,6 +26,18 @@ impl Token {
     /// The token of no socket and no server: no slot is so high.
     pub const NOBODY: Token = Token(u64::MAX);
 
+    /// The token of this number, which a kernel that wraps another one may give it in place of the loop's own.
+    #[inline]
+    pub fn from_bits(bits: u64) -> Self {
+        Token(bits)
+    }
+
+    /// Its number.
+    #[inline]
+    pub fn to_bits(self) -> u64 {
+        self.0
+    }
+
     #[inline]
     fn of(Key { slot, generation }: Key) -> Self {
         Token(u64::from(generation) << 32 | u64::from(slot))

@@ -17,6 +17,11 @@ use super::{ConnectOptions, ListenOptions, OpenMode, PeerCred, SocketOption, Std
 use crate::address::Address;
 use crate::base::error::Syscall;
 
+/// Without `unsafe` there is no call for it.
+pub(super) fn random(_buffer: &mut [u8]) -> io::Result<()> {
+    Err(io::Error::new(ErrorKind::Unsupported, "there are no random numbers on this system yet"))
+}
+
 /// A socket that listens.
 #[derive(Debug)]
 pub(super) struct Listener(TcpListener);

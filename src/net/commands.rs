@@ -280,7 +280,8 @@ impl Net {
         ConnectionInfo::new(self.conns.get(id), &self.cx)
     }
 
-    /// All sockets and files, in any state.
+    /// All sockets and files, in any state, in the order of their ids. It depends on nothing but what the loop has done so far.
+    /// A place that is free is used again, so it is not the order in which they came.
     pub fn socket_ids(&self) -> impl Iterator<Item = SocketId> {
         self.conns.ids()
     }

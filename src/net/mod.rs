@@ -239,6 +239,15 @@ impl Net {
             || self.conns.iter().any(|(_, conn)| conn.is_watched())
     }
 
+    /// Fills a buffer with random bytes that nobody can guess. On the simulated kernel they come from its seed. A program that
+    /// is to be recorded takes them from here, so that they are the same when the run is played: see [`guide`](crate::guide).
+    ///
+    /// # Errors
+    /// The system's; a kernel that has none.
+    pub fn random(&mut self, buffer: &mut [u8]) -> Result<(), Error> {
+        Ok(self.cx.kernel.random(buffer)?)
+    }
+
     /// The time on the loop's clock. All handlers of a turn see the same time, that of the turn. Between two turns it is
     /// the time of the call.
     pub fn now(&self) -> Duration {

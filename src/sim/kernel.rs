@@ -171,6 +171,13 @@ impl Kernel for SimKernel {
         self.world.borrow().ends.get(handle.0 as usize).map(|end| end.local).ok_or_else(|| os(Errno::BADF))
     }
 
+    /// From the seed.
+    fn random(&mut self, buffer: &mut [u8]) -> io::Result<()> {
+        let mut world = self.world.borrow_mut();
+        buffer.fill_with(|| world.random(256) as u8);
+        Ok(())
+    }
+
     fn watch_signal(&mut self, signal: i32) -> io::Result<()> {
         if !can_be_caught(signal) {
             let why = format!("{signal} is no signal, or one that cannot be caught");

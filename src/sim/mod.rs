@@ -44,7 +44,7 @@
 //! A partition in the middle of a conversation, and what a server does about it:
 //!
 //! ```
-//! use std::collections::HashMap;
+//! use std::collections::BTreeMap;
 //! use std::time::Duration;
 //! use tidegate::sim::Sim;
 //! use tidegate::{EventLoop, SocketId};
@@ -52,7 +52,7 @@
 //! // The server under test: a room that drops a guest who has been silent for a minute. (An idle timeout would not do:
 //! // as in Node, what the room writes to a guest counts as activity.)
 //! let sim = Sim::new(7);
-//! let mut room = EventLoop::on(sim.kernel(), HashMap::<SocketId, Duration>::new());
+//! let mut room = EventLoop::on(sim.kernel(), BTreeMap::<SocketId, Duration>::new());
 //! room.listen("10.0.0.1:7000", |guest| {
 //!     let id = guest.id();
 //!     guest.state.insert(id, guest.net.now());

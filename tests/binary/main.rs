@@ -24,6 +24,8 @@ mod operator;
 mod processes;
 /// `tidegate proxy`.
 mod proxy;
+/// `--record` and `tidegate replay`.
+mod recording;
 /// What the roles have in common: bounds, idle connections, one thread.
 mod roles;
 /// `tidegate sink` and `tidegate source`.

@@ -57,6 +57,9 @@ mod options;
 mod outer_loops;
 /// Pipes between sockets.
 mod pipes;
+/// A run that is recorded, and played again.
+#[cfg(unix)]
+mod recording;
 /// Reading, pausing, catching up.
 mod reading;
 /// A socket that connects again.

@@ -1,12 +1,13 @@
 //! The binary: reads the command line, sets up the log and the descriptor limit, and runs one role.
 //!
-//! The roles of the daemon are in `daemon/`, the load generator is in `bench/`. They use the public API of the library, and
+//! The roles of the daemon are in `daemon/`, the load generator is in `bench/`, and `replay/` plays a recorded run. They use the public API of the library, and
 //! of the binary the command line only.
 
 mod bench;
 mod cli;
 mod daemon;
 mod process;
+mod replay;
 
 use std::error::Error;
 use std::process::ExitCode;
@@ -27,15 +28,36 @@ fn main() -> ExitCode {
 }
 
 fn run(command: &Command) -> Result<ExitCode, Box<dyn Error>> {
-    let wanted = command.daemon_options().and_then(|options| options.max_connections);
-    let descriptors_each = if matches!(command, Command::Proxy(_)) { 2 } else { 1 };
-    let max_connections = process::descriptors::max_connections(wanted, descriptors_each);
+    match command {
+        Command::Bench(workload) => bench::run(workload, max_connections(command)),
+        Command::Replay(options) => replay::run(options, run_role),
+        role => {
+            let _flushed = process::outside::FlushAtPanic;
+            if let Some(daemon) = role.daemon_options() {
+                replay::record(&daemon.recording)?;
+            }
+            let code = run_role(role);
+            process::outside::end();
+            code
+        }
+    }
+}
+
+/// Runs a role on the kernel that `outside` has for it.
+fn run_role(command: &Command) -> Result<ExitCode, Box<dyn Error>> {
+    let max_connections = max_connections(command);
     match command {
         Command::Chat(options) => daemon::chat::run(options, max_connections),
         Command::Echo(options) => daemon::echo::run(options, max_connections),
         Command::Sink(options) => daemon::sink::run(options, max_connections),
         Command::Source(options) => daemon::source::run(options, max_connections),
         Command::Proxy(options) => daemon::proxy::run(options, max_connections),
-        Command::Bench(workload) => bench::run(workload, max_connections),
+        Command::Replay(_) | Command::Bench(_) => Err("this is no role of the daemon".into()),
     }
+}
+
+fn max_connections(command: &Command) -> usize {
+    let wanted = command.daemon_options().and_then(|options| options.max_connections);
+    let descriptors_each = if matches!(command, Command::Proxy(_)) { 2 } else { 1 };
+    process::descriptors::max_connections(wanted, descriptors_each)
 }

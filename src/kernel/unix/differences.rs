@@ -12,6 +12,28 @@ use crate::kernel::{OpenMode, PeerCred};
 
 // ---- Linux and Android, and the others ----------------------------------------------------------------------------------
 
+/// getrandom(2): until the buffer is full.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+pub(in crate::kernel) fn random(mut buffer: &mut [u8]) -> io::Result<()> {
+    use rustix::rand::{GetRandomFlags, getrandom};
+
+    while !buffer.is_empty() {
+        match getrandom(&mut *buffer, GetRandomFlags::empty()) {
+            Ok(filled) => buffer = &mut buffer[filled..],
+            Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+pub(in crate::kernel) fn random(buffer: &mut [u8]) -> io::Result<()> {
+    use std::io::Read;
+
+    File::open("/dev/urandom")?.read_exact(buffer)
+}
+
 /// The readiness that a connection asks for: both directions, and on Linux urgent data, at which a read stops short.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 pub(super) const STREAM_INTEREST: Interest = Interest::READABLE.add(Interest::WRITABLE).add(Interest::PRIORITY);

@@ -8,5 +8,5 @@ mod sockets;
 pub(super) use descriptor::Descriptor;
 #[cfg(feature = "signals")]
 pub(super) use differences::has_default_effect;
-pub(super) use differences::set_user_timeout;
+pub(super) use differences::{random, set_user_timeout};
 pub(super) use sockets::{Listener, Stream, set_type_of_service};

@@ -12,6 +12,7 @@ use super::duration::{duration, idle_timeout, keep_alive};
 use super::explain::ExplainOptions;
 use super::number::{OrNone, Size, connections, connections_or_none, size, size_or_none};
 use super::permissions::{Owner, mode};
+use super::recording::RecordingOptions;
 
 #[derive(Clone, Debug, Args)]
 pub struct DaemonOptions {
@@ -125,6 +126,9 @@ pub struct DaemonOptions {
     #[command(flatten)]
     pub explain: ExplainOptions,
 
+    #[command(flatten)]
+    pub recording: RecordingOptions,
+
     /// Log more: -v for debug, -vv for each line of the trace
     #[arg(short, long, action = ArgAction::Count)]
     verbose: u8,
@@ -135,7 +139,8 @@ pub struct DaemonOptions {
 }
 
 impl DaemonOptions {
-    pub(super) fn check(&self) -> Result<(), String> {
+    pub(super) fn check(&self, needs_contents: bool) -> Result<(), String> {
+        self.recording.check(needs_contents)?;
         reject_duplicates(&self.listen)?;
         self.block_list().and_then(|_| self.allow_list()).map_err(|error| error.to_string())?;
         let is_path = |it: &Listen| matches!(it, Listen::At(Endpoint::Unix(at)) if at.as_abstract_name().is_none());

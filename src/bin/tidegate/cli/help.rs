@@ -166,6 +166,30 @@ Examples:
   Connections go on until the client or the server ends them."
 );
 
+pub(super) const ABOUT_REPLAY: &str = "\
+Play a run that a role has recorded with --record.
+
+The role runs again, as fast as it goes. It gets from the recording whatever it
+got then: what peers sent, the time, errors, signals. It touches no socket and
+no file. What it does is compared with what it did then, and the first
+difference is named. At the end there is a fingerprint: two builds with the same
+one did the same.
+
+A recording that was cut, because the process was killed or the disk was full,
+is played as far as it goes.";
+
+pub(super) const AFTER_REPLAY_HELP: &str = "\
+Examples:
+  tidegate echo --record echo.rec    record a run; Ctrl-C ends it
+  tidegate replay echo.rec           play it
+  tidegate replay echo.rec -v        with the log of then
+  tidegate replay echo.rec --until 12 --speed 1
+
+Exit codes:
+  0  it was the run of then, as far as it was played
+  1  the file cannot be played, or the run is another one
+  2  wrong usage";
+
 pub(super) const ABOUT_BENCH: &str = "\
 Load a server and measure it: how many messages, and how long each one takes.
 

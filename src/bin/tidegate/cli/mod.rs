@@ -21,6 +21,7 @@ mod help;
 mod number;
 mod output;
 mod permissions;
+mod recording;
 mod template;
 mod wrong_address;
 mod zone;
@@ -44,6 +45,7 @@ pub use self::daemon::DaemonOptions;
 pub use self::explain::{ExplainOptions, Followed};
 pub use self::flood::FloodLimit;
 pub use self::number::counted;
+pub use self::recording::{RecordingOptions, ReplayOptions};
 pub use self::template::Expected;
 #[cfg(test)]
 pub use self::tests::daemon as daemon_options;
@@ -51,6 +53,19 @@ pub use self::tests::daemon as daemon_options;
 /// The command of this process. `--help`, `--version` and wrong usage print their text and exit.
 pub fn parse() -> Command {
     parse_from(std::env::args_os()).unwrap_or_else(|text| text.exit())
+}
+
+/// The command of a recording, whose words are there. What was a command once need not be one of this build.
+///
+/// # Errors
+/// What is wrong with the words.
+pub fn parse_recorded(words: &[&str]) -> Result<Command, String> {
+    parse_from(["tidegate"].iter().chain(words)).map_err(|error| error.to_string())
+}
+
+/// The words of this process's command line, as a recording keeps them.
+pub fn recorded_words() -> Vec<String> {
+    recording::recorded(std::env::args_os().skip(1))
 }
 
 fn parse_from<W: Into<OsString>>(words: impl IntoIterator<Item = W>) -> Result<Command, clap::Error> {
@@ -99,6 +114,9 @@ pub enum Command {
     #[command(about = "Pass each connection on to another server", long_about = help::ABOUT_PROXY)]
     #[command(after_long_help = help::AFTER_PROXY_HELP)]
     Proxy(ProxyOptions),
+    #[command(about = "Play a run that was recorded", long_about = help::ABOUT_REPLAY)]
+    #[command(after_long_help = help::AFTER_REPLAY_HELP)]
+    Replay(ReplayOptions),
     #[command(about = "Load a server and measure it", long_about = help::ABOUT_BENCH)]
     #[command(after_long_help = help::AFTER_BENCH_HELP)]
     #[command(subcommand, subcommand_value_name = "WORKLOAD", subcommand_help_heading = "Workloads")]
@@ -188,17 +206,18 @@ impl Command {
             | Command::Sink(daemon)
             | Command::Source(SourceOptions { daemon, .. })
             | Command::Proxy(ProxyOptions { daemon, .. }) => Some(daemon),
-            Command::Bench(_) => None,
+            Command::Replay(_) | Command::Bench(_) => None,
         }
     }
 
     /// Finds what takes more than one flag to be wrong.
     fn check(&self) -> Result<(), String> {
-        self.daemon_options().map_or(Ok(()), DaemonOptions::check)?;
+        let needs_contents = matches!(self, Command::Chat(_));
+        self.daemon_options().map_or(Ok(()), |daemon| daemon.check(needs_contents))?;
         match self {
             Command::Chat(ChatOptions { output, .. }) => output.check(),
             Command::Bench(workload) => workload.check(),
-            Command::Echo(_) | Command::Sink(_) | Command::Source(_) | Command::Proxy(_) => Ok(()),
+            Command::Echo(_) | Command::Sink(_) | Command::Source(_) | Command::Proxy(_) | Command::Replay(_) => Ok(()),
         }
     }
 }
@@ -236,7 +255,7 @@ mod tests {
     #[test]
     fn the_help_fits_a_terminal() {
         let workloads = ["echo", "request", "sink", "source", "churn", "chat", "idle"].map(|load| vec!["bench", load]);
-        let roles = ["chat", "echo", "sink", "source", "proxy", "bench"].map(|role| vec![role]);
+        let roles = ["chat", "echo", "sink", "source", "proxy", "replay", "bench"].map(|role| vec![role]);
         for command in roles.into_iter().chain(workloads) {
             let words = ["tidegate"].into_iter().chain(command).chain(["--help"]);
             let help = parse_from(words).expect_err("help is no command");

@@ -4,6 +4,8 @@ use std::ops::RangeInclusive;
 
 use tidegate::{Endpoint, Error, ErrorKind};
 
+use crate::process::outside;
+
 /// Ports that need a privilege by default (net.ipv4.ip_unprivileged_port_start).
 const PRIVILEGED_PORTS: RangeInclusive<u16> = 1..=1023;
 
@@ -13,7 +15,8 @@ pub fn cannot_listen(endpoint: &Endpoint, error: &Error) -> String {
         (Some(address), _) => address.to_string(),
         (None, other) => other.to_string(),
     };
-    let why = why_not_at_a_path(endpoint, error).unwrap_or_else(|| match error.kind() {
+    let at_a_path = || why_not_at_a_path(endpoint, error);
+    let why = outside::fact("why it cannot listen", at_a_path).unwrap_or_else(|| match error.kind() {
         // The word "already" of the system adds nothing.
         ErrorKind::AddressInUse => "address in use".to_owned(),
         ErrorKind::PermissionDenied if PRIVILEGED_PORTS.contains(&endpoint.port()) => {

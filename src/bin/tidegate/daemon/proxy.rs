@@ -24,6 +24,7 @@ use super::stop::{self, lasting_loop, stop_at_signals};
 use super::throttle::Throttle;
 use super::{Outcome, Peer, answer_signals, explain, listen};
 use crate::cli::ProxyOptions;
+use crate::process::outside;
 
 /// Between two attempts to connect to a target whose queue is full.
 const BUSY_PAUSE: Duration = Duration::from_millis(20);
@@ -63,7 +64,8 @@ pub fn run(options: &ProxyOptions, max_connections: usize) -> Outcome {
             }
         }
     })?;
-    proxy.state.itself = own_listener(&proxy.net, &servers, options.to);
+    let own = || own_listener(&proxy.net, &servers, options.to).map(|listener| listener.to_string());
+    proxy.state.itself = outside::fact("own listener", own).and_then(|listener| listener.parse().ok());
     if let Some(listener) = proxy.state.itself {
         log::error!("--to {} is this proxy itself, which listens on {listener}: each client is reset", options.to);
     }

@@ -16,12 +16,18 @@ use crate::cli::counted;
 const LINES_AT_ONCE: usize = 32;
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// Signals that end a process by default, and mean nothing to this one: SIGALRM, SIGVTALRM, SIGPROF, SIGIO. A timer or a
-/// descriptor that somebody has left behind must not end it.
+/// Signals that end a process by default, and mean nothing to this one: SIGALRM, SIGVTALRM, SIGPROF, SIGIO, SIGXFSZ. A timer
+/// or a descriptor that somebody has left behind must not end it, nor a recording that finds no room (the write fails then).
 #[cfg(unix)]
-const OF_NO_USE: [i32; 4] = {
+const OF_NO_USE: [i32; 5] = {
     use rustix::process::Signal;
-    [Signal::ALARM.as_raw(), Signal::VTALARM.as_raw(), Signal::PROF.as_raw(), Signal::IO.as_raw()]
+    [
+        Signal::ALARM.as_raw(),
+        Signal::VTALARM.as_raw(),
+        Signal::PROF.as_raw(),
+        Signal::IO.as_raw(),
+        Signal::XFSZ.as_raw(),
+    ]
 };
 
 /// To be called first: before that, these signals end the process. The table shows the label of a connection beside its address:

@@ -14,6 +14,7 @@ use tidegate::{EndOrder, Error, EventLoop, Loop, Net, ShutDownOptions, ShutDownR
 
 use super::admission::Admission;
 use crate::cli::counted;
+use crate::process::outside;
 #[cfg(unix)]
 use crate::process::session::Membership;
 
@@ -65,9 +66,9 @@ pub fn stop_at_signals<S: 'static>(
 /// and no terminal, so none can have been closed, and no key was pressed.
 #[cfg(unix)]
 fn signals_that_stop<S: 'static>(event_loop: &mut EventLoop<S>) -> Result<Vec<i32>, Error> {
-    let ignored = ignored_signals();
-    let leads_session = Membership::of_this_process().is_some_and(Membership::leads_its_session);
-    let is_detached = leads_session && std::fs::File::open("/dev/tty").is_err();
+    let ignored = outside::fact("ignored signals", || Some(ignored_signals().0.to_string()));
+    let ignored = Ignored(ignored.and_then(|mask| mask.parse().ok()).unwrap_or(0));
+    let is_detached = outside::fact("detached", || is_detached().then(String::new)).is_some();
     let mut signals = vec![TERMINATE];
     signals.extend(Some(INTERRUPT).filter(|signal| !ignored.contains(*signal)));
     for (signal, name) in [(HANGUP, "SIGHUP"), (QUIT, "SIGQUIT")] {
@@ -81,6 +82,12 @@ fn signals_that_stop<S: 'static>(event_loop: &mut EventLoop<S>) -> Result<Vec<i3
         }
     }
     Ok(signals)
+}
+
+#[cfg(unix)]
+fn is_detached() -> bool {
+    let leads_session = Membership::of_this_process().is_some_and(Membership::leads_its_session);
+    leads_session && std::fs::File::open("/dev/tty").is_err()
 }
 
 #[cfg(not(unix))]
@@ -98,8 +105,7 @@ fn reset_all(net: &mut Net) {
 /// With the exit code that a shell gives to a process that a signal has ended.
 fn exit_at_once(signal: i32) -> ! {
     log::warn!("stopped at once by a second signal");
-    log::logger().flush();
-    std::process::exit(128 + signal)
+    outside::exit(128 + signal)
 }
 
 /// Runs a role until it has stopped.

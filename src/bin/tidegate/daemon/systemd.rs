@@ -7,6 +7,9 @@
 use listenfd::ListenFd;
 
 #[cfg(unix)]
+use crate::process::outside;
+
+#[cfg(unix)]
 pub type Passed = std::os::fd::OwnedFd;
 
 /// Other systems have no systemd.
@@ -19,8 +22,33 @@ pub fn sockets() -> Result<Vec<Passed>, String> {
 }
 
 /// All of them, in their order. To be called once.
+///
+/// In a run that is played nothing is passed. A kernel that is played closes what it adopts, whatever it is.
 #[cfg(unix)]
 pub fn sockets() -> Result<Vec<Passed>, String> {
+    let mut passed = None;
+    let count = outside::fact("sockets of systemd", || match passed.insert(all()) {
+        Ok(sockets) => Some(sockets.len().to_string()),
+        Err(_) => None,
+    });
+    if let Some(passed) = passed {
+        return passed;
+    }
+    match count.and_then(|count| count.parse().ok()) {
+        Some(count) => (0..count).map(|_| stand_in()).collect(),
+        None => Err("cannot listen on what systemd had passed".to_owned()),
+    }
+}
+
+#[cfg(unix)]
+fn stand_in() -> Result<Passed, String> {
+    use std::os::fd::AsFd;
+
+    std::io::stderr().as_fd().try_clone_to_owned().map_err(|error| error.to_string())
+}
+
+#[cfg(unix)]
+fn all() -> Result<Vec<Passed>, String> {
     warn_of_sockets_for_another();
     let mut passed = ListenFd::from_env();
     let mut sockets = Vec::new();

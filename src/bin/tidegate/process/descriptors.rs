@@ -3,13 +3,17 @@
 //! A shell usually sets a soft limit far below the hard one, and any process may raise its soft limit to the hard one. This
 //! is done once, before the first socket. If the descriptors run out nevertheless, the engine's accept errors apply.
 
+use super::outside;
+
 /// Descriptors that are not connections: the standard streams, the poll, the signals, the listeners, a spare one of the
 /// engine, and some for other libraries.
 const RESERVED: u64 = 64;
 
 /// The most connections at once: what was asked for, else what there is room for. The limit is raised in both cases.
 pub fn max_connections(wanted: Option<usize>, descriptors_each: u64) -> usize {
-    let room = room(raise_limit(), descriptors_each);
+    let limit = outside::fact("descriptor limit", || Some(raise_limit().to_string()));
+    let limit = limit.and_then(|limit| limit.parse().ok()).unwrap_or(u64::MAX);
+    let room = room(limit, descriptors_each);
     if let Some(wanted) = wanted.filter(|wanted| *wanted > room) {
         log::warn!("--max-connections {wanted} is more than the descriptor limit has room for ({room})");
     }

@@ -1,6 +1,7 @@
-//! What the process needs, whatever it runs: its log, its descriptors, its session.
+//! What the process needs, whatever it runs: its log, its descriptors, its session, and the world outside of it.
 
 pub mod descriptors;
 pub mod log;
+pub mod outside;
 #[cfg(unix)]
 pub mod session;

@@ -22,7 +22,7 @@ use std::cell::Cell;
 use std::fmt;
 use std::io::Write;
 use std::panic::{self, AssertUnwindSafe};
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
 use log::{Level, LevelFilter, Log, Metadata, Record};
 use simple_logger::SimpleLogger;
@@ -59,6 +59,14 @@ pub fn install(level: LevelFilter) {
         stderr::never_wait_for_a_terminal();
     }
 }
+
+/// From now on nothing is logged, at whatever level: for a run that is played.
+pub fn mute() {
+    MUTED.store(true, Relaxed);
+}
+
+/// Atomic because `Log` requires `Sync`.
+static MUTED: AtomicBool = AtomicBool::new(false);
 
 thread_local! {
     /// True while simple_logger prints. A panic of this thread is then a lost record, and no bug to report.
@@ -127,7 +135,7 @@ impl GuardedLog {
 impl Log for GuardedLog {
     /// Records of other crates are about their internals, such as each registration of mio, and not about connections.
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        metadata.target().split("::").next() == Some(NAME)
+        metadata.target().split("::").next() == Some(NAME) && !MUTED.load(Relaxed)
     }
 
     fn log(&self, record: &Record<'_>) {

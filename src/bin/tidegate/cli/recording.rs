@@ -1,0 +1,173 @@
+//! The flags of a recording, and those of `tidegate replay`.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{ArgAction, Args, ValueEnum};
+use log::LevelFilter;
+
+use super::number::{OrNone, Size, size_or_none};
+use super::zone;
+
+/// A recording that is smaller has no room for what a role does before its first client.
+const LEAST_LIMIT: usize = 64 << 10;
+
+/// The flags of a role that begin with this concern its recording alone.
+const FLAG: &str = "--record";
+
+#[derive(Clone, Debug, Args)]
+pub struct RecordingOptions {
+    /// Record the run to this file, for 'tidegate replay'
+    ///
+    /// It has all that peers send, so it is for its owner alone (mode 600). A
+    /// file that is there is replaced.
+    #[arg(long, value_name = "FILE", help_heading = "Recording", verbatim_doc_comment)]
+    pub record: Option<PathBuf>,
+
+    /// Most bytes of the recording, from 64KiB; the run goes on without it
+    #[arg(long, value_name = "SIZE|none", default_value = "64MiB", value_parser = size_or_none)]
+    #[arg(help_heading = "Recording")]
+    record_limit: OrNone<Size>,
+
+    /// Whether the recording has what peers send, or its length only
+    ///
+    /// A chat cannot be played without it.
+    #[arg(long, value_name = "yes|no", default_value = "yes", hide_possible_values = true, verbatim_doc_comment)]
+    #[arg(help_heading = "Recording")]
+    record_contents: YesNo,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum YesNo {
+    Yes,
+    No,
+}
+
+impl RecordingOptions {
+    /// `needs_contents`: what the role does depends on what peers send.
+    pub(super) fn check(&self, needs_contents: bool) -> Result<(), String> {
+        if needs_contents && !self.has_contents() {
+            return Err("--record-contents no: what a chat does depends on what its guests type, so without that its \
+                        recording cannot be played"
+                .to_owned());
+        }
+        match &self.record_limit {
+            Some(limit) if limit.bytes < LEAST_LIMIT => {
+                Err(format!("--record-limit of {limit} is below 64KiB: there would be little more than the start in it"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    pub fn limit(&self) -> Option<u64> {
+        self.record_limit.as_ref().map(|size| size.bytes as u64)
+    }
+
+    pub fn has_contents(&self) -> bool {
+        self.record_contents == YesNo::Yes
+    }
+}
+
+/// The words of a command line as a recording keeps them: without those that concern the recording, and with the number of an
+/// interface for its name, which may be another one where the recording is played.
+pub(super) fn recorded(words: impl Iterator<Item = OsString>) -> Vec<String> {
+    let mut recorded = Vec::new();
+    let mut words = words.map(|word| word.to_string_lossy().into_owned());
+    while let Some(word) = words.next() {
+        if word.starts_with(FLAG) {
+            if !word.contains('=') {
+                words.next();
+            }
+            continue;
+        }
+        let (flag, value) = match word.split_once('=') {
+            Some((flag, value)) => (format!("{flag}="), value),
+            None => (String::new(), word.as_str()),
+        };
+        let value = zone::by_number(value).unwrap_or_else(|_| value.to_owned());
+        recorded.push(flag + &value);
+    }
+    recorded
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct ReplayOptions {
+    /// File that a role has made with --record
+    pub file: PathBuf,
+
+    /// Last turn to play
+    #[arg(long, value_name = "TURN")]
+    pub until: Option<u64>,
+
+    /// How much faster than then: 1 is as fast as then, 0.1 is slow
+    #[arg(long, value_name = "N|max", default_value = "max", value_parser = speed)]
+    pub speed: Speed,
+
+    /// Show the log of the role: -v as it was, -vv for debug, -vvv for trace
+    #[arg(short, long, action = ArgAction::Count)]
+    verbose: u8,
+}
+
+impl ReplayOptions {
+    /// None: the role logs nothing.
+    pub fn verbosity(&self) -> Option<LevelFilter> {
+        match self.verbose {
+            0 => None,
+            1 => Some(LevelFilter::Info),
+            2 => Some(LevelFilter::Debug),
+            _ => Some(LevelFilter::Trace),
+        }
+    }
+}
+
+/// None: as fast as it goes. The alias hides the `Option` from clap.
+pub type Speed = Option<f64>;
+
+fn speed(text: &str) -> Result<Speed, String> {
+    match text.parse::<f64>() {
+        _ if text == "max" => Ok(None),
+        Ok(speed) if speed.is_finite() && (0.001..=1_000_000.0).contains(&speed) => Ok(Some(speed)),
+        _ => Err("write a number from 0.001 to 1000000, or 'max'".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{daemon, wrong};
+    use super::super::{Command, parse_from};
+    use super::*;
+
+    #[test]
+    fn a_recording_has_a_limit_and_a_chat_needs_contents() {
+        let recording = daemon(&[]).recording;
+        assert_eq!((recording.record.as_deref(), recording.limit()), (None, Some(64 << 20)));
+        assert!(recording.has_contents());
+        assert_eq!(daemon(&["--record-limit", "none"]).recording.limit(), None);
+        assert!(wrong(&["--record-limit", "10"]).contains("--record-limit of 10 bytes is below 64KiB"));
+        assert!(wrong(&["--record-contents", "no"]).contains("depends on what its guests type"));
+        assert!(wrong(&["--record-contents", "perhaps"]).contains("invalid value 'perhaps'"));
+        assert!(parse_from(["tidegate", "echo", "--record-contents", "no"]).is_ok());
+    }
+
+    #[test]
+    fn the_words_that_concern_the_recording_are_left_out() {
+        let words = ["echo", "--record", "a b", "--listen", "7000", "--record-limit=1M", "-v", "--record-contents", "no"];
+        assert_eq!(recorded(words.iter().map(OsString::from)), ["echo", "--listen", "7000", "-v"]);
+    }
+
+    #[test]
+    fn a_replay_has_a_speed_and_an_end() {
+        let replay = |flags: &[&str]| match parse_from(["tidegate", "replay", "file"].iter().chain(flags)) {
+            Ok(Command::Replay(options)) => Ok((options.until, options.speed, options.verbosity())),
+            Ok(other) => panic!("{other:?}"),
+            Err(error) => Err(error.to_string()),
+        };
+        assert_eq!(replay(&[]), Ok((None, None, None)));
+        assert_eq!(replay(&["--until", "12", "-v"]), Ok((Some(12), None, Some(LevelFilter::Info))));
+        assert_eq!(replay(&["--speed", "0.5", "-vv"]), Ok((None, Some(0.5), Some(LevelFilter::Debug))));
+        assert_eq!(replay(&["--speed", "max"]), Ok((None, None, None)));
+        for speed in ["0", "-1", "fast", "inf", "NaN", ""] {
+            assert!(replay(&["--speed", speed]).is_err_and(|error| error.contains("from 0.001 to 1000000")), "{speed}");
+        }
+    }
+}

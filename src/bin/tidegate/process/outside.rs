@@ -1,0 +1,159 @@
+//! The world outside of a role: its kernel, and what it is told besides that. It is the real one, the real one with a
+//! recording of it, or that of a recording which is played.
+//!
+//! A role asks for nothing else. So a run that is played is the run of then, and touches nothing of the machine.
+
+use std::cell::RefCell;
+use std::path::{Path, PathBuf};
+use std::{fs, io};
+
+use tidegate::kernel::{Header, MioKernel, Playback, Recorder, RecorderOptions, Recording, Replay, Report};
+use tidegate::{Error, EventLoop};
+
+/// Called when a run that is played has come to its end, by whatever way.
+pub type OnEnd = fn(&Playback);
+
+enum Outside {
+    Live,
+    Recorded { recorder: Option<Recorder<MioKernel>>, recording: Recording, file: PathBuf },
+    Played { replay: Option<Replay>, playback: Playback, on_end: OnEnd },
+}
+
+thread_local! {
+    /// The process has one role, and one thread.
+    static OUTSIDE: RefCell<Outside> = const { RefCell::new(Outside::Live) };
+}
+
+/// Begins a recording. The file is a new one, for its owner alone; a file that is there is replaced.
+///
+/// # Errors
+/// What keeps the file from being made, with its name.
+pub fn record(file: &Path, header: &Header, options: RecorderOptions) -> Result<(), String> {
+    let begin = || {
+        let recorder = Recorder::new(MioKernel::new()?, new_file(file)?, header, options)?;
+        let named = file.display().to_string();
+        Ok::<_, io::Error>(recorder.on_stop(move |why| {
+            log::warn!("the recording in {named} goes no further: {why}; the run goes on");
+        }))
+    };
+    let recorder = begin().map_err(|error| format!("cannot record to {}: {error}", file.display()))?;
+    let recording = recorder.recording();
+    OUTSIDE.set(Outside::Recorded { recorder: Some(recorder), recording, file: file.to_owned() });
+    Ok(())
+}
+
+/// What is no file, a device, a FIFO or a link, is not written over.
+fn new_file(path: &Path) -> io::Result<fs::File> {
+    match fs::symlink_metadata(path) {
+        Ok(there) if there.is_file() => fs::remove_file(path)?,
+        Ok(_) => return Err(io::Error::other("something is there that is no regular file")),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error),
+    }
+    let mut options = fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)
+}
+
+/// From now on a recording is played.
+pub fn play(replay: Replay, on_end: OnEnd) {
+    let playback = replay.playback();
+    OUTSIDE.set(Outside::Played { replay: Some(replay), playback, on_end });
+}
+
+/// The event loop of the role, on its kernel.
+pub fn event_loop<S>(state: S) -> Result<EventLoop<S>, Error> {
+    let event_loop = OUTSIDE.with_borrow_mut(|outside| match outside {
+        Outside::Live => Err(state),
+        Outside::Recorded { recorder, .. } => match recorder.take() {
+            Some(recorder) => Ok(EventLoop::on(recorder, state)),
+            None => Err(state),
+        },
+        Outside::Played { replay, .. } => match replay.take() {
+            Some(replay) => Ok(EventLoop::on(replay, state)),
+            None => Err(state),
+        },
+    });
+    event_loop.or_else(EventLoop::with_state)
+}
+
+/// What `ask` finds out about the machine or the process, or what was found out then.
+pub fn fact(name: &str, ask: impl FnOnce() -> Option<String>) -> Option<String> {
+    enum Source {
+        Live,
+        Recorded(Recording),
+        Played(Playback),
+    }
+
+    // `ask` may ask for another one.
+    let source = OUTSIDE.with_borrow(|outside| match outside {
+        Outside::Live => Source::Live,
+        Outside::Recorded { recording, .. } => Source::Recorded(recording.clone()),
+        Outside::Played { playback, .. } => Source::Played(playback.clone()),
+    });
+    match source {
+        Source::Live => ask(),
+        Source::Recorded(recording) => {
+            let answer = ask();
+            recording.fact(name, answer.as_deref());
+            answer
+        }
+        Source::Played(playback) => playback.fact(name),
+    }
+}
+
+/// Whether a recording is played.
+pub fn is_played() -> bool {
+    OUTSIDE.with_borrow(|outside| matches!(outside, Outside::Played { .. }))
+}
+
+/// The role has come to its end: the recording is complete. To be called before the process exits.
+pub fn end() {
+    match OUTSIDE.replace(Outside::Live) {
+        Outside::Live => {}
+        Outside::Recorded { recording, file, .. } => {
+            recording.finish();
+            if recording.stopped().is_none() {
+                let (turns, size, fingerprint) = (recording.turns(), recording.size(), recording.fingerprint());
+                let file = file.display();
+                log::info!("recorded to {file}: {turns} turns, {size} bytes, fingerprint {fingerprint:016x}");
+            }
+        }
+        Outside::Played { playback, on_end, .. } => {
+            playback.finish();
+            on_end(&playback);
+        }
+    }
+}
+
+/// Ends the process at once. One that plays a recording says what it has seen, and leaves with success if it was the run of
+/// then.
+pub fn exit(code: i32) -> ! {
+    let played = OUTSIDE.with_borrow(|outside| match outside {
+        Outside::Played { playback, .. } => Some(playback.clone()),
+        _ => None,
+    });
+    end();
+    log::logger().flush();
+    std::process::exit(played.map_or(code, |playback| i32::from(differs(&playback.report()))))
+}
+
+/// Whether the run that was played was another one.
+pub fn differs(report: &Report) -> bool {
+    matches!(report.end, tidegate::kernel::RunEnd::Differs(_))
+}
+
+/// Writes what was recorded when the role panics.
+pub struct FlushAtPanic;
+
+impl Drop for FlushAtPanic {
+    fn drop(&mut self) {
+        OUTSIDE.with_borrow(|outside| {
+            if let Outside::Recorded { recording, .. } = outside {
+                recording.flush();
+            }
+        });
+    }
+}

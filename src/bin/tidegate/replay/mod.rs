@@ -1,0 +1,84 @@
+//! `--record` and `tidegate replay`: a run of a role that is recorded, and played again.
+//!
+//! A recording's header has the version, the role with its words, and the platform. What else a role is told of the machine is
+//! in the recording itself, as facts: `process/outside.rs`.
+
+use std::error::Error;
+use std::fs::File;
+use std::io::{BufReader, Write};
+use std::process::ExitCode;
+
+use tidegate::kernel::{Header, Playback, RecorderOptions, Replay};
+
+use crate::cli::{self, Command, RecordingOptions, ReplayOptions, counted};
+use crate::process::{log as process_log, outside};
+
+const PLATFORM: [&str; 2] = [std::env::consts::OS, std::env::consts::ARCH];
+
+/// Begins the recording of a role, if one is asked for.
+///
+/// # Errors
+/// The file cannot be made.
+pub fn record(options: &RecordingOptions) -> Result<(), String> {
+    let Some(file) = &options.record else { return Ok(()) };
+    let mut header =
+        Header::new().with("version", env!("CARGO_PKG_VERSION")).with("platform", PLATFORM.join(" "));
+    for word in cli::recorded_words() {
+        header = header.with("word", word);
+    }
+    let recorder = RecorderOptions::new().limit(options.limit()).contents(options.has_contents());
+    outside::record(file, &header, recorder)
+}
+
+/// Plays a recording: `run_role` runs the role as if it were typed.
+pub fn run(
+    options: &ReplayOptions,
+    run_role: impl FnOnce(&Command) -> Result<ExitCode, Box<dyn Error>>,
+) -> Result<ExitCode, Box<dyn Error>> {
+    let name = options.file.display();
+    let cannot = |error: &dyn std::fmt::Display| format!("cannot play {name}: {error}");
+    let file = File::open(&options.file).map_err(|error| cannot(&error))?;
+    let played = tidegate::kernel::ReplayOptions::new().until(options.until).speed(options.speed);
+    let replay = Replay::new(BufReader::new(file), played).map_err(|error| cannot(&error))?;
+    let playback = replay.playback();
+    let header = playback.header();
+    let words: Vec<&str> = header.all("word").collect();
+    let command = cli::parse_recorded(&words).map_err(|error| cannot(&format!("its command is none here: {error}")))?;
+    if command.daemon_options().is_none() {
+        return Err(cannot(&"it is the recording of another program").into());
+    }
+    if let Some(platform) = header.get("platform").filter(|platform| *platform != PLATFORM.join(" ")) {
+        log::warn!("it was recorded on {platform}, where the numbers of errors and signals may be others");
+    }
+    match options.verbosity() {
+        Some(level) => log::set_max_level(level),
+        None => process_log::mute(),
+    }
+    outside::play(replay, tell);
+    // How the role has ended is part of the run: it is compared, and not the outcome of this command.
+    let outcome = run_role(&command);
+    if let Err(error) = &outcome
+        && !playback.is_over()
+    {
+        log::error!("{error}");
+    }
+    outside::end();
+    Ok(if outside::differs(&playback.report()) { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+/// What was played. That nobody reads it is no error.
+fn tell(playback: &Playback) {
+    let (report, header) = (playback.report(), playback.header());
+    let words = header.all("word").collect::<Vec<_>>().join(" ");
+    let version = header.get("version").unwrap_or("of an unknown version");
+    let counts = [(report.turns, "turn"), (report.calls, "call"), (report.connections, "connection")];
+    let counts = counts.map(|(count, what)| counted(count, what)).join(", ");
+    let (read, written) = (counted(report.bytes_read, "byte"), counted(report.bytes_written, "byte"));
+    let _ = writeln!(
+        std::io::stdout(),
+        "tidegate {version}: {words}\n{counts}, {read} in, {written} out, in {:.3} s\n{}\nfingerprint {:016x}",
+        report.time.as_secs_f64(),
+        report.end,
+        report.fingerprint
+    );
+}

@@ -1,0 +1,518 @@
+//! What a recording says of the present turn, and how much of it has been done.
+
+use std::collections::BTreeMap;
+use std::io::{self, Read};
+use std::time::Duration;
+
+use super::blocks::{Blocks, Header, NoBlock};
+use super::difference::{Difference, RunEnd};
+use super::effect::{Call, Detail, Fingerprint, described};
+use super::format::{Bytes, Class, Failure, Kind, tag};
+use super::replay::{ReplayOptions, Report};
+use crate::address::Address;
+use crate::base::error::Syscall;
+use crate::kernel::{PeerCred, Readiness};
+
+/// One entry of a recording.
+#[derive(Clone, Debug)]
+enum Entry {
+    Clock(Duration),
+    Call(Call, Answer),
+    Slack(Duration),
+    Turn(TurnEnd),
+}
+
+/// What a kernel answered.
+#[derive(Clone, Debug)]
+pub(super) enum Answer {
+    Done,
+    Yes(bool),
+    Number(u64),
+    Bytes(Vec<u8>),
+    /// Bytes that were not kept.
+    Length(usize),
+    Peer(u32, Option<Address>),
+    Address(Address),
+    Cred(PeerCred),
+    Error(Option<Failure>),
+    Fact(Option<String>),
+    Failed(Failure),
+    ConnectFailed(Syscall, Failure),
+}
+
+/// Something that was ready.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Found {
+    Io(u32, Readiness),
+    Signal(i32),
+}
+
+/// What comes after the last call of a turn.
+#[derive(Clone, Debug)]
+enum TurnEnd {
+    /// The next turn, with what was ready.
+    Wait(Vec<Found>),
+    WaitFailed(Failure),
+    ProgramEnded,
+    /// The recording has no more. The turn may have gone on.
+    NoMore(String),
+}
+
+pub(super) struct Script {
+    blocks: Blocks<Box<dyn Read>>,
+    keeps_contents: bool,
+    options: ReplayOptions,
+    /// The block that is read, and how far.
+    block: Vec<u8>,
+    place: usize,
+    /// The time of the last look at the clock that was read.
+    read_clock: u64,
+    last_write: Detail,
+
+    /// The calls of the present turn, and the looks at the clock between them.
+    turn: Vec<Entry>,
+    done: Vec<bool>,
+    /// All before it is done, or need not be.
+    first: usize,
+    /// The same for effects.
+    first_effect: usize,
+    /// Where the next look at the clock is to be found.
+    clock_at: usize,
+    turn_end: TurnEnd,
+    calls_in_turn: u64,
+
+    now: Duration,
+    slack: Duration,
+    /// The last answer to each question about a handle that is open, and to each question for a fact.
+    answers: BTreeMap<(Kind, u32, String), Answer>,
+    /// Who is at the other end of each handle.
+    peers: BTreeMap<u32, String>,
+    end: Option<RunEnd>,
+    report: Report,
+    fingerprint: Fingerprint,
+}
+
+impl Script {
+    pub fn open(recording: Box<dyn Read>, options: ReplayOptions) -> io::Result<(Header, Self)> {
+        let (header, blocks) = Blocks::open(recording)?;
+        let mut script = Script {
+            blocks,
+            keeps_contents: header.get("contents") != Some("no"),
+            options,
+            block: Vec::new(),
+            place: 0,
+            read_clock: 0,
+            last_write: Detail::Nothing,
+            turn: Vec::new(),
+            done: Vec::new(),
+            first: 0,
+            first_effect: 0,
+            clock_at: 0,
+            turn_end: TurnEnd::ProgramEnded,
+            calls_in_turn: 0,
+            now: Duration::ZERO,
+            slack: Duration::ZERO,
+            answers: BTreeMap::new(),
+            peers: BTreeMap::new(),
+            end: None,
+            report: Report::default(),
+            fingerprint: Fingerprint::EMPTY,
+        };
+        script.load_turn();
+        Ok((header, script))
+    }
+
+    // ---- reading -------------------------------------------------------------------------------------------------------
+
+    /// Reads up to the end of a turn.
+    fn load_turn(&mut self) {
+        self.turn.clear();
+        loop {
+            match self.next_entry() {
+                Entry::Slack(slack) => self.slack = slack,
+                Entry::Turn(end) => {
+                    self.turn_end = end;
+                    break;
+                }
+                entry => self.turn.push(entry),
+            }
+        }
+        self.done.clear();
+        self.done.resize(self.turn.len(), false);
+        (self.first, self.first_effect, self.clock_at, self.calls_in_turn) = (0, 0, 0, 0);
+    }
+
+    fn next_entry(&mut self) -> Entry {
+        while self.place == self.block.len() {
+            match self.blocks.next() {
+                Ok(block) => (self.block, self.place) = (block, 0),
+                Err(why) => {
+                    return Entry::Turn(TurnEnd::NoMore(match why {
+                        NoBlock::Cut => "it was cut, or its program was killed".to_owned(),
+                        NoBlock::Damaged(place) => format!("it is damaged at byte {place}"),
+                        NoBlock::Unreadable(why) => why,
+                    }));
+                }
+            }
+        }
+        let block = std::mem::take(&mut self.block);
+        let mut bytes = Bytes(&block[self.place..]);
+        let entry = self.entry(&mut bytes);
+        self.place = block.len() - bytes.0.len();
+        self.block = block;
+        entry.unwrap_or_else(|| {
+            // Its checksum was right, so a later build has made it.
+            self.place = self.block.len();
+            Entry::Turn(TurnEnd::NoMore("it has an entry that this build does not know".to_owned()))
+        })
+    }
+
+    fn entry(&mut self, bytes: &mut Bytes<'_>) -> Option<Entry> {
+        let first = bytes.byte()?;
+        Some(match first {
+            tag::CLOCK => {
+                self.read_clock = self.read_clock.checked_add(bytes.number()?)?;
+                Entry::Clock(Duration::from_nanos(self.read_clock))
+            }
+            tag::SLACK => Entry::Slack(Duration::from_nanos(bytes.number()?)),
+            tag::WAIT => Entry::Turn(TurnEnd::Wait(found(bytes)?)),
+            tag::WAIT_FAILED => Entry::Turn(TurnEnd::WaitFailed(bytes.error()?)),
+            tag::ENDED => Entry::Turn(TurnEnd::ProgramEnded),
+            tag::STOPPED => Entry::Turn(TurnEnd::NoMore(bytes.text()?)),
+            tag::SAME_WRITE => {
+                let call = Call { kind: Kind::Write, handle: bytes.small()?, detail: self.last_write.clone() };
+                Entry::Call(call, Answer::Done)
+            }
+            _ => self.call(Kind::from_number(first & !tag::FAILED)?, first & tag::FAILED != 0, bytes)?,
+        })
+    }
+
+    fn call(&mut self, kind: Kind, failed: bool, bytes: &mut Bytes<'_>) -> Option<Entry> {
+        let handle = if kind.has_handle() { bytes.small()? } else { 0 };
+        let detail = match kind {
+            Kind::Write if failed => Detail::Bytes { offered: bytes.number()?, taken: 0, hash: 0 },
+            Kind::Write => {
+                let (offered, left) = (bytes.number()?, bytes.number()?);
+                let hash = if self.keeps_contents { bytes.hash()? } else { 0 };
+                self.last_write = Detail::Bytes { offered, taken: offered.checked_sub(left)?, hash };
+                self.last_write.clone()
+            }
+            kind if kind.has_text() => Detail::Text(bytes.text()?),
+            _ => Detail::Nothing,
+        };
+        let answer = if failed { Answer::Failed(bytes.error()?) } else { self.answer(kind, bytes)? };
+        Some(Entry::Call(Call { kind, handle, detail }, answer))
+    }
+
+    fn answer(&self, kind: Kind, bytes: &mut Bytes<'_>) -> Option<Answer> {
+        Some(match kind {
+            Kind::Read if !self.keeps_contents => Answer::Length(bytes.number()?.try_into().ok()?),
+            Kind::Read | Kind::Random => Answer::Bytes(bytes.bytes()?.to_vec()),
+            Kind::Accept | Kind::AdoptStream => {
+                let (handle, has_peer) = (bytes.small()?, bytes.number()? != 0);
+                Answer::Peer(handle, if has_peer { Some(bytes.address()?) } else { None })
+            }
+            Kind::Shed | Kind::Connected | Kind::WatchFile => Answer::Yes(bytes.number()? != 0),
+            Kind::TakeError => Answer::Error(if bytes.number()? != 0 { Some(bytes.error()?) } else { None }),
+            Kind::Listen | Kind::AdoptListener | Kind::AdoptFile | Kind::Open | Kind::Stdio | Kind::TypeOfService => {
+                Answer::Number(bytes.number()?)
+            }
+            Kind::Connect => match bytes.number()?.checked_sub(1) {
+                Some(handle) => Answer::Number(handle),
+                None => Answer::ConnectFailed(bytes.syscall()?, bytes.error()?),
+            },
+            Kind::LocalAddress => Answer::Address(bytes.address()?),
+            Kind::PeerCred => {
+                let (uid, gid, pid) = (bytes.small()?, bytes.small()?, bytes.number()?);
+                Answer::Cred(PeerCred { uid, gid, pid: pid.checked_sub(1).and_then(|pid| pid.try_into().ok()) })
+            }
+            Kind::Fact => {
+                let (is_some, value) = (bytes.number()? != 0, bytes.text()?);
+                Answer::Fact(is_some.then_some(value))
+            }
+            _ => Answer::Done,
+        })
+    }
+
+    // ---- answering -----------------------------------------------------------------------------------------------------
+
+    /// What was recorded at this place of the run, and else the last time.
+    pub fn now(&mut self) -> Duration {
+        if self.end.is_none() {
+            while self.done.get(self.clock_at) == Some(&true) || self.is_question(self.clock_at) {
+                self.clock_at += 1;
+            }
+            if let Some(Entry::Clock(now)) = self.turn.get(self.clock_at) {
+                self.now = *now;
+                self.clock_at += 1;
+            }
+        }
+        self.now
+    }
+
+    pub fn slack(&self) -> Duration {
+        self.slack
+    }
+
+    fn is_question(&self, at: usize) -> bool {
+        matches!(self.turn.get(at), Some(Entry::Call(call, _)) if call.kind.class() == Class::Question)
+    }
+
+    /// The next turn: when it comes, and what is ready. `None` if the run is over.
+    pub fn wait(&mut self) -> Option<Result<Vec<Found>, Failure>> {
+        if self.end.is_some() {
+            return None;
+        }
+        if let Some(then) = self.next_to_do() {
+            self.differ(then, "go on to the next turn".to_owned());
+            return None;
+        }
+        let end = std::mem::replace(&mut self.turn_end, TurnEnd::ProgramEnded);
+        let found = match end {
+            TurnEnd::ProgramEnded => {
+                self.differ("the program ended".to_owned(), "go on to the next turn".to_owned());
+                return None;
+            }
+            TurnEnd::NoMore(why) => {
+                self.end = Some(RunEnd::NoMore(why));
+                return None;
+            }
+            _ if self.options.until.is_some_and(|until| self.report.turns >= until) => {
+                self.end = Some(RunEnd::Until);
+                return None;
+            }
+            TurnEnd::Wait(found) => Ok(found),
+            TurnEnd::WaitFailed(failure) => Err(failure),
+        };
+        self.report.turns += 1;
+        self.load_turn();
+        Some(found)
+    }
+
+    /// The time at which the present turn began, as far as it is known.
+    pub fn turn_began(&self) -> Option<Duration> {
+        self.turn.iter().find_map(|entry| match entry {
+            Entry::Clock(now) => Some(*now),
+            _ => None,
+        })
+    }
+
+    /// The answer to something that the program does. `detail` is given that of the next effect, for what depends on it.
+    /// `None` if the run is over, or differs here.
+    pub fn effect(
+        &mut self,
+        kind: Kind,
+        handle: u32,
+        detail: impl FnOnce(Option<&Detail>) -> Detail,
+        preview: &[u8],
+    ) -> Option<Answer> {
+        if self.end.is_some() {
+            return None;
+        }
+        let next = self.next_effect();
+        let then = next.and_then(|at| self.call_at(at));
+        let call = Call { kind, handle, detail: detail(then.map(|call| &call.detail)) };
+        if then != Some(&call) {
+            self.miss(&call, preview);
+            return None;
+        }
+        self.fingerprint.add(kind, handle, &call.detail);
+        if let Detail::Bytes { taken, .. } = call.detail {
+            self.report.bytes_written += taken;
+        }
+        let answer = self.take(next?);
+        if let (Kind::Close | Kind::Reset, _) = (kind, &answer) {
+            self.forget(handle);
+        }
+        if let (Kind::Connect, Some(Answer::Number(made)), Detail::Text(to)) = (kind, &answer, &call.detail) {
+            self.report.connections += 1;
+            self.peers.insert(*made as u32, to.split(',').next().unwrap_or(to).to_owned());
+        }
+        self.meet(answer)
+    }
+
+    /// The answer to something that the program gets.
+    pub fn input(&mut self, kind: Kind, handle: u32) -> Option<Answer> {
+        if self.end.is_some() {
+            return None;
+        }
+        while self.done.get(self.first) == Some(&true) || self.is_passed_over(self.first) {
+            self.first += 1;
+        }
+        let at = (self.first..self.turn.len()).find(|at| {
+            !self.done[*at] && self.call_at(*at).is_some_and(|call| (call.kind, call.handle) == (kind, handle))
+        });
+        let Some(at) = at else {
+            self.miss(&Call { kind, handle, detail: Detail::Nothing }, b"");
+            return None;
+        };
+        let answer = self.take(at);
+        match (kind, &answer) {
+            (Kind::Read, Some(Answer::Bytes(bytes))) => self.report.bytes_read += bytes.len() as u64,
+            (Kind::Read, Some(Answer::Length(length))) => self.report.bytes_read += *length as u64,
+            _ => {}
+        }
+        self.meet(answer)
+    }
+
+    /// A connection is there: its peer is named from now on.
+    fn meet(&mut self, answer: Option<Answer>) -> Option<Answer> {
+        if let Some(Answer::Peer(handle, peer)) = &answer {
+            self.report.connections += 1;
+            if let Some(peer) = peer {
+                self.peers.insert(*handle, peer.to_string());
+            }
+        }
+        answer
+    }
+
+    fn forget(&mut self, handle: u32) {
+        self.peers.remove(&handle);
+        self.answers.retain(|(kind, of, _), _| *kind == Kind::Fact || *of != handle);
+    }
+
+    /// The answer to a question. One that was not asked then has none.
+    pub fn question(&mut self, kind: Kind, handle: u32, name: &str) -> Option<Answer> {
+        let is_asked = |call: &Call| {
+            (call.kind, call.handle) == (kind, handle)
+                && (kind != Kind::Fact || call.detail == Detail::Text(name.to_owned()))
+        };
+        let key = (kind, handle, name.to_owned());
+        let at = (0..self.turn.len()).find(|at| !self.done[*at] && self.call_at(*at).is_some_and(is_asked));
+        if let Some(Entry::Call(_, answer)) = at.and_then(|at| self.turn.get(at)) {
+            self.answers.insert(key.clone(), answer.clone());
+        }
+        if let Some(at) = at {
+            self.done[at] = true;
+        }
+        self.answers.get(&key).cloned()
+    }
+
+    // ---- the present turn ----------------------------------------------------------------------------------------------
+
+    fn call_at(&self, at: usize) -> Option<&Call> {
+        match self.turn.get(at) {
+            Some(Entry::Call(call, _)) => Some(call),
+            _ => None,
+        }
+    }
+
+    /// Whether nobody has to ask for it.
+    fn is_passed_over(&self, at: usize) -> bool {
+        matches!(self.turn.get(at), Some(Entry::Clock(_))) || self.is_question(at)
+    }
+
+    fn next_effect(&mut self) -> Option<usize> {
+        let is_effect = |call: &Call| call.kind.class() == Class::Effect;
+        let at = (self.first_effect..self.turn.len())
+            .find(|at| !self.done[*at] && self.call_at(*at).is_some_and(is_effect));
+        self.first_effect = at.unwrap_or(self.turn.len());
+        at
+    }
+
+    /// What has to be done next.
+    fn next_to_do(&self) -> Option<String> {
+        let at = (self.first..self.turn.len()).find(|at| !self.done[*at] && !self.is_passed_over(*at))?;
+        self.call_at(at).map(|call| self.described(call))
+    }
+
+    fn take(&mut self, at: usize) -> Option<Answer> {
+        self.done[at] = true;
+        self.clock_at = self.clock_at.max(at + 1);
+        self.calls_in_turn += 1;
+        self.report.calls += 1;
+        match self.turn.get_mut(at) {
+            Some(Entry::Call(_, answer)) => Some(std::mem::replace(answer, Answer::Done)),
+            _ => None,
+        }
+    }
+
+    // ---- the end -------------------------------------------------------------------------------------------------------
+
+    fn described(&self, call: &Call) -> String {
+        described(call, self.peers.get(&call.handle).map(String::as_str))
+    }
+
+    /// The program does what it did not do then, or the recording does not say whether it did.
+    fn miss(&mut self, call: &Call, preview: &[u8]) {
+        let then = match (self.next_to_do(), &self.turn_end) {
+            (None, TurnEnd::NoMore(why)) => {
+                self.end = Some(RunEnd::NoMore(why.clone()));
+                return;
+            }
+            (Some(then), _) => then,
+            (None, TurnEnd::ProgramEnded) => "the program ended".to_owned(),
+            (None, TurnEnd::Wait(_) | TurnEnd::WaitFailed(_)) => "go on to the next turn".to_owned(),
+        };
+        let mut now = self.described(call);
+        if !preview.is_empty() {
+            const SHOWN: usize = 60;
+            let cut = if preview.len() > SHOWN { "..." } else { "" };
+            now += &format!(": \"{}{cut}\"", preview[..preview.len().min(SHOWN)].escape_ascii());
+        }
+        if then == now || preview.is_empty() && then == self.described(call) {
+            now += ", of another content";
+        }
+        self.differ(then, now);
+    }
+
+    /// Something in the answer does not fit, a buffer that is too small for example.
+    pub fn does_not_fit(&mut self, what: &str) {
+        if self.end.is_none() {
+            self.differ("it was taken".to_owned(), what.to_owned());
+        }
+    }
+
+    fn differ(&mut self, then: String, now: String) {
+        let (turn, call) = (self.report.turns, self.calls_in_turn + 1);
+        self.end = Some(RunEnd::Differs(Difference { turn, call, then, now }));
+    }
+
+    /// The program has ended.
+    pub fn finish(&mut self) {
+        if self.end.is_some() {
+            return;
+        }
+        let then = self.next_to_do();
+        self.end = match (then, &self.turn_end) {
+            (Some(then), _) => return self.differ(then, "the program ends".to_owned()),
+            (None, TurnEnd::ProgramEnded) => Some(RunEnd::Ended),
+            (None, TurnEnd::NoMore(why)) => Some(RunEnd::NoMore(why.clone())),
+            (None, _) => return self.differ("go on to the next turn".to_owned(), "the program ends".to_owned()),
+        };
+    }
+
+    pub fn is_over(&self) -> bool {
+        self.end.is_some()
+    }
+
+    /// What has become of the run so far.
+    pub fn report(&self) -> Report {
+        let end = self.end.clone().unwrap_or(RunEnd::Until);
+        Report { time: self.now, fingerprint: self.fingerprint.0, end, ..self.report.clone() }
+    }
+}
+
+fn found(bytes: &mut Bytes<'_>) -> Option<Vec<Found>> {
+    let count = bytes.number()?;
+    let mut found = Vec::new();
+    for _ in 0..count {
+        let number = bytes.number()?;
+        let what = u32::try_from(number >> 1).ok()?;
+        found.push(match number & 1 {
+            1 => Found::Signal(what as i32),
+            _ => Found::Io(what, readiness(bytes.byte()?)),
+        });
+    }
+    Some(found)
+}
+
+fn readiness(flags: u8) -> Readiness {
+    Readiness {
+        readable: flags & 1 != 0,
+        writable: flags & 2 != 0,
+        ended: flags & 4 != 0,
+        urgent: flags & 8 != 0,
+        hung_up: flags & 16 != 0,
+    }
+}

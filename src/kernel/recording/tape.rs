@@ -1,0 +1,323 @@
+//! What is written of a run, and until when.
+
+use std::cell::RefCell;
+use std::fmt;
+use std::io::{self, Write};
+use std::rc::Rc;
+use std::time::Duration;
+
+use super::blocks::{Header, beginning, framed, write_block};
+use super::effect::{Detail, Fingerprint};
+use super::format::{Class, Kind, Put, tag};
+use crate::kernel::Handle;
+use crate::kernel::setters::setters;
+
+/// A block is written when it has so many bytes.
+const BLOCK: usize = 64 * 1024;
+
+/// What stays free below the limit, for the entry that says that the limit is reached.
+const RESERVE: u64 = 128;
+
+/// How a run is recorded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RecorderOptions {
+    /// The most bytes of the recording, from 1 KiB. Then the recording stops, and the run goes on. Default: 64 MiB, which is
+    /// 600,000 lines in a room of ten. `None`: until the disk is full.
+    pub limit: Option<u64>,
+    /// Whether what is read is kept, and a hash of what is written. If not, only lengths are: then a run is played with zeros,
+    /// and is the run of then only if its course does not depend on contents. Default: true.
+    pub contents: bool,
+    /// The longest time that something which was recorded waits in memory. Default: a second. `None`: until there are 64 KiB of
+    /// it, or the run ends; then the recorder never ends a wait early.
+    pub delay: Option<Duration>,
+}
+
+impl RecorderOptions {
+    setters! {
+        limit: Option<u64>,
+        contents: bool,
+        delay: Option<Duration>,
+    }
+}
+
+impl Default for RecorderOptions {
+    fn default() -> Self {
+        RecorderOptions { limit: Some(64 << 20), contents: true, delay: Some(Duration::from_secs(1)) }
+    }
+}
+
+/// A recording that is being made: beside the loop that has the [`Recorder`](super::Recorder).
+#[derive(Clone)]
+pub struct Recording(pub(super) Rc<RefCell<Tape>>);
+
+impl Recording {
+    /// Writes what the program was told outside of the contract: an environment variable, the answer of a system call of its
+    /// own. Whoever plays the run gets it from [`Playback::fact`](super::Playback::fact).
+    pub fn fact(&self, name: &str, value: Option<&str>) {
+        self.0.borrow_mut().call(Kind::Fact, 0, &Detail::Text(name.to_owned()), Ok(&()), |bytes, ()| {
+            bytes.number(value.is_some().into());
+            bytes.bytes(value.unwrap_or_default().as_bytes());
+        });
+    }
+
+    /// Writes what waits in memory: to be called before the process exits without dropping its loop.
+    pub fn flush(&self) {
+        self.0.borrow_mut().flush();
+    }
+
+    /// The program ends here, without dropping its loop. What comes later is not recorded.
+    pub fn finish(&self) {
+        self.0.borrow_mut().end();
+    }
+
+    /// Why the recording has stopped before the run, if it has: the limit is reached, or it could not be written.
+    pub fn stopped(&self) -> Option<String> {
+        self.0.borrow().stopped.clone()
+    }
+
+    /// How many bytes were recorded.
+    pub fn size(&self) -> u64 {
+        self.0.borrow().size()
+    }
+
+    /// How many turns were recorded.
+    pub fn turns(&self) -> u64 {
+        self.0.borrow().turns
+    }
+
+    /// A hash of all effects. Whoever plays the recording gets the same one.
+    pub fn fingerprint(&self) -> u64 {
+        self.0.borrow().fingerprint.0
+    }
+}
+
+impl fmt::Debug for Recording {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Recording").field("size", &self.size()).finish_non_exhaustive()
+    }
+}
+
+/// Called once, with the reason, when a recording stops before its run.
+type OnStop = Box<dyn FnOnce(&str)>;
+
+pub(super) struct Tape {
+    to: Box<dyn Write>,
+    options: RecorderOptions,
+    on_stop: Option<OnStop>,
+    /// What waits to be written.
+    block: Vec<u8>,
+    written: u64,
+    /// When the block that waits is to be written.
+    due: Option<Duration>,
+    stopped: Option<String>,
+    has_ended: bool,
+    /// The time of the last look at the clock.
+    clock: Duration,
+    last_write: Option<Detail>,
+    turns: u64,
+    fingerprint: Fingerprint,
+}
+
+impl Tape {
+    /// Writes the beginning of the recording.
+    pub fn new(to: Box<dyn Write>, header: &Header, options: RecorderOptions, slack: Duration) -> io::Result<Self> {
+        let header = match options.contents {
+            true => header.clone(),
+            false => header.clone().with("contents", "no"),
+        };
+        let mut tape = Tape {
+            to,
+            options,
+            on_stop: None,
+            block: Vec::new(),
+            written: 0,
+            due: None,
+            stopped: None,
+            has_ended: false,
+            clock: Duration::ZERO,
+            last_write: None,
+            turns: 0,
+            fingerprint: Fingerprint::EMPTY,
+        };
+        let beginning = beginning(&header);
+        tape.to.write_all(&beginning)?;
+        tape.written = beginning.len() as u64;
+        tape.entry(|bytes| {
+            bytes.push(tag::SLACK);
+            bytes.number(nanos(slack));
+        });
+        Ok(tape)
+    }
+
+    pub fn is_recording(&self) -> bool {
+        self.stopped.is_none() && !self.has_ended
+    }
+
+    pub fn set_on_stop(&mut self, on_stop: OnStop) {
+        self.on_stop = Some(on_stop);
+    }
+
+    pub fn size(&self) -> u64 {
+        self.written + if self.block.is_empty() { 0 } else { framed(self.block.len()) }
+    }
+
+    pub fn keeps_contents(&self) -> bool {
+        self.options.contents
+    }
+
+    // ---- entries -------------------------------------------------------------------------------------------------------
+
+    #[inline]
+    pub fn clock(&mut self, now: Duration) {
+        let since = nanos(now.saturating_sub(self.clock));
+        self.clock = now;
+        self.entry(|bytes| {
+            bytes.push(tag::CLOCK);
+            bytes.number(since);
+        });
+    }
+
+    /// A turn begins.
+    pub fn wait(&mut self, put: impl FnOnce(&mut Vec<u8>)) {
+        self.entry(put);
+        self.turns += u64::from(self.is_recording());
+    }
+
+    /// A call and its answer.
+    #[inline]
+    pub fn call<T>(
+        &mut self,
+        kind: Kind,
+        handle: u32,
+        detail: &Detail,
+        answer: Result<&T, &io::Error>,
+        put: impl FnOnce(&mut Vec<u8>, &T),
+    ) {
+        if kind.class() == Class::Effect && self.is_recording() {
+            self.fingerprint.add(kind, handle, detail);
+        }
+        let begin = |bytes: &mut Vec<u8>, failed: u8| {
+            bytes.push(kind as u8 | failed);
+            if kind.has_handle() {
+                bytes.number(handle.into());
+            }
+            if let Detail::Text(text) = detail {
+                bytes.bytes(text.as_bytes());
+            }
+        };
+        self.entry(|bytes| match answer {
+            Ok(answer) => {
+                begin(bytes, 0);
+                put(bytes, answer);
+            }
+            Err(error) => {
+                begin(bytes, tag::FAILED);
+                if let Detail::Bytes { offered, .. } = detail {
+                    bytes.number(*offered);
+                }
+                bytes.error(error);
+            }
+        });
+    }
+
+    /// A write that was taken, in whole or in part. Many are the same: those of a broadcast.
+    #[inline]
+    pub fn wrote(&mut self, handle: Handle, detail: Detail) {
+        let Detail::Bytes { offered, taken, hash } = detail else { return };
+        if self.last_write.as_ref() == Some(&detail) {
+            self.fingerprint.add(Kind::Write, handle.0, &detail);
+            return self.entry(|bytes| {
+                bytes.push(tag::SAME_WRITE);
+                bytes.number(handle.0.into());
+            });
+        }
+        let keeps_contents = self.options.contents;
+        self.call(Kind::Write, handle.0, &detail, Ok(&()), |bytes, ()| {
+            bytes.number(offered);
+            bytes.number(offered - taken);
+            if keeps_contents {
+                bytes.extend_from_slice(&hash.to_le_bytes());
+            }
+        });
+        self.last_write = Some(detail);
+    }
+
+    /// Adds an entry, if there is room for it below the limit.
+    #[inline]
+    fn entry(&mut self, put: impl FnOnce(&mut Vec<u8>)) {
+        if !self.is_recording() {
+            return;
+        }
+        let before = self.block.len();
+        put(&mut self.block);
+        if let Some(limit) = self.options.limit
+            && self.written + framed(self.block.len()) + RESERVE > limit.max(1024)
+        {
+            self.block.truncate(before);
+            return self.stop_at(limit);
+        }
+        if self.block.len() >= BLOCK {
+            self.flush();
+        }
+    }
+
+    #[cold]
+    fn stop_at(&mut self, limit: u64) {
+        let why = format!("the limit of {limit} bytes is reached");
+        self.block.push(tag::STOPPED);
+        self.block.bytes(why.as_bytes());
+        self.flush();
+        self.stop(why);
+    }
+
+    #[cold]
+    fn stop(&mut self, why: String) {
+        if self.stopped.is_none() {
+            if let Some(on_stop) = self.on_stop.take() {
+                on_stop(&why);
+            }
+            self.stopped = Some(why);
+            self.block = Vec::new();
+        }
+    }
+
+    // ---- blocks --------------------------------------------------------------------------------------------------------
+
+    /// When what waits in memory is to be written, at the latest.
+    pub fn due(&mut self, now: Duration) -> Option<Duration> {
+        let delay = self.options.delay.filter(|_| self.is_recording() && !self.block.is_empty())?;
+        Some(*self.due.get_or_insert(now.saturating_add(delay)))
+    }
+
+    pub fn flush_if_due(&mut self, now: Duration) {
+        if self.due(now).is_some_and(|due| due <= now) {
+            self.flush();
+        }
+    }
+
+    /// Writes what waits in memory.
+    pub fn flush(&mut self) {
+        self.due = None;
+        if self.block.is_empty() || !self.is_recording() {
+            return;
+        }
+        let written = write_block(&mut *self.to, &self.block).and_then(|()| self.to.flush());
+        match written {
+            Ok(()) => self.written += framed(self.block.len()),
+            Err(error) => self.stop(error.to_string()),
+        }
+        self.block.clear();
+    }
+
+    /// The program has ended.
+    pub fn end(&mut self) {
+        self.entry(|bytes| bytes.push(tag::ENDED));
+        self.flush();
+        self.has_ended = true;
+    }
+}
+
+fn nanos(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+}
