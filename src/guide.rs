@@ -358,6 +358,59 @@
 //! # Ok::<(), tidegate::Error>(())
 //! ```
 //!
+//! # 12. A run that is recorded
+//!
+//! A loop learns of the world through its kernel alone. So a run can be written down there, by a
+//! [`Recorder`](crate::kernel::Recorder) around the kernel, and made again from what was written, by a
+//! [`Replay`](crate::kernel::Replay) in its place: on another machine, without a network, in a debugger. What the program does is
+//! compared with what it did, and the first difference is named.
+//!
+//! ```
+//! use std::collections::BTreeMap;
+//! use std::fs::File;
+//! use std::time::Duration;
+//! use tidegate::kernel::{Header, MioKernel, Recorder, RecorderOptions, Replay, ReplayOptions, RunEnd};
+//! use tidegate::{Error, EventLoop, SocketId};
+//!
+//! /// The program, on whatever kernel its loop has.
+//! fn serve(mut on: EventLoop<BTreeMap<SocketId, u64>>) -> Result<(), Error> {
+//!     on.listen("127.0.0.1:0", |socket| {
+//!         let (id, mut ticket) = (socket.id(), [0; 8]);
+//!         if socket.net.random(&mut ticket).is_ok() {
+//!             socket.state.insert(id, u64::from_le_bytes(ticket));
+//!         }
+//!     })?;
+//!     on.after(Duration::from_millis(1), |on| on.shut_down(Duration::from_secs(1)));
+//!     on.run()
+//! }
+//!
+//! # let path = std::env::temp_dir().join(format!("tidegate-guide-{}.rec", std::process::id()));
+//! let file = File::create(&path)?;
+//! let recorder = Recorder::new(MioKernel::new()?, file, &Header::new(), RecorderOptions::new())?;
+//! serve(EventLoop::on(recorder, BTreeMap::new()))?;
+//!
+//! let replay = Replay::new(File::open(&path)?, ReplayOptions::new())?;
+//! let playback = replay.playback();
+//! serve(EventLoop::on(replay, BTreeMap::new()))?;
+//! assert_eq!(playback.report().end, RunEnd::Ended);
+//! # std::fs::remove_file(&path)?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! Your program has to keep these rules, so that its runs can be played:
+//!
+//! - Time comes from [`Net::now`](crate::Net::now) and from timers, not from `Instant::now` or `SystemTime::now`. Random bytes come
+//!   from [`Net::random`](crate::Net::random).
+//! - What you walk over is ordered: a `Vec`, a `BTreeMap`, [`Net::socket_ids`](crate::Net::socket_ids). The order of a `HashMap` is
+//!   another one in each process. To look something up in one is fine.
+//! - Files are opened by [`Loop::open`](crate::Loop::open), and standard streams by [`Loop::stdio`](crate::Loop::stdio), if what is in
+//!   them matters.
+//! - What else the program asks of the world, an environment variable or the result of a system call, goes into the recording with
+//!   [`Recording::fact`](crate::kernel::Recording::fact), and comes from [`Playback::fact`](crate::kernel::Playback::fact).
+//! - What other threads send is not in the recording.
+//!
+//! [`docs/recording.md`](https://docs.rs/crate/tidegate/latest/source/docs/recording.md) says what is compared and what it costs.
+//!
 //! To go on: [`docs/programs.md`](https://docs.rs/crate/tidegate/latest/source/docs/programs.md) has seventeen small programs,
 //! and [`docs/node.md`](https://docs.rs/crate/tidegate/latest/source/docs/node.md) has each name of Node's.
 //!

@@ -113,7 +113,8 @@ fn one_of<'c>(clients: &'c mut [TcpStream], random: &mut Random) -> Option<&'c m
 /// What comes of it does not matter: the daemon may have closed the connection, or may not read.
 fn say(client: Option<&mut TcpStream>, random: &mut Random) {
     let Some(client) = client else { return };
-    let commands = ["/who\n", "/nick Anna\n", "/nick Bert\n", "/help\n", "/quit\n", "GET / HTTP/1.1\r\n\r\n", "a\rb\r\n"];
+    let commands =
+        ["/who\n", "/nick Anna\n", "/nick Bert\n", "/help\n", "/quit\n", "GET / HTTP/1.1\r\n\r\n", "a\rb\r\n"];
     let _ = match random.below(4) {
         0 => client.write(commands[random.below(commands.len())].as_bytes()),
         1 => client.write(&random.bytes(1 + random.below(2000))),

@@ -57,13 +57,13 @@ mod options;
 mod outer_loops;
 /// Pipes between sockets.
 mod pipes;
-/// A run that is recorded, and played again.
-#[cfg(unix)]
-mod recording;
 /// Reading, pausing, catching up.
 mod reading;
 /// A socket that connects again.
 mod reconnecting;
+/// A run that is recorded, and played again.
+#[cfg(unix)]
+mod recording;
 /// What went wrong once.
 mod regressions;
 /// Listening, accepting, closing.

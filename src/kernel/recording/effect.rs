@@ -25,7 +25,11 @@ pub(super) enum Detail {
     /// An address and options, a path, a name.
     Text(String),
     /// Bytes to be written: how many were offered, how many were taken, and a hash of these.
-    Bytes { offered: u64, taken: u64, hash: u32 },
+    Bytes {
+        offered: u64,
+        taken: u64,
+        hash: u32,
+    },
 }
 
 /// A hash of all effects so far. Two runs with the same one did the same.

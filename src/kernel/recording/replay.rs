@@ -125,7 +125,7 @@ impl fmt::Debug for Playback {
 /// file, no clock.
 ///
 /// The program has to be the one that was recorded, and has to have no other door to the world than its kernel: see
-/// [`guide`](crate::guide#a-run-that-is-recorded). What it does is compared with what it did. At the first difference, and at the
+/// [`guide`](crate::guide#12-a-run-that-is-recorded). What it does is compared with what it did. At the first difference, and at the
 /// end of the recording, [`Kernel::wait`] gives an error, so `run` returns. [`Playback::report`] says which of the two it was.
 pub struct Replay {
     playback: Playback,

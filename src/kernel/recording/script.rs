@@ -404,8 +404,8 @@ impl Script {
 
     fn next_effect(&mut self) -> Option<usize> {
         let is_effect = |call: &Call| call.kind.class() == Class::Effect;
-        let at = (self.first_effect..self.turn.len())
-            .find(|at| !self.done[*at] && self.call_at(*at).is_some_and(is_effect));
+        let at =
+            (self.first_effect..self.turn.len()).find(|at| !self.done[*at] && self.call_at(*at).is_some_and(is_effect));
         self.first_effect = at.unwrap_or(self.turn.len());
         at
     }

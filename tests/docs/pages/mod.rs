@@ -144,6 +144,12 @@ const RULES: &[(&str, Rule)] = &[
     ("MEGABYTES=1024 cargo test --release --test machine gigabyte -- --nocapture", Typed),
     ("SEEDS=1000000 FROM=2000 TURNS=500 cargo test --test sim simulation -- --nocapture", Typed),
     ("strace -e inject=...", Elsewhere("tests/support/strace.rs", "inject={injection}")),
+    // docs/recording.md, README.md
+    ("tidegate chat --record /run/chat.rec", Serves),
+    ("tidegate replay /run/chat.rec", Typed),
+    ("tidegate replay /run/chat.rec -v", Typed),
+    ("tidegate replay /run/chat.rec --until 12", Typed),
+    ("RUNS=100 cargo test --test binary recording", Typed),
     // docs/systemd.md
     (
         "systemd-socket-activate --listen 127.0.0.1:7000 tidegate chat --listen systemd",
@@ -253,6 +259,7 @@ fn block(reader: &mut Reader, page: &str, block: &Block, nth: usize) {
         ("docs/conformance.md", "json", 0) => shown::a_scenario(reader, text, &shown::second_json(page)),
         ("docs/conformance.md", "json", 1) => {} // the trace of the first
         ("docs/node.md", "js", 0) => shown::a_sketch(reader, text),
+        ("docs/recording.md", "text", 0) => shown::a_replay(reader, text),
         ("docs/reliability.md", "text", 0) => shown::a_trace(reader, text),
         ("docs/systemd.md", "ini", _) => assert!(read("tests/binary/systemd.rs").contains("docs/systemd.md")),
         ("docs/systemd.md", "text", 0) => {} // as root, on a machine that systemd has started
@@ -316,12 +323,14 @@ pages! {
     decision_19 "docs/decisions/0019-the-turn-has-a-budget-of-time.md"
     decision_20 "docs/decisions/0020-the-room-reads-what-people-type.md"
     decision_21 "docs/decisions/0021-who-pays-in-a-room.md"
+    decision_22 "docs/decisions/0022-effects-are-compared-and-questions-are-not.md"
     decision_23 "docs/decisions/0023-the-trace-is-told-by-a-kernel-and-by-notes.md"
     decisions "docs/decisions/README.md"
     fuzzing "docs/fuzzing.md"
     node "docs/node.md"
     platforms "docs/platforms.md"
     programs "docs/programs.md"
+    recording "docs/recording.md"
     reliability "docs/reliability.md"
     systemd "docs/systemd.md"
     turn "docs/turn.md"

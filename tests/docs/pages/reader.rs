@@ -13,7 +13,8 @@ use crate::support::folder::Folder;
 use crate::support::{Daemon, Signal, Stderr};
 
 /// What is typed instead of what is written, where that would take long or name something of the user's.
-pub const INSTEAD: [(&str, &str); 13] = [
+pub const INSTEAD: [(&str, &str); 14] = [
+    ("RUNS=100 ", "RUNS=1 "),
     ("SEEDS=1000000 ", "SEEDS=4 "),
     ("MEGABYTES=1024 cargo test --release ", "MEGABYTES=8 cargo test "),
     ("PROPTEST_CASES=100000 ", "PROPTEST_CASES=20 "),

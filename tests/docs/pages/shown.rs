@@ -46,6 +46,25 @@ fn form(line: &str) -> String {
 }
 
 /// `$ tidegate echo &`, `$ tidegate bench ...`, and a report of that form.
+/// Lines as `tidegate replay` prints them, with other numbers: the run of the page's room is a short one.
+pub fn a_replay(reader: &mut Reader, text: &str) {
+    let output = reader.types("tidegate replay /run/chat.rec");
+    let output = String::from_utf8(output.stdout).unwrap();
+    let (shown, printed): (Vec<&str>, Vec<&str>) = (text.lines().collect(), output.lines().collect());
+    assert_eq!(shown.len(), printed.len(), "{output}");
+    let words = |line: &str| -> Vec<String> {
+        let singular = |word: &str| word.trim_end_matches(',').trim_end_matches('s').to_owned();
+        let is_number = |word: &str| word.starts_with(|first: char| first.is_ascii_digit());
+        line.split(' ').filter(|word| !is_number(word)).map(singular).collect()
+    };
+    assert!(printed[0].starts_with(shown[0]), "{output}");
+    assert_eq!(words(printed[1]), words(shown[1]));
+    // The room of the page still runs.
+    assert_eq!(shown[2], "it ended as it ended then");
+    assert!(printed[2].starts_with("the recording goes no further: "), "{output}");
+    assert_eq!(printed[3].split(' ').next(), shown[3].split(' ').next());
+}
+
 pub fn a_measurement(reader: &mut Reader, text: &str) {
     let commands: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("$ ")).collect();
     assert_eq!(commands.len(), 2);
@@ -156,7 +175,7 @@ pub fn program(text: &str, language: &str) {
 /// A flag in a sentence is one of this program's, in some role; or of a tool that the sentence is about.
 pub fn a_flag(page: &str, span: &str) {
     let flag = span.split([' ', '=']).next().unwrap();
-    let roles = ["chat", "proxy", "bench echo", "bench request", "bench chat"];
+    let roles = ["chat", "proxy", "replay", "bench echo", "bench request", "bench chat"];
     let help = |role: &str| crate::support::program().args(role.split(' ')).arg("--help").output().unwrap().stdout;
     let known = roles.iter().any(|role| String::from_utf8_lossy(&help(role)).contains(&format!("{flag} ")))
         || roles.iter().any(|role| String::from_utf8_lossy(&help(role)).contains(&format!("{flag}\n")));

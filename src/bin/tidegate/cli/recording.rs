@@ -52,9 +52,9 @@ impl RecordingOptions {
                 .to_owned());
         }
         match &self.record_limit {
-            Some(limit) if limit.bytes < LEAST_LIMIT => {
-                Err(format!("--record-limit of {limit} is below 64KiB: there would be little more than the start in it"))
-            }
+            Some(limit) if limit.bytes < LEAST_LIMIT => Err(format!(
+                "--record-limit of {limit} is below 64KiB: there would be little more than the start in it"
+            )),
             _ => Ok(()),
         }
     }
@@ -151,7 +151,8 @@ mod tests {
 
     #[test]
     fn the_words_that_concern_the_recording_are_left_out() {
-        let words = ["echo", "--record", "a b", "--listen", "7000", "--record-limit=1M", "-v", "--record-contents", "no"];
+        let words =
+            ["echo", "--record", "a b", "--listen", "7000", "--record-limit=1M", "-v", "--record-contents", "no"];
         assert_eq!(recorded(words.iter().map(OsString::from)), ["echo", "--listen", "7000", "-v"]);
     }
 

@@ -25,10 +25,10 @@ const QUIT: i32 = 3;
 /// How long a connection that this side has ended may be silent before it is closed.
 pub const LINGER: Duration = Duration::from_secs(1);
 
-/// The event loop of a role. It stays to the end of the process: a signal that no loop listens to has its default effect, and
+/// The event loop of a role, on its kernel. It stays to the end of the process: a signal that no loop listens to has its default effect, and
 /// one that came behind the loop would end the process in place of its exit code.
 pub fn lasting_loop<S>(state: S) -> Result<&'static mut EventLoop<S>, Error> {
-    Ok(Box::leak(Box::new(EventLoop::with_state(state)?)))
+    Ok(Box::leak(Box::new(outside::event_loop(state)?)))
 }
 
 /// From now on a signal stops the role. To be called before the log says that it listens: a reader of that may send a

@@ -8,7 +8,7 @@ use std::fs::File;
 use std::io::{BufReader, Write};
 use std::process::ExitCode;
 
-use tidegate::kernel::{Header, Playback, RecorderOptions, Replay};
+use tidegate::kernel::{Header, Playback, RecorderOptions, Replay, RunEnd};
 
 use crate::cli::{self, Command, RecordingOptions, ReplayOptions, counted};
 use crate::process::{log as process_log, outside};
@@ -21,8 +21,7 @@ const PLATFORM: [&str; 2] = [std::env::consts::OS, std::env::consts::ARCH];
 /// The file cannot be made.
 pub fn record(options: &RecordingOptions) -> Result<(), String> {
     let Some(file) = &options.record else { return Ok(()) };
-    let mut header =
-        Header::new().with("version", env!("CARGO_PKG_VERSION")).with("platform", PLATFORM.join(" "));
+    let mut header = Header::new().with("version", env!("CARGO_PKG_VERSION")).with("platform", PLATFORM.join(" "));
     for word in cli::recorded_words() {
         header = header.with("word", word);
     }
@@ -57,9 +56,8 @@ pub fn run(
     outside::play(replay, tell);
     // How the role has ended is part of the run: it is compared, and not the outcome of this command.
     let outcome = run_role(&command);
-    if let Err(error) = &outcome
-        && !playback.is_over()
-    {
+    playback.finish();
+    if let (Err(error), RunEnd::Ended) = (outcome, playback.report().end) {
         log::error!("{error}");
     }
     outside::end();
