@@ -20,7 +20,7 @@ use std::time::Duration;
 use crate::support::folder::{Folder, mode_of};
 use crate::support::{Daemon, Random, Signal, Stderr, program, program_after, program_of_systemd};
 
-const RUNS: u64 = 2;
+const RUNS: u64 = 4;
 
 fn setting(name: &str) -> Option<u64> {
     std::env::var(name).ok().and_then(|value| value.parse().ok())
@@ -42,7 +42,7 @@ impl Played {
     }
 
     #[track_caller]
-    fn is_the_run_of_then(self) -> Self {
+    fn ends_as_then(self) -> Self {
         assert_eq!(self.code, 0, "{self:?}");
         assert!(self.output.contains("\nit ended as it ended then\n"), "{self:?}");
         assert_eq!(self.errors, "");
@@ -117,7 +117,10 @@ fn say(client: Option<&mut TcpStream>, random: &mut Random) {
         ["/who\n", "/nick Anna\n", "/nick Bert\n", "/help\n", "/quit\n", "GET / HTTP/1.1\r\n\r\n", "a\rb\r\n"];
     let _ = match random.below(4) {
         0 => client.write(commands[random.below(commands.len())].as_bytes()),
-        1 => client.write(&random.bytes(1 + random.below(2000))),
+        1 => {
+            let length = 1 + random.below(2000);
+            client.write(&random.bytes(length))
+        }
         _ => client.write(format!("line {}\nand half", random.below(1000)).as_bytes()),
     };
 }
@@ -183,7 +186,7 @@ fn run(role: &str, flags: &[&str], seed: u64) {
     println!("{what}: {} bytes", fs::metadata(&file).unwrap().len());
     let once = play(&file, &[]);
     assert_eq!(once.code, 0, "{what}: {once:?}\n{}", daemon.log());
-    let once = if is_whole { once.is_the_run_of_then() } else { once.goes_no_further() };
+    let once = if is_whole { once.ends_as_then() } else { once.goes_no_further() };
     if is_whole {
         assert_eq!(once.fingerprint(), recorded_fingerprint(&daemon), "{what}");
     }
@@ -248,7 +251,7 @@ fn without_contents_the_lengths_of_an_echo_are_played() {
     let folder = Folder::new();
     let file = recorded(&folder, "echo", &["--record-contents", "no"]);
     assert!(!String::from_utf8_lossy(&fs::read(&file).unwrap()).contains("hello"));
-    play(&file, &[]).is_the_run_of_then();
+    play(&file, &[]).ends_as_then();
     let refused = played(program().args(["chat", "--record", "x", "--record-contents", "no"]));
     assert_eq!(refused.code, 2);
     assert!(refused.errors.contains("what a chat does depends on what its guests type"), "{refused:?}");
@@ -320,7 +323,7 @@ fn a_start_that_failed_is_played_too() {
     let failed = played(program().args(["echo", "--listen", &listen, "--record"]).arg(&file));
     assert!(failed.code == 1 && failed.errors.contains("address in use"), "{failed:?}");
     drop(daemon);
-    play(&file, &[]).is_the_run_of_then();
+    play(&file, &[]).ends_as_then();
     assert!(play(&file, &["-v"]).errors.contains("address in use"));
 }
 
@@ -359,7 +362,7 @@ fn unix_sockets_and_those_of_systemd_are_played_by_their_answers() {
     assert_eq!(heard, "hello");
     rustix::process::kill_process(rustix::process::Pid::from_child(&child), Signal::TERM).unwrap();
     assert!(child.wait().unwrap().success());
-    play(&file, &[]).is_the_run_of_then();
+    play(&file, &[]).ends_as_then();
 }
 
 #[test]
@@ -424,7 +427,7 @@ fn recordings_of_older_builds_are_played() {
         let path = entry.unwrap().path();
         if path.extension().is_some_and(|extension| extension == "rec") {
             let fingerprint = fs::read_to_string(path.with_extension("fingerprint")).unwrap();
-            assert_eq!(play(&path, &[]).is_the_run_of_then().fingerprint(), fingerprint.trim(), "{}", path.display());
+            assert_eq!(play(&path, &[]).ends_as_then().fingerprint(), fingerprint.trim(), "{}", path.display());
             played.push(path.file_stem().unwrap().to_str().unwrap().to_owned());
         }
     }

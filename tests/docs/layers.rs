@@ -151,14 +151,13 @@ fn imports_point_down() {
 }
 
 /// The parts of the binary, and what each may import of it. `main.rs` may import everything.
-const PARTS_OF_THE_BINARY: &[(&str, &[&str])] =
-    &[
-        ("cli", &[]),
-        ("process", &[]),
-        ("daemon", &["cli", "process"]),
-        ("bench", &["cli"]),
-        ("replay", &["cli", "process"]),
-    ];
+const PARTS_OF_THE_BINARY: &[(&str, &[&str])] = &[
+    ("cli", &[]),
+    ("process", &[]),
+    ("daemon", &["cli", "process"]),
+    ("bench", &["cli"]),
+    ("replay", &["cli", "process"]),
+];
 
 #[test]
 fn imports_of_the_binary_point_down() {

@@ -45,7 +45,6 @@ fn form(line: &str) -> String {
     words.collect::<Vec<_>>().join(" ")
 }
 
-/// `$ tidegate echo &`, `$ tidegate bench ...`, and a report of that form.
 /// Lines as `tidegate replay` prints them, with other numbers: the run of the page's room is a short one.
 pub fn a_replay(reader: &mut Reader, text: &str) {
     let output = reader.types("tidegate replay /run/chat.rec");
@@ -65,6 +64,7 @@ pub fn a_replay(reader: &mut Reader, text: &str) {
     assert_eq!(printed[3].split(' ').next(), shown[3].split(' ').next());
 }
 
+/// `$ tidegate echo &`, `$ tidegate bench ...`, and a report of that form.
 pub fn a_measurement(reader: &mut Reader, text: &str) {
     let commands: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("$ ")).collect();
     assert_eq!(commands.len(), 2);
