@@ -1,6 +1,7 @@
 //! A call as it is compared, counted in the fingerprint, and read by people.
 
 use std::fmt::Write;
+use std::io::IoSlice;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
@@ -77,6 +78,29 @@ pub(super) fn described(call: &Call, peer: Option<&str>) -> String {
         let _ = write!(text, " ({peer})");
     }
     text
+}
+
+/// The hash of the first bytes.
+pub(super) fn hash_of(bytes: &[u8], length: usize) -> u32 {
+    crc32fast::hash(&bytes[..length.min(bytes.len())])
+}
+
+/// The same of slices.
+pub(super) fn hash_of_slices(slices: &[IoSlice<'_>], length: usize) -> u32 {
+    let (mut hasher, mut left) = (crc32fast::Hasher::new(), length);
+    for slice in slices {
+        let taken = left.min(slice.len());
+        hasher.update(&slice[..taken]);
+        left -= taken;
+        if left == 0 {
+            break;
+        }
+    }
+    hasher.finalize()
+}
+
+pub(super) fn length_of(slices: &[IoSlice<'_>]) -> usize {
+    slices.iter().map(|slice| slice.len()).sum()
 }
 
 // ---- options as text: those that are not as they are by default, so that a new one changes no old recording ---------------

@@ -30,6 +30,7 @@
 //! | --- | --- |
 //! | `format.rs` | numbers, texts, addresses and errors as bytes; the kinds of calls |
 //! | `blocks.rs` | blocks with their checksums, and the header |
+//! | `entry.rs` | what stands in a recording: calls with their answers, looks at the clock, turns |
 //! | `effect.rs` | what an effect is, as it is compared and as people read it |
 //! | `tape.rs`, `recorder.rs` | what is written, and until when; the kernel that writes it |
 //! | `script.rs`, `replay.rs` | what is left of the present turn; the kernel that plays it |
@@ -38,6 +39,7 @@
 mod blocks;
 mod difference;
 mod effect;
+mod entry;
 mod format;
 mod recorder;
 mod replay;

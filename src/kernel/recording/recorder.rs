@@ -12,14 +12,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use super::blocks::Header;
-use super::effect::{self, Detail};
+use super::effect::{self, Detail, hash_of, hash_of_slices, length_of};
+use super::entry::{put_handle_and_peer, put_ready};
 use super::format::{Kind, Put, number_of_syscall, tag};
 use super::tape::{RecorderOptions, Recording, Tape};
 use crate::address::Address;
 use crate::base::error::Syscall;
 use crate::kernel::{
-    ConnectOptions, Handle, Kernel, ListenOptions, OpenMode, PeerCred, Readiness, Ready, SocketOption, Stdio,
-    TcpOptions, Token, Wake, Watch,
+    ConnectOptions, Handle, Kernel, ListenOptions, OpenMode, PeerCred, Ready, SocketOption, Stdio, TcpOptions, Token,
+    Wake, Watch,
 };
 
 /// A kernel around another one: it passes everything on, and records it for a [`Replay`](super::Replay).
@@ -146,57 +147,7 @@ impl<K: Kernel> Recorder<K> {
     }
 }
 
-/// The hash of the first bytes.
-pub(super) fn hash_of(bytes: &[u8], length: usize) -> u32 {
-    crc32fast::hash(&bytes[..length.min(bytes.len())])
-}
-
-/// The same of slices.
-pub(super) fn hash_of_slices(slices: &[IoSlice<'_>], length: usize) -> u32 {
-    let (mut hasher, mut left) = (crc32fast::Hasher::new(), length);
-    for slice in slices {
-        let taken = left.min(slice.len());
-        hasher.update(&slice[..taken]);
-        left -= taken;
-        if left == 0 {
-            break;
-        }
-    }
-    hasher.finalize()
-}
-
-pub(super) fn length_of(slices: &[IoSlice<'_>]) -> usize {
-    slices.iter().map(|slice| slice.len()).sum()
-}
-
 fn put_nothing(_: &mut Vec<u8>, (): &()) {}
-
-fn put_handle_and_peer(bytes: &mut Vec<u8>, (handle, peer): &(Handle, Option<Address>)) {
-    bytes.number(handle.0.into());
-    bytes.number(peer.is_some().into());
-    if let Some(peer) = peer {
-        bytes.address(*peer);
-    }
-}
-
-fn flags(readiness: Readiness) -> u8 {
-    let Readiness { readable, writable, ended, urgent, hung_up } = readiness;
-    [readable, writable, ended, urgent, hung_up].iter().rev().fold(0, |flags, flag| flags << 1 | u8::from(*flag))
-}
-
-fn put_ready(bytes: &mut Vec<u8>, ready: &[Ready]) {
-    bytes.push(tag::WAIT);
-    bytes.number(ready.len() as u64);
-    for ready in ready {
-        match ready {
-            Ready::Io { token, readiness } => {
-                bytes.number(token.to_bits() << 1);
-                bytes.push(flags(*readiness));
-            }
-            Ready::Signal(signal) => bytes.number((u64::from(signal.unsigned_abs()) << 1) | 1),
-        }
-    }
-}
 
 impl<K: Kernel> Kernel for Recorder<K> {
     fn now(&self) -> Duration {

@@ -12,10 +12,10 @@ use std::time::{Duration, Instant};
 
 use super::blocks::Header;
 use super::difference::RunEnd;
-use super::effect::{self, Detail};
+use super::effect::{self, Detail, hash_of, hash_of_slices, length_of};
+use super::entry::{Answer, Found};
 use super::format::Kind;
-use super::recorder::{hash_of, hash_of_slices, length_of};
-use super::script::{Answer, Found, Script};
+use super::script::Script;
 use crate::address::Address;
 use crate::base::error::Syscall;
 use crate::kernel::setters::setters;
