@@ -129,19 +129,20 @@ impl<K: Kernel> Recorder<K> {
         loop {
             let due = match deadline {
                 Some(Duration::ZERO) => None,
-                _ => self.recording.0.borrow_mut().due(self.inner.now()),
+                _ => self.recording.0.borrow_mut().due(),
             };
             let Some(due) = due.filter(|due| deadline.is_none_or(|deadline| *due < deadline)) else {
                 return self.inner.wait(deadline, ready);
             };
             let before = ready.len();
-            let waited = self.inner.wait(Some(due), ready);
-            let now = self.inner.now();
-            self.recording.0.borrow_mut().flush_if_due(now);
+            self.inner.wait(Some(due), ready)?;
+            if ready.len() > before || self.inner.now() < due {
+                return Ok(());
+            }
+            self.recording.0.borrow_mut().flush();
             // Only this recorder has ended the wait, so it goes on.
-            let goes_on = waited.is_ok() && ready.len() == before && now >= due;
-            if !goes_on || self.woken.swap(false, Ordering::SeqCst) {
-                return waited;
+            if self.woken.swap(false, Ordering::SeqCst) {
+                return Ok(());
             }
         }
     }

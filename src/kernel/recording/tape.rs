@@ -284,16 +284,17 @@ impl Tape {
 
     // ---- blocks --------------------------------------------------------------------------------------------------------
 
-    /// When what waits in memory is to be written, at the latest.
-    pub fn due(&mut self, now: Duration) -> Option<Duration> {
+    /// Before a wait: when what waits in memory is to be written. What is late is written now. The time is that of the last
+    /// look at the clock: another one would cost more than all else here.
+    #[inline]
+    pub fn due(&mut self) -> Option<Duration> {
         let delay = self.options.delay.filter(|_| self.is_recording() && !self.block.is_empty())?;
-        Some(*self.due.get_or_insert(now.saturating_add(delay)))
-    }
-
-    pub fn flush_if_due(&mut self, now: Duration) {
-        if self.due(now).is_some_and(|due| due <= now) {
+        let due = *self.due.get_or_insert(self.clock.saturating_add(delay));
+        if due <= self.clock {
             self.flush();
+            return None;
         }
+        Some(due)
     }
 
     /// Writes what waits in memory.
