@@ -191,6 +191,27 @@ fn the_logic_does_no_input_or_output_and_reads_no_clock() {
     }
 }
 
+/// What a role asks of the world is a fact of its recording, so that a run that is played asks for nothing.
+#[test]
+fn a_role_asks_the_world_by_way_of_its_recording() {
+    let doors = ["Instant::now", "SystemTime", "std::env", "std::fs", "UdpSocket", "RandomState"];
+    // Its only caller asks for a fact.
+    let asked_by_proxy = "bin/tidegate/daemon/itself.rs";
+    let mut asking = Vec::new();
+    for source in sources() {
+        if !source.path.starts_with("bin/tidegate/daemon/") || !doors.iter().any(|door| source.code.contains(door)) {
+            continue;
+        }
+        let asks = source.code.contains("outside::fact(");
+        assert!(asks || source.path == asked_by_proxy, "{}: what it finds out is in no recording", source.path);
+        asking.push(source.path);
+    }
+    assert!(asking.len() >= 3, "{asking:?}");
+    let proxy = sources().into_iter().find(|source| source.path.ends_with("daemon/proxy.rs")).unwrap();
+    assert_eq!(proxy.code.matches("own_listener(").count(), 2, "it is declared, and asked once");
+    assert!(proxy.code.contains("outside::fact(\"own listener\", own)"));
+}
+
 /// The files of `net/` that each file of it imports from, by path. `mod` and `pub use` of a parent count as imports too, if
 /// they name something; declaring a module does not.
 fn imports_within_net() -> BTreeMap<String, BTreeSet<String>> {

@@ -264,6 +264,10 @@ impl Kernel for Watched {
         self.inner.local_address(handle)
     }
 
+    fn random(&mut self, buffer: &mut [u8]) -> io::Result<()> {
+        self.inner.random(buffer)
+    }
+
     fn watch_signal(&mut self, signal: i32) -> io::Result<()> {
         self.inner.watch_signal(signal)
     }

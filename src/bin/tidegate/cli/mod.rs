@@ -210,6 +210,18 @@ impl Command {
         }
     }
 
+    /// Has the role of a recording tell what its loop does, as it is wanted now.
+    pub fn explain(&mut self, wanted: &ExplainOptions) {
+        if let Command::Chat(ChatOptions { daemon, .. })
+        | Command::Echo(daemon)
+        | Command::Sink(daemon)
+        | Command::Source(SourceOptions { daemon, .. })
+        | Command::Proxy(ProxyOptions { daemon, .. }) = self
+        {
+            daemon.explain = wanted.clone();
+        }
+    }
+
     /// Finds what takes more than one flag to be wrong.
     fn check(&self) -> Result<(), String> {
         let needs_contents = matches!(self, Command::Chat(_));

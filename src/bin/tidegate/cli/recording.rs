@@ -6,14 +6,18 @@ use std::path::PathBuf;
 use clap::{ArgAction, Args, ValueEnum};
 use log::LevelFilter;
 
+use super::explain::ExplainOptions;
 use super::number::{OrNone, Size, size_or_none};
 use super::zone;
 
 /// A recording that is smaller has no room for what a role does before its first client.
 const LEAST_LIMIT: usize = 64 << 10;
 
-/// The flags of a role that begin with this concern its recording alone.
-const FLAG: &str = "--record";
+/// The flags of a role that begin with one of these are not recorded: those of the recording itself have a value, and those
+/// that tell what the loop does are given anew when it is played.
+const OF_THE_RECORDING: &str = "--record";
+const EXPLAIN: &str = "--explain";
+const SLOW_MOTION: &str = "--slow-motion";
 
 #[derive(Clone, Debug, Args)]
 pub struct RecordingOptions {
@@ -74,7 +78,10 @@ pub(super) fn recorded(words: impl Iterator<Item = OsString>) -> Vec<String> {
     let mut recorded = Vec::new();
     let mut words = words.map(|word| word.to_string_lossy().into_owned());
     while let Some(word) = words.next() {
-        if word.starts_with(FLAG) {
+        if word.starts_with(EXPLAIN) {
+            continue;
+        }
+        if word.starts_with(OF_THE_RECORDING) || word.starts_with(SLOW_MOTION) {
             if !word.contains('=') {
                 words.next();
             }
@@ -102,6 +109,9 @@ pub struct ReplayOptions {
     /// How much faster than then: 1 is as fast as then, 0.1 is slow
     #[arg(long, value_name = "N|max", default_value = "max", value_parser = speed)]
     pub speed: Speed,
+
+    #[command(flatten)]
+    pub explain: ExplainOptions,
 
     /// Show the log of the role: -v as it was, -vv for debug, -vvv for trace
     #[arg(short, long, action = ArgAction::Count)]
@@ -151,8 +161,21 @@ mod tests {
 
     #[test]
     fn the_words_that_concern_the_recording_are_left_out() {
-        let words =
-            ["echo", "--record", "a b", "--listen", "7000", "--record-limit=1M", "-v", "--record-contents", "no"];
+        let words = [
+            "echo",
+            "--record",
+            "a b",
+            "--listen",
+            "7000",
+            "--record-limit=1M",
+            "-v",
+            "--explain=#5",
+            "--slow-motion",
+            "1s",
+            "--explain",
+            "--record-contents",
+            "no",
+        ];
         assert_eq!(recorded(words.iter().map(OsString::from)), ["echo", "--listen", "7000", "-v"]);
     }
 

@@ -42,10 +42,12 @@ pub fn run(
     let playback = replay.playback();
     let header = playback.header();
     let words: Vec<&str> = header.all("word").collect();
-    let command = cli::parse_recorded(&words).map_err(|error| cannot(&format!("its command is none here: {error}")))?;
+    let mut command =
+        cli::parse_recorded(&words).map_err(|error| cannot(&format!("its command is none here: {error}")))?;
     if command.daemon_options().is_none() {
         return Err(cannot(&"it is the recording of another program").into());
     }
+    command.explain(&options.explain);
     if let Some(platform) = header.get("platform").filter(|platform| *platform != PLATFORM.join(" ")) {
         log::warn!("it was recorded on {platform}, where the numbers of errors and signals may be others");
     }
