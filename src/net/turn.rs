@@ -406,8 +406,10 @@ impl Net {
         }
         let Some(id) = self.cx.agenda.closes.next() else { return Step::Over };
         self.cx.time.spend(1);
-        if let Some(conn) = self.conns.get_mut(id) {
-            conn.close(&mut self.cx);
+        if let Some(conn) = self.conns.get_mut(id)
+            && !conn.close(&mut self.cx)
+        {
+            self.cx.agenda.closes.push_again(id);
         }
         Step::Worked
     }

@@ -583,6 +583,24 @@ fn a_drain_that_did_not_come_comes_with_the_next_connection() {
     assert_eq!(pair.seen_by(client), ["drain"]);
 }
 
+// ---- closing --------------------------------------------------------------------------------------------------------
+
+#[test]
+fn what_the_callback_of_a_cancelled_write_puts_off_to_the_next_tick_comes_before_close() {
+    let mut pair = Pair::new();
+    let client = pair.client;
+    pair.net.write_with(client, &vec![b'x'; FLOOD], 1);
+    pair.net.write_with(client, b"y", 2);
+    pair.net.destroy(client);
+    pair.turn_until_closed(client, |pair, event| match event {
+        Event::Callback { callback: 1, .. } => pair.net.next_tick(1),
+        Event::Tick(1) => pair.net.next_tick(2),
+        _ => {}
+    });
+    assert_eq!(pair.seen_by(client), ["callback 1 ECANCELED", "callback 2 ECANCELED", "tick 1", "tick 2", "close"]);
+    pair.net.check().unwrap();
+}
+
 // ---- connecting -----------------------------------------------------------------------------------------------------
 
 #[cfg(unix)]

@@ -326,7 +326,9 @@ impl Harness {
     pub fn close(&mut self) {
         self.cx.agenda.closes.begin();
         while self.cx.agenda.closes.next().is_some() {
-            self.conn.close(&mut self.cx);
+            while !self.conn.close(&mut self.cx) {
+                self.run();
+            }
         }
         self.run();
     }

@@ -98,7 +98,9 @@ impl Conn {
                 return Some(Event::Error { socket: self.id, error });
             }
             ConnTask::Seal => self.connection.seal(&mut cx.agenda.of(self.id)),
-            ConnTask::Close => self.close(cx),
+            ConnTask::Close => {
+                self.close(cx);
+            }
             ConnTask::EmitClose => {
                 let (had_error, reason) = self.connection.close(&mut cx.agenda.of(self.id));
                 let release = Task::ReleaseSources(self.id, cx.agenda.pipes_made);
@@ -186,11 +188,16 @@ impl Conn {
         }
     }
 
-    /// The last round of a connection: the write in flight fails, and what waits after it; then `close` is emitted.
-    pub fn close(&mut self, cx: &mut Cx) {
-        cx.agenda.push_first([self.task(ConnTask::EmitClose)]);
+    /// The last round of a connection: `close` is emitted. False if a write was in flight: it fails, and what waits after it,
+    /// and `close` is another piece of work. So what its callbacks have put off to the next tick comes before, as in Node.
+    pub fn close(&mut self, cx: &mut Cx) -> bool {
         let failed = self.connection.cancel_in_flight();
+        if failed.is_none() {
+            cx.agenda.push_first([self.task(ConnTask::EmitClose)]);
+            return true;
+        }
         self.fail_what_waits_after(failed, cx);
+        false
     }
 
     fn after_close(&mut self, cx: &mut Cx) {
