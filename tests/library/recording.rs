@@ -13,6 +13,8 @@ use tidegate::kernel::{
 use tidegate::sim::{Conditions, Sim};
 use tidegate::{Error, EventLoop, ServerOptions, SocketId};
 
+use crate::support::Random;
+
 /// A file that is kept in memory, and full at some size.
 #[derive(Clone)]
 struct Disk {
@@ -364,4 +366,40 @@ fn facts_of_the_world_outside_are_given_back() {
     assert_eq!(playback.fact("home").as_deref(), Some("/home/anna"));
     assert_eq!(playback.fact("home").as_deref(), Some("/home/anna"), "as often as it is asked for");
     assert_eq!((playback.fact("shell"), playback.fact("term")), (None, None));
+}
+
+/// Whoever makes a block of garbage with the right checksum gets an error, a difference or a shorter run.
+#[test]
+fn garbage_in_whole_blocks_is_no_panic() {
+    let recorded = record_on_loopback();
+    let mut random = Random(11);
+    for _ in 0..3000 {
+        let mut bytes = b"tidegate recording 1\n".to_vec();
+        let header: &[u8] = b"\x07program\x04room";
+        let mut garbage = recorded.bytes[60..].to_vec();
+        let begin = random.below(garbage.len());
+        let length = random.below(400.min(garbage.len() - begin));
+        garbage = garbage[begin..begin + length].to_vec();
+        for _ in 0..random.below(6) {
+            let (place, byte) = (random.below(length.max(1)), random.below(256) as u8);
+            garbage.splice(place.min(garbage.len())..place.min(garbage.len()), [byte]);
+        }
+        for block in [header, &garbage] {
+            bytes.extend((block.len() as u32).to_le_bytes());
+            bytes.extend(crc32fast::hash(block).to_le_bytes());
+            bytes.extend(block);
+        }
+        let end = play(&bytes, Twist::None).unwrap().0.end;
+        assert!(matches!(end, RunEnd::Differs(_) | RunEnd::NoMore(_)), "{end:?}");
+    }
+}
+
+#[test]
+fn at_a_speed_a_run_takes_its_time() {
+    let recorded = record_on_loopback();
+    let time = play(&recorded.bytes, Twist::None).unwrap().0.time;
+    let began = std::time::Instant::now();
+    let replay = Replay::new(io::Cursor::new(recorded.bytes), ReplayOptions::new().speed(0.1)).unwrap();
+    room(EventLoop::on(replay, Room::default()), "127.0.0.1:0").unwrap();
+    assert!(began.elapsed() >= time.mul_f64(9.0), "{:?} of {time:?}", began.elapsed());
 }

@@ -18,9 +18,10 @@ use super::format::{Kind, Put, number_of_syscall, tag};
 use super::tape::{RecorderOptions, Recording, Tape};
 use crate::address::Address;
 use crate::base::error::Syscall;
+#[cfg(unix)]
+use crate::kernel::TcpOptions;
 use crate::kernel::{
-    ConnectOptions, Handle, Kernel, ListenOptions, OpenMode, PeerCred, Ready, SocketOption, Stdio, TcpOptions, Token,
-    Wake, Watch,
+    ConnectOptions, Handle, Kernel, ListenOptions, OpenMode, PeerCred, Ready, SocketOption, Stdio, Token, Wake, Watch,
 };
 
 /// A kernel around another one: it passes everything on, and records it for a [`Replay`](super::Replay).

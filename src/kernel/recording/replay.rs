@@ -18,10 +18,11 @@ use super::format::Kind;
 use super::script::Script;
 use crate::address::Address;
 use crate::base::error::Syscall;
+#[cfg(unix)]
+use crate::kernel::TcpOptions;
 use crate::kernel::setters::setters;
 use crate::kernel::{
-    ConnectOptions, Handle, Kernel, ListenOptions, OpenMode, PeerCred, Ready, SocketOption, Stdio, TcpOptions, Token,
-    Wake, Watch,
+    ConnectOptions, Handle, Kernel, ListenOptions, OpenMode, PeerCred, Ready, SocketOption, Stdio, Token, Wake, Watch,
 };
 
 /// How a recording is played.

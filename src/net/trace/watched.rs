@@ -11,9 +11,11 @@ use super::notes::{Kind, Notes, Whom};
 use crate::address::Address;
 use crate::base::error::Syscall;
 use crate::base::id::{Id, Owner, ServerId, SocketId};
+#[cfg(unix)]
+use crate::kernel::TcpOptions;
 use crate::kernel::{
-    ConnectOptions, Handle, Kernel, ListenOptions, OpenMode, PeerCred, Readiness, Ready, SocketOption, Stdio,
-    TcpOptions, Token, TokenOwner, Wake, Watch,
+    ConnectOptions, Handle, Kernel, ListenOptions, OpenMode, PeerCred, Readiness, Ready, SocketOption, Stdio, Token,
+    TokenOwner, Wake, Watch,
 };
 
 #[derive(Debug)]

@@ -150,6 +150,8 @@ const RULES: &[(&str, Rule)] = &[
     ("tidegate replay /run/chat.rec -v", Typed),
     ("tidegate replay /run/chat.rec --until 12", Typed),
     ("RUNS=100 cargo test --test binary recording", Typed),
+    ("SEED=17 RECORD=/run/seed cargo test --test sim simulation -- --nocapture", Typed),
+    ("SEED=17 PLAY=/run/seed cargo test --test sim simulation -- --nocapture", Typed),
     ("tidegate bench echo -c 1 -n 200000", Named(MEASURES, "docs/recording.md", "an echo of 64 bytes, one client")),
     ("tidegate bench chat -c 9 --senders 1", Named(MEASURES, "docs/recording.md", "in a room of ten")),
     // docs/systemd.md

@@ -3,12 +3,13 @@
 use std::panic::resume_unwind;
 use std::time::Duration;
 
-use tidegate::sim::{Conditions, Disk, Sim};
+use tidegate::sim::{Conditions, Disk};
 use tidegate::{
     Endpoint, FileOptions, OpenMode, OutputLimits, OutputPolicy, ServerOptions, SocketId, SocketOptions, SoftLimit,
 };
 
 use super::party::{LONGEST_WRITE, On, greet, owe, paid, watch, write, yield_turn};
+use super::stage::Stage;
 use super::stops;
 
 /// At most so many sockets are open on a side that connects.
@@ -179,7 +180,7 @@ fn close_server(on: &mut On<'_>) {
 }
 
 /// A socket's file on which nobody listens.
-pub fn leave_path(sim: &Sim, place: Endpoint) {
+pub fn leave_path(sim: &Stage, place: Endpoint) {
     if let Endpoint::Unix(address) = place
         && let Some(path) = address.as_path()
     {
@@ -261,7 +262,7 @@ fn limit(on: &mut On<'_>, id: SocketId) {
 }
 
 /// Any disk, with a file to read on it.
-pub fn disk(sim: &Sim) -> Disk {
+pub fn disk(sim: &Stage) -> Disk {
     let one_of = |choices: &[u64]| choices[sim.random(choices.len() as u64) as usize];
     sim.put_file("source", vec![b's'; one_of(&[0, 10, 5000, 200_000]) as usize]);
     sim.damage_file("source", [None, None, Some(3000)][sim.random(3) as usize]);
@@ -273,7 +274,7 @@ pub fn disk(sim: &Sim) -> Disk {
 }
 
 /// Any conditions.
-pub fn conditions(sim: &Sim) -> Conditions {
+pub fn conditions(sim: &Stage) -> Conditions {
     let one_of = |choices: &[u32]| choices[sim.random(choices.len() as u64) as usize];
     Conditions::new()
         .buffer(one_of(&[1, 4096, 10_000, 100_000, 3_900_000]) as usize)

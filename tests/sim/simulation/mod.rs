@@ -12,24 +12,32 @@
 //! ```text
 //! cargo test --test sim simulation                           2,000 seeds of 5,000 turns, a process for each core
 //! SEED=17 cargo test --test sim simulation -- --nocapture    one seed again, with the end of its trace
+//! SEED=17 RECORD=/run/seed cargo test --test sim simulation -- --nocapture      its loops recorded, and played
+//! SEED=17 PLAY=/run/seed cargo test --test sim simulation -- --nocapture        they are played again
 //! SEEDS=1000000 FROM=2000 TURNS=500 cargo test --release --test sim simulation
 //! ```
 
 mod acts;
 mod party;
+mod stage;
 mod stops;
 
 use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use tidegate::kernel::RunEnd;
 use tidegate::sim::{Conditions, Disk, Sim, Turning};
 use tidegate::{Endpoint, EventLoop};
 
 use acts::{Mistake, SIGNAL, act, conditions, disk, leave_path, listen_at};
 use party::{Connection, Ledger, Party, settle_accounts};
+use stage::{Kernel, Records, Stage};
+
+use crate::support::folder::Folder;
 
 const SEEDS: u64 = 2000;
 const TURNS: u64 = 5000;
@@ -52,18 +60,22 @@ struct Outcome {
     calls: u64,
     fingerprint: u64,
     ended: Duration,
+    /// How each loop has ended, if they are played from recordings.
+    played: Vec<RunEnd>,
 }
 
 fn play(seed: u64, turns: u64) -> Outcome {
-    play_on(&Sim::new(seed), turns)
+    play_on(&Sim::new(seed), turns, &Records::None)
 }
 
 /// Plays one seed, from the first connection until nothing is left.
-fn play_on(sim: &Sim, turns: u64) -> Outcome {
+fn play_on(network: &Sim, turns: u64, records: &Records) -> Outcome {
+    // What is decided between the turns belongs to the first loop.
+    let (sim, kernel) = &mut Stage::new(network, records, 0);
     sim.set_conditions(conditions(sim));
     sim.set_disk(disk(sim));
     let ledger = Ledger::default();
-    let mut parties = gather(sim, &ledger);
+    let mut parties = gather(sim, std::mem::replace(kernel, Kernel::Live), records, &ledger);
     let mut problems = Vec::new();
     while turns_of(&parties) < turns && problems.is_empty() {
         turn(sim, &mut parties, Duration::from_millis(1));
@@ -76,22 +88,31 @@ fn play_on(sim: &Sim, turns: u64) -> Outcome {
     }
     let closes = parties.iter().map(|party| party.state.closes).sum();
     let turns = turns_of(&parties);
-    Outcome { problems, turns, closes, calls: sim.calls(), fingerprint: sim.fingerprint(), ended: sim.now() }
+    let (calls, fingerprint, ended) = (sim.calls(), sim.fingerprint(), sim.now());
+    let stages: Vec<Stage> = parties.iter().map(|party| party.state.sim.clone()).collect();
+    drop(parties);
+    let played = stages.iter().filter_map(|stage| Some(stage.playback()?.report().end)).collect();
+    Outcome { problems, turns, closes, calls, fingerprint, ended, played }
 }
 
 /// One loop, or two that talk with each other and with themselves.
-fn gather(sim: &Sim, ledger: &Ledger) -> Vec<EventLoop<Party>> {
+fn gather(sim: &Stage, first: Kernel, records: &Records, ledger: &Ledger) -> Vec<EventLoop<Party>> {
     let ips: Vec<IpAddr> = (0..=sim.random(2)).map(|n| IpAddr::from([10, 0, 0, 1 + n as u8])).collect();
     let mixed = sim.random(2) == 0;
     let places: Vec<Vec<Endpoint>> = ips.iter().map(|ip| places_of(sim, *ip)).collect();
-    let gathered = ips.iter().zip(&places).map(|(ip, own)| {
-        let mut party = Party::new(sim.clone(), *ip, places.concat(), mixed, ledger.clone());
+    let mut first = Some(first);
+    let gathered = ips.iter().zip(&places).enumerate().map(|(number, (ip, own))| {
+        let (stage, kernel) = match first.take() {
+            Some(kernel) => (sim.clone(), kernel),
+            None => Stage::new(sim, records, number),
+        };
+        let mut party = Party::new(stage.clone(), *ip, places.concat(), mixed, ledger.clone());
         party.places = own.iter().map(|place| (*place, None)).collect();
         let slow = [0, 0, 10, 200, 1000][sim.random(5) as usize];
         party.slow = Duration::from_micros(slow);
         party.makes_mistakes = sim.random(4) == 0;
         party.stops.are_played = sim.random(3) == 0;
-        let mut event_loop = EventLoop::on(sim.kernel(), party);
+        let mut event_loop = stage.event_loop(kernel, party);
         let budget = [None, Some(100), Some(1000), Some(5000), Some(5000)][sim.random(5) as usize];
         event_loop.net.set_turn_budget(budget.map(Duration::from_micros)).expect("it is more than a microsecond");
         (0..own.len()).for_each(|at| listen_at(&mut event_loop.event_loop(), at));
@@ -104,7 +125,7 @@ fn gather(sim: &Sim, ledger: &Ledger) -> Vec<EventLoop<Party>> {
 }
 
 /// An address, sometimes for two to share, and sometimes a Unix socket beside it, with a path or with a name.
-fn places_of(sim: &Sim, ip: IpAddr) -> Vec<Endpoint> {
+fn places_of(sim: &Stage, ip: IpAddr) -> Vec<Endpoint> {
     let mut places = vec![Endpoint::from((ip, 7)); 1 + sim.random(2) as usize];
     let unix = match sim.random(4) {
         0 | 1 => Some(format!("unix:/run/{ip}")),
@@ -124,7 +145,7 @@ fn turns_of(parties: &[EventLoop<Party>]) -> u64 {
 
 /// A turn of the loop that is alone, or so much time of those that are not. After a mistake of a handler all turns come to
 /// their end.
-fn turn(sim: &Sim, parties: &mut [EventLoop<Party>], most: Duration) {
+fn turn(sim: &Stage, parties: &mut [EventLoop<Party>], most: Duration) {
     let turned = without_mistake(|| {
         if let [alone] = parties
             && alone.state.stops.are_played
@@ -132,16 +153,18 @@ fn turn(sim: &Sim, parties: &mut [EventLoop<Party>], most: Duration) {
         {
             stops::run(alone, most);
         } else if let [alone] = parties {
-            alone.turn(Some(most)).expect("a simulated kernel can wait");
+            sim.turn(alone, most);
         } else {
             let mut turning: Vec<&mut dyn Turning> =
                 parties.iter_mut().map(|party| party as &mut dyn Turning).collect();
-            sim.run(&mut turning, sim.now() + most).expect("a simulated kernel can wait");
+            let ran = sim.run(&mut turning, sim.now() + most);
+            parties.iter().for_each(|party| party.state.sim.goes_on());
+            ran.expect("a simulated kernel can wait");
         }
     });
     if !turned {
         for party in parties {
-            while !without_mistake(|| party.turn(Some(Duration::ZERO)).expect("a simulated kernel can wait")) {}
+            while !without_mistake(|| sim.turn(party, Duration::ZERO)) {}
         }
     }
 }
@@ -155,7 +178,7 @@ fn without_mistake(work: impl FnOnce()) -> bool {
 }
 
 /// Between two turns a loop is stopped or shut down as well.
-fn stop_some(sim: &Sim, parties: &mut [EventLoop<Party>]) {
+fn stop_some(sim: &Stage, parties: &mut [EventLoop<Party>]) {
     for party in parties {
         if party.state.stops.are_played && sim.random(200) == 0 {
             stops::tell(&mut party.event_loop());
@@ -174,7 +197,7 @@ fn look(parties: &mut [EventLoop<Party>], problems: &mut Vec<String>) {
 }
 
 /// The network is without failures from now on: all that was written arrives, then all is ended, and everything has to come to its end.
-fn part(sim: &Sim, parties: &mut [EventLoop<Party>], problems: &mut Vec<String>) {
+fn part(sim: &Stage, parties: &mut [EventLoop<Party>], problems: &mut Vec<String>) {
     sim.set_conditions(Conditions::new().buffer(100_000));
     sim.set_disk(Disk::new());
     for party in parties.iter_mut() {
@@ -232,7 +255,12 @@ fn part(sim: &Sim, parties: &mut [EventLoop<Party>], problems: &mut Vec<String>)
     }
 }
 
-fn run_until(sim: &Sim, parties: &mut [EventLoop<Party>], end: Duration, enough: impl Fn(&[EventLoop<Party>]) -> bool) {
+fn run_until(
+    sim: &Stage,
+    parties: &mut [EventLoop<Party>],
+    end: Duration,
+    enough: impl Fn(&[EventLoop<Party>]) -> bool,
+) {
     while sim.now() < end && !enough(parties) {
         turn(sim, parties, Duration::from_millis(20));
     }
@@ -291,7 +319,8 @@ fn play_all(seeds: std::ops::Range<u64>, turns: u64) -> Result<(u64, u64), Strin
         };
         if let Some(fault) = fault {
             return Err(format!(
-                "seed {seed}: {fault}\nreplay it with\n    SEED={seed} TURNS={turns} cargo test --test sim simulation -- --nocapture"
+                "seed {seed}: {fault}\nreplay it with\n    SEED={seed} TURNS={turns} cargo test --test sim simulation -- --nocapture\n\
+                 With RECORD=/run/seed its loops are recorded there, and with PLAY=/run/seed in its place they are played again."
             ));
         }
     }
@@ -321,12 +350,33 @@ fn whatever_happens_the_promises_hold() {
 
 /// One seed, with the end of its trace if it fails.
 fn replay(seed: u64, turns: u64) {
+    let path = |name: &str| std::env::var_os(name).map(PathBuf::from);
+    if let Some(path) = path("PLAY") {
+        return play_again(&path, turns);
+    }
+    let records = path("RECORD").map_or(Records::None, Records::To);
     let sim = Sim::new(seed);
     sim.keep_trace(TRACE);
-    match catch_unwind(AssertUnwindSafe(|| play_on(&sim, turns))) {
+    let outcome = catch_unwind(AssertUnwindSafe(|| play_on(&sim, turns, &records)));
+    if let Records::To(path) = &records {
+        play_again(path, turns);
+    }
+    match outcome {
         Ok(outcome) if outcome.problems.is_empty() => println!("{}seed {seed}: {outcome:?}", sim.trace()),
         Ok(outcome) => panic!("{}\nseed {seed}: {}", sim.trace(), outcome.problems.join("\n  ")),
         Err(_) => panic!("{}\nseed {seed} panicked, see above", sim.trace()),
+    }
+}
+
+/// Plays the loops of a seed from their recordings, without their network.
+fn play_again(path: &Path, turns: u64) {
+    let played = catch_unwind(AssertUnwindSafe(|| play_on(&Sim::new(0), turns, &Records::From(path.to_owned()))));
+    match played {
+        Ok(outcome) => {
+            let (problems, turns) = (outcome.problems.join("\n  "), outcome.turns);
+            println!("played from {}, {turns} turns: {:?}\n  {problems}", path.display(), outcome.played);
+        }
+        Err(_) => println!("what was played from {} has panicked, see above", path.display()),
     }
 }
 
@@ -368,4 +418,21 @@ fn a_seed_gives_the_same_run_again_and_another_seed_another() {
     assert_eq!(once, again);
     assert!(once.closes > 10 && once.calls > 1000, "it does something: {once:?}");
     assert_ne!(once.fingerprint, play(4, 2000).fingerprint);
+}
+
+/// The loops of some seeds, one and two of them, with shut-downs, mistakes and failures.
+#[test]
+fn recorded_loops_make_the_same_run_again_without_their_network() {
+    let folder = Folder::new();
+    for seed in 0..12 {
+        let path = folder.path(&format!("seed{seed}"));
+        let live = play(seed, 800);
+        let recorded = play_on(&Sim::new(seed), 800, &Records::To(path.clone()));
+        assert_eq!(recorded, live, "seed {seed}: to be recorded changes nothing");
+        let played = play_on(&Sim::new(999), 800, &Records::From(path));
+        assert!(played.played.iter().all(|end| *end == RunEnd::Ended), "seed {seed}: {:?}", played.played);
+        assert!(!played.played.is_empty());
+        assert_eq!((played.turns, played.closes, played.ended), (live.turns, live.closes, live.ended), "seed {seed}");
+        assert_eq!(played.calls, 0, "nobody was on its network");
+    }
 }

@@ -6,10 +6,10 @@ use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::time::Duration;
 
-use tidegate::sim::Sim;
 use tidegate::{CloseReason, Closed, Endpoint, Error, Loop, ServerId, Socket, SocketId};
 
 use super::acts::act;
+use super::stage::Stage;
 use super::stops::{Affected, Stops, judge_close, settle};
 
 pub type On<'a> = Loop<'a, Party>;
@@ -17,7 +17,7 @@ pub type View<'a> = Socket<'a, Party>;
 
 /// The state of one loop.
 pub struct Party {
-    pub sim: Sim,
+    pub sim: Stage,
     /// What the others call its machine.
     pub ip: IpAddr,
     /// Where it listens, each with a server of its own.
@@ -123,7 +123,7 @@ impl Seen {
 }
 
 impl Party {
-    pub fn new(sim: Sim, ip: IpAddr, neighbours: Vec<Endpoint>, mixed: bool, ledger: Ledger) -> Self {
+    pub fn new(sim: Stage, ip: IpAddr, neighbours: Vec<Endpoint>, mixed: bool, ledger: Ledger) -> Self {
         Party {
             sim,
             ip,

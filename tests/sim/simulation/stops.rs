@@ -192,7 +192,9 @@ pub fn look(on: &mut On<'_>, turn: Duration, is_alone: bool) {
 pub fn run(event_loop: &mut EventLoop<Party>, most: Duration) {
     let (before, stopped_before) = (event_loop.net.counters().turns, event_loop.state.stops.unused);
     let timer = event_loop.after(most, stop);
-    event_loop.run().expect("a simulated kernel can wait");
+    let ran = event_loop.run();
+    event_loop.state.sim.goes_on();
+    ran.expect("a simulated kernel can wait");
     event_loop.event_loop().cancel(timer);
     settle(&mut event_loop.event_loop());
     let turns = event_loop.net.counters().turns;
