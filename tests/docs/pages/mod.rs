@@ -149,6 +149,7 @@ const RULES: &[(&str, Rule)] = &[
     ("tidegate replay /run/chat.rec", Typed),
     ("tidegate replay /run/chat.rec -v", Typed),
     ("tidegate replay /run/chat.rec --until 12", Typed),
+    ("tidegate replay /run/chat.rec --explain", Typed),
     ("RUNS=100 cargo test --test binary recording", Typed),
     ("SEED=17 RECORD=/run/seed cargo test --test sim simulation -- --nocapture", Typed),
     ("SEED=17 PLAY=/run/seed cargo test --test sim simulation -- --nocapture", Typed),

@@ -51,6 +51,7 @@ pub fn run(
     if let Some(platform) = header.get("platform").filter(|platform| *platform != PLATFORM.join(" ")) {
         log::warn!("it was recorded on {platform}, where the numbers of errors and signals may be others");
     }
+    process_log::wait_for_the_reader();
     match options.verbosity() {
         Some(level) => log::set_max_level(level),
         None => process_log::mute(),

@@ -60,7 +60,12 @@ pub fn install(level: LevelFilter) {
     }
 }
 
-/// From now on nothing is logged, at whatever level: for a run that is played.
+/// From now on a run is played, and nobody waits for it: no record is left out, however slowly they are read.
+pub fn wait_for_the_reader() {
+    stderr::wait_for_the_reader();
+}
+
+/// From now on nothing is logged, at whatever level, but for explanations.
 pub fn mute() {
     MUTED.store(true, Relaxed);
 }
@@ -135,7 +140,8 @@ impl GuardedLog {
 impl Log for GuardedLog {
     /// Records of other crates are about their internals, such as each registration of mio, and not about connections.
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        metadata.target().split("::").next() == Some(NAME) && !MUTED.load(Relaxed)
+        let is_heard = !MUTED.load(Relaxed) || metadata.target() == EXPLANATION;
+        is_heard && metadata.target().split("::").next() == Some(NAME)
     }
 
     fn log(&self, record: &Record<'_>) {

@@ -1,5 +1,15 @@
 //! What stderr is, and whether it can take a record without a wait.
 
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
+/// Atomic because the log is `Sync`.
+static WAITS: AtomicBool = AtomicBool::new(false);
+
+/// From now on a record waits until its reader has taken those before it: nobody waits for this process.
+pub fn wait_for_the_reader() {
+    WAITS.store(true, Relaxed);
+}
+
 /// Whether a record can be written without waiting. If the other end of a pipe is closed it cannot, and the question costs
 /// less than a panic.
 #[cfg(unix)]
@@ -8,9 +18,8 @@ pub fn can_take_a_record() -> bool {
 
     let stderr = std::io::stderr();
     let mut asked = [PollFd::new(&stderr, PollFlags::OUT)];
-    poll(&mut asked, Some(&Timespec::default())).is_ok()
-        && asked[0].revents() == PollFlags::OUT
-        && !is_a_terminal_of_others()
+    let longest_wait = if WAITS.load(Relaxed) { None } else { Some(&Timespec::default()) };
+    poll(&mut asked, longest_wait).is_ok() && asked[0].revents() == PollFlags::OUT && !is_a_terminal_of_others()
 }
 
 /// Elsewhere there is no way to ask.
