@@ -191,7 +191,8 @@ mod tests {
         assert_eq!(replay(&["--speed", "0.5", "-vv"]), Ok((None, Some(0.5), Some(LevelFilter::Debug))));
         assert_eq!(replay(&["--speed", "max"]), Ok((None, None, None)));
         for speed in ["0", "-1", "fast", "inf", "NaN", ""] {
-            assert!(replay(&["--speed", speed]).is_err_and(|error| error.contains("from 0.001 to 1000000")), "{speed}");
+            let flag = format!("--speed={speed}");
+            assert!(replay(&[&flag]).is_err_and(|error| error.contains("from 0.001 to 1000000")), "{speed}");
         }
     }
 }
