@@ -82,8 +82,8 @@ pub use event_loop::socket::Socket;
 pub use event_loop::{EndOrder, EventLoop, Loop, ShutDownOptions, ShutDownReport};
 pub use kernel::{KeepAlive, OpenMode, PeerCred, SocketPermissions, Stdio, TcpOptions};
 pub use net::{
-    Chunk, Closed, ConnectionInfo, Counters, Dropped, Event, Explainer, FileOptions, Net, OutputLimits, OutputPolicy,
-    PausedBy, ServerOptions, SocketOptions, SoftLimit, TraceLine, TraceSink, Waker,
+    Chunk, Closed, ConnectionInfo, ConnectionKind, Counters, Dropped, Event, Explainer, FileOptions, Net, OutputLimits,
+    OutputPolicy, PausedBy, ServerOptions, SocketOptions, SoftLimit, TraceLine, TraceSink, Waker,
 };
 pub use text::encoding::Encoding;
 pub use text::line::Line;

@@ -30,6 +30,6 @@ fn main() -> Result<(), Error> {
 
 fn count(socket: &mut Socket<'_, ()>) {
     if let Some(server) = socket.server() {
-        println!("{} of {MOST} are connected", socket.net.connections(server));
+        println!("{} of {MOST} are connected", socket.net.server_connections(server));
     }
 }

@@ -11,8 +11,8 @@ use super::{Change, ConnTask, Connection, Stage, Tasks};
 /// The state of the reading half of a connection.
 #[derive(Debug)]
 pub(super) struct ReadHalf {
-    state: Reading,
-    flow: Flow,
+    pub state: Reading,
+    pub flow: Flow,
     interest: Interest,
     /// Somebody takes the data: a `data` handler, or a pipe. Apart from the flow: data that flows without is lost.
     listening: bool,
@@ -258,6 +258,11 @@ impl Connection {
             self.read.interest = Interest::Off;
             self.arm();
         }
+    }
+
+    /// Whether it is not read from, as nobody has asked for its data and as much was read ahead as may be.
+    pub fn is_read_ahead_full(&self) -> bool {
+        self.read.flow == Flow::Initial && self.read.state == Reading::Open && !self.is_below_read_mark()
     }
 
     fn is_below_read_mark(&self) -> bool {

@@ -1,4 +1,8 @@
-//! Which directions of a connection are open, in Node's words.
+//! Words for the states of a connection: which directions are open, in Node's, and each state in its own.
+
+use super::reading::{Flow, Reading};
+use super::writing::Writing;
+use super::{Connection, Stage};
 
 /// How `socket.readyState` reads in Node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -24,6 +28,48 @@ impl ReadyState {
             ReadyState::ReadOnly => "readOnly",
             ReadyState::WriteOnly => "writeOnly",
             ReadyState::Closed => "closed",
+        }
+    }
+}
+
+impl Stage {
+    pub fn name(self) -> &'static str {
+        match self {
+            Stage::Fresh => "fresh",
+            Stage::Connecting => "connecting",
+            Stage::Connected => "connected",
+            Stage::Destroyed { .. } => "destroyed",
+            Stage::Closed => "closed",
+        }
+    }
+}
+
+impl Connection {
+    /// The reading half.
+    pub fn reading_name(&self) -> &'static str {
+        match self.read.state {
+            Reading::Open => "open",
+            Reading::EndSeen => "end seen",
+            Reading::EndEmitted => "over",
+        }
+    }
+
+    /// The writing half.
+    pub fn writing_name(&self) -> &'static str {
+        match self.write.state {
+            Writing::Open => "open",
+            Writing::Ending => "ending",
+            Writing::ShuttingDown => "shutting down",
+            Writing::Shut => "shut",
+            Writing::Finished => "over",
+        }
+    }
+
+    pub fn flow_name(&self) -> &'static str {
+        match self.read.flow {
+            Flow::Initial => "initial",
+            Flow::Paused => "paused",
+            Flow::Flowing => "flowing",
         }
     }
 }

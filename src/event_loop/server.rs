@@ -78,7 +78,7 @@ impl<S> Server<'_, S> {
 
     /// How many of its connections are not destroyed.
     pub fn connections(&self) -> usize {
-        self.net.connections(self.id)
+        self.net.server_connections(self.id)
     }
 
     /// Counts the connections now and gives the number to `handler` on a tick, as Node does. [`Server::connections`] answers at once.

@@ -149,6 +149,11 @@ impl<S> Socket<'_, S> {
         self.net.pause(self.id);
     }
 
+    /// As [`Socket::pause`], and says why: see [`Net::pause_for`](crate::Net::pause_for).
+    pub fn pause_for(&mut self, reason: &'static str) {
+        self.net.pause_for(self.id, reason);
+    }
+
     /// Lets `data` events come, from the next tick on.
     pub fn resume(&mut self) {
         self.net.resume(self.id);

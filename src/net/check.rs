@@ -169,10 +169,7 @@ fn check_conn(conn: &Conn, ready: u32, flushing: u32, closing: u32, held: u32) -
                 },
             "its descriptor does not go with its stage",
         ),
-        (
-            held + u32::from(conn.has_yielded()) + u32::from(lists.memory) == conn.held_by,
-            "the number of those that hold it up",
-        ),
+        (held == conn.held_by_receivers(), "the number of those that hold it up"),
         (lists.ready || !conn.waits_for_its_turn(), "it has given its turn away, and will get no other"),
         (conn.held_senders().is_empty() || conn.holds_senders(), "it holds senders up that it has no reason to"),
         (

@@ -11,6 +11,7 @@ use super::conn::write::WriteKind;
 use super::info::ConnectionInfo;
 use super::options::{self, SocketOptions};
 use super::output_limits::OutputLimits;
+use super::paused_by::{Holder, holders};
 use crate::address::endpoint::Endpoint;
 use crate::base::error::Error;
 use crate::base::error_kind::ErrorKind;
@@ -67,7 +68,15 @@ impl Net {
     /// Stops the `data` events. Reading goes on until read-ahead is full: the mark - 1 + 64 KiB at most.
     pub fn pause(&mut self, id: SocketId) {
         if let Some((conn, cx)) = self.conn(id) {
-            conn.connection.pause(&mut cx.agenda.of(id));
+            conn.pause(None, cx);
+        }
+    }
+
+    /// As [`Net::pause`], and says why, in a word or two of the program's own: the table of connections shows it
+    /// ([`PausedBy::User`](crate::PausedBy::User)), until it is resumed.
+    pub fn pause_for(&mut self, id: SocketId, reason: &'static str) {
+        if let Some((conn, cx)) = self.conn(id) {
+            conn.pause(Some(reason), cx);
         }
     }
 
@@ -277,7 +286,26 @@ impl Net {
     /// What can be asked about a socket or a file.
     #[inline]
     pub fn connection(&self, id: SocketId) -> ConnectionInfo<'_> {
-        ConnectionInfo::new(self.conns.get(id), &self.cx)
+        ConnectionInfo::new(id, self.conns.get(id), &self.cx, Holder::AmongAll(&self.conns))
+    }
+
+    /// What can be asked about each socket and file: the table of connections, made in one pass. See [`ConnectionInfo`].
+    ///
+    /// ```
+    /// # let event_loop = tidegate::EventLoop::new()?;
+    /// let mut table: Vec<_> = event_loop.net.connections().collect();
+    /// table.sort_by_key(|connection| std::cmp::Reverse(connection.unsent()));
+    /// for connection in table.iter().take(50) {
+    ///     println!("{} {}: {} bytes queued", connection.id(), connection.ready_state().name(), connection.unsent());
+    /// }
+    /// # Ok::<(), tidegate::Error>(())
+    /// ```
+    pub fn connections(&self) -> impl Iterator<Item = ConnectionInfo<'_>> {
+        let holders = holders(&self.conns);
+        self.conns.iter().map(move |(id, conn)| {
+            let holder = Holder::Known(holders.get(&id).copied());
+            ConnectionInfo::new(id, Some(conn), &self.cx, holder)
+        })
     }
 
     /// All sockets and files, in any state, in the order of their ids. It depends on nothing but what the loop has done so far.

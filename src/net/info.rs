@@ -1,18 +1,18 @@
 //! What can be asked about a connection. Nothing changes here, and a socket that is gone has an answer too.
 
-use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::conn::Conn;
 use super::cx::Cx;
-use crate::base::id::ServerId;
+use super::paused_by::{Holder, PausedBy};
+use crate::base::id::{ServerId, SocketId};
 use crate::connection::{Connection, ReadyState, Stage};
 use crate::kernel::PeerCred;
 
 /// A read-only view of one socket or file.
 ///
-/// It is looked up once, by [`Net::connection`](crate::Net::connection), and answers for a socket that is gone as well: nothing is queued there, it is
+/// It is looked up once, by [`Net::connection`](crate::Net::connection) or with all others by [`Net::connections`](crate::Net::connections), and answers for a socket that is gone as well: nothing is queued there, it is
 /// destroyed, and it [does not exist](ConnectionInfo::exists).
 ///
 /// ```
@@ -26,42 +26,49 @@ use crate::kernel::PeerCred;
 /// ```
 #[derive(Clone, Copy, Debug)]
 pub struct ConnectionInfo<'a> {
+    id: SocketId,
     conn: Option<&'a Conn>,
     cx: &'a Cx,
+    holder: Holder<'a>,
 }
 
-/// Why a connection is not read from, though its peer may send: see [`ConnectionInfo::paused_by`].
+/// Where a connection has come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum PausedBy {
-    /// [`Net::pause`](crate::Net::pause) was called.
-    User,
-    /// What it is piped to is full: the destination of the pipe has to drain.
-    Pipe,
-    /// Receivers of its broadcasts are above their soft limit ([`OutputPolicy::PauseSenders`](crate::OutputPolicy::PauseSenders)),
-    /// or are written to first.
-    Receivers,
-    /// The loop holds as much memory as it may ([`Net::set_memory_limit`](crate::Net::set_memory_limit)).
-    Memory,
-    /// It has used up the time of its turn, and goes on in a later one ([`Net::set_turn_budget`](crate::Net::set_turn_budget)).
-    Turn,
+pub enum ConnectionKind {
+    /// A server has accepted it.
+    Server,
+    /// It was made here, or adopted.
+    Client,
+    /// It is a file.
+    File,
 }
 
-impl fmt::Display for PausedBy {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            PausedBy::User => "the program",
-            PausedBy::Pipe => "a pipe",
-            PausedBy::Receivers => "receivers",
-            PausedBy::Memory => "the memory limit",
-            PausedBy::Turn => "the turn's time",
-        })
+impl ConnectionKind {
+    /// In a word: `server`, `client`, `file`.
+    pub fn name(self) -> &'static str {
+        match self {
+            ConnectionKind::Server => "server",
+            ConnectionKind::Client => "client",
+            ConnectionKind::File => "file",
+        }
     }
 }
 
 impl<'a> ConnectionInfo<'a> {
-    pub(super) fn new(conn: Option<&'a Conn>, cx: &'a Cx) -> Self {
-        ConnectionInfo { conn, cx }
+    #[inline]
+    pub(super) fn new(id: SocketId, conn: Option<&'a Conn>, cx: &'a Cx, holder: Holder<'a>) -> Self {
+        ConnectionInfo { id, conn, cx, holder }
+    }
+
+    /// What its user calls it: [`Net::set_label`](crate::Net::set_label).
+    pub fn label(&self) -> Option<&'a str> {
+        self.cx.labels.get(self.conn?.id)
+    }
+
+    /// What it is piped into, in the order in which the pipes were made.
+    pub fn pipes(&self) -> impl Iterator<Item = SocketId> + 'a {
+        let piping = self.conn.and_then(|conn| conn.piping.as_ref());
+        piping.into_iter().flat_map(|piping| piping.destinations.iter().map(|pipe| pipe.to))
     }
 }
 
@@ -69,6 +76,52 @@ impl ConnectionInfo<'_> {
     /// Whether it is over for good: `close` was emitted, and it does not connect again.
     pub(crate) fn is_over(&self) -> bool {
         self.conn.is_none_or(|conn| conn.connection.stage() == Stage::Closed)
+    }
+
+    /// Its id. `Display` shows its number: `#5`.
+    pub fn id(&self) -> SocketId {
+        self.id
+    }
+
+    /// Where it has come from: [`ConnectionKind::Client`] for a socket that is gone.
+    pub fn kind(&self) -> ConnectionKind {
+        match self.conn {
+            Some(conn) if conn.is_file() => ConnectionKind::File,
+            Some(Conn { server: Some(_), .. }) => ConnectionKind::Server,
+            _ => ConnectionKind::Client,
+        }
+    }
+
+    /// Where it is on its way, in the words of `docs/connection.md`: `fresh`, `connecting`, `connected`, `destroyed` while its
+    /// `close` waits, `closed`.
+    pub fn stage(&self) -> &'static str {
+        self.conn.map_or("closed", |conn| conn.connection.stage().name())
+    }
+
+    /// Its reading half: `open`, `end seen` if the peer's end was read and not emitted yet, `over`.
+    pub fn reading(&self) -> &'static str {
+        self.conn.map_or("over", |conn| conn.connection.reading_name())
+    }
+
+    /// Its writing half: `open`; `ending` while the end waits for what was written before; `shutting down` until the end is
+    /// sent; `shut`; `over` from `finish` on.
+    pub fn writing(&self) -> &'static str {
+        self.conn.map_or("over", |conn| conn.connection.writing_name())
+    }
+
+    /// Whether its data flows: `initial` if nobody has asked for it, `paused`, `flowing`.
+    pub fn flow(&self) -> &'static str {
+        self.conn.map_or("initial", |conn| conn.connection.flow_name())
+    }
+
+    /// Messages that output limits have dropped of this connection.
+    pub fn messages_dropped(&self) -> u64 {
+        self.conn.map_or(0, |conn| conn.dropped().0)
+    }
+
+    /// The bytes of [`ConnectionInfo::messages_dropped`].
+    pub fn bytes_dropped(&self) -> u64 {
+        self.conn.map_or(0, |conn| conn.dropped().1)
     }
 
     /// Whether the id still names a socket.
@@ -145,24 +198,32 @@ impl ConnectionInfo<'_> {
         self.conn.is_some_and(Conn::has_peer_ended)
     }
 
-    /// Why it is not read from, though its peer may send. `None` if it is read from, and if nothing can be read from it.
+    /// Why it is not read from, though its peer may send, and because of whom. `None` if it is read from, and if nothing can
+    /// be read from it.
+    ///
+    /// A receiver that holds it up is looked for among all connections, once for a table ([`Net::connections`]).
+    ///
+    /// [`Net::connections`]: crate::Net::connections
     pub fn paused_by(&self) -> Option<PausedBy> {
         let conn = self.conn.filter(|conn| conn.connection.is_readable())?;
-        if conn.awaits_drain() && conn.connection.is_paused() {
-            return Some(PausedBy::Pipe);
+        if conn.connection.is_paused() {
+            return Some(match conn.awaits_drain_of() {
+                Some(to) => PausedBy::Pipe(to),
+                None => PausedBy::User(conn.pause_reason()),
+            });
         }
-        match conn.held_by {
-            _ if conn.connection.is_paused() => Some(PausedBy::User),
-            0 => None,
-            _ if conn.lists.memory => Some(PausedBy::Memory),
-            1 if conn.has_yielded() => Some(PausedBy::Turn),
-            _ => Some(PausedBy::Receivers),
+        if conn.lists.memory {
+            return Some(PausedBy::Memory);
         }
-    }
-
-    /// What its user calls it: [`Net::set_label`](crate::Net::set_label).
-    pub fn label(&self) -> Option<&str> {
-        self.cx.labels.get(self.conn?.id)
+        if conn.held_by_receivers() > 0
+            && let Some(receiver) = self.holder.of(self.id)
+        {
+            return Some(PausedBy::Receiver(receiver));
+        }
+        if conn.has_yielded() {
+            return Some(PausedBy::Turn);
+        }
+        conn.connection.is_read_ahead_full().then_some(PausedBy::ReadAhead)
     }
 
     /// How long ago the socket was made, in whole seconds. An accepted connection was made when it was accepted.
@@ -177,7 +238,7 @@ impl ConnectionInfo<'_> {
 
     /// Whether it is paused by the user, and not by a pipe whose destination is full.
     pub(crate) fn waits_for_resume(&self) -> bool {
-        self.is_paused() && !self.conn.is_some_and(Conn::awaits_drain)
+        self.is_paused() && self.conn.is_none_or(|conn| conn.awaits_drain_of().is_none())
     }
 
     /// Whether data would be heard: somebody takes it, or the user has paused, and so may still ask for it.

@@ -189,7 +189,7 @@ impl Net {
 
     /// How many of its sockets are not destroyed.
     #[doc(alias = "getConnections")]
-    pub fn connections(&self, id: ServerId) -> usize {
+    pub fn server_connections(&self, id: ServerId) -> usize {
         if self.servers.contains(id) { self.cx.servers.connections(id) } else { 0 }
     }
 

@@ -18,7 +18,7 @@
 //! | `agenda.rs`, `serving.rs` | all lists of what is to be done; the socket whose turn it is |
 //! | `cx.rs`, `clock.rs`, `counters.rs`, `server_counts.rs` | what a connection needs to do its work |
 //! | `read_buffer.rs`, `event.rs` | the one read buffer; what comes out |
-//! | `commands.rs`, `info.rs` | what a user asks of a connection; what can be asked about it |
+//! | `commands.rs`, `info.rs`, `paused_by.rs` | what a user asks of a connection; what can be asked about it; why it is not read from |
 //! | `memory.rs`, `memory_limit.rs` | what all of it holds; a limit for that |
 //! | `pipe.rs`, `broadcast.rs` | one connection into another; one message to many |
 //! | `listen.rs`, `server.rs`, `accepting.rs` | servers; one of them; how it accepts |
@@ -49,6 +49,7 @@ mod memory;
 mod memory_limit;
 mod options;
 mod output_limits;
+mod paused_by;
 mod pipe;
 mod read_buffer;
 mod serve;
@@ -73,9 +74,10 @@ pub(crate) use clock::Sleep;
 pub(crate) use conn::harness;
 pub use counters::Counters;
 pub use event::{Chunk, Closed, Dropped, Event};
-pub use info::{ConnectionInfo, PausedBy};
+pub use info::{ConnectionInfo, ConnectionKind};
 pub use options::{FileOptions, ServerOptions, SocketOptions};
 pub use output_limits::{OutputLimits, OutputPolicy, SoftLimit};
+pub use paused_by::PausedBy;
 pub use trace::{Explainer, TraceLine, TraceSink};
 pub use waker::Waker;
 

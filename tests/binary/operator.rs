@@ -23,7 +23,8 @@ fn sigusr1_writes_the_table_of_connections_to_the_log() {
     anna.says("hello");
     bob.hears("anna: hello");
     room.signal(Signal::USR1);
-    room.logs("the head", |line| line.contains("table of connections: 2 connections, "));
+    let head = room.logs("the head", |line| line.contains("table of connections: 2 connections, "));
+    assert!(head.ends_with(" held for them; 2 open; 2 of server #1"), "{head}");
     let row = room.logs("anna", |line| line.contains(" anna: open, for "));
     assert!(row.contains("INFO") && row.contains("127.0.0.1:"), "{row}");
     assert!(row.contains("; 17 bytes in, ") && row.ends_with(", 0 bytes queued"), "{row}");
@@ -52,8 +53,35 @@ fn the_table_says_who_has_paused_a_connection() {
     client.sends_until_paused(&[b'x'; 65_536], 64 << 20);
     wait_until("the pause", || {
         proxy.signal(Signal::USR1);
-        proxy.log().contains("; paused by a pipe")
+        proxy.log().contains("; paused by a pipe into #2")
     });
+}
+
+#[test]
+fn the_table_says_that_a_guest_sends_too_fast() {
+    let room = Daemon::chat(&["--flood", "1/1"]);
+    let [mut anna, _bob] = room.guests();
+    anna.says("one\ntwo\nthree\nfour");
+    wait_until("the pause", || {
+        room.signal(Signal::USR1);
+        room.log().contains("; paused by the program (flood)")
+    });
+}
+
+#[test]
+fn the_table_shows_the_fifty_with_most_queued_and_counts_all() {
+    let echo = Daemon::role("echo", &[]);
+    let quiet: Vec<_> = (0..60).map(|_| echo.join()).collect();
+    let mut stuck = echo.join();
+    stuck.sends_until_paused(&[b'x'; 65_536], 64 << 20);
+    echo.signal(Signal::USR1);
+    let head = echo.logs("the head", |line| line.contains("table of connections: 61 connections, "));
+    assert!(head.ends_with("; 61 open; 61 of server #1; the 50 with most queued are shown"), "{head}");
+    let first = echo.logs("a row", |line| line.contains(": open, for "));
+    assert!(first.contains("#61 127.0.0.1:") && first.contains("; paused by a pipe into #61"), "{first}");
+    echo.logs("the last row", |line| line.contains("#49 127.0.0.1:"));
+    assert_eq!(echo.log().matches(": open, for ").count(), 50);
+    drop(quiet);
 }
 
 #[test]

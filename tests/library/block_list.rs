@@ -20,7 +20,7 @@ fn a_blocked_client_is_closed_without_an_event_and_counted() {
     world.until_closed(&["C"]);
     assert_eq!(world.state.of("C"), ["connect", "end", "finish", "close(false)"]);
     assert_eq!(world.state.of("server"), ["listening"]);
-    assert_eq!((world.net.counters().blocked, world.net.connections(server)), (1, 0));
+    assert_eq!((world.net.counters().blocked, world.net.server_connections(server)), (1, 0));
 
     world.server(server).unwrap().set_block_list(None);
     world.client("D", address, quiet);

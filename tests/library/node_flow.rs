@@ -22,7 +22,7 @@ fn ping_pong(on: Endpoint) {
     let half_open = options().allow_half_open(true);
     let accept = |socket: &mut View<'_>| {
         let server = socket.server().unwrap();
-        assert_eq!(socket.net.connections(server), 1);
+        assert_eq!(socket.net.server_connections(server), 1);
         watch(socket, "S", |socket, heard| {
             let state = (socket.is_readable(), socket.is_writable(), socket.ready_state().name());
             match heard {

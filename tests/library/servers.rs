@@ -227,7 +227,7 @@ fn a_server_that_is_removed_is_gone_and_one_that_is_in_use_stays() {
     world.net.set_max_connections(server, Some(1));
     world.net.set_server_ref(server, true);
     assert!(world.net.listen(server, "127.0.0.1:0").is_err());
-    assert_eq!((world.net.connections(server), world.net.server_address(server)), (0, None));
+    assert_eq!((world.net.server_connections(server), world.net.server_address(server)), (0, None));
     world.turn_for(ms(10));
     assert!(world.state.of("server").is_empty(), "nothing is told of what is gone");
 }
@@ -293,7 +293,7 @@ fn the_most_connections_can_be_changed_while_running_and_those_that_are_there_st
         world.client(name, address, quiet);
         world.until(|world| world.state.times("server", event) == before + 1);
     }
-    assert_eq!(world.net.connections(server), 4);
+    assert_eq!(world.net.server_connections(server), 4);
     assert!(!world.state.is_closed("1"));
 }
 
@@ -303,9 +303,9 @@ fn a_destroyed_connection_counts_no_more_at_once() {
     let (server, address) = world.sockets_called_s(options(), quiet);
     world.client("C", address, quiet);
     world.until_saw("server", "connection");
-    assert_eq!(world.net.connections(server), 1);
+    assert_eq!(world.net.server_connections(server), 1);
     world.of("S").destroy();
-    assert_eq!(world.net.connections(server), 0);
+    assert_eq!(world.net.server_connections(server), 0);
     assert!(!world.state.is_closed("S"));
 }
 
@@ -331,10 +331,10 @@ fn four_hundred_connections_are_all_accepted() {
     let mut raws = Vec::new();
     for _ in 0..4 {
         raws.extend((0..100).map(|_| TcpStream::connect(address).unwrap()));
-        world.until(|world| world.net.connections(server) == raws.len());
+        world.until(|world| world.net.server_connections(server) == raws.len());
     }
     drop(raws);
-    world.until(|world| world.net.connections(server) == 0);
+    world.until(|world| world.net.server_connections(server) == 0);
     assert_eq!(world.net.counters().accepted, 400);
     assert_eq!(world.state.times("server", "connection"), 400);
 }

@@ -55,7 +55,7 @@ fn come_to_the_engine_and_go() {
                 load.join().unwrap();
             });
             event_loop.net.check().unwrap();
-            (descriptors("self"), memory("self"), event_loop.net.connections(server))
+            (descriptors("self"), memory("self"), event_loop.net.server_connections(server))
         };
         let (descriptors_before, memory_before, _) = come_and_go(COMINGS / 10);
         let began = Instant::now();

@@ -8,6 +8,8 @@ mod support;
 
 /// How long a connect may take.
 mod connect_timeouts;
+/// What the table of connections says, and why one is not read from.
+mod connections;
 /// Peers that are gone while nothing is read from them.
 mod gone_peers;
 /// What a loop holds in memory, and the limit for it.

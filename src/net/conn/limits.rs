@@ -67,14 +67,27 @@ impl Conn {
         if fits(self) {
             return true;
         }
-        self.drop_newest(cx);
+        self.drop_newest(length, cx);
         false
     }
 
-    fn drop_newest(&mut self, cx: &mut Cx) {
-        cx.counters.messages_dropped += 1;
-        cx.agenda.notes.add(self.id, Kind::Dropped, || "the newest message was dropped".to_owned());
+    fn drop_newest(&mut self, length: usize, cx: &mut Cx) {
+        self.count_dropped(length, cx);
         self.connection.need_drain();
+    }
+
+    /// A message is dropped, the newest or another.
+    fn count_dropped(&mut self, bytes: usize, cx: &mut Cx) {
+        cx.counters.messages_dropped += 1;
+        cx.agenda.notes.add(self.id, Kind::Dropped, || "a message was dropped".to_owned());
+        let (messages_dropped, bytes_dropped) = &mut self.rare_mut().excess.dropped;
+        *messages_dropped += 1;
+        *bytes_dropped += bytes as u64;
+    }
+
+    /// How many of its messages were dropped, and their bytes.
+    pub fn dropped(&self) -> (u64, u64) {
+        self.rare().excess.dropped
     }
 
     /// Whether so many bytes more are below all limits: then there is nothing to judge.
@@ -109,7 +122,7 @@ impl Conn {
             Some(OutputLimits { hard: Some(hard), policy: OutputPolicy::DropNewest, .. }) => {
                 let fits = self.waits_for_flush() || self.connection.queue().unsent() + length <= *hard;
                 if !fits && self.connection.is_writable() {
-                    self.drop_newest(cx);
+                    self.drop_newest(length, cx);
                     return false;
                 }
                 true
@@ -263,9 +276,8 @@ impl Conn {
         let keep = self.connection.unsent_in_current();
         while self.connection.queue().unsent() > hard {
             let Some(evicted) = self.connection.queue_mut().drop_oldest(keep, &mut cx.segments) else { return };
-            cx.agenda.notes.add(self.id, Kind::Dropped, || "a message was dropped".to_owned());
+            self.count_dropped(evicted.bytes, cx);
             self.connection.evicted(&evicted, &mut cx.agenda.of(self.id));
-            cx.counters.messages_dropped += 1;
         }
     }
 
@@ -282,9 +294,8 @@ impl Conn {
                 _ => queue.drop_oldest(keep, segments),
             };
             let Some(evicted) = evicted else { return };
-            cx.agenda.notes.add(self.id, Kind::Dropped, || "a message was dropped".to_owned());
+            self.count_dropped(evicted.bytes, cx);
             self.connection.evicted(&evicted, &mut cx.agenda.of(self.id));
-            cx.counters.messages_dropped += 1;
         }
     }
 

@@ -396,9 +396,14 @@ impl Conn {
         self.handle.filter(|_| self.connection.is_connected())
     }
 
-    /// Whether a pipe waits for its destination.
-    pub fn awaits_drain(&self) -> bool {
-        self.piping.as_ref().is_some_and(|piping| piping.awaits_any())
+    /// The destination of a pipe that it waits for.
+    pub fn awaits_drain_of(&self) -> Option<SocketId> {
+        self.piping.as_ref()?.awaited()
+    }
+
+    /// How many receivers hold it up.
+    pub fn held_by_receivers(&self) -> u32 {
+        self.held_by - u32::from(self.has_yielded()) - u32::from(self.lists.memory)
     }
 
     pub fn is_piped(&self) -> bool {

@@ -62,7 +62,7 @@ impl Conn {
         let Some(piping) = &mut self.piping else { return };
         piping.destinations.iter_mut().filter(|pipe| pipe.to == to).for_each(Pipe::stop_waiting);
         if !piping.awaits_any() && self.connection.is_listening() {
-            self.connection.resume(&mut cx.agenda.of(self.id));
+            self.resume(cx);
         }
     }
 }

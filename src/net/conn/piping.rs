@@ -112,7 +112,12 @@ impl Piping {
     }
 
     pub fn awaits_any(&self) -> bool {
-        self.destinations.iter().any(|pipe| pipe.drain == Drain::Awaited)
+        self.awaited().is_some()
+    }
+
+    /// The first destination that has to drain.
+    pub fn awaited(&self) -> Option<SocketId> {
+        self.destinations.iter().find(|pipe| pipe.drain == Drain::Awaited).map(|pipe| pipe.to)
     }
 
     /// Whether all that is read goes into one socket, however much it is.

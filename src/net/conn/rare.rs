@@ -39,6 +39,8 @@ pub(super) struct Rare {
     pub yielded: Option<Yielded>,
     /// When a write that the kernel had no memory for is tried again.
     pub retry: Option<Due>,
+    /// Why its user has paused it.
+    pub pause_reason: Option<&'static str>,
 }
 
 /// What is so of a connection that has none of it.
@@ -55,6 +57,7 @@ pub(super) static USUAL: Rare = Rare {
     excess: Excess::NONE,
     yielded: None,
     retry: None,
+    pause_reason: None,
 };
 
 /// Where a connection stands that is above its limits, or was.
@@ -67,17 +70,20 @@ pub(super) struct Excess {
     pub to_be_judged: bool,
     /// Senders that it has heard since then: they are held if it is still above its soft limit.
     pub heard: Vec<SocketId>,
+    /// How many messages were dropped, and their bytes.
+    pub dropped: (u64, u64),
 }
 
 impl Excess {
     pub const NONE: Excess =
-        Excess { grace: Grace::UNUSED, holding: Vec::new(), to_be_judged: false, heard: Vec::new() };
+        Excess { grace: Grace::UNUSED, holding: Vec::new(), to_be_judged: false, heard: Vec::new(), dropped: (0, 0) };
 
     /// Another connection begins.
     pub fn begin_anew(&mut self) {
         self.grace = Grace::UNUSED;
         self.to_be_judged = false;
         self.heard.clear();
+        self.dropped = (0, 0);
     }
 }
 

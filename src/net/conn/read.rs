@@ -200,8 +200,29 @@ impl Conn {
         }
     }
 
+    /// Its user pauses it, for this reason.
+    pub fn pause(&mut self, reason: Option<&'static str>, cx: &mut Cx) {
+        self.connection.pause(&mut cx.agenda.of(self.id));
+        match reason {
+            Some(_) => self.rare_mut().pause_reason = reason,
+            None => self.forget_pause_reason(),
+        }
+    }
+
     pub fn resume(&mut self, cx: &mut Cx) {
+        self.forget_pause_reason();
         self.connection.resume(&mut cx.agenda.of(self.id));
+    }
+
+    fn forget_pause_reason(&mut self) {
+        if let Some(rare) = self.rare_if_any() {
+            rare.pause_reason = None;
+        }
+    }
+
+    /// Why its user has paused it, if it was said.
+    pub fn pause_reason(&self) -> Option<&'static str> {
+        self.rare().pause_reason
     }
 
     /// Has the callback come when a read has found nothing more: see [`Net::catch_up`](crate::Net::catch_up).

@@ -106,8 +106,8 @@ Stopping:
   nohup does, or a shell for commands in the background.
 
 Signals for the operator:
-  SIGUSR1 writes the table of connections to the log. SIGUSR2 makes the log say
-  more (-v), and less again.
+  SIGUSR1 writes the table of connections to the log: how many there are, and
+  the 50 with most queued. SIGUSR2 makes the log say more (-v), and less again.
 
 Exit codes:
   0    stopped by a signal, and everything that was queued was delivered

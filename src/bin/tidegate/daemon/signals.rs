@@ -1,18 +1,23 @@
 //! What an operator tells the daemon by signals, beside the stop: SIGUSR1 writes the table of connections to the log, SIGUSR2
 //! makes the log say more, and less again. None of these ends the process.
 
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap};
 use std::fmt;
 use std::time::Duration;
 
 use log::{Level, LevelFilter};
-use tidegate::{ConnectionInfo, Error, EventLoop, Loop, Net, SocketId};
+use tidegate::{ConnectionInfo, Error, EventLoop, Loop, Net, ServerId, SocketId};
 
 use super::Peer;
 use super::explain::trace;
 use crate::cli::counted;
 
-/// Lines of the table at a time, and the pause after them. Twenty thousand at once would hold up all connections, and the reader of
-/// the log could not take them.
+/// So many connections are shown, those with most to send: they are the ones to ask about, and twenty thousand lines would
+/// drown them.
+const MOST_ROWS: usize = 50;
+
+/// Lines of the table at a time, and the pause after them: the log must not hold up the connections.
 const LINES_AT_ONCE: usize = 32;
 const PAUSE: Duration = Duration::from_millis(10);
 
@@ -65,11 +70,68 @@ fn change_level(net: &mut Net, usual: LevelFilter) {
 }
 
 fn write_table<S: 'static>(on: &mut Loop<'_, S>) {
-    let ids: Vec<SocketId> = on.net.socket_ids().collect();
-    let (connections, held) =
-        (counted(ids.len() as u64, "connection"), counted(on.net.counters().memory_held as u64, "byte"));
-    log::log!(level(), "table of connections: {connections}, {held} held for them");
-    write_rows(on, ids.into_iter());
+    let table = Table::of(on.net);
+    let held = counted(on.net.counters().memory_held as u64, "byte");
+    let connections = counted(table.counts.all as u64, "connection");
+    log::log!(level(), "table of connections: {connections}, {held} held for them{}", table.counts);
+    write_rows(on, table.rows.into_iter());
+}
+
+/// What is shown of all connections, found in one pass.
+struct Table {
+    counts: Counts,
+    /// Those with most to send, at most [`MOST_ROWS`] of them, and in the order of their ids where that is the same.
+    rows: Vec<SocketId>,
+}
+
+impl Table {
+    fn of(net: &Net) -> Self {
+        let mut counts = Counts::default();
+        let mut most = BinaryHeap::new();
+        for info in net.connections() {
+            counts.add(&info);
+            most.push(Reverse((info.unsent(), Reverse(info.id()))));
+            if most.len() > MOST_ROWS {
+                most.pop();
+            }
+        }
+        counts.shown = most.len();
+        Table { counts, rows: most.into_sorted_vec().into_iter().map(|Reverse((_, Reverse(id)))| id).collect() }
+    }
+}
+
+/// How many connections there are, by state and by server.
+#[derive(Default)]
+struct Counts {
+    all: usize,
+    shown: usize,
+    by_state: BTreeMap<&'static str, usize>,
+    by_server: BTreeMap<ServerId, usize>,
+}
+
+impl Counts {
+    fn add(&mut self, info: &ConnectionInfo<'_>) {
+        self.all += 1;
+        *self.by_state.entry(info.ready_state().name()).or_default() += 1;
+        if let Some(server) = info.server() {
+            *self.by_server.entry(server).or_default() += 1;
+        }
+    }
+}
+
+impl fmt::Display for Counts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (state, count) in &self.by_state {
+            write!(f, "; {count} {state}")?;
+        }
+        for (server, count) in &self.by_server {
+            write!(f, "; {count} of {server}")?;
+        }
+        if self.shown < self.all {
+            write!(f, "; the {} with most queued are shown", self.shown)?;
+        }
+        Ok(())
+    }
 }
 
 fn write_rows<S: 'static>(on: &mut Loop<'_, S>, mut ids: std::vec::IntoIter<SocketId>) {
@@ -96,6 +158,7 @@ struct Row<'a>(ConnectionInfo<'a>);
 impl fmt::Display for Row<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Row(info) = *self;
+        write!(f, "{} ", info.id())?;
         match info.remote_address() {
             None if info.peer_cred().is_some() => Peer::Unix(info.peer_cred()).fmt(f)?,
             None if info.is_connecting() => f.write_str("a connection that is being made")?,
@@ -113,6 +176,11 @@ impl fmt::Display for Row<'_> {
             ": {}, for {age}, idle for {idle}; {came} in, {went} out, {queued} queued",
             info.ready_state().name()
         )?;
+        if info.messages_dropped() > 0 {
+            let (messages, bytes) =
+                (counted(info.messages_dropped(), "message"), counted(info.bytes_dropped(), "byte"));
+            write!(f, ", {messages} dropped ({bytes})")?;
+        }
         match info.paused_by() {
             Some(cause) => write!(f, "; paused by {cause}"),
             None => Ok(()),

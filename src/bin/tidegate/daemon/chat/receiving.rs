@@ -164,7 +164,7 @@ fn spend(socket: &mut Socket<'_, Room>, tokens: f64) {
 
 /// Pauses a guest who sends too fast. The others do not wait. After its end it does not stay for long.
 fn hold(socket: &mut Socket<'_, Room>, wait: Duration) {
-    socket.pause();
+    socket.pause_for("flood");
     socket.after(wait, |socket| {
         let now = socket.net.now();
         let has_ended = socket.net.connection(socket.id()).has_peer_ended();
