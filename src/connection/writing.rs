@@ -137,7 +137,7 @@ impl Connection {
         outgoing.queue.push(bytes, outgoing.numbered, segments);
     }
 
-    /// What a flush has left of its broadcasts is kept: see [`WriteQueue::settle`].
+    /// What a flush has left of its broadcasts is kept: see `settle` of the write queue.
     pub fn settle(&mut self, segments: &mut Segments) {
         if let Some(outgoing) = &mut self.outgoing {
             outgoing.queue.settle(segments);

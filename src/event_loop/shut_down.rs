@@ -101,7 +101,7 @@ impl<S> Loop<'_, S> {
     ///    for: what has arrived from it is still read, unless it is paused, and then it is destroyed. A socket that it is
     ///    piped into waits for it, as for any other source.
     /// 5. What is not closed after `patience` is destroyed, some in each turn if they are many, with [`CloseReason::Shutdown`]. What was not sent is the
-    ///    `unsent` of [`Socket::on_close`].
+    ///    `unsent` of [`Socket::on_close`](crate::Socket::on_close).
     ///
     /// Handlers go on working. What they write before their socket is ended is sent. What they open meanwhile is brought to
     /// its end as well: a server is closed when the turn is over, and a socket is treated as those that were there. When the

@@ -313,6 +313,16 @@ fn what_cannot_be_played_is_an_error_that_says_why() {
     assert!(says(b"").contains("this is no recording of tidegate"));
     assert!(says(b"tidegate recording 9\n").contains("use a newer tidegate"));
     assert!(says(&whole[..60]).contains("the header of the recording is cut or damaged"));
+    let with_header = |header: &[u8]| {
+        let mut bytes = b"tidegate recording 1\n".to_vec();
+        bytes.extend((header.len() as u32).to_le_bytes());
+        bytes.extend(crc32fast::hash(header).to_le_bytes());
+        bytes.extend(header);
+        bytes
+    };
+    assert!(says(&with_header(b"\x07program\x04room")).contains("it is the recording of another program"));
+    let newer = says(&with_header(b"\x04word\x04echo\x04word\x07--newer"));
+    assert!(newer.contains("does not know its command line: error: unexpected argument '--newer' found"), "{newer}");
     let missing = play(&folder.path("none.rec"), &[]);
     assert!(missing.code == 1 && missing.errors.contains("cannot play "), "{missing:?}");
 }
@@ -419,6 +429,30 @@ fn with_another_word(recording: &[u8], word: &[u8], other: &[u8]) -> Vec<u8> {
         rest = &rest[8 + length..];
     }
     changed
+}
+
+/// No socket, no connection, no file but the recording.
+#[cfg(target_os = "linux")]
+#[test]
+fn what_is_played_touches_nothing_of_the_machine() {
+    if !crate::support::strace::has_strace() {
+        return;
+    }
+    let (folder, recordings) = (Folder::new(), Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/recordings"));
+    for role in ["chat", "echo", "proxy", "sink", "source"] {
+        let trace = folder.path(role);
+        let mut command = Command::new("strace");
+        command.args([
+            "-f",
+            "-e",
+            "trace=%network,unlink,unlinkat,chmod,fchmod,chown,ftruncate,rename,epoll_create1,kill",
+        ]);
+        command.arg("-o").arg(&trace).arg(env!("CARGO_BIN_EXE_tidegate")).arg("replay");
+        played(command.arg(recordings.join(format!("{role}.rec")))).ends_as_then();
+        let calls = fs::read_to_string(trace).unwrap();
+        let calls: Vec<&str> = calls.lines().filter(|line| !line.contains("+++ exited with 0 +++")).collect();
+        assert!(calls.is_empty(), "{role}: {calls:#?}");
+    }
 }
 
 /// Recordings that older builds have made: what they can play, this one can.

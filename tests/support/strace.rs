@@ -45,7 +45,7 @@ impl Injection {
 }
 
 /// Whether there is an strace that may do what is needed. If not, it says so, on a stderr that no harness captures.
-fn has_strace() -> bool {
+pub fn has_strace() -> bool {
     static FOUND: OnceLock<bool> = OnceLock::new();
     *FOUND.get_or_init(|| {
         let mut strace = Command::new("strace");

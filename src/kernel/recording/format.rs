@@ -148,7 +148,7 @@ impl Kind {
     }
 }
 
-/// The first byte of an entry: the number of a kind, with [`FAILED`] if the call failed, or one of these.
+/// The first byte of an entry: the number of a kind, with [`tag::FAILED`] if the call failed, or one of these.
 pub(super) mod tag {
     /// A look at the clock: nanoseconds since the last one.
     pub const CLOCK: u8 = 0x40;

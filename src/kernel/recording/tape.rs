@@ -73,7 +73,10 @@ impl Recording {
 
     /// Why the recording has stopped before the run, if it has: the limit is reached, or it could not be written.
     pub fn stopped(&self) -> Option<String> {
-        self.0.borrow().stopped.clone()
+        match &self.0.borrow().state {
+            State::Stopped(why) => Some(why.clone()),
+            State::Recording | State::Ended => None,
+        }
     }
 
     /// How many bytes were recorded.
@@ -101,7 +104,17 @@ impl fmt::Debug for Recording {
 /// Called once, with the reason, when a recording stops before its run.
 type OnStop = Box<dyn FnOnce(&str)>;
 
+#[derive(Debug, PartialEq, Eq)]
+enum State {
+    Recording,
+    /// Before the run, for this reason.
+    Stopped(String),
+    /// The run has ended.
+    Ended,
+}
+
 pub(super) struct Tape {
+    state: State,
     to: Box<dyn Write>,
     options: RecorderOptions,
     on_stop: Option<OnStop>,
@@ -110,8 +123,6 @@ pub(super) struct Tape {
     written: u64,
     /// When the block that waits is to be written.
     due: Option<Duration>,
-    stopped: Option<String>,
-    has_ended: bool,
     /// The time of the last look at the clock.
     clock: Duration,
     last_write: Option<Detail>,
@@ -127,14 +138,13 @@ impl Tape {
             false => header.clone().with("contents", "no"),
         };
         let mut tape = Tape {
+            state: State::Recording,
             to,
             options,
             on_stop: None,
             block: Vec::new(),
             written: 0,
             due: None,
-            stopped: None,
-            has_ended: false,
             clock: Duration::ZERO,
             last_write: None,
             turns: 0,
@@ -151,7 +161,7 @@ impl Tape {
     }
 
     pub fn is_recording(&self) -> bool {
-        self.stopped.is_none() && !self.has_ended
+        self.state == State::Recording
     }
 
     pub fn set_on_stop(&mut self, on_stop: OnStop) {
@@ -273,11 +283,11 @@ impl Tape {
 
     #[cold]
     fn stop(&mut self, why: String) {
-        if self.stopped.is_none() {
+        if self.is_recording() {
             if let Some(on_stop) = self.on_stop.take() {
                 on_stop(&why);
             }
-            self.stopped = Some(why);
+            self.state = State::Stopped(why);
             self.block = Vec::new();
         }
     }
@@ -315,7 +325,9 @@ impl Tape {
     pub fn end(&mut self) {
         self.entry(|bytes| bytes.push(tag::ENDED));
         self.flush();
-        self.has_ended = true;
+        if self.is_recording() {
+            self.state = State::Ended;
+        }
     }
 }
 

@@ -60,7 +60,8 @@ pub fn parse() -> Command {
 /// # Errors
 /// What is wrong with the words.
 pub fn parse_recorded(words: &[&str]) -> Result<Command, String> {
-    parse_from(["tidegate"].iter().chain(words)).map_err(|error| error.to_string())
+    let command = parse_from(["tidegate"].iter().chain(words));
+    command.map_err(|error| error.to_string().lines().next().unwrap_or_default().to_owned())
 }
 
 /// The words of this process's command line, as a recording keeps them.

@@ -42,8 +42,11 @@ pub fn run(
     let playback = replay.playback();
     let header = playback.header();
     let words: Vec<&str> = header.all("word").collect();
-    let mut command =
-        cli::parse_recorded(&words).map_err(|error| cannot(&format!("its command is none here: {error}")))?;
+    if words.is_empty() {
+        return Err(cannot(&"it is the recording of another program").into());
+    }
+    let mut command = cli::parse_recorded(&words)
+        .map_err(|error| cannot(&format!("this build does not know its command line: {error}")))?;
     if command.daemon_options().is_none() {
         return Err(cannot(&"it is the recording of another program").into());
     }
