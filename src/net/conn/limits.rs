@@ -216,6 +216,8 @@ impl Conn {
             let end = cx.clock.timers.insert_after(since, left, TimerKind::Grace(self.id));
             self.rare_mut().excess.grace = Grace::Running { used, since, end };
             cx.counters.above_soft += 1;
+            let text = || format!("above its soft limit: it has {left:?} to catch up");
+            cx.agenda.notes.add(self.id, Kind::State, text);
         }
     }
 

@@ -23,6 +23,7 @@ use crate::base::timers::Due;
 use crate::connection::{Admission, CallbackId, CloseReason, ConnTask, Last, Span};
 use crate::net::clock::TimerKind;
 use crate::net::cx::Cx;
+use crate::net::trace::Kind;
 
 /// A write that found no memory is tried again after this time: no edge tells when there is some.
 const RETRY_AFTER: Duration = Duration::from_millis(10);
@@ -214,6 +215,7 @@ impl Conn {
             Admission::Refused | Admission::Destroy(_) => self.connection.clear_queue(&mut cx.segments),
             Admission::Queue => {
                 self.keep_queue(cx);
+                self.tell_waiting(cx);
                 return false;
             }
         }
@@ -287,7 +289,16 @@ impl Conn {
             self.latches.writable = false;
         }
         if attempt == Attempt::First && sent > 0 {
-            self.attempt_again(cx);
+            return self.attempt_again(cx);
+        }
+        self.tell_waiting(cx);
+    }
+
+    /// What is queued waits for room in the kernel.
+    fn tell_waiting(&self, cx: &Cx) {
+        let unsent = self.connection.queue().unsent();
+        if unsent > 0 {
+            cx.agenda.notes.add(self.id, Kind::Held, || format!("{unsent} bytes wait for room"));
         }
     }
 

@@ -51,7 +51,11 @@ impl Tracer {
     pub fn tell(&mut self, notes: Vec<Note>, place: Place, labels: &Labels) {
         for mut note in notes {
             if let Some((whom, event)) = &self.handler {
-                let of = if *whom == note.whom { "its".to_owned() } else { format!("{whom}'s") };
+                let of = match whom {
+                    _ if *whom == note.whom => "its".to_owned(),
+                    Whom::Loop => "the loop's".to_owned(),
+                    Whom::Socket(_) | Whom::Server(_) => format!("{whom}'s"),
+                };
                 note.text.push_str(&format!(", by {of} {event} handler"));
             }
             self.remember(&note, place);

@@ -249,7 +249,7 @@ impl Kernel for Watched {
 
     fn set_option(&mut self, socket: Handle, option: SocketOption) -> io::Result<()> {
         let set = self.inner.set_option(socket, option);
-        self.tell(socket, Kind::Call, || format!("set {option:?}"));
+        self.tell(socket, Kind::Call, || format!("set {}", words_of_option(option)));
         self.failed(socket, "setsockopt", &set);
         set
     }
@@ -310,6 +310,17 @@ impl Kernel for Watched {
         let watched = self.inner.watch_file(handle, token);
         self.owned(handle, token);
         watched
+    }
+}
+
+fn words_of_option(option: SocketOption) -> String {
+    let on_or_off = |on: bool| if on { "on" } else { "off" };
+    match option {
+        SocketOption::NoDelay(on) => format!("TCP_NODELAY {}", on_or_off(on)),
+        SocketOption::KeepAlive(keep_alive) => format!("SO_KEEPALIVE {}", on_or_off(keep_alive.is_some())),
+        SocketOption::TypeOfService(value) => format!("the type of service to {value}"),
+        SocketOption::UserTimeout(Some(timeout)) => format!("TCP_USER_TIMEOUT to {timeout:?}"),
+        SocketOption::UserTimeout(None) => "TCP_USER_TIMEOUT to that of the system".to_owned(),
     }
 }
 

@@ -8,11 +8,11 @@ use super::duration::duration;
 
 #[derive(Clone, Debug, Args)]
 pub struct ExplainOptions {
-    /// Tell on standard error what the loop does and why
+    /// Tell what the loop does and why
     ///
     /// A paragraph for each turn in which something has happened. With
     /// --explain=#5 it follows connection 5 alone. What peers send is not
-    /// shown.
+    /// shown. A role tells it on standard error, 'replay' on standard output.
     #[arg(
         long,
         value_name = "#N",

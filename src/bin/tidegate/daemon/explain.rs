@@ -1,15 +1,24 @@
 //! What the loop does, told: `--explain` for people, and each line of the trace at `-vv`.
 
+use std::io::Write;
+
 use tidegate::{EventLoop, Explainer, Net, TraceLine};
 
 use crate::cli::{ExplainOptions, Followed};
 use crate::process::log::explanation;
+use crate::process::outside;
 
 /// Has the loop tell what it does, if that is asked for.
 pub fn explain<S>(event_loop: &mut EventLoop<S>, options: &ExplainOptions) {
     let pause = options.slow_motion();
+    // A daemon waits for no reader. A run that is played does: it has nothing else to do.
+    let is_played = outside::is_played();
     let explainer = Explainer::new(move |paragraph: &str| {
-        explanation(paragraph);
+        if is_played {
+            let _ = std::io::stdout().write_all(paragraph.as_bytes());
+        } else {
+            explanation(paragraph);
+        }
         std::thread::sleep(pause);
     });
     match options.followed() {

@@ -104,6 +104,11 @@ pub fn fact(name: &str, ask: impl FnOnce() -> Option<String>) -> Option<String> 
     }
 }
 
+/// Whether the run is one that is played: then nobody waits for it but the person who plays it.
+pub fn is_played() -> bool {
+    OUTSIDE.with_borrow(|outside| matches!(outside, Outside::Played { .. }))
+}
+
 /// The role has come to its end: the recording is complete. To be called before the process exits.
 pub fn end() {
     match OUTSIDE.replace(Outside::Live) {
