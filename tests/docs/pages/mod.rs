@@ -94,6 +94,11 @@ const RULES: &[(&str, Rule)] = &[
     ("cargo run --release --example scenario -- --sim FILE...", Typed),
     // docs/connection.md, docs/turn.md
     ("docs/pictures/render", Elsewhere("tests/docs/pages/mod.rs", "fn the_pictures_can_be_rendered")),
+    // docs/explain.md
+    ("tidegate chat --explain", Serves),
+    ("tidegate replay docs/explained/echo.rec --explain", Typed),
+    ("tidegate replay docs/explained/stuck-reader.rec --explain", Typed),
+    ("tidegate replay /run/chat.rec --explain=#5", Typed),
     // docs/fuzzing.md
     ("cargo test --lib properties", Typed),
     ("cargo install cargo-fuzz", Named(NIGHTLY, "tests/fuzz/Cargo.toml", "cargo-fuzz = true")),
@@ -263,6 +268,7 @@ fn block(reader: &mut Reader, page: &str, block: &Block, nth: usize) {
         ("docs/conformance.md", "text", 0) => shown::how_many_are_equal(reader, text),
         ("docs/conformance.md", "json", 0) => shown::a_scenario(reader, text, &shown::second_json(page)),
         ("docs/conformance.md", "json", 1) => {} // the trace of the first
+        ("docs/explain.md", "text", nth) => shown::an_explanation(reader, text, nth),
         ("docs/node.md", "js", 0) => shown::a_sketch(reader, text),
         ("docs/recording.md", "text", 0) => shown::a_replay(reader, text),
         ("docs/reliability.md", "text", 0) => shown::a_trace(reader, text),
@@ -331,6 +337,7 @@ pages! {
     decision_22 "docs/decisions/0022-effects-are-compared-and-questions-are-not.md"
     decision_23 "docs/decisions/0023-the-trace-is-told-by-a-kernel-and-by-notes.md"
     decisions "docs/decisions/README.md"
+    explain "docs/explain.md"
     fuzzing "docs/fuzzing.md"
     node "docs/node.md"
     platforms "docs/platforms.md"

@@ -13,7 +13,7 @@ use crate::support::folder::Folder;
 use crate::support::{Daemon, Signal, Stderr};
 
 /// What is typed instead of what is written, where that would take long or name something of the user's.
-pub const INSTEAD: [(&str, &str); 14] = [
+pub const INSTEAD: [(&str, &str); 15] = [
     ("RUNS=100 ", "RUNS=1 "),
     ("SEEDS=1000000 ", "SEEDS=4 "),
     ("MEGABYTES=1024 cargo test --release ", "MEGABYTES=8 cargo test "),
@@ -27,6 +27,7 @@ pub const INSTEAD: [(&str, &str); 14] = [
     ("iperf ", "iperf -t 1 "),
     (" FILE...", " ROOT/tests/conformance/corpus.json"),
     (" :27", " :GROUP"),
+    ("docs/explained/", "ROOT/docs/explained/"),
     ("/run/", "FOLDER/"),
 ];
 

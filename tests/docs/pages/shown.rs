@@ -64,6 +64,15 @@ pub fn a_replay(reader: &mut Reader, text: &str) {
     assert_eq!(printed[3].split(' ').next(), shown[3].split(' ').next());
 }
 
+/// A part of what is told of the run of this block.
+pub fn an_explanation(reader: &mut Reader, text: &str, nth: usize) {
+    let runs = ["echo", "half-close", "broadcast", "stuck-reader", "stuck-reader"];
+    let output = reader.types(&format!("tidegate replay docs/explained/{}.rec --explain", runs[nth]));
+    let told = String::from_utf8(output.stdout).unwrap();
+    assert!(told.contains("\nit ended as it ended then\n"), "{told}");
+    assert!(told.contains(text.trim_end()), "the page has:\n{text}\nand this is told:\n{told}");
+}
+
 /// `$ tidegate echo &`, `$ tidegate bench ...`, and a report of that form.
 pub fn a_measurement(reader: &mut Reader, text: &str) {
     let commands: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("$ ")).collect();
