@@ -109,6 +109,7 @@ impl Net {
     }
 
     /// The turn begins. Most have nothing to do before their wait, and begin after it.
+    #[inline(always)]
     fn start_turn(&mut self) {
         let Cx { agenda, memory, time, .. } = &self.cx;
         if !time.is_running() && (agenda.has_tasks() || !agenda.flush.is_empty() || memory.is_behind) {
@@ -117,6 +118,7 @@ impl Net {
     }
 
     /// The turn is over.
+    #[inline(always)]
     fn end_turn(&mut self) {
         let counters = &mut self.cx.counters;
         counters.turns += 1;
@@ -127,7 +129,8 @@ impl Net {
     }
 
     /// The next phase begins. Most turns wait and serve, and have nothing to do in the other phases: these are passed by.
-    #[inline]
+    // Inlined, as are those below that say so: the turn has two copies, and each call costs every turn.
+    #[inline(always)]
     fn enter_next(&mut self) {
         let agenda = &self.cx.agenda;
         let next = match self.phase {
@@ -152,7 +155,7 @@ impl Net {
     }
 
     /// Fixes what belongs to the round of a phase: all that is there now.
-    #[inline]
+    #[inline(always)]
     fn enter(&mut self, phase: Phase) {
         let agenda = &mut self.cx.agenda;
         match phase {
@@ -249,6 +252,7 @@ impl Net {
     }
 
     /// Sleeps if there is nothing to do, and latches what the kernel reports.
+    #[inline(always)]
     fn wait<const TRACED: bool>(&mut self, sleep: Sleep) -> Result<Step, Error> {
         self.accept_again_if_possible();
         let deadline = if self.goes_on(sleep) {
@@ -286,6 +290,7 @@ impl Net {
     }
 
     /// Whether the turn goes on without a sleep.
+    #[inline(always)]
     fn goes_on(&mut self, sleep: Sleep) -> bool {
         if sleep == Sleep::AtMost(Duration::ZERO) || self.has_work() {
             return true;
