@@ -87,7 +87,6 @@ impl Clock {
     }
 
     /// A wait is over that was to end at `deadline`.
-    #[inline(always)]
     pub fn read(&mut self, kernel: &dyn Kernel, deadline: Option<Duration>) {
         let now = kernel.now();
         if now.saturating_sub(self.now) > LATE {

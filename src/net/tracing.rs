@@ -49,7 +49,8 @@ impl Net {
         if let Some(tracer) = &mut self.tracer {
             tracer.handler_returned();
         }
-        let event = self.advance::<true>(sleep)?;
+        let event = self.advance(sleep)?;
+        self.tell_notes();
         match &event {
             Some(event) => self.tell_event(event),
             None => self.pause_trace(),
@@ -83,6 +84,7 @@ impl Net {
     }
 
     pub(super) fn pause_trace(&mut self) {
+        self.tell_notes();
         if let Some(tracer) = &mut self.tracer {
             tracer.pause(&self.cx.labels);
         }

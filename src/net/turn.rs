@@ -62,24 +62,19 @@ impl Net {
     /// As [`Net::next_event`].
     pub(crate) fn next_event_with(&mut self, sleep: Sleep) -> Result<Option<Event>, Error> {
         match self.tracer {
-            None => self.advance::<false>(sleep),
+            None => self.advance(sleep),
             Some(_) => self.next_event_traced(sleep),
         }
     }
 
-    /// As [`Net::next_event`]. A loop that is traced tells what was done after each piece of work.
-    #[inline(always)]
-    pub(super) fn advance<const TRACED: bool>(&mut self, sleep: Sleep) -> Result<Option<Event>, Error> {
+    /// As [`Net::next_event`].
+    pub(super) fn advance(&mut self, sleep: Sleep) -> Result<Option<Event>, Error> {
         if self.phase == Phase::Start {
             self.start_turn();
         }
         loop {
             while let Some(task) = self.cx.agenda.next_task() {
-                let event = self.run(task);
-                if TRACED {
-                    self.tell_notes();
-                }
-                if let Some(event) = event {
+                if let Some(event) = self.run(task) {
                     self.cx.time.spend(1);
                     return Ok(Some(event));
                 }
@@ -87,15 +82,12 @@ impl Net {
             let step = match self.phase {
                 Phase::Start => Step::Over, // what was done between two turns is part of this one
                 Phase::Flush | Phase::FlushAgain => self.flush_one(), // broadcasts, and ends of the user's own making
-                Phase::Wait => self.wait::<TRACED>(sleep)?, // the only place that sleeps
+                Phase::Wait => self.wait(sleep)?, // the only place that sleeps
                 Phase::Serve => self.serve(), // signals, accepts, connects, reads, writes
                 Phase::NextTurns => self.next_turn_one(), // what the user has put off
                 Phase::Closes => self.close_one(), // each connection's last event
                 Phase::Timeouts => self.expire_one(), // idle clocks and timers
             };
-            if TRACED {
-                self.tell_notes();
-            }
             match step {
                 Step::Event(event) => return Ok(Some(event)),
                 Step::Worked => {}
@@ -109,7 +101,6 @@ impl Net {
     }
 
     /// The turn begins. Most have nothing to do before their wait, and begin after it.
-    #[inline(always)]
     fn start_turn(&mut self) {
         let Cx { agenda, memory, time, .. } = &self.cx;
         if !time.is_running() && (agenda.has_tasks() || !agenda.flush.is_empty() || memory.is_behind) {
@@ -118,7 +109,6 @@ impl Net {
     }
 
     /// The turn is over.
-    #[inline(always)]
     fn end_turn(&mut self) {
         let counters = &mut self.cx.counters;
         counters.turns += 1;
@@ -129,9 +119,11 @@ impl Net {
     }
 
     /// The next phase begins. Most turns wait and serve, and have nothing to do in the other phases: these are passed by.
-    // Inlined, as are those below that say so: the turn has two copies, and each call costs every turn.
-    #[inline(always)]
+    #[inline]
     fn enter_next(&mut self) {
+        if self.tracer.is_some() {
+            self.tell_notes(); // with the phase in which it was done
+        }
         let agenda = &self.cx.agenda;
         let next = match self.phase {
             Phase::Start if agenda.flush.is_empty() => {
@@ -155,7 +147,7 @@ impl Net {
     }
 
     /// Fixes what belongs to the round of a phase: all that is there now.
-    #[inline(always)]
+    #[inline]
     fn enter(&mut self, phase: Phase) {
         let agenda = &mut self.cx.agenda;
         match phase {
@@ -252,8 +244,7 @@ impl Net {
     }
 
     /// Sleeps if there is nothing to do, and latches what the kernel reports.
-    #[inline(always)]
-    fn wait<const TRACED: bool>(&mut self, sleep: Sleep) -> Result<Step, Error> {
+    fn wait(&mut self, sleep: Sleep) -> Result<Step, Error> {
         self.accept_again_if_possible();
         let deadline = if self.goes_on(sleep) {
             Some(Duration::ZERO)
@@ -265,7 +256,7 @@ impl Net {
             [until, self.cx.clock.timers.next()].into_iter().flatten().min()
         };
         if deadline != Some(Duration::ZERO) {
-            if TRACED {
+            if self.tracer.is_some() {
                 self.pause_trace();
             }
             self.buffer.shrink();
@@ -290,7 +281,6 @@ impl Net {
     }
 
     /// Whether the turn goes on without a sleep.
-    #[inline(always)]
     fn goes_on(&mut self, sleep: Sleep) -> bool {
         if sleep == Sleep::AtMost(Duration::ZERO) || self.has_work() {
             return true;
