@@ -15,6 +15,9 @@ use crate::kernel::setters::setters;
 /// A block is written when it has so many bytes.
 const BLOCK: usize = 64 * 1024;
 
+/// A limit that is smaller counts as this.
+const LEAST_LIMIT: u64 = 1024;
+
 /// What stays free below the limit, for the entry that says that the limit is reached.
 const RESERVE: u64 = 128;
 
@@ -120,11 +123,13 @@ pub(super) struct Tape {
     on_stop: Option<OnStop>,
     /// What waits to be written.
     block: Vec<u8>,
+    /// The most bytes that the block may have.
+    room: usize,
     written: u64,
-    /// When the block that waits is to be written.
-    due: Option<Duration>,
-    /// The time of the last look at the clock.
-    clock: Duration,
+    /// When the block that waits is to be written, in nanoseconds too.
+    due: Option<(u64, Duration)>,
+    /// The time of the last look at the clock, in nanoseconds.
+    clock: u64,
     last_write: Option<Detail>,
     turns: u64,
     fingerprint: Fingerprint,
@@ -143,9 +148,10 @@ impl Tape {
             options,
             on_stop: None,
             block: Vec::new(),
+            room: 0,
             written: 0,
             due: None,
-            clock: Duration::ZERO,
+            clock: 0,
             last_write: None,
             turns: 0,
             fingerprint: Fingerprint::EMPTY,
@@ -153,6 +159,7 @@ impl Tape {
         let beginning = beginning(&header);
         tape.to.write_all(&beginning)?;
         tape.written = beginning.len() as u64;
+        tape.begin_block();
         tape.entry(|bytes| {
             bytes.push(tag::SLACK);
             bytes.number(nanos(slack));
@@ -161,7 +168,7 @@ impl Tape {
     }
 
     pub fn is_recording(&self) -> bool {
-        self.state == State::Recording
+        matches!(self.state, State::Recording)
     }
 
     pub fn set_on_stop(&mut self, on_stop: OnStop) {
@@ -180,7 +187,8 @@ impl Tape {
 
     #[inline]
     pub fn clock(&mut self, now: Duration) {
-        let since = nanos(now.saturating_sub(self.clock));
+        let now = nanos(now);
+        let since = now.saturating_sub(self.clock);
         self.clock = now;
         self.entry(|bytes| {
             bytes.push(tag::CLOCK);
@@ -261,15 +269,32 @@ impl Tape {
         }
         let before = self.block.len();
         put(&mut self.block);
-        if let Some(limit) = self.options.limit
-            && self.written + framed(self.block.len()) + RESERVE > limit.max(1024)
-        {
-            self.block.truncate(before);
-            return self.stop_at(limit);
+        if self.block.len() > self.room {
+            self.has_no_room(before);
         }
-        if self.block.len() >= BLOCK {
-            self.flush();
+    }
+
+    /// The block is full, or the recording has no room for the last entry, which begins here.
+    #[cold]
+    fn has_no_room(&mut self, entry: usize) {
+        match self.options.limit {
+            Some(limit) if self.block.len() > self.room_below_limit() => {
+                self.block.truncate(entry);
+                self.stop_at(limit);
+            }
+            _ => self.flush(),
         }
+    }
+
+    fn room_below_limit(&self) -> usize {
+        let Some(limit) = self.options.limit else { return usize::MAX };
+        let room = limit.max(LEAST_LIMIT).saturating_sub(self.written + framed(0) + RESERVE);
+        usize::try_from(room).unwrap_or(usize::MAX)
+    }
+
+    fn begin_block(&mut self) {
+        self.block.clear();
+        self.room = self.room_below_limit().min(BLOCK);
     }
 
     #[cold]
@@ -299,8 +324,14 @@ impl Tape {
     #[inline]
     pub fn due(&mut self) -> Option<Duration> {
         let delay = self.options.delay.filter(|_| self.is_recording() && !self.block.is_empty())?;
-        let due = *self.due.get_or_insert(self.clock.saturating_add(delay));
-        if due <= self.clock {
+        let (nanos, due) = match self.due {
+            Some(due) => due,
+            None => {
+                let due = Duration::from_nanos(self.clock).saturating_add(delay);
+                *self.due.insert((nanos(due), due))
+            }
+        };
+        if nanos <= self.clock {
             self.flush();
             return None;
         }
@@ -318,7 +349,7 @@ impl Tape {
             Ok(()) => self.written += framed(self.block.len()),
             Err(error) => self.stop(error.to_string()),
         }
-        self.block.clear();
+        self.begin_block();
     }
 
     /// The program has ended.
@@ -331,6 +362,8 @@ impl Tape {
     }
 }
 
+/// Five centuries fit.
+#[inline]
 fn nanos(time: Duration) -> u64 {
-    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+    time.as_secs().saturating_mul(1_000_000_000).saturating_add(time.subsec_nanos().into())
 }
