@@ -171,6 +171,15 @@ impl Connection {
         }
     }
 
+    /// A file that is read and written: nothing is read before somebody takes it.
+    pub fn two_way_file(high_water_mark: usize) -> Self {
+        Connection {
+            stage: Stage::Connected,
+            outgoing: Some(Box::new(Outgoing::in_pieces())),
+            ..Connection::new(high_water_mark, true)
+        }
+    }
+
     /// Begins to connect, for the first time or again. What the user has set stays; what the last connection left goes.
     pub fn connect(&mut self, tasks: &mut impl Tasks) -> Result<(), Error> {
         match self.stage {

@@ -367,6 +367,9 @@ impl<S> Loop<'_, S> {
         if self.net.connection(id).is_file_to_read() {
             // Its end comes from elsewhere, or never.
             self.net.destroy_because(id, CloseReason::Shutdown);
+        } else if self.net.connection(id).is_file() && self.net.connection(id).is_readable() {
+            // A terminal has no end that would follow its own.
+            self.net.destroy_soon(id);
         } else if let Some(mut socket) = self.socket(id) {
             socket.end_and_linger(linger.map(|linger| Linger { time: linger, shut_down: Some(number) }));
         }

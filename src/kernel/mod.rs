@@ -342,11 +342,18 @@ pub enum OpenMode {
     Append,
     /// `wx`: to create it and write it. It must not exist.
     CreateNew,
+    /// `r+`: to read and to write it, by one descriptor. It must exist, and is not truncated: a serial device, or a FIFO that
+    /// is to have no end while nobody else writes to it.
+    ReadWrite,
 }
 
 impl OpenMode {
     pub(crate) fn is_read(self) -> bool {
-        self == OpenMode::Read
+        matches!(self, OpenMode::Read | OpenMode::ReadWrite)
+    }
+
+    pub(crate) fn is_written(self) -> bool {
+        self != OpenMode::Read
     }
 
     /// The same for std.
@@ -357,6 +364,7 @@ impl OpenMode {
             OpenMode::Write => options.write(true).create(true).truncate(true),
             OpenMode::Append => options.append(true).create(true),
             OpenMode::CreateNew => options.write(true).create_new(true),
+            OpenMode::ReadWrite => options.read(true).write(true),
         };
         options
     }

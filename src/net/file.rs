@@ -15,7 +15,8 @@ use crate::kernel::{Handle, OpenMode, Stdio};
 
 impl Net {
     /// Opens a file to read it, or to write it. It is a socket with one half: `data`, `end` and `close` come from one
-    /// that is read, once somebody listens; `drain`, `finish` and `close` from one that is written.
+    /// that is read, once somebody listens; `drain`, `finish` and `close` from one that is written. One that is opened in both
+    /// directions has both halves, by one descriptor.
     ///
     /// A FIFO that is read waits for its first writer; one that is written must have a reader (ENXIO).
     ///
@@ -70,6 +71,7 @@ impl Net {
         let connection = match options.mode {
             OpenMode::Read => Connection::reading_file(mark),
             OpenMode::Write | OpenMode::Append | OpenMode::CreateNew => Connection::writing_file(mark),
+            OpenMode::ReadWrite => Connection::two_way_file(mark),
         };
         let now = self.cx.second();
         let id = self.conns.insert_with(|id| Conn::new(id, connection, now).connected(handle, Remote::File));

@@ -320,9 +320,9 @@ impl ConnectionInfo<'_> {
         self.conn?.server
     }
 
-    /// Whether it is a file that is read.
+    /// Whether it is a file that is only read.
     pub(crate) fn is_file_to_read(&self) -> bool {
-        self.conn.and_then(Conn::file).is_some_and(|file| file.mode.is_read())
+        self.conn.and_then(Conn::file).is_some_and(|file| !file.mode.is_written())
     }
 
     /// Whether it is a file.

@@ -264,6 +264,11 @@ impl FileOptions {
         FileOptions::new(OpenMode::Append)
     }
 
+    /// A device or a FIFO that is read and written. It must exist, and is not truncated.
+    pub fn read_write() -> Self {
+        FileOptions::new(OpenMode::ReadWrite)
+    }
+
     /// Sets [`high_water_mark`](field@Self::high_water_mark).
     #[must_use]
     pub fn high_water_mark(mut self, high_water_mark: usize) -> Self {

@@ -180,7 +180,7 @@ impl World {
         self.spend_disk_time();
         let exists = self.files.exists(path);
         match mode {
-            OpenMode::Read if !exists => return Err(os(Errno::NOENT)),
+            OpenMode::Read | OpenMode::ReadWrite if !exists => return Err(os(Errno::NOENT)),
             OpenMode::CreateNew if exists => return Err(os(Errno::EXIST)),
             // open(2) says so of a socket.
             _ if self.files.sockets.contains(path) => return Err(os(Errno::NXIO)),

@@ -392,3 +392,70 @@ fn a_pipe_that_nobody_reads_is_an_error_and_one_that_nobody_writes_has_ended() {
         assert_eq!(world.state.of("file"), ["end", "close(false)"]);
     });
 }
+
+// ---- both directions by one descriptor ---------------------------------------------------------------------------------
+
+#[test]
+fn a_terminal_is_read_and_written_by_one_descriptor_until_its_master_goes() {
+    in_time(|| {
+        let (master, name) = pseudo_terminal();
+        let mut master = File::from(master);
+        let mut world = World::new();
+        let id = world.file("terminal", &name, FileOptions::read_write());
+        world.of("terminal").resume();
+        master.write_all(b"a line\n").unwrap();
+        world.until(|world| world.state.data("terminal") == b"a line\n");
+        world.of("terminal").write("an answer\n");
+        let mut heard = Vec::new();
+        while !heard.ends_with(b"an answer\r\n") {
+            world.turn_for(ms(1));
+            let mut byte = [0];
+            master.read_exact(&mut byte).unwrap();
+            heard.push(byte[0]);
+        }
+        assert!(world.net.connection(id).is_file());
+        drop(master);
+        world.until(|world| world.state.saw("terminal", "end") || world.state.is_closed("terminal"));
+        world.of("terminal").destroy();
+        world.until_closed(&["terminal"]);
+        assert_eq!(world.net.sockets(), 0);
+    });
+}
+
+#[test]
+fn a_fifo_that_is_held_open_has_no_end_between_two_writers() {
+    in_time(|| {
+        let folder = Folder::new();
+        let path = folder.path("fifo");
+        assert!(Command::new("mkfifo").arg(&path).status().unwrap().success());
+        let mut world = World::new();
+        world.file("fifo", &path, FileOptions::read_write());
+        world.of("fifo").resume();
+        for said in ["one", "two"] {
+            std::fs::write(&path, said).unwrap();
+            world.until(|world| world.state.data("fifo").ends_with(said.as_bytes()));
+            world.turn_for(ms(10));
+        }
+        assert_eq!(world.state.data("fifo"), b"onetwo");
+        assert!(!world.state.saw("fifo", "end") && !world.state.is_closed("fifo"));
+        assert!(world.net.is_alive());
+    });
+}
+
+#[test]
+fn a_loop_that_shuts_down_writes_what_is_queued_for_a_terminal_and_does_not_wait_for_its_end() {
+    in_time(|| {
+        let (master, name) = pseudo_terminal();
+        let mut world = World::new();
+        world.file("terminal", &name, FileOptions::read_write());
+        world.of("terminal").resume();
+        world.of("terminal").write("the last word");
+        let began = Instant::now();
+        world.shut_down(Duration::from_secs(15));
+        world.run().unwrap();
+        assert!(began.elapsed() < Duration::from_secs(10), "it waited for an end that never comes");
+        let mut heard = [0; 13];
+        File::from(master).read_exact(&mut heard).unwrap();
+        assert_eq!(&heard, b"the last word");
+    });
+}

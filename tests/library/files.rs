@@ -67,6 +67,26 @@ fn the_open_mode_decides_what_becomes_of_existing_bytes() {
 }
 
 #[test]
+fn a_file_in_both_directions_is_neither_created_nor_truncated() {
+    let folder = Folder::new();
+    let path = put(&folder, "there", b"old text");
+    let mut world = World::new();
+    let error = world.net.open(folder.path("missing"), FileOptions::read_write()).unwrap_err();
+    assert_eq!(error.code(), "ENOENT");
+    let id = world.file("file", &path, FileOptions::read_write());
+    assert_eq!(fs::read(&path).unwrap(), b"old text");
+    // One place for both directions, as the system has it.
+    world.of("file").end_with("new");
+    world.until_saw("file", "finish");
+    assert_eq!(fs::read(&path).unwrap(), b"new text");
+    assert!(world.net.connection(id).is_readable(), "each direction has its own end");
+    world.of("file").resume();
+    world.until_closed(&["file"]);
+    assert_eq!(world.state.data("file"), b" text");
+    assert_eq!(world.net.sockets(), 0);
+}
+
+#[test]
 fn a_file_that_cannot_be_opened_is_an_error_at_once() {
     let folder = Folder::new();
     let mut world = World::new();

@@ -158,6 +158,7 @@ pub(super) fn letters(mode: OpenMode) -> &'static str {
         OpenMode::Write => "w",
         OpenMode::Append => "a",
         OpenMode::CreateNew => "wx",
+        OpenMode::ReadWrite => "r+",
     }
 }
 

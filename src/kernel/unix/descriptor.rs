@@ -68,7 +68,11 @@ impl Descriptor {
     pub fn adopt(descriptor: OwnedFd, mode: OpenMode) -> io::Result<Self> {
         let file = File::from(descriptor);
         let access = rustix::fs::fcntl_getfl(&file)? & OFlags::ACCMODE;
-        let (wanted, what) = if mode.is_read() { (OFlags::RDONLY, "reading") } else { (OFlags::WRONLY, "writing") };
+        let (wanted, what) = match (mode.is_read(), mode.is_written()) {
+            (true, true) => (OFlags::RDWR, "reading and writing"),
+            (true, false) => (OFlags::RDONLY, "reading"),
+            _ => (OFlags::WRONLY, "writing"),
+        };
         if access != wanted && access != OFlags::RDWR {
             return Err(io::Error::new(ErrorKind::InvalidInput, format!("the descriptor is not open for {what}")));
         }
@@ -90,7 +94,7 @@ impl Descriptor {
         match self.blocking {
             Blocking::Never => self.file.read(buffer),
             Blocking::ByFlag => Ok(rustix::net::recv(&self.file, buffer, RecvFlags::DONTWAIT)?.0),
-            Blocking::Possible | Blocking::PossibleForEventfd if self.is_ready() => self.file.read(buffer),
+            Blocking::Possible | Blocking::PossibleForEventfd if self.is_ready(PollFlags::IN) => self.file.read(buffer),
             Blocking::Possible | Blocking::PossibleForEventfd => Err(ErrorKind::WouldBlock.into()),
         }
     }
@@ -110,7 +114,7 @@ impl Descriptor {
         let mut sent = 0;
         while sent < bytes.len() {
             let next = &bytes[sent..bytes.len().min(sent + piece)];
-            if !self.is_ready() || !self.has_room_for(next) {
+            if !self.is_ready(PollFlags::OUT) || !self.has_room_for(next) {
                 break;
             }
             match differences::without_signals(|| self.file.write(next)) {
@@ -139,9 +143,8 @@ impl Descriptor {
         }
     }
 
-    /// Whether a call would not block now. It would not after an error or a hang-up either.
-    fn is_ready(&self) -> bool {
-        let wanted = if self.mode.is_read() { PollFlags::IN } else { PollFlags::OUT };
+    /// Whether a read or a write would not block now. It would not after an error or a hang-up either.
+    fn is_ready(&self, wanted: PollFlags) -> bool {
         let mut asked = [PollFd::new(&self.file, wanted)];
         matches!(poll(&mut asked, Some(&Timespec::default())), Ok(1..))
     }
@@ -151,7 +154,11 @@ impl Descriptor {
         if !self.could_wait() {
             return Ok(self.always_ready());
         }
-        let interest = if self.mode.is_read() { Interest::READABLE } else { Interest::WRITABLE };
+        let interest = match (self.mode.is_read(), self.mode.is_written()) {
+            (true, true) => Interest::READABLE.add(Interest::WRITABLE),
+            (true, false) => Interest::READABLE,
+            _ => Interest::WRITABLE,
+        };
         match registry.register(&mut SourceFd(&self.file.as_raw_fd()), key, interest) {
             Ok(()) => {
                 self.watched = true;

@@ -111,7 +111,7 @@ pub(super) fn reopen(file: &File, mode: OpenMode) -> io::Result<Option<File>> {
         return Ok(None);
     }
     let mut options = File::options();
-    options.read(mode.is_read()).write(!mode.is_read());
+    options.read(mode.is_read()).write(mode.is_written());
     super::descriptor::without_waiting(&mut options);
     Ok(options.open(format!("/proc/self/fd/{}", file.as_raw_fd())).ok())
 }

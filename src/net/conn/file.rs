@@ -2,7 +2,8 @@
 //!
 //! Once it is open, a file is a connection like any other. What is different:
 //!
-//! - It has one half: see `Connection::reading_file` and `Connection::writing_file`.
+//! - It has one half: see `Connection::reading_file` and `Connection::writing_file`. One that is opened in both directions
+//!   has both, as a socket has: `Connection::two_way_file`.
 //! - It moves one piece a turn, 64 KiB at most, and nothing inside a call: a slow disk holds the loop up for no longer.
 //! - Its latches stay until a call finds nothing. Of a file that never says so (a regular one) they stay for ever: it
 //!   has work whenever somebody takes its data or a write is in flight, and is served in turn with the sockets that have.
@@ -37,7 +38,7 @@ impl FileEnd {
     }
 
     pub fn of_the_process(self) -> Self {
-        FileEnd { is_process_output: !self.mode.is_read(), ..self }
+        FileEnd { is_process_output: self.mode.is_written(), ..self }
     }
 
     /// The most bytes of one read.
