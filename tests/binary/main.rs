@@ -16,6 +16,8 @@ mod cli;
 mod echo;
 /// `--explain`: what the loop does, told.
 mod explaining;
+/// `tidegate hub`.
+mod hub;
 /// `--keep-alive`.
 mod keep_alive;
 /// What an operator tells it by signals, and its log.

@@ -212,6 +212,18 @@ fn runs_of_a_chat_are_played() {
 }
 
 #[test]
+fn runs_of_a_hub_are_played() {
+    let flags = ["--slow", "disconnect", "--queue", "64K", "--backlog", "5", "--send-buffer", "8K"];
+    runs("hub", &flags);
+    let source = Daemon::role("source", &[]);
+    let address = source.address().to_string();
+    // One that is connected to, and one that nobody listens on.
+    let inputs =
+        ["--in", &address, "--in", "127.0.0.1:1", "--queue", "64K", "--gap-line", "{frames}", "--send-buffer", "8K"];
+    runs("hub", &inputs);
+}
+
+#[test]
 fn runs_of_a_sink_are_played() {
     runs("sink", &["--max-per-address", "6"]);
 }

@@ -52,6 +52,7 @@ fn run_role(command: &Command) -> Result<ExitCode, Box<dyn Error>> {
         Command::Sink(options) => daemon::sink::run(options, max_connections),
         Command::Source(options) => daemon::source::run(options, max_connections),
         Command::Proxy(options) => daemon::proxy::run(options, max_connections),
+        Command::Hub(options) => daemon::hub::run(options, max_connections),
         Command::Replay(_) | Command::Bench(_) => Err("this is no role of the daemon".into()),
     }
 }

@@ -149,6 +149,12 @@ const RULES: &[(&str, Rule)] = &[
     ("MEGABYTES=1024 cargo test --release --test machine gigabyte -- --nocapture", Typed),
     ("SEEDS=1000000 FROM=2000 TURNS=500 cargo test --test sim simulation -- --nocapture", Typed),
     ("strace -e inject=...", Elsewhere("tests/support/strace.rs", "inject={injection}")),
+    // docs/hub.md
+    ("ncat --broker", Named("another program is compared", "docs/hub.md", "## Beside ncat and ser2net")),
+    (
+        "docs/examples/fan-out.py",
+        Named(MEASURES, "docs/examples/fan-out.py", "docs/examples/fan-out.py [LINES [PROGRAM...]]"),
+    ),
     // docs/recording.md, README.md
     ("tidegate chat --record /run/chat.rec", Serves),
     ("tidegate replay /run/chat.rec", Typed),
@@ -255,6 +261,14 @@ fn play(reader: &mut Reader, page: &str, command: &str, place: In) {
 fn block(reader: &mut Reader, page: &str, block: &Block, nth: usize) {
     let text = block.text.as_str();
     match (page, block.language.as_str(), nth) {
+        // Each of them has to do what it is there for, and not only to be known.
+        ("docs/hub.md", "sh", _) => {
+            let recipes = read("tests/binary/hub/recipes.rs");
+            for command in block.commands() {
+                assert!(recipes.contains(&format!("\"{command}\"")), "{page}: no test follows the recipe {command}");
+            }
+        }
+        ("docs/hub.md", "text", _) => {} // a drawing, and figures
         (_, "sh", _) => block.commands().iter().for_each(|command| play(reader, page, command, In::Block)),
         ("docs/programs.md", "js" | "rust" | "text", _) => shown::program(text, &block.language),
         (_, "rust,no_run", _) => {
@@ -336,9 +350,11 @@ pages! {
     decision_21 "docs/decisions/0021-who-pays-in-a-room.md"
     decision_22 "docs/decisions/0022-effects-are-compared-and-questions-are-not.md"
     decision_23 "docs/decisions/0023-the-trace-is-told-by-a-kernel-and-by-notes.md"
+    decision_24 "docs/decisions/0024-one-ring-and-a-cursor-for-each-consumer.md"
     decisions "docs/decisions/README.md"
     explain "docs/explain.md"
     fuzzing "docs/fuzzing.md"
+    hub "docs/hub.md"
     node "docs/node.md"
     platforms "docs/platforms.md"
     programs "docs/programs.md"

@@ -68,18 +68,36 @@ pub(super) fn target(text: &str) -> Result<Endpoint, String> {
     }
 }
 
+/// A place to listen on, with the flag that named it.
+#[derive(Clone, Copy, Debug)]
+pub struct Named {
+    /// With what stands between it and the place.
+    pub flag: &'static str,
+    pub place: Listen,
+}
+
+impl fmt::Display for Named {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}", self.flag, self.place)
+    }
+}
+
 /// # Errors
 /// An address that is given twice, or is one of those that another one stands for.
-pub(super) fn reject_duplicates(places: &[Listen]) -> Result<(), String> {
-    for (index, place) in places.iter().enumerate() {
+pub(super) fn reject_duplicates(places: &[Named]) -> Result<(), String> {
+    for (index, named) in places.iter().enumerate() {
+        let place = named.place;
         for earlier in &places[..index] {
             let is_another_each_time =
                 matches!(place, Listen::At(place) if place.port() == 0 && !matches!(place, Endpoint::Unix(_)));
-            if earlier == place && !is_another_each_time {
-                return Err(format!("--listen {place} is given twice: leave one out"));
+            if earlier.place == place && !is_another_each_time {
+                return Err(match earlier.flag == named.flag {
+                    true => format!("{named} is given twice: leave one out"),
+                    false => format!("{earlier} and {named} are one address"),
+                });
             }
-            if let Some((part, whole)) = part_and_whole(*earlier, *place) {
-                return Err(format!("--listen {part} is a part of --listen {whole}: leave one out"));
+            if let Some((part, whole)) = part_and_whole(*earlier, *named) {
+                return Err(format!("{part} is a part of {whole}: leave one out"));
             }
         }
     }
@@ -87,9 +105,9 @@ pub(super) fn reject_duplicates(places: &[Listen]) -> Result<(), String> {
 }
 
 /// Which of two places is one that the other one binds as well.
-fn part_and_whole(one: Listen, other: Listen) -> Option<(Listen, Listen)> {
-    let is_part = |part: Listen, whole: Listen| {
-        bound_by(part).iter().any(|part| bound_by(whole).iter().any(|whole| covers(*whole, *part)))
+fn part_and_whole(one: Named, other: Named) -> Option<(Named, Named)> {
+    let is_part = |part: Named, whole: Named| {
+        bound_by(part.place).iter().any(|part| bound_by(whole.place).iter().any(|whole| covers(*whole, *part)))
     };
     if is_part(other, one) {
         return Some((other, one));

@@ -6,7 +6,7 @@ use clap::{ArgAction, Args};
 use log::LevelFilter;
 use tidegate::{BlockList, Endpoint, Error, KeepAlive, SocketPermissions};
 
-use super::address::{Listen, reject_duplicates};
+use super::address::{Listen, Named, reject_duplicates};
 use super::block::{block, joined};
 use super::duration::{duration, idle_timeout, keep_alive};
 use super::explain::ExplainOptions;
@@ -139,17 +139,29 @@ pub struct DaemonOptions {
 }
 
 impl DaemonOptions {
-    pub(super) fn check(&self, needs_contents: bool) -> Result<(), String> {
+    /// `--listen`, as it was typed.
+    pub(super) fn listeners(&self) -> Vec<Named> {
+        self.listen.iter().map(|place| Named { flag: "--listen ", place: *place }).collect()
+    }
+
+    /// `listeners` are all that the command listens on. `with_a_path` says how one that has a file is written.
+    pub(super) fn check(
+        &self,
+        listeners: &[Named],
+        with_a_path: &str,
+        needs_contents: Option<&str>,
+    ) -> Result<(), String> {
         self.recording.check(needs_contents)?;
-        reject_duplicates(&self.listen)?;
+        reject_duplicates(listeners)?;
         self.block_list().and_then(|_| self.allow_list()).map_err(|error| error.to_string())?;
-        let is_path = |it: &Listen| matches!(it, Listen::At(Endpoint::Unix(at)) if at.as_abstract_name().is_none());
-        if self.permissions() == SocketPermissions::new() || self.listen.iter().any(is_path) {
+        let is_path =
+            |it: &Named| matches!(it.place, Listen::At(Endpoint::Unix(at)) if at.as_abstract_name().is_none());
+        if self.permissions() == SocketPermissions::new() || listeners.iter().any(is_path) {
             return Ok(());
         }
-        Err("--mode and --owner are for the paths of Unix sockets: use --listen unix:PATH with them, as nothing else has \
-             a file"
-            .to_owned())
+        Err(format!(
+            "--mode and --owner are for the paths of Unix sockets: use {with_a_path} with them, as nothing else has a file"
+        ))
     }
 
     /// The mode and the owner of the paths among the addresses.

@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use super::number::{OrNone, count, or_none};
 
+/// Of a timer of the library, which reaches no further than 2^31 - 1 ms.
+const LONGEST_TIMER: Duration = Duration::from_secs(24 * 86_400);
+
 pub(super) fn connect_timeout(text: &str) -> Result<Duration, String> {
-    /// The library's timers reach no further than 2^31 - 1 ms.
-    const LONGEST: Duration = Duration::from_secs(24 * 86_400);
     match not_zero(text, "0 leaves no time to connect")? {
-        time if time > LONGEST => Err("the longest time to connect is 24d".to_owned()),
+        time if time > LONGEST_TIMER => Err("the longest time to connect is 24d".to_owned()),
         time => Ok(time),
     }
 }
@@ -27,6 +28,20 @@ pub(super) fn keep_alive(text: &str) -> Result<OrNone<Duration>, String> {
 
 pub(super) fn grace(text: &str) -> Result<Duration, String> {
     not_zero(text, "--output-hard is the limit without a grace period: lower that instead")
+}
+
+/// How long a consumer of a hub may take nothing.
+pub(super) fn grace_or_none(text: &str) -> Result<OrNone<Duration>, String> {
+    or_none(text, |text| timer(not_zero(text, "0 would disconnect every consumer at once; for no bound, use none")?))
+}
+
+/// How long an address may send nothing.
+pub(super) fn quiet_or_none(text: &str) -> Result<OrNone<Duration>, String> {
+    or_none(text, |text| timer(not_zero(text, "0 would lose every connection at once; for no timeout, use none")?))
+}
+
+fn timer(time: Duration) -> Result<Duration, String> {
+    if time > LONGEST_TIMER { Err("the longest time is 24d".to_owned()) } else { Ok(time) }
 }
 
 pub(super) fn not_zero(text: &str, why: &str) -> Result<Duration, String> {

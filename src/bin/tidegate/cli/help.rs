@@ -58,6 +58,24 @@ not urgent any more.
 A connection takes two descriptors, so there can be half as many as in the other
 roles.";
 
+pub(super) const ABOUT_HUB: &str = "\
+Pass on what each source says to all consumers, frame by frame. A consumer that
+is slow or stuck harms nobody else.
+
+Without --in and --out it listens on 127.0.0.1:8080, and what one says there all
+others hear, as with 'ncat --broker'. With --in or --out, --listen has no
+default.
+
+A frame is a line, unless --frames says otherwise. It is passed on whole and
+byte for byte, and never mixed with another one. All consumers share one queue
+of --queue bytes. A consumer that falls further behind misses some frames, or is
+disconnected, or makes the sources wait: see --slow. The log says how much was
+lost, and with --gap-line the consumer reads it where it was.
+
+What consumers on --out say is discarded, unless there is --two-way. When every
+input is standard input or a file, and all of them have ended, the hub ends its
+consumers after the last frame and exits.";
+
 pub(super) const AFTER_HELP: &str = "\
 Examples:
   tidegate chat                      a room on 127.0.0.1:8080
@@ -130,6 +148,21 @@ Examples:
   tidegate chat --listen 7000 --listen [::1]:7000 --idle-timeout 30m -v
   tidegate chat --listen unix:/run/chat.sock --mode 660 --owner :27
   nc -U /run/chat.sock               join that one"
+);
+
+pub(super) const AFTER_HUB_HELP: &str = manual!(
+    "\
+Examples:
+  tidegate hub --listen :10110       everybody hears what the others send
+  tidegate hub --in 192.168.1.7:30003 --out :10110 --backlog last
+  tidegate hub --in listen::4000 --out :7000 --gap-line '# {frames} lost'
+  tail -F app.log | tidegate hub --in - --out :7000 --out unix:/run/feed.sock
+  tidegate hub --in tty:/dev/ttyUSB0,115200 --out 7000 --two-way
+  nc 127.0.0.1 7000                  a consumer, from another terminal",
+    "\
+  SIGTERM, SIGINT (Ctrl-C) or SIGQUIT stops the hub. It closes the listeners,
+  passes on what has arrived, sends what is queued, and ends each connection.
+  With --out file:PATH, SIGHUP opens the file anew and does not stop it."
 );
 
 pub(super) const AFTER_ECHO_HELP: &str = manual!(

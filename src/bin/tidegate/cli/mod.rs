@@ -17,7 +17,9 @@ mod daemon;
 mod duration;
 mod explain;
 mod flood;
+mod gap_line;
 mod help;
+mod hub;
 mod number;
 mod output;
 mod permissions;
@@ -44,11 +46,12 @@ pub use self::bench::{Pressure, Workload};
 pub use self::daemon::DaemonOptions;
 pub use self::explain::{ExplainOptions, Followed};
 pub use self::flood::FloodLimit;
+pub use self::hub::{Backlog, Frames, HubOptions, Input, Output, Slow, Tty};
 pub use self::number::counted;
 pub use self::recording::{RecordingOptions, ReplayOptions};
 pub use self::template::Expected;
 #[cfg(test)]
-pub use self::tests::daemon as daemon_options;
+pub use self::tests::{daemon as daemon_options, hub as hub_options};
 
 /// The command of this process. `--help`, `--version` and wrong usage print their text and exit.
 pub fn parse() -> Command {
@@ -88,7 +91,7 @@ fn innermost(command: &clap::Command, matches: &ArgMatches) -> clap::Command {
     }
 }
 
-/// Tidegate: a chat room, an echo, a sink, a source, a proxy and a load generator, in one thread.
+/// Tidegate: a chat room, a hub, an echo, a sink, a source, a proxy and a load generator, in one thread.
 #[derive(Debug, Parser)]
 #[command(version, propagate_version = true, subcommand_required = true, arg_required_else_help = true)]
 #[command(after_help = "Try 'tidegate chat --help' for all flags, with examples.", after_long_help = help::AFTER_HELP)]
@@ -115,6 +118,9 @@ pub enum Command {
     #[command(about = "Pass each connection on to another server", long_about = help::ABOUT_PROXY)]
     #[command(after_long_help = help::AFTER_PROXY_HELP)]
     Proxy(ProxyOptions),
+    #[command(about = "Pass on what each source says to all consumers", long_about = help::ABOUT_HUB)]
+    #[command(after_long_help = help::AFTER_HUB_HELP)]
+    Hub(HubOptions),
     #[command(about = "Play a run that was recorded", long_about = help::ABOUT_REPLAY)]
     #[command(after_long_help = help::AFTER_REPLAY_HELP)]
     Replay(ReplayOptions),
@@ -206,7 +212,8 @@ impl Command {
             | Command::Echo(daemon)
             | Command::Sink(daemon)
             | Command::Source(SourceOptions { daemon, .. })
-            | Command::Proxy(ProxyOptions { daemon, .. }) => Some(daemon),
+            | Command::Proxy(ProxyOptions { daemon, .. })
+            | Command::Hub(HubOptions { daemon, .. }) => Some(daemon),
             Command::Replay(_) | Command::Bench(_) => None,
         }
     }
@@ -217,7 +224,8 @@ impl Command {
         | Command::Echo(daemon)
         | Command::Sink(daemon)
         | Command::Source(SourceOptions { daemon, .. })
-        | Command::Proxy(ProxyOptions { daemon, .. }) = self
+        | Command::Proxy(ProxyOptions { daemon, .. })
+        | Command::Hub(HubOptions { daemon, .. }) = self
         {
             daemon.explain = wanted.clone();
         }
@@ -225,9 +233,20 @@ impl Command {
 
     /// Finds what takes more than one flag to be wrong.
     fn check(&self) -> Result<(), String> {
-        let needs_contents = matches!(self, Command::Chat(_));
-        self.daemon_options().map_or(Ok(()), |daemon| daemon.check(needs_contents))?;
         match self {
+            Command::Hub(hub) => {
+                let with_a_path = "--listen unix:PATH or --out unix:PATH";
+                let contents = "what a hub does depends on where frames end";
+                hub.daemon.check(&hub.listeners(), with_a_path, Some(contents))?;
+            }
+            _ => self.daemon_options().map_or(Ok(()), |daemon| {
+                let contents = "what a chat does depends on what its guests type";
+                let is_chat = matches!(self, Command::Chat(_));
+                daemon.check(&daemon.listeners(), "--listen unix:PATH", is_chat.then_some(contents))
+            })?,
+        }
+        match self {
+            Command::Hub(hub) => hub.check(),
             Command::Chat(ChatOptions { output, .. }) => output.check(),
             Command::Bench(workload) => workload.check(),
             Command::Echo(_) | Command::Sink(_) | Command::Source(_) | Command::Proxy(_) | Command::Replay(_) => Ok(()),
@@ -245,6 +264,13 @@ mod tests {
     pub fn chat(flags: &[&str]) -> ChatOptions {
         match parse_from(["tidegate", "chat"].iter().chain(flags)) {
             Ok(Command::Chat(options)) => options,
+            other => panic!("{flags:?} gave {other:?}"),
+        }
+    }
+
+    pub fn hub(flags: &[&str]) -> HubOptions {
+        match parse_from(["tidegate", "hub"].iter().chain(flags)) {
+            Ok(Command::Hub(options)) => options,
             other => panic!("{flags:?} gave {other:?}"),
         }
     }
@@ -268,7 +294,7 @@ mod tests {
     #[test]
     fn the_help_fits_a_terminal() {
         let workloads = ["echo", "request", "sink", "source", "churn", "chat", "idle"].map(|load| vec!["bench", load]);
-        let roles = ["chat", "echo", "sink", "source", "proxy", "replay", "bench"].map(|role| vec![role]);
+        let roles = ["chat", "hub", "echo", "sink", "source", "proxy", "replay", "bench"].map(|role| vec![role]);
         for command in roles.into_iter().chain(workloads) {
             let words = ["tidegate"].into_iter().chain(command).chain(["--help"]);
             let help = parse_from(words).expect_err("help is no command");

@@ -48,12 +48,10 @@ enum YesNo {
 }
 
 impl RecordingOptions {
-    /// `needs_contents`: what the role does depends on what peers send.
-    pub(super) fn check(&self, needs_contents: bool) -> Result<(), String> {
-        if needs_contents && !self.has_contents() {
-            return Err("--record-contents no: what a chat does depends on what its guests type, so without that its \
-                        recording cannot be played"
-                .to_owned());
+    /// `needs_contents`: on what of that which peers send it depends what the role does.
+    pub(super) fn check(&self, needs_contents: Option<&str>) -> Result<(), String> {
+        if let Some(why) = needs_contents.filter(|_| !self.has_contents()) {
+            return Err(format!("--record-contents no: {why}, so without that its recording cannot be played"));
         }
         match &self.record_limit {
             Some(limit) if limit.bytes < LEAST_LIMIT => Err(format!(

@@ -18,7 +18,7 @@ pub fn run(daemon: &DaemonOptions, max_connections: usize) -> Outcome {
     let server = ServerOptions::new().allow_half_open(true).no_delay(true);
     let admission = Admission::new(daemon, max_connections)?;
     let idle_timeout = daemon.idle_timeout;
-    stop_at_signals(echo, daemon.drain_timeout, EndOrder::Each, |_| {})?;
+    stop_at_signals(echo, daemon.drain_timeout, EndOrder::Each, |on, options| on.shut_down_with(options))?;
     let doors = admission.clone();
     listen(echo, daemon, max_connections, &server, move |socket| {
         let Some(peer) = admit(socket, &doors, idle_timeout) else { return };

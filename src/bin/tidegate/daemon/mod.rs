@@ -8,6 +8,7 @@ pub mod chat;
 mod connection;
 pub mod echo;
 mod explain;
+pub mod hub;
 mod itself;
 mod listen_error;
 mod listener;

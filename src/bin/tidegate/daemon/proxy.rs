@@ -51,7 +51,7 @@ pub fn run(options: &ProxyOptions, max_connections: usize) -> Outcome {
     explain(proxy, &daemon.explain);
     let admission = Admission::new(daemon, max_connections)?;
     let server = ServerOptions::new().allow_half_open(true).no_delay(true);
-    stop_at_signals(proxy, daemon.drain_timeout, EndOrder::ByPeers, |_| {})?;
+    stop_at_signals(proxy, daemon.drain_timeout, EndOrder::ByPeers, |on, options| on.shut_down_with(options))?;
     let doors = admission.clone();
     let servers = listen(proxy, daemon, max_connections, &server, move |client| {
         let others = client.state.places.len();

@@ -15,11 +15,11 @@ use crate::cli::counted;
 
 /// So many connections are shown, those with most to send: they are the ones to ask about, and twenty thousand lines would
 /// drown them.
-const MOST_ROWS: usize = 50;
+pub const MOST_ROWS: usize = 50;
 
 /// Lines of the table at a time, and the pause after them: the log must not hold up the connections.
-const LINES_AT_ONCE: usize = 32;
-const PAUSE: Duration = Duration::from_millis(10);
+pub const LINES_AT_ONCE: usize = 32;
+pub const PAUSE: Duration = Duration::from_millis(10);
 
 /// Signals that end a process by default, and mean nothing to this one: SIGALRM, SIGVTALRM, SIGPROF, SIGIO, SIGXFSZ. A timer
 /// or a descriptor that somebody has left behind must not end it, nor a recording that finds no room (the write fails then).
@@ -69,7 +69,7 @@ fn change_level(net: &mut Net, usual: LevelFilter) {
     }
 }
 
-fn write_table<S: 'static>(on: &mut Loop<'_, S>) {
+pub fn write_table<S: 'static>(on: &mut Loop<'_, S>) {
     let table = Table::of(on.net);
     let held = counted(on.net.counters().memory_held as u64, "byte");
     let connections = counted(table.counts.all as u64, "connection");
@@ -148,7 +148,7 @@ fn write_rows<S: 'static>(on: &mut Loop<'_, S>, mut ids: std::vec::IntoIter<Sock
 }
 
 /// What is asked for is shown, however quiet the log is.
-fn level() -> Level {
+pub fn level() -> Level {
     log::max_level().to_level().map_or(Level::Error, |level| level.min(Level::Info))
 }
 
@@ -161,6 +161,7 @@ impl fmt::Display for Row<'_> {
         write!(f, "{} ", info.id())?;
         match info.remote_address() {
             None if info.peer_cred().is_some() => Peer::Unix(info.peer_cred()).fmt(f)?,
+            None if info.is_file() => f.write_str("a file")?,
             None if info.is_connecting() => f.write_str("a connection that is being made")?,
             remote => Peer::at(remote).fmt(f)?,
         }

@@ -15,7 +15,7 @@ pub fn run(options: &DaemonOptions, max_connections: usize) -> Outcome {
     explain(sink, &options.explain);
     let admission = Admission::new(options, max_connections)?;
     let idle_timeout = options.idle_timeout;
-    stop_at_signals(sink, options.drain_timeout, EndOrder::Each, |_| {})?;
+    stop_at_signals(sink, options.drain_timeout, EndOrder::Each, |on, options| on.shut_down_with(options))?;
     let doors = admission.clone();
     listen(sink, options, max_connections, &ServerOptions::new(), move |socket| {
         if admit(socket, &doors, idle_timeout).is_some() {

@@ -32,14 +32,14 @@ pub fn lasting_loop<S>(state: S) -> Result<&'static mut EventLoop<S>, Error> {
 }
 
 /// From now on a signal stops the role. To be called before the log says that it listens: a reader of that may send a
-/// signal at once. `farewell` is the last chance to write to everybody.
+/// signal at once. `shut_down` shuts the loop down, and is the last chance to write to everybody.
 pub fn stop_at_signals<S: 'static>(
     event_loop: &mut EventLoop<S>,
     drain_timeout: Duration,
     order: EndOrder,
-    farewell: fn(&mut Loop<'_, S>),
+    shut_down: fn(&mut Loop<'_, S>, ShutDownOptions),
 ) -> Result<(), Error> {
-    let options = ShutDownOptions::new().patience(drain_timeout).linger(LINGER).order(order);
+    let options = options(drain_timeout, order);
     for signal in signals_that_stop(event_loop)? {
         event_loop.on_signal(signal, move |on| {
             if on.is_shutting_down() {
@@ -54,11 +54,15 @@ pub fn stop_at_signals<S: 'static>(
                     log::info!("stopping: up to {drain_timeout:?} for {} to drain", counted(open as u64, "connection"))
                 }
             }
-            on.shut_down_with(options);
-            farewell(on);
+            shut_down(on, options);
         })?;
     }
     Ok(())
+}
+
+/// How a role stops.
+pub fn options(drain_timeout: Duration, order: EndOrder) -> ShutDownOptions {
+    ShutDownOptions::new().patience(drain_timeout).linger(LINGER).order(order)
 }
 
 /// A shell has a command in the background ignore SIGINT and SIGQUIT, so that Ctrl-C for another command does not end it, and

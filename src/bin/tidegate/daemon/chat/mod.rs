@@ -32,7 +32,7 @@ mod typed;
 
 use std::time::Duration;
 
-use tidegate::{CloseReason, EndOrder, Loop, ServerOptions, Socket, TimerId};
+use tidegate::{CloseReason, EndOrder, Loop, ServerOptions, ShutDownOptions, Socket, TimerId};
 
 use super::admission::{Admission, Place};
 use super::connection::{log_error, on_close};
@@ -57,7 +57,7 @@ pub fn run(options: &ChatOptions, max_connections: usize) -> Outcome {
     explain(room, &options.daemon.explain);
     // Half-open: a guest who has ended its side may still have lines to be read.
     let server = ServerOptions::new().allow_half_open(true).no_delay(true).output_limits(options.output.limits());
-    stop_at_signals(room, options.daemon.drain_timeout, EndOrder::Together, say_goodbye)?;
+    stop_at_signals(room, options.daemon.drain_timeout, EndOrder::Together, shut_down)?;
     let admission = Admission::new(&options.daemon, max_connections)?;
     let doors = admission.clone();
     listen(room, &options.daemon, max_connections, &server, move |socket| {
@@ -182,7 +182,8 @@ fn dismiss(socket: &mut Socket<'_, Room>) {
     socket.after(patience, |socket| socket.destroy_because(CloseReason::Timeout));
 }
 
-fn say_goodbye(on: &mut Loop<'_, Room>) {
+fn shut_down(on: &mut Loop<'_, Room>, options: ShutDownOptions) {
+    on.shut_down_with(options);
     on.state.online.tell(on.net, None, "* the server is shutting down\n");
     // What paused guests have sent is passed on now, as far as it is not more than they may say in a second.
     for id in on.net.socket_ids().collect::<Vec<_>>() {

@@ -1,0 +1,75 @@
+//! How long to wait before something is tried again: longer each time, and not the same for all who wait.
+//!
+//! When a server comes back that a thousand hubs were connected to, they do not all come in the same moment.
+
+use std::time::Duration;
+
+use tidegate::Net;
+
+const SHORTEST: Duration = Duration::from_millis(500);
+const LONGEST: Duration = Duration::from_secs(30);
+
+/// What has lasted so long counts as a success, and the next wait is short again. A server that takes connections and closes
+/// them at once is no success.
+const LASTING: Duration = Duration::from_secs(10);
+
+#[derive(Clone, Debug, Default)]
+pub struct Backoff {
+    failures: u32,
+}
+
+impl Backoff {
+    /// The next wait, with the random number of the loop.
+    pub fn next_wait(&mut self, net: &mut Net) -> Duration {
+        let mut random = [0; 8];
+        if let Err(error) = net.random(&mut random) {
+            log::debug!("no random number: {error}"); // the wait is the shortest one
+        }
+        self.next(u64::from_ne_bytes(random))
+    }
+
+    /// The next wait, between a half of its bound and the whole. `random` is any number.
+    fn next(&mut self, random: u64) -> Duration {
+        let bound = SHORTEST.saturating_mul(2_u32.saturating_pow(self.failures + 1)).min(LONGEST);
+        self.failures = (self.failures + 1).min(16);
+        let half = bound / 2;
+        half + Duration::from_millis(random % (half.as_millis() as u64 + 1))
+    }
+
+    /// It worked, for so long.
+    pub fn lasted(&mut self, time: Duration) {
+        if time >= LASTING {
+            self.failures = 0;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_grow_from_half_a_second_to_thirty_and_are_spread_out() {
+        let waits = |random| {
+            let mut backoff = Backoff::default();
+            [(); 8].map(|()| backoff.next(random).as_millis())
+        };
+        assert_eq!(waits(0), [500, 1000, 2000, 4000, 8000, 15_000, 15_000, 15_000]);
+        for random in [1, 499, 12_345, u64::MAX] {
+            for (wait, shortest) in waits(random).into_iter().zip(waits(0)) {
+                assert!((shortest..=2 * shortest).contains(&wait), "{wait}");
+            }
+        }
+        assert!((0..100).any(|random| waits(random * 97)[3] > 7_000));
+    }
+
+    #[test]
+    fn only_what_lasts_is_a_success() {
+        let mut backoff = Backoff::default();
+        (0..5).for_each(|_| assert!(backoff.next(0) > Duration::ZERO));
+        backoff.lasted(Duration::from_secs(9));
+        assert_eq!(backoff.next(0), Duration::from_secs(15));
+        backoff.lasted(Duration::from_secs(10));
+        assert_eq!(backoff.next(0), SHORTEST);
+    }
+}

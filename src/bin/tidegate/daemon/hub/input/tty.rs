@@ -1,0 +1,86 @@
+//! A serial device: raw, in both directions, and opened again when it has vanished.
+
+use std::error::Error;
+use std::time::Duration;
+
+use tidegate::{EventLoop, FileOptions, Loop, Socket};
+
+use super::super::backoff::Backoff;
+use super::super::raw_mode::{NOT_THERE, make_raw};
+use super::super::state::Hub;
+use super::super::talk::listeners_can_talk;
+use super::{add_feed, remove_feed};
+use crate::cli::Tty;
+
+#[derive(Clone)]
+struct Device {
+    tty: Tty,
+    backoff: Backoff,
+}
+
+impl Device {
+    fn name(&self) -> String {
+        format!("--in tty:{}", self.tty.path.display())
+    }
+}
+
+/// Opens the device at the start. One that is not there yet is waited for.
+///
+/// # Errors
+/// A file that is no terminal, a speed that the device does not have.
+pub fn open_first(hub: &mut EventLoop<Hub>, tty: &Tty) -> Result<(), Box<dyn Error>> {
+    let device = Device { tty: tty.clone(), backoff: Backoff::default() };
+    if let Err(why) = make_raw(tty)
+        && why != NOT_THERE
+    {
+        return Err(format!("{}: {why}", device.name()).into());
+    }
+    open(&mut hub.event_loop(), device);
+    Ok(())
+}
+
+/// The device is made raw first, so that it gives back no byte as an echo. Whether it is there, only the second call decides.
+fn open(on: &mut Loop<'_, Hub>, device: Device) {
+    let name = device.name();
+    if let Err(why) = make_raw(&device.tty) {
+        log::debug!("{name}: {why}");
+    }
+    let again = device.clone();
+    let opened = on.open(&device.tty.path, FileOptions::read_write(), move |socket| opened(socket, again));
+    if let Err(error) = opened {
+        log::warn!("{name}: {error}");
+        open_later(on, device, Duration::ZERO);
+    }
+}
+
+fn opened(socket: &mut Socket<'_, Hub>, device: Device) {
+    let (since, name) = (socket.net.now(), device.name());
+    log::info!("{name}: opened");
+    socket.set_label(&name);
+    let is_writable = socket.state.options.two_way;
+    let key = add_feed(socket, name.clone(), None, is_writable);
+    socket.on_error(move |_, error| log::warn!("{name}: {error}"));
+    socket.on_end(|socket| socket.destroy());
+    socket.on_drain(|socket| listeners_can_talk(&mut socket.event_loop()));
+    socket.on_close(move |socket, _| {
+        let on = &mut socket.event_loop();
+        remove_feed(on, key);
+        listeners_can_talk(on);
+        let lasted = on.net.now().saturating_sub(since);
+        open_later(on, device.clone(), lasted);
+    });
+}
+
+fn open_later(on: &mut Loop<'_, Hub>, mut device: Device, lasted: Duration) {
+    if on.is_shutting_down() {
+        return;
+    }
+    device.backoff.lasted(lasted);
+    let wait = device.backoff.next_wait(on.net);
+    log::info!("{}: the next attempt is in {wait:.1?}", device.name());
+    on.after(wait, move |on| {
+        if !on.is_shutting_down() {
+            open(on, device);
+        }
+    });
+}

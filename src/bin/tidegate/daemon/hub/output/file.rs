@@ -1,0 +1,115 @@
+//! Standard output, and a file that is appended to: when the disk is full it is tried again, and at SIGHUP it is opened anew.
+
+use std::error::Error;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::time::Duration;
+
+use tidegate::{EventLoop, FileOptions, Loop, Socket, Stdio};
+
+use super::super::backoff::Backoff;
+use super::super::distribution::stop_giving;
+use super::super::state::{Hub, Key, Kind, MARK};
+use super::super::stopping::output_has_ended;
+use super::{add_consumer, attach, detach, remove_consumer};
+
+#[derive(Clone)]
+struct Appended {
+    path: Rc<PathBuf>,
+    key: Key,
+    backoff: Backoff,
+}
+
+impl Appended {
+    fn name(&self) -> String {
+        format!("--out file:{}", self.path.display())
+    }
+}
+
+/// Standard output is not opened again: when its reader has gone, that is the end of it.
+pub fn open_stdout(hub: &mut EventLoop<Hub>) -> Result<(), Box<dyn Error>> {
+    let key = hub.state.new_key();
+    add_consumer(&mut hub.event_loop(), "standard output".to_owned(), Kind::Place, key, None);
+    let opened = hub.event_loop().stdio(Stdio::Output, |socket| {
+        socket.set_label("standard output");
+        socket.on_close(move |socket, closed| {
+            remove_consumer(&mut socket.event_loop(), key, closed);
+            output_has_ended(&mut socket.event_loop());
+        });
+        attach(socket, key);
+    });
+    opened.map_err(|error| format!("--out -: {error}"))?;
+    Ok(())
+}
+
+/// Opens the file at the start.
+///
+/// # Errors
+/// It cannot be opened.
+pub fn open_first(hub: &mut EventLoop<Hub>, path: &Path) -> Result<(), Box<dyn Error>> {
+    let key = hub.state.new_key();
+    let file = Appended { path: Rc::new(path.to_owned()), key, backoff: Backoff::default() };
+    let name = file.name();
+    add_consumer(&mut hub.event_loop(), name.clone(), Kind::Place, key, None);
+    open(&mut hub.event_loop(), &file).map_err(|error| format!("{name}: {error}"))?;
+    Ok(())
+}
+
+fn open(on: &mut Loop<'_, Hub>, file: &Appended) -> Result<(), tidegate::Error> {
+    let file = file.clone();
+    let options = FileOptions::append().high_water_mark(MARK);
+    on.open(file.path.clone().as_path(), options, move |socket| opened(socket, file)).map(drop)
+}
+
+fn opened(socket: &mut Socket<'_, Hub>, file: Appended) {
+    let (since, key, name) = (socket.net.now(), file.key, file.name());
+    socket.set_label(&name);
+    socket.on_close(move |socket, closed| {
+        let on = &mut socket.event_loop();
+        detach(on, key, closed, true);
+        if closed.had_error {
+            let lasted = on.net.now().saturating_sub(since);
+            open_later(on, file.clone(), lasted);
+        } else {
+            open_or_later(on, file.clone());
+        }
+    });
+    attach(socket, key);
+}
+
+fn open_or_later(on: &mut Loop<'_, Hub>, file: Appended) {
+    if on.is_shutting_down() {
+        return;
+    }
+    if let Err(error) = open(on, &file) {
+        log::error!("{}: {error}", file.name());
+        open_later(on, file, Duration::ZERO);
+    }
+}
+
+fn open_later(on: &mut Loop<'_, Hub>, mut file: Appended, lasted: Duration) {
+    if on.is_shutting_down() {
+        return;
+    }
+    file.backoff.lasted(lasted);
+    let wait = file.backoff.next_wait(on.net);
+    log::info!("{}: the next attempt is in {wait:.1?}", file.name());
+    on.after(wait, move |on| open_or_later(on, file));
+}
+
+/// What was written goes to the old file; what comes goes to one that is opened anew.
+pub fn open_anew(on: &mut Loop<'_, Hub>) {
+    let files: Vec<(Key, tidegate::SocketId)> = on
+        .state
+        .consumers
+        .iter()
+        .filter_map(|(key, outlet)| Some((*key, outlet.socket?)))
+        .filter(|(_, id)| on.net.connection(*id).is_file())
+        .collect();
+    for (key, id) in files {
+        if on.state.is_appended(key) {
+            stop_giving(on, key);
+            on.net.end(id, None);
+        }
+    }
+}
