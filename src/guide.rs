@@ -411,6 +411,33 @@
 //!
 //! [`docs/recording.md`](https://docs.rs/crate/tidegate/latest/source/docs/recording.md) says what is compared and what it costs.
 //!
+//! # 13. What a loop says of itself
+//!
+//! [`Net::connections`](crate::Net::connections) is the table of connections: who is slow, who is paused because of whom, of whom what
+//! was dropped. [`Net::statistics`](crate::Net::statistics) says how busy the loop is, over every turn, once a program has asked for it;
+//! before that it costs nothing.
+//!
+//! ```
+//! use std::time::Duration;
+//! use tidegate::{EventLoop, FigureValue};
+//!
+//! let mut event_loop = EventLoop::new()?;
+//! event_loop.net.keep_statistics();
+//! event_loop.listen("127.0.0.1:0", |_| {})?;
+//! event_loop.after(Duration::from_millis(1), |on| {
+//!     let statistics = on.net.statistics().expect("they are kept");
+//!     println!("working for {:?}, waiting for {:?}", statistics.working, statistics.waiting);
+//!     for figure in statistics.each() {
+//!         if let FigureValue::Count(count) = figure.value {
+//!             println!("{} {count}", figure.name); // the names are as Prometheus wants them
+//!         }
+//!     }
+//!     on.close_all();
+//! });
+//! event_loop.run()?;
+//! # Ok::<(), tidegate::Error>(())
+//! ```
+//!
 //! To go on: [`docs/programs.md`](https://docs.rs/crate/tidegate/latest/source/docs/programs.md) has seventeen small programs,
 //! and [`docs/node.md`](https://docs.rs/crate/tidegate/latest/source/docs/node.md) has each name of Node's.
 //!

@@ -82,8 +82,9 @@ pub use event_loop::socket::Socket;
 pub use event_loop::{EndOrder, EventLoop, Loop, ShutDownOptions, ShutDownReport};
 pub use kernel::{KeepAlive, OpenMode, PeerCred, SocketPermissions, Stdio, TcpOptions};
 pub use net::{
-    Chunk, Closed, ConnectionInfo, ConnectionKind, Counters, Dropped, Event, Explainer, FileOptions, Net, OutputLimits,
-    OutputPolicy, PausedBy, ServerOptions, SocketOptions, SoftLimit, TraceLine, TraceSink, Waker,
+    Chunk, Closed, ConnectionInfo, ConnectionKind, Counters, Dropped, Event, Explainer, Figure, FigureKind,
+    FigureValue, FileOptions, Histogram, LongestTurn, Net, OutputLimits, OutputPolicy, PausedBy, ServerOptions,
+    SocketOptions, SoftLimit, Statistics, TraceLine, TraceSink, Waker,
 };
 pub use text::encoding::Encoding;
 pub use text::line::Line;

@@ -139,6 +139,12 @@ impl<T: Copy> Round<T> {
         self.taken == self.now.len() && self.later.is_empty()
     }
 
+    /// How many are here, in this round and the next.
+    #[inline]
+    pub fn len(&self) -> usize {
+        self.now.len() - self.taken + self.later.len()
+    }
+
     pub fn iter(&self) -> impl Iterator<Item = &T> {
         self.now[self.taken..].iter().chain(&self.later)
     }

@@ -34,11 +34,13 @@ impl Due {
 pub(crate) struct Timers<K> {
     entries: BTreeMap<Due, K>,
     next_order: u64,
+    /// How many entries were set.
+    set: u64,
 }
 
 impl<K: Copy> Timers<K> {
     pub fn new() -> Self {
-        Timers { entries: BTreeMap::new(), next_order: 0 }
+        Timers { entries: BTreeMap::new(), next_order: 0, set: 0 }
     }
 
     /// The time `delay` after `now`, after every time that was taken for the same millisecond before.
@@ -52,6 +54,7 @@ impl<K: Copy> Timers<K> {
     }
 
     pub fn insert(&mut self, due: Due, what: K) {
+        self.set += 1;
         self.entries.insert(due, what);
     }
 
@@ -87,6 +90,15 @@ impl<K: Copy> Timers<K> {
     #[inline]
     pub fn next(&self) -> Option<Duration> {
         self.entries.first_key_value().map(|(due, _)| due.time())
+    }
+
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// How many entries were set so far.
+    pub fn set_count(&self) -> u64 {
+        self.set
     }
 
     /// All entries, the earliest first.

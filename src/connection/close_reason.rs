@@ -26,6 +26,35 @@ pub enum CloseReason {
     Error,
 }
 
+impl CloseReason {
+    pub(crate) const ALL: [CloseReason; 9] = [
+        CloseReason::PeerEnded,
+        CloseReason::PeerReset,
+        CloseReason::EndedHere,
+        CloseReason::DestroyedHere,
+        CloseReason::Timeout,
+        CloseReason::OutputLimit,
+        CloseReason::Shutdown,
+        CloseReason::ConnectFailed,
+        CloseReason::Error,
+    ];
+
+    /// In one word, for statistics: `peer_ended`.
+    pub fn name(self) -> &'static str {
+        match self {
+            CloseReason::PeerEnded => "peer_ended",
+            CloseReason::PeerReset => "peer_reset",
+            CloseReason::EndedHere => "ended_here",
+            CloseReason::DestroyedHere => "destroyed_here",
+            CloseReason::Timeout => "timeout",
+            CloseReason::OutputLimit => "output_limit",
+            CloseReason::Shutdown => "shutdown",
+            CloseReason::ConnectFailed => "connect_failed",
+            CloseReason::Error => "error",
+        }
+    }
+}
+
 impl fmt::Display for CloseReason {
     /// In words, for a log: `the other side ended first`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -65,6 +65,11 @@ pub(crate) struct Segments {
 const SEGMENT_SIZE: usize = 256 * 1024;
 
 impl Segments {
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.slab.len()
+    }
+
     /// Appends a message to the segment that is being filled, and says where it lies.
     pub fn append(&mut self, message: &[u8]) -> Span {
         let key = self.key_for(message.len());
@@ -210,13 +215,6 @@ impl Segments {
         let begins = &self.slab[range.segment as usize].begins;
         let start = begins.last_below(range.end as usize).filter(|start| *start >= range.start as usize)?;
         Some(Span { start: start as u32, ..range })
-    }
-}
-
-#[cfg(test)]
-impl Segments {
-    pub fn len(&self) -> usize {
-        self.slab.len()
     }
 }
 

@@ -259,6 +259,10 @@ impl Kernel for MioKernel {
         }
     }
 
+    fn events_at_once(&self) -> usize {
+        EVENTS_AT_ONCE
+    }
+
     fn listen(&mut self, address: Address, options: &ListenOptions) -> io::Result<Handle> {
         let listener = Listener::listen(address, options)?;
         Ok(self.keep(Source::Listener(Box::new(Entry::new(listener)))))

@@ -66,6 +66,12 @@ pub trait Kernel: fmt::Debug {
     /// Those of `epoll_wait(2)` except EINTR, which may be an early return.
     fn wait(&mut self, deadline: Option<Duration>, ready: &mut Vec<Ready>) -> io::Result<()>;
 
+    /// The most events that one look of [`Kernel::wait`] takes. A wait that has found as many may have had to look again: the
+    /// statistics count it.
+    fn events_at_once(&self) -> usize {
+        usize::MAX
+    }
+
     /// A socket that listens on `address`.
     ///
     /// The mode and the owner of a Unix socket's file are set between `bind(2)` and `listen(2)`, before anybody can connect.

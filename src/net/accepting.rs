@@ -46,6 +46,8 @@ struct Pause {
     until: Option<Due>,
     /// How long the next one will be, if this one was not enough.
     next: Duration,
+    /// When the first of them has begun.
+    since: Duration,
 }
 
 /// Where a server stands that may have more connections to accept.
@@ -111,9 +113,10 @@ impl Accepting {
     }
 
     /// It pauses. Gives the timer of a pause before this one.
-    pub fn pause_until(&mut self, until: Due) -> Option<Due> {
+    pub fn pause_until(&mut self, until: Due, now: Duration) -> Option<Due> {
         let next = (self.pause_length() * 2).min(LONGEST_PAUSE);
-        self.pause.replace(Pause { until: Some(until), next })?.until
+        let since = self.paused_since().unwrap_or(now);
+        self.pause.replace(Pause { until: Some(until), next, since })?.until
     }
 
     /// The timer of its pause has come up.
@@ -123,10 +126,15 @@ impl Accepting {
         }
     }
 
-    /// Whatever kept it from accepting is over. Gives the timer of its pause.
-    pub fn recovered(&mut self) -> Option<Due> {
+    /// Whatever kept it from accepting is over. Gives since when it was, and the timer of its pause.
+    pub fn recovered(&mut self) -> Option<(Duration, Option<Due>)> {
         self.lost = 0;
-        self.pause.take()?.until
+        self.pause.take().map(|pause| (pause.since, pause.until))
+    }
+
+    /// Since when it cannot accept.
+    pub fn paused_since(&self) -> Option<Duration> {
+        self.pause.map(|pause| pause.since)
     }
 
     /// Whether trouble is to be reported: once, and not again before a connection could be taken.

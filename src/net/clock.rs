@@ -167,6 +167,11 @@ impl Clock {
         self.passed_over = None;
     }
 
+    /// Whether a timer of this phase is left.
+    pub fn has_timeouts(&self) -> bool {
+        self.timers.first_after(self.passed_over).is_some_and(|(due, _)| due.time() <= self.expiring)
+    }
+
     /// The next timer of this phase.
     pub fn next_timeout(&mut self) -> Option<(Due, TimerKind)> {
         loop {

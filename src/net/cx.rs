@@ -4,6 +4,7 @@
 //! a connection is looked up once, and what it does then cannot reach another one: what it wants of others is a task
 //! (`agenda.rs`), and the net runs it.
 
+use std::io;
 use std::time::Duration;
 
 use super::agenda::{Agenda, Task};
@@ -13,6 +14,7 @@ use super::labels::Labels;
 use super::memory::Memory;
 use super::read_buffer::READ_BUFFER;
 use super::server_counts::ServerCounts;
+use super::statistics::{Budget, Tally};
 use super::trace::{Kind, Whom};
 use super::turn_time::TurnTime;
 use crate::base::id::ServerId;
@@ -31,6 +33,8 @@ pub(super) struct Cx {
     pub servers: ServerCounts,
     pub counters: Counters,
     pub labels: Labels,
+    /// While statistics are kept.
+    pub tally: Option<Box<Tally>>,
 }
 
 impl Cx {
@@ -45,6 +49,7 @@ impl Cx {
             servers: ServerCounts::default(),
             counters: Counters::default(),
             labels: Labels::default(),
+            tally: None,
         }
     }
 
@@ -90,6 +95,39 @@ impl Cx {
             self.agenda.notes.add(Whom::Loop, Kind::Budget, || "the time of this phase is over".to_owned());
         }
         is_up
+    }
+
+    /// Something has happened that the statistics count.
+    #[inline]
+    pub fn count(&mut self, count: impl FnOnce(&mut Tally)) {
+        if let Some(tally) = &mut self.tally {
+            count(tally);
+        }
+    }
+
+    /// A budget has cut work short.
+    #[cold]
+    pub fn cut(&mut self, budget: Budget) {
+        self.count(|tally| tally.cut(budget));
+    }
+
+    /// The kernel was offered so many bytes: counts what it has not taken.
+    #[inline]
+    pub fn wrote(&mut self, offered: usize, wrote: &io::Result<usize>) {
+        if !matches!(wrote, Ok(sent) if *sent == offered) {
+            self.wrote_less(offered, wrote);
+        }
+    }
+
+    #[inline(never)]
+    fn wrote_less(&mut self, offered: usize, wrote: &io::Result<usize>) {
+        self.count(|tally| {
+            match wrote {
+                Ok(sent) => tally.writes_short += u64::from(*sent < offered),
+                Err(error) => tally.writes_blocked += u64::from(error.kind() == io::ErrorKind::WouldBlock),
+            }
+            tally.refused += (offered - wrote.as_ref().unwrap_or(&0)) as u64;
+        });
     }
 
     /// Closes a descriptor.

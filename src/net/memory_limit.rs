@@ -2,6 +2,7 @@
 
 use super::Net;
 use super::memory::Index;
+use super::statistics::Budget;
 
 impl Net {
     /// Sets a limit for the memory of the loop as a whole: all output that is queued and all that was read and not delivered, of
@@ -60,6 +61,7 @@ impl Net {
         {
             if has_begun && self.cx.time_is_up() {
                 self.cx.memory.is_behind = true;
+                self.cx.cut(Budget::Memory);
                 break;
             }
             has_begun = true;

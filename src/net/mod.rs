@@ -26,6 +26,8 @@
 //! | `timers.rs`, `user_timers.rs` | what a user asks of time; the timers that were set |
 //! | `waker.rs` | waking it from another thread |
 //! | `trace/`, `tracing.rs`, `labels.rs` | what the loop does, in words; what users call their connections |
+//! | `statistics/`, `counting.rs` | what the loop does, in numbers; when it is counted |
+//! | `around.rs` | a kernel around the kernel, for both |
 //! | `options.rs`, `output_limits.rs` | what can be set |
 //! | `check.rs` | what is true between two turns |
 
@@ -33,12 +35,14 @@ mod accepting;
 #[cfg(unix)]
 mod adopt;
 mod agenda;
+mod around;
 mod broadcast;
 mod check;
 mod clock;
 mod commands;
 mod conn;
 mod counters;
+mod counting;
 mod cx;
 mod event;
 mod file;
@@ -56,6 +60,7 @@ mod serve;
 mod server;
 mod server_counts;
 mod serving;
+mod statistics;
 mod timers;
 mod trace;
 mod tracing;
@@ -78,6 +83,7 @@ pub use info::{ConnectionInfo, ConnectionKind};
 pub use options::{FileOptions, ServerOptions, SocketOptions};
 pub use output_limits::{OutputLimits, OutputPolicy, SoftLimit};
 pub use paused_by::PausedBy;
+pub use statistics::{Figure, FigureKind, FigureValue, Histogram, LongestTurn, Statistics};
 pub use trace::{Explainer, TraceLine, TraceSink};
 pub use waker::Waker;
 
@@ -153,6 +159,8 @@ pub struct Net {
     alive_hint: Option<TokenOwner>,
     /// While it is traced.
     tracer: Option<Box<Tracer>>,
+    /// Whether it is traced or statistics are kept: one question for each event.
+    is_watched: bool,
 }
 
 impl Net {
@@ -174,6 +182,7 @@ impl Net {
             watched_signals: BTreeSet::new(),
             alive_hint: None,
             tracer: None,
+            is_watched: false,
         }
     }
 

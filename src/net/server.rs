@@ -1,6 +1,7 @@
 //! One server: its socket, its options, and how it accepts. Listening is in `listen.rs`.
 
 use std::io;
+use std::time::Duration;
 
 use super::accepting::{Accepting, Place, Response, response_to};
 use super::clock::TimerKind;
@@ -147,7 +148,7 @@ impl Server {
         let length = self.accepting.pause_length();
         log::debug!("accepting again in {length:?}");
         let until = cx.set_timer(length, TimerKind::Accept(self.id));
-        let before = self.accepting.pause_until(until);
+        let before = self.accepting.pause_until(until, cx.now());
         cx.clock.cancel(before);
     }
 
@@ -165,8 +166,15 @@ impl Server {
 
     /// Whatever kept it from accepting is over.
     fn recovered(&mut self, cx: &mut Cx) {
-        let timer = self.accepting.recovered();
+        let Some((since, timer)) = self.accepting.recovered() else { return };
         cx.clock.cancel(timer);
+        let now = cx.now();
+        cx.count(|tally| tally.accepting_paused += now.saturating_sub(since.max(tally.base.since)));
+    }
+
+    /// Since when it cannot accept, if it cannot.
+    pub fn paused_since(&self) -> Option<Duration> {
+        self.accepting.paused_since()
     }
 
     /// Whether it will accept again: see [`Accepting::check`].

@@ -6,6 +6,7 @@ use super::Net;
 use super::agenda::Phase;
 use super::clock::{Sleep, TimerKind};
 use super::event::Event;
+use super::statistics::Budget;
 use super::trace::{Kind, Notes, Place, TraceSink, Tracer, Watched, Whom, number_of_tick};
 use crate::base::error::Error;
 use crate::base::id::SocketId;
@@ -32,6 +33,7 @@ impl Net {
             Watched::around(&mut self.cx.kernel, notes, self.conns.owner(), whose);
         }
         self.tracer = Some(Box::new(Tracer::new(Box::new(sink))));
+        self.is_watched = true;
     }
 
     /// What the trace, and whoever else names connections, calls this one. An empty label is none. It is kept until the id is
@@ -96,7 +98,7 @@ impl Net {
 
     /// The time of the turn is up: what is left of this phase waits for the next one.
     #[cold]
-    pub(super) fn tell_cut(&self) {
+    pub(super) fn tell_cut(&mut self) {
         let agenda = &self.cx.agenda;
         let left = match self.phase {
             Phase::Flush | Phase::FlushAgain => agenda.flush.iter().count(),
@@ -107,6 +109,9 @@ impl Net {
         };
         if left > 0 {
             agenda.notes.add(Whom::Loop, Kind::Budget, || format!("the time is up: {left} wait for the next turn"));
+            if let Some(budget) = Budget::of_time(self.phase) {
+                self.cx.cut(budget);
+            }
         }
     }
 

@@ -21,7 +21,9 @@ use super::clock::{Sleep, TimerKind};
 use super::conn::rare::AfterYield;
 use super::cx::Cx;
 use super::event::{Chunk, Event};
+use super::statistics::Budget;
 use super::trace::{Kind, Whom};
+use super::turn_time::nanos;
 use super::{Net, Server};
 use crate::base::error::{Error, Syscall};
 use crate::base::id::{Id, SocketId};
@@ -32,7 +34,7 @@ use crate::kernel::{Ready, TokenOwner};
 /// their turn. They are few for a second reason: while a peer has more lines than one turn has time for, each receiver is
 /// flushed seldom, and then has many of them sent by one call. With 256 the lines of one byte of such a peer took twice the
 /// processor. With 8 a queue grows above its high-water mark meanwhile (`docs/benchmarks.md`).
-const FLUSHES_AT_ONCE: usize = 32;
+pub(super) const FLUSHES_AT_ONCE: usize = 32;
 
 /// Rounds of flushes after what came in was served: libuv's figure. So what the handler of a `finish` ends has its own
 /// `finish` in this turn as well.
@@ -61,9 +63,9 @@ impl Net {
 
     /// As [`Net::next_event`].
     pub(crate) fn next_event_with(&mut self, sleep: Sleep) -> Result<Option<Event>, Error> {
-        match self.tracer {
-            None => self.advance(sleep),
-            Some(_) => self.next_event_traced(sleep),
+        match self.is_watched {
+            false => self.advance(sleep),
+            true => self.next_event_watched(sleep),
         }
     }
 
@@ -104,7 +106,9 @@ impl Net {
     fn start_turn(&mut self) {
         let Cx { agenda, memory, time, .. } = &self.cx;
         if !time.is_running() && (agenda.has_tasks() || !agenda.flush.is_empty() || memory.is_behind) {
-            self.cx.time.begin(self.cx.kernel.now(), Duration::ZERO);
+            let now = self.cx.kernel.now();
+            self.cx.time.begin(now, Duration::ZERO);
+            self.cx.count(|tally| tally.watch.begin(Some(Phase::Start), nanos(now)));
         }
     }
 
@@ -112,7 +116,11 @@ impl Net {
     fn end_turn(&mut self) {
         let counters = &mut self.cx.counters;
         counters.turns += 1;
-        self.cx.time.end(self.cx.kernel.now(), &mut counters.longest_turn);
+        let now = self.cx.kernel.now();
+        let worked = self.cx.time.end(now, &mut counters.longest_turn);
+        if self.is_watched {
+            self.count_turn(worked, now);
+        }
         self.cx.clock.end_turn();
         self.phase = Phase::Start;
         self.check_turn();
@@ -121,8 +129,8 @@ impl Net {
     /// The next phase begins. Most turns wait and serve, and have nothing to do in the other phases: these are passed by.
     #[inline]
     fn enter_next(&mut self) {
-        if self.tracer.is_some() {
-            self.tell_notes(); // with the phase in which it was done
+        if self.is_watched {
+            self.phase_is_over();
         }
         let agenda = &self.cx.agenda;
         let next = match self.phase {
@@ -238,6 +246,8 @@ impl Net {
     pub(super) fn remove(&mut self, id: SocketId) {
         let Some(conn) = self.conns.get(id) else { return };
         self.cx.memory.read_ahead_changed(conn.connection.read_ahead_held(), 0);
+        let read = conn.connection.bytes_read();
+        self.cx.count(|tally| tally.bytes_read += read);
         self.leave_destinations(id);
         self.cx.labels.remove(id);
         self.conns.remove(id);
@@ -262,13 +272,20 @@ impl Net {
             self.buffer.shrink();
         }
         let worked = match self.cx.time.is_running() {
-            true => self.cx.time.worked(self.cx.kernel.now()),
+            true => {
+                let now = self.cx.kernel.now();
+                self.cx.count(|tally| tally.watch.begin(None, nanos(now)));
+                self.cx.time.worked(now)
+            }
             false => Duration::ZERO,
         };
         let mut found = std::mem::take(&mut self.found);
         let waited = self.cx.kernel.wait(deadline, &mut found);
         self.cx.clock.read(&*self.cx.kernel, deadline);
         self.cx.time.begin(self.cx.clock.now(&*self.cx.kernel), worked);
+        if self.is_watched {
+            self.count_wait(found.len());
+        }
         if self.wakers.take_wake() {
             self.cx.agenda.woken = true;
             self.cx.agenda.notes.add(Whom::Loop, Kind::Woken, || "another thread has woken it".to_owned());
@@ -412,9 +429,15 @@ impl Net {
     /// One timer that is due.
     fn expire_one(&mut self) -> Step {
         if !self.begins_another() {
+            if self.is_watched && self.cx.clock.has_timeouts() {
+                self.cx.cut(Budget::Timeouts);
+            }
             return Step::Over;
         }
         let Some((due, timer)) = self.cx.clock.next_timeout() else { return Step::Over };
+        if self.is_watched {
+            self.count_timer(due);
+        }
         self.cx.time.spend(1);
         debug_assert!(due.time() <= self.cx.kernel.now(), "a timer is never early");
         self.tell_timer(timer);

@@ -54,10 +54,10 @@ pub(super) struct TurnTime {
 }
 
 /// A time in whole nanoseconds, which is reckoned with in every turn: five centuries fit.
-type Nanos = u64;
+pub(super) type Nanos = u64;
 
 #[inline]
-fn nanos(time: Duration) -> Nanos {
+pub(super) fn nanos(time: Duration) -> Nanos {
     time.as_secs().wrapping_mul(1_000_000_000).wrapping_add(u64::from(time.subsec_nanos()))
 }
 
@@ -196,9 +196,9 @@ impl TurnTime {
         self.granted = units;
     }
 
-    /// The turn is over. If it was longer than `longest`, that is set to how long it has worked.
+    /// The turn is over: how long it has worked. If that is longer than `longest`, that is set to it.
     #[inline]
-    pub fn end(&mut self, now: Duration, longest: &mut Duration) {
+    pub fn end(&mut self, now: Duration, longest: &mut Duration) -> Nanos {
         let now = nanos(now);
         // A turn of a few slow pieces never came to a look.
         if now.saturating_sub(self.looked) > self.part {
@@ -209,6 +209,7 @@ impl TurnTime {
         if worked > nanos(*longest) {
             *longest = Duration::from_nanos(worked);
         }
+        worked
     }
 
     /// How many units are to be done until the next look.

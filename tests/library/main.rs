@@ -75,6 +75,9 @@ mod signals;
 mod socket_options;
 /// Pipes of the system, terminals, and the streams of the process.
 mod standard_streams;
+/// What only the machine's kernel shows of the statistics.
+#[cfg(unix)]
+mod statistics;
 /// A loop that is shut down, and files.
 #[cfg(unix)]
 mod stopping;

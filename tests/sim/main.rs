@@ -24,6 +24,8 @@ mod simulated_disk;
 mod simulation;
 /// What the simulator itself promises.
 mod simulator;
+/// What a loop counts of itself.
+mod statistics;
 /// A loop that is shut down or stopped, and handlers that work against it.
 mod stubborn_handlers;
 /// Each kernel call fails with each error.

@@ -6,13 +6,15 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use tidegate::sim::{Conditions, Sim};
-use tidegate::{EventLoop, Explainer, Loop, OutputLimits, OutputPolicy, Socket, SocketId, SoftLimit, TraceLine};
+use tidegate::{
+    EventLoop, Explainer, Loop, OutputLimits, OutputPolicy, Socket, SocketId, SoftLimit, Statistics, TraceLine,
+};
 
 const ADDRESS: &str = "10.0.0.1:7";
 
 /// What the trace has told, and what the handlers have seen, in one order.
 #[derive(Clone, Debug, PartialEq)]
-enum Entry {
+pub(super) enum Entry {
     Told {
         turn: u64,
         whom: String,
@@ -105,12 +107,21 @@ fn act(on: &mut Loop<'_, Party>) {
 
 /// A run of one seed: everything that was told and run, and the fingerprint.
 fn run(seed: u64, traced: bool) -> (Vec<Entry>, u64) {
+    let (entries, fingerprint, _) = run_with(seed, traced, false);
+    (entries, fingerprint)
+}
+
+/// As [`run`], with statistics if they are to be kept.
+pub(super) fn run_with(seed: u64, traced: bool, counted: bool) -> (Vec<Entry>, u64, Option<Statistics>) {
     let sim = Sim::new(seed);
     let buffer = [4096, 100_000][sim.random(2) as usize];
     sim.set_conditions(Conditions::new().buffer(buffer).short(100).late(50).delay(Duration::from_micros(300)));
     let entries = Entries::default();
     let party = Party { sim: sim.clone(), entries: Rc::clone(&entries), sockets: Vec::new() };
     let mut event_loop = EventLoop::on(sim.kernel(), party);
+    if counted {
+        event_loop.net.keep_statistics();
+    }
     if traced {
         let entries = Rc::clone(&entries);
         event_loop.net.trace(move |line: &TraceLine<'_>| {
@@ -132,8 +143,9 @@ fn run(seed: u64, traced: bool) -> (Vec<Entry>, u64) {
         event_loop.turn(Some(Duration::from_millis(1))).unwrap();
     }
     event_loop.net.check().unwrap();
+    let statistics = event_loop.net.statistics();
     drop(event_loop);
-    (entries.take(), sim.fingerprint())
+    (entries.take(), sim.fingerprint(), statistics)
 }
 
 /// What must be true of the cause that the trace names for an event.

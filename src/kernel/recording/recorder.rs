@@ -163,6 +163,10 @@ impl<K: Kernel> Kernel for Recorder<K> {
         self.inner.clock_slack()
     }
 
+    fn events_at_once(&self) -> usize {
+        self.inner.events_at_once()
+    }
+
     fn wait(&mut self, deadline: Option<Duration>, ready: &mut Vec<Ready>) -> io::Result<()> {
         let before = ready.len();
         let waited = self.wait_and_flush(deadline, ready);

@@ -31,8 +31,9 @@ impl Conn {
         if self.is_file() {
             return Err(Error::invalid("a file cannot be connected: make a socket"));
         }
-        let before = self.connection.read_ahead_held();
+        let (before, read) = (self.connection.read_ahead_held(), self.connection.bytes_read());
         self.connection.connect(&mut self.tasks(cx))?;
+        cx.count(|tally| tally.bytes_read += read);
         cx.memory.read_ahead_changed(before, self.connection.read_ahead_held());
         self.forget_last_connection(cx);
         let by_path = to.first.unix().is_some();

@@ -23,6 +23,7 @@ use crate::net::agenda::Task;
 use crate::net::clock::TimerKind;
 use crate::net::cx::Cx;
 use crate::net::output_limits::{OutputLimits, OutputPolicy};
+use crate::net::statistics::Budget;
 use crate::net::trace::Kind;
 
 fn drops(limits: &OutputLimits) -> bool {
@@ -140,6 +141,7 @@ impl Conn {
         if self.waits_for_flush() {
             // The flush shows whether it keeps up. Nobody should speak before.
             cx.time.use_up();
+            cx.cut(Budget::Receiver);
             cx.agenda
                 .notes
                 .add(self.id, Kind::Budget, || "above a limit: it is flushed before more is said".to_owned());

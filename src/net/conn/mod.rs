@@ -46,7 +46,7 @@ use super::output_limits::Limits;
 use super::read_buffer::READ_BUFFER;
 use crate::base::arena::HasId;
 use crate::base::id::{ServerId, SocketId};
-use crate::connection::{CloseReason, ConnTask, Connection, Stage};
+use crate::connection::{CloseReason, ConnTask, Connection, ReadyState, Stage};
 use crate::kernel::{Handle, Readiness, Watch};
 use file::FileEnd;
 use piping::{DrainWait, Piping};
@@ -404,6 +404,18 @@ impl Conn {
     /// How many receivers hold it up.
     pub fn held_by_receivers(&self) -> u32 {
         self.held_by - u32::from(self.has_yielded()) - u32::from(self.lists.memory)
+    }
+
+    /// Its state in a word, for statistics.
+    pub fn state(&self) -> &'static str {
+        match (self.connection.stage(), self.connection.ready_state()) {
+            (Stage::Fresh, _) => "fresh",
+            (Stage::Connecting, _) => "connecting",
+            (Stage::Connected, ReadyState::ReadOnly) => "read_only",
+            (Stage::Connected, ReadyState::WriteOnly) => "write_only",
+            (Stage::Connected, ReadyState::Open | ReadyState::Opening) => "open",
+            (Stage::Connected, ReadyState::Closed) | (Stage::Destroyed { .. } | Stage::Closed, _) => "closing",
+        }
     }
 
     pub fn is_piped(&self) -> bool {

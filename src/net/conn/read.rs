@@ -20,6 +20,7 @@ use crate::connection::{CallbackId, Received};
 use crate::net::cx::Cx;
 use crate::net::read_buffer::{READ_BUFFER, ReadBuffer};
 use crate::net::serving::{ServeStep, Serving};
+use crate::net::statistics::Budget;
 
 /// What became of a read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -110,7 +111,11 @@ impl Conn {
         }
         // Most sockets that are ready are so for reading, and one read was all.
         if self.latches.readable || self.connection.is_in_flight() {
-            *next = Some(turn.after_read(length, full));
+            let after = turn.after_read(length, full);
+            if full && after.next == ServeStep::Write {
+                cx.cut(Budget::Bytes);
+            }
+            *next = Some(after);
         }
         cx.time.spend(1);
         self.touch(cx);
@@ -159,6 +164,7 @@ impl Conn {
         };
         match error.kind() {
             io::ErrorKind::WouldBlock => {
+                cx.count(|tally| tally.reads_blocked += 1);
                 self.latches.readable = false;
                 match self.rare_if_any().and_then(|rare| rare.shutdown_error.take()) {
                     Some(error) => self.broke(error, cx),

@@ -45,6 +45,7 @@ impl Conn {
                 debug_assert!(false, "{length} bytes are counted in flight, and the queue has only {total}");
                 break;
             }
+            cx.wrote(offered, &wrote);
             match wrote {
                 Ok(sent) => {
                     cx.time.spend(sent / 1024);
@@ -67,7 +68,8 @@ impl Conn {
             return (0, Emptied::All);
         }
         let most = length.min(READ_BUFFER);
-        let (_, wrote) = write_front(self.connection.queue(), most, handle, &mut *cx.kernel, &cx.segments);
+        let (offered, wrote) = write_front(self.connection.queue(), most, handle, &mut *cx.kernel, &cx.segments);
+        cx.wrote(offered, &wrote);
         match wrote {
             // It would say so for ever.
             Ok(0) => (0, classify(io::ErrorKind::WriteZero.into())),
@@ -86,7 +88,9 @@ impl Conn {
 /// A write of nothing: the kernel says whether the peer is gone. That it is full says nothing.
 #[cold]
 pub(super) fn write_nothing(handle: Handle, cx: &mut Cx) -> io::Result<usize> {
-    match cx.kernel.write(handle, &[]).map_err(classify) {
+    let wrote = cx.kernel.write(handle, &[]);
+    cx.wrote(0, &wrote);
+    match wrote.map_err(classify) {
         Err(Emptied::Failed(error)) => Err(error),
         _ => Ok(0),
     }

@@ -105,6 +105,7 @@ impl Conn {
                 let (had_error, reason) = self.connection.close(&mut cx.agenda.of(self.id));
                 let release = Task::ReleaseSources(self.id, cx.agenda.pipes_made);
                 cx.agenda.push_first([release, self.task(ConnTask::AfterClose)]);
+                cx.count(|tally| tally.closes[reason as usize] += 1);
                 let closed = Closed { had_error, reason, unsent: self.rare().discarded };
                 return Some(Event::Close { socket: self.id, closed });
             }

@@ -65,6 +65,7 @@ impl Conn {
         {
             let wrote = cx.kernel.write(handle, bytes);
             if !matches!(wrote, Ok(sent) if sent == bytes.len()) {
+                cx.wrote(bytes.len(), &wrote);
                 self.connection.begin_write(bytes.len());
                 return self.wrote_in_part(bytes, wrote, kind, cx);
             }
@@ -93,7 +94,11 @@ impl Conn {
             Admission::Now => {
                 let wrote = match self.handle {
                     Some(handle) if bytes.is_empty() => write_nothing(handle, cx),
-                    Some(handle) => cx.kernel.write(handle, bytes),
+                    Some(handle) => {
+                        let wrote = cx.kernel.write(handle, bytes);
+                        cx.wrote(bytes.len(), &wrote);
+                        wrote
+                    }
                     None => Ok(0),
                 };
                 return self.wrote_in_part(bytes, wrote, kind, cx);

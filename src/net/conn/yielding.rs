@@ -16,6 +16,7 @@
 use super::Conn;
 use super::rare::{AfterYield, Yielded};
 use crate::net::cx::Cx;
+use crate::net::statistics::Budget;
 use crate::net::trace::Kind;
 
 impl Conn {
@@ -33,6 +34,7 @@ impl Conn {
             none => {
                 *none = Some(Yielded { after, flushes });
                 self.held_by += 1;
+                cx.cut(Budget::Yield);
             }
         }
         cx.agenda.notes.add(self.id, Kind::Yielded, || "gives its turn to the others".to_owned());

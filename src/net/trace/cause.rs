@@ -56,7 +56,8 @@ fn name_of(event: &Event) -> &'static str {
     }
 }
 
-fn whom_of(event: &Event) -> Whom {
+/// Whom an event concerns.
+pub fn whom_of(event: &Event) -> Whom {
     match event {
         Event::Connect(socket)
         | Event::End(socket)

@@ -25,7 +25,7 @@ mod notes;
 mod tracer;
 mod watched;
 
-pub(super) use cause::number_of_tick;
+pub(super) use cause::{number_of_tick, whom_of};
 pub use explainer::Explainer;
 pub use line::{TraceLine, TraceSink};
 pub(super) use notes::{Kind, Notes, Whom};

@@ -17,6 +17,7 @@ use crate::kernel::{
     ConnectOptions, Handle, Kernel, ListenOptions, OpenMode, PeerCred, Readiness, Ready, SocketOption, Stdio, Token,
     TokenOwner, Wake, Watch,
 };
+use crate::net::around::wrap;
 
 #[derive(Debug)]
 pub struct Watched {
@@ -33,8 +34,7 @@ pub struct Watched {
 impl Watched {
     /// Puts itself around `kernel`. `whose` says who has the handles that there are.
     pub fn around(kernel: &mut Box<dyn Kernel>, notes: Notes, owner: Owner, whose: HashMap<Handle, Whom>) {
-        let inner = std::mem::replace(kernel, Box::new(Absent));
-        *kernel = Box::new(Watched { inner, notes, owner, whose, begun: None });
+        wrap(kernel, |inner| Box::new(Watched { inner, notes, owner, whose, begun: None }));
     }
 
     fn whom(&self, handle: Handle) -> Whom {
@@ -278,6 +278,10 @@ impl Kernel for Watched {
         self.inner.unwatch_signal(signal);
     }
 
+    fn events_at_once(&self) -> usize {
+        self.inner.events_at_once()
+    }
+
     fn waker(&mut self) -> io::Result<Wake> {
         self.inner.waker()
     }
@@ -329,83 +333,5 @@ fn stdio_name(stream: Stdio) -> &'static str {
         Stdio::Input => "standard input",
         Stdio::Output => "standard output",
         Stdio::Error => "standard error",
-    }
-}
-
-/// What stands in the place of a kernel while another is put around it. Nobody calls it.
-#[derive(Debug)]
-struct Absent;
-
-fn absent<T>() -> io::Result<T> {
-    Err(io::ErrorKind::Unsupported.into())
-}
-
-impl Kernel for Absent {
-    fn now(&self) -> Duration {
-        Duration::ZERO
-    }
-
-    fn clock_slack(&self) -> Duration {
-        Duration::ZERO
-    }
-
-    fn wait(&mut self, _: Option<Duration>, _: &mut Vec<Ready>) -> io::Result<()> {
-        absent()
-    }
-
-    fn listen(&mut self, _: Address, _: &ListenOptions) -> io::Result<Handle> {
-        absent()
-    }
-
-    fn accept(&mut self, _: Handle) -> io::Result<(Handle, Address)> {
-        absent()
-    }
-
-    fn shed(&mut self, _: Handle) -> io::Result<bool> {
-        absent()
-    }
-
-    fn connect(&mut self, _: Address, _: &ConnectOptions) -> Result<Handle, (Syscall, io::Error)> {
-        absent().map_err(|error| (Syscall::Connect, error))
-    }
-
-    fn connected(&mut self, _: Handle) -> io::Result<bool> {
-        absent()
-    }
-
-    fn register(&mut self, _: Handle, _: Token) -> io::Result<()> {
-        absent()
-    }
-
-    fn read(&mut self, _: Handle, _: &mut [u8]) -> io::Result<usize> {
-        absent()
-    }
-
-    fn write(&mut self, _: Handle, _: &[u8]) -> io::Result<usize> {
-        absent()
-    }
-
-    fn write_vectored(&mut self, _: Handle, _: &[IoSlice<'_>]) -> io::Result<usize> {
-        absent()
-    }
-
-    fn shutdown(&mut self, _: Handle) -> io::Result<()> {
-        absent()
-    }
-
-    fn close(&mut self, _: Handle) {}
-
-    fn reset(&mut self, _: Handle) {}
-
-    fn set_option(&mut self, _: Handle, _: SocketOption) -> io::Result<()> {
-        absent()
-    }
-
-    fn local_address(&self, _: Handle) -> io::Result<Address> {
-        absent()
-    }
-
-    fn watch_signal(&mut self, _: i32) -> io::Result<()> {
-        absent()
     }
 }

@@ -31,7 +31,7 @@ use std::time::{Duration, Instant};
 
 use tidegate::kernel::RunEnd;
 use tidegate::sim::{Conditions, Disk, Sim, Turning};
-use tidegate::{Endpoint, EventLoop};
+use tidegate::{Endpoint, EventLoop, Statistics};
 
 use acts::{Mistake, SIGNAL, act, conditions, disk, leave_path, listen_at};
 use party::{Connection, Ledger, Party, settle_accounts};
@@ -113,6 +113,9 @@ fn gather(sim: &Stage, first: Kernel, records: &Records, ledger: &Ledger) -> Vec
         party.makes_mistakes = sim.random(4) == 0;
         party.stops.are_played = sim.random(3) == 0;
         let mut event_loop = stage.event_loop(kernel, party);
+        if own.len() == 2 {
+            event_loop.net.keep_statistics();
+        }
         let budget = [None, Some(100), Some(1000), Some(5000), Some(5000)][sim.random(5) as usize];
         event_loop.net.set_turn_budget(budget.map(Duration::from_micros)).expect("it is more than a microsecond");
         (0..own.len()).for_each(|at| listen_at(&mut event_loop.event_loop(), at));
@@ -244,6 +247,7 @@ fn part(sim: &Stage, parties: &mut [EventLoop<Party>], problems: &mut Vec<String
     run_until(sim, parties, sim.now() + Duration::from_secs(1), |_| false);
     for party in parties.iter_mut() {
         party.state.settle();
+        problems.extend(party.net.statistics().and_then(|statistics| add_up(&statistics, party)));
         if party.net.sockets() != 0 {
             problems.push(format!("{} sockets are left", party.net.sockets()));
         }
@@ -253,6 +257,31 @@ fn part(sim: &Stage, parties: &mut [EventLoop<Party>], problems: &mut Vec<String
     if sim.descriptors() != 0 {
         problems.push(format!("{} descriptors are left", sim.descriptors()));
     }
+}
+
+/// What is wrong with the statistics of a loop at its end.
+fn add_up(statistics: &Statistics, party: &EventLoop<Party>) -> Option<String> {
+    let counters = party.net.counters();
+    let closes: u64 = statistics.closes.values().sum();
+    let sums = [
+        (statistics.turns, counters.turns, "turns"),
+        (statistics.turn_times.count(), counters.turns, "times of turns"),
+        (statistics.accepted, counters.accepted, "accepted"),
+        (statistics.messages_dropped, counters.messages_dropped, "messages dropped"),
+        (statistics.connections.values().sum(), 0, "connections at the end"),
+        (statistics.server_connections.values().sum(), 0, "connections of servers at the end"),
+        (statistics.queued, 0, "bytes queued at the end"),
+        (statistics.memory_held, counters.memory_held as u64, "memory"),
+        (statistics.timers_set - statistics.timers_due - statistics.timers_cancelled, statistics.timers, "timers"),
+        (statistics.timer_lags.count(), statistics.timers_due, "lags"),
+        (closes.max(party.state.closes), closes, "closes"),
+    ];
+    let wrong = sums.iter().find(|(counted, is, _)| counted != is);
+    let wrong = wrong.map(|(counted, is, what)| format!("the statistics have {counted} {what}: it is {is}"));
+    let adds_up = statistics.turn_times.sum() == statistics.working
+        && statistics.reads >= statistics.reads_blocked
+        && statistics.writes >= statistics.writes_blocked + statistics.writes_short;
+    wrong.or_else(|| (!adds_up).then(|| format!("the statistics do not add up: {statistics:?}")))
 }
 
 fn run_until(
