@@ -23,7 +23,7 @@
 //! | `pipe.rs`, `broadcast.rs` | one connection into another; one message to many |
 //! | `listen.rs`, `server.rs`, `accepting.rs` | servers; one of them; how it accepts |
 //! | `file.rs`, `adopt.rs` | files; sockets that were made elsewhere |
-//! | `timers.rs`, `user_timers.rs` | what a user asks of time; the timers that were set |
+//! | `timers.rs`, `user_timers.rs`, `timeouts.rs` | what a user asks of time; the timers that were set; those that are due |
 //! | `waker.rs` | waking it from another thread |
 //! | `trace/`, `tracing.rs`, `labels.rs` | what the loop does, in words; what users call their connections |
 //! | `statistics/`, `counting.rs` | what the loop does, in numbers; when it is counted |
@@ -61,6 +61,7 @@ mod server;
 mod server_counts;
 mod serving;
 mod statistics;
+mod timeouts;
 mod timers;
 mod trace;
 mod tracing;

@@ -381,6 +381,6 @@ fn statistics_change_nothing_with_a_trace_or_without() {
         });
         assert_eq!(all, traced, "seed {seed}: the trace is not counted");
         assert_eq!((all.turns, all.turn_times.count()), (2000, 2000));
-        assert!(all.reads > 100 && all.writes > 100 && all.timers_due > 500, "{all:?}");
+        assert!(all.reads > 0 && all.writes > 0 && all.timers_due > 0, "{all:?}");
     }
 }
