@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::{Histogram, Statistics};
+use super::histogram::Histogram;
+use super::snapshot::Statistics;
 
 /// One figure: a line of a page, or a family of a text format.
 #[derive(Clone, Debug, PartialEq)]
