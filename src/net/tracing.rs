@@ -44,6 +44,11 @@ impl Net {
         }
     }
 
+    /// Gives what the trace has gathered to its sink: for a program that is about to exit without dropping the net.
+    pub fn flush_trace(&mut self) {
+        self.pause_trace();
+    }
+
     /// As [`Net::next_event`], of a net that is traced.
     #[cold]
     pub(super) fn next_event_traced(&mut self, sleep: Sleep) -> Result<Option<Event>, Error> {
@@ -134,5 +139,12 @@ impl Net {
             }
         };
         self.cx.agenda.notes.add(whom, Kind::Due, || text.to_owned());
+    }
+}
+
+/// The end of a run is told too, also that by a panic.
+impl Drop for Net {
+    fn drop(&mut self) {
+        self.pause_trace();
     }
 }

@@ -73,6 +73,19 @@ fn slow_motion_waits_after_each_paragraph() {
 }
 
 #[test]
+fn a_second_signal_is_told_before_the_exit() {
+    let mut echo = Daemon::echo(&["--explain"]);
+    let _client = echo.join();
+    paragraph(&echo, "its data flows, by its connection handler");
+    echo.signal(Signal::TERM);
+    paragraph(&echo, "listens no more, by the loop's signal 15 handler");
+    echo.signal(Signal::TERM);
+    assert_eq!(echo.exits(), 143);
+    let signals = explanation(&echo).iter().filter(|line| line.contains("signal 15 has come")).count();
+    assert_eq!(signals, 2, "{}", echo.log());
+}
+
+#[test]
 fn at_vv_each_line_of_the_trace_is_a_record() {
     let echo = Daemon::echo(&["-vv"]);
     let mut client = echo.join();

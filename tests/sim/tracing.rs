@@ -163,7 +163,7 @@ fn is_the_cause(event: &str, detail: &str, cause: &str) -> bool {
         "finish" => cause.contains("writing: over"),
         "timeout" => cause.contains("its idle time is over"),
         "close" => cause.contains(&format!("destroyed: {detail}")),
-        "error" => cause.contains("destroyed: ") || cause.contains("failed"),
+        "error" => cause.contains(detail) || cause.contains("destroyed: "),
         "callback" if detail == "ok" => cause.contains("wrote") || cause.contains("writing: over"),
         "callback" => cause.contains("destroyed: ") || cause.contains("failed"),
         "tick" => cause.contains("was put off"),
@@ -328,6 +328,7 @@ fn a_turn_is_a_paragraph_and_one_connection_can_be_followed() {
         [
             "  wait        #1 anna: ready to read, ready to write",
             "  serve       #1 anna: read 6 bytes → data",
+            "              #2 bert: a message of 6 bytes waits for the flush, by #1's data handler",
             "              #1 anna: broadcast of 6 bytes to 1, by its data handler",
             "  flush       #2 bert: wrote 6 of 6 bytes",
         ]
@@ -335,6 +336,40 @@ fn a_turn_is_a_paragraph_and_one_connection_can_be_followed() {
     let berts = paragraphs(Some(2));
     assert!(berts.iter().flat_map(|text| text.lines()).all(|line| line.starts_with("turn ") || line.contains("#2")));
     assert!(berts.iter().any(|text| text.contains("flush       #2 bert: wrote 6 of 6 bytes")), "{berts:?}");
+}
+
+#[test]
+fn the_cause_of_an_error_is_the_call_that_has_failed() {
+    let lines = Rc::new(RefCell::new(Vec::new()));
+    let sim = Sim::new(1);
+    let mut client = EventLoop::on(sim.kernel(), ());
+    let kept = Rc::clone(&lines);
+    client.net.trace(move |line: &TraceLine<'_>| kept.borrow_mut().push(line.to_string()));
+    client.connect("10.0.0.9:1", |_| {}).unwrap();
+    client.run().unwrap();
+    let lines = lines.borrow();
+    let error = lines.iter().find(|line| line.contains("error (")).unwrap_or_else(|| panic!("{lines:#?}"));
+    let cause = error.split(" ← ").last().unwrap();
+    assert!(cause.starts_with("connect ECONNREFUSED"), "{error}");
+}
+
+#[test]
+fn what_a_handler_did_before_it_panicked_is_told() {
+    let lines = Rc::new(RefCell::new(Vec::new()));
+    let kept = Rc::clone(&lines);
+    let run = std::panic::AssertUnwindSafe(move || {
+        let mut event_loop = EventLoop::on(Sim::new(1).kernel(), ());
+        event_loop.explain(move |text| kept.borrow_mut().push(text.to_owned()));
+        event_loop.after(Duration::from_millis(1), |on| {
+            on.next_tick(|_| {});
+            panic!("a mistake");
+        });
+        event_loop.run().unwrap();
+    });
+    assert!(std::panic::catch_unwind(run).is_err());
+    let told = lines.borrow().concat();
+    assert!(told.contains("timer #1 is due → timer #1"), "{told}");
+    assert!(told.contains("was put off, for the next tick, by its timer #1 handler"), "{told}");
 }
 
 #[test]

@@ -9,6 +9,7 @@ use crate::base::error::{Error, Syscall};
 use crate::base::error_kind::ErrorKind;
 use crate::connection::{CallbackId, CloseReason, Last, Stage};
 use crate::net::cx::Cx;
+use crate::net::trace::Kind;
 
 impl Conn {
     /// Ends the writing side: after all that was written. Takes all corks away.
@@ -129,6 +130,7 @@ impl Conn {
     /// Destroys it for an error of a system call.
     pub(super) fn broke(&mut self, error: Error, cx: &mut Cx) {
         let reason = reason_of(&error);
+        cx.agenda.notes.add(self.id, Kind::Failed, || error.to_string());
         self.destroy(Some(error), Some(reason), cx);
     }
 

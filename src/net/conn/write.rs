@@ -165,6 +165,8 @@ impl Conn {
         if !self.connection.queue_message(message, &mut cx.segments) {
             return;
         }
+        let length = message.len();
+        cx.agenda.notes.add(self.id, Kind::State, || format!("a message of {length} bytes waits for the flush"));
         // Also if something is in flight: what the flush leaves is settled.
         self.flush_later(cx);
         if near_a_limit {

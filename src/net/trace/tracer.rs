@@ -26,7 +26,7 @@ pub struct Tracer {
     causes: HashMap<Whom, Vec<Cause>>,
     notes: u64,
     /// The handler that runs: what is done meanwhile, it has done.
-    handler: Option<(Whom, &'static str)>,
+    handler: Option<(Whom, String)>,
 }
 
 struct Cause {
@@ -85,7 +85,9 @@ impl Tracer {
             None => format!("{} ← {}", told.detailed, self.cause(told.whom, of, &kinds, place.turn)),
         };
         self.show(told.whom, &text, place, labels);
-        self.handler = Some((told.whom, told.name));
+        // A loop has many timers and signals: the number says which.
+        let name = if told.whom == Whom::Loop { told.detailed } else { told.name.to_owned() };
+        self.handler = Some((told.whom, name));
         self.forget(event, told.whom);
     }
 
@@ -140,6 +142,15 @@ impl Tracer {
     fn cause(&self, whom: Whom, of: Whom, kinds: &[Kind], turn: u64) -> String {
         let causes = self.causes.get(&of).into_iter().flatten();
         let latest = causes.filter(|cause| kinds.contains(&cause.kind)).max_by_key(|cause| cause.number);
+        let latest = match latest {
+            // What has failed is the cause of the destroy that follows from it.
+            Some(destroyed) if destroyed.kind == Kind::Destroyed && kinds.contains(&Kind::Failed) => {
+                let causes = self.causes.get(&of).into_iter().flatten();
+                let failed = |cause: &&Cause| cause.kind == Kind::Failed && cause.turn == destroyed.turn;
+                causes.filter(failed).next_back().or(Some(destroyed))
+            }
+            latest => latest,
+        };
         let Some(cause) = latest else { return "what was done before the trace began".to_owned() };
         let mut text = if whom == of { cause.text.clone() } else { format!("{of} {}", cause.text) };
         if cause.turn != turn {

@@ -128,7 +128,9 @@ impl Kernel for Watched {
     }
 
     fn listen(&mut self, address: Address, options: &ListenOptions) -> io::Result<Handle> {
-        let handle = self.inner.listen(address, options)?;
+        let handle = self.inner.listen(address, options).inspect_err(|error| {
+            self.notes.add(Whom::Loop, Kind::Failed, || format!("cannot listen on {address}: {error}"));
+        })?;
         let address = self.inner.local_address(handle).unwrap_or(address);
         self.begin(handle, Kind::Listens, format!("listens on {address}"));
         Ok(handle)
@@ -136,14 +138,18 @@ impl Kernel for Watched {
 
     #[cfg(unix)]
     fn adopt_listener(&mut self, listener: OwnedFd, tcp: &TcpOptions) -> io::Result<Handle> {
-        let handle = self.inner.adopt_listener(listener, tcp)?;
+        let handle = self.inner.adopt_listener(listener, tcp).inspect_err(|error| {
+            self.notes.add(Whom::Loop, Kind::Failed, || format!("cannot adopt a listener: {error}"));
+        })?;
         self.begin(handle, Kind::Listens, "listens on a socket that was passed".to_owned());
         Ok(handle)
     }
 
     #[cfg(unix)]
     fn adopt_stream(&mut self, stream: OwnedFd, tcp: &TcpOptions) -> io::Result<(Handle, Option<Address>)> {
-        let adopted = self.inner.adopt_stream(stream, tcp)?;
+        let adopted = self.inner.adopt_stream(stream, tcp).inspect_err(|error| {
+            self.notes.add(Whom::Loop, Kind::Failed, || format!("cannot adopt a connection: {error}"));
+        })?;
         self.begin(adopted.0, Kind::Connected, "a connection that was made elsewhere".to_owned());
         Ok(adopted)
     }
@@ -171,7 +177,9 @@ impl Kernel for Watched {
     }
 
     fn connect(&mut self, address: Address, options: &ConnectOptions) -> Result<Handle, (Syscall, io::Error)> {
-        let handle = self.inner.connect(address, options)?;
+        let handle = self.inner.connect(address, options).inspect_err(|(_, error)| {
+            self.notes.add(Whom::Loop, Kind::Failed, || format!("cannot connect to {address}: {error}"));
+        })?;
         self.begin(handle, Kind::Call, format!("connects to {address}"));
         Ok(handle)
     }
@@ -292,20 +300,26 @@ impl Kernel for Watched {
     }
 
     fn open(&mut self, path: &Path, mode: OpenMode) -> io::Result<Handle> {
-        let handle = self.inner.open(path, mode)?;
+        let handle = self.inner.open(path, mode).inspect_err(|error| {
+            self.notes.add(Whom::Loop, Kind::Failed, || format!("cannot open {}: {error}", path.display()));
+        })?;
         self.begin(handle, Kind::Call, format!("opened {}", path.display()));
         Ok(handle)
     }
 
     fn stdio(&mut self, stream: Stdio) -> io::Result<Handle> {
-        let handle = self.inner.stdio(stream)?;
+        let handle = self.inner.stdio(stream).inspect_err(|error| {
+            self.notes.add(Whom::Loop, Kind::Failed, || format!("cannot open a standard stream: {error}"));
+        })?;
         self.begin(handle, Kind::Call, stdio_name(stream).to_owned());
         Ok(handle)
     }
 
     #[cfg(unix)]
     fn adopt_file(&mut self, descriptor: OwnedFd, mode: OpenMode) -> io::Result<Handle> {
-        let handle = self.inner.adopt_file(descriptor, mode)?;
+        let handle = self.inner.adopt_file(descriptor, mode).inspect_err(|error| {
+            self.notes.add(Whom::Loop, Kind::Failed, || format!("cannot adopt a descriptor: {error}"));
+        })?;
         self.begin(handle, Kind::Call, "a descriptor that was opened elsewhere".to_owned());
         Ok(handle)
     }
@@ -313,6 +327,7 @@ impl Kernel for Watched {
     fn watch_file(&mut self, handle: Handle, token: Token) -> io::Result<Watch> {
         let watched = self.inner.watch_file(handle, token);
         self.owned(handle, token);
+        self.failed(handle, "epoll_ctl", &watched);
         watched
     }
 }
