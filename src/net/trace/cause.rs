@@ -78,6 +78,9 @@ pub fn whom_of(event: &Event) -> Whom {
     }
 }
 
+/// What may be the cause of an error: the destroy, or rather what has failed before it.
+pub const ERROR: &[Kind] = &[Kind::Destroyed, Kind::Failed];
+
 fn causes_of(event: &Event) -> Vec<Kind> {
     let kinds: &[Kind] = match event {
         Event::Data { .. } => &[Kind::Read, Kind::Kept],
@@ -86,7 +89,7 @@ fn causes_of(event: &Event) -> Vec<Kind> {
         Event::Finish(_) => &[Kind::Written],
         Event::Timeout(_) | Event::Timer(_) => &[Kind::Due],
         Event::Connect(_) => &[Kind::Connected],
-        Event::Error { .. } => &[Kind::Destroyed, Kind::Failed],
+        Event::Error { .. } => ERROR,
         Event::ServerError { .. } => &[Kind::Failed],
         Event::Close { .. } => &[Kind::Destroyed],
         Event::ServerClose(_) => &[Kind::Destroyed, Kind::Asked],

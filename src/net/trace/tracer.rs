@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::time::Duration;
 
-use super::cause::told;
+use super::cause::{ERROR, told};
 use super::line::{TraceLine, TraceSink};
 use super::notes::{Kind, Note, Whom};
 use crate::net::event::Event;
@@ -144,7 +144,7 @@ impl Tracer {
         let latest = causes.filter(|cause| kinds.contains(&cause.kind)).max_by_key(|cause| cause.number);
         let latest = match latest {
             // What has failed is the cause of the destroy that follows from it.
-            Some(destroyed) if destroyed.kind == Kind::Destroyed && kinds.contains(&Kind::Failed) => {
+            Some(destroyed) if destroyed.kind == Kind::Destroyed && kinds == ERROR => {
                 let causes = self.causes.get(&of).into_iter().flatten();
                 let failed = |cause: &&Cause| cause.kind == Kind::Failed && cause.turn == destroyed.turn;
                 causes.filter(failed).next_back().or(Some(destroyed))
