@@ -145,9 +145,9 @@ impl Tracer {
         let latest = match latest {
             // What has failed is the cause of the destroy that follows from it.
             Some(destroyed) if destroyed.kind == Kind::Destroyed && kinds == ERROR => {
-                let causes = self.causes.get(&of).into_iter().flatten();
+                let mut causes = self.causes.get(&of).into_iter().flatten();
                 let failed = |cause: &&Cause| cause.kind == Kind::Failed && cause.turn == destroyed.turn;
-                causes.filter(failed).next_back().or(Some(destroyed))
+                causes.find(failed).or(Some(destroyed))
             }
             latest => latest,
         };
