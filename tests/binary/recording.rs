@@ -276,6 +276,7 @@ fn a_recording_is_a_new_file_for_its_owner_alone() {
     fs::write(&there, "something older").unwrap();
     let file = recorded(&folder, "echo", &[]);
     assert_eq!(mode_of(&file), 0o600);
+    assert_eq!(fs::read_to_string(folder.path("run.rec.1")).unwrap(), "something older");
     let text = fs::read(&file).unwrap();
     assert!(text.starts_with(b"tidegate recording 1\n") && String::from_utf8_lossy(&text).contains("hello"));
 
@@ -289,6 +290,51 @@ fn a_recording_is_a_new_file_for_its_owner_alone() {
     }
     let nowhere = played(program().args(["echo", "--record"]).arg(folder.path("no/run.rec")));
     assert!(nowhere.code == 1 && nowhere.errors.contains("cannot record to "), "{nowhere:?}");
+}
+
+#[test]
+fn a_second_start_leaves_the_recording_of_a_running_daemon_alone() {
+    let folder = Folder::new();
+    let file = folder.path("run.rec");
+    let mut daemon = Daemon::role("echo", &["--record", file.to_str().unwrap()]);
+    let second = played(program().args(["echo", "--listen", "127.0.0.1:0", "--record"]).arg(&file));
+    assert!(second.code == 1 && second.errors.contains("another process records to it"), "{second:?}");
+    assert!(!folder.path("run.rec.1").exists());
+    daemon.is_killed();
+    // The recording of a crash is kept.
+    let crashed = fs::read(&file).unwrap();
+    recorded(&folder, "echo", &[]);
+    assert_eq!(fs::read(folder.path("run.rec.1")).unwrap(), crashed);
+    play(&file, &[]).ends_as_then();
+}
+
+#[test]
+fn damage_is_a_failure_that_says_so() {
+    let folder = Folder::new();
+    let file = recorded(&folder, "echo", &[]);
+    let mut bytes = fs::read(&file).unwrap();
+    let last = bytes.len() - 1;
+    bytes[last] ^= 1;
+    fs::write(&file, bytes).unwrap();
+    let damaged = play(&file, &[]);
+    assert!(damaged.output.contains("\nthe recording cannot be played further: it is damaged at byte "), "{damaged:?}");
+    assert_eq!(damaged.code, 1, "{damaged:?}");
+}
+
+#[test]
+fn a_reader_who_has_gone_ends_an_explanation_quietly() {
+    let folder = Folder::new();
+    let file = recorded(&folder, "echo", &[]);
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let explained = |stdout: std::process::Stdio| {
+        let output = program().arg("replay").arg(&file).arg("--explain").stdout(stdout).output().unwrap();
+        (output.status.code().unwrap(), String::from_utf8(output.stderr).unwrap())
+    };
+    assert_eq!(explained(writer.into()), (0, String::new()));
+    let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let (code, errors) = explained(full.into());
+    assert!(code == 1 && errors.contains("cannot write to stdout"), "{errors}");
 }
 
 #[test]

@@ -29,8 +29,10 @@ impl fmt::Display for Difference {
 pub enum RunEnd {
     /// The program has ended where it ended then.
     Ended,
-    /// The recording goes no further, for this reason: it was stopped, cut, or is damaged. Up to here all was as then.
+    /// The recording goes no further, for this reason: it was stopped or cut. Up to here all was as then.
     NoMore(String),
+    /// The recording cannot be played further, for this reason: it is damaged, or cannot be read. Up to here all was as then.
+    Damaged(String),
     /// The turn was reached that the run was to be played up to.
     Until,
     /// From here on the program does something else.
@@ -42,6 +44,7 @@ impl fmt::Display for RunEnd {
         match self {
             RunEnd::Ended => f.write_str("it ended as it ended then"),
             RunEnd::NoMore(why) => write!(f, "the recording goes no further: {why}"),
+            RunEnd::Damaged(why) => write!(f, "the recording cannot be played further: {why}"),
             RunEnd::Until => f.write_str("it was to be played up to here"),
             RunEnd::Differs(difference) => write!(f, "it differs in {difference}"),
         }

@@ -4,6 +4,7 @@ use std::io::{self, Read};
 use std::time::Duration;
 
 use super::blocks::{Blocks, Header, NoBlock};
+use super::difference::RunEnd;
 use super::effect::{Call, Detail};
 use super::format::{Bytes, Failure, Kind, Put, tag};
 use crate::address::Address;
@@ -53,6 +54,19 @@ pub(super) enum TurnEnd {
     ProgramEnded,
     /// The recording has no more. The turn may have gone on.
     NoMore(String),
+    /// What comes next is no entry, or cannot be read.
+    Damaged(String),
+}
+
+impl TurnEnd {
+    /// How a run ends that has come here, if the recording does not say how it goes on.
+    pub fn without_more(&self) -> Option<RunEnd> {
+        match self {
+            TurnEnd::NoMore(why) => Some(RunEnd::NoMore(why.clone())),
+            TurnEnd::Damaged(why) => Some(RunEnd::Damaged(why.clone())),
+            TurnEnd::Wait(_) | TurnEnd::WaitFailed(_) | TurnEnd::ProgramEnded => None,
+        }
+    }
 }
 
 /// The entries of a recording that is read.
@@ -81,11 +95,11 @@ impl Entries {
             match self.blocks.next() {
                 Ok(block) => (self.block, self.place) = (block, 0),
                 Err(why) => {
-                    return Entry::Turn(TurnEnd::NoMore(match why {
-                        NoBlock::Cut => "it was cut, or its program was killed".to_owned(),
-                        NoBlock::Damaged(place) => format!("it is damaged at byte {place}"),
-                        NoBlock::Unreadable(why) => why,
-                    }));
+                    return Entry::Turn(match why {
+                        NoBlock::Cut => TurnEnd::NoMore("it was cut, or its program was killed".to_owned()),
+                        NoBlock::Damaged(place) => TurnEnd::Damaged(format!("it is damaged at byte {place}")),
+                        NoBlock::Unreadable(why) => TurnEnd::Damaged(format!("it cannot be read: {why}")),
+                    });
                 }
             }
         }
@@ -97,7 +111,7 @@ impl Entries {
         entry.unwrap_or_else(|| {
             // Its checksum was right, so a later build has made it.
             self.place = self.block.len();
-            Entry::Turn(TurnEnd::NoMore("it has an entry that this build does not know".to_owned()))
+            Entry::Turn(TurnEnd::Damaged("it has an entry that this build does not know".to_owned()))
         })
     }
 

@@ -81,7 +81,7 @@ impl<K: Kernel> Recorder<K> {
         Ok(Recorder { inner, recording, tokens: HashMap::new(), woken: Arc::default() })
     }
 
-    /// Has `told` called with the reason, once, if the recording stops before the run.
+    /// Has `told` called with the reason, once, if the recording stops before the run. It may ask the [`Recording`].
     #[must_use]
     pub fn on_stop(self, told: impl FnOnce(&str) + 'static) -> Self {
         self.recording.0.borrow_mut().set_on_stop(Box::new(told));
@@ -96,19 +96,19 @@ impl<K: Kernel> Recorder<K> {
     /// Records a call that is about a handle, and has nothing more to say of itself.
     #[inline]
     fn on_handle<T>(&self, kind: Kind, handle: Handle, answer: &io::Result<T>, put: impl FnOnce(&mut Vec<u8>, &T)) {
-        self.recording.0.borrow_mut().call(kind, handle.0, &Detail::Nothing, answer.as_ref(), put);
+        self.recording.writing().call(kind, handle.0, &Detail::Nothing, answer.as_ref(), put);
     }
 
     /// Records a call that gives a handle.
     fn gave_handle(&self, kind: Kind, what: String, answer: &io::Result<Handle>) {
         let put = |bytes: &mut Vec<u8>, handle: &Handle| bytes.number(handle.0.into());
-        self.recording.0.borrow_mut().call(kind, 0, &Detail::Text(what), answer.as_ref(), put);
+        self.recording.writing().call(kind, 0, &Detail::Text(what), answer.as_ref(), put);
     }
 
     /// Records a write. `hash` is that of so many of the bytes as were taken.
     #[inline]
     fn wrote(&self, handle: Handle, offered: usize, answer: &io::Result<usize>, hash: impl FnOnce(usize) -> u32) {
-        let mut tape = self.recording.0.borrow_mut();
+        let mut tape = self.recording.writing();
         if !tape.is_recording() {
             return;
         }
@@ -128,10 +128,8 @@ impl<K: Kernel> Recorder<K> {
     /// Waits until something is ready. What waits to be written is written in time.
     fn wait_and_flush(&mut self, deadline: Option<Duration>, ready: &mut Vec<Ready>) -> io::Result<()> {
         loop {
-            let due = match deadline {
-                Some(Duration::ZERO) => None,
-                _ => self.recording.0.borrow_mut().due(),
-            };
+            // A loop that always has work does not wait: what is late is written all the same.
+            let due = self.recording.writing().due();
             let Some(due) = due.filter(|due| deadline.is_none_or(|deadline| *due < deadline)) else {
                 return self.inner.wait(deadline, ready);
             };
@@ -140,7 +138,7 @@ impl<K: Kernel> Recorder<K> {
             if ready.len() > before || self.inner.now() < due {
                 return Ok(());
             }
-            self.recording.0.borrow_mut().flush();
+            self.recording.writing().flush();
             // Only this recorder has ended the wait, so it goes on.
             if self.woken.swap(false, Ordering::SeqCst) {
                 return Ok(());
@@ -154,7 +152,7 @@ fn put_nothing(_: &mut Vec<u8>, (): &()) {}
 impl<K: Kernel> Kernel for Recorder<K> {
     fn now(&self) -> Duration {
         let now = self.inner.now();
-        self.recording.0.borrow_mut().clock(now);
+        self.recording.writing().clock(now);
         now
     }
 
@@ -171,7 +169,7 @@ impl<K: Kernel> Kernel for Recorder<K> {
         let before = ready.len();
         let waited = self.wait_and_flush(deadline, ready);
         let found = &mut ready[before..];
-        self.recording.0.borrow_mut().wait(|bytes| match &waited {
+        self.recording.writing().wait(|bytes| match &waited {
             Ok(()) => put_ready(bytes, found),
             Err(error) => {
                 bytes.push(tag::WAIT_FAILED);
@@ -205,7 +203,7 @@ impl<K: Kernel> Kernel for Recorder<K> {
     fn adopt_stream(&mut self, stream: OwnedFd, tcp: &TcpOptions) -> io::Result<(Handle, Option<Address>)> {
         let answer = self.inner.adopt_stream(stream, tcp);
         let detail = Detail::Text(effect::tcp(tcp));
-        self.recording.0.borrow_mut().call(Kind::AdoptStream, 0, &detail, answer.as_ref(), put_handle_and_peer);
+        self.recording.writing().call(Kind::AdoptStream, 0, &detail, answer.as_ref(), put_handle_and_peer);
         answer
     }
 
@@ -226,7 +224,7 @@ impl<K: Kernel> Kernel for Recorder<K> {
     fn connect(&mut self, address: Address, options: &ConnectOptions) -> Result<Handle, (Syscall, io::Error)> {
         let answer = self.inner.connect(address, options);
         let detail = Detail::Text(effect::connect(address, options));
-        let mut tape = self.recording.0.borrow_mut();
+        let mut tape = self.recording.writing();
         // That a connect failed at once is an answer of its own: it has the call that failed.
         tape.call(Kind::Connect, 0, &detail, Ok(&answer), |bytes, answer| match answer {
             Ok(handle) => bytes.number(u64::from(handle.0) + 1),
@@ -256,7 +254,7 @@ impl<K: Kernel> Kernel for Recorder<K> {
     #[inline]
     fn read(&mut self, socket: Handle, buffer: &mut [u8]) -> io::Result<usize> {
         let answer = self.inner.read(socket, buffer);
-        let mut tape = self.recording.0.borrow_mut();
+        let mut tape = self.recording.writing();
         let keeps_contents = tape.keeps_contents();
         tape.call(Kind::Read, socket.0, &Detail::Nothing, answer.as_ref(), |bytes, length| match keeps_contents {
             true => bytes.bytes(&buffer[..*length]),
@@ -311,7 +309,7 @@ impl<K: Kernel> Kernel for Recorder<K> {
     fn set_option(&mut self, socket: Handle, option: SocketOption) -> io::Result<()> {
         let answer = self.inner.set_option(socket, option);
         let detail = Detail::Text(effect::option(option));
-        self.recording.0.borrow_mut().call(Kind::SetOption, socket.0, &detail, answer.as_ref(), put_nothing);
+        self.recording.writing().call(Kind::SetOption, socket.0, &detail, answer.as_ref(), put_nothing);
         answer
     }
 
@@ -339,7 +337,7 @@ impl<K: Kernel> Kernel for Recorder<K> {
 
     fn random(&mut self, buffer: &mut [u8]) -> io::Result<()> {
         let answer = self.inner.random(buffer);
-        let mut tape = self.recording.0.borrow_mut();
+        let mut tape = self.recording.writing();
         tape.call(Kind::Random, 0, &Detail::Nothing, answer.as_ref(), |bytes, ()| bytes.bytes(buffer));
         drop(tape);
         answer
@@ -358,7 +356,7 @@ impl<K: Kernel> Kernel for Recorder<K> {
 
     fn waker(&mut self) -> io::Result<Wake> {
         let answer = self.inner.waker();
-        let mut tape = self.recording.0.borrow_mut();
+        let mut tape = self.recording.writing();
         tape.call(Kind::Waker, 0, &Detail::Nothing, answer.as_ref().map(|_| &()), put_nothing);
         drop(tape);
         let (wake, woken) = (answer?, Arc::clone(&self.woken));
@@ -406,7 +404,7 @@ impl<K: Kernel> Kernel for Recorder<K> {
 /// The run is over. One that ends by a panic is cut.
 impl<K> Drop for Recorder<K> {
     fn drop(&mut self) {
-        let mut tape = self.recording.0.borrow_mut();
+        let mut tape = self.recording.writing();
         if std::thread::panicking() {
             tape.flush();
         } else {

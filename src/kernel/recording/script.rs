@@ -11,6 +11,9 @@ use super::entry::{Answer, Entries, Entry, Found, TurnEnd};
 use super::format::{Class, Failure, Kind};
 use super::replay::{ReplayOptions, Report};
 
+/// A turn with more entries is damaged: what takes two bytes in a file may take a hundred in memory.
+const MOST_ENTRIES: usize = 1_000_000;
+
 pub(super) struct Script {
     entries: Entries,
     options: ReplayOptions,
@@ -74,7 +77,12 @@ impl Script {
                     self.turn_end = end;
                     break;
                 }
-                entry => self.turn.push(entry),
+                entry if self.turn.len() < MOST_ENTRIES => self.turn.push(entry),
+                _ => {
+                    let why = format!("it is damaged: turn {} has more than {MOST_ENTRIES} entries", self.report.turns);
+                    self.turn_end = TurnEnd::Damaged(why);
+                    break;
+                }
             }
         }
         self.done.clear();
@@ -115,14 +123,15 @@ impl Script {
             self.differ(then, "go on to the next turn".to_owned());
             return None;
         }
+        self.end = self.turn_end.without_more();
+        if self.end.is_some() {
+            return None;
+        }
         let end = std::mem::replace(&mut self.turn_end, TurnEnd::ProgramEnded);
         let found = match end {
-            TurnEnd::ProgramEnded => {
+            // That there is no more was seen above.
+            TurnEnd::ProgramEnded | TurnEnd::NoMore(_) | TurnEnd::Damaged(_) => {
                 self.differ("the program ended".to_owned(), "go on to the next turn".to_owned());
-                return None;
-            }
-            TurnEnd::NoMore(why) => {
-                self.end = Some(RunEnd::NoMore(why));
                 return None;
             }
             _ if self.options.until.is_some_and(|until| self.report.turns >= until) => {
@@ -283,14 +292,17 @@ impl Script {
 
     /// The program does what it did not do then, or the recording does not say whether it did.
     fn miss(&mut self, call: &Call, preview: &[u8]) {
-        let then = match (self.next_to_do(), &self.turn_end) {
-            (None, TurnEnd::NoMore(why)) => {
-                self.end = Some(RunEnd::NoMore(why.clone()));
+        let next = self.next_to_do();
+        if next.is_none() {
+            self.end = self.turn_end.without_more();
+            if self.end.is_some() {
                 return;
             }
+        }
+        let then = match (next, &self.turn_end) {
             (Some(then), _) => then,
             (None, TurnEnd::ProgramEnded) => "the program ended".to_owned(),
-            (None, TurnEnd::Wait(_) | TurnEnd::WaitFailed(_)) => "go on to the next turn".to_owned(),
+            (None, _) => "go on to the next turn".to_owned(),
         };
         let mut now = self.described(call);
         if !preview.is_empty() {
@@ -321,13 +333,16 @@ impl Script {
         if self.end.is_some() {
             return;
         }
-        let then = self.next_to_do();
-        self.end = match (then, &self.turn_end) {
-            (Some(then), _) => return self.differ(then, "the program ends".to_owned()),
-            (None, TurnEnd::ProgramEnded) => Some(RunEnd::Ended),
-            (None, TurnEnd::NoMore(why)) => Some(RunEnd::NoMore(why.clone())),
-            (None, _) => return self.differ("go on to the next turn".to_owned(), "the program ends".to_owned()),
+        if let Some(then) = self.next_to_do() {
+            return self.differ(then, "the program ends".to_owned());
+        }
+        self.end = match &self.turn_end {
+            TurnEnd::ProgramEnded => Some(RunEnd::Ended),
+            other => other.without_more(),
         };
+        if self.end.is_none() {
+            self.differ("go on to the next turn".to_owned(), "the program ends".to_owned());
+        }
     }
 
     pub fn is_over(&self) -> bool {

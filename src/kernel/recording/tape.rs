@@ -1,8 +1,9 @@
 //! What is written of a run, and until when.
 
-use std::cell::RefCell;
+use std::cell::{RefCell, RefMut};
 use std::fmt;
 use std::io::{self, Write};
+use std::ops::{Deref, DerefMut};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -55,10 +56,15 @@ impl Default for RecorderOptions {
 pub struct Recording(pub(super) Rc<RefCell<Tape>>);
 
 impl Recording {
+    #[inline]
+    pub(super) fn writing(&self) -> Writing<'_> {
+        Writing { tape: self.0.borrow_mut(), telling: Telling(None) }
+    }
+
     /// Writes what the program was told outside of the contract: an environment variable, the answer of a system call of its
     /// own. Whoever plays the run gets it from [`Playback::fact`](super::Playback::fact).
     pub fn fact(&self, name: &str, value: Option<&str>) {
-        self.0.borrow_mut().call(Kind::Fact, 0, &Detail::Text(name.to_owned()), Ok(&()), |bytes, ()| {
+        self.writing().call(Kind::Fact, 0, &Detail::Text(name.to_owned()), Ok(&()), |bytes, ()| {
             bytes.number(value.is_some().into());
             bytes.bytes(value.unwrap_or_default().as_bytes());
         });
@@ -66,12 +72,12 @@ impl Recording {
 
     /// Writes what waits in memory: to be called before the process exits without dropping its loop.
     pub fn flush(&self) {
-        self.0.borrow_mut().flush();
+        self.writing().flush();
     }
 
     /// The program ends here, without dropping its loop. What comes later is not recorded.
     pub fn finish(&self) {
-        self.0.borrow_mut().end();
+        self.writing().end();
     }
 
     /// Why the recording has stopped before the run, if it has: the limit is reached, or it could not be written.
@@ -104,6 +110,49 @@ impl fmt::Debug for Recording {
     }
 }
 
+/// The tape, while something is written to it. Who is to be told that it has stopped is told when it is free again, so that
+/// they may ask it: the fields are dropped in this order.
+pub(super) struct Writing<'t> {
+    tape: RefMut<'t, Tape>,
+    telling: Telling,
+}
+
+struct Telling(Option<(OnStop, String)>);
+
+impl Deref for Writing<'_> {
+    type Target = Tape;
+
+    #[inline]
+    fn deref(&self) -> &Tape {
+        &self.tape
+    }
+}
+
+impl DerefMut for Writing<'_> {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut Tape {
+        &mut self.tape
+    }
+}
+
+impl Drop for Writing<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        if self.tape.to_tell.is_some() {
+            self.telling.0 = self.tape.to_tell.take();
+        }
+    }
+}
+
+impl Drop for Telling {
+    #[inline]
+    fn drop(&mut self) {
+        if let Some((on_stop, why)) = self.0.take() {
+            on_stop(&why);
+        }
+    }
+}
+
 /// Called once, with the reason, when a recording stops before its run.
 type OnStop = Box<dyn FnOnce(&str)>;
 
@@ -121,6 +170,8 @@ pub(super) struct Tape {
     to: Box<dyn Write>,
     options: RecorderOptions,
     on_stop: Option<OnStop>,
+    /// It has stopped, and nobody has been told yet.
+    to_tell: Option<(OnStop, String)>,
     /// What waits to be written.
     block: Vec<u8>,
     /// The most bytes that the block may have.
@@ -147,6 +198,7 @@ impl Tape {
             to,
             options,
             on_stop: None,
+            to_tell: None,
             block: Vec::new(),
             room: 0,
             written: 0,
@@ -309,9 +361,7 @@ impl Tape {
     #[cold]
     fn stop(&mut self, why: String) {
         if self.is_recording() {
-            if let Some(on_stop) = self.on_stop.take() {
-                on_stop(&why);
-            }
+            self.to_tell = self.on_stop.take().map(|on_stop| (on_stop, why.clone()));
             self.state = State::Stopped(why);
             self.block = Vec::new();
         }

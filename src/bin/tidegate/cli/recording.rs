@@ -24,7 +24,7 @@ pub struct RecordingOptions {
     /// Record the run to this file, for 'tidegate replay'
     ///
     /// It has all that peers send, so it is for its owner alone (mode 600). A
-    /// file that is there is replaced.
+    /// file that is there is kept as FILE.1.
     #[arg(long, value_name = "FILE", help_heading = "Recording", verbatim_doc_comment)]
     pub record: Option<PathBuf>,
 

@@ -1,7 +1,5 @@
 //! What the loop does, told: `--explain` for people, and each line of the trace at `-vv`.
 
-use std::io::Write;
-
 use tidegate::{EventLoop, Explainer, Net, TraceLine};
 
 use crate::cli::{ExplainOptions, Followed};
@@ -15,7 +13,10 @@ pub fn explain<S>(event_loop: &mut EventLoop<S>, options: &ExplainOptions) {
     let is_played = outside::is_played();
     let explainer = Explainer::new(move |paragraph: &str| {
         if is_played {
-            let _ = std::io::stdout().write_all(paragraph.as_bytes());
+            if !outside::say(paragraph) {
+                // Nobody reads on, so there is nothing more to do.
+                std::process::exit(0);
+            }
         } else {
             explanation(paragraph);
         }

@@ -4,10 +4,11 @@
 //! A role asks for nothing else. So a run that is played is the run of then, and touches nothing of the machine.
 
 use std::cell::RefCell;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
-use tidegate::kernel::{Header, MioKernel, Playback, Recorder, RecorderOptions, Recording, Replay, Report};
+use tidegate::kernel::{Header, MioKernel, Playback, Recorder, RecorderOptions, Recording, Replay, Report, RunEnd};
 use tidegate::{Error, EventLoop};
 
 /// Called when a run that is played has come to its end, by whatever way.
@@ -24,7 +25,8 @@ thread_local! {
     static OUTSIDE: RefCell<Outside> = const { RefCell::new(Outside::Live) };
 }
 
-/// Begins a recording. The file is a new one, for its owner alone; a file that is there is replaced.
+/// Begins a recording. The file is a new one, for its owner alone; a file that is there is
+/// kept as `FILE.1`, unless a process still records to it.
 ///
 /// # Errors
 /// What keeps the file from being made, with its name.
@@ -42,19 +44,64 @@ pub fn record(file: &Path, header: &Header, options: RecorderOptions) -> Result<
     Ok(())
 }
 
-/// What is no file, a device, a FIFO or a link, is not written over.
 fn new_file(path: &Path) -> io::Result<fs::File> {
-    match fs::symlink_metadata(path) {
-        Ok(there) if there.is_file() => fs::remove_file(path)?,
-        Ok(_) => return Err(io::Error::other("something is there that is no regular file")),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        Err(error) => return Err(error),
+    // The locks of both are held until all is done.
+    let there = locked(path)?;
+    if there.is_some() {
+        let mut older = path.as_os_str().to_owned();
+        older.push(".1");
+        let _older = locked(Path::new(&older))?;
+        fs::rename(path, &older)?;
     }
     let mut options = fs::OpenOptions::new();
     options.write(true).create_new(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path)
+    let file = options.open(path)?;
+    lock(&file)?;
+    Ok(file)
+}
+
+/// The file that is there, if there is one: nobody else records to it. What is no file, a device, a FIFO or a link, is not
+/// written over.
+fn locked(path: &Path) -> io::Result<Option<fs::File>> {
+    match fs::symlink_metadata(path) {
+        Ok(there) if there.is_file() => {}
+        Ok(_) => return Err(io::Error::other("something is there that is no regular file")),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    }
+    let file = fs::File::open(path)?;
+    lock(&file)?;
+    // Another one may have moved it before it was locked.
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt;
+        let (opened, there) = (file.metadata()?, fs::symlink_metadata(path)?);
+        if (opened.dev(), opened.ino()) != (there.dev(), there.ino()) {
+            return Err(in_use());
+        }
+    }
+    Ok(Some(file))
+}
+
+/// Takes the lock that whoever records to a file has. A file system without locks has none.
+#[cfg(unix)]
+fn lock(file: &fs::File) -> io::Result<()> {
+    match rustix::fs::flock(file, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
+        Err(rustix::io::Errno::WOULDBLOCK) => Err(in_use()),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(not(unix))]
+fn lock(_file: &fs::File) -> io::Result<()> {
+    Ok(())
+}
+
+#[cfg(unix)]
+fn in_use() -> io::Error {
+    io::Error::other("another process records to it")
 }
 
 /// From now on a recording is played.
@@ -137,12 +184,25 @@ pub fn exit(code: i32) -> ! {
     });
     end();
     log::logger().flush();
-    std::process::exit(played.map_or(code, |playback| i32::from(differs(&playback.report()))))
+    std::process::exit(played.map_or(code, |playback| i32::from(fails(&playback.report()))))
 }
 
-/// Whether the run that was played was another one.
-pub fn differs(report: &Report) -> bool {
-    matches!(report.end, tidegate::kernel::RunEnd::Differs(_))
+/// Whether the run that was played was another one, or its recording is damaged.
+pub fn fails(report: &Report) -> bool {
+    matches!(report.end, RunEnd::Differs(_) | RunEnd::Damaged(_))
+}
+
+/// Writes what a run that is played has to say. Whether somebody still reads it; any other error ends the process.
+pub fn say(text: &str) -> bool {
+    let mut stdout = io::stdout().lock();
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        Ok(()) => true,
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => false,
+        Err(error) => {
+            let _ = writeln!(io::stderr(), "error: cannot write to stdout: {error}");
+            std::process::exit(1)
+        }
+    }
 }
 
 /// Writes what was recorded when the role panics.

@@ -5,7 +5,7 @@
 
 use std::error::Error;
 use std::fs::File;
-use std::io::{BufReader, Write};
+use std::io::BufReader;
 use std::process::ExitCode;
 
 use tidegate::kernel::{Header, Playback, RecorderOptions, Replay, RunEnd};
@@ -67,7 +67,7 @@ pub fn run(
         log::error!("{error}");
     }
     outside::end();
-    Ok(if outside::differs(&playback.report()) { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    Ok(if outside::fails(&playback.report()) { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
 /// What was played. That nobody reads it is no error.
@@ -78,11 +78,12 @@ fn tell(playback: &Playback) {
     let counts = [(report.turns, "turn"), (report.calls, "call"), (report.connections, "connection")];
     let counts = counts.map(|(count, what)| counted(count, what)).join(", ");
     let (read, written) = (counted(report.bytes_read, "byte"), counted(report.bytes_written, "byte"));
-    let _ = writeln!(
-        std::io::stdout(),
-        "tidegate {version}: {words}\n{counts}, {read} in, {written} out, in {:.3} s\n{}\nfingerprint {:016x}",
+    let has_nothing = report.turns == 0 && matches!(report.end, RunEnd::NoMore(_) | RunEnd::Damaged(_));
+    let nothing = if has_nothing { "; no turn of it could be played" } else { "" };
+    outside::say(&format!(
+        "tidegate {version}: {words}\n{counts}, {read} in, {written} out, in {:.3} s\n{}{nothing}\nfingerprint {:016x}\n",
         report.time.as_secs_f64(),
         report.end,
         report.fingerprint
-    );
+    ));
 }
