@@ -30,6 +30,22 @@ fn sigterm_and_sigint_tell_all_guests_and_exit_with_0() {
     }
 }
 
+/// The clock for its silence runs out while the stop waits for it to close.
+#[test]
+fn a_guest_that_the_stop_has_ended_is_not_dismissed_for_its_silence() {
+    let mut room = Daemon::chat(&["-v", "--idle-timeout", "1s"]);
+    let [mut anna, mut bob] = room.guests();
+    std::thread::sleep(Duration::from_millis(500));
+    room.signal(Signal::TERM);
+    for guest in [&mut anna, &mut bob] {
+        guest.hears(SHUTDOWN);
+        guest.ends();
+    }
+    // Neither closes its side.
+    room.exits_with(0);
+    assert!(!room.log().contains("write after end") && !room.log().contains("an error"), "{}", room.log());
+}
+
 /// A role that has not been asked to ignore SIGHUP, though this test may run under nohup, after a command of `env`.
 #[cfg(target_os = "linux")]
 fn with_hangups(before: &[&str], stdin: std::process::Stdio, arguments: &[&str]) -> Daemon {

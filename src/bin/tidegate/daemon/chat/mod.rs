@@ -148,6 +148,9 @@ fn announce(socket: &mut Socket<'_, Room>) {
 /// the library, which counts both directions.
 fn dismiss_if_silent(socket: &mut Socket<'_, Room>, period: Duration, wait: Duration) {
     socket.after(wait, move |socket| {
+        if !socket.is_writable() {
+            return; // it was ended already, by a stop: nothing can be said to it any more
+        }
         let now = socket.net.now();
         let Some(guest) = guest(socket).filter(|guest| guest.presence() != Presence::Gone) else { return };
         // A guest whose lines are held is not silent.
