@@ -351,6 +351,7 @@ pages! {
     decision_22 "docs/decisions/0022-effects-are-compared-and-questions-are-not.md"
     decision_23 "docs/decisions/0023-the-trace-is-told-by-a-kernel-and-by-notes.md"
     decision_24 "docs/decisions/0024-one-ring-and-a-cursor-for-each-consumer.md"
+    decision_25 "docs/decisions/0025-statistics-count-before-the-call.md"
     decisions "docs/decisions/README.md"
     explain "docs/explain.md"
     fuzzing "docs/fuzzing.md"
