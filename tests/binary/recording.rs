@@ -215,7 +215,8 @@ fn runs_of_a_chat_are_played() {
 fn runs_of_a_hub_are_played() {
     let flags = ["--slow", "disconnect", "--queue", "64K", "--backlog", "5", "--send-buffer", "8K"];
     runs("hub", &flags);
-    let source = Daemon::role("source", &[]);
+    // Without a bound its flood would fill a recording.
+    let source = Daemon::role("source", &["--bytes", "300000"]);
     let address = source.address().to_string();
     // One that is connected to, and one that nobody listens on.
     let inputs =
