@@ -35,6 +35,26 @@ pub fn descriptors(process: impl Display) -> usize {
     fs::read_dir(format!("/proc/{process}/fd")).unwrap().count()
 }
 
+/// What a TCP socket does, in the figures of `/proc/net/tcp` (tcp_states.h).
+#[derive(Clone, Copy)]
+pub enum TcpState {
+    Established = 1,
+    SynSent = 2,
+}
+
+/// How many of its sockets of IPv4 are in a state.
+///
+/// Descriptors alone would not tell that: a process may have been given some at its start.
+pub fn tcp_sockets(process: impl Display + Copy, state: TcpState) -> usize {
+    let sockets = fs::read_to_string(format!("/proc/{process}/net/tcp")).unwrap();
+    let fields = sockets.lines().skip(1).map(|line| line.split_whitespace().collect::<Vec<_>>());
+    let there = fields.filter(|fields| u8::from_str_radix(fields[3], 16) == Ok(state as u8));
+    let there: Vec<_> = there.map(|fields| format!("socket:[{}]", fields[9])).collect();
+    let own = fs::read_dir(format!("/proc/{process}/fd")).unwrap();
+    let own = own.filter_map(|entry| fs::read_link(entry.ok()?.path()).ok());
+    own.filter(|link| there.iter().any(|socket| link.as_os_str() == socket.as_str())).count()
+}
+
 /// The CPU time that it has used, of its own and the kernel's for it, in steps of 10 ms.
 pub fn cpu_time(process: impl Display) -> Duration {
     let stat = fs::read_to_string(format!("/proc/{process}/stat")).unwrap();

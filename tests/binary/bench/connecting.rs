@@ -100,7 +100,7 @@ fn a_signal_while_it_connects_says_how_far_it_came() {
     let server = Full::tcp();
     let words = ["bench", "echo", &server.address, "--connections", "3", "--connect-timeout", "1h"];
     let mut bench = Daemon::launch(&words);
-    wait_until("three connects are under way", || support::process::descriptors(bench.pid()) >= 8);
+    wait_until("three connects are under way", || tcp_sockets(bench.pid(), TcpState::SynSent) == 3);
     bench.signal(Signal::INT);
     bench.exits_with(1);
     let output = bench.whole_output();

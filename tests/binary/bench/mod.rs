@@ -25,6 +25,7 @@ use std::thread;
 use std::time::Duration;
 
 use crate::support::folder::Folder;
+use crate::support::process::{TcpState, tcp_sockets};
 use crate::support::{self, Daemon, Signal, free_address, wait_until};
 use serde_json::Value;
 

@@ -164,6 +164,6 @@ fn there_is_one_thread() {
     let server = Daemon::echo(&[]);
     let address: SocketAddr = server.address();
     let bench = Daemon::launch(&["bench", "echo", &address.to_string(), "--duration", "1h"]);
-    wait_until("64 connections", || bench.descriptors() >= 64);
+    wait_until("64 connections", || tcp_sockets(bench.pid(), TcpState::Established) == 64);
     assert_eq!(bench.status("Threads"), 1);
 }
