@@ -239,6 +239,7 @@ impl MioKernel {
 }
 
 impl Kernel for MioKernel {
+    #[inline]
     fn now(&self) -> Duration {
         self.clock.elapsed()
     }

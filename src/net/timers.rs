@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::Net;
 use super::agenda::Task;
 use super::conn::rare::AfterYield;
+use super::trace::{Kind, Whom};
 use crate::base::error::Error;
 use crate::base::id::{SocketId, TimerId};
 
@@ -12,22 +13,31 @@ impl Net {
     /// A timer that is due once, after `delay`: at least 1 ms, at most 2^31 - 1 ms, never early.
     #[doc(alias = "setTimeout")]
     pub fn after(&mut self, delay: Duration) -> TimerId {
-        let now = self.cx.time_of_call();
-        self.timers.set(now, delay, None, &mut self.cx.clock)
+        self.set_timer(delay, None)
     }
 
     /// A timer that is due again and again, `period` after the turn that it fired in. Periods that were missed are not made up
     /// for.
     #[doc(alias = "setInterval")]
     pub fn every(&mut self, period: Duration) -> TimerId {
+        self.set_timer(period, Some(period))
+    }
+
+    fn set_timer(&mut self, delay: Duration, every: Option<Duration>) -> TimerId {
         let now = self.cx.time_of_call();
-        self.timers.set(now, period, Some(period), &mut self.cx.clock)
+        let id = self.timers.set(now, delay, every, &mut self.cx.clock);
+        self.tell_set(id, delay, every.is_some());
+        id
     }
 
     /// Takes a timer back. False if it is gone already.
     #[doc(alias = "clearTimeout")]
     pub fn cancel(&mut self, id: TimerId) -> bool {
-        self.timers.cancel(id, &mut self.cx.clock)
+        let was_there = self.timers.cancel(id, &mut self.cx.clock);
+        if was_there {
+            self.cx.agenda.notes.add(Whom::Loop, Kind::TakenBack(id), || format!("{id} was taken back"));
+        }
+        was_there
     }
 
     /// Whether the timer keeps the loop running.

@@ -1,6 +1,7 @@
 //! A net that is traced: when its notes are told.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use super::Net;
 use super::agenda::Phase;
@@ -9,7 +10,7 @@ use super::event::Event;
 use super::statistics::Budget;
 use super::trace::{Kind, Notes, Place, TraceSink, Tracer, Watched, Whom, number_of_tick};
 use crate::base::error::Error;
-use crate::base::id::SocketId;
+use crate::base::id::{SocketId, TimerId};
 
 impl Net {
     /// Has all that the loop does told from now on, with turn, phase and connection, and what gave rise to each event: a line
@@ -47,6 +48,9 @@ impl Net {
     /// Gives what the trace has gathered to its sink: for a program that is about to exit without dropping the net.
     pub fn flush_trace(&mut self) {
         self.pause_trace();
+        if let Some(tracer) = &mut self.tracer {
+            tracer.end();
+        }
     }
 
     /// As [`Net::next_event`], of a net that is traced.
@@ -126,6 +130,12 @@ impl Net {
         self.cx.agenda.notes.add(Whom::Loop, Kind::PutOff(number), text);
     }
 
+    /// A user has set a timer.
+    pub(super) fn tell_set(&self, id: TimerId, delay: Duration, again: bool) {
+        let text = || format!("{id} was set: it is due {} {delay:?}", if again { "every" } else { "in" });
+        self.cx.agenda.notes.add(Whom::Loop, Kind::Set(id), text);
+    }
+
     /// A timer is due.
     pub(super) fn tell_timer(&self, timer: TimerKind) {
         let (whom, text) = match timer {
@@ -135,7 +145,8 @@ impl Net {
             TimerKind::Retry(id) => (id.into(), "a write that found no memory is tried again"),
             TimerKind::Accept(id) => (id.into(), "it accepts again"),
             TimerKind::User(id) => {
-                return self.cx.agenda.notes.add(Whom::Loop, Kind::Due, || format!("{id} is due"));
+                let came = Kind::Came { timer: id, again: self.timers.comes_again(id) };
+                return self.cx.agenda.notes.add(Whom::Loop, came, || format!("{id} is due"));
             }
         };
         self.cx.agenda.notes.add(whom, Kind::Due, || text.to_owned());
@@ -145,6 +156,6 @@ impl Net {
 /// The end of a run is told too, also that by a panic.
 impl Drop for Net {
     fn drop(&mut self) {
-        self.pause_trace();
+        self.flush_trace();
     }
 }

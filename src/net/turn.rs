@@ -113,6 +113,10 @@ impl Net {
 
     /// The turn is over.
     fn end_turn(&mut self) {
+        if self.is_watched {
+            // What the last tasks have done belongs to this turn.
+            self.phase_is_over();
+        }
         let counters = &mut self.cx.counters;
         counters.turns += 1;
         let now = self.cx.kernel.now();

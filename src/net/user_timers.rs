@@ -76,6 +76,10 @@ impl UserTimers {
         true
     }
 
+    pub fn comes_again(&self, id: TimerId) -> bool {
+        self.timers.get(id).is_some_and(|timer| timer.every.is_some())
+    }
+
     pub fn exists(&self, id: TimerId) -> bool {
         self.timers.contains(id)
     }

@@ -18,6 +18,7 @@ use std::thread;
 use std::time::Duration;
 
 use crate::support::folder::{Folder, mode_of};
+use crate::support::recording::{blocks_of, contents_of, recording_of};
 use crate::support::{Daemon, Random, Signal, Stderr, program, program_after, program_of_systemd};
 
 const RUNS: u64 = 4;
@@ -67,11 +68,11 @@ fn played(command: &mut Command) -> Played {
     Played { code: output.status.code().unwrap(), output: text(output.stdout), errors: text(output.stderr) }
 }
 
-/// The fingerprint that the daemon has logged at its end.
+/// The fingerprint that the daemon has logged at its end, or when the recording has stopped.
 #[track_caller]
 fn recorded_fingerprint(daemon: &Daemon) -> String {
-    let line = daemon.logs("recorded to", |line| line.contains("recorded to "));
-    line.rsplit_once("fingerprint ").unwrap().1.trim().to_owned()
+    let line = daemon.logs("fingerprint", |line| line.contains(", fingerprint "));
+    line.rsplit_once("fingerprint ").unwrap().1.split(';').next().unwrap().trim().to_owned()
 }
 
 // ---- a load ------------------------------------------------------------------------------------------------------------
@@ -187,7 +188,7 @@ fn run(role: &str, flags: &[&str], seed: u64) {
     let once = play(&file, &[]);
     assert_eq!(once.code, 0, "{what}: {once:?}\n{}", daemon.log());
     let once = if is_whole { once.ends_as_then() } else { once.goes_no_further() };
-    if is_whole {
+    if !is_killed {
         assert_eq!(once.fingerprint(), recorded_fingerprint(&daemon), "{what}");
     }
     let again = play(&file, &["-vvv"]);
@@ -279,7 +280,7 @@ fn a_recording_is_a_new_file_for_its_owner_alone() {
     assert_eq!(mode_of(&file), 0o600);
     assert_eq!(fs::read_to_string(folder.path("run.rec.1")).unwrap(), "something older");
     let text = fs::read(&file).unwrap();
-    assert!(text.starts_with(b"tidegate recording 1\n") && String::from_utf8_lossy(&text).contains("hello"));
+    assert!(text.starts_with(b"tidegate recording 2\n") && String::from_utf8_lossy(&text).contains("hello"));
 
     let link = folder.path("link");
     std::os::unix::fs::symlink(&file, &link).unwrap();
@@ -313,13 +314,18 @@ fn a_second_start_leaves_the_recording_of_a_running_daemon_alone() {
 fn damage_is_a_failure_that_says_so() {
     let folder = Folder::new();
     let file = recorded(&folder, "echo", &[]);
-    let mut bytes = fs::read(&file).unwrap();
-    let last = bytes.len() - 1;
-    bytes[last] ^= 1;
-    fs::write(&file, bytes).unwrap();
-    let damaged = play(&file, &[]);
-    assert!(damaged.output.contains("\nthe recording cannot be played further: it is damaged at byte "), "{damaged:?}");
-    assert_eq!(damaged.code, 1, "{damaged:?}");
+    let whole = fs::read(&file).unwrap();
+    let last = blocks_of(&whole).pop().unwrap();
+    // Its length, and what is in it.
+    for place in [last.start + 1, last.end - 1] {
+        let mut bytes = whole.clone();
+        bytes[place] ^= 1;
+        fs::write(&file, bytes).unwrap();
+        let damaged = play(&file, &[]);
+        let why = format!("\nthe recording cannot be played further: it is damaged at byte {}", last.start);
+        assert!(damaged.output.contains(&why), "{damaged:?}");
+        assert_eq!(damaged.code, 1, "{damaged:?}");
+    }
 }
 
 #[test]
@@ -371,19 +377,45 @@ fn what_cannot_be_played_is_an_error_that_says_why() {
     assert!(says(b"#!/bin/sh\n").contains("this is no recording of tidegate"));
     assert!(says(b"").contains("this is no recording of tidegate"));
     assert!(says(b"tidegate recording 9\n").contains("use a newer tidegate"));
-    assert!(says(&whole[..60]).contains("the header of the recording is cut or damaged"));
-    let with_header = |header: &[u8]| {
-        let mut bytes = b"tidegate recording 1\n".to_vec();
-        bytes.extend((header.len() as u32).to_le_bytes());
-        bytes.extend(crc32fast::hash(header).to_le_bytes());
-        bytes.extend(header);
-        bytes
-    };
-    assert!(says(&with_header(b"\x07program\x04room")).contains("it is the recording of another program"));
-    let newer = says(&with_header(b"\x04word\x04echo\x04word\x07--newer"));
+    assert!(says(b"tidegate recording 1\n").contains("use the tidegate that has made it, or record anew"));
+    assert!(says(&whole[..60]).contains("the header of the recording is cut"));
+    let foreign = says(&recording_of(&[b"\x07program\x04room"]));
+    assert!(foreign.contains("it is the recording of another program"), "{foreign}");
+    let newer = says(&recording_of(&[b"\x04word\x04echo\x04word\x07--newer"]));
     assert!(newer.contains("does not know its command line: error: unexpected argument '--newer' found"), "{newer}");
     let missing = play(&folder.path("none.rec"), &[]);
     assert!(missing.code == 1 && missing.errors.contains("cannot play "), "{missing:?}");
+}
+
+#[test]
+fn a_recording_without_a_turn_says_that_there_is_none() {
+    let folder = Folder::new();
+    let file = recorded(&folder, "echo", &[]);
+    let whole = fs::read(&file).unwrap();
+    // The line and the header.
+    fs::write(&file, &whole[..blocks_of(&whole)[0].end]).unwrap();
+    let played = play(&file, &[]).goes_no_further();
+    let nothing = "it was cut, or its program was killed; no turn of it could be played\nfingerprint ";
+    assert!(played.output.contains("\n0 turns, ") && played.output.contains(nothing), "{played:?}");
+}
+
+#[test]
+fn a_connection_that_never_was_is_named_with_those_that_were() {
+    let folder = Folder::new();
+    let file = recorded(&folder, "echo", &[]);
+    let explained = play(&file, &["--explain=#99"]);
+    assert!(
+        explained.output.starts_with("nothing was done with connection #99: there were #1\ntidegate "),
+        "{explained:?}"
+    );
+    let mut echo = Daemon::echo(&["--explain=#99"]);
+    let mut client = echo.join();
+    client.says("hello");
+    client.hears("hello");
+    drop(client);
+    echo.signal(Signal::TERM);
+    echo.exits_with(0);
+    assert!(echo.log().contains("nothing was done with connection #99: there were #1\n"), "{}", echo.log());
 }
 
 #[test]
@@ -397,6 +429,16 @@ fn a_start_that_failed_is_played_too() {
     drop(daemon);
     play(&file, &[]).ends_as_then();
     assert!(play(&file, &["-v"]).errors.contains("address in use"));
+
+    // What systemd passes is not a stream.
+    let datagrams = std::os::unix::net::UnixDatagram::unbound().unwrap();
+    let file = folder.path("datagrams.rec");
+    let arguments = format!("echo --record {}", file.display());
+    let failed = played(&mut program_of_systemd(&arguments, OwnedFd::from(datagrams), "$$"));
+    let why = "cannot listen on descriptor 3 from systemd: it is not a stream socket";
+    assert!(failed.code == 1 && failed.errors.contains(why), "{failed:?}");
+    let again = play(&file, &["-v"]);
+    assert!(again.code == 0 && again.errors.contains(why), "{again:?}");
 }
 
 #[test]
@@ -472,22 +514,15 @@ fn another_content_is_named() {
 
 /// A recording in which a word is another one. The checksums of the blocks are right.
 fn with_another_word(recording: &[u8], word: &[u8], other: &[u8]) -> Vec<u8> {
-    let begin = recording.iter().position(|byte| *byte == b'\n').unwrap() + 1;
-    let (mut changed, mut rest) = (recording[..begin].to_vec(), &recording[begin..]);
-    while !rest.is_empty() {
-        let length = u32::from_le_bytes(rest[..4].try_into().unwrap()) as usize;
-        let mut block = rest[8..8 + length].to_vec();
+    let mut blocks: Vec<Vec<u8>> = contents_of(recording).into_iter().map(<[u8]>::to_vec).collect();
+    for block in &mut blocks {
         for at in 0..block.len().saturating_sub(word.len()) {
             if block[at..].starts_with(word) {
                 block[at..at + other.len()].copy_from_slice(other);
             }
         }
-        changed.extend((length as u32).to_le_bytes());
-        changed.extend(crc32fast::hash(&block).to_le_bytes());
-        changed.extend(&block);
-        rest = &rest[8 + length..];
     }
-    changed
+    recording_of(&blocks.iter().map(Vec::as_slice).collect::<Vec<_>>())
 }
 
 /// No socket, no connection, no file but the recording.
@@ -498,7 +533,7 @@ fn what_is_played_touches_nothing_of_the_machine() {
         return;
     }
     let (folder, recordings) = (Folder::new(), Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/recordings"));
-    for role in ["chat", "echo", "proxy", "sink", "source"] {
+    for role in ["chat", "echo", "hub", "proxy", "sink", "source"] {
         let trace = folder.path(role);
         let mut command = Command::new("strace");
         command.args([
@@ -528,5 +563,5 @@ fn recordings_of_older_builds_are_played() {
         }
     }
     played.sort();
-    assert_eq!(played, ["chat", "echo", "proxy", "sink", "source"]);
+    assert_eq!(played, ["chat", "echo", "hub", "proxy", "sink", "source"]);
 }

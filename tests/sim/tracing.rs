@@ -368,6 +368,7 @@ fn what_a_handler_did_before_it_panicked_is_told() {
     });
     assert!(std::panic::catch_unwind(run).is_err());
     let told = lines.borrow().concat();
+    assert!(told.contains("timer #1 was set: it is due in 1ms\n"), "{told}");
     assert!(told.contains("timer #1 is due → timer #1"), "{told}");
     assert!(told.contains("was put off, for the next tick, by its timer #1 handler"), "{told}");
 }
@@ -398,4 +399,88 @@ fn a_trace_that_begins_in_the_middle_knows_whose_handles_there_are() {
     ] {
         assert!(lines.iter().any(|line| line.ends_with(what)), "{what}: {lines:#?}");
     }
+}
+
+/// What a loop has told at its end, and what of it.
+fn told_of(only: Option<u32>, run: impl FnOnce(&mut EventLoop<()>)) -> String {
+    let lines = Rc::new(RefCell::new(String::new()));
+    let kept = Rc::clone(&lines);
+    let mut event_loop = EventLoop::on(Sim::new(1).kernel(), ());
+    let explainer = Explainer::new(move |text: &str| kept.borrow_mut().push_str(text));
+    match only {
+        Some(number) => event_loop.net.trace(explainer.only(number)),
+        None => event_loop.net.trace(explainer),
+    }
+    run(&mut event_loop);
+    drop(event_loop);
+    lines.take()
+}
+
+#[test]
+fn a_timer_says_who_has_set_it() {
+    let told = told_of(None, |event_loop| {
+        event_loop.after(Duration::from_millis(1), |on| {
+            let every = on.every(Duration::from_millis(2), |_| {});
+            on.after(Duration::from_millis(5), move |on| {
+                on.cancel(every);
+            });
+        });
+        event_loop.run().unwrap();
+    });
+    let due: Vec<&str> = told.lines().filter_map(|line| line.split_once("loop: ")).map(|(_, text)| text).collect();
+    assert_eq!(
+        due,
+        [
+            "timer #1 was set: it is due in 1ms",
+            "timer #1 is due → timer #1",
+            "timer #2 was set: it is due every 2ms, by its timer #1 handler",
+            "timer #3 was set: it is due in 5ms, by its timer #1 handler",
+            "timer #2 is due: it was set by its timer #1 handler (turn 1) → timer #2",
+            "timer #2 is due: it was set by its timer #1 handler (turn 1) → timer #2",
+            "timer #3 is due: it was set by its timer #1 handler (turn 1) → timer #3",
+            "timer #2 was taken back, by its timer #3 handler",
+        ],
+        "{told}"
+    );
+}
+
+#[test]
+fn what_the_last_tasks_of_a_turn_do_is_told_in_that_turn() {
+    let told = told_of(None, |event_loop| {
+        event_loop.listen(ADDRESS, |_| {}).unwrap();
+        let client = event_loop.connect(ADDRESS, |_| {}).unwrap();
+        event_loop.after(Duration::from_millis(50), move |on| {
+            on.net.end(client, None);
+        });
+        while event_loop.net.now() < Duration::from_millis(60) {
+            event_loop.turn(Some(Duration::from_millis(10))).unwrap();
+        }
+    });
+    let due = told.find("timer #1 is due → timer #1").unwrap();
+    let rest: Vec<&str> = told[due..].lines().skip(1).collect();
+    assert!(rest[0].contains("writing: ") && rest[0].starts_with("       "), "in the phase of the timer: {told}");
+    let next_turn = rest.iter().position(|line| line.starts_with("turn ")).unwrap();
+    assert!(rest[..next_turn].iter().all(|line| !line.contains("between")), "{told}");
+    assert!(!rest[next_turn + 1].contains("between"), "{told}");
+}
+
+#[test]
+fn a_connection_that_never_was_is_told_at_the_end_with_those_that_were() {
+    let connections = |count: usize| {
+        move |event_loop: &mut EventLoop<()>| {
+            let ids: Vec<_> = (0..count).map(|_| event_loop.connect(ADDRESS, |_| {}).unwrap()).collect();
+            for id in ids {
+                event_loop.net.destroy(id);
+            }
+            event_loop.run().unwrap();
+        }
+    };
+    let nothing = "nothing was done with connection #99: ";
+    assert_eq!(told_of(Some(99), connections(0)), format!("{nothing}there was none\n"));
+    assert_eq!(told_of(Some(99), connections(3)), format!("{nothing}there were #1, #2, #3\n"));
+    let many = told_of(Some(99), connections(50));
+    assert!(many.starts_with(&format!("{nothing}there were #1, #2, ")), "{many}");
+    assert!(many.ends_with("#19, #20 and others, up to #50\n"), "{many}");
+    let there = told_of(Some(2), connections(3));
+    assert!(there.contains("#2: ") && !there.contains("nothing was done"), "{there}");
 }

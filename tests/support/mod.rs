@@ -34,6 +34,8 @@ pub mod many;
 pub mod process;
 /// Numbers that look random.
 mod random;
+/// The blocks of a recording.
+pub mod recording;
 /// A daemon some of whose system calls fail.
 #[cfg(all(feature = "cli", target_os = "linux"))]
 pub mod strace;

@@ -1,17 +1,18 @@
 //! Blocks with their checksums, and the header, which is the first one.
 
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 
 use super::format::{Bytes, Put};
 
 /// The line that a recording begins with. The number of the version follows, and LF.
 const MAGIC: &str = "tidegate recording ";
 
-/// The version that is written, and the newest one that is read.
-const VERSION: u32 = 1;
+/// The version that is written and read.
+const VERSION: u32 = 2;
 
-/// The length of a block and its checksum.
-const FRAME: usize = 8;
+/// What stands before the bytes of a block: their length, their checksum, and a checksum of the head itself and of the place
+/// where it stands. So a length that is damaged is not taken for a cut, nor a block for another one.
+pub(super) const HEAD: usize = 12;
 
 /// A block that claims to be longer is damaged: one has 64 KiB, and one call, which reads 1 MiB at the most.
 const LONGEST_BLOCK: usize = 16 << 20;
@@ -81,23 +82,27 @@ impl Header {
 /// The beginning of a recording.
 pub(super) fn beginning(header: &Header) -> Vec<u8> {
     let mut bytes = format!("{MAGIC}{VERSION}\n").into_bytes();
-    // Writing to memory cannot fail.
-    let _ = write_block(&mut bytes, &header.to_bytes());
+    let mut block = [&[0; HEAD], &header.to_bytes()[..]].concat();
+    seal(&mut block, bytes.len() as u64);
+    bytes.extend(block);
     bytes
 }
 
-/// Writes a block, at one go if the system takes it.
-pub(super) fn write_block(to: &mut (impl Write + ?Sized), block: &[u8]) -> io::Result<()> {
-    let mut framed = Vec::with_capacity(FRAME + block.len());
-    framed.extend((block.len() as u32).to_le_bytes());
-    framed.extend(crc32fast::hash(block).to_le_bytes());
-    framed.extend(block);
-    to.write_all(&framed)
+/// Fills in the head of a block that stands at `place`. Its bytes are there, behind the room for the head.
+pub(super) fn seal(block: &mut [u8], place: u64) {
+    let Some((head, bytes)) = block.split_first_chunk_mut::<HEAD>() else { return };
+    *head = head_of(bytes.len() as u32, crc32fast::hash(bytes), place);
 }
 
-/// How many bytes a block of this length takes.
-pub(super) fn framed(length: usize) -> u64 {
-    (FRAME + length) as u64
+fn head_of(length: u32, checksum: u32, place: u64) -> [u8; HEAD] {
+    let mut hasher = crc32fast::Hasher::new();
+    let mut head = [0; HEAD];
+    head[..4].copy_from_slice(&length.to_le_bytes());
+    head[4..8].copy_from_slice(&checksum.to_le_bytes());
+    hasher.update(&head[..8]);
+    hasher.update(&place.to_le_bytes());
+    head[8..].copy_from_slice(&hasher.finalize().to_le_bytes());
+    head
 }
 
 /// The blocks of a recording, one after the other.
@@ -110,7 +115,7 @@ pub(super) struct Blocks<R> {
 /// Why there is no further block, although none said that it is the last one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum NoBlock {
-    /// There is nothing more, or the beginning of a block only.
+    /// There is nothing more, or the beginning of a block only, which says that there was more.
     Cut,
     /// At this place there is no block.
     Damaged(u64),
@@ -127,20 +132,25 @@ impl<R: Read> Blocks<R> {
             return Err(wrong("this is no recording of tidegate"));
         }
         match blocks.version()? {
+            Some(VERSION) => {}
             None | Some(0) => return Err(wrong("this is no recording of tidegate, or its first line is damaged")),
-            Some(version) if version > VERSION => {
+            Some(version) => {
+                let way_out = match version < VERSION {
+                    true => "the tidegate that has made it, or record anew",
+                    false => "a newer tidegate",
+                };
                 return Err(wrong(&format!(
-                    "the recording has format {version}, and this build reads up to {VERSION}: use a newer tidegate"
+                    "the recording has format {version}, and this build plays format {VERSION}: use {way_out}"
                 )));
             }
-            Some(_) => {}
         }
-        let header = match blocks.next() {
-            Ok(block) => Header::from_bytes(Bytes(&block)),
-            Err(NoBlock::Unreadable(why)) => return Err(io::Error::other(why)),
-            Err(NoBlock::Cut | NoBlock::Damaged(_)) => None,
-        };
-        header.map(|header| (header, blocks)).ok_or_else(|| wrong("the header of the recording is cut or damaged"))
+        let damaged = || wrong("the header of the recording is damaged");
+        match blocks.next() {
+            Ok(block) => Header::from_bytes(Bytes(&block)).map(|header| (header, blocks)).ok_or_else(damaged),
+            Err(NoBlock::Cut) => Err(wrong("the header of the recording is cut")),
+            Err(NoBlock::Damaged(_)) => Err(damaged()),
+            Err(NoBlock::Unreadable(why)) => Err(io::Error::other(why)),
+        }
     }
 
     /// The digits up to the end of the line.
@@ -160,16 +170,16 @@ impl<R: Read> Blocks<R> {
     /// The next block.
     pub fn next(&mut self) -> Result<Vec<u8>, NoBlock> {
         let place = self.place;
-        let (mut length, mut checksum) = ([0; 4], [0; 4]);
-        self.fill_all(&mut length)?;
-        self.fill_all(&mut checksum)?;
-        let length = u32::from_le_bytes(length) as usize;
-        if length > LONGEST_BLOCK {
+        let mut head = [0; HEAD];
+        self.fill_all(&mut head)?;
+        let mut numbers = Bytes(&head);
+        let (length, checksum) = (numbers.hash().unwrap_or(0), numbers.hash().unwrap_or(0));
+        if head_of(length, checksum, place) != head || length as usize > LONGEST_BLOCK {
             return Err(NoBlock::Damaged(place));
         }
-        let mut block = vec![0; length];
+        let mut block = vec![0; length as usize];
         self.fill_all(&mut block)?;
-        if crc32fast::hash(&block).to_le_bytes() != checksum {
+        if crc32fast::hash(&block) != checksum {
             return Err(NoBlock::Damaged(place));
         }
         Ok(block)

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::blocks::{Blocks, Header, NoBlock};
 use super::difference::RunEnd;
 use super::effect::{Call, Detail};
-use super::format::{Bytes, Failure, Kind, Put, tag};
+use super::format::{Bytes, Failure, Kind, Put, Short, tag};
 use crate::address::Address;
 use crate::base::error::Syscall;
 use crate::kernel::{Handle, PeerCred, Readiness, Ready};
@@ -118,12 +118,13 @@ impl Entries {
     fn entry(&mut self, bytes: &mut Bytes<'_>) -> Option<Entry> {
         let first = bytes.byte()?;
         Some(match first {
-            tag::CLOCK => {
-                self.clock = self.clock.checked_add(bytes.number()?)?;
+            tag::CLOCK..=tag::CLOCK_OF_8 => {
+                self.clock = self.clock.checked_add(bytes.number_of(first - tag::CLOCK)?)?;
                 Entry::Clock(Duration::from_nanos(self.clock))
             }
             tag::SLACK => Entry::Slack(Duration::from_nanos(bytes.number()?)),
             tag::WAIT => Entry::Turn(TurnEnd::Wait(found(bytes)?)),
+            tag::WAIT_ONE => Entry::Turn(TurnEnd::Wait(vec![Found::Io(bytes.small()?, readiness(bytes.byte()?))])),
             tag::WAIT_FAILED => Entry::Turn(TurnEnd::WaitFailed(bytes.error()?)),
             tag::ENDED => Entry::Turn(TurnEnd::ProgramEnded),
             tag::STOPPED => Entry::Turn(TurnEnd::NoMore(bytes.text()?)),
@@ -215,12 +216,24 @@ pub(super) fn put_handle_and_peer(bytes: &mut Vec<u8>, (handle, peer): &(Handle,
     }
 }
 
+#[inline]
 fn flags(readiness: Readiness) -> u8 {
     let Readiness { readable, writable, ended, urgent, hung_up } = readiness;
-    [readable, writable, ended, urgent, hung_up].iter().rev().fold(0, |flags, flag| flags << 1 | u8::from(*flag))
+    u8::from(readable) | u8::from(writable) << 1 | u8::from(ended) << 2 | u8::from(urgent) << 3 | u8::from(hung_up) << 4
 }
 
+#[inline]
 pub(super) fn put_ready(bytes: &mut Vec<u8>, ready: &[Ready]) {
+    if let [Ready::Io { token, readiness }] = ready {
+        let mut entry = Short::new(tag::WAIT_ONE);
+        entry.number(token.to_bits());
+        entry.byte(flags(*readiness));
+        return entry.add_to(bytes);
+    }
+    put_many(bytes, ready);
+}
+
+fn put_many(bytes: &mut Vec<u8>, ready: &[Ready]) {
     bytes.push(tag::WAIT);
     bytes.number(ready.len() as u64);
     for ready in ready {

@@ -150,8 +150,8 @@ impl Kind {
 
 /// The first byte of an entry: the number of a kind, with [`tag::FAILED`] if the call failed, or one of these.
 pub(super) mod tag {
-    /// A look at the clock: nanoseconds since the last one.
-    pub const CLOCK: u8 = 0x40;
+    /// A wait that has found one handle, as most do.
+    pub const WAIT_ONE: u8 = 0x40;
     /// A wait: what was ready.
     pub const WAIT: u8 = 0x41;
     pub const WAIT_FAILED: u8 = 0x42;
@@ -163,6 +163,9 @@ pub(super) mod tag {
     pub const STOPPED: u8 = 0x45;
     /// The program has ended.
     pub const ENDED: u8 = 0x46;
+    /// A look at the clock: nanoseconds since the last one. The tag has the number of their bytes too.
+    pub const CLOCK: u8 = 0x50;
+    pub const CLOCK_OF_8: u8 = CLOCK + 8;
     /// The call failed, and an error follows.
     pub const FAILED: u8 = 0x80;
 }
@@ -222,6 +225,68 @@ impl Put for Vec<u8> {
         self.push(KINDS_OF_ERRORS.iter().position(|kind| *kind == error.kind()).unwrap_or(0) as u8);
         self.bytes(error.to_string().as_bytes());
     }
+}
+
+/// A short entry, which is made on the stack and goes into a block by one copy of a fixed size: the entries that each turn has
+/// cost no call.
+#[derive(Clone, Copy)]
+pub(super) struct Short {
+    bytes: [u8; Short::MOST],
+    length: usize,
+}
+
+impl Short {
+    /// A write has most: its kind, a handle of 5 bytes, two numbers of 10 and a hash.
+    const MOST: usize = 32;
+
+    #[inline(always)]
+    pub fn new(first: u8) -> Self {
+        let mut entry = Short { bytes: [0; Short::MOST], length: 0 };
+        entry.byte(first);
+        entry
+    }
+
+    #[inline(always)]
+    pub fn byte(&mut self, byte: u8) {
+        if let Some(place) = self.bytes.get_mut(self.length) {
+            *place = byte;
+            self.length = self.length.wrapping_add(1);
+        }
+    }
+
+    #[inline(always)]
+    pub fn number(&mut self, mut number: u64) {
+        while number >= 0x80 {
+            self.byte(number as u8 | 0x80);
+            number >>= 7;
+        }
+        self.byte(number as u8);
+    }
+
+    #[inline(always)]
+    pub fn hash(&mut self, hash: u32) {
+        if let Some(place) = self.bytes.get_mut(self.length..self.length + 4) {
+            place.copy_from_slice(&hash.to_le_bytes());
+            self.length += 4;
+        }
+    }
+
+    #[inline(always)]
+    pub fn add_to(&self, block: &mut Vec<u8>) {
+        let before = block.len();
+        block.extend_from_slice(&self.bytes);
+        block.truncate(before + self.length);
+    }
+}
+
+/// Adds a look at the clock, so long after the last one: all of its bytes at once, and then it is cut to those that count.
+#[inline(always)]
+pub(super) fn put_clock(block: &mut Vec<u8>, since: u64) {
+    let length = 8 - since.leading_zeros() / 8;
+    let entry = u128::from(since) << 8 | u128::from(u32::from(tag::CLOCK) + length);
+    let end = block.len() + 1 + length as usize;
+    block.extend_from_slice(&entry.to_le_bytes());
+    block.truncate(end);
 }
 
 /// Those that a kernel gives without a number of the system.
@@ -286,6 +351,11 @@ impl<'a> Bytes<'a> {
 
     pub fn hash(&mut self) -> Option<u32> {
         self.array().map(u32::from_le_bytes)
+    }
+
+    /// A number of so many bytes, the lowest first.
+    pub fn number_of(&mut self, length: u8) -> Option<u64> {
+        Some(self.take(length.into())?.iter().rev().fold(0, |number, byte| number << 8 | u64::from(*byte)))
     }
 
     pub fn bytes(&mut self) -> Option<&'a [u8]> {

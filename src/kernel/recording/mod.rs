@@ -19,11 +19,11 @@
 //! | inputs | read, accept, wait | answered, for each handle in its order within the turn; each has to be asked for |
 //! | questions | the clock, the own address | answered as often as they are asked, the last time as the last time |
 //!
-//! A recording is a line of text and then blocks, each with a checksum. The first block is the header. So a recording that
-//! was cut plays up to the cut:
+//! A recording is a line of text and then blocks, each with a head that has a checksum of it and one of the block. The first
+//! block is the header. So a recording that was cut plays up to the cut, and one that is damaged up to the damage:
 //!
 //! ```text
-//!   tidegate recording 1 ⏎ | length crc  header | length crc  calls… | length crc  calls… |
+//!   tidegate recording 2 ⏎ | head header | head calls… | head calls… |
 //! ```
 //!
 //! | file | what is in it |
@@ -33,6 +33,7 @@
 //! | `entry.rs` | what stands in a recording: calls with their answers, looks at the clock, turns |
 //! | `effect.rs` | what an effect is, as it is compared and as people read it |
 //! | `tape.rs`, `recorder.rs` | what is written, and until when; the kernel that writes it |
+//! | `tokens.rs` | the tokens of the loop, by handles |
 //! | `script.rs`, `replay.rs` | what is left of the present turn; the kernel that plays it |
 //! | `difference.rs` | the first difference, and how a run has ended |
 
@@ -45,6 +46,7 @@ mod recorder;
 mod replay;
 mod script;
 mod tape;
+mod tokens;
 
 pub use blocks::Header;
 pub use difference::{Difference, RunEnd};

@@ -1,6 +1,5 @@
 //! The kernel that writes down what another one is asked and answers.
 
-use std::collections::HashMap;
 use std::fmt;
 use std::io::{self, IoSlice, Write};
 #[cfg(unix)]
@@ -15,7 +14,8 @@ use super::blocks::Header;
 use super::effect::{self, Detail, hash_of, hash_of_slices, length_of};
 use super::entry::{put_handle_and_peer, put_ready};
 use super::format::{Kind, Put, number_of_syscall, tag};
-use super::tape::{RecorderOptions, Recording, Tape};
+use super::tape::{RecorderOptions, Recording, Tape, Written};
+use super::tokens::Tokens;
 use crate::address::Address;
 use crate::base::error::Syscall;
 #[cfg(unix)]
@@ -63,9 +63,7 @@ use crate::kernel::{
 pub struct Recorder<K> {
     inner: K,
     recording: Recording,
-    /// The tokens of the loop. The inner kernel gets the numbers of handles in their place, so that a recording says nothing
-    /// of how a loop makes its tokens.
-    tokens: HashMap<u32, Token>,
+    tokens: Tokens,
     /// A waker was used: the wait has to return, although nothing is ready.
     woken: Arc<AtomicBool>,
 }
@@ -78,7 +76,7 @@ impl<K: Kernel> Recorder<K> {
     pub fn new(inner: K, to: impl Write + 'static, header: &Header, options: RecorderOptions) -> io::Result<Self> {
         let tape = Tape::new(Box::new(to), header, options, inner.clock_slack())?;
         let recording = Recording(Rc::new(tape.into()));
-        Ok(Recorder { inner, recording, tokens: HashMap::new(), woken: Arc::default() })
+        Ok(Recorder { inner, recording, tokens: Tokens::default(), woken: Arc::default() })
     }
 
     /// Has `told` called with the reason, once, if the recording stops before the run. It may ask the [`Recording`].
@@ -96,19 +94,19 @@ impl<K: Kernel> Recorder<K> {
     /// Records a call that is about a handle, and has nothing more to say of itself.
     #[inline]
     fn on_handle<T>(&self, kind: Kind, handle: Handle, answer: &io::Result<T>, put: impl FnOnce(&mut Vec<u8>, &T)) {
-        self.recording.writing().call(kind, handle.0, &Detail::Nothing, answer.as_ref(), put);
+        self.recording.tape().call(kind, handle.0, &Detail::Nothing, answer.as_ref(), put);
     }
 
     /// Records a call that gives a handle.
     fn gave_handle(&self, kind: Kind, what: String, answer: &io::Result<Handle>) {
         let put = |bytes: &mut Vec<u8>, handle: &Handle| bytes.number(handle.0.into());
-        self.recording.writing().call(kind, 0, &Detail::Text(what), answer.as_ref(), put);
+        self.recording.tape().call(kind, 0, &Detail::Text(what), answer.as_ref(), put);
     }
 
     /// Records a write. `hash` is that of so many of the bytes as were taken.
     #[inline]
     fn wrote(&self, handle: Handle, offered: usize, answer: &io::Result<usize>, hash: impl FnOnce(usize) -> u32) {
-        let mut tape = self.recording.writing();
+        let mut tape = self.recording.tape();
         if !tape.is_recording() {
             return;
         }
@@ -116,7 +114,7 @@ impl<K: Kernel> Recorder<K> {
         match answer {
             Ok(taken) => {
                 let hash = if tape.keeps_contents() { hash(*taken) } else { 0 };
-                tape.wrote(handle, Detail::Bytes { offered, taken: *taken as u64, hash });
+                tape.wrote(handle, Written { offered, taken: *taken as u64, hash });
             }
             Err(_) => {
                 let detail = Detail::Bytes { offered, taken: 0, hash: 0 };
@@ -129,7 +127,7 @@ impl<K: Kernel> Recorder<K> {
     fn wait_and_flush(&mut self, deadline: Option<Duration>, ready: &mut Vec<Ready>) -> io::Result<()> {
         loop {
             // A loop that always has work does not wait: what is late is written all the same.
-            let due = self.recording.writing().due();
+            let due = self.recording.tape().due();
             let Some(due) = due.filter(|due| deadline.is_none_or(|deadline| *due < deadline)) else {
                 return self.inner.wait(deadline, ready);
             };
@@ -138,7 +136,7 @@ impl<K: Kernel> Recorder<K> {
             if ready.len() > before || self.inner.now() < due {
                 return Ok(());
             }
-            self.recording.writing().flush();
+            self.recording.tape().flush();
             // Only this recorder has ended the wait, so it goes on.
             if self.woken.swap(false, Ordering::SeqCst) {
                 return Ok(());
@@ -152,7 +150,7 @@ fn put_nothing(_: &mut Vec<u8>, (): &()) {}
 impl<K: Kernel> Kernel for Recorder<K> {
     fn now(&self) -> Duration {
         let now = self.inner.now();
-        self.recording.writing().clock(now);
+        self.recording.tape().clock(now);
         now
     }
 
@@ -169,20 +167,20 @@ impl<K: Kernel> Kernel for Recorder<K> {
         let before = ready.len();
         let waited = self.wait_and_flush(deadline, ready);
         let found = &mut ready[before..];
-        self.recording.writing().wait(|bytes| match &waited {
+        let mut tape = self.recording.tape();
+        tape.wait(|bytes| match &waited {
             Ok(()) => put_ready(bytes, found),
             Err(error) => {
                 bytes.push(tag::WAIT_FAILED);
                 bytes.error(error);
             }
         });
-        for ready in found {
-            if let Ready::Io { token, .. } = ready
-                && let Some(own) = self.tokens.get(&(token.to_bits() as u32))
-            {
-                *token = *own;
-            }
+        let has_to_tell = tape.has_to_tell();
+        drop(tape);
+        if has_to_tell {
+            self.recording.tell();
         }
+        self.tokens.give_back(found);
         waited
     }
 
@@ -203,7 +201,7 @@ impl<K: Kernel> Kernel for Recorder<K> {
     fn adopt_stream(&mut self, stream: OwnedFd, tcp: &TcpOptions) -> io::Result<(Handle, Option<Address>)> {
         let answer = self.inner.adopt_stream(stream, tcp);
         let detail = Detail::Text(effect::tcp(tcp));
-        self.recording.writing().call(Kind::AdoptStream, 0, &detail, answer.as_ref(), put_handle_and_peer);
+        self.recording.tape().call(Kind::AdoptStream, 0, &detail, answer.as_ref(), put_handle_and_peer);
         answer
     }
 
@@ -224,7 +222,7 @@ impl<K: Kernel> Kernel for Recorder<K> {
     fn connect(&mut self, address: Address, options: &ConnectOptions) -> Result<Handle, (Syscall, io::Error)> {
         let answer = self.inner.connect(address, options);
         let detail = Detail::Text(effect::connect(address, options));
-        let mut tape = self.recording.writing();
+        let mut tape = self.recording.tape();
         // That a connect failed at once is an answer of its own: it has the call that failed.
         tape.call(Kind::Connect, 0, &detail, Ok(&answer), |bytes, answer| match answer {
             Ok(handle) => bytes.number(u64::from(handle.0) + 1),
@@ -245,8 +243,8 @@ impl<K: Kernel> Kernel for Recorder<K> {
     }
 
     fn register(&mut self, handle: Handle, token: Token) -> io::Result<()> {
-        self.tokens.insert(handle.0, token);
-        let answer = self.inner.register(handle, Token::from_bits(handle.0.into()));
+        let token = self.tokens.insert(handle, token);
+        let answer = self.inner.register(handle, token);
         self.on_handle(Kind::Register, handle, &answer, put_nothing);
         answer
     }
@@ -254,13 +252,10 @@ impl<K: Kernel> Kernel for Recorder<K> {
     #[inline]
     fn read(&mut self, socket: Handle, buffer: &mut [u8]) -> io::Result<usize> {
         let answer = self.inner.read(socket, buffer);
-        let mut tape = self.recording.writing();
-        let keeps_contents = tape.keeps_contents();
-        tape.call(Kind::Read, socket.0, &Detail::Nothing, answer.as_ref(), |bytes, length| match keeps_contents {
-            true => bytes.bytes(&buffer[..*length]),
-            false => bytes.number(*length as u64),
-        });
-        drop(tape);
+        match &answer {
+            Ok(length) => self.recording.tape().read(socket, &buffer[..*length]),
+            Err(_) => self.on_handle(Kind::Read, socket, &answer, |_, _| {}),
+        }
         answer
     }
 
@@ -296,20 +291,20 @@ impl<K: Kernel> Kernel for Recorder<K> {
 
     fn close(&mut self, handle: Handle) {
         self.inner.close(handle);
-        self.tokens.remove(&handle.0);
+        self.tokens.remove(handle);
         self.on_handle(Kind::Close, handle, &Ok(()), put_nothing);
     }
 
     fn reset(&mut self, socket: Handle) {
         self.inner.reset(socket);
-        self.tokens.remove(&socket.0);
+        self.tokens.remove(socket);
         self.on_handle(Kind::Reset, socket, &Ok(()), put_nothing);
     }
 
     fn set_option(&mut self, socket: Handle, option: SocketOption) -> io::Result<()> {
         let answer = self.inner.set_option(socket, option);
         let detail = Detail::Text(effect::option(option));
-        self.recording.writing().call(Kind::SetOption, socket.0, &detail, answer.as_ref(), put_nothing);
+        self.recording.tape().call(Kind::SetOption, socket.0, &detail, answer.as_ref(), put_nothing);
         answer
     }
 
@@ -337,7 +332,7 @@ impl<K: Kernel> Kernel for Recorder<K> {
 
     fn random(&mut self, buffer: &mut [u8]) -> io::Result<()> {
         let answer = self.inner.random(buffer);
-        let mut tape = self.recording.writing();
+        let mut tape = self.recording.tape();
         tape.call(Kind::Random, 0, &Detail::Nothing, answer.as_ref(), |bytes, ()| bytes.bytes(buffer));
         drop(tape);
         answer
@@ -356,7 +351,7 @@ impl<K: Kernel> Kernel for Recorder<K> {
 
     fn waker(&mut self) -> io::Result<Wake> {
         let answer = self.inner.waker();
-        let mut tape = self.recording.writing();
+        let mut tape = self.recording.tape();
         tape.call(Kind::Waker, 0, &Detail::Nothing, answer.as_ref().map(|_| &()), put_nothing);
         drop(tape);
         let (wake, woken) = (answer?, Arc::clone(&self.woken));
@@ -392,8 +387,8 @@ impl<K: Kernel> Kernel for Recorder<K> {
     }
 
     fn watch_file(&mut self, handle: Handle, token: Token) -> io::Result<Watch> {
-        self.tokens.insert(handle.0, token);
-        let answer = self.inner.watch_file(handle, Token::from_bits(handle.0.into()));
+        let token = self.tokens.insert(handle, token);
+        let answer = self.inner.watch_file(handle, token);
         self.on_handle(Kind::WatchFile, handle, &answer, |bytes, watch| {
             bytes.number((*watch == Watch::AlwaysReady).into());
         });
@@ -404,11 +399,10 @@ impl<K: Kernel> Kernel for Recorder<K> {
 /// The run is over. One that ends by a panic is cut.
 impl<K> Drop for Recorder<K> {
     fn drop(&mut self) {
-        let mut tape = self.recording.writing();
         if std::thread::panicking() {
-            tape.flush();
+            self.recording.flush();
         } else {
-            tape.end();
+            self.recording.finish();
         }
     }
 }

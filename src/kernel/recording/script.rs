@@ -1,6 +1,6 @@
 //! What a recording says of the present turn, and how much of it has been done.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::io::{self, Read};
 use std::time::Duration;
 
@@ -13,6 +13,9 @@ use super::replay::{ReplayOptions, Report};
 
 /// A turn with more entries is damaged: what takes two bytes in a file may take a hundred in memory.
 const MOST_ENTRIES: usize = 1_000_000;
+
+/// What is asked, about which handle, and the name of a fact.
+type Question = (Kind, u32, String);
 
 pub(super) struct Script {
     entries: Entries,
@@ -31,8 +34,10 @@ pub(super) struct Script {
 
     now: Duration,
     slack: Duration,
+    /// The questions of the present turn that have not been asked yet: where each stands.
+    questions: BTreeMap<Question, VecDeque<usize>>,
     /// The last answer to each question about a handle that is open, and to each question for a fact.
-    answers: BTreeMap<(Kind, u32, String), Answer>,
+    answers: BTreeMap<Question, Answer>,
     /// Who is at the other end of each handle.
     peers: BTreeMap<u32, String>,
     end: Option<RunEnd>,
@@ -55,6 +60,7 @@ impl Script {
             calls_in_turn: 0,
             now: Duration::ZERO,
             slack: Duration::ZERO,
+            questions: BTreeMap::new(),
             answers: BTreeMap::new(),
             peers: BTreeMap::new(),
             end: None,
@@ -83,6 +89,14 @@ impl Script {
                     self.turn_end = TurnEnd::Damaged(why);
                     break;
                 }
+            }
+        }
+        self.questions.clear();
+        for (at, entry) in self.turn.iter().enumerate() {
+            if let Entry::Call(call, _) = entry
+                && call.kind.class() == Class::Question
+            {
+                self.questions.entry(question(call)).or_default().push_back(at);
             }
         }
         self.done.clear();
@@ -230,16 +244,12 @@ impl Script {
 
     /// The answer to a question. One that was not asked then has none.
     pub fn question(&mut self, kind: Kind, handle: u32, name: &str) -> Option<Answer> {
-        let is_asked = |call: &Call| {
-            (call.kind, call.handle) == (kind, handle)
-                && (kind != Kind::Fact || call.detail == Detail::Text(name.to_owned()))
-        };
         let key = (kind, handle, name.to_owned());
-        let at = (0..self.turn.len()).find(|at| !self.done[*at] && self.call_at(*at).is_some_and(is_asked));
-        if let Some(Entry::Call(_, answer)) = at.and_then(|at| self.turn.get(at)) {
+        let at = self.questions.get_mut(&key).and_then(VecDeque::pop_front);
+        if let Some(at) = at
+            && let Some(Entry::Call(_, answer)) = self.turn.get(at)
+        {
             self.answers.insert(key.clone(), answer.clone());
-        }
-        if let Some(at) = at {
             self.done[at] = true;
         }
         self.answers.get(&key).cloned()
@@ -354,4 +364,13 @@ impl Script {
         let end = self.end.clone().unwrap_or(RunEnd::Until);
         Report { time: self.now, fingerprint: self.fingerprint.0, end, ..self.report.clone() }
     }
+}
+
+/// What a call asks.
+fn question(call: &Call) -> Question {
+    let name = match &call.detail {
+        Detail::Text(name) if call.kind == Kind::Fact => name.clone(),
+        _ => String::new(),
+    };
+    (call.kind, call.handle, name)
 }

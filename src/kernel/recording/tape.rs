@@ -3,13 +3,12 @@
 use std::cell::{RefCell, RefMut};
 use std::fmt;
 use std::io::{self, Write};
-use std::ops::{Deref, DerefMut};
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::blocks::{Header, beginning, framed, write_block};
+use super::blocks::{HEAD, Header, beginning, seal};
 use super::effect::{Detail, Fingerprint};
-use super::format::{Class, Kind, Put, tag};
+use super::format::{Class, Kind, Put, Short, put_clock, tag};
 use crate::kernel::Handle;
 use crate::kernel::setters::setters;
 
@@ -57,14 +56,22 @@ pub struct Recording(pub(super) Rc<RefCell<Tape>>);
 
 impl Recording {
     #[inline]
-    pub(super) fn writing(&self) -> Writing<'_> {
-        Writing { tape: self.0.borrow_mut(), telling: Telling(None) }
+    pub(super) fn tape(&self) -> RefMut<'_, Tape> {
+        self.0.borrow_mut()
+    }
+
+    /// Tells that the recording has stopped, if it has. The tape is free then, so whoever is told may ask it.
+    pub(super) fn tell(&self) {
+        let to_tell = self.tape().to_tell.take();
+        if let Some((on_stop, why)) = to_tell {
+            on_stop(&why);
+        }
     }
 
     /// Writes what the program was told outside of the contract: an environment variable, the answer of a system call of its
     /// own. Whoever plays the run gets it from [`Playback::fact`](super::Playback::fact).
     pub fn fact(&self, name: &str, value: Option<&str>) {
-        self.writing().call(Kind::Fact, 0, &Detail::Text(name.to_owned()), Ok(&()), |bytes, ()| {
+        self.tape().call(Kind::Fact, 0, &Detail::Text(name.to_owned()), Ok(&()), |bytes, ()| {
             bytes.number(value.is_some().into());
             bytes.bytes(value.unwrap_or_default().as_bytes());
         });
@@ -72,12 +79,14 @@ impl Recording {
 
     /// Writes what waits in memory: to be called before the process exits without dropping its loop.
     pub fn flush(&self) {
-        self.writing().flush();
+        self.tape().flush();
+        self.tell();
     }
 
     /// The program ends here, without dropping its loop. What comes later is not recorded.
     pub fn finish(&self) {
-        self.writing().end();
+        self.tape().end();
+        self.tell();
     }
 
     /// Why the recording has stopped before the run, if it has: the limit is reached, or it could not be written.
@@ -93,63 +102,20 @@ impl Recording {
         self.0.borrow().size()
     }
 
-    /// How many turns were recorded.
+    /// How many turns were recorded. If the recording has stopped, those that are in it.
     pub fn turns(&self) -> u64 {
-        self.0.borrow().turns
+        self.0.borrow().counts.turns
     }
 
-    /// A hash of all effects. Whoever plays the recording gets the same one.
+    /// A hash of all effects that were recorded. Whoever plays the recording gets the same one.
     pub fn fingerprint(&self) -> u64 {
-        self.0.borrow().fingerprint.0
+        self.0.borrow().counts.fingerprint.0
     }
 }
 
 impl fmt::Debug for Recording {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Recording").field("size", &self.size()).finish_non_exhaustive()
-    }
-}
-
-/// The tape, while something is written to it. Who is to be told that it has stopped is told when it is free again, so that
-/// they may ask it: the fields are dropped in this order.
-pub(super) struct Writing<'t> {
-    tape: RefMut<'t, Tape>,
-    telling: Telling,
-}
-
-struct Telling(Option<(OnStop, String)>);
-
-impl Deref for Writing<'_> {
-    type Target = Tape;
-
-    #[inline]
-    fn deref(&self) -> &Tape {
-        &self.tape
-    }
-}
-
-impl DerefMut for Writing<'_> {
-    #[inline]
-    fn deref_mut(&mut self) -> &mut Tape {
-        &mut self.tape
-    }
-}
-
-impl Drop for Writing<'_> {
-    #[inline]
-    fn drop(&mut self) {
-        if self.tape.to_tell.is_some() {
-            self.telling.0 = self.tape.to_tell.take();
-        }
-    }
-}
-
-impl Drop for Telling {
-    #[inline]
-    fn drop(&mut self) {
-        if let Some((on_stop, why)) = self.0.take() {
-            on_stop(&why);
-        }
     }
 }
 
@@ -172,18 +138,35 @@ pub(super) struct Tape {
     on_stop: Option<OnStop>,
     /// It has stopped, and nobody has been told yet.
     to_tell: Option<(OnStop, String)>,
-    /// What waits to be written.
+    /// What waits to be written, behind the room for the head of its block.
     block: Vec<u8>,
     /// The most bytes that the block may have.
     room: usize,
     written: u64,
     /// When the block that waits is to be written, in nanoseconds too.
-    due: Option<(u64, Duration)>,
+    due: Option<(Duration, u64)>,
     /// The time of the last look at the clock, in nanoseconds.
     clock: u64,
-    last_write: Option<Detail>,
+    last_write: Option<Written>,
+    /// What is in the recording, with what waits in memory.
+    counts: Counts,
+    /// The same without that.
+    written_counts: Counts,
+}
+
+/// What people are told of a recording.
+#[derive(Clone, Copy)]
+struct Counts {
     turns: u64,
     fingerprint: Fingerprint,
+}
+
+/// A write that was taken, in whole or in part.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct Written {
+    pub offered: u64,
+    pub taken: u64,
+    pub hash: u32,
 }
 
 impl Tape {
@@ -205,14 +188,14 @@ impl Tape {
             due: None,
             clock: 0,
             last_write: None,
-            turns: 0,
-            fingerprint: Fingerprint::EMPTY,
+            counts: Counts { turns: 0, fingerprint: Fingerprint::EMPTY },
+            written_counts: Counts { turns: 0, fingerprint: Fingerprint::EMPTY },
         };
         let beginning = beginning(&header);
         tape.to.write_all(&beginning)?;
         tape.written = beginning.len() as u64;
         tape.begin_block();
-        tape.entry(|bytes| {
+        tape.keep(tape.counts, |bytes| {
             bytes.push(tag::SLACK);
             bytes.number(nanos(slack));
         });
@@ -223,39 +206,45 @@ impl Tape {
         matches!(self.state, State::Recording)
     }
 
+    pub fn has_to_tell(&self) -> bool {
+        self.to_tell.is_some()
+    }
+
     pub fn set_on_stop(&mut self, on_stop: OnStop) {
         self.on_stop = Some(on_stop);
     }
 
     pub fn size(&self) -> u64 {
-        self.written + if self.block.is_empty() { 0 } else { framed(self.block.len()) }
+        self.written + if self.has_block() { self.block.len() as u64 } else { 0 }
+    }
+
+    /// Whether something waits to be written.
+    fn has_block(&self) -> bool {
+        self.block.len() > HEAD
     }
 
     pub fn keeps_contents(&self) -> bool {
         self.options.contents
     }
 
-    // ---- entries -------------------------------------------------------------------------------------------------------
+    // ---- entries: those of each turn are short ones, made on the stack ----------------------------------------------------
 
     #[inline]
     pub fn clock(&mut self, now: Duration) {
         let now = nanos(now);
         let since = now.saturating_sub(self.clock);
         self.clock = now;
-        self.entry(|bytes| {
-            bytes.push(tag::CLOCK);
-            bytes.number(since);
-        });
+        self.keep(self.counts, |block| put_clock(block, since));
     }
 
     /// A turn begins.
+    #[inline]
     pub fn wait(&mut self, put: impl FnOnce(&mut Vec<u8>)) {
-        self.entry(put);
-        self.turns += u64::from(self.is_recording());
+        let counts = Counts { turns: self.counts.turns.wrapping_add(1), ..self.counts };
+        self.keep(counts, put);
     }
 
     /// A call and its answer.
-    #[inline]
     pub fn call<T>(
         &mut self,
         kind: Kind,
@@ -264,8 +253,9 @@ impl Tape {
         answer: Result<&T, &io::Error>,
         put: impl FnOnce(&mut Vec<u8>, &T),
     ) {
-        if kind.class() == Class::Effect && self.is_recording() {
-            self.fingerprint.add(kind, handle, detail);
+        let mut counts = self.counts;
+        if kind.class() == Class::Effect {
+            counts.fingerprint.add(kind, handle, detail);
         }
         let begin = |bytes: &mut Vec<u8>, failed: u8| {
             bytes.push(kind as u8 | failed);
@@ -276,7 +266,7 @@ impl Tape {
                 bytes.bytes(text.as_bytes());
             }
         };
-        self.entry(|bytes| match answer {
+        self.keep(counts, |bytes| match answer {
             Ok(answer) => {
                 begin(bytes, 0);
                 put(bytes, answer);
@@ -291,61 +281,78 @@ impl Tape {
         });
     }
 
-    /// A write that was taken, in whole or in part. Many are the same: those of a broadcast.
+    /// A read that has found something, or the end.
     #[inline]
-    pub fn wrote(&mut self, handle: Handle, detail: Detail) {
-        let Detail::Bytes { offered, taken, hash } = detail else { return };
-        if self.last_write.as_ref() == Some(&detail) {
-            self.fingerprint.add(Kind::Write, handle.0, &detail);
-            return self.entry(|bytes| {
-                bytes.push(tag::SAME_WRITE);
-                bytes.number(handle.0.into());
-            });
-        }
-        let keeps_contents = self.options.contents;
-        self.call(Kind::Write, handle.0, &detail, Ok(&()), |bytes, ()| {
-            bytes.number(offered);
-            bytes.number(offered - taken);
-            if keeps_contents {
-                bytes.extend_from_slice(&hash.to_le_bytes());
-            }
+    pub fn read(&mut self, handle: Handle, found: &[u8]) {
+        let mut entry = Short::new(Kind::Read as u8);
+        entry.number(handle.0.into());
+        entry.number(found.len() as u64);
+        let contents = if self.options.contents { found } else { b"" };
+        self.keep(self.counts, |block| {
+            entry.add_to(block);
+            block.extend_from_slice(contents);
         });
-        self.last_write = Some(detail);
     }
 
-    /// Adds an entry, if there is room for it below the limit.
+    /// A write that was taken. Many are the same: those of a broadcast.
     #[inline]
-    fn entry(&mut self, put: impl FnOnce(&mut Vec<u8>)) {
+    pub fn wrote(&mut self, handle: Handle, written: Written) {
+        let Written { offered, taken, hash } = written;
+        let mut counts = self.counts;
+        counts.fingerprint.add_write(handle.0, offered, taken, hash);
+        let entry = if self.last_write == Some(written) {
+            let mut entry = Short::new(tag::SAME_WRITE);
+            entry.number(handle.0.into());
+            entry
+        } else {
+            self.last_write = Some(written);
+            let mut entry = Short::new(Kind::Write as u8);
+            entry.number(handle.0.into());
+            entry.number(offered);
+            entry.number(offered - taken);
+            if self.options.contents {
+                entry.hash(hash);
+            }
+            entry
+        };
+        self.keep(counts, |block| entry.add_to(block));
+    }
+
+    /// Adds an entry, if there is room for it below the limit. `counts` are those with it.
+    #[inline]
+    fn keep(&mut self, counts: Counts, put: impl FnOnce(&mut Vec<u8>)) {
         if !self.is_recording() {
             return;
         }
         let before = self.block.len();
         put(&mut self.block);
-        if self.block.len() > self.room {
-            self.has_no_room(before);
+        if self.block.len() <= self.room || self.make_room(before) {
+            self.counts = counts;
         }
     }
 
-    /// The block is full, or the recording has no room for the last entry, which begins here.
+    /// The block was full before the last entry, which begins here: another one begins with it. Whether there is room for it
+    /// below the limit.
     #[cold]
-    fn has_no_room(&mut self, entry: usize) {
+    fn make_room(&mut self, entry: usize) -> bool {
+        let entry = self.block.split_off(entry);
+        self.flush();
         match self.options.limit {
-            Some(limit) if self.block.len() > self.room_below_limit() => {
-                self.block.truncate(entry);
-                self.stop_at(limit);
-            }
-            _ => self.flush(),
+            Some(limit) if self.block.len() + entry.len() > self.room_below_limit() => self.stop_at(limit),
+            _ => self.block.extend(entry),
         }
+        self.is_recording()
     }
 
     fn room_below_limit(&self) -> usize {
         let Some(limit) = self.options.limit else { return usize::MAX };
-        let room = limit.max(LEAST_LIMIT).saturating_sub(self.written + framed(0) + RESERVE);
+        let room = limit.max(LEAST_LIMIT).saturating_sub(self.written + RESERVE);
         usize::try_from(room).unwrap_or(usize::MAX)
     }
 
     fn begin_block(&mut self) {
         self.block.clear();
+        self.block.resize(HEAD, 0);
         self.room = self.room_below_limit().min(BLOCK);
     }
 
@@ -363,7 +370,9 @@ impl Tape {
         if self.is_recording() {
             self.to_tell = self.on_stop.take().map(|on_stop| (on_stop, why.clone()));
             self.state = State::Stopped(why);
+            // What waits in memory is in no file.
             self.block = Vec::new();
+            self.counts = self.written_counts;
         }
     }
 
@@ -373,30 +382,38 @@ impl Tape {
     /// look at the clock: another one would cost more than all else here.
     #[inline]
     pub fn due(&mut self) -> Option<Duration> {
-        let delay = self.options.delay.filter(|_| self.is_recording() && !self.block.is_empty())?;
-        let (nanos, due) = match self.due {
-            Some(due) => due,
-            None => {
-                let due = Duration::from_nanos(self.clock).saturating_add(delay);
-                *self.due.insert((nanos(due), due))
-            }
-        };
-        if nanos <= self.clock {
+        if let Some((due, nanos)) = self.due
+            && self.clock < nanos
+        {
+            return Some(due);
+        }
+        self.next_due()
+    }
+
+    /// It is late, or nothing has waited before.
+    fn next_due(&mut self) -> Option<Duration> {
+        let delay = self.options.delay.filter(|_| self.is_recording() && self.has_block())?;
+        let due = Duration::from_nanos(self.clock).saturating_add(delay);
+        if self.due.is_some() || delay.is_zero() {
             self.flush();
             return None;
         }
+        self.due = Some((due, nanos(due)));
         Some(due)
     }
 
     /// Writes what waits in memory.
     pub fn flush(&mut self) {
         self.due = None;
-        if self.block.is_empty() || !self.is_recording() {
+        if !self.has_block() || !self.is_recording() {
             return;
         }
-        let written = write_block(&mut *self.to, &self.block).and_then(|()| self.to.flush());
-        match written {
-            Ok(()) => self.written += framed(self.block.len()),
+        seal(&mut self.block, self.written);
+        match self.to.write_all(&self.block).and_then(|()| self.to.flush()) {
+            Ok(()) => {
+                self.written += self.block.len() as u64;
+                self.written_counts = self.counts;
+            }
             Err(error) => self.stop(error.to_string()),
         }
         self.begin_block();
@@ -404,7 +421,7 @@ impl Tape {
 
     /// The program has ended.
     pub fn end(&mut self) {
-        self.entry(|bytes| bytes.push(tag::ENDED));
+        self.keep(self.counts, |bytes| bytes.push(tag::ENDED));
         self.flush();
         if self.is_recording() {
             self.state = State::Ended;

@@ -1,5 +1,6 @@
 //! The trace for people: a turn as a paragraph.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::fmt::Write;
 
@@ -26,11 +27,54 @@ use super::line::{TraceLine, TraceSink};
 /// ```
 pub struct Explainer<F> {
     sink: F,
-    /// The number of the only connection that is followed.
-    only: Option<u32>,
+    /// The only connection that is followed.
+    only: Option<Followed>,
     paragraph: String,
     /// The turn and the phase of the last line in it.
     last: Option<(u64, &'static str)>,
+}
+
+/// A connection that is followed, and others that there were meanwhile.
+#[derive(Debug)]
+struct Followed {
+    number: u32,
+    has_come: bool,
+    /// The first of the others.
+    others: BTreeSet<u32>,
+    /// The highest number of all.
+    highest: u32,
+}
+
+/// So many others are named when the one that is followed has not come.
+const NAMED: usize = 20;
+
+impl Followed {
+    fn concerns(&mut self, line: &TraceLine<'_>) -> bool {
+        let Some(number) = line.number() else { return false };
+        if number == self.number {
+            self.has_come = true;
+            return true;
+        }
+        self.highest = self.highest.max(number);
+        if self.others.len() < NAMED {
+            self.others.insert(number);
+        }
+        false
+    }
+
+    /// That it has not come, once.
+    fn missed(&mut self) -> Option<String> {
+        if std::mem::replace(&mut self.has_come, true) {
+            return None;
+        }
+        let named = self.others.iter().map(|number| format!("#{number}")).collect::<Vec<_>>().join(", ");
+        let there_were = match self.others.last() {
+            None => "there was none".to_owned(),
+            Some(last) if *last == self.highest => format!("there were {named}"),
+            Some(_) => format!("there were {named} and others, up to #{}", self.highest),
+        };
+        Some(format!("nothing was done with connection #{}: {there_were}\n", self.number))
+    }
 }
 
 impl<F> fmt::Debug for Explainer<F> {
@@ -45,10 +89,12 @@ impl<F: FnMut(&str)> Explainer<F> {
         Explainer { sink, only: None, paragraph: String::new(), last: None }
     }
 
-    /// Follows the connection with this number alone: that behind the `#`.
+    /// Follows the connection with this number alone: that behind the `#`. If there was none, it says so at the end, and which
+    /// there were.
     #[must_use]
     pub fn only(self, number: u32) -> Self {
-        Explainer { only: Some(number), ..self }
+        let only = Followed { number, has_come: false, others: BTreeSet::new(), highest: 0 };
+        Explainer { only: Some(only), ..self }
     }
 
     fn add(&mut self, line: &TraceLine<'_>) -> fmt::Result {
@@ -67,7 +113,7 @@ impl<F: FnMut(&str)> TraceSink for Explainer<F> {
         if self.last.is_some_and(|(turn, _)| turn != line.turn()) {
             self.pause();
         }
-        if self.only.is_none_or(|only| line.number() == Some(only)) {
+        if self.only.as_mut().is_none_or(|only| only.concerns(line)) {
             // A text takes all that is written to it.
             let _ = self.add(line);
         }
@@ -78,6 +124,12 @@ impl<F: FnMut(&str)> TraceSink for Explainer<F> {
         if !self.paragraph.is_empty() {
             (self.sink)(&self.paragraph);
             self.paragraph.clear();
+        }
+    }
+
+    fn end(&mut self) {
+        if let Some(missed) = self.only.as_mut().and_then(Followed::missed) {
+            (self.sink)(&missed);
         }
     }
 }

@@ -89,6 +89,9 @@ pub trait TraceSink {
 
     /// The turn is over, or is about to sleep: what was gathered should be shown.
     fn pause(&mut self) {}
+
+    /// The run is over, or the program is about to exit: there are no more lines.
+    fn end(&mut self) {}
 }
 
 impl<F: FnMut(&TraceLine<'_>)> TraceSink for F {

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::fmt;
 use std::rc::Rc;
 
-use crate::base::id::{ServerId, SocketId};
+use crate::base::id::{ServerId, SocketId, TimerId};
 
 /// Whom a note concerns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -43,6 +43,15 @@ pub enum Kind {
     Asked,
     /// A user has put something off, under this number.
     PutOff(u64),
+    /// A user has set this timer.
+    Set(TimerId),
+    /// It is due, and may come again.
+    Came {
+        timer: TimerId,
+        again: bool,
+    },
+    /// It was taken back.
+    TakenBack(TimerId),
     /// Somebody has to wait.
     Held,
     /// A message was dropped, by an output limit.

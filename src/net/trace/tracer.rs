@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::cause::{ERROR, told};
 use super::line::{TraceLine, TraceSink};
 use super::notes::{Kind, Note, Whom};
+use crate::base::id::TimerId;
 use crate::net::event::Event;
 use crate::net::labels::Labels;
 
@@ -27,6 +28,8 @@ pub struct Tracer {
     notes: u64,
     /// The handler that runs: what is done meanwhile, it has done.
     handler: Option<(Whom, String)>,
+    /// Who has set each timer that runs, and in which turn.
+    timers: HashMap<TimerId, (String, u64)>,
 }
 
 struct Cause {
@@ -44,24 +47,42 @@ impl fmt::Debug for Tracer {
 
 impl Tracer {
     pub fn new(sink: Box<dyn TraceSink>) -> Self {
-        Tracer { sink, last: None, causes: HashMap::new(), notes: 0, handler: None }
+        Tracer { sink, last: None, causes: HashMap::new(), notes: 0, handler: None, timers: HashMap::new() }
     }
 
     /// What was done in a piece of work, or by the handler that has run.
     pub fn tell(&mut self, notes: Vec<Note>, place: Place, labels: &Labels) {
         for mut note in notes {
-            if let Some((whom, event)) = &self.handler {
-                let of = match whom {
-                    _ if *whom == note.whom => "its".to_owned(),
-                    Whom::Loop => "the loop's".to_owned(),
-                    Whom::Socket(_) | Whom::Server(_) => format!("{whom}'s"),
-                };
-                note.text.push_str(&format!(", by {of} {event} handler"));
-            }
+            let by = self.handler.as_ref().map(|(whom, event)| match whom {
+                _ if *whom == note.whom => format!(", by its {event} handler"),
+                Whom::Loop => format!(", by the loop's {event} handler"),
+                Whom::Socket(_) | Whom::Server(_) => format!(", by {whom}'s {event} handler"),
+            });
+            note.text.extend(self.who_has_set(note.kind, by.as_deref(), place.turn));
+            note.text.extend(by);
             self.remember(&note, place);
             self.show_last(labels);
             self.last = Some((note, place));
         }
+    }
+
+    /// Of a timer that is due: who has set it. `by` says who does what is told now.
+    fn who_has_set(&mut self, what: Kind, by: Option<&str>, turn: u64) -> Option<String> {
+        let (by, then) = match what {
+            Kind::Set(timer) => {
+                self.timers.insert(timer, (by?.to_owned(), turn));
+                return None;
+            }
+            Kind::TakenBack(timer) => {
+                self.timers.remove(&timer);
+                return None;
+            }
+            Kind::Came { timer, again: true } => self.timers.get(&timer).cloned()?,
+            Kind::Came { timer, again: false } => self.timers.remove(&timer)?,
+            _ => return None,
+        };
+        let when = if then == turn { String::new() } else { format!(" (turn {then})") };
+        Some(format!(": it was set{}{when}", by.trim_start_matches(',')))
     }
 
     /// The handler of the last event has returned.
@@ -91,6 +112,11 @@ impl Tracer {
         self.forget(event, told.whom);
     }
 
+    /// The run is over.
+    pub fn end(&mut self) {
+        self.sink.end();
+    }
+
     /// The loop is about to sleep, or the turn is over.
     pub fn pause(&mut self, labels: &Labels) {
         self.show_last(labels);
@@ -118,16 +144,24 @@ impl Tracer {
             Event::Close { .. } | Event::ServerClose(_) => {
                 self.causes.remove(&whom);
             }
-            Event::Tick(number) => {
-                if let Some(causes) = self.causes.get_mut(&whom) {
-                    causes.retain(|cause| cause.kind != Kind::PutOff(*number));
-                }
+            Event::Tick(number) => self.forget_kinds(whom, |kind| kind == Kind::PutOff(*number)),
+            Event::Timer(id) => {
+                self.forget_kinds(whom, |kind| matches!(kind, Kind::Came { timer, .. } if timer == *id));
             }
             _ => {}
         }
     }
 
+    fn forget_kinds(&mut self, whom: Whom, of: impl Fn(Kind) -> bool) {
+        if let Some(causes) = self.causes.get_mut(&whom) {
+            causes.retain(|cause| !of(cause.kind));
+        }
+    }
+
     fn remember(&mut self, note: &Note, place: Place) {
+        if let Kind::Set(_) | Kind::TakenBack(_) = note.kind {
+            return;
+        }
         self.notes += 1;
         let (kind, text) = (note.kind, note.text.clone());
         let cause = Cause { kind, number: self.notes, turn: place.turn, text };

@@ -69,7 +69,13 @@ pub fn parse_recorded(words: &[&str]) -> Result<Command, String> {
 
 /// The words of this process's command line, as a recording keeps them.
 pub fn recorded_words() -> Vec<String> {
-    recording::recorded(std::env::args_os().skip(1))
+    recorded_of(&std::env::args_os().skip(1).collect::<Vec<_>>())
+}
+
+fn recorded_of<W: AsRef<std::ffi::OsStr>>(words: &[W]) -> Vec<String> {
+    let program = Program::command();
+    let role = words.first().and_then(|role| program.find_subcommand(role));
+    recording::recorded(role, words.iter().map(OsString::from))
 }
 
 fn parse_from<W: Into<OsString>>(words: impl IntoIterator<Item = W>) -> Result<Command, clap::Error> {

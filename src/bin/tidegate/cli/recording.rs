@@ -13,11 +13,9 @@ use super::zone;
 /// A recording that is smaller has no room for what a role does before its first client.
 const LEAST_LIMIT: usize = 64 << 10;
 
-/// The flags of a role that begin with one of these are not recorded: those of the recording itself have a value, and those
-/// that tell what the loop does are given anew when it is played.
-const OF_THE_RECORDING: &str = "--record";
-const EXPLAIN: &str = "--explain";
-const SLOW_MOTION: &str = "--slow-motion";
+/// The flags that are not recorded: those of the recording itself, and those that tell what the loop does, which are given anew
+/// when it is played.
+const NOT_RECORDED: [&str; 5] = ["record", "record-limit", "record-contents", "explain", "slow-motion"];
 
 #[derive(Clone, Debug, Args)]
 pub struct RecordingOptions {
@@ -70,29 +68,39 @@ impl RecordingOptions {
     }
 }
 
-/// The words of a command line as a recording keeps them: without those that concern the recording, and with the number of an
-/// interface for its name, which may be another one where the recording is played.
-pub(super) fn recorded(words: impl Iterator<Item = OsString>) -> Vec<String> {
+/// The words of a command line as a recording keeps them: without the flags that concern the recording, and with the number of an
+/// interface for its name, which may be another one where the recording is played. `role` knows which flags have a value: that
+/// may look like a flag.
+pub(super) fn recorded(role: Option<&clap::Command>, words: impl Iterator<Item = OsString>) -> Vec<String> {
     let mut recorded = Vec::new();
     let mut words = words.map(|word| word.to_string_lossy().into_owned());
     while let Some(word) = words.next() {
-        if word.starts_with(EXPLAIN) {
-            continue;
-        }
-        if word.starts_with(OF_THE_RECORDING) || word.starts_with(SLOW_MOTION) {
-            if !word.contains('=') {
-                words.next();
-            }
-            continue;
-        }
         let (flag, value) = match word.split_once('=') {
-            Some((flag, value)) => (format!("{flag}="), value),
-            None => (String::new(), word.as_str()),
+            Some((flag, value)) => (flag, Some(value.to_owned())),
+            None => (word.as_str(), None),
         };
-        let value = zone::by_number(value).unwrap_or_else(|_| value.to_owned());
-        recorded.push(flag + &value);
+        let known = role.and_then(|role| role.get_arguments().find(|argument| is_flag(argument, flag)));
+        let has_next = value.is_none()
+            && known.is_some_and(|argument| argument.get_action().takes_values() && !argument.is_require_equals_set());
+        let next = if has_next { words.next() } else { None };
+        if flag.strip_prefix("--").is_some_and(|name| NOT_RECORDED.contains(&name)) {
+            continue;
+        }
+        recorded.push(value.map_or_else(|| word.clone(), |value| format!("{flag}={}", by_number(value))));
+        recorded.extend(next.map(by_number));
     }
     recorded
+}
+
+fn is_flag(argument: &clap::Arg, flag: &str) -> bool {
+    let name = flag.strip_prefix("--");
+    name.is_some_and(|name| {
+        argument.get_long() == Some(name) || argument.get_all_aliases().is_some_and(|others| others.contains(&name))
+    })
+}
+
+fn by_number(value: String) -> String {
+    zone::by_number(&value).unwrap_or(value)
 }
 
 #[derive(Clone, Debug, Args)]
@@ -174,7 +182,16 @@ mod tests {
             "--record-contents",
             "no",
         ];
-        assert_eq!(recorded(words.iter().map(OsString::from)), ["echo", "--listen", "7000", "-v"]);
+        assert_eq!(super::super::recorded_of(&words), ["echo", "--listen", "7000", "-v"]);
+    }
+
+    #[test]
+    fn the_value_of_another_flag_stays_whatever_it_looks_like() {
+        let words =
+            ["hub", "--in", "--record", "--out=--explain", "--port", "1", "--in", "--record-limit", "--out", "-"];
+        assert_eq!(super::super::recorded_of(&words), words);
+        let recorded = super::super::recorded_of(&["hub", "--record", "--in", "--in", "-"]);
+        assert_eq!(recorded, ["hub", "--in", "-"], "the name of the file is --in");
     }
 
     #[test]

@@ -115,7 +115,10 @@ fn exit_at_once(signal: i32) -> ! {
 
 /// Runs a role until it has stopped.
 pub fn run<S>(event_loop: &mut EventLoop<S>, admission: &Admission) -> Result<ExitCode, Error> {
-    event_loop.run()?;
+    let ran = event_loop.run();
+    // The loop stays, so nothing else has its trace told to the end.
+    event_loop.net.flush_trace();
+    ran?;
     admission.sum_up();
     Ok(report(event_loop.event_loop().shut_down_report()))
 }

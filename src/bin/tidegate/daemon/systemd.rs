@@ -31,13 +31,13 @@ pub fn sockets() -> Result<Vec<Passed>, String> {
         Ok(sockets) => Some(sockets.len().to_string()),
         Err(_) => None,
     });
-    if let Some(passed) = passed {
-        return passed;
+    let error = |passed: Option<&Result<_, String>>| passed.and_then(|passed| passed.as_ref().err().cloned());
+    if count.is_none() {
+        let why = outside::fact("error of systemd's sockets", || error(passed.as_ref()));
+        return Err(why.unwrap_or_else(|| "cannot listen on what systemd had passed".to_owned()));
     }
-    match count.and_then(|count| count.parse().ok()) {
-        Some(count) => (0..count).map(|_| stand_in()).collect(),
-        None => Err("cannot listen on what systemd had passed".to_owned()),
-    }
+    let stand_ins = || (0..count.and_then(|count| count.parse().ok()).unwrap_or(0)).map(|_| stand_in()).collect();
+    passed.unwrap_or_else(stand_ins)
 }
 
 #[cfg(unix)]

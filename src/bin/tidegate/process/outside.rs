@@ -33,15 +33,22 @@ thread_local! {
 pub fn record(file: &Path, header: &Header, options: RecorderOptions) -> Result<(), String> {
     let begin = || {
         let recorder = Recorder::new(MioKernel::new()?, new_file(file)?, header, options)?;
-        let named = file.display().to_string();
+        let (named, recording) = (file.display().to_string(), recorder.recording());
         Ok::<_, io::Error>(recorder.on_stop(move |why| {
-            log::warn!("the recording in {named} goes no further: {why}; the run goes on");
+            let has = told(&recording);
+            log::warn!("the recording in {named} goes no further: {why}; it has {has}; the run goes on");
         }))
     };
     let recorder = begin().map_err(|error| format!("cannot record to {}: {error}", file.display()))?;
     let recording = recorder.recording();
     OUTSIDE.set(Outside::Recorded { recorder: Some(recorder), recording, file: file.to_owned() });
     Ok(())
+}
+
+/// What a recording has, by which it is known again when it is played.
+fn told(recording: &Recording) -> String {
+    let (turns, size, fingerprint) = (recording.turns(), recording.size(), recording.fingerprint());
+    format!("{turns} turns, {size} bytes, fingerprint {fingerprint:016x}")
 }
 
 fn new_file(path: &Path) -> io::Result<fs::File> {
@@ -163,9 +170,7 @@ pub fn end() {
         Outside::Recorded { recording, file, .. } => {
             recording.finish();
             if recording.stopped().is_none() {
-                let (turns, size, fingerprint) = (recording.turns(), recording.size(), recording.fingerprint());
-                let file = file.display();
-                log::info!("recorded to {file}: {turns} turns, {size} bytes, fingerprint {fingerprint:016x}");
+                log::info!("recorded to {}: {}", file.display(), told(&recording));
             }
         }
         Outside::Played { playback, on_end, .. } => {
