@@ -79,20 +79,20 @@ macro_rules! id {
 
 macro_rules! number {
     ($name:ident, $before:literal) => {
+        impl $name {
+            /// Its number, which no other of the loop has (until 2^32 were made). `Display` shows it behind `#`.
+            pub fn number(self) -> u32 {
+                self.key.generation
+            }
+        }
+
         impl fmt::Display for $name {
-            /// Its number, which no other of the loop has (until 2^32 were made).
+            /// [`Self::number`].
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 write!(f, concat!($before, "#{}"), self.key.generation)
             }
         }
     };
-}
-
-impl SocketId {
-    /// Its number, as the trace shows it behind `#`.
-    pub(crate) fn number(self) -> u32 {
-        self.key.generation
-    }
 }
 
 number!(SocketId, "");

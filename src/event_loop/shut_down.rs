@@ -91,7 +91,7 @@ impl ShutDown {
 impl<S> Loop<'_, S> {
     /// Ends everything in order. Then [`EventLoop::run`](crate::EventLoop::run) returns, whatever timers there are.
     ///
-    /// 1. No server listens any more.
+    /// 1. No server listens any more, but those that stand apart ([`ServerOptions::apart`](field@crate::ServerOptions::apart)).
     /// 2. Each socket is read until it has caught up: a read finds nothing more, and nothing arrives for a short time
     ///    after it. So what has arrived is handled. A paused socket is waited for. Nothing is read from a socket without a
     ///    handler for data.
@@ -140,7 +140,7 @@ impl<S> Loop<'_, S> {
         }
         self.handlers.run_state = RunState::ShuttingDown;
         self.handlers.shut_down = ShutDown::new(self.handlers.shut_down.number + 1, options);
-        self.net.close_servers();
+        self.net.close_servers_that_count();
         self.set_deadlines();
         self.bring_to_their_ends(self.net.socket_ids().collect());
         self.end_files_if_alone();
@@ -209,7 +209,7 @@ impl<S> Loop<'_, S> {
 
     /// A handler has opened a socket, or a server has. What it is for is not said before the turn is over.
     pub(super) fn has_opened(&mut self, id: SocketId) {
-        if self.handlers.run_state == RunState::ShuttingDown {
+        if self.handlers.run_state == RunState::ShuttingDown && !self.net.connection(id).is_apart() {
             self.handlers.shut_down.opened.push(id);
         }
     }
@@ -219,7 +219,7 @@ impl<S> Loop<'_, S> {
         match self.handlers.run_state {
             RunState::Running => return,
             RunState::ShuttingDown => {
-                self.net.close_servers();
+                self.net.close_servers_that_count();
                 let opened = std::mem::take(&mut self.handlers.shut_down.opened);
                 self.bring_to_their_ends(opened);
                 self.end_files_if_alone();
@@ -228,6 +228,7 @@ impl<S> Loop<'_, S> {
             RunState::OutOfPatience => {}
         }
         if self.net.sockets() == 0 {
+            self.take_all_away(); // what stands apart
             self.finish_shutting_down();
             self.handlers.stop = Stop::Now;
         }
@@ -252,10 +253,10 @@ impl<S> Loop<'_, S> {
         self.handlers.run_state = RunState::Running;
     }
 
-    /// What handlers have opened although the patience is over.
+    /// What stands apart, and what handlers have opened although the patience is over.
     fn take_all_away(&mut self) {
         self.net.close_servers();
-        for id in self.net.socket_ids().collect::<Vec<_>>() {
+        for id in self.net.connections().map(|info| info.id()).collect::<Vec<_>>() {
             self.cancel_timers_of(id);
             self.handlers.remove_socket(id);
             for callback in self.net.take_away(id) {
@@ -377,7 +378,7 @@ impl<S> Loop<'_, S> {
 
     /// To be called before the handler of a `close`.
     pub(super) fn count_loss(&mut self, id: SocketId, closed: &Closed) {
-        if self.is_shutting_down() {
+        if self.is_shutting_down() && !self.net.connection(id).is_apart() {
             self.handlers.shut_down.count_loss(id, closed.unsent, self.net.connection(id).bytes_read());
         }
     }

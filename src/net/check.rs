@@ -51,6 +51,9 @@ impl Net {
         if self.cx.labels.len() > self.conns.len() {
             return Err("a label of a connection that is gone is kept".to_owned());
         }
+        if self.conns.iter().filter(|(_, conn)| conn.apart).count() != self.cx.sockets_apart {
+            return Err(format!("{} sockets are said to stand apart", self.cx.sockets_apart));
+        }
         let mut known = 0;
         for (id, conn) in self.conns.iter() {
             let of = |places: &Places| places.get(&id).copied().unwrap_or(0);

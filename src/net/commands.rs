@@ -174,7 +174,7 @@ impl Net {
 
     /// Destroys all sockets, with [`CloseReason::Shutdown`]. Servers that listen go on.
     pub fn destroy_all(&mut self) {
-        for id in self.socket_ids().collect::<Vec<_>>() {
+        for id in self.conns.ids().collect::<Vec<_>>() {
             self.destroy_because(id, CloseReason::Shutdown);
         }
     }
@@ -309,13 +309,14 @@ impl Net {
     }
 
     /// All sockets and files, in any state, in the order of their ids. It depends on nothing but what the loop has done so far.
-    /// A place that is free is used again, so it is not the order in which they came.
+    /// A place that is free is used again, so it is not the order in which they came. Those that stand apart are left out
+    /// ([`ServerOptions::apart`](field@crate::ServerOptions::apart)).
     pub fn socket_ids(&self) -> impl Iterator<Item = SocketId> {
-        self.conns.ids()
+        self.conns.iter().filter(|(_, conn)| !conn.apart).map(|(id, _)| id)
     }
 
-    /// How many sockets and files there are, in any state.
+    /// How many sockets and files there are, in any state, without those that stand apart.
     pub fn sockets(&self) -> usize {
-        self.conns.len()
+        self.conns.len() - self.cx.sockets_apart
     }
 }

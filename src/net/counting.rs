@@ -93,13 +93,13 @@ impl Net {
             timers_cancelled: base.timers + timers_set - tally.timers_due - timers,
         };
         let now = cx.now();
-        for (id, server) in self.servers.iter() {
+        for (id, server) in self.servers.iter().filter(|(_, server)| !server.options.apart) {
             statistics.server_connections.insert(id, cx.servers.connections(id) as u64);
             if let Some(since) = server.paused_since() {
                 statistics.accepting_paused += now.saturating_sub(since.max(base.since));
             }
         }
-        for (_, conn) in self.conns.iter() {
+        for (_, conn) in self.conns.iter().filter(|(_, conn)| !conn.apart) {
             *statistics.connections.entry(conn.state()).or_default() += 1;
             statistics.queued += conn.connection.queue().unsent() as u64;
         }

@@ -31,6 +31,8 @@ pub(super) struct Cx {
     pub segments: Segments,
     pub memory: Memory,
     pub servers: ServerCounts,
+    /// How many sockets have a server that stands apart.
+    pub sockets_apart: usize,
     pub counters: Counters,
     pub labels: Labels,
     /// While statistics are kept.
@@ -47,6 +49,7 @@ impl Cx {
             segments: Segments::default(),
             memory: Memory::new(),
             servers: ServerCounts::default(),
+            sockets_apart: 0,
             counters: Counters::default(),
             labels: Labels::default(),
             tally: None,

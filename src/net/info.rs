@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::conn::Conn;
 use super::cx::Cx;
 use super::paused_by::{Holder, PausedBy};
-use crate::base::id::{ServerId, SocketId};
+use crate::base::id::{Id, ServerId, SocketId};
 use crate::connection::{Connection, ReadyState, Stage};
 use crate::kernel::PeerCred;
 
@@ -81,6 +81,16 @@ impl ConnectionInfo<'_> {
     /// Its id. `Display` shows its number: `#5`.
     pub fn id(&self) -> SocketId {
         self.id
+    }
+
+    /// Its place in the slab, from 0. When it is gone, another takes the place.
+    pub fn slot(&self) -> u32 {
+        self.id.key().slot
+    }
+
+    /// Whether its server stands apart from the others: [`ServerOptions::apart`](field@crate::ServerOptions::apart).
+    pub fn is_apart(&self) -> bool {
+        self.conn.is_some_and(|conn| conn.apart)
     }
 
     /// Where it has come from: [`ConnectionKind::Client`] for a socket that is gone.

@@ -109,7 +109,10 @@ impl Net {
         let now = cx.second();
         let conn = |id| Conn::new(id, connection, now).connected(handle, remote.into());
         let socket = self.conns.insert_with(|id| {
-            conn(id).accepted_by(server.id, no_delay, limits).notices_hang_up(options.notice_gone_peers)
+            conn(id)
+                .accepted_by(server.id, no_delay, limits)
+                .notices_hang_up(options.notice_gone_peers)
+                .stands_apart(options.apart)
         });
         if let Err(error) = cx.kernel.register(handle, socket.into()) {
             // The system has no watch left for it. It is refused; the others and the server go on.
@@ -119,6 +122,7 @@ impl Net {
             return Some(Event::ServerError { server: server.id, error });
         }
         cx.servers.connection_came(server.id);
+        cx.sockets_apart += usize::from(options.apart);
         cx.counters.accepted += 1;
         self.conns.get_mut(socket)?.watch(cx);
         Some(Event::Connection { server: server.id, socket })
@@ -146,6 +150,13 @@ impl Net {
     /// Stops listening everywhere; the connections stay.
     pub fn close_servers(&mut self) {
         for server in self.servers.values_mut().filter(|server| server.is_listening()) {
+            server.close(&mut self.cx);
+        }
+    }
+
+    /// As [`Net::close_servers`], without those that stand apart.
+    pub(crate) fn close_servers_that_count(&mut self) {
+        for server in self.servers.values_mut().filter(|server| server.is_listening() && !server.options.apart) {
             server.close(&mut self.cx);
         }
     }

@@ -67,6 +67,11 @@ pub struct ServerOptions {
     pub tcp: TcpOptions,
     /// Output limits of accepted sockets. Off by default.
     pub output_limits: OutputLimits,
+    /// Whether the server and its connections stand apart from the others, as what looks at a program does and is no part of
+    /// it. They are not in [`Net::sockets`](crate::Net::sockets) and [`Net::socket_ids`](crate::Net::socket_ids), and do not
+    /// keep the loop running. [`Loop::shut_down`](crate::Loop::shut_down) lets them be: when all others are over they are taken
+    /// away without an event, and are not in its report. Off by default.
+    pub apart: bool,
 }
 
 impl Default for ServerOptions {
@@ -84,6 +89,7 @@ impl Default for ServerOptions {
             notice_gone_peers: false,
             tcp: TcpOptions::default(),
             output_limits: OutputLimits::default(),
+            apart: false,
         }
     }
 }
@@ -109,6 +115,7 @@ impl ServerOptions {
         send_buffer in tcp: Option<usize>,
         urgent_inline in tcp: bool,
         output_limits: OutputLimits,
+        apart: bool,
     }
 
     pub(super) fn check(&self) -> Result<(), Error> {

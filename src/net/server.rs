@@ -49,7 +49,8 @@ impl HasId for Server {
 impl Server {
     pub fn new(id: ServerId, options: ServerOptions) -> Self {
         let limits = options.output_limits.shared();
-        Server { id, handle: None, address: None, options, limits, referenced: true, accepting: Accepting::new() }
+        let referenced = !options.apart;
+        Server { id, handle: None, address: None, options, limits, referenced, accepting: Accepting::new() }
     }
 
     pub fn is_listening(&self) -> bool {

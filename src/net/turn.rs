@@ -249,6 +249,7 @@ impl Net {
     pub(super) fn remove(&mut self, id: SocketId) {
         let Some(conn) = self.conns.get(id) else { return };
         self.cx.memory.read_ahead_changed(conn.connection.read_ahead_held(), 0);
+        self.cx.sockets_apart -= usize::from(conn.apart);
         let read = conn.connection.bytes_read();
         self.cx.count(|tally| tally.bytes_read += read);
         self.leave_destinations(id);

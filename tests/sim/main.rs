@@ -6,6 +6,8 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+/// A server that stands apart.
+mod apart;
 /// How long a connect may take.
 mod connect_timeouts;
 /// What the table of connections says, and why one is not read from.

@@ -71,6 +71,8 @@ pub(super) struct Conn {
     listener: bool,
     /// It keeps the loop running while it is active: Node's `ref`.
     pub referenced: bool,
+    /// Its server stands apart.
+    pub apart: bool,
     /// TCP_NODELAY, as it was set last: the same value again makes no system call.
     no_delay: bool,
     read_size: ReadSize,
@@ -212,6 +214,7 @@ impl Conn {
             ending: Ending::AsUsual,
             listener: false,
             referenced: true,
+            apart: false,
             no_delay: false,
             read_size: ReadSize::Usual,
             drain_wait: DrainWait::Single,
@@ -227,6 +230,11 @@ impl Conn {
     /// A connection that is there already: accepted, or made by somebody else.
     pub fn connected(self, handle: Handle, remote: Remote) -> Self {
         Conn { handle: Some(handle), remote, ..self }
+    }
+
+    /// It is no part of the program: it does not keep the loop running.
+    pub fn stands_apart(self, apart: bool) -> Self {
+        Conn { apart, referenced: !apart, ..self }
     }
 
     /// One that a server has accepted.
