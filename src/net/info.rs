@@ -108,6 +108,12 @@ impl ConnectionInfo<'_> {
         self.conn.map_or("closed", |conn| conn.connection.stage().name())
     }
 
+    /// Its state in a word, as [`Statistics::connections`](crate::Statistics) counts them: `fresh`, `connecting`, `open`,
+    /// `read_only`, `write_only`, `closing`.
+    pub fn state(&self) -> &'static str {
+        self.conn.map_or("closing", Conn::state)
+    }
+
     /// Its reading half: `open`, `end seen` if the peer's end was read and not emitted yet, `over`.
     pub fn reading(&self) -> &'static str {
         self.conn.map_or("over", |conn| conn.connection.reading_name())

@@ -18,6 +18,8 @@ mod echo;
 mod explaining;
 /// `tidegate hub`.
 mod hub;
+/// `--inspect`.
+mod inspector;
 /// `--keep-alive`.
 mod keep_alive;
 /// What an operator tells it by signals, and its log.

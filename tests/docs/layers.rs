@@ -154,8 +154,9 @@ fn imports_point_down() {
 const PARTS_OF_THE_BINARY: &[(&str, &[&str])] = &[
     ("cli", &[]),
     ("process", &[]),
-    ("daemon", &["cli", "process"]),
-    ("bench", &["cli"]),
+    ("inspector", &["cli", "process"]),
+    ("daemon", &["cli", "process", "inspector"]),
+    ("bench", &["cli", "inspector"]),
     ("replay", &["cli", "process"]),
 ];
 

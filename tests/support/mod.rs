@@ -19,6 +19,8 @@ mod daemon;
 pub mod examples;
 /// A folder of a test's own.
 pub mod folder;
+/// As much of HTTP as `--inspect` speaks.
+pub mod http;
 /// A test in a process of its own.
 pub mod isolated;
 /// What the kernel knows of the sockets of this machine.

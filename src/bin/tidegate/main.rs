@@ -6,6 +6,7 @@
 mod bench;
 mod cli;
 mod daemon;
+mod inspector;
 mod process;
 mod replay;
 

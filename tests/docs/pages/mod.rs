@@ -352,6 +352,7 @@ pages! {
     decision_23 "docs/decisions/0023-the-trace-is-told-by-a-kernel-and-by-notes.md"
     decision_24 "docs/decisions/0024-one-ring-and-a-cursor-for-each-consumer.md"
     decision_25 "docs/decisions/0025-statistics-count-before-the-call.md"
+    decision_26 "docs/decisions/0026-who-looks-at-a-loop-stands-apart.md"
     decisions "docs/decisions/README.md"
     explain "docs/explain.md"
     fuzzing "docs/fuzzing.md"

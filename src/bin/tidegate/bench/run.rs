@@ -9,14 +9,16 @@
 //! What the connections send is up to the workload, which is a [`Load`]. [`run`] turns the event loop until the run is
 //! over.
 
+use std::error::Error as StdError;
 use std::time::Duration;
 
-use tidegate::{CloseReason, Closed, Error, EventLoop, Loop, Socket, SocketOptions, signal};
+use tidegate::{CloseReason, Closed, EventLoop, Loop, Socket, SocketOptions, signal};
 
 use super::run_state::{Mismatch, Plan, RunState, Stage};
 use super::schedule::{PreciseTimer, Schedule};
 use super::{clock, progress};
 use crate::cli::Workload;
+use crate::inspector::{self, Subject};
 
 /// A measurement of a number of messages, without a time, is given up when nothing has come for this long.
 pub const STALLED: Duration = Duration::from_secs(10);
@@ -89,11 +91,14 @@ pub trait Load: Sized + 'static {
 ///
 /// # Errors
 /// Those of the system when it waits for events.
-pub fn run<L: Load>(workload: &Workload, load: L) -> Result<RunState, Error> {
+pub fn run<L: Load>(workload: &Workload, load: L) -> Result<RunState, Box<dyn StdError>> {
     let mut event_loop = EventLoop::with_state(Bench { run: RunState::new(workload), load })?;
     for signal in [signal::INTERRUPT, signal::TERMINATE] {
         event_loop.on_signal(signal, interrupt)?;
     }
+    let role = format!("bench {}", workload.name());
+    let subject = Subject { role, max_connections: Some(workload.all_connections()), memory: None };
+    inspector::inspect(&mut event_loop, &workload.options().inspector, subject)?;
     event_loop.every(clock::READ_EVERY, |on| {
         on.state.run.now();
     });

@@ -9,6 +9,7 @@ use tidegate::Endpoint;
 use super::address::{DEFAULT_LISTEN, endpoint};
 use super::duration::{connect_timeout, duration, not_zero};
 use super::help;
+use super::inspector::InspectorOptions;
 use super::number::{Size, connections, size, whole};
 use super::template::{Expected, Text};
 
@@ -178,6 +179,9 @@ pub struct BenchOptions {
     /// Draw the latency and the throughput into this SVG file
     #[arg(long, value_name = "FILE.svg", display_order = 103)]
     pub plot: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub inspector: InspectorOptions,
 }
 
 /// How hard the server is pressed.

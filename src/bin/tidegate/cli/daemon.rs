@@ -10,6 +10,7 @@ use super::address::{Listen, Named, reject_duplicates};
 use super::block::{block, joined};
 use super::duration::{duration, idle_timeout, keep_alive};
 use super::explain::ExplainOptions;
+use super::inspector::InspectorOptions;
 use super::number::{OrNone, Size, connections, connections_or_none, size, size_or_none};
 use super::permissions::{Owner, mode};
 use super::recording::RecordingOptions;
@@ -124,6 +125,9 @@ pub struct DaemonOptions {
     pub drain_timeout: Duration,
 
     #[command(flatten)]
+    pub inspector: InspectorOptions,
+
+    #[command(flatten)]
     pub explain: ExplainOptions,
 
     #[command(flatten)]
@@ -151,8 +155,10 @@ impl DaemonOptions {
         with_a_path: &str,
         needs_contents: Option<&str>,
     ) -> Result<(), String> {
-        self.recording.check(needs_contents)?;
-        reject_duplicates(listeners)?;
+        let inspector = self.inspector.listener();
+        let of_the_inspector = inspector.map(|_| "what an inspector answers depends on what it is asked");
+        self.recording.check(needs_contents.or(of_the_inspector))?;
+        reject_duplicates(&[listeners, inspector.as_slice()].concat())?;
         self.block_list().and_then(|_| self.allow_list()).map_err(|error| error.to_string())?;
         let is_path =
             |it: &Named| matches!(it.place, Listen::At(Endpoint::Unix(at)) if at.as_abstract_name().is_none());

@@ -7,7 +7,7 @@ use tidegate::{EndOrder, ServerOptions};
 use super::admission::Admission;
 use super::connection::admit;
 use super::stop::{self, lasting_loop, stop_at_signals};
-use super::{Outcome, answer_signals, explain, listen};
+use super::{Outcome, answer_signals, explain, inspect, listen};
 use crate::cli::DaemonOptions;
 
 /// Runs until it is stopped.
@@ -19,6 +19,7 @@ pub fn run(daemon: &DaemonOptions, max_connections: usize) -> Outcome {
     let admission = Admission::new(daemon, max_connections)?;
     let idle_timeout = daemon.idle_timeout;
     stop_at_signals(echo, daemon.drain_timeout, EndOrder::Each, |on, options| on.shut_down_with(options))?;
+    inspect(echo, "echo", daemon, max_connections)?;
     let doors = admission.clone();
     listen(echo, daemon, max_connections, &server, move |socket| {
         let Some(peer) = admit(socket, &doors, idle_timeout) else { return };

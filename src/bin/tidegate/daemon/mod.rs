@@ -9,6 +9,7 @@ mod connection;
 pub mod echo;
 mod explain;
 pub mod hub;
+mod inspect;
 mod itself;
 mod listen_error;
 mod listener;
@@ -25,6 +26,7 @@ use std::error::Error;
 use std::process::ExitCode;
 
 use self::explain::explain;
+use self::inspect::inspect;
 use self::listener::listen;
 use self::peer::Peer;
 use self::signals::answer_signals;

@@ -22,7 +22,7 @@ use super::connection::{log_error, on_close};
 use super::itself::meets;
 use super::stop::{self, lasting_loop, stop_at_signals};
 use super::throttle::Throttle;
-use super::{Outcome, Peer, answer_signals, explain, listen};
+use super::{Outcome, Peer, answer_signals, explain, inspect, listen};
 use crate::cli::ProxyOptions;
 use crate::process::outside;
 
@@ -52,6 +52,7 @@ pub fn run(options: &ProxyOptions, max_connections: usize) -> Outcome {
     let admission = Admission::new(daemon, max_connections)?;
     let server = ServerOptions::new().allow_half_open(true).no_delay(true);
     stop_at_signals(proxy, daemon.drain_timeout, EndOrder::ByPeers, |on, options| on.shut_down_with(options))?;
+    inspect(proxy, "proxy", daemon, max_connections.saturating_mul(2))?;
     let doors = admission.clone();
     let servers = listen(proxy, daemon, max_connections, &server, move |client| {
         let others = client.state.places.len();

@@ -88,7 +88,7 @@ impl Table {
     fn of(net: &Net) -> Self {
         let mut counts = Counts::default();
         let mut most = BinaryHeap::new();
-        for info in net.connections() {
+        for info in net.connections().filter(|info| !info.is_apart()) {
             counts.add(&info);
             most.push(Reverse((info.unsent(), Reverse(info.id()))));
             if most.len() > MOST_ROWS {

@@ -5,7 +5,7 @@ use tidegate::{EndOrder, ServerOptions};
 use super::admission::Admission;
 use super::connection::admit;
 use super::stop::{self, lasting_loop, stop_at_signals};
-use super::{Outcome, answer_signals, explain, listen};
+use super::{Outcome, answer_signals, explain, inspect, listen};
 use crate::cli::DaemonOptions;
 
 /// Runs until it is stopped.
@@ -16,6 +16,7 @@ pub fn run(options: &DaemonOptions, max_connections: usize) -> Outcome {
     let admission = Admission::new(options, max_connections)?;
     let idle_timeout = options.idle_timeout;
     stop_at_signals(sink, options.drain_timeout, EndOrder::Each, |on, options| on.shut_down_with(options))?;
+    inspect(sink, "sink", options, max_connections)?;
     let doors = admission.clone();
     listen(sink, options, max_connections, &ServerOptions::new(), move |socket| {
         if admit(socket, &doors, idle_timeout).is_some() {

@@ -9,7 +9,7 @@ use tidegate::{EndOrder, ServerOptions, Socket};
 use super::admission::Admission;
 use super::connection::admit;
 use super::stop::{self, lasting_loop, stop_at_signals};
-use super::{Outcome, answer_signals, explain, listen};
+use super::{Outcome, answer_signals, explain, inspect, listen};
 use crate::cli::SourceOptions;
 
 const PATTERN: usize = 251;
@@ -37,6 +37,7 @@ pub fn run(options: &SourceOptions, max_connections: usize) -> Outcome {
     let admission = Admission::new(daemon, max_connections)?;
     let idle_timeout = daemon.idle_timeout;
     stop_at_signals(source, daemon.drain_timeout, EndOrder::Each, |on, options| on.shut_down_with(options))?;
+    inspect(source, "source", daemon, max_connections)?;
     let doors = admission.clone();
     listen(source, daemon, max_connections, &server, move |socket| {
         if admit(socket, &doors, idle_timeout).is_some() {

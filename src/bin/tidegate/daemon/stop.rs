@@ -46,6 +46,7 @@ pub fn stop_at_signals<S: 'static>(
                 if order == EndOrder::ByPeers {
                     reset_all(on.net);
                 }
+                on.net.close_servers(); // what stands apart still has the file of its Unix socket
                 on.net.flush_trace();
                 exit_at_once(signal);
             }

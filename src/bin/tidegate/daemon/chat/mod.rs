@@ -37,7 +37,7 @@ use tidegate::{CloseReason, EndOrder, Loop, ServerOptions, ShutDownOptions, Sock
 use super::admission::{Admission, Place};
 use super::connection::{log_error, on_close};
 use super::stop::{self, LINGER, lasting_loop, stop_at_signals};
-use super::{Outcome, Peer, answer_signals, explain, listen};
+use super::{Outcome, Peer, answer_signals, explain, inspect, listen};
 use crate::cli::{ChatOptions, counted};
 use receiving::{guest, receive, receive_held};
 use room::{Arrival, Presence, Room};
@@ -58,6 +58,7 @@ pub fn run(options: &ChatOptions, max_connections: usize) -> Outcome {
     // Half-open: a guest who has ended its side may still have lines to be read.
     let server = ServerOptions::new().allow_half_open(true).no_delay(true).output_limits(options.output.limits());
     stop_at_signals(room, options.daemon.drain_timeout, EndOrder::Together, shut_down)?;
+    inspect(room, "chat", &options.daemon, max_connections)?;
     let admission = Admission::new(&options.daemon, max_connections)?;
     let doors = admission.clone();
     listen(room, &options.daemon, max_connections, &server, move |socket| {

@@ -39,7 +39,7 @@ use super::admission::Admission;
 use super::itself::meets;
 use super::listener::{listen_on, log_limit};
 use super::stop::{self, lasting_loop, stop_at_signals};
-use super::{Outcome, answer_signals, explain};
+use super::{Outcome, answer_signals, explain, inspect};
 use crate::cli::{HubOptions, Input, Listen, Output};
 use crate::process::outside;
 
@@ -52,6 +52,7 @@ pub fn run(options: &HubOptions, max_connections: usize) -> Outcome {
     let admission = Admission::new(&options.daemon, max_connections)?;
     stop_at_signals(hub, options.daemon.drain_timeout, EndOrder::Together, stopping::shut_down)?;
     output::open_anew_at_hang_up(hub)?;
+    inspect(hub, "hub", &options.daemon, max_connections)?;
     start(hub, options, max_connections, &admission)?;
     let code = stop::run(hub, &admission)?;
     Ok(stopping::report(hub, code))

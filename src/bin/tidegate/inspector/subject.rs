@@ -1,0 +1,108 @@
+//! What is looked at: a role with its flags, and its limits.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tidegate::{LongestTurn, Net, SocketId, Statistics};
+
+use super::MOST;
+use super::figures;
+use crate::process::outside;
+use crate::process::usage::Usage;
+
+/// A role, or a workload of the load generator.
+#[derive(Clone, Debug)]
+pub struct Subject {
+    /// `echo`, `bench echo`.
+    pub role: String,
+    pub max_connections: Option<usize>,
+    pub memory: Option<usize>,
+}
+
+/// A limit, and how much of it is used.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Limit {
+    pub name: &'static str,
+    pub used: Option<u64>,
+    pub allowed: Option<u64>,
+}
+
+/// All that is known of it at one time.
+#[derive(Clone, Debug)]
+pub struct Look {
+    pub role: String,
+    pub flags: Vec<String>,
+    pub uptime: Duration,
+    pub statistics: Statistics,
+    pub longest_turn: Option<LongestTurn>,
+    pub usage: Usage,
+    pub limits: Vec<Limit>,
+    /// Each server of the role, where it listens, and its connections.
+    pub servers: Vec<(String, String, u64)>,
+}
+
+impl Look {
+    pub fn at(net: &Net, subject: &Subject, inspectors: usize, uptime: Duration, longest: Option<LongestTurn>) -> Self {
+        let statistics = net.statistics().unwrap_or_default();
+        let usage = Usage::now();
+        let number = |number: Option<usize>| number.map(|number| number as u64);
+        let limits = vec![
+            Limit { name: "connections", used: Some(net.sockets() as u64), allowed: number(subject.max_connections) },
+            Limit { name: "descriptors", used: usage.open_descriptors, allowed: usage.max_descriptors },
+            Limit { name: "memory_bytes", used: Some(statistics.memory_held), allowed: number(subject.memory) },
+            Limit { name: "inspector_connections", used: Some(inspectors as u64), allowed: Some(MOST as u64) },
+        ];
+        let servers = statistics.server_connections.iter().map(|(server, connections)| {
+            let address = net.server_endpoint(*server).map_or_else(|| "-".to_owned(), |at| at.to_string());
+            (server.to_string(), address, *connections)
+        });
+        Look {
+            role: subject.role.clone(),
+            flags: flags(),
+            uptime,
+            servers: servers.collect(),
+            limits,
+            usage,
+            longest_turn: longest,
+            statistics,
+        }
+    }
+
+    pub fn json(&self) -> Value {
+        let limits = self.limits.iter();
+        let limits =
+            limits.map(|Limit { name, used, allowed }| json!({"name": name, "used": used, "allowed": allowed}));
+        let servers = self.servers.iter().map(
+            |(server, address, connections)| json!({"server": server, "address": address, "connections": connections}),
+        );
+        json!({
+            "program": "tidegate",
+            "version": env!("CARGO_PKG_VERSION"),
+            "role": self.role,
+            "flags": self.flags,
+            "uptime_seconds": self.uptime.as_secs_f64(),
+            "figures": figures::json(&self.statistics),
+            "longest_turn": self.longest_turn.map(|turn| json!({
+                "seconds": turn.time.as_secs_f64(),
+                "phase": turn.phase,
+                "phase_seconds": turn.phase_time.as_secs_f64(),
+                "connection": turn.connection.map(SocketId::number),
+                "handler_seconds": turn.handler_time.as_secs_f64(),
+            })),
+            "limits": limits.collect::<Vec<_>>(),
+            "process": {
+                "open_descriptors": self.usage.open_descriptors,
+                "max_descriptors": self.usage.max_descriptors,
+                "resident_bytes": self.usage.resident_bytes,
+                "cpu_seconds": self.usage.cpu_seconds,
+            },
+            "servers": servers.collect::<Vec<_>>(),
+        })
+    }
+}
+
+/// The words of the command line behind the role, as a recording keeps them.
+fn flags() -> Vec<String> {
+    let words = outside::fact("flags", || Some(crate::cli::recorded_words().join("\n"))).unwrap_or_default();
+    words.lines().skip(1).map(str::to_owned).collect()
+}
