@@ -6,7 +6,6 @@
 
 use std::fs::File;
 use std::io::Write;
-use std::net::SocketAddr;
 use std::process::{Child, Command};
 
 use crate::support::terminal::{open_terminal, pseudo_terminal};
@@ -58,8 +57,21 @@ impl Drop for Person {
     }
 }
 
-fn words(address: SocketAddr) -> [String; 2] {
-    [address.ip().to_string(), address.port().to_string()]
+/// A room with Anna, and with Bob at his terminal: these are his words. None if he has no such client.
+#[track_caller]
+fn anna_and(words: &[&str]) -> Option<(Daemon, Client, Person)> {
+    let room = Daemon::chat(&[]);
+    let [anna] = room.guests();
+    let (ip, port) = (room.address().ip().to_string(), room.address().port().to_string());
+    let typed = words.iter().map(|word| match *word {
+        "IP" => ip.as_str(),
+        "PORT" => port.as_str(),
+        word => word,
+    });
+    let typed: Vec<&str> = typed.collect();
+    let bob = Person::comes_with(typed[0], &typed[1..])?;
+    bob.sees("* you are guest2; 2 online");
+    Some((room, anna, bob))
 }
 
 /// Anna waits in the room until the other guest has spoken.
@@ -71,11 +83,7 @@ fn hears_first_words(anna: &mut Client) {
 
 #[test]
 fn telnet_in_its_line_mode_and_after_control_c() {
-    let room = Daemon::chat(&[]);
-    let [mut anna] = room.guests();
-    let [ip, port] = words(room.address());
-    let Some(mut bob) = Person::comes_with("telnet", &[&ip, &port]) else { return };
-    bob.sees("* you are guest2; 2 online");
+    let Some((_room, mut anna, mut bob)) = anna_and(&["telnet", "IP", "PORT"]) else { return };
     bob.types(b"hello\n");
     hears_first_words(&mut anna);
     bob.types(b"\x03"); // IAC IP, IAC DO TIMING-MARK
@@ -97,11 +105,7 @@ fn telnet_in_its_line_mode_and_after_control_c() {
 
 #[test]
 fn telnet_in_its_character_mode() {
-    let room = Daemon::chat(&[]);
-    let [mut anna] = room.guests();
-    let [ip, port] = words(room.address());
-    let Some(mut bob) = Person::comes_with("telnet", &[&ip, &port]) else { return };
-    bob.sees("* you are guest2; 2 online");
+    let Some((_room, mut anna, mut bob)) = anna_and(&["telnet", "IP", "PORT"]) else { return };
     bob.types(b"\x1dmode character\n");
     bob.types(b"helo\x7flo\r");
     hears_first_words(&mut anna);
@@ -112,11 +116,7 @@ fn telnet_in_its_character_mode() {
 
 #[test]
 fn putty_negotiates_and_is_heard_as_typed() {
-    let room = Daemon::chat(&[]);
-    let [mut anna] = room.guests();
-    let [ip, port] = words(room.address());
-    let Some(mut bob) = Person::comes_with("plink", &["-telnet", "-P", &port, &ip]) else { return };
-    bob.sees("* you are guest2; 2 online");
+    let Some((_room, mut anna, mut bob)) = anna_and(&["plink", "-telnet", "-P", "PORT", "IP"]) else { return };
     bob.types(b"hello\n/nick bob\n");
     hears_first_words(&mut anna);
     anna.hears("* guest2 is now bob");

@@ -6,11 +6,18 @@ fn member(hub: &Daemon) -> Client {
     Client::connect(address_of(hub, "in and out"))
 }
 
+/// A hub, and so many who have joined it.
+#[track_caller]
+fn members<const N: usize>(flags: &[&str]) -> (Daemon, [Client; N]) {
+    let hub = hub(&[&["--listen", "127.0.0.1:0"], flags].concat());
+    let members = [(); N].map(|()| member(&hub));
+    super::has_consumers(&hub, N);
+    (hub, members)
+}
+
 #[test]
 fn what_one_says_all_others_hear_byte_for_byte() {
-    let hub = hub(&["--listen", "127.0.0.1:0"]);
-    let [mut anna, mut bob, mut carol] = [(); 3].map(|()| member(&hub));
-    super::has_consumers(&hub, 3);
+    let (_hub, [mut anna, mut bob, mut carol]) = members(&[]);
     anna.sends(b"hello\r\n\x00\x1b[31m\xff\n");
     bob.receives(b"hello\r\n\x00\x1b[31m\xff\n");
     carol.receives(b"hello\r\n\x00\x1b[31m\xff\n");
@@ -22,9 +29,7 @@ fn what_one_says_all_others_hear_byte_for_byte() {
 /// ncat's broker passes on bytes as they come, so that two half lines become one.
 #[test]
 fn lines_of_several_members_are_never_mixed() {
-    let hub = hub(&["--listen", "127.0.0.1:0"]);
-    let [mut anna, mut bob, mut carol] = [(); 3].map(|()| member(&hub));
-    super::has_consumers(&hub, 3);
+    let (_hub, [mut anna, mut bob, mut carol]) = members(&[]);
     for _ in 0..20 {
         anna.sends(b"half of one ");
         bob.sends(b"a whole one\n");
@@ -37,9 +42,7 @@ fn lines_of_several_members_are_never_mixed() {
 
 #[test]
 fn a_member_that_has_ended_its_side_is_heard_to_its_last_line_and_goes_on_hearing() {
-    let hub = hub(&["--listen", "127.0.0.1:0"]);
-    let [mut anna, mut bob] = [(); 2].map(|()| member(&hub));
-    super::has_consumers(&hub, 2);
+    let (_hub, [mut anna, mut bob]) = members(&[]);
     anna.sends(b"the last line has no end");
     anna.ends_its_side();
     bob.receives(b"the last line has no end\n");
@@ -49,9 +52,7 @@ fn a_member_that_has_ended_its_side_is_heard_to_its_last_line_and_goes_on_hearin
 
 #[test]
 fn a_line_that_is_too_long_is_left_out_and_the_log_says_so() {
-    let hub = hub(&["--listen", "127.0.0.1:0", "--max-frame", "1000"]);
-    let [mut anna, mut bob] = [(); 2].map(|()| member(&hub));
-    super::has_consumers(&hub, 2);
+    let (hub, [mut anna, mut bob]) = members(&["--max-frame", "1000"]);
     anna.sends(&[&[b'x'; 1001][..], b"\n", &[b'y'; 1000], b"\n"].concat());
     bob.receives(&[&[b'y'; 1000][..], b"\n"].concat());
     hub.logs("the line", |line| line.contains(": a line of more than 1000 bytes was left out"));
@@ -59,9 +60,7 @@ fn a_line_that_is_too_long_is_left_out_and_the_log_says_so() {
 
 #[test]
 fn messages_with_their_length_are_passed_on_whole() {
-    let hub = hub(&["--listen", "127.0.0.1:0", "--frames", "u32"]);
-    let [mut anna, mut bob] = [(); 2].map(|()| member(&hub));
-    super::has_consumers(&hub, 2);
+    let (hub, [mut anna, mut bob]) = members(&["--frames", "u32"]);
     let message = [&5000_u32.to_be_bytes()[..], &[b'\n'; 5000]].concat();
     anna.sends(&message[..3]);
     bob.sends(&message);

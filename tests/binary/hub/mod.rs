@@ -2,6 +2,8 @@
 
 /// The end: of the inputs, and at a signal.
 mod ends;
+/// Frames without a pause, to readers who stop and wake.
+mod flood;
 /// Inputs: what is connected to, listened on, read, and opened again.
 mod inputs;
 /// Members: what one says, the others hear.

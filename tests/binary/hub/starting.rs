@@ -1,5 +1,8 @@
-use super::{address_of, hub, server};
-use crate::support::{Daemon, free_address};
+use std::fs;
+
+use super::{address_of, hub, path, server};
+use crate::support::folder::Folder;
+use crate::support::{Daemon, Stderr, free_address, program};
 
 /// What the log says of a hub that cannot start.
 #[track_caller]
@@ -56,4 +59,27 @@ fn a_file_that_is_not_there_keeps_it_from_starting() {
     assert!(log.contains("--out file:/no/such/folder/file: open ENOENT"), "{log}");
     let log = cannot_start(&["--in", "tty:/dev/null", "--out", "0"]);
     assert!(log.contains("--in tty:/dev/null: it is no terminal: for a file or a FIFO, write file:PATH"), "{log}");
+}
+
+#[test]
+fn a_file_that_would_be_read_and_written_is_refused() {
+    let folder = Folder::new();
+    let (file, link) = (folder.path("file"), folder.path("link"));
+    fs::write(&file, "one\n").unwrap();
+    fs::hard_link(&file, &link).unwrap();
+    let (input, output) = (format!("file:{}", path(&file)), format!("file:{}", path(&link)));
+    let log = cannot_start(&["--in", &input, "--out", &output]);
+    assert!(
+        log.contains(&format!("--in {input} and --out {output} are one file: what is written would be read")),
+        "{log}"
+    );
+    assert_eq!(fs::read(&file).unwrap(), b"one\n");
+    let mut command = program();
+    let mut hub = Daemon::launch_from(
+        command.args(["hub", "--in", "-", "--out", &output]),
+        fs::File::open(&file).unwrap().into(),
+        Stderr::Kept,
+    );
+    hub.exits_with(1);
+    assert!(hub.log().contains(&format!("--in - and --out {output} are one file")), "{}", hub.log());
 }

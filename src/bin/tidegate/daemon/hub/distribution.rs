@@ -74,7 +74,9 @@ fn begin_turn(on: &mut Loop<'_, Hub>) {
     }
     on.state.given.turn = turn;
     on.state.given.bytes = 0;
-    if on.state.is_stopping() {
+    // Less than a mark waits in all connections together, so each may have what a turn gives beside what it has.
+    let nobody_is_behind = on.net.counters().memory_held < MARK;
+    if nobody_is_behind || on.state.is_stopping() {
         return;
     }
     let Hub { live, consumers, ring, live_at, .. } = &mut *on.state;
@@ -228,9 +230,8 @@ fn brake_holds(on: &mut Loop<'_, Hub>) -> bool {
     if hub.is_stopping() {
         return false;
     }
-    let held_before = hub.brake.since().is_some();
-    let behind = hub.fastest_is_behind();
-    let holds = hub.brake.holds(behind, hub.ring.head().byte, hub.rule.queue, now);
+    let held_before = hub.brake.is_holding();
+    let holds = hub.brake.holds(hub.fastest(), hub.ring.head().byte, hub.rule.queue, now);
     if holds && !held_before {
         on.after(brake::LONGEST, regulate);
     }

@@ -7,18 +7,20 @@
 //! ```
 //!
 //! What is pure: `ring.rs` (the queue of all consumers), `frames.rs`, `consumer.rs` (what became of each frame), `slow.rs` (the
-//! rules), `brake.rs`, `backoff.rs`. `state.rs` has the whole state; `distribution.rs` gives frames to consumers; `input/` and `output/` have
+//! rules), `brake.rs`. `state.rs` has the whole state; `distribution.rs` gives frames to consumers; `input/` and `output/` have
 //! one kind of place each; `stopping.rs` is the end.
 
-mod backoff;
 mod brake;
 mod client;
 mod consumer;
+mod dial;
 mod distribution;
 mod frames;
 mod input;
+mod itself;
 mod output;
 mod raw_mode;
+mod retry;
 mod ring;
 #[cfg(test)]
 mod simulated;
@@ -36,12 +38,10 @@ use tidegate::{EndOrder, EventLoop};
 use self::client::{Role, welcome};
 use self::state::Hub;
 use super::admission::Admission;
-use super::itself::meets;
 use super::listener::{listen_on, log_limit};
 use super::stop::{self, lasting_loop, stop_at_signals};
 use super::{Outcome, answer_signals, explain, inspect};
 use crate::cli::{HubOptions, Input, Listen, Output};
-use crate::process::outside;
 
 /// Runs until it is stopped, or until all its inputs have ended.
 pub fn run(options: &HubOptions, max_connections: usize) -> Outcome {
@@ -74,7 +74,7 @@ fn start(
     if !servers.is_empty() {
         log_limit(max_connections, options.daemon.max_connections.is_some());
     }
-    let started = refuse_itself(hub, options, &servers).and_then(|()| open_all(hub, options));
+    let started = itself::refuse(&hub.net, options, &servers).and_then(|()| open_all(hub, options));
     started.inspect_err(|_| hub.net.close_servers())?;
     log::info!("{}", start_line::start_line(&hub.net, options, &servers));
     Ok(())
@@ -91,30 +91,6 @@ fn listeners(options: &HubOptions) -> Vec<(Listen, Role)> {
         _ => None,
     });
     members.chain(producers).chain(consumers).collect()
-}
-
-/// A hub that is connected to itself would hear each frame again and again.
-fn refuse_itself(
-    hub: &EventLoop<Hub>,
-    options: &HubOptions,
-    servers: &[(tidegate::ServerId, Role)],
-) -> Result<(), Box<dyn Error>> {
-    let inputs = options.inputs.iter().filter_map(|input| match input {
-        Input::Dial(to) => Some((format!("--in {to}"), *to)),
-        _ => None,
-    });
-    let outputs = options.outputs.iter().filter_map(|output| match output {
-        Output::Dial(to) => Some((format!("--out dial:{to}"), *to)),
-        _ => None,
-    });
-    for (flag, to) in inputs.chain(outputs) {
-        let mut own = servers.iter().filter_map(|(server, _)| hub.net.server_endpoint(*server));
-        let met = || own.find(|listener| meets(*listener, to)).map(|listener| listener.to_string());
-        if let Some(listener) = outside::fact("own listener", met) {
-            return Err(format!("{flag} is this hub itself, which listens on {listener}").into());
-        }
-    }
-    Ok(())
 }
 
 fn open_all(hub: &mut EventLoop<Hub>, options: &HubOptions) -> Result<(), Box<dyn Error>> {

@@ -12,6 +12,7 @@
 //! the newest `keep` bytes.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 
 /// Bytes of a segment, unless one frame has more.
 pub const SEGMENT: usize = 16 * 1024;
@@ -183,17 +184,26 @@ impl Ring {
     /// of one origin do not count, nor do those before the frame `first`. The newest one comes first.
     pub fn lengths_back(&self, until: Cursor, bytes: usize, not_of: Origin, first: u64) -> Vec<u32> {
         let mut lengths = Vec::new();
-        let (mut left, mut frame) = (bytes as u64, until.frame);
-        while left > 0 && frame > first {
-            frame -= 1;
-            let Some(segment) = self.segment_of(frame) else { break };
-            let number = (frame - segment.start.frame) as usize;
-            if not_of.is_some() && segment.origin_of(number) == not_of {
-                continue;
+        let mut left = bytes;
+        let before = self.segments.partition_point(|segment| segment.start.frame < until.frame);
+        for segment in self.segments.range(..before).rev() {
+            let frames = segment.number_of(first)..segment.number_of(until.frame);
+            for (run, origin) in segment.runs_back() {
+                if not_of.is_some() && origin == not_of {
+                    continue;
+                }
+                for number in (run.start.max(frames.start)..run.end.min(frames.end)).rev() {
+                    if left == 0 {
+                        return lengths;
+                    }
+                    let length = segment.end_of(number + 1) - segment.end_of(number);
+                    lengths.push(length as u32);
+                    left = left.saturating_sub(length);
+                }
             }
-            let length = segment.end_of(number + 1) - segment.end_of(number);
-            lengths.push(length as u32);
-            left = left.saturating_sub(length as u64);
+            if frames.start > 0 {
+                break; // the first one was here
+            }
         }
         lengths
     }
@@ -229,9 +239,16 @@ impl Segment {
         self.start.after(Amount { frames: frames as u64, bytes: self.end_of(frames) as u64 })
     }
 
-    fn origin_of(&self, frame: usize) -> Origin {
-        let after = self.runs.partition_point(|run| run.from <= frame);
-        after.checked_sub(1).and_then(|run| self.runs.get(run)).and_then(|run| run.origin)
+    /// Which one of its frames this is: the first one if it comes before them, the end if it comes after them.
+    fn number_of(&self, frame: u64) -> usize {
+        let number = frame.saturating_sub(self.start.frame);
+        usize::try_from(number).map_or(self.ends.len(), |number| number.min(self.ends.len()))
+    }
+
+    /// Its frames by their origins, the newest ones first.
+    fn runs_back(&self) -> impl Iterator<Item = (Range<usize>, Origin)> {
+        let mut end = self.ends.len();
+        self.runs.iter().rev().map(move |run| (run.from..std::mem::replace(&mut end, run.from), run.origin))
     }
 }
 

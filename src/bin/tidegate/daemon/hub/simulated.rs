@@ -8,6 +8,7 @@ use std::time::Duration;
 use tidegate::sim::{Conditions, Sim};
 use tidegate::{EventLoop, Loop, Socket};
 
+use super::brake::LONGEST;
 use super::state::Hub;
 use super::{Admission, start};
 use crate::cli::hub_options;
@@ -47,6 +48,8 @@ struct Heard {
     frames: u64,
     skipped: u64,
     gaps: u64,
+    /// When something came last.
+    at: Duration,
     is_closed: bool,
 }
 
@@ -106,6 +109,8 @@ fn consumer(consumers: &mut EventLoop<Consumers>, sim: &Sim, delay: Duration, me
         on.state.borrow_mut().push(Heard::default());
         let joined = on.connect(OUT, |socket| {
             socket.on_data(move |socket, chunk| {
+                let now = socket.net.now();
+                socket.state.borrow_mut()[number].at = now;
                 socket.state.borrow_mut()[number].take(chunk, messages);
                 if moody && sim.random(3) == 0 {
                     socket.pause();
@@ -214,10 +219,11 @@ fn flood(seed: u64, until: u64, flags: &str, messages: bool) -> Total {
     total
 }
 
-/// 150,000 frames for each combination of a rule and a kind.
+/// 75,000 frames for each combination of a rule and a kind, or 3,000 for each of so many SEEDS.
 fn floods(flags: &str, messages: bool) -> Total {
+    let seeds = std::env::var("SEEDS").ok().and_then(|value| value.parse().ok()).unwrap_or(25);
     let mut total = Total::default();
-    for seed in 1..=25 {
+    for seed in 1..=seeds {
         let Total { frames, skipped, gaps } = flood(seed, 3000, flags, messages);
         total.frames += frames;
         total.skipped += skipped;
@@ -251,6 +257,51 @@ fn who_is_disconnected_has_heard_an_exact_beginning() {
         let total = floods(&format!("--slow disconnect --frames {kind}"), messages);
         assert!(total.frames > 10_000 && total.skipped == 0, "{total:?}");
     }
+}
+
+/// When a reader that keeps up has heard all of a flood, beside so many who are stuck.
+fn hears_a_flood(flags: &str, stuck: usize) -> Duration {
+    const FRAMES: u64 = 20_000;
+
+    let sim = Sim::with(1, Conditions::new().buffer(4000).delay(ms(2)));
+    let mut hub = hub(&sim, &format!("--in listen:{IN} --out {OUT} --queue 64K {flags}"));
+    let mut producer = producer(&sim, FRAMES, false);
+    let mut reader = EventLoop::on(sim.kernel(), Consumers::default());
+    consumer(&mut reader, &sim, ms(1), false, false);
+    let mut others = EventLoop::on(sim.kernel(), ());
+    for _ in 0..stuck {
+        others.connect(OUT, |socket| socket.pause()).unwrap();
+    }
+    sim.run(&mut [&mut hub, &mut producer, &mut reader, &mut others], Duration::from_secs(100)).unwrap();
+    let heard = &reader.state.borrow()[0];
+    assert_eq!((heard.first, heard.next, heard.skipped), (Some(0), FRAMES, 0), "{flags}");
+    heard.at
+}
+
+#[test]
+fn who_keeps_up_loses_no_frame_and_no_moment_to_those_who_are_stuck() {
+    for rule in ["drop-oldest", "drop-newest", "disconnect", "disconnect --grace 1s"] {
+        let flags = format!("--slow {rule}");
+        let (beside_stuck, alone) = (hears_a_flood(&flags, 5), hears_a_flood(&flags, 0));
+        // The delays of the network are not the same in both runs, but the inputs were not held once.
+        assert!(beside_stuck < alone + LONGEST / 2, "{rule}: {beside_stuck:?}, and {alone:?} alone");
+    }
+}
+
+/// Nobody takes anything: the source is not slowed, but for one moment.
+#[test]
+fn a_source_is_not_held_up_by_consumers_who_take_nothing() {
+    let sim = Sim::new(1);
+    let mut hub = hub(&sim, &format!("--in listen:{IN} --out {OUT} --queue 8000 --max-frame 1000"));
+    let mut producer = producer(&sim, 20_000, false);
+    let mut stuck = EventLoop::on(sim.kernel(), ());
+    stuck.connect(OUT, |socket| socket.pause()).unwrap();
+    let alone = {
+        /* what the rests of the producer take */
+        ms(2000)
+    };
+    sim.run(&mut [&mut hub, &mut producer, &mut stuck], alone).unwrap();
+    assert_eq!(producer.state, 20_000);
 }
 
 #[test]

@@ -177,14 +177,13 @@ impl Hub {
         self.consumers.values().any(|outlet| outlet.socket.is_some() && !outlet.has_ended)
     }
 
-    /// How far behind the fastest consumer is that has a connection. None if it keeps up, and if there is none.
-    pub fn fastest_is_behind(&self) -> Option<u64> {
+    /// The byte that the fastest consumer gets next, of those that have a connection. None if it keeps up, and if there is none.
+    pub fn fastest(&self) -> Option<u64> {
         if !self.live.is_empty() {
             return None;
         }
         let connected = self.consumers.values().filter(|outlet| outlet.socket.is_some());
-        let fastest = connected.filter_map(|outlet| outlet.consumer.cursor()).max()?;
-        Some(self.ring.ahead_of(fastest).bytes)
+        connected.filter_map(|outlet| outlet.consumer.cursor()).map(|cursor| cursor.byte).max()
     }
 
     /// How far a consumer has come.

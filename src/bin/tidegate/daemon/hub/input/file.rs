@@ -34,7 +34,7 @@ fn read_to_its_end(socket: &mut Socket<'_, Hub>, name: String) {
         let name = name.clone();
         move |_, error| log::error!("{name}: {error}")
     });
-    let key = add_feed(socket, name, None, false);
+    let key = add_feed(socket, name, false);
     socket.on_close(move |socket, _| {
         remove_feed(&mut socket.event_loop(), key);
         input_has_ended(&mut socket.event_loop());
@@ -43,7 +43,7 @@ fn read_to_its_end(socket: &mut Socket<'_, Hub>, name: String) {
 
 fn read_fifo(socket: &mut Socket<'_, Hub>, name: String) {
     socket.set_label(&name);
-    let key = add_feed(socket, name.clone(), None, false);
+    let key = add_feed(socket, name.clone(), false);
     socket.on_error(move |_, error| log::error!("{name}: {error}"));
     socket.on_close(move |socket, _| remove_feed(&mut socket.event_loop(), key));
 }

@@ -10,7 +10,7 @@ use crate::daemon::connection::{log_error, on_close};
 /// A producer has connected, and has a place.
 pub fn take_producer(socket: &mut Socket<'_, Hub>, client: Client) {
     let Client { peer, place } = client;
-    let key = add_feed(socket, peer.to_string(), None, false);
+    let key = add_feed(socket, peer.to_string(), false);
     socket.on_error(move |_, error| log_error(&peer, error));
     socket.on_end(|socket| socket.end());
     on_close(socket, peer, place, move |socket, _| {

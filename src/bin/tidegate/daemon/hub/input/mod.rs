@@ -25,7 +25,7 @@ pub fn open(hub: &mut EventLoop<Hub>, input: &Input) -> Result<(), Box<dyn Error
     match input {
         Input::Listen(_) => Ok(()),
         Input::Dial(to) => {
-            dial::dial(&mut hub.event_loop(), dial::Dial::new(*to));
+            dial::open(&mut hub.event_loop(), *to);
             Ok(())
         }
         Input::Stdin => file::read_stdin(hub),
@@ -48,8 +48,13 @@ pub fn count(hub: &mut Hub, inputs: &[Input], lasts: bool) {
 }
 
 /// From now on the socket is a feed. It is paused if the inputs wait.
-fn add_feed(socket: &mut Socket<'_, Hub>, name: String, origin: Origin, is_writable: bool) -> Key {
-    let key = origin.unwrap_or_else(|| socket.state.new_key());
+fn add_feed(socket: &mut Socket<'_, Hub>, name: String, is_writable: bool) -> Key {
+    let key = socket.state.new_key();
+    add_feed_as(socket, key, name, None, is_writable);
+    key
+}
+
+fn add_feed_as(socket: &mut Socket<'_, Hub>, key: Key, name: String, origin: Origin, is_writable: bool) {
     let feed = Feed {
         socket: socket.id(),
         framer: socket.state.new_framer(),
@@ -63,12 +68,11 @@ fn add_feed(socket: &mut Socket<'_, Hub>, name: String, origin: Origin, is_writa
         socket.pause();
     }
     socket.on_data(move |socket, chunk| receive(&mut socket.event_loop(), key, chunk));
-    key
 }
 
 /// As [`add_feed`], for one that also hears the others: it is known by the same key.
 pub fn add_member_feed(socket: &mut Socket<'_, Hub>, name: String, key: Key) {
-    add_feed(socket, name, Some(key), false);
+    add_feed_as(socket, key, name, Some(key), false);
 }
 
 /// What has come from a feed goes into the ring.

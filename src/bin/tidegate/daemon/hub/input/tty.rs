@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use tidegate::{EventLoop, FileOptions, Loop, Socket};
 
-use super::super::backoff::Backoff;
 use super::super::raw_mode::{NOT_THERE, make_raw};
+use super::super::retry::Retry;
 use super::super::state::Hub;
 use super::super::talk::listeners_can_talk;
 use super::{add_feed, remove_feed};
@@ -15,13 +15,7 @@ use crate::cli::Tty;
 #[derive(Clone)]
 struct Device {
     tty: Tty,
-    backoff: Backoff,
-}
-
-impl Device {
-    fn name(&self) -> String {
-        format!("--in tty:{}", self.tty.path.display())
-    }
+    retry: Retry,
 }
 
 /// Opens the device at the start. One that is not there yet is waited for.
@@ -29,19 +23,19 @@ impl Device {
 /// # Errors
 /// A file that is no terminal, a speed that the device does not have.
 pub fn open_first(hub: &mut EventLoop<Hub>, tty: &Tty) -> Result<(), Box<dyn Error>> {
-    let device = Device { tty: tty.clone(), backoff: Backoff::default() };
+    let name = format!("--in tty:{}", tty.path.display());
     if let Err(why) = make_raw(tty)
         && why != NOT_THERE
     {
-        return Err(format!("{}: {why}", device.name()).into());
+        return Err(format!("{name}: {why}").into());
     }
-    open(&mut hub.event_loop(), device);
+    open(&mut hub.event_loop(), Device { tty: tty.clone(), retry: Retry::of(&name) });
     Ok(())
 }
 
 /// The device is made raw first, so that it gives back no byte as an echo. Whether it is there, only the second call decides.
 fn open(on: &mut Loop<'_, Hub>, device: Device) {
-    let name = device.name();
+    let name = &device.retry.name;
     if let Err(why) = make_raw(&device.tty) {
         log::debug!("{name}: {why}");
     }
@@ -49,16 +43,16 @@ fn open(on: &mut Loop<'_, Hub>, device: Device) {
     let opened = on.open(&device.tty.path, FileOptions::read_write(), move |socket| opened(socket, again));
     if let Err(error) = opened {
         log::warn!("{name}: {error}");
-        open_later(on, device, Duration::ZERO);
+        open_later(on, &device, Duration::ZERO);
     }
 }
 
 fn opened(socket: &mut Socket<'_, Hub>, device: Device) {
-    let (since, name) = (socket.net.now(), device.name());
+    let (since, name) = (socket.net.now(), device.retry.name.clone());
     log::info!("{name}: opened");
     socket.set_label(&name);
     let is_writable = socket.state.options.two_way;
-    let key = add_feed(socket, name.clone(), None, is_writable);
+    let key = add_feed(socket, name.to_string(), is_writable);
     socket.on_error(move |_, error| log::warn!("{name}: {error}"));
     socket.on_end(|socket| socket.destroy());
     socket.on_drain(|socket| listeners_can_talk(&mut socket.event_loop()));
@@ -67,20 +61,11 @@ fn opened(socket: &mut Socket<'_, Hub>, device: Device) {
         remove_feed(on, key);
         listeners_can_talk(on);
         let lasted = on.net.now().saturating_sub(since);
-        open_later(on, device.clone(), lasted);
+        open_later(on, &device, lasted);
     });
 }
 
-fn open_later(on: &mut Loop<'_, Hub>, mut device: Device, lasted: Duration) {
-    if on.is_shutting_down() {
-        return;
-    }
-    device.backoff.lasted(lasted);
-    let wait = device.backoff.next_wait(on.net);
-    log::info!("{}: the next attempt is in {wait:.1?}", device.name());
-    on.after(wait, move |on| {
-        if !on.is_shutting_down() {
-            open(on, device);
-        }
-    });
+fn open_later(on: &mut Loop<'_, Hub>, device: &Device, lasted: Duration) {
+    let tty = device.tty.clone();
+    device.retry.clone().later(on, lasted, move |on, retry| open(on, Device { tty, retry }));
 }

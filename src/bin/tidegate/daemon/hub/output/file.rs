@@ -1,29 +1,23 @@
 //! Standard output, and a file that is appended to: when the disk is full it is tried again, and at SIGHUP it is opened anew.
 
 use std::error::Error;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
 
 use tidegate::{EventLoop, FileOptions, Loop, Socket, Stdio};
 
-use super::super::backoff::Backoff;
 use super::super::distribution::stop_giving;
+use super::super::retry::Retry;
 use super::super::state::{Hub, Key, Kind, MARK};
 use super::super::stopping::output_has_ended;
 use super::{add_consumer, attach, detach, remove_consumer};
 
 #[derive(Clone)]
 struct Appended {
-    path: Rc<PathBuf>,
+    path: Rc<Path>,
     key: Key,
-    backoff: Backoff,
-}
-
-impl Appended {
-    fn name(&self) -> String {
-        format!("--out file:{}", self.path.display())
-    }
+    retry: Retry,
 }
 
 /// Standard output is not opened again: when its reader has gone, that is the end of it.
@@ -48,22 +42,22 @@ pub fn open_stdout(hub: &mut EventLoop<Hub>) -> Result<(), Box<dyn Error>> {
 /// It cannot be opened.
 pub fn open_first(hub: &mut EventLoop<Hub>, path: &Path) -> Result<(), Box<dyn Error>> {
     let key = hub.state.new_key();
-    let file = Appended { path: Rc::new(path.to_owned()), key, backoff: Backoff::default() };
-    let name = file.name();
+    let name = format!("--out file:{}", path.display());
+    let file = Appended { path: path.into(), key, retry: Retry::of(&name) };
     add_consumer(&mut hub.event_loop(), name.clone(), Kind::Place, key, None);
     open(&mut hub.event_loop(), &file).map_err(|error| format!("{name}: {error}"))?;
     Ok(())
 }
 
 fn open(on: &mut Loop<'_, Hub>, file: &Appended) -> Result<(), tidegate::Error> {
-    let file = file.clone();
+    let (path, file) = (file.path.clone(), file.clone());
     let options = FileOptions::append().high_water_mark(MARK);
-    on.open(file.path.clone().as_path(), options, move |socket| opened(socket, file)).map(drop)
+    on.open(&path, options, move |socket| opened(socket, file)).map(drop)
 }
 
 fn opened(socket: &mut Socket<'_, Hub>, file: Appended) {
-    let (since, key, name) = (socket.net.now(), file.key, file.name());
-    socket.set_label(&name);
+    let (since, key) = (socket.net.now(), file.key);
+    socket.set_label(&file.retry.name);
     socket.on_close(move |socket, closed| {
         let on = &mut socket.event_loop();
         detach(on, key, closed, true);
@@ -82,19 +76,14 @@ fn open_or_later(on: &mut Loop<'_, Hub>, file: Appended) {
         return;
     }
     if let Err(error) = open(on, &file) {
-        log::error!("{}: {error}", file.name());
+        log::error!("{}: {error}", file.retry.name);
         open_later(on, file, Duration::ZERO);
     }
 }
 
-fn open_later(on: &mut Loop<'_, Hub>, mut file: Appended, lasted: Duration) {
-    if on.is_shutting_down() {
-        return;
-    }
-    file.backoff.lasted(lasted);
-    let wait = file.backoff.next_wait(on.net);
-    log::info!("{}: the next attempt is in {wait:.1?}", file.name());
-    on.after(wait, move |on| open_or_later(on, file));
+fn open_later(on: &mut Loop<'_, Hub>, file: Appended, lasted: Duration) {
+    let Appended { path, key, retry } = file;
+    retry.later(on, lasted, move |on, retry| open_or_later(on, Appended { path, key, retry }));
 }
 
 /// What was written goes to the old file; what comes goes to one that is opened anew.

@@ -1,10 +1,13 @@
-//! How long to wait before something is tried again: longer each time, and not the same for all who wait.
+//! A place that is tried again when it is lost: after a longer wait each time, which is not the same for all who wait.
 //!
 //! When a server comes back that a thousand hubs were connected to, they do not all come in the same moment.
 
+use std::rc::Rc;
 use std::time::Duration;
 
-use tidegate::Net;
+use tidegate::{Loop, Net};
+
+use super::state::Hub;
 
 const SHORTEST: Duration = Duration::from_millis(500);
 const LONGEST: Duration = Duration::from_secs(30);
@@ -13,14 +16,47 @@ const LONGEST: Duration = Duration::from_secs(30);
 /// them at once is no success.
 const LASTING: Duration = Duration::from_secs(10);
 
+/// The place, as it was written, and how it went so far.
+#[derive(Clone, Debug)]
+pub struct Retry {
+    pub name: Rc<str>,
+    backoff: Backoff,
+}
+
 #[derive(Clone, Debug, Default)]
-pub struct Backoff {
+struct Backoff {
     failures: u32,
+}
+
+impl Retry {
+    pub fn of(name: &str) -> Self {
+        Retry { name: name.into(), backoff: Backoff::default() }
+    }
+
+    /// The place is lost, after it has `lasted`, or could not be had. It is tried `again` later, unless the hub stops.
+    pub fn later(
+        mut self,
+        on: &mut Loop<'_, Hub>,
+        lasted: Duration,
+        again: impl FnOnce(&mut Loop<'_, Hub>, Self) + 'static,
+    ) {
+        if on.is_shutting_down() {
+            return;
+        }
+        self.backoff.lasted(lasted);
+        let wait = self.backoff.next_wait(on.net);
+        log::info!("{}: the next attempt is in {wait:.1?}", self.name);
+        on.after(wait, move |on| {
+            if !on.is_shutting_down() {
+                again(on, self);
+            }
+        });
+    }
 }
 
 impl Backoff {
     /// The next wait, with the random number of the loop.
-    pub fn next_wait(&mut self, net: &mut Net) -> Duration {
+    fn next_wait(&mut self, net: &mut Net) -> Duration {
         let mut random = [0; 8];
         if let Err(error) = net.random(&mut random) {
             log::debug!("no random number: {error}"); // the wait is the shortest one
@@ -37,7 +73,7 @@ impl Backoff {
     }
 
     /// It worked, for so long.
-    pub fn lasted(&mut self, time: Duration) {
+    fn lasted(&mut self, time: Duration) {
         if time >= LASTING {
             self.failures = 0;
         }

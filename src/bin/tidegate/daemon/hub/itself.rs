@@ -1,0 +1,71 @@
+//! A hub that would hear itself: each frame would come again and again. It does not start.
+
+use std::error::Error;
+
+use tidegate::{Net, ServerId};
+
+use super::client::Role;
+use crate::cli::{HubOptions, Input, Output};
+use crate::daemon::itself::meets;
+use crate::process::outside;
+
+/// # Errors
+/// What is connected to is listened on, or what is written is read.
+pub fn refuse(net: &Net, options: &HubOptions, servers: &[(ServerId, Role)]) -> Result<(), Box<dyn Error>> {
+    let inputs = options.inputs.iter().filter_map(|input| match input {
+        Input::Dial(to) => Some((format!("--in {to}"), *to)),
+        _ => None,
+    });
+    let outputs = options.outputs.iter().filter_map(|output| match output {
+        Output::Dial(to) => Some((format!("--out dial:{to}"), *to)),
+        _ => None,
+    });
+    for (flag, to) in inputs.chain(outputs) {
+        let mut own = servers.iter().filter_map(|(server, _)| net.server_endpoint(*server));
+        let met = || own.find(|listener| meets(*listener, to)).map(|listener| listener.to_string());
+        if let Some(listener) = outside::fact("own listener", met) {
+            return Err(format!("{flag} is this hub itself, which listens on {listener}").into());
+        }
+    }
+    for input in &options.inputs {
+        let is_read = |output: &&Output| file_read(input).is_some_and(|file| file_written(output) == Some(file));
+        let met = || options.outputs.iter().find(is_read).map(ToString::to_string);
+        if let Some(output) = outside::fact("own file", met) {
+            return Err(format!("--in {input} and --out {output} are one file: what is written would be read").into());
+        }
+    }
+    Ok(())
+}
+
+/// A file or a FIFO, known by its device and its number there. What reads and writes one terminal hears only what is typed.
+type File = (u64, u64);
+
+fn file_read(input: &Input) -> Option<File> {
+    match input {
+        Input::Stdin => file("/dev/stdin".as_ref()),
+        Input::File(path) => file(path),
+        Input::Dial(_) | Input::Listen(_) | Input::Tty(_) => None,
+    }
+}
+
+fn file_written(output: &Output) -> Option<File> {
+    match output {
+        Output::Stdout => file("/dev/stdout".as_ref()),
+        Output::File(path) => file(path),
+        Output::Dial(_) | Output::Listen(_) => None,
+    }
+}
+
+#[cfg(unix)]
+fn file(path: &std::path::Path) -> Option<File> {
+    use std::os::unix::fs::{FileTypeExt, MetadataExt};
+
+    let found = std::fs::metadata(path).ok()?;
+    (found.is_file() || found.file_type().is_fifo()).then(|| (found.dev(), found.ino()))
+}
+
+/// Other systems do not number their files.
+#[cfg(not(unix))]
+fn file(_: &std::path::Path) -> Option<File> {
+    None
+}
