@@ -291,16 +291,9 @@ impl Slow {
 }
 
 #[cfg(test)]
-pub mod tests {
-    use super::super::parse_from;
-    use super::super::tests::hub;
+mod tests {
+    use super::super::tests::{hub, wrong_for};
     use super::*;
-
-    pub fn wrong(flags: &[&str]) -> String {
-        let error = parse_from(["tidegate", "hub"].iter().chain(flags)).expect_err("wrong usage");
-        assert_eq!(error.exit_code(), 2);
-        error.to_string().lines().next().unwrap().to_owned()
-    }
 
     #[test]
     fn flags_that_do_not_fit_together_say_what_would() {
@@ -344,7 +337,7 @@ pub mod tests {
                 "use --listen unix:PATH or --out unix:PATH with them, as nothing else has a file",
             ),
         ] {
-            let wrong = wrong(&flags);
+            let wrong = wrong_for("hub", &flags);
             assert!(wrong.ends_with(says), "{wrong}");
         }
         assert_eq!(hub(&["--in", "-", "--out", "unix:/run/x", "--mode", "660"]).daemon.listen, []);

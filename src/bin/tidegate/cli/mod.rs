@@ -291,7 +291,11 @@ mod tests {
 
     /// The first line of what is printed; the others say where the help is.
     pub fn wrong(flags: &[&str]) -> String {
-        let error = parse_from(["tidegate", "chat"].iter().chain(flags)).expect_err("wrong usage");
+        wrong_for("chat", flags)
+    }
+
+    pub fn wrong_for(role: &str, flags: &[&str]) -> String {
+        let error = parse_from(["tidegate", role].iter().chain(flags)).expect_err("wrong usage");
         assert_eq!(error.exit_code(), 2);
         error.to_string().lines().next().unwrap().to_owned()
     }

@@ -133,8 +133,7 @@ impl fmt::Display for Output {
 
 #[cfg(test)]
 mod tests {
-    use super::super::hub::tests::wrong;
-    use super::super::tests::hub;
+    use super::super::tests::{hub, wrong_for};
     use super::*;
 
     #[test]
@@ -196,7 +195,8 @@ mod tests {
                 "a serial device is an input: write --in tty:/dev/x, and --two-way to pass on what consumers say",
             ),
         ] {
-            assert!(wrong(flags).ends_with(says), "{}", wrong(flags));
+            let wrong = wrong_for("hub", flags);
+            assert!(wrong.ends_with(says), "{wrong}");
         }
     }
 }
