@@ -16,6 +16,12 @@ pub fn free_address() -> SocketAddr {
     TcpListener::bind((host.as_str(), 0)).unwrap().local_addr().unwrap()
 }
 
+/// A port that is free at all addresses at once, as a connection that is over still has its port at one of them.
+pub fn free_port() -> u16 {
+    let free = ["[::]:0", "0.0.0.0:0"].iter().find_map(|all| TcpListener::bind(all).ok());
+    free.unwrap().local_addr().unwrap().port()
+}
+
 pub fn has_ipv6() -> bool {
     TcpListener::bind("[::1]:0").is_ok()
 }

@@ -49,7 +49,7 @@ mod transcript;
 /// Waiting for what nobody announces.
 mod waiting;
 
-pub use addresses::{free_address, has_ipv6};
+pub use addresses::{free_address, free_port, has_ipv6};
 #[cfg(unix)]
 pub use client::Client;
 #[cfg(all(feature = "cli", unix))]

@@ -10,7 +10,7 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use super::{Client, has_consumers, path};
 use crate::support::folder::Folder;
 use crate::support::terminal::pseudo_terminal;
-use crate::support::{Daemon, Stderr, wait_for, wait_until};
+use crate::support::{Daemon, Stderr, free_port, wait_for, wait_until};
 
 /// Somebody who follows a recipe, in a folder of their own.
 struct Cook {
@@ -28,7 +28,10 @@ struct Listener {
 impl Cook {
     /// The ports of the page, for each of which there is another one here.
     fn new(ports: &[&'static str]) -> Cook {
-        Cook { folder: Folder::new(), ports: ports.iter().map(|port| (*port, free_port())).collect() }
+        Cook {
+            folder: Folder::new(),
+            ports: ports.iter().map(|port| (*port, ([127, 0, 0, 1], free_port()).into())).collect(),
+        }
     }
 
     fn address(&self, port: &str) -> SocketAddr {
@@ -84,11 +87,6 @@ impl Cook {
         let (output, input) = (BufReader::new(child.stdout.take().unwrap()), child.stdin.take().unwrap());
         Some(Listener { child, output, input })
     }
-}
-
-/// The commands have 127.0.0.1, so the port has to be free there.
-fn free_port() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }
 
 impl Listener {

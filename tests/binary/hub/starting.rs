@@ -2,7 +2,7 @@ use std::fs;
 
 use super::{address_of, hub, path, server};
 use crate::support::folder::Folder;
-use crate::support::{Daemon, Stderr, free_address, program};
+use crate::support::{Daemon, Stderr, free_address, free_port, program};
 
 /// What the log says of a hub that cannot start.
 #[track_caller]
@@ -43,8 +43,8 @@ fn an_output_that_is_no_address_of_this_machine_may_be_meant_to_be_dialled() {
 
 #[test]
 fn a_hub_that_is_connected_to_itself_does_not_start() {
-    let address = free_address().to_string();
-    let port = address.rsplit(':').next().unwrap();
+    let port = free_port();
+    let address = format!("127.0.0.1:{port}");
     let log = cannot_start(&["--in", &address, "--out", &address]);
     assert!(log.contains(&format!("--in {address} is this hub itself, which listens on {address}")), "{log}");
     let log = cannot_start(&["--in", "-", "--listen", &format!(":{port}"), "--out", &format!("dial:{address}")]);
