@@ -158,6 +158,7 @@ const PARTS_OF_THE_BINARY: &[(&str, &[&str])] = &[
     ("daemon", &["cli", "process", "inspector"]),
     ("bench", &["cli", "inspector"]),
     ("replay", &["cli", "process"]),
+    ("inspect", &["cli"]),
 ];
 
 #[test]

@@ -1,12 +1,14 @@
 //! The binary: reads the command line, sets up the log and the descriptor limit, and runs one role.
 //!
-//! The roles of the daemon are in `daemon/`, the load generator is in `bench/`, and `replay/` plays a recorded run. They use the public API of the library, and
+//! The roles of the daemon are in `daemon/`, the load generator is in `bench/`, `replay/` plays a recorded run, and `inspect/` shows
+//! in a terminal what one of them does. They use the public API of the library, and
 //! of the binary the command line only.
 
 mod bench;
 mod cli;
 mod daemon;
 mod inspector;
+mod inspect;
 mod process;
 mod replay;
 
@@ -32,6 +34,7 @@ fn run(command: &Command) -> Result<ExitCode, Box<dyn Error>> {
     match command {
         Command::Bench(workload) => bench::run(workload, max_connections(command)),
         Command::Replay(options) => replay::run(options, run_role),
+        Command::Inspect(options) => inspect::run(options),
         role => {
             let _flushed = process::outside::FlushAtPanic;
             if let Some(daemon) = role.daemon_options() {
@@ -54,7 +57,7 @@ fn run_role(command: &Command) -> Result<ExitCode, Box<dyn Error>> {
         Command::Source(options) => daemon::source::run(options, max_connections),
         Command::Proxy(options) => daemon::proxy::run(options, max_connections),
         Command::Hub(options) => daemon::hub::run(options, max_connections),
-        Command::Replay(_) | Command::Bench(_) => Err("this is no role of the daemon".into()),
+        Command::Replay(_) | Command::Inspect(_) | Command::Bench(_) => Err("this is no role of the daemon".into()),
     }
 }
 

@@ -223,6 +223,26 @@ Exit codes:
   1  the file cannot be played, or the run is another one
   2  wrong usage";
 
+pub(super) const ABOUT_INSPECT: &str = "\
+Show what a role does that was started with --inspect: how busy its loop is, its
+limits, and its connections, with who waits for whom.
+
+In a terminal it is drawn anew each second; Ctrl-C ends it. The role goes on as
+if nobody looked: nothing can be changed, and what peers say is not shown.";
+
+pub(super) const AFTER_INSPECT_HELP: &str = "\
+Examples:
+  tidegate echo --inspect 9000       its log shows the address with the key
+  tidegate inspect 'http://127.0.0.1:9000/?key=...'
+  tidegate inspect 9000 --once       the figures, which need no key
+  tidegate inspect unix:/run/echo-inspect.sock --sort idle
+  tidegate inspect 9000 --json | jq .statistics.figures.queued_bytes
+
+Exit codes:
+  0  shown, or interrupted
+  1  nobody listens there, it is no inspector, or the key is wrong
+  2  wrong usage";
+
 pub(super) const ABOUT_BENCH: &str = "\
 Load a server and measure it: how many messages, and how long each one takes.
 

@@ -21,6 +21,7 @@ mod gap_line;
 mod help;
 mod hub;
 mod inspector;
+mod inspect;
 mod number;
 mod output;
 mod permissions;
@@ -50,6 +51,9 @@ pub use self::explain::{ExplainOptions, Followed};
 pub use self::flood::FloodLimit;
 pub use self::hub::{Backlog, Frames, HubOptions, Slow};
 pub use self::inspector::InspectorOptions;
+pub use self::inspect::InspectOptions;
+#[cfg(test)]
+pub use self::inspect::tests::inspect as inspect_options;
 pub use self::number::counted;
 pub use self::place::{Input, Output, Tty};
 pub use self::recording::{RecordingOptions, ReplayOptions};
@@ -134,6 +138,9 @@ pub enum Command {
     #[command(about = "Play a run that was recorded", long_about = help::ABOUT_REPLAY)]
     #[command(after_long_help = help::AFTER_REPLAY_HELP)]
     Replay(ReplayOptions),
+    #[command(about = "Show what a role does, with its connections", long_about = help::ABOUT_INSPECT)]
+    #[command(after_long_help = help::AFTER_INSPECT_HELP)]
+    Inspect(InspectOptions),
     #[command(about = "Load a server and measure it", long_about = help::ABOUT_BENCH)]
     #[command(after_long_help = help::AFTER_BENCH_HELP)]
     #[command(subcommand, subcommand_value_name = "WORKLOAD", subcommand_help_heading = "Workloads")]
@@ -224,7 +231,7 @@ impl Command {
             | Command::Source(SourceOptions { daemon, .. })
             | Command::Proxy(ProxyOptions { daemon, .. })
             | Command::Hub(HubOptions { daemon, .. }) => Some(daemon),
-            Command::Replay(_) | Command::Bench(_) => None,
+            Command::Replay(_) | Command::Inspect(_) | Command::Bench(_) => None,
         }
     }
 
@@ -259,7 +266,8 @@ impl Command {
             Command::Hub(hub) => hub.check(),
             Command::Chat(ChatOptions { output, .. }) => output.check(),
             Command::Bench(workload) => workload.check(),
-            Command::Echo(_) | Command::Sink(_) | Command::Source(_) | Command::Proxy(_) | Command::Replay(_) => Ok(()),
+            Command::Echo(_) | Command::Sink(_) | Command::Source(_) | Command::Proxy(_) => Ok(()),
+            Command::Replay(_) | Command::Inspect(_) => Ok(()),
         }
     }
 }
@@ -308,7 +316,8 @@ mod tests {
     #[test]
     fn the_help_fits_a_terminal() {
         let workloads = ["echo", "request", "sink", "source", "churn", "chat", "idle"].map(|load| vec!["bench", load]);
-        let roles = ["chat", "hub", "echo", "sink", "source", "proxy", "replay", "bench"].map(|role| vec![role]);
+        let roles =
+            ["chat", "hub", "echo", "sink", "source", "proxy", "replay", "inspect", "bench"].map(|role| vec![role]);
         for command in roles.into_iter().chain(workloads) {
             let words = ["tidegate"].into_iter().chain(command).chain(["--help"]);
             let help = parse_from(words).expect_err("help is no command");
