@@ -18,6 +18,8 @@ mod echo;
 mod explaining;
 /// `tidegate hub`.
 mod hub;
+/// Looking at a role: the page, `tidegate inspect`, Prometheus.
+mod inspect;
 /// `--inspect`.
 mod inspector;
 /// `--keep-alive`.

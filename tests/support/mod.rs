@@ -9,6 +9,9 @@
 mod addresses;
 /// Tests that have the machine to themselves.
 pub mod alone;
+/// Chromium without a window.
+#[cfg(all(feature = "cli", unix))]
+pub mod browser;
 /// One connection to a server, which speaks and hears lines or bytes.
 #[cfg(unix)]
 mod client;

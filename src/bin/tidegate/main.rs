@@ -7,8 +7,8 @@
 mod bench;
 mod cli;
 mod daemon;
-mod inspector;
 mod inspect;
+mod inspector;
 mod process;
 mod replay;
 

@@ -268,7 +268,20 @@ fn block(reader: &mut Reader, page: &str, block: &Block, nth: usize) {
                 assert!(recipes.contains(&format!("\"{command}\"")), "{page}: no test follows the recipe {command}");
             }
         }
-        ("docs/hub.md", "text", _) => {} // a drawing, and figures
+        ("docs/hub.md", "text", _) => {}   // a drawing, and figures
+        ("docs/inspect.md", "sh", 2) => {} // from another machine, by ssh
+        ("docs/inspect.md", "sh", _) => {
+            let typed = read("tests/binary/inspect/typed.rs");
+            for command in block.commands() {
+                let command = format!("{command:?}");
+                assert!(typed.contains(&command), "{page}: no test types {command}");
+            }
+        }
+        ("docs/inspect.md", "yaml", nth) => {
+            let file = ["prometheus.yml", "alerts.yml"][nth];
+            assert_eq!(text, read(&format!("docs/examples/prometheus/{file}")), "{page} shows another {file}");
+        }
+        ("docs/inspect.md", "text", 0) | ("README.md", "text", 1) => shown::an_inspection(text),
         (_, "sh", _) => block.commands().iter().for_each(|command| play(reader, page, command, In::Block)),
         ("docs/programs.md", "js" | "rust" | "text", _) => shown::program(text, &block.language),
         (_, "rust,no_run", _) => {
@@ -357,6 +370,7 @@ pages! {
     explain "docs/explain.md"
     fuzzing "docs/fuzzing.md"
     hub "docs/hub.md"
+    inspect "docs/inspect.md"
     node "docs/node.md"
     platforms "docs/platforms.md"
     programs "docs/programs.md"

@@ -64,6 +64,31 @@ pub fn a_replay(reader: &mut Reader, text: &str) {
     assert_eq!(printed[3].split(' ').next(), shown[3].split(' ').next());
 }
 
+/// What `tidegate inspect --once` shows of an echo with one client: of this form, with other figures.
+pub fn an_inspection(text: &str) {
+    let echo = Daemon::echo(&["--inspect", "127.0.0.1:0"]);
+    let line = echo.logs("where the inspector is", |line| line.contains("inspect: http://"));
+    let url = line.split("inspect: ").nth(1).unwrap();
+    let mut client = echo.join();
+    client.says("hello");
+    client.hears("hello");
+    let output = crate::support::program().args(["inspect", url, "--once"]).output().unwrap();
+    let printed = String::from_utf8(output.stdout).unwrap();
+    // Words without a digit, and no units: a figure may have any.
+    let words = |line: &str| -> Vec<String> {
+        let units = ["B", "KiB", "MiB", "GiB", "B/s", "KiB/s", "MiB/s", "GiB/s", "µs", "ms", "s", "min", "h", "d", "≤"];
+        let words = line.split_whitespace().map(|word| word.trim_end_matches([',', ';']));
+        let is_word = |word: &&str| !units.contains(word) && !word.contains(|letter: char| letter.is_ascii_digit());
+        words.filter(is_word).map(str::to_owned).collect()
+    };
+    // The longest turn may have been with the client, with the inspector, or with nobody.
+    let lines = |text: &str| -> Vec<Vec<String>> {
+        text.lines().filter(|line| !line.starts_with("longest")).map(words).collect()
+    };
+    let shown: String = text.lines().filter(|line| !line.starts_with("$ ")).map(|line| format!("{line}\n")).collect();
+    assert_eq!(lines(&shown), lines(&printed), "shown is\n{shown}\nand this is printed:\n{printed}");
+}
+
 /// A part of what is told of the run of this block.
 pub fn an_explanation(reader: &mut Reader, text: &str, nth: usize) {
     let runs = ["echo", "half-close", "broadcast", "stuck-reader", "stuck-reader"];
@@ -184,7 +209,7 @@ pub fn program(text: &str, language: &str) {
 /// A flag in a sentence is one of this program's, in some role; or of a tool that the sentence is about.
 pub fn a_flag(page: &str, span: &str) {
     let flag = span.split([' ', '=']).next().unwrap();
-    let roles = ["chat", "hub", "proxy", "replay", "bench echo", "bench request", "bench chat"];
+    let roles = ["chat", "hub", "proxy", "replay", "inspect", "bench echo", "bench request", "bench chat"];
     let help = |role: &str| crate::support::program().args(role.split(' ')).arg("--help").output().unwrap().stdout;
     let known = roles.iter().any(|role| String::from_utf8_lossy(&help(role)).contains(&format!("{flag} ")))
         || roles.iter().any(|role| String::from_utf8_lossy(&help(role)).contains(&format!("{flag}\n")));
