@@ -57,7 +57,7 @@ fn what_the_page_has_one_type_answers() {
         client.hears("hello");
     }
     let types = |command: &str| types(command, &place, &folder);
-    assert!(types("curl -s http://127.0.0.1:9000/metrics").contains("\ntidegate_accepted_total 1\n"));
+    assert!(types("curl -s http://127.0.0.1:9000/metrics").contains("\ntidegate_limit_used{name=\"connections\"} 1\n"));
     assert_eq!(types("curl -s http://127.0.0.1:9000/statistics | jq .figures.queued_bytes"), "0\n");
     let sorted =
         "curl -s \"http://127.0.0.1:9000/connections?key=$KEY&sort=queued&limit=10\" | jq '.connections[].queued'";
