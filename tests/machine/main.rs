@@ -16,6 +16,9 @@ mod gigabyte;
 /// System calls of the daemon fail, by `strace`.
 #[cfg(all(feature = "cli", target_os = "linux"))]
 mod inject;
+/// The page of an inspector with 15,000 connections under load, in a browser.
+#[cfg(all(feature = "cli", target_os = "linux"))]
+mod inspected;
 /// 20,000 connections leave nothing.
 #[cfg(all(feature = "cli", target_os = "linux"))]
 mod leaks;

@@ -24,6 +24,9 @@ pub mod examples;
 pub mod folder;
 /// As much of HTTP as `--inspect` speaks.
 pub mod http;
+/// The inspector of a role.
+#[cfg(all(feature = "cli", unix))]
+pub mod inspector;
 /// A test in a process of its own.
 pub mod isolated;
 /// What the kernel knows of the sockets of this machine.

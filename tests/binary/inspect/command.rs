@@ -9,8 +9,8 @@ use std::thread;
 use rustix::termios::{Winsize, tcsetwinsize};
 use serde_json::Value;
 
-use super::inspected_echo;
 use crate::support::folder::Folder;
+use crate::support::inspector::inspected_echo;
 use crate::support::terminal::{open_terminal, pseudo_terminal};
 use crate::support::{Daemon, Transcript, free_address, program};
 

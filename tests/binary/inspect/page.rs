@@ -7,25 +7,13 @@ use std::thread;
 
 use serde_json::{Value, json};
 
-use super::{Place, inspected_echo};
 use crate::support::browser::Browser;
+use crate::support::inspector::{Place, inspected_echo, is_table_of_the_server};
 use crate::support::{Client, Daemon, free_address, wait_until};
-
-/// What the table of the page shows, a row each: the id, who it is, its state, what it waits for, queued, in, out.
-const TABLE: &str = "[...document.querySelectorAll('#rows tr')].map(row => [0, 1, 2, 3, 4, 5, 6].map(cell => \
-     row.cells[cell].textContent.trim()))";
-
-/// The same of what the server answers, in the page's own words for numbers.
-const ASKED: &str = "fetch(address('connections', { sort, limit: 100 })).then(answer => answer.json()).then(table => \
-     table.connections.map(it => [`#${it.id}`, (it.label ?? '') + it.remote, it.state, it.paused_by?.text ?? '', \
-     bytes(it.queued), bytes(it.bytes_in), bytes(it.bytes_out)]))";
 
 /// Whether the table of the page is that of the server.
 fn shows_the_table(browser: &mut Browser, rows: usize) {
-    let equal = format!(
-        "(async () => {{ const [shown, asked] = [{TABLE}, await {ASKED}]; \
-         return shown.length === {rows} && JSON.stringify(shown) === JSON.stringify(asked) }})()"
-    );
+    let equal = is_table_of_the_server(rows);
     wait_until("the page shows what /connections answers", || browser.runs(&equal) == true);
 }
 

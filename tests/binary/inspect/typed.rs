@@ -8,8 +8,8 @@ use std::process::{Command, Output};
 
 use serde_json::Value;
 
-use super::{Place, inspected_echo};
 use crate::support::folder::Folder;
+use crate::support::inspector::{Place, inspected_echo};
 use crate::support::{Client, Daemon, free_address};
 
 fn read(name: &str) -> String {
