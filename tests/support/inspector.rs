@@ -1,11 +1,11 @@
 //! The inspector of a role that runs.
 
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddr;
 
 use serde_json::Value;
 
-use super::{Daemon, PATIENCE};
+use super::Daemon;
+use super::http::{connect, request};
 
 /// Where an inspector is, on an address of this machine.
 pub struct Place {
@@ -36,15 +36,11 @@ impl Place {
     /// The body of an answer.
     #[track_caller]
     pub fn text(&self, path: &str) -> String {
-        let mut client = TcpStream::connect(self.address).unwrap();
-        client.set_read_timeout(Some(PATIENCE)).unwrap();
-        let head = format!("GET {path} HTTP/1.0\r\nHost: localhost\r\nAuthorization: Bearer {}\r\n\r\n", self.key);
-        client.write_all(head.as_bytes()).unwrap();
-        let mut answer = String::new();
-        client.read_to_string(&mut answer).unwrap();
-        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-        assert!(head.starts_with("HTTP/1.1 200 OK\r\n"), "{path}: {head}");
-        body.to_owned()
+        let key = &self.key;
+        let head = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {key}\r\n\r\n");
+        let answer = request(&mut connect(self.address), &head);
+        assert_eq!(answer.status, 200, "{path}: {answer:?}");
+        answer.body
     }
 }
 

@@ -141,7 +141,6 @@ impl Seat {
     }
 }
 
-#[cfg(target_os = "linux")]
 #[test]
 fn a_terminal_is_drawn_anew_and_left_as_it_was() {
     let (echo, place) = inspected_echo();

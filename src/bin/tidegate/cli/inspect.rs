@@ -142,20 +142,9 @@ fn key(text: &str) -> Result<String, String> {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
-    use super::super::{Command, parse_from};
+mod tests {
+    use super::super::tests::inspect;
     use super::*;
-
-    pub fn inspect(words: &[&str]) -> Result<InspectOptions, String> {
-        match parse_from(["tidegate", "inspect"].iter().chain(words)) {
-            Ok(Command::Inspect(options)) => Ok(options),
-            Ok(other) => panic!("{other:?}"),
-            Err(error) => {
-                assert_eq!(error.exit_code(), 2);
-                Err(error.to_string())
-            }
-        }
-    }
 
     #[test]
     fn an_inspector_has_an_address_of_this_machine_and_perhaps_a_key() {

@@ -51,15 +51,13 @@ pub use self::explain::{ExplainOptions, Followed};
 pub use self::flood::FloodLimit;
 pub use self::hub::{Backlog, Frames, HubOptions, Slow};
 pub use self::inspect::InspectOptions;
-#[cfg(test)]
-pub use self::inspect::tests::inspect as inspect_options;
 pub use self::inspector::InspectorOptions;
 pub use self::number::counted;
 pub use self::place::{Input, Output, Tty};
 pub use self::recording::{RecordingOptions, ReplayOptions};
 pub use self::template::Expected;
 #[cfg(test)]
-pub use self::tests::{daemon as daemon_options, hub as hub_options};
+pub use self::tests::{daemon as daemon_options, hub as hub_options, inspect as inspect_options};
 
 /// The command of this process. `--help`, `--version` and wrong usage print their text and exit.
 pub fn parse() -> Command {
@@ -295,6 +293,18 @@ mod tests {
 
     pub fn daemon(flags: &[&str]) -> DaemonOptions {
         chat(flags).daemon
+    }
+
+    /// Or what is printed.
+    pub fn inspect(words: &[&str]) -> Result<InspectOptions, String> {
+        match parse_from(["tidegate", "inspect"].iter().chain(words)) {
+            Ok(Command::Inspect(options)) => Ok(options),
+            Ok(other) => panic!("{words:?} gave {other:?}"),
+            Err(error) => {
+                assert_eq!(error.exit_code(), 2);
+                Err(error.to_string())
+            }
+        }
     }
 
     /// The first line of what is printed; the others say where the help is.
