@@ -12,6 +12,8 @@ mod bench;
 mod chat;
 /// The command line, what keeps the daemon from starting, and the log.
 mod cli;
+/// `--config`, `tidegate run` and `tidegate check`.
+mod configuration;
 /// `tidegate echo`.
 mod echo;
 /// `--explain`: what the loop does, told.

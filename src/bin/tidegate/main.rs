@@ -57,7 +57,9 @@ fn run_role(command: &Command) -> Result<ExitCode, Box<dyn Error>> {
         Command::Source(options) => daemon::source::run(options, max_connections),
         Command::Proxy(options) => daemon::proxy::run(options, max_connections),
         Command::Hub(options) => daemon::hub::run(options, max_connections),
-        Command::Replay(_) | Command::Inspect(_) | Command::Bench(_) => Err("this is no role of the daemon".into()),
+        Command::Run(_) | Command::Check(_) | Command::Replay(_) | Command::Inspect(_) | Command::Bench(_) => {
+            Err("this is no role of the daemon".into())
+        }
     }
 }
 

@@ -85,6 +85,10 @@ const RULES: &[(&str, Rule)] = &[
     ("redis-benchmark -t ping_mbulk -p 8080", Against("echo")),
     ("iperf -c 127.0.0.1 -p 8080", Against("sink")),
     ("strace -c", Named(PREFIX, "docs/benchmarks.md", "system calls are counted by")),
+    // docs/configuration.md
+    ("tidegate check /run/room.toml", Typed),
+    ("tidegate chat --config /run/room.toml --print-config", Typed),
+    ("tidegate run FILE", Elsewhere("tests/binary/configuration.rs", "fn run_takes_the_role_from_the_file()")),
     // docs/conformance.md
     // In real time all of them want the machine for themselves.
     (
@@ -292,6 +296,7 @@ fn block(reader: &mut Reader, page: &str, block: &Block, nth: usize) {
         ("README.md", "text", 0) => shown::a_room(text),
         ("docs/architecture.md", "text", 0) => {} // who owns what: a drawing
         ("docs/bench.md", "text", 0) => shown::a_measurement(reader, text),
+        ("docs/configuration.md", "toml", 0) => drop(reader.put("room.toml", text)),
         ("docs/conformance.md", "text", 0) => shown::how_many_are_equal(reader, text),
         ("docs/conformance.md", "json", 0) => shown::a_scenario(reader, text, &shown::second_json(page)),
         ("docs/conformance.md", "json", 1) => {} // the trace of the first
@@ -338,6 +343,7 @@ pages! {
     architecture "docs/architecture.md"
     bench "docs/bench.md"
     benchmarks "docs/benchmarks.md"
+    configuration "docs/configuration.md"
     conformance "docs/conformance.md"
     connection "docs/connection.md"
     decision_1 "docs/decisions/0001-accepts-among-the-reads.md"

@@ -1,5 +1,6 @@
 //! The flags that every role of the daemon has.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{ArgAction, Args};
@@ -17,6 +18,18 @@ use super::recording::RecordingOptions;
 
 #[derive(Clone, Debug, Args)]
 pub struct DaemonOptions {
+    /// File with flags of this role, in TOML
+    ///
+    /// It has a table for each role, such as [chat], whose keys are the names
+    /// of the flags: max-connections = 100. A flag that is typed takes the
+    /// place of the file's. 'tidegate check FILE' looks for mistakes.
+    #[arg(long, value_name = "FILE", verbatim_doc_comment)]
+    pub config: Option<PathBuf>,
+
+    /// Show what is in force and from where, and do nothing else
+    #[arg(long)]
+    pub print_config: bool,
+
     /// Address to listen on; may be repeated
     ///
     /// IP:PORT, with an IPv6 address in brackets; localhost:PORT, which is

@@ -199,6 +199,27 @@ Examples:
   Connections go on until the client or the server ends them."
 );
 
+pub(super) const ABOUT_RUN: &str = "\
+Run the role of a configuration file.
+
+The file is TOML and has one table, with the name of a role. Its keys are the
+names of the role's flags, and its values are what would be typed:
+
+  [chat]
+  listen = [\"127.0.0.1:7000\", \"unix:/run/room.sock\"]
+  max-connections = 100
+  echo = true
+
+'tidegate chat --config FILE' runs the same, and takes flags that are typed as
+well.";
+
+pub(super) const ABOUT_CHECK: &str = "\
+Look for mistakes in a configuration file.
+
+Each table is looked at as if its role were run with it. The exit code is 0 if
+there is no mistake. Else it is 2, and the first mistake is told with its line
+and column. Addresses are not tried.";
+
 pub(super) const ABOUT_REPLAY: &str = "\
 Play a run that a role has recorded with --record.
 

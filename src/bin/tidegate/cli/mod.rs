@@ -13,6 +13,7 @@ mod address;
 mod advice;
 mod bench;
 mod block;
+mod config;
 mod daemon;
 mod duration;
 mod explain;
@@ -32,6 +33,9 @@ mod wrong_address;
 mod zone;
 
 use std::ffi::OsString;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use clap::error::ErrorKind;
@@ -39,6 +43,7 @@ use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand}
 use tidegate::Endpoint;
 
 use self::advice::advised;
+use self::config::Joined;
 use self::duration::connect_timeout;
 use self::flood::flood_or_none;
 use self::number::{OrNone, total_or_none};
@@ -59,9 +64,65 @@ pub use self::template::Expected;
 #[cfg(test)]
 pub use self::tests::{daemon as daemon_options, hub as hub_options, inspect as inspect_options};
 
-/// The command of this process. `--help`, `--version` and wrong usage print their text and exit.
+/// The words of this process's command, with those of its configuration file.
+static WORDS: OnceLock<Vec<OsString>> = OnceLock::new();
+
+/// The command of this process. What only tells something (`--help`, `--version`, `--print-config`, `check`) and wrong usage print
+/// their text and exit.
 pub fn parse() -> Command {
-    parse_from(std::env::args_os()).unwrap_or_else(|text| text.exit())
+    let typed: Vec<OsString> = std::env::args_os().collect();
+    let joined = with_its_file(&typed).unwrap_or_else(|wrong| wrong_file(wrong));
+    let command = parse_from(&joined.words).unwrap_or_else(|text| text.exit());
+    if let Command::Check(FileOptions { file }) = &command {
+        check_file(file);
+    }
+    if command.daemon_options().is_some_and(|daemon| daemon.print_config) {
+        print_config(&joined);
+    }
+    // There is no other call.
+    let _ = WORDS.set(joined.words);
+    command
+}
+
+/// The words that were typed, with those of the file that they name.
+fn with_its_file(typed: &[OsString]) -> Result<Joined, String> {
+    let program = Program::command();
+    match parse_from(typed) {
+        Ok(Command::Run(FileOptions { file })) => config::only_role(&program, &file),
+        _ => Ok(config::joined(&program, typed)?.unwrap_or_else(|| Joined { words: typed.to_vec(), from: vec![] })),
+    }
+}
+
+fn wrong_file(wrong: String) -> ! {
+    clap::Error::raw(ErrorKind::ValueValidation, wrong + "\n").exit()
+}
+
+fn check_file(file: &Path) -> ! {
+    let roles = config::all_roles(&Program::command(), file).unwrap_or_else(|wrong| wrong_file(wrong));
+    for (role, joined) in &roles {
+        if let Err(error) = parse_from(&joined.words) {
+            wrong_file(format!("{}, [{role}]: {}", file.display(), config::in_one_line(&error)));
+        }
+    }
+    match roles.iter().map(|(role, _)| format!("[{role}]")).collect::<Vec<_>>().join(", ") {
+        none if none.is_empty() => {
+            wrong_file(format!("{}: there is no table of a role in it, such as [chat]", file.display()))
+        }
+        names => print_and_exit(&format!("{}: no mistake in {names}\n", file.display())),
+    }
+}
+
+fn print_config(joined: &Joined) -> ! {
+    let mut program = Program::command();
+    let matches = program.try_get_matches_from_mut(&joined.words).unwrap_or_else(|error| error.exit());
+    let Some((_, role)) = matches.subcommand() else { wrong_file("no role".to_owned()) };
+    print_and_exit(&config::shown(&innermost(&program, &matches), role, joined))
+}
+
+/// That nobody reads it is no error.
+fn print_and_exit(text: &str) -> ! {
+    let _ = std::io::stdout().write_all(text.as_bytes());
+    std::process::exit(0)
 }
 
 /// The command of a recording, whose words are there. What was a command once need not be one of this build.
@@ -73,9 +134,9 @@ pub fn parse_recorded(words: &[&str]) -> Result<Command, String> {
     command.map_err(|error| error.to_string().lines().next().unwrap_or_default().to_owned())
 }
 
-/// The words of this process's command line, as a recording keeps them.
+/// The words of this process's command line and of its configuration file, as a recording keeps them.
 pub fn recorded_words() -> Vec<String> {
-    recorded_of(&std::env::args_os().skip(1).collect::<Vec<_>>())
+    recorded_of(WORDS.get().map_or(&[], |words| &words[1..]))
 }
 
 fn recorded_of<W: AsRef<std::ffi::OsStr>>(words: &[W]) -> Vec<String> {
@@ -133,6 +194,10 @@ pub enum Command {
     #[command(about = "Pass on what each source says to all consumers", long_about = help::ABOUT_HUB)]
     #[command(after_long_help = help::AFTER_HUB_HELP)]
     Hub(HubOptions),
+    #[command(about = "Run the role of a configuration file", long_about = help::ABOUT_RUN)]
+    Run(FileOptions),
+    #[command(about = "Look for mistakes in a configuration file", long_about = help::ABOUT_CHECK)]
+    Check(FileOptions),
     #[command(about = "Play a run that was recorded", long_about = help::ABOUT_REPLAY)]
     #[command(after_long_help = help::AFTER_REPLAY_HELP)]
     Replay(ReplayOptions),
@@ -144,6 +209,13 @@ pub enum Command {
     #[command(subcommand, subcommand_value_name = "WORKLOAD", subcommand_help_heading = "Workloads")]
     #[command(arg_required_else_help = true)]
     Bench(Workload),
+}
+
+/// A configuration file: TOML with a table for each role.
+#[derive(Clone, Debug, Args)]
+pub struct FileOptions {
+    /// Configuration file
+    pub file: PathBuf,
 }
 
 #[derive(Clone, Debug, Args)]
@@ -229,7 +301,7 @@ impl Command {
             | Command::Source(SourceOptions { daemon, .. })
             | Command::Proxy(ProxyOptions { daemon, .. })
             | Command::Hub(HubOptions { daemon, .. }) => Some(daemon),
-            Command::Replay(_) | Command::Inspect(_) | Command::Bench(_) => None,
+            Command::Run(_) | Command::Check(_) | Command::Replay(_) | Command::Inspect(_) | Command::Bench(_) => None,
         }
     }
 
@@ -265,7 +337,7 @@ impl Command {
             Command::Chat(ChatOptions { output, .. }) => output.check(),
             Command::Bench(workload) => workload.check(),
             Command::Echo(_) | Command::Sink(_) | Command::Source(_) | Command::Proxy(_) => Ok(()),
-            Command::Replay(_) | Command::Inspect(_) => Ok(()),
+            Command::Run(_) | Command::Check(_) | Command::Replay(_) | Command::Inspect(_) => Ok(()),
         }
     }
 }

@@ -1,0 +1,152 @@
+//! `--config FILE`: flags that stand in a file.
+//!
+//! Each setting of the file becomes the words that would be typed for it. It is first parsed alone, so that what is wrong with it is
+//! told with its place in the file; then all words are parsed together, those of the file before those that were typed. A flag
+//! that was typed takes the place of the file's setting, of a list too, and of those settings that it is in conflict with.
+//!
+//! | file | |
+//! | --- | --- |
+//! | `file.rs` | the file: tables, keys, values, and where they stand |
+//! | `words.rs` | a setting as it would be typed |
+//! | `shown.rs` | `--print-config`: what is in force, and from where |
+
+mod file;
+mod shown;
+mod words;
+
+use std::ffi::OsString;
+use std::path::Path;
+
+use clap::error::ErrorKind;
+use clap::parser::ValueSource;
+use clap::{ArgMatches, Command};
+
+use self::file::{Table, tables};
+pub(super) use self::shown::shown;
+use self::words::{Typed, typed};
+
+/// The flags that are about the file, and so are not in it.
+const NOT_IN_A_FILE: [&str; 4] = ["config", "print-config", "help", "version"];
+
+/// The words of a command line with those of its file, and where each setting of the file stands.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Joined {
+    pub words: Vec<OsString>,
+    /// The id of an argument, and where it stands: `room.toml, line 4`.
+    pub from: Vec<(String, String)>,
+}
+
+/// The words of a command line, with those of the file that it names. None if it names none; what is wrong with the words
+/// themselves is not found here.
+pub(super) fn joined(program: &Command, words: &[OsString]) -> Result<Option<Joined>, String> {
+    let Ok(matches) = loose(program).try_get_matches_from(words) else { return Ok(None) };
+    let Some((role, typed)) = matches.subcommand() else { return Ok(None) };
+    let Ok(Some(path)) = typed.try_get_one::<std::path::PathBuf>("config") else { return Ok(None) };
+    let table = table_of(path, role)?;
+    join(program, path, &table, words, Some(typed)).map(Some)
+}
+
+/// The words of the only role in a file.
+pub(super) fn only_role(program: &Command, path: &Path) -> Result<Joined, String> {
+    match read(path)?.as_slice() {
+        [table] => {
+            let words = ["tidegate", table.role.as_str()].map(OsString::from);
+            join(program, path, table, &words, None)
+        }
+        [] => Err(format!("{}: there is no table of a role in it, such as [chat]", path.display())),
+        several => {
+            let roles: Vec<_> = several.iter().map(|table| format!("[{}]", table.role)).collect();
+            let (path, roles) = (path.display(), roles.join(", "));
+            Err(format!("{path}: it has {roles}: one is wanted. Use 'tidegate ROLE --config {path}'"))
+        }
+    }
+}
+
+/// Each role of a file, with its words.
+pub(super) fn all_roles(program: &Command, path: &Path) -> Result<Vec<(String, Joined)>, String> {
+    let tables = read(path)?;
+    let joined = tables.iter().map(|table| {
+        let words = ["tidegate", table.role.as_str()].map(OsString::from);
+        Ok((table.role.clone(), join(program, path, table, &words, None)?))
+    });
+    joined.collect()
+}
+
+fn read(path: &Path) -> Result<Vec<Table>, String> {
+    let text = std::fs::read_to_string(path).map_err(|error| format!("cannot read {}: {error}", path.display()))?;
+    tables(&text).map_err(|wrong| format!("{}, {}: {}", path.display(), wrong.place, wrong.what))
+}
+
+fn table_of(path: &Path, role: &str) -> Result<Table, String> {
+    let mut tables = read(path)?;
+    match tables.iter().position(|table| table.role == role) {
+        Some(at) => Ok(tables.swap_remove(at)),
+        None => Err(format!("{}: there is no table [{role}] in it", path.display())),
+    }
+}
+
+/// The words behind the role, with those of the file before them.
+fn join(
+    program: &Command,
+    path: &Path,
+    table: &Table,
+    words: &[OsString],
+    given: Option<&ArgMatches>,
+) -> Result<Joined, String> {
+    let wrong = |place: file::Place, what: &str| format!("{}, {place}: {what}", path.display());
+    let command = program
+        .find_subcommand(&table.role)
+        .filter(|command| command.get_arguments().any(|arg| arg.get_id() == "config"))
+        .ok_or_else(|| wrong(table.place, &format!("there is no role '{}': {}", table.role, roles(program))))?;
+    let is_given = |id: &str| {
+        given.is_some_and(|given| {
+            given.try_contains_id(id).unwrap_or(false) && given.value_source(id) == Some(ValueSource::CommandLine)
+        })
+    };
+    let mut joined = Joined { words: words[..2].to_vec(), from: Vec::new() };
+    for setting in &table.settings {
+        let Typed { arg, words } = typed(command, setting).map_err(|(place, what)| wrong(place, &what))?;
+        for (place, word) in &words {
+            alone(program, &table.role, word).map_err(|what| wrong(*place, &what))?;
+        }
+        let conflicts = command.get_arg_conflicts_with(arg);
+        let gives_way =
+            is_given(arg.get_id().as_str()) || conflicts.iter().any(|other| is_given(other.get_id().as_str()));
+        if !gives_way {
+            joined.words.extend(words.into_iter().map(|(_, word)| OsString::from(word)));
+            joined.from.push((arg.get_id().to_string(), format!("{}, line {}", path.display(), setting.place.line)));
+        }
+    }
+    joined.words.extend_from_slice(&words[2..]);
+    Ok(joined)
+}
+
+/// What is wrong with one word of the file. What it needs beside it may stand elsewhere.
+fn alone(program: &Command, role: &str, word: &str) -> Result<(), String> {
+    match loose(program).try_get_matches_from(["tidegate", role, word]) {
+        Err(error) if error.kind() != ErrorKind::MissingRequiredArgument => Err(in_one_line(&error)),
+        _ => Ok(()),
+    }
+}
+
+/// The message of an error, without the advice to read the help.
+pub(super) fn in_one_line(error: &clap::Error) -> String {
+    let text = error.to_string();
+    let message = text.split("\n\n").next().unwrap_or_default();
+    let message = message.lines().map(str::trim).collect::<Vec<_>>().join(" ");
+    message.strip_prefix("error: ").map_or(message.clone(), str::to_owned)
+}
+
+fn roles(program: &Command) -> String {
+    let has_file = |command: &&Command| command.get_arguments().any(|arg| arg.get_id() == "config");
+    let roles: Vec<_> = program.get_subcommands().filter(has_file).map(Command::get_name).collect();
+    format!("there are {}", roles.join(", "))
+}
+
+/// The program without required flags: they may come from the file.
+fn loose(program: &Command) -> Command {
+    let names: Vec<_> = program.get_subcommands().map(|command| command.get_name().to_owned()).collect();
+    names.into_iter().fold(program.clone(), |program, name| {
+        program.mut_subcommand(name, |command| command.mut_args(|arg| arg.required(false)))
+    })
+}
