@@ -40,14 +40,28 @@ fn lines_of_several_members_are_never_mixed() {
     }
 }
 
+/// So `echo hello | nc -N` returns, as with ncat's broker.
 #[test]
-fn a_member_that_has_ended_its_side_is_heard_to_its_last_line_and_goes_on_hearing() {
+fn a_member_that_has_said_something_and_ends_its_side_is_heard_to_its_last_line_and_ended() {
     let (_hub, [mut anna, mut bob]) = members(&[]);
+    bob.says("hello");
+    anna.hears("hello");
     anna.sends(b"the last line has no end");
     anna.ends_its_side();
     bob.receives(b"the last line has no end\n");
-    bob.sends(b"still there?\n");
-    anna.receives(b"still there?\n");
+    anna.ends();
+    bob.says("is anybody there?");
+}
+
+/// As `nc` does whose input is `/dev/null`.
+#[test]
+fn a_member_that_ends_its_side_and_has_said_nothing_goes_on_hearing() {
+    let (_hub, [mut anna, mut bob]) = members(&[]);
+    anna.ends_its_side();
+    for line in ["still there?", "still there"] {
+        bob.says(line);
+        anna.hears(line);
+    }
 }
 
 #[test]

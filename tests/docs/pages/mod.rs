@@ -159,6 +159,7 @@ const RULES: &[(&str, Rule)] = &[
         "docs/examples/fan-out.py",
         Named(MEASURES, "docs/examples/fan-out.py", "docs/examples/fan-out.py [LINES [PROGRAM...]]"),
     ),
+    ("docs/examples/frames.py", Named(MEASURES, "docs/examples/frames.py", "docs/examples/frames.py [FRAMES]")),
     // docs/recording.md, README.md
     ("tidegate chat --record /run/chat.rec", Serves),
     ("tidegate replay /run/chat.rec", Typed),

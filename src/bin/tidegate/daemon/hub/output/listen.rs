@@ -3,6 +3,7 @@
 use tidegate::Socket;
 
 use super::super::client::Client;
+use super::super::distribution::stop_giving;
 use super::super::input::{add_member_feed, remove_member_feed};
 use super::super::state::{Hub, Kind};
 use super::super::talk::listen_to;
@@ -22,7 +23,8 @@ pub fn take_consumer(socket: &mut Socket<'_, Hub>, client: Client) {
     attach(socket, key);
 }
 
-/// A member has connected, and has a place. When it has ended its side it goes on hearing the others.
+/// A member has connected, and has a place. One that has said something and ends its side is done, as a program that sends what it
+/// has is: it is ended. One that ends its side and has said nothing came to hear the others, and goes on.
 pub fn take_member(socket: &mut Socket<'_, Hub>, client: Client) {
     let Client { peer, place } = client;
     let key = socket.state.new_key();
@@ -31,6 +33,10 @@ pub fn take_member(socket: &mut Socket<'_, Hub>, client: Client) {
     socket.on_end(move |socket| {
         remove_member_feed(&mut socket.event_loop(), key);
         has_ended(&mut socket.event_loop(), key);
+        if socket.bytes_read() > 0 {
+            stop_giving(&mut socket.event_loop(), key);
+            socket.end();
+        }
     });
     on_close(socket, peer, place, move |socket, closed| {
         socket.state.clients -= 1;
