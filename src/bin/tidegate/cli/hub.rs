@@ -175,7 +175,7 @@ impl HubOptions {
             return Err("there would be nothing to hear: add --in ADDR, or --in - for standard input".to_owned());
         }
         for (index, input) in self.inputs.iter().enumerate() {
-            if self.inputs[..index].contains(input) {
+            if self.inputs[..index].iter().any(|other| other.is(input)) {
                 return Err(format!("--in {input} is given twice: leave one out"));
             }
         }
@@ -308,6 +308,10 @@ mod tests {
             (vec!["--in", "-"], "nobody would hear the inputs: add --out ADDR for consumers"),
             (vec!["--out", "-"], "there would be nothing to hear: add --in ADDR, or --in - for standard input"),
             (vec!["--in", "-", "--in", "-", "--out", "7000"], "--in - is given twice: leave one out"),
+            (
+                vec!["--in", "tty:/dev/x", "--in", "tty:/dev/x,9600", "--out", "7000"],
+                "--in tty:/dev/x is given twice: leave one out",
+            ),
             (vec!["--in", "-", "--out", "-", "--out", "-"], "--out - is given twice: leave one out"),
             (
                 vec!["--in", "-", "--out", "80", "--out", ":80"],

@@ -35,6 +35,16 @@ pub struct Tty {
     pub baud: Option<u32>,
 }
 
+impl Input {
+    /// Whether both are one place: a device is one, whatever its speed. Each of two readers would get a part of what it says.
+    pub fn is(&self, other: &Input) -> bool {
+        match (self, other) {
+            (Input::Tty(one), Input::Tty(other)) => one.path == other.path,
+            _ => self == other,
+        }
+    }
+}
+
 impl FromStr for Input {
     type Err = String;
 
