@@ -24,6 +24,7 @@ use crate::base::error::Syscall;
 mod clock;
 mod mio;
 mod options;
+pub(crate) mod pass_on;
 mod recording;
 pub(crate) mod setters;
 mod signals;
@@ -52,6 +53,12 @@ pub(crate) use token::TokenOwner;
 pub trait Kernel: fmt::Debug {
     /// The time since the kernel was made. It never goes back.
     fn now(&self) -> Duration;
+
+    /// The same, for a look that decides nothing: statistics are measured by it. A recording keeps it apart, so a run plays with
+    /// statistics and without, however it was recorded.
+    fn now_to_measure(&self) -> Duration {
+        self.now()
+    }
 
     /// How far the clock may move while the events of one `wait` are handled, during which the loop does not read it again.
     /// The loop adds this to the time that its timers start from, so that no timer is early. Zero for a clock that stands

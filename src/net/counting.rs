@@ -24,7 +24,7 @@ impl Net {
         }
         let timers = self.cx.clock.timers.len() as u64;
         let base = Base {
-            since: self.cx.kernel.now(),
+            since: self.cx.kernel.now_to_measure(),
             counters: self.cx.counters,
             bytes_read: self.bytes_read(),
             timers_set: self.cx.clock.timers.set_count(),
@@ -92,7 +92,7 @@ impl Net {
             timers_due: tally.timers_due,
             timers_cancelled: base.timers + timers_set - tally.timers_due - timers,
         };
-        let now = cx.now();
+        let now = cx.kernel.now_to_measure();
         for (id, server) in self.servers.iter().filter(|(_, server)| !server.options.apart) {
             statistics.server_connections.insert(id, cx.servers.connections(id) as u64);
             if let Some(since) = server.paused_since() {
@@ -135,7 +135,7 @@ impl Net {
 
     fn hands_out(&mut self, event: &Event) {
         if let (Some(tally), Whom::Socket(id)) = (&mut self.cx.tally, whom_of(event)) {
-            tally.watch.hand_out(id, nanos(self.cx.kernel.now()));
+            tally.watch.hand_out(id, nanos(self.cx.kernel.now_to_measure()));
         }
     }
 
@@ -143,64 +143,66 @@ impl Net {
         if let Some(tally) = &mut self.cx.tally
             && tally.watch.has_handed_out()
         {
-            tally.watch.handler_returned(nanos(self.cx.kernel.now()));
+            tally.watch.handler_returned(nanos(self.cx.kernel.now_to_measure()));
         }
     }
 
     /// What was done is told with the phase in which it was done. The next phase begins: the clock is looked at if that has
-    /// something to do; after a wait it was just read. The phase Timeouts begins with its first timer.
-    #[inline(never)]
+    /// something to do. The phase Serve begins with the end of the wait, and Timeouts with its first timer.
+    #[inline]
     pub(super) fn phase_is_over(&mut self) {
         if self.tracer.is_some() {
             self.tell_notes();
         }
-        if self.cx.tally.is_none() {
-            return;
-        }
         let agenda = &self.cx.agenda;
-        let (next, work) = match self.phase {
-            Phase::Wait => {
-                let now = nanos(self.cx.clock.now(&*self.cx.kernel));
-                return self.cx.count(|tally| tally.watch.begin(Some(Phase::Serve), now));
-            }
-            Phase::Start => (Phase::Flush, agenda.flush.len()),
-            Phase::Serve => (Phase::FlushAgain, agenda.flush.len()),
-            Phase::FlushAgain => (Phase::NextTurns, agenda.next_turns.len()),
-            Phase::NextTurns => (Phase::Closes, agenda.closes.len()),
-            Phase::Flush | Phase::Closes | Phase::Timeouts => return,
+        let work = match self.phase {
+            Phase::Start | Phase::Serve => agenda.flush.len(),
+            Phase::FlushAgain => agenda.next_turns.len(),
+            Phase::NextTurns => agenda.closes.len(),
+            Phase::Flush | Phase::Wait | Phase::Closes | Phase::Timeouts => 0,
         };
         if work > 0 {
-            self.phase_has_work(next, work);
+            self.phase_has_work(work);
         }
     }
 
-    fn phase_has_work(&mut self, phase: Phase, work: usize) {
-        if matches!(phase, Phase::Flush | Phase::FlushAgain) && work > FLUSHES_AT_ONCE {
-            self.cx.cut(Budget::Flushes);
+    #[inline(never)]
+    fn phase_has_work(&mut self, work: usize) {
+        let Some(tally) = &mut self.cx.tally else { return };
+        let next = match self.phase {
+            Phase::Start => Phase::Flush,
+            Phase::Serve => Phase::FlushAgain,
+            Phase::FlushAgain => Phase::NextTurns,
+            _ => Phase::Closes,
+        };
+        if matches!(next, Phase::Flush | Phase::FlushAgain) && work > FLUSHES_AT_ONCE {
+            tally.cut(Budget::Flushes);
         }
-        let now = nanos(self.cx.kernel.now());
-        self.cx.count(|tally| tally.watch.begin(Some(phase), now));
+        tally.watch.begin(Some(next), nanos(self.cx.kernel.now_to_measure()));
     }
 
     /// A turn is over that has worked for so long.
+    #[inline]
     pub(super) fn count_turn(&mut self, worked: Nanos, now: Duration) {
         let left = self.cx.agenda.ready.len();
         self.cx.count(|tally| tally.end_turn(worked, nanos(now), left));
     }
 
     /// A wait is over that has found so much.
-    pub(super) fn count_wait(&mut self, found: usize) {
+    #[inline]
+    pub(super) fn count_wait(&mut self, found: usize, now: Duration) {
         self.cx.count(|tally| {
             tally.waits += 1;
             tally.events += found as u64;
             tally.full_waits += u64::from(found >= tally.events_at_once);
+            tally.watch.begin(Some(Phase::Serve), nanos(now));
         });
     }
 
     /// A timer has come up.
     #[cold]
     pub(super) fn count_timer(&mut self, due: Due) {
-        let now = self.cx.kernel.now();
+        let now = self.cx.kernel.now_to_measure();
         let lag = now.saturating_sub(due.time());
         self.cx.count(|tally| {
             tally.watch.continue_with(Phase::Timeouts, nanos(now));

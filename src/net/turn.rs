@@ -113,9 +113,9 @@ impl Net {
 
     /// The turn is over.
     fn end_turn(&mut self) {
-        if self.is_watched {
+        if self.tracer.is_some() {
             // What the last tasks have done belongs to this turn.
-            self.phase_is_over();
+            self.tell_notes();
         }
         let counters = &mut self.cx.counters;
         counters.turns += 1;
@@ -286,9 +286,10 @@ impl Net {
         let mut found = std::mem::take(&mut self.found);
         let waited = self.cx.kernel.wait(deadline, &mut found);
         self.cx.clock.read(&*self.cx.kernel, deadline);
-        self.cx.time.begin(self.cx.clock.now(&*self.cx.kernel), worked);
+        let now = self.cx.clock.now(&*self.cx.kernel);
+        self.cx.time.begin(now, worked);
         if self.is_watched {
-            self.count_wait(found.len());
+            self.count_wait(found.len(), now);
         }
         if self.wakers.take_wake() {
             self.cx.agenda.woken = true;

@@ -11,7 +11,7 @@ use tidegate::kernel::{
     Difference, Header, Kernel, MioKernel, Recorder, RecorderOptions, Recording, Replay, ReplayOptions, Report, RunEnd,
 };
 use tidegate::sim::{Conditions, Sim};
-use tidegate::{Error, EventLoop, ServerOptions, SocketId};
+use tidegate::{Error, EventLoop, ServerOptions, SocketId, Statistics};
 
 use crate::support::Random;
 use crate::support::recording::{blocks_of, recording_of};
@@ -484,4 +484,62 @@ fn at_a_speed_a_run_takes_its_time() {
     let replay = Replay::new(io::Cursor::new(recorded.bytes), ReplayOptions::new().speed(0.1)).unwrap();
     room(EventLoop::on(replay, Room::default()), "127.0.0.1:0").unwrap();
     assert!(began.elapsed() >= time.mul_f64(9.0), "{:?} of {time:?}", began.elapsed());
+}
+
+/// Peers that send at once, and handlers that take a turn's time each: what a turn comes to is decided by the clock.
+fn busy(mut on: EventLoop<u32>, counted: bool, work: impl Fn() + Clone + 'static) -> Result<Option<Statistics>, Error> {
+    on.net.set_turn_budget(Some(Duration::from_millis(1)))?;
+    if counted {
+        on.net.keep_statistics();
+    }
+    on.listen("10.0.0.1:7", move |socket| {
+        let work = work.clone();
+        socket.on_data(move |socket, chunk| {
+            work();
+            socket.write(chunk);
+            socket.after(Duration::from_millis(3), |socket| socket.end());
+        });
+    })?;
+    for _ in 0..20 {
+        on.connect("10.0.0.1:7", |client| {
+            client.write("hello");
+            client.on_data(|_, _| {});
+            client.on_close(|client, _| {
+                *client.state += 1;
+                if *client.state == 20 {
+                    client.net.close_servers();
+                }
+            });
+        })?;
+    }
+    on.run()?;
+    // The ids of another loop are others.
+    Ok(on.net.statistics().map(|mut all| {
+        all.server_connections.clear();
+        all.longest_turn = None;
+        all
+    }))
+}
+
+#[test]
+fn a_run_plays_with_statistics_and_without_however_it_was_recorded() {
+    for recorded_with in [false, true] {
+        let (sim, disk) = (Sim::new(3), Disk::new(usize::MAX));
+        let recorder = Recorder::new(sim.kernel(), disk.clone(), &Header::new(), RecorderOptions::new()).unwrap();
+        let recording = recorder.recording();
+        let work = move || sim.work(Duration::from_micros(400));
+        let counted = busy(EventLoop::on(recorder, 0), recorded_with, work).unwrap();
+        for played_with in [false, true] {
+            let replay = Replay::new(io::Cursor::new(disk.bytes()), ReplayOptions::new()).unwrap();
+            let playback = replay.playback();
+            let counted_again = busy(EventLoop::on(replay, 0), played_with, || {}).unwrap();
+            let report = playback.report();
+            if recorded_with && played_with {
+                assert_eq!(counted_again, counted, "the figures are those of then");
+            }
+            assert_eq!(report.end, RunEnd::Ended, "recorded with: {recorded_with}, played with: {played_with}");
+            assert_eq!(report.fingerprint, recording.fingerprint());
+            assert!(report.turns > 20, "{report:?}");
+        }
+    }
 }

@@ -71,6 +71,18 @@ fn a_unix_socket_has_no_addresses_and_a_peer() {
     assert!(!world.state.closed("C").had_error && !world.state.closed("S").had_error);
 }
 
+#[test]
+fn the_table_of_connections_has_the_user_of_a_unix_peer() {
+    let (folder, mut world) = (Folder::new(), World::new());
+    serve(&mut world, folder.endpoint("s"), quiet);
+    world.client("C", folder.endpoint("s"), quiet);
+    world.until(|world| world.net.connections().count() == 2 && world.state.saw("C", "connect"));
+    let ours = fs::metadata("/proc/self").unwrap();
+    let users: Vec<_> = world.net.connections().map(|info| info.peer_cred().map(|peer| (peer.uid, peer.gid))).collect();
+    assert_eq!(users, [Some((ours.uid(), ours.gid())); 2]);
+    assert!(world.net.connections().all(|info| info.remote_address().is_none()));
+}
+
 /// 108 bytes without a NUL after them: the system takes such a path, and its length says 109.
 #[test]
 fn a_peer_whose_path_fills_its_address_is_served() {

@@ -198,28 +198,77 @@ fn clients_are_accepted_dropped_blocked_and_shed() {
     it.connect(ADDRESS, |client| client.on_error(|_, _| {})).unwrap();
     run(&mut it, ms(2));
     assert_eq!((figures(&it).accepted, figures(&it).blocked), (2, 1));
+}
 
-    let (it, _) = connected(4, Conditions::new().descriptors(6), ServerOptions::new());
-    let all = figures(&it);
-    assert!(all.shed > 0 && all.accepted + all.shed <= 4, "{} accepted, {} shed", all.accepted, all.shed);
+/// A server that has a machine of its own, and another machine for its clients.
+struct Apart {
+    sim: Sim,
+    server: Loop,
+    clients: EventLoop<()>,
+}
+
+impl Apart {
+    fn new(conditions: Conditions) -> Self {
+        let sim = Sim::with(1, conditions);
+        let mut server = EventLoop::on(sim.kernel(), State { sim: sim.clone(), sockets: Vec::new() });
+        server.net.keep_statistics();
+        server.listen(ADDRESS, |socket| socket.state.sockets.push(socket.id())).unwrap();
+        let mut apart = Apart { clients: EventLoop::on(sim.kernel(), ()), sim, server };
+        apart.run(ms(5));
+        apart
+    }
+
+    /// A client whose connect has arrived, and whom the server has not looked at.
+    fn client(&mut self) {
+        self.clients.connect(ADDRESS, |client| client.on_error(|_, _| {})).unwrap();
+        let until = self.sim.now() + ms(5);
+        self.sim.run(&mut [&mut self.clients], until).unwrap();
+    }
+
+    fn run(&mut self, time: Duration) {
+        let until = self.sim.now() + time;
+        self.sim.run(&mut [&mut self.server, &mut self.clients], until).unwrap();
+    }
+}
+
+#[test]
+fn each_client_for_whom_there_is_no_descriptor_is_counted() {
+    // The server's listener and two connections, and a client each.
+    let mut it = Apart::new(Conditions::new().descriptors(3));
+    let mut others: Vec<_> = (0..5).map(|_| EventLoop::on(it.sim.kernel(), ())).collect();
+    for (number, client) in others.iter_mut().enumerate() {
+        client.connect(ADDRESS, |client| client.on_error(|_, _| {})).unwrap();
+        let until = it.sim.now() + ms(5);
+        it.sim.run(&mut [&mut it.server, client], until).unwrap();
+        let (accepted, shed) = (number.min(1) + 1, number.saturating_sub(1));
+        let all = figures(&it.server);
+        assert_eq!((all.accepted, all.shed), (accepted as u64, shed as u64), "after {} clients", number + 1);
+    }
 }
 
 #[test]
 fn the_time_is_counted_in_which_a_server_cannot_accept() {
-    let (mut it, _) = connected(1, Conditions::new(), ServerOptions::new());
-    assert_eq!(figures(&it).accepting_paused, Duration::ZERO);
-    let sim = it.state.sim.clone();
-    it.connect(ADDRESS, |client| client.on_error(|_, _| {})).unwrap();
-    // The connect, its registration, and the accept after them.
-    for number in 0..8 {
-        sim.fail_call(sim.calls() + number, Fault::Error(12)); // ENOMEM
+    let mut it = Apart::new(Conditions::new());
+    assert_eq!(figures(&it.server).accepting_paused, Duration::ZERO);
+    it.client();
+    let since = it.sim.now() + TURN;
+    let paused = |it: &Apart| figures(&it.server).accepting_paused;
+    // The first accept, and the one after a pause of 10 ms.
+    for pause in [10, 20] {
+        it.sim.fail_call(it.sim.calls(), Fault::Error(12)); // ENOMEM
+        it.server.turn(Some(Duration::ZERO)).unwrap();
+        assert_eq!((paused(&it), figures(&it.server).accepted), (it.sim.now() - since, 0), "{pause}");
+        it.sim.work(ms(pause + 1));
+        assert_eq!(paused(&it), it.sim.now() - since, "it goes on");
+        // The timer of the pause has come up by then, so the next turn accepts.
+        it.server.turn(Some(Duration::ZERO)).unwrap();
     }
-    let began = sim.now();
-    run(&mut it, ms(5));
-    let while_paused = figures(&it).accepting_paused;
-    run(&mut it, ms(1000));
-    let all = figures(&it);
-    assert!(while_paused <= sim.now() - began && all.accepting_paused >= while_paused, "{all:?}");
+    let until = it.sim.now() + TURN;
+    it.server.turn(Some(Duration::ZERO)).unwrap();
+    assert_eq!((paused(&it), figures(&it.server).accepted), (until - since, 1));
+    assert_eq!(until - since, ms(32) + TURN * 4);
+    it.run(ms(1000));
+    assert_eq!(paused(&it), until - since, "and no longer");
 }
 
 #[test]
@@ -268,64 +317,139 @@ fn what_is_broadcast_and_not_sent_is_a_segment() {
     assert_eq!(all.memory_held, it.net.counters().memory_held as u64);
 }
 
-#[test]
-fn each_budget_is_counted_when_it_cuts() {
-    let soft = SoftLimit::new(1000, ms(60_000));
-    let options = ServerOptions::new().output_limits(OutputLimits::new().soft(soft).policy(OutputPolicy::PauseSenders));
+/// 60 connections whose turns may take a millisecond, and nothing that was cut yet.
+fn busy(options: ServerOptions) -> (Loop, Vec<SocketId>) {
     let (mut it, clients) = connected(60, Conditions::new().buffer(10_000_000), options);
+    for id in it.state.sockets.clone() {
+        it.socket(id).unwrap().on_data(|_, _| {});
+    }
+    is_slow(&mut it);
+    (it, clients)
+}
+
+/// A turn may take a millisecond, and the loop knows that each handler takes one: so it looks at the clock after each.
+fn is_slow(it: &mut Loop) {
     it.net.set_turn_budget(Some(ms(1))).unwrap();
-    assert_eq!(some(&figures(&it).budget_cuts), []);
+    it.after(ms(1), |on| on.state.sim.work(ms(1)));
+    run(it, ms(5));
+    assert_eq!(cuts(it), []);
+}
+
+fn cuts(it: &Loop) -> Vec<(&'static str, u64)> {
+    some(&figures(it).budget_cuts)
+}
+
+/// A phase does a piece that takes all the time, and one more, as each phase may when the time is up.
+#[test]
+fn the_time_of_a_turn_cuts_what_is_served() {
+    let (mut it, clients) = busy(ServerOptions::new());
     for id in it.state.sockets.clone() {
         it.socket(id).unwrap().on_data(|socket, _| socket.state.sim.work(ms(1)));
     }
-    clients.iter().for_each(|client| {
-        it.net.write(*client, b"x");
-    });
-    run(&mut it, ms(1));
-    let all = figures(&it);
-    assert!(all.budget_cuts["serve"] > 0 && all.ready_left > 0, "{:?}", all.budget_cuts);
-    let left = all.ready_left_sum;
+    for client in clients {
+        it.net.write(client, b"x");
+    }
+    let before = figures(&it).ready_left_sum;
+    it.turn(Some(Duration::ZERO)).unwrap();
+    assert_eq!((cuts(&it), figures(&it).ready_left), (vec![("serve", 1)], 58));
     run(&mut it, ms(500));
-    assert!(figures(&it).ready_left_sum > left && figures(&it).ready_left == 0);
+    // The last two of 60 have nobody after them; before them 58, 56 and so on were left.
+    assert_eq!((cuts(&it), figures(&it).ready_left), (vec![("serve", 29)], 0));
+    assert_eq!(figures(&it).ready_left_sum - before, 29 * 30);
+}
 
-    let cut = |it: &Loop, budget| figures(it).budget_cuts[budget];
+#[test]
+fn the_time_of_a_turn_cuts_what_was_put_off_timers_and_closes() {
+    let (mut it, _) = busy(ServerOptions::new());
     for _ in 0..10 {
         it.event_loop().next_turn(|on| on.state.sim.work(ms(1)));
+    }
+    run(&mut it, ms(100));
+    assert_eq!(cuts(&it), [("next_turns", 4)], "two in each turn");
+
+    let (mut it, _) = busy(ServerOptions::new());
+    for _ in 0..10 {
         it.after(ms(1), |on| on.state.sim.work(ms(1)));
     }
     run(&mut it, ms(100));
-    assert!(cut(&it, "next_turns") > 0 && cut(&it, "timeouts") > 0, "{:?}", figures(&it).budget_cuts);
+    assert_eq!(cuts(&it), [("timeouts", 4)]);
 
-    let id = it.state.sockets[0];
-    it.socket(id).unwrap().yield_turn(|_| {});
-    assert_eq!(cut(&it, "yield"), 1);
-
-    it.net.broadcast(it.state.sockets.clone(), "hello");
-    run(&mut it, ms(2));
-    assert!(cut(&it, "flushes") > 0, "{:?}", figures(&it).budget_cuts);
-
-    it.net.set_turn_budget(Some(ms(1000))).unwrap();
-    let mut other = it.event_loop();
-    other.next_tick(move |on| {
-        let everybody = on.state.sockets.clone();
-        on.net.broadcast(everybody, [b'x'; 5000]);
-    });
-    run(&mut it, ms(2));
-    assert!(cut(&it, "receiver") > 0, "{:?}", figures(&it).budget_cuts);
-
-    let id = it.state.sockets[1];
-    it.socket(id).unwrap().on_data(|_, _| {});
-    it.net.write(clients[1], &vec![b'x'; 8 << 20]);
-    run(&mut it, ms(50));
-    assert!(cut(&it, "bytes") > 0, "{:?}", figures(&it).budget_cuts);
-
-    it.net.set_turn_budget(Some(ms(1))).unwrap();
-    for client in &clients {
+    let (mut it, clients) = busy(ServerOptions::new());
+    for client in &clients[..10] {
         it.socket(*client).unwrap().on_close(|socket, _| socket.state.sim.work(ms(1)));
         it.net.destroy(*client);
     }
-    run(&mut it, ms(200));
-    assert!(cut(&it, "closes") > 0, "{:?}", figures(&it).budget_cuts);
+    run(&mut it, ms(100));
+    assert_eq!(cuts(&it), [("closes", 4)]);
+}
+
+/// A handler has used the turn up. So the flush before the wait does one connection and that after it another one; the others
+/// have the next turn's, 32 at one go.
+#[test]
+fn the_time_of_a_turn_cuts_a_flush_and_so_does_a_long_list() {
+    let (mut it, _) = busy(ServerOptions::new());
+    let receivers = it.state.sockets[..20].to_vec();
+    it.event_loop().next_tick(move |on| {
+        on.state.sim.work(ms(1));
+        on.net.broadcast(receivers, "hello");
+    });
+    run(&mut it, ms(5));
+    assert_eq!(cuts(&it), [("flush", 2)]);
+
+    let (mut it, _) = busy(ServerOptions::new());
+    it.net.broadcast(it.state.sockets.clone(), "hello");
+    run(&mut it, ms(5));
+    assert_eq!(cuts(&it), [("flushes", 1)], "60 are two times 32");
+}
+
+#[test]
+fn a_connection_that_gives_its_turn_away_is_counted() {
+    let (mut it, _) = busy(ServerOptions::new());
+    let id = it.state.sockets[0];
+    it.socket(id).unwrap().yield_turn(|_| {});
+    assert_eq!(cuts(&it), [("yield", 1)]);
+}
+
+/// What one connection is read for in a turn: 2 MiB, after which nobody knows whether there is more.
+#[test]
+fn what_one_connection_may_be_read_for_is_a_budget() {
+    let (mut it, clients) = busy(ServerOptions::new());
+    it.net.write(clients[0], &vec![b'x'; 8 << 20]);
+    run(&mut it, ms(50));
+    assert_eq!((cuts(&it), figures(&it).bytes_read), (vec![("bytes", 4)], 8 << 20));
+}
+
+#[test]
+fn a_receiver_above_its_limit_is_a_budget() {
+    let soft = SoftLimit::new(1000, ms(60_000));
+    let limits = OutputLimits::new().soft(soft).policy(OutputPolicy::PauseSenders);
+    let (mut it, _) = busy(ServerOptions::new().output_limits(limits));
+    let receivers = it.state.sockets[..20].to_vec();
+    it.event_loop().next_tick(move |on| on.net.broadcast(receivers, [b'x'; 5000]));
+    run(&mut it, ms(2));
+    // The first of them ends the turn, so the flush of it is cut after one piece.
+    assert_eq!(cuts(&it), [("flush", 1), ("receiver", 20)]);
+}
+
+/// A handler has used the turn up. So one connection is ended before the wait and one after it, and the others of those that
+/// are too many in the next turn.
+#[test]
+fn the_memory_limit_is_kept_in_as_many_turns_as_it_takes() {
+    let (mut it, clients) = connected(10, Conditions::new().buffer(1000), ServerOptions::new());
+    is_slow(&mut it);
+    it.net.set_memory_limit(Some(450_000));
+    clients.iter().for_each(|client| it.net.pause(*client));
+    it.event_loop().next_tick(|on| {
+        for id in on.state.sockets.clone() {
+            on.net.write(id, &[b'x'; 100_000]);
+        }
+        on.state.sim.work(ms(1));
+    });
+    it.turn(Some(Duration::ZERO)).unwrap();
+    assert_eq!((figures(&it).budget_cuts["memory"], figures(&it).limited), (2, 2));
+    run(&mut it, ms(5));
+    assert_eq!((figures(&it).budget_cuts["memory"], figures(&it).limited), (2, 6), "the next turn has time for all");
+    assert_eq!(figures(&it).closes["output_limit"], 6);
 }
 
 #[test]

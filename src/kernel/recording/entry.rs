@@ -15,6 +15,8 @@ use crate::kernel::{Handle, PeerCred, Readiness, Ready};
 #[derive(Clone, Debug)]
 pub(super) enum Entry {
     Clock(Duration),
+    /// A look at the clock that decides nothing.
+    Measured(Duration),
     Call(Call, Answer),
     Slack(Duration),
     Turn(TurnEnd),
@@ -118,10 +120,8 @@ impl Entries {
     fn entry(&mut self, bytes: &mut Bytes<'_>) -> Option<Entry> {
         let first = bytes.byte()?;
         Some(match first {
-            tag::CLOCK..=tag::CLOCK_OF_8 => {
-                self.clock = self.clock.checked_add(bytes.number_of(first - tag::CLOCK)?)?;
-                Entry::Clock(Duration::from_nanos(self.clock))
-            }
+            tag::CLOCK..=tag::CLOCK_OF_8 => Entry::Clock(self.time(first - tag::CLOCK, bytes)?),
+            tag::MEASURED..=tag::MEASURED_OF_8 => Entry::Measured(self.time(first - tag::MEASURED, bytes)?),
             tag::SLACK => Entry::Slack(Duration::from_nanos(bytes.number()?)),
             tag::WAIT => Entry::Turn(TurnEnd::Wait(found(bytes)?)),
             tag::WAIT_ONE => Entry::Turn(TurnEnd::Wait(vec![Found::Io(bytes.small()?, readiness(bytes.byte()?))])),
@@ -134,6 +134,12 @@ impl Entries {
             }
             _ => self.call(Kind::from_number(first & !tag::FAILED)?, first & tag::FAILED != 0, bytes)?,
         })
+    }
+
+    /// The time of a look at the clock, which has so many bytes.
+    fn time(&mut self, length: u8, bytes: &mut Bytes<'_>) -> Option<Duration> {
+        self.clock = self.clock.checked_add(bytes.number_of(length)?)?;
+        Some(Duration::from_nanos(self.clock))
     }
 
     fn call(&mut self, kind: Kind, failed: bool, bytes: &mut Bytes<'_>) -> Option<Entry> {

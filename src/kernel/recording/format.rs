@@ -166,6 +166,9 @@ pub(super) mod tag {
     /// A look at the clock: nanoseconds since the last one. The tag has the number of their bytes too.
     pub const CLOCK: u8 = 0x50;
     pub const CLOCK_OF_8: u8 = CLOCK + 8;
+    /// A look that decides nothing.
+    pub const MEASURED: u8 = 0x60;
+    pub const MEASURED_OF_8: u8 = MEASURED + 8;
     /// The call failed, and an error follows.
     pub const FAILED: u8 = 0x80;
 }
@@ -281,9 +284,9 @@ impl Short {
 
 /// Adds a look at the clock, so long after the last one: all of its bytes at once, and then it is cut to those that count.
 #[inline(always)]
-pub(super) fn put_clock(block: &mut Vec<u8>, since: u64) {
+pub(super) fn put_clock(block: &mut Vec<u8>, tag: u8, since: u64) {
     let length = 8 - since.leading_zeros() / 8;
-    let entry = u128::from(since) << 8 | u128::from(u32::from(tag::CLOCK) + length);
+    let entry = u128::from(since) << 8 | u128::from(u32::from(tag) + length);
     let end = block.len() + 1 + length as usize;
     block.extend_from_slice(&entry.to_le_bytes());
     block.truncate(end);

@@ -20,6 +20,7 @@ use crate::address::Address;
 use crate::base::error::Syscall;
 #[cfg(unix)]
 use crate::kernel::TcpOptions;
+use crate::kernel::pass_on::pass_on;
 use crate::kernel::{
     ConnectOptions, Handle, Kernel, ListenOptions, OpenMode, PeerCred, Ready, SocketOption, Stdio, Token, Wake, Watch,
 };
@@ -150,18 +151,19 @@ fn put_nothing(_: &mut Vec<u8>, (): &()) {}
 impl<K: Kernel> Kernel for Recorder<K> {
     fn now(&self) -> Duration {
         let now = self.inner.now();
-        self.recording.tape().clock(now);
+        self.recording.tape().clock(tag::CLOCK, now);
         now
     }
 
-    /// It never changes, and is recorded once.
-    fn clock_slack(&self) -> Duration {
-        self.inner.clock_slack()
+    fn now_to_measure(&self) -> Duration {
+        let now = self.inner.now_to_measure();
+        self.recording.tape().clock(tag::MEASURED, now);
+        now
     }
 
-    fn events_at_once(&self) -> usize {
-        self.inner.events_at_once()
-    }
+    // The slack never changes, and is recorded once. What the descriptor is readable for comes from the inner kernel, and is
+    // recorded by the wait that follows.
+    pass_on!(clock_slack, events_at_once, poll_fd);
 
     fn wait(&mut self, deadline: Option<Duration>, ready: &mut Vec<Ready>) -> io::Result<()> {
         let before = ready.len();
@@ -359,12 +361,6 @@ impl<K: Kernel> Kernel for Recorder<K> {
             woken.store(true, Ordering::SeqCst);
             wake()
         }))
-    }
-
-    /// What it is readable for comes from the inner kernel, and is recorded by the wait that follows.
-    #[cfg(unix)]
-    fn poll_fd(&self) -> Option<BorrowedFd<'_>> {
-        self.inner.poll_fd()
     }
 
     fn open(&mut self, path: &Path, mode: OpenMode) -> io::Result<Handle> {

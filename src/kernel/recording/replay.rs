@@ -246,6 +246,10 @@ impl Kernel for Replay {
         self.playback.script.borrow_mut().now()
     }
 
+    fn now_to_measure(&self) -> Duration {
+        self.playback.script.borrow_mut().measured()
+    }
+
     fn clock_slack(&self) -> Duration {
         self.playback.script.borrow().slack()
     }

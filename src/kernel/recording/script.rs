@@ -27,12 +27,14 @@ pub(super) struct Script {
     first: usize,
     /// The same for effects.
     first_effect: usize,
-    /// Where the next look at the clock is to be found.
+    /// Where the next look at the clock is to be found, and the next one that decides nothing.
     clock_at: usize,
+    measured_at: usize,
     turn_end: TurnEnd,
     calls_in_turn: u64,
 
     now: Duration,
+    last_measured: Duration,
     slack: Duration,
     /// The questions of the present turn that have not been asked yet: where each stands.
     questions: BTreeMap<Question, VecDeque<usize>>,
@@ -56,9 +58,11 @@ impl Script {
             first: 0,
             first_effect: 0,
             clock_at: 0,
+            measured_at: 0,
             turn_end: TurnEnd::ProgramEnded,
             calls_in_turn: 0,
             now: Duration::ZERO,
+            last_measured: Duration::ZERO,
             slack: Duration::ZERO,
             questions: BTreeMap::new(),
             answers: BTreeMap::new(),
@@ -101,23 +105,41 @@ impl Script {
         }
         self.done.clear();
         self.done.resize(self.turn.len(), false);
-        (self.first, self.first_effect, self.clock_at, self.calls_in_turn) = (0, 0, 0, 0);
+        (self.first, self.first_effect, self.clock_at, self.measured_at, self.calls_in_turn) = (0, 0, 0, 0, 0);
     }
 
     // ---- answering -----------------------------------------------------------------------------------------------------
 
     /// What was recorded at this place of the run, and else the last time.
     pub fn now(&mut self) -> Duration {
-        if self.end.is_none() {
-            while self.done.get(self.clock_at) == Some(&true) || self.is_question(self.clock_at) {
-                self.clock_at += 1;
-            }
-            if let Some(Entry::Clock(now)) = self.turn.get(self.clock_at) {
-                self.now = *now;
-                self.clock_at += 1;
-            }
+        let look = |entry: &Entry| if let Entry::Clock(now) = entry { Some(*now) } else { None };
+        if let Some((at, now)) = self.look_from(self.clock_at, look) {
+            (self.clock_at, self.now) = (at + 1, now);
         }
         self.now
+    }
+
+    /// The same for a look that decides nothing.
+    pub fn measured(&mut self) -> Duration {
+        let look = |entry: &Entry| if let Entry::Measured(now) = entry { Some(*now) } else { None };
+        if let Some((at, now)) = self.look_from(self.measured_at, look) {
+            (self.measured_at, self.last_measured) = (at + 1, now);
+        }
+        self.last_measured.max(self.now)
+    }
+
+    /// The next look of a kind that comes before the next call.
+    fn look_from(&self, at: usize, look: impl Fn(&Entry) -> Option<Duration>) -> Option<(usize, Duration)> {
+        if self.end.is_some() {
+            return None;
+        }
+        let mut places = at..self.turn.len();
+        let next = places.find_map(|at| match look(&self.turn[at]) {
+            Some(now) => Some(Some((at, now))),
+            None if self.done[at] || self.is_passed_over(at) => None,
+            None => Some(None),
+        });
+        next.flatten()
     }
 
     pub fn slack(&self) -> Duration {
@@ -266,7 +288,7 @@ impl Script {
 
     /// Whether nobody has to ask for it.
     fn is_passed_over(&self, at: usize) -> bool {
-        matches!(self.turn.get(at), Some(Entry::Clock(_))) || self.is_question(at)
+        matches!(self.turn.get(at), Some(Entry::Clock(_) | Entry::Measured(_))) || self.is_question(at)
     }
 
     fn next_effect(&mut self) -> Option<usize> {
@@ -286,6 +308,7 @@ impl Script {
     fn take(&mut self, at: usize) -> Option<Answer> {
         self.done[at] = true;
         self.clock_at = self.clock_at.max(at + 1);
+        self.measured_at = self.measured_at.max(at + 1);
         self.calls_in_turn += 1;
         self.report.calls += 1;
         match self.turn.get_mut(at) {

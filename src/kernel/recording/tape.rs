@@ -229,12 +229,13 @@ impl Tape {
 
     // ---- entries: those of each turn are short ones, made on the stack ----------------------------------------------------
 
+    /// A look at the clock, of the kind that the tag says.
     #[inline]
-    pub fn clock(&mut self, now: Duration) {
+    pub fn clock(&mut self, tag: u8, now: Duration) {
         let now = nanos(now);
         let since = now.saturating_sub(self.clock);
         self.clock = now;
-        self.keep(self.counts, |block| put_clock(block, since));
+        self.keep(self.counts, |block| put_clock(block, tag, since));
     }
 
     /// A turn begins.

@@ -16,6 +16,7 @@ use crate::address::Address;
 use crate::base::error::Syscall;
 #[cfg(unix)]
 use crate::kernel::TcpOptions;
+use crate::kernel::pass_on::pass_on;
 use crate::kernel::{
     ConnectOptions, Handle, Kernel, ListenOptions, OpenMode, PeerCred, Ready, SocketOption, Stdio, Token, Wake, Watch,
 };
@@ -70,125 +71,36 @@ impl Kernel for Counted {
         self.inner.write_vectored(socket, slices)
     }
 
-    // ---- all others only pass on -----------------------------------------------------------------------------------------
-
-    fn now(&self) -> Duration {
-        self.inner.now()
-    }
-
-    fn clock_slack(&self) -> Duration {
-        self.inner.clock_slack()
-    }
-
-    fn wait(&mut self, deadline: Option<Duration>, ready: &mut Vec<Ready>) -> io::Result<()> {
-        self.inner.wait(deadline, ready)
-    }
-
-    fn events_at_once(&self) -> usize {
-        self.inner.events_at_once()
-    }
-
-    fn listen(&mut self, address: Address, options: &ListenOptions) -> io::Result<Handle> {
-        self.inner.listen(address, options)
-    }
-
-    #[cfg(unix)]
-    fn adopt_listener(&mut self, listener: OwnedFd, tcp: &TcpOptions) -> io::Result<Handle> {
-        self.inner.adopt_listener(listener, tcp)
-    }
-
-    #[cfg(unix)]
-    fn adopt_stream(&mut self, stream: OwnedFd, tcp: &TcpOptions) -> io::Result<(Handle, Option<Address>)> {
-        self.inner.adopt_stream(stream, tcp)
-    }
-
-    fn accept(&mut self, listener: Handle) -> io::Result<(Handle, Address)> {
-        self.inner.accept(listener)
-    }
-
-    fn shed(&mut self, listener: Handle) -> io::Result<bool> {
-        self.inner.shed(listener)
-    }
-
-    fn connect(&mut self, address: Address, options: &ConnectOptions) -> Result<Handle, (Syscall, io::Error)> {
-        self.inner.connect(address, options)
-    }
-
-    fn connected(&mut self, socket: Handle) -> io::Result<bool> {
-        self.inner.connected(socket)
-    }
-
-    fn register(&mut self, handle: Handle, token: Token) -> io::Result<()> {
-        self.inner.register(handle, token)
-    }
-
-    fn take_error(&mut self, socket: Handle) -> io::Result<Option<io::Error>> {
-        self.inner.take_error(socket)
-    }
-
-    fn shutdown(&mut self, socket: Handle) -> io::Result<()> {
-        self.inner.shutdown(socket)
-    }
-
-    fn close(&mut self, handle: Handle) {
-        self.inner.close(handle);
-    }
-
-    fn reset(&mut self, socket: Handle) {
-        self.inner.reset(socket);
-    }
-
-    fn set_option(&mut self, socket: Handle, option: SocketOption) -> io::Result<()> {
-        self.inner.set_option(socket, option)
-    }
-
-    fn type_of_service(&self, socket: Handle) -> io::Result<u8> {
-        self.inner.type_of_service(socket)
-    }
-
-    fn peer_cred(&self, socket: Handle) -> io::Result<PeerCred> {
-        self.inner.peer_cred(socket)
-    }
-
-    fn local_address(&self, handle: Handle) -> io::Result<Address> {
-        self.inner.local_address(handle)
-    }
-
-    fn random(&mut self, buffer: &mut [u8]) -> io::Result<()> {
-        self.inner.random(buffer)
-    }
-
-    fn watch_signal(&mut self, signal: i32) -> io::Result<()> {
-        self.inner.watch_signal(signal)
-    }
-
-    fn unwatch_signal(&mut self, signal: i32) {
-        self.inner.unwatch_signal(signal);
-    }
-
-    fn waker(&mut self) -> io::Result<Wake> {
-        self.inner.waker()
-    }
-
-    #[cfg(unix)]
-    fn poll_fd(&self) -> Option<BorrowedFd<'_>> {
-        self.inner.poll_fd()
-    }
-
-    fn open(&mut self, path: &Path, mode: OpenMode) -> io::Result<Handle> {
-        self.inner.open(path, mode)
-    }
-
-    fn stdio(&mut self, stream: Stdio) -> io::Result<Handle> {
-        self.inner.stdio(stream)
-    }
-
-    #[cfg(unix)]
-    fn adopt_file(&mut self, descriptor: OwnedFd, mode: OpenMode) -> io::Result<Handle> {
-        self.inner.adopt_file(descriptor, mode)
-    }
-
-    fn watch_file(&mut self, handle: Handle, token: Token) -> io::Result<Watch> {
-        self.inner.watch_file(handle, token)
-    }
+    pass_on!(
+        now,
+        now_to_measure,
+        clock_slack,
+        wait,
+        events_at_once,
+        listen,
+        adopt_listener,
+        adopt_stream,
+        accept,
+        shed,
+        connect,
+        connected,
+        register,
+        take_error,
+        shutdown,
+        close,
+        reset,
+        set_option,
+        type_of_service,
+        peer_cred,
+        local_address,
+        random,
+        watch_signal,
+        unwatch_signal,
+        waker,
+        poll_fd,
+        open,
+        stdio,
+        adopt_file,
+        watch_file,
+    );
 }

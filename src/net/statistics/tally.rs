@@ -9,6 +9,7 @@ use crate::base::id::SocketId;
 use crate::connection::CloseReason;
 use crate::net::agenda::Phase;
 use crate::net::counters::Counters;
+use crate::net::turn_time::nanos;
 
 /// A budget that may cut work short, so that the rest waits for the next turn.
 #[derive(Clone, Copy, Debug)]
@@ -165,15 +166,15 @@ impl Tally {
         self.turn_times.add(worked);
         self.ready_left = ready_left as u64;
         self.ready_left_sum += ready_left as u64;
-        self.watch.begin(None, now);
-        if self.longest.is_none_or(|longest| u128::from(worked) > longest.time.as_nanos()) {
-            self.keep_longest(worked);
+        if self.longest.is_none_or(|longest| worked > nanos(longest.time)) {
+            self.keep_longest(worked, now);
         }
         self.watch = TurnWatch::default();
     }
 
     #[cold]
-    fn keep_longest(&mut self, worked: u64) {
+    fn keep_longest(&mut self, worked: u64, now: u64) {
+        self.watch.begin(None, now);
         let (phase_time, phase) = self.watch.longest_phase.unwrap_or((0, Phase::Start));
         let (handler_time, connection) = self.watch.longest_handler.unzip();
         self.longest = Some(LongestTurn {

@@ -13,6 +13,7 @@ use crate::base::error::Syscall;
 use crate::base::id::{Id, Owner, ServerId, SocketId};
 #[cfg(unix)]
 use crate::kernel::TcpOptions;
+use crate::kernel::pass_on::pass_on;
 use crate::kernel::{
     ConnectOptions, Handle, Kernel, ListenOptions, OpenMode, PeerCred, Readiness, Ready, SocketOption, Stdio, Token,
     TokenOwner, Wake, Watch,
@@ -112,14 +113,6 @@ fn words_of(readiness: Readiness) -> String {
 }
 
 impl Kernel for Watched {
-    fn now(&self) -> Duration {
-        self.inner.now()
-    }
-
-    fn clock_slack(&self) -> Duration {
-        self.inner.clock_slack()
-    }
-
     fn wait(&mut self, deadline: Option<Duration>, ready: &mut Vec<Ready>) -> io::Result<()> {
         let before = ready.len();
         let waited = self.inner.wait(deadline, ready);
@@ -262,43 +255,6 @@ impl Kernel for Watched {
         set
     }
 
-    fn type_of_service(&self, socket: Handle) -> io::Result<u8> {
-        self.inner.type_of_service(socket)
-    }
-
-    fn peer_cred(&self, socket: Handle) -> io::Result<PeerCred> {
-        self.inner.peer_cred(socket)
-    }
-
-    fn local_address(&self, handle: Handle) -> io::Result<Address> {
-        self.inner.local_address(handle)
-    }
-
-    fn random(&mut self, buffer: &mut [u8]) -> io::Result<()> {
-        self.inner.random(buffer)
-    }
-
-    fn watch_signal(&mut self, signal: i32) -> io::Result<()> {
-        self.inner.watch_signal(signal)
-    }
-
-    fn unwatch_signal(&mut self, signal: i32) {
-        self.inner.unwatch_signal(signal);
-    }
-
-    fn events_at_once(&self) -> usize {
-        self.inner.events_at_once()
-    }
-
-    fn waker(&mut self) -> io::Result<Wake> {
-        self.inner.waker()
-    }
-
-    #[cfg(unix)]
-    fn poll_fd(&self) -> Option<BorrowedFd<'_>> {
-        self.inner.poll_fd()
-    }
-
     fn open(&mut self, path: &Path, mode: OpenMode) -> io::Result<Handle> {
         let handle = self.inner.open(path, mode).inspect_err(|error| {
             self.notes.add(Whom::Loop, Kind::Failed, || format!("cannot open {}: {error}", path.display()));
@@ -330,6 +286,21 @@ impl Kernel for Watched {
         self.failed(handle, "epoll_ctl", &watched);
         watched
     }
+
+    pass_on!(
+        now,
+        now_to_measure,
+        clock_slack,
+        type_of_service,
+        peer_cred,
+        local_address,
+        random,
+        watch_signal,
+        unwatch_signal,
+        events_at_once,
+        waker,
+        poll_fd
+    );
 }
 
 fn words_of_option(option: SocketOption) -> String {
