@@ -17,6 +17,25 @@ fn shows_the_table(browser: &mut Browser, rows: usize) {
     wait_until("the page shows what /connections answers", || browser.runs(&equal) == true);
 }
 
+/// The texts of the page whose colour has a contrast below 4.5 to 1 with what is behind them (WCAG 2.2, 1.4.3).
+const TOO_FAINT: &str = "(() => {
+  const parts = colour => colour.match(/[\\d.]+/g).map(Number);
+  const light = colour => {
+    const [r, g, b] = parts(colour).map(it => it / 255).map(it => it <= 0.04045 ? it / 12.92 : ((it + 0.055) / 1.055) ** 2.4);
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  };
+  const ground = element => {
+    const colour = getComputedStyle(element).backgroundColor;
+    return parts(colour)[3] === 0 && element.parentElement ? ground(element.parentElement) : colour;
+  };
+  const has_text = element => [...element.childNodes].some(node => node.nodeType === Node.TEXT_NODE && node.data.trim() !== '');
+  return [...document.querySelectorAll('body *')].filter(element => has_text(element) && element.checkVisibility()).flatMap(element => {
+    const [one, other] = [light(getComputedStyle(element).color), light(ground(element))].sort((a, b) => a - b);
+    const contrast = (other + 0.05) / (one + 0.05);
+    return contrast < 4.5 ? [`${element.tagName} ${element.textContent}: ${contrast}`] : [];
+  });
+})()";
+
 /// The colour in the middle of the left edge of a cell of the slab.
 fn colour_of_cell(browser: &mut Browser, place: usize) -> Value {
     let corner = format!(
@@ -63,6 +82,7 @@ fn what_it_shows_is_what_connections_answers_in_light_and_dark() {
         browser.prefers(scheme);
         let ground = browser.runs("getComputedStyle(document.body).backgroundColor");
         assert_eq!(ground, if scheme == "light" { "rgb(255, 255, 255)" } else { "rgb(19, 21, 24)" });
+        assert_eq!(browser.runs(TOO_FAINT), json!([]), "{scheme}");
         let drawn = if scheme == "light" { json!([86, 180, 233, 255]) } else { json!([47, 127, 176, 255]) };
         wait_until("the cell of an open connection", || colour_of_cell(&mut browser, open) == drawn);
         let held_up = held["slot"].as_u64().unwrap() as usize;
@@ -151,6 +171,18 @@ fn it_is_driven_by_mouse_and_keys() {
         .sees("it is over", "document.getElementById('chosen-note').innerText.startsWith('This connection is over')");
     browser.sees("the table is empty", "document.getElementById('count').innerText === 'There is none.'");
     browser.sees("reasons", "document.getElementById('closes').innerText.includes('peer ended')");
+    assert_eq!(browser.problems(), Vec::<String>::new());
+}
+
+#[test]
+fn a_guest_of_a_room_is_shown_by_name() {
+    let Some(mut browser) = Browser::new() else { return };
+    let room = Daemon::chat(&["--inspect", "127.0.0.1:0"]);
+    let mut anna = room.join();
+    anna.says("/nick anna");
+    browser.opens(&Place::of(&room).url());
+    browser.sees("her name", "document.querySelector('#rows .who')?.innerText.split('\\n')[0] === 'anna'");
+    assert_eq!(browser.reads("title"), "tidegate chat");
     assert_eq!(browser.problems(), Vec::<String>::new());
 }
 

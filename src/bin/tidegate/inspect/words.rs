@@ -15,16 +15,18 @@ pub fn count(number: u64) -> String {
 
 /// `889 KiB`, in three digits.
 pub fn bytes(number: f64) -> String {
-    if number < 1024.0 {
-        return format!("{number:.0} B");
-    }
     let (mut value, mut unit) = (number, "B");
     for next in ["KiB", "MiB", "GiB", "TiB"] {
-        if value >= 1024.0 {
+        // What would be rounded to 1024 is 1 of the next unit.
+        if value >= 1023.5 {
             (value, unit) = (value / 1024.0, next);
         }
     }
-    let digits = if value < 9.995 { 2 } else { usize::from(value < 99.95) };
+    let digits = match value {
+        _ if unit == "B" || value >= 99.95 => 0,
+        _ if value >= 9.995 => 1,
+        _ => 2,
+    };
     format!("{value:.digits$} {unit}")
 }
 
@@ -58,8 +60,8 @@ mod tests {
     fn numbers_are_readable() {
         assert_eq!([0, 999, 1000, 1_234_567].map(count), ["0", "999", "1,000", "1,234,567"]);
         assert_eq!(
-            [0.0, 1023.0, 1024.0, 10_239.0, 123_456.0, 3e9, 5e15].map(bytes),
-            ["0 B", "1023 B", "1.00 KiB", "10.0 KiB", "121 KiB", "2.79 GiB", "4547 TiB"]
+            [0.0, 1023.0, 1024.0, 10_239.0, 123_456.0, 1_048_500.0, 3e9, 5e15].map(bytes),
+            ["0 B", "1023 B", "1.00 KiB", "10.0 KiB", "121 KiB", "1.00 MiB", "2.79 GiB", "4547 TiB"]
         );
         assert_eq!(
             [0.0, 6.4e-5, 1.5e-3, 0.25, 1.0, 42.0].map(time),
