@@ -26,6 +26,8 @@ mod inspect;
 mod inspector;
 /// `--keep-alive`.
 mod keep_alive;
+/// `tidegate man` and `tidegate completions`.
+mod manual;
 /// What an operator tells it by signals, and its log.
 mod operator;
 /// The daemon among other processes.

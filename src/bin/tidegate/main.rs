@@ -35,6 +35,8 @@ fn run(command: &Command) -> Result<ExitCode, Box<dyn Error>> {
         Command::Bench(workload) => bench::run(workload, max_connections(command)),
         Command::Replay(options) => replay::run(options, run_role),
         Command::Inspect(options) => inspect::run(options),
+        Command::Man(options) => Ok(cli::write_manual(&options.folder).map(|()| ExitCode::SUCCESS)?),
+        Command::Completions(options) => Ok(cli::print_completions(options.shell).map(|()| ExitCode::SUCCESS)?),
         role => {
             let _flushed = process::outside::FlushAtPanic;
             if let Some(daemon) = role.daemon_options() {
@@ -57,9 +59,13 @@ fn run_role(command: &Command) -> Result<ExitCode, Box<dyn Error>> {
         Command::Source(options) => daemon::source::run(options, max_connections),
         Command::Proxy(options) => daemon::proxy::run(options, max_connections),
         Command::Hub(options) => daemon::hub::run(options, max_connections),
-        Command::Run(_) | Command::Check(_) | Command::Replay(_) | Command::Inspect(_) | Command::Bench(_) => {
-            Err("this is no role of the daemon".into())
-        }
+        Command::Run(_)
+        | Command::Check(_)
+        | Command::Man(_)
+        | Command::Completions(_)
+        | Command::Replay(_)
+        | Command::Inspect(_)
+        | Command::Bench(_) => Err("this is no role of the daemon".into()),
     }
 }
 

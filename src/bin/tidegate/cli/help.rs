@@ -220,6 +220,21 @@ Each table is looked at as if its role were run with it. The exit code is 0 if
 there is no mistake. Else it is 2, and the first mistake is told with its line
 and column. Addresses are not tried.";
 
+pub(super) const ABOUT_MAN: &str = "\
+Write the manual: a page for the program, and one for each of its commands.
+
+  tidegate man /usr/local/share/man/man1
+  man tidegate-chat
+
+What a page says is what '--help' says.";
+
+pub(super) const ABOUT_COMPLETIONS: &str = "\
+Print a script that has a shell complete the words of this program.
+
+  tidegate completions bash > /etc/bash_completion.d/tidegate
+  tidegate completions zsh > /usr/share/zsh/site-functions/_tidegate
+  tidegate completions fish > ~/.config/fish/completions/tidegate.fish";
+
 pub(super) const ABOUT_REPLAY: &str = "\
 Play a run that a role has recorded with --record.
 

@@ -23,6 +23,7 @@ mod help;
 mod hub;
 mod inspect;
 mod inspector;
+mod manual;
 mod number;
 mod output;
 mod permissions;
@@ -57,6 +58,7 @@ pub use self::flood::FloodLimit;
 pub use self::hub::{Backlog, Frames, HubOptions, Slow};
 pub use self::inspect::InspectOptions;
 pub use self::inspector::InspectorOptions;
+pub use self::manual::{CompletionsOptions, ManOptions, print_completions, write_manual};
 pub use self::number::counted;
 pub use self::place::{Input, Output, Tty};
 pub use self::recording::{RecordingOptions, ReplayOptions};
@@ -198,6 +200,10 @@ pub enum Command {
     Run(FileOptions),
     #[command(about = "Look for mistakes in a configuration file", long_about = help::ABOUT_CHECK)]
     Check(FileOptions),
+    #[command(about = "Write the manual: a page for each command", long_about = help::ABOUT_MAN)]
+    Man(ManOptions),
+    #[command(about = "Print what has a shell complete the words", long_about = help::ABOUT_COMPLETIONS)]
+    Completions(CompletionsOptions),
     #[command(about = "Play a run that was recorded", long_about = help::ABOUT_REPLAY)]
     #[command(after_long_help = help::AFTER_REPLAY_HELP)]
     Replay(ReplayOptions),
@@ -301,7 +307,13 @@ impl Command {
             | Command::Source(SourceOptions { daemon, .. })
             | Command::Proxy(ProxyOptions { daemon, .. })
             | Command::Hub(HubOptions { daemon, .. }) => Some(daemon),
-            Command::Run(_) | Command::Check(_) | Command::Replay(_) | Command::Inspect(_) | Command::Bench(_) => None,
+            Command::Run(_)
+            | Command::Check(_)
+            | Command::Man(_)
+            | Command::Completions(_)
+            | Command::Replay(_)
+            | Command::Inspect(_)
+            | Command::Bench(_) => None,
         }
     }
 
@@ -337,7 +349,12 @@ impl Command {
             Command::Chat(ChatOptions { output, .. }) => output.check(),
             Command::Bench(workload) => workload.check(),
             Command::Echo(_) | Command::Sink(_) | Command::Source(_) | Command::Proxy(_) => Ok(()),
-            Command::Run(_) | Command::Check(_) | Command::Replay(_) | Command::Inspect(_) => Ok(()),
+            Command::Run(_)
+            | Command::Check(_)
+            | Command::Man(_)
+            | Command::Completions(_)
+            | Command::Replay(_)
+            | Command::Inspect(_) => Ok(()),
         }
     }
 }
@@ -398,8 +415,22 @@ mod tests {
     #[test]
     fn the_help_fits_a_terminal() {
         let workloads = ["echo", "request", "sink", "source", "churn", "chat", "idle"].map(|load| vec!["bench", load]);
-        let roles =
-            ["chat", "hub", "echo", "sink", "source", "proxy", "replay", "inspect", "bench"].map(|role| vec![role]);
+        let roles = [
+            "chat",
+            "hub",
+            "echo",
+            "sink",
+            "source",
+            "proxy",
+            "run",
+            "check",
+            "man",
+            "completions",
+            "replay",
+            "inspect",
+            "bench",
+        ]
+        .map(|role| vec![role]);
         for command in roles.into_iter().chain(workloads) {
             let words = ["tidegate"].into_iter().chain(command).chain(["--help"]);
             let help = parse_from(words).expect_err("help is no command");
