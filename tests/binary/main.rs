@@ -28,6 +28,8 @@ mod inspector;
 mod keep_alive;
 /// `tidegate man` and `tidegate completions`.
 mod manual;
+/// What a service manager is told.
+mod notifying;
 /// What an operator tells it by signals, and its log.
 mod operator;
 /// The daemon among other processes.

@@ -13,6 +13,7 @@ mod inspect;
 mod itself;
 mod listen_error;
 mod listener;
+mod notify;
 mod peer;
 pub mod proxy;
 mod signals;

@@ -13,6 +13,7 @@ use tidegate::signal::{INTERRUPT, TERMINATE};
 use tidegate::{EndOrder, Error, EventLoop, Loop, Net, ShutDownOptions, ShutDownReport};
 
 use super::admission::Admission;
+use super::notify;
 use crate::cli::counted;
 use crate::process::outside;
 #[cfg(unix)]
@@ -50,6 +51,7 @@ pub fn stop_at_signals<S: 'static>(
                 on.net.flush_trace();
                 exit_at_once(signal);
             }
+            notify::is_stopping(on);
             match on.net.sockets() {
                 0 => log::info!("stopping: no connection is open"),
                 open => {
@@ -115,7 +117,8 @@ fn exit_at_once(signal: i32) -> ! {
 }
 
 /// Runs a role until it has stopped.
-pub fn run<S>(event_loop: &mut EventLoop<S>, admission: &Admission) -> Result<ExitCode, Error> {
+pub fn run<S: 'static>(event_loop: &mut EventLoop<S>, admission: &Admission) -> Result<ExitCode, Error> {
+    notify::is_ready(event_loop);
     let ran = event_loop.run();
     // The loop stays, so nothing else has its trace told to the end.
     event_loop.net.flush_trace();
