@@ -108,6 +108,10 @@ fn what_is_wrong_is_said_in_a_sentence() {
             "is no inspector: write the address that a role has after --inspect",
         );
     }
+    // One that says nothing is not waited for without an end.
+    let sink = Daemon::role("sink", &[]);
+    let at = sink.address().to_string();
+    says(&[&at], 1, &format!("{at} has not answered within 5 s"));
     says(&["10.0.0.1:9000"], 2, "'ssh -L 9000:127.0.0.1:9000'");
 }
 

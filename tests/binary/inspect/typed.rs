@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::support::folder::Folder;
 use crate::support::inspector::{Place, inspected_echo};
-use crate::support::{Client, Daemon, free_address};
+use crate::support::{Client, Daemon, free_address, wait_until};
 
 fn read(name: &str) -> String {
     fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(name)).unwrap()
@@ -121,6 +121,21 @@ fn promtool_accepts_the_configuration_and_raises_each_alert() {
     let test = read(&format!("{FOLDER}/alerts-test.yml"));
     for alert in alerts.lines().filter_map(|line| line.trim().strip_prefix("- alert: ")) {
         assert!(test.contains(&format!("alertname=\"{alert}\"")), "nothing raises {alert}");
+    }
+}
+
+/// What a load generator opens is its plan, so it is near no limit and raises no alert.
+#[test]
+fn a_load_generator_is_near_no_limit() {
+    let echo = Daemon::echo(&[]);
+    let to = echo.address().to_string();
+    let bench = Daemon::launch(&["bench", "echo", &to, "--inspect", "127.0.0.1:0", "--duration", "1h"]);
+    let place = Place::of(&bench);
+    wait_until("its connections are there", || place.json("/connections")["count"].as_u64() >= Some(64));
+    for limit in place.json("/statistics")["limits"].as_array().unwrap() {
+        if let (Some(used), Some(allowed)) = (limit["used"].as_u64(), limit["allowed"].as_u64()) {
+            assert!(10 * used <= 9 * allowed, "{limit}");
+        }
     }
 }
 

@@ -97,7 +97,8 @@ pub fn run<L: Load>(workload: &Workload, load: L) -> Result<RunState, Box<dyn St
         event_loop.on_signal(signal, interrupt)?;
     }
     let role = format!("bench {}", workload.name());
-    let subject = Subject { role, max_connections: Some(workload.all_connections()), memory: None };
+    // How many it opens is its plan and no limit: it would always be used up, and raise an alert.
+    let subject = Subject { role, max_connections: None, memory: None };
     inspector::inspect(&mut event_loop, &workload.options().inspector, subject)?;
     event_loop.every(clock::READ_EVERY, |on| {
         on.state.run.now();
