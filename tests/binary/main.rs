@@ -26,6 +26,8 @@ mod inspect;
 mod inspector;
 /// `--keep-alive`.
 mod keep_alive;
+/// `--log` and `--log-file`.
+mod logging;
 /// `tidegate man` and `tidegate completions`.
 mod manual;
 /// What a service manager is told.

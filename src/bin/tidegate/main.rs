@@ -15,19 +15,41 @@ mod replay;
 use std::error::Error;
 use std::process::ExitCode;
 
-use cli::Command;
+use cli::{Command, LogForm};
 use log::LevelFilter;
+use process::log::Form;
 
 fn main() -> ExitCode {
     let command = cli::parse();
-    let verbosity = command.daemon_options().map_or(LevelFilter::Info, cli::DaemonOptions::verbosity);
-    process::log::install(verbosity);
+    if let Err(error) = begin_the_log(&command) {
+        process::log::install(LevelFilter::Info, Form::Text);
+        log::error!("{error}");
+        return ExitCode::FAILURE;
+    }
     let code = run(&command).unwrap_or_else(|error| {
         log::error!("{error}");
         ExitCode::FAILURE
     });
     log::logger().flush();
     code
+}
+
+fn begin_the_log(command: &Command) -> Result<(), String> {
+    let (mut level, mut form) = (LevelFilter::Info, Form::Text);
+    if let Some(daemon) = command.daemon_options() {
+        if let Some(path) = &daemon.log.log_file {
+            let cannot = |error| format!("cannot write the log to {}: {error}", path.display());
+            process::log::file::write_to(path).map_err(cannot)?;
+        }
+        level = daemon.verbosity();
+        form = match daemon.log.log {
+            LogForm::Text => Form::Text,
+            LogForm::Logfmt => Form::Logfmt,
+            LogForm::Json => Form::Json,
+        };
+    }
+    process::log::install(level, form);
+    Ok(())
 }
 
 fn run(command: &Command) -> Result<ExitCode, Box<dyn Error>> {

@@ -12,6 +12,7 @@ use super::block::{block, joined};
 use super::duration::{duration, idle_timeout, keep_alive};
 use super::explain::ExplainOptions;
 use super::inspector::InspectorOptions;
+use super::logging::LogOptions;
 use super::number::{OrNone, Size, connections, connections_or_none, size, size_or_none};
 use super::permissions::{Owner, mode};
 use super::recording::RecordingOptions;
@@ -136,6 +137,9 @@ pub struct DaemonOptions {
     /// there is no wait.
     #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = duration, verbatim_doc_comment)]
     pub drain_timeout: Duration,
+
+    #[command(flatten)]
+    pub log: LogOptions,
 
     #[command(flatten)]
     pub inspector: InspectorOptions,

@@ -15,8 +15,17 @@ const LEAST_LIMIT: usize = 64 << 10;
 
 /// The flags that are not recorded: those of the recording itself, and those that tell what the loop does, which are given anew
 /// when it is played.
-const NOT_RECORDED: [&str; 7] =
-    ["config", "print-config", "record", "record-limit", "record-contents", "explain", "slow-motion"];
+const NOT_RECORDED: [&str; 9] = [
+    "config",
+    "print-config",
+    "log",
+    "log-file",
+    "record",
+    "record-limit",
+    "record-contents",
+    "explain",
+    "slow-motion",
+];
 
 #[derive(Clone, Debug, Args)]
 pub struct RecordingOptions {

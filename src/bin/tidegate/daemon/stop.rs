@@ -15,6 +15,8 @@ use tidegate::{EndOrder, Error, EventLoop, Loop, Net, ShutDownOptions, ShutDownR
 use super::admission::Admission;
 use super::notify;
 use crate::cli::counted;
+#[cfg(unix)]
+use crate::process::log::file as log_file;
 use crate::process::outside;
 #[cfg(unix)]
 use crate::process::session::Membership;
@@ -79,8 +81,13 @@ fn signals_that_stop<S: 'static>(event_loop: &mut EventLoop<S>) -> Result<Vec<i3
     let is_detached = outside::fact("detached", || is_detached().then(String::new)).is_some();
     let mut signals = vec![TERMINATE];
     signals.extend(Some(INTERRUPT).filter(|signal| !ignored.contains(*signal)));
+    let is_in_a_file = outside::fact("log in a file", || log_file::is_there().then(String::new)).is_some();
     for (signal, name) in [(HANGUP, "SIGHUP"), (QUIT, "SIGQUIT")] {
         if ignored.contains(signal) {
+            continue;
+        }
+        if signal == HANGUP && is_in_a_file {
+            event_loop.on_signal(signal, |_| log_file::open_anew())?;
             continue;
         }
         if is_detached {

@@ -15,6 +15,7 @@
 //! There is no queue. A record that stderr cannot take at once is left out, and before the next record the log says how
 //! many were left out. `main` calls [`install`] once.
 
+pub mod file;
 mod one_line;
 mod stderr;
 
@@ -52,8 +53,8 @@ pub fn explanation(text: &str) {
 const FRAME: usize = 35;
 
 /// Makes stderr the log of the process, for records up to `level`. A second call does nothing.
-pub fn install(level: LevelFilter) {
-    if log::set_boxed_logger(Box::new(GuardedLog::new())).is_ok() {
+pub fn install(level: LevelFilter, form: Form) {
+    if log::set_boxed_logger(Box::new(GuardedLog::new(form))).is_ok() {
         log::set_max_level(level);
         silence_panics_of_the_printer();
         stderr::never_wait_for_a_terminal();
@@ -88,28 +89,43 @@ fn silence_panics_of_the_printer() {
     }));
 }
 
-/// What a record looks like.
-enum Form {
+/// What a record is to look like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// For people; in the journal of systemd, which adds the time by itself, with its priority.
+    Text,
+    /// `time=… level=info msg="…"`
+    Logfmt,
+    /// `{"time":"…","level":"info","message":"…"}`
+    Json,
+}
+
+/// Who prints a record.
+enum Printer {
     /// With its time, its level and the name of the program.
     Line(SimpleLogger),
     /// With its priority in front: sd-daemon(3).
     Journal,
+    Logfmt,
+    Json,
 }
 
 struct GuardedLog {
-    form: Form,
+    printer: Printer,
     /// Records that were left out since this number was last logged. Atomic because `Log` requires `Sync`.
     left_out: AtomicU64,
 }
 
 impl GuardedLog {
-    fn new() -> Self {
-        let form = match stderr::is_the_journal() {
-            true => Form::Journal,
+    fn new(form: Form) -> Self {
+        let printer = match form {
+            Form::Text if stderr::is_the_journal() => Printer::Journal,
             // The printer filters nothing, because the number of records left out is logged at every level.
-            false => Form::Line(SimpleLogger::new().with_utc_timestamps()),
+            Form::Text => Printer::Line(SimpleLogger::new().with_utc_timestamps()),
+            Form::Logfmt => Printer::Logfmt,
+            Form::Json => Printer::Json,
         };
-        GuardedLog { form, left_out: AtomicU64::new(0) }
+        GuardedLog { printer, left_out: AtomicU64::new(0) }
     }
 
     /// Logs how many records were left out, if any were. False if stderr cannot take that either.
@@ -130,9 +146,11 @@ impl GuardedLog {
     fn print(&self, level: Level, message: fmt::Arguments<'_>) -> bool {
         let message = one_line(message, MAX_RECORD - FRAME - NAME.len());
         stderr::can_take_a_record()
-            && match &self.form {
-                Form::Line(printer) => print_catching_panics(printer, level, &message),
-                Form::Journal => print_with_priority(level, &message),
+            && match &self.printer {
+                Printer::Line(printer) => print_catching_panics(printer, level, &message),
+                Printer::Journal => print_with_priority(level, &message),
+                Printer::Logfmt => print_line(&bounded(&message, |message| logfmt(level, message))),
+                Printer::Json => print_line(&bounded(&message, |message| json(level, message))),
             }
     }
 }
@@ -190,13 +208,65 @@ fn print_with_priority(level: Level, message: &str) -> bool {
     std::io::stderr().write_all(format!("<{priority}>{message}\n").as_bytes()).is_ok()
 }
 
+fn print_line(line: &str) -> bool {
+    std::io::stderr().write_all(line.as_bytes()).is_ok()
+}
+
+/// A record whose message has many quotes is longer than its message: then half of the message is enough.
+fn bounded(message: &str, record: impl Fn(&str) -> String) -> String {
+    match record(message) {
+        long if long.len() > MAX_RECORD => record(&one_line(format_args!("{message}"), MAX_RECORD / 2 - FRAME)),
+        record => record,
+    }
+}
+
+fn logfmt(level: Level, message: &str) -> String {
+    format!("time={} level={} msg={}\n", timestamp(), name(level), quoted(message))
+}
+
+fn json(level: Level, message: &str) -> String {
+    format!("{{\"time\":\"{}\",\"level\":\"{}\",\"message\":{}}}\n", timestamp(), name(level), quoted(message))
+}
+
+/// A text in the quotes of JSON, which are those of logfmt too.
+fn quoted(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}
+
+fn name(level: Level) -> String {
+    level.as_str().to_ascii_lowercase()
+}
+
+/// RFC 3339, in UTC, as the text form has it.
+fn timestamp() -> String {
+    let now = time::UtcDateTime::now();
+    let (date, (hour, minute, second, milli)) = (now.date(), now.time().as_hms_milli());
+    format!("{date}T{hour:02}:{minute:02}:{second:02}.{milli:03}Z")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
+    fn a_record_for_programs_is_one_line_and_bounded() {
+        let record = json(Level::Warn, "it said \"no\"\\");
+        let value: serde_json::Value = serde_json::from_str(&record).unwrap();
+        assert_eq!((&value["level"], &value["message"]), (&"warn".into(), &"it said \"no\"\\".into()));
+        let time = value["time"].as_str().unwrap();
+        assert!(time.len() == 24 && time.ends_with('Z') && time.as_bytes()[10] == b'T', "{time}");
+        let record = logfmt(Level::Info, "listening on 127.0.0.1:7");
+        assert!(record.starts_with("time=2") && record.ends_with(" level=info msg=\"listening on 127.0.0.1:7\"\n"));
+        let quotes = "\"".repeat(MAX_RECORD - FRAME);
+        for form in [logfmt, json] {
+            let record = bounded(&quotes, |message| form(Level::Info, message));
+            assert!(record.len() <= MAX_RECORD && record.ends_with('\n'), "{}", record.len());
+        }
+    }
+
+    #[test]
     fn a_record_of_another_crate_is_not_printed_nor_counted() {
-        let log = GuardedLog::new();
+        let log = GuardedLog::new(Form::Text);
         let is_printed = |target| log.enabled(&Metadata::builder().target(target).build());
         for target in ["tidegate", "tidegate::net::accept"] {
             assert!(is_printed(target));
@@ -232,7 +302,7 @@ mod tests_of_stderr {
             thread::sleep(Duration::from_secs(10));
             process::exit(3); // the log waits for its reader
         });
-        install(LevelFilter::Debug);
+        install(LevelFilter::Debug, Form::Text);
         if job == "panic" {
             panic!("not the printer's");
         }

@@ -38,6 +38,7 @@ pub fn open(hub: &mut EventLoop<Hub>, output: &Output) -> Result<(), Box<dyn Err
 pub fn open_anew_at_hang_up(hub: &mut EventLoop<Hub>) -> Result<(), tidegate::Error> {
     if hub.state.options.outputs.iter().any(|output| matches!(output, Output::File(_))) {
         hub.on_signal(tidegate::signal::HANGUP, |on| {
+            crate::process::log::file::open_anew();
             log::info!("SIGHUP: each --out file: is opened anew");
             file::open_anew(on);
         })?;

@@ -1,0 +1,30 @@
+//! The flags of the log.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+
+#[derive(Clone, Debug, Args)]
+pub struct LogOptions {
+    /// What a record of the log looks like
+    ///
+    /// text is for people, logfmt and json are for programs: a record a line,
+    /// with its time, its level and its message.
+    #[arg(long, value_name = "FORM", value_enum, default_value = "text", verbatim_doc_comment)]
+    #[arg(help_heading = "Log")]
+    pub log: LogForm,
+
+    /// Write the log to this file instead of standard error
+    ///
+    /// It is appended to. At SIGHUP it is opened anew, which a rotation needs;
+    /// then SIGHUP does not stop the role.
+    #[arg(long, value_name = "PATH", verbatim_doc_comment, help_heading = "Log")]
+    pub log_file: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogForm {
+    Text,
+    Logfmt,
+    Json,
+}
