@@ -10,7 +10,14 @@ pub struct LogOptions {
     ///
     /// text is for people, logfmt and json are for programs: a record a line,
     /// with its time, its level and its message.
-    #[arg(long, value_name = "FORM", value_enum, default_value = "text", verbatim_doc_comment)]
+    #[arg(
+        long,
+        value_name = "FORM",
+        value_enum,
+        default_value = "text",
+        hide_possible_values = true,
+        verbatim_doc_comment
+    )]
     #[arg(help_heading = "Log")]
     pub log: LogForm,
 
