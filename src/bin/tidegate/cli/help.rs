@@ -81,7 +81,7 @@ Examples:
   tidegate chat                      a room on 127.0.0.1:8080
   nc 127.0.0.1 8080                  join it, from another terminal
 
-Everything is set by flags: there is no configuration file.
+Flags may also stand in a file: --config FILE.
 
 Try 'tidegate chat --help', or that of another command, for its flags, with
 examples, the forms of values, and the exit codes.";
@@ -103,7 +103,7 @@ macro_rules! manual {
             $examples,
             "
 
-Everything is set by flags: there is no configuration file.
+Flags may also stand in a file: --config FILE.
 
 Values:
   A DURATION is 0, or numbers with units, from large to small: 500ms, 30s, 5m,

@@ -23,8 +23,8 @@ pub struct LogOptions {
 
     /// Write the log to this file instead of standard error
     ///
-    /// It is appended to. At SIGHUP it is opened anew, which a rotation needs;
-    /// then SIGHUP does not stop the role.
+    /// It is appended to. SIGHUP opens it anew, as a rotation needs it, and
+    /// does not stop the role then.
     #[arg(long, value_name = "PATH", verbatim_doc_comment, help_heading = "Log")]
     pub log_file: Option<PathBuf>,
 }
