@@ -49,6 +49,13 @@ fn a_typed_flag_takes_the_place_of_what_it_is_in_conflict_with() {
     client.sends(b"x");
     client.receives(b"x");
     echo.logs("a client", |line| line.contains("DEBUG") && line.contains(" connected"));
+    drop(client);
+    // And the other way round.
+    fs::write(&file, "[echo]\nverbose = 2\n").unwrap();
+    let mut quiet = Daemon::launch(&["echo", "--config", file.to_str().unwrap(), "--quiet", "--print-config"]);
+    quiet.exits_with(0);
+    let shown = quiet.whole_output();
+    assert!(shown.contains("verbose = 0  # default") && shown.contains("quiet = true  # the command line"), "{shown}");
 }
 
 #[test]
@@ -158,6 +165,7 @@ fn each_mistake_is_told_with_its_place_and_the_way_out() {
         ("[room]\n", "line 1, column 2: there is no role 'room': there are chat, echo, sink, source, proxy, hub"),
         ("[bench]\n", "line 1, column 2: there is no role 'bench'"),
         ("echo = true\n", "line 1, column 1: 'echo' is in no table: write the name of a role above it, such as [chat]"),
+        ("[[echo]]\n", "line 1, column 3: 'echo' is a list: a role has one table, [echo]"),
         ("", "there is no table of a role in it, such as [chat]"),
         ("[proxy]\n", "[proxy]: the following required arguments were not provided: --to <ADDR>"),
         ("[chat]\nmode = 0o660\n", "line 2, column 8: 'mode' is a number that is not decimal: write it in quotes"),
@@ -185,6 +193,11 @@ fn each_mistake_is_told_with_its_place_and_the_way_out() {
         let (code, told) = check(&folder, text);
         assert_eq!(code, 2, "{text}: {told}");
         assert!(told.starts_with("error: t.toml") && told.contains(says), "{text}: {told}");
+    }
+    for (path, says) in [("/dev/zero", "is longer than 1 MiB"), ("/", "cannot read /: ")] {
+        let mut other = Daemon::launch(&["check", path]);
+        other.exits_with(2);
+        assert!(other.log().contains(says), "{path}: {}", other.log());
     }
     let mut missing = Daemon::launch(&["chat", "--config", "/nonexistent/t.toml"]);
     missing.exits_with(2);

@@ -121,11 +121,16 @@ fn a_watchdog_for_another_process_is_not_fed_and_a_manager_that_is_gone_harms_no
     echo.signal(Signal::TERM);
     drop(client);
     echo.exits_with(0);
-    let mut command = support::program();
-    command.args(["echo", "--listen", "127.0.0.1:0"]).env("NOTIFY_SOCKET", "/nonexistent/notify");
-    let mut alone = Daemon::launch_with(&mut command, Stderr::Kept);
-    alone.finds_its_addresses(1);
-    alone.logs("that it is alone", |line| line.contains("no connection to the service manager at /nonexistent/notify"));
+    for (address, warnings) in [("/nonexistent/notify", 1), ("", 0)] {
+        let mut command = support::program();
+        command.args(["echo", "--listen", "127.0.0.1:0"]).env("NOTIFY_SOCKET", address);
+        let mut alone = Daemon::launch_with(&mut command, Stderr::Kept);
+        alone.finds_its_addresses(1);
+        alone.signal(Signal::TERM);
+        alone.exits_with(0);
+        let told = alone.log().matches("no connection to the service manager at /nonexistent/notify").count();
+        assert_eq!(told, warnings, "{}", alone.log());
+    }
 }
 
 #[cfg(target_os = "linux")]

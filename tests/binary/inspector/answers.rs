@@ -239,3 +239,47 @@ fn each_role_and_the_load_generator_can_be_looked_at() {
     let mut bench = bench.role;
     bench.exits(); // with 1 if nothing was measured yet
 }
+
+#[test]
+fn one_that_ends_its_side_after_it_has_asked_gets_all_of_its_answers() {
+    let it = Inspected::role("echo", &[]);
+    let _clients: Vec<_> = (0..1000).map(|_| std::net::TcpStream::connect(it.role.address()).unwrap()).collect();
+    wait_until("all are there", || it.metrics().metric("tidegate_connections{state=\"open\"}") == 1000.0);
+    for (version, requests) in [("1.1", 1), ("1.1", 3), ("1.0", 1)] {
+        let mut stream = http::connect(it.at);
+        let request = format!("GET /connections?key={} HTTP/{version}\r\nHost: localhost\r\n\r\n", it.key);
+        stream.write_all(request.repeat(requests).as_bytes()).unwrap();
+        stream.shutdown(std::net::Shutdown::Write).unwrap();
+        for _ in 0..requests {
+            assert_eq!(http::answer(&mut stream, true).json()["connections"].as_array().unwrap().len(), 1000);
+        }
+        assert_eq!(std::io::Read::read(&mut stream, &mut [0]).unwrap(), 0);
+    }
+}
+
+#[test]
+fn what_stands_in_a_configuration_file_is_not_shown() {
+    let folder = Folder::new();
+    let file = folder.path("t.toml");
+    std::fs::write(&file, "[echo]\nblock = [\"192.0.2.77\"]\nlisten = \"127.0.0.1:0\"\n").unwrap();
+    let words = ["echo", "--config", file.to_str().unwrap(), "--inspect", "127.0.0.1:0"];
+    let it = Inspected::of(Daemon::launch(&words));
+    let (metrics, statistics) = (it.metrics(), http::get(it.at, "/statistics"));
+    assert!(!metrics.body.contains("192.0.2.77") && !statistics.body.contains("192.0.2.77"));
+    let flags = [words[1], words[2], words[3], words[4]];
+    assert_eq!(statistics.json()["flags"], json!(flags), "as the list of processes has them");
+}
+
+#[test]
+fn a_refusal_of_head_has_no_body_and_a_target_may_be_whole() {
+    let it = Inspected::role("echo", &[]);
+    let mut stream = http::connect(it.at);
+    stream.write_all(b"HEAD /metrics HTTP/1.1\r\n\r\n").unwrap();
+    let mut text = String::new();
+    std::io::Read::read_to_string(&mut stream, &mut text).unwrap();
+    assert!(text.starts_with("HTTP/1.1 400 ") && text.ends_with("\r\n\r\n"), "{text}");
+    let whole = format!("GET http://{}/metrics HTTP/1.1\r\nHost: localhost\r\n\r\n", it.at);
+    assert_eq!(http::request(&mut http::connect(it.at), &whole).status, 200);
+    let other = "GET http://example.org/metrics HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    assert_eq!(http::request(&mut http::connect(it.at), other).status, 403);
+}

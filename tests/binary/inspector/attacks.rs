@@ -151,3 +151,35 @@ fn those_who_do_nothing_make_room_and_those_who_ask_do_not() {
     wait_until("their places are free", || it.metrics().status == 200);
     all_is_well(&it);
 }
+
+#[test]
+fn one_that_goes_on_sending_after_its_answer_is_reset() {
+    let it = Inspected::role("echo", &[]);
+    for request in
+        ["\u{1}\r\n\r\n".to_owned(), format!("GET /events?key={} HTTP/1.1\r\nHost: localhost\r\n\r\n", it.key)]
+    {
+        let mut stream = http::connect(it.at);
+        stream.write_all(request.as_bytes()).unwrap();
+        let zeros = vec![0; 64 << 10];
+        let mut sent = 0;
+        while stream.write_all(&zeros).is_ok() {
+            sent += zeros.len();
+            assert!(sent < 64 << 20, "what it sends is read without end");
+        }
+    }
+    all_is_well(&it);
+}
+
+#[test]
+fn those_who_have_asked_a_part_make_room_too() {
+    let it = Inspected::role("echo", &[]);
+    let part = |_| {
+        let mut stream = http::connect(it.at);
+        stream.write_all(b"G").unwrap();
+        stream
+    };
+    let _partial: Vec<_> = (0..16).map(part).collect();
+    for _ in 0..20 {
+        all_is_well(&it);
+    }
+}

@@ -138,6 +138,11 @@ pub fn parse_recorded(words: &[&str]) -> Result<Command, String> {
     command.map_err(|error| error.to_string().lines().next().unwrap_or_default().to_owned())
 }
 
+/// The words that were typed behind the program's name, as the list of processes has them.
+pub fn typed_words() -> Vec<String> {
+    std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()).collect()
+}
+
 /// The words of this process's command line and of its configuration file, as a recording keeps them.
 pub fn recorded_words() -> Vec<String> {
     recorded_of(WORDS.get().map_or(&[], |words| &words[1..]))

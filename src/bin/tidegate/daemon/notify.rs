@@ -3,6 +3,7 @@
 //! The watchdog is fed by a timer of the loop. A loop that is stuck in a turn runs no timer, and is restarted by the manager; one
 //! that has much to do runs its timers in each turn.
 
+use std::cell::OnceCell;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -14,9 +15,18 @@ use crate::process::notify::Manager;
 /// How often the number of connections is told, if it has changed.
 const STATUS: Duration = Duration::from_secs(5);
 
+thread_local! {
+    /// It is looked for once.
+    static MANAGER: OnceCell<Option<Rc<Manager>>> = const { OnceCell::new() };
+}
+
+fn manager() -> Option<Rc<Manager>> {
+    MANAGER.with(|manager| manager.get_or_init(|| Manager::find().map(Rc::new)).clone())
+}
+
 /// The role listens. From now on its manager is told how it is.
 pub fn is_ready<S: 'static>(event_loop: &mut EventLoop<S>) {
-    let Some(manager) = Manager::find().map(Rc::new) else { return };
+    let Some(manager) = manager() else { return };
     manager.tell(&format!("READY=1\n{}", status(&event_loop.event_loop())));
     // Twice in the time, so that one late turn is no death.
     if let Some(period) = manager.watchdog {
@@ -36,7 +46,7 @@ pub fn is_ready<S: 'static>(event_loop: &mut EventLoop<S>) {
 
 /// The role has been told to stop, and drains.
 pub fn is_stopping<S>(on: &Loop<'_, S>) {
-    if let Some(manager) = Manager::find() {
+    if let Some(manager) = manager() {
         manager.tell(&format!("STOPPING=1\nSTATUS=stopping: {} to drain", connections(on)));
     }
 }

@@ -9,11 +9,10 @@ const LONGEST_HEAD: usize = 16 << 10;
 /// The most header fields. An inspector's head has some ten.
 const MOST_FIELDS: usize = 64;
 
-/// The longest body. A table of 20,000 connections has some 13 MB.
-const LONGEST_BODY: usize = 128 << 20;
-
 #[derive(Debug, Default)]
 pub struct Answer {
+    /// The longest body.
+    most: usize,
     /// The head until it is whole, and then the body.
     bytes: Vec<u8>,
     head: Option<Head>,
@@ -40,13 +39,18 @@ pub enum Wrong {
 }
 
 impl Answer {
+    /// One whose body has so many bytes or fewer.
+    pub fn at_most(most: usize) -> Self {
+        Answer { most, ..Answer::default() }
+    }
+
     /// The next piece.
     pub fn take(&mut self, piece: &[u8]) -> Result<(), Wrong> {
         self.bytes.extend_from_slice(piece);
         if self.head.is_none() {
             self.read_head()?;
         }
-        if self.head.is_some() && self.bytes.len() > LONGEST_BODY { Err(Wrong::TooLong) } else { Ok(()) }
+        if self.head.is_some() && self.bytes.len() > self.most { Err(Wrong::TooLong) } else { Ok(()) }
     }
 
     fn read_head(&mut self) -> Result<(), Wrong> {
@@ -87,7 +91,7 @@ mod tests {
     use super::*;
 
     fn read(pieces: &[&[u8]]) -> Result<String, Wrong> {
-        let mut answer = Answer::default();
+        let mut answer = Answer::at_most(1000);
         pieces.iter().try_for_each(|piece| answer.take(piece))?;
         answer.end()
     }
@@ -125,11 +129,11 @@ mod tests {
     fn nothing_grows_without_a_bound() {
         let endless = format!("HTTP/1.1 200 OK\r\nX: {}", "x".repeat(LONGEST_HEAD));
         assert_eq!(read(&[endless.as_bytes()]), Err(Wrong::NoHttp));
-        let mut answer = Answer::default();
+        let mut answer = Answer::at_most(20 << 20);
         assert_eq!(answer.take(b"HTTP/1.1 200 OK\r\n\r\n"), Ok(()));
         let megabyte = vec![b' '; 1 << 20];
         let taken = (0..1000).take_while(|_| answer.take(&megabyte).is_ok()).count();
-        assert_eq!(taken, LONGEST_BODY >> 20);
+        assert_eq!(taken, 20);
         assert_eq!(answer.take(b"x"), Err(Wrong::TooLong));
     }
 }

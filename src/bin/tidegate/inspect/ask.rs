@@ -18,15 +18,16 @@ pub struct Question {
     failed: Option<String>,
 }
 
-/// Asks for a path. `then` gets the body, or why there is none, in a sentence.
+/// Asks for a path. `then` gets the body, of `most` bytes, or why there is none, in a sentence.
 pub fn ask(
     on: &mut Loop<'_, Inspect>,
     path: &str,
+    most: usize,
     then: impl FnOnce(&mut Loop<'_, Inspect>, Result<String, String>) + 'static,
 ) {
     let (to, key) = (on.state.options.endpoint(), on.state.options.key());
     let request = request(path, key.as_deref());
-    on.state.question = Question::default();
+    on.state.question = Question { answer: Answer::at_most(most), failed: None };
     let mut then = Some(then);
     let asked = on.connect(to, |socket| {
         let id = socket.id();
@@ -68,7 +69,7 @@ fn request(path: &str, key: Option<&str>) -> String {
 fn sentence(to: Endpoint, wrong: &Wrong) -> String {
     match wrong {
         Wrong::NoHttp => no_inspector(to),
-        Wrong::TooLong => format!("the answer of {to} is longer than any table of connections"),
+        Wrong::TooLong => format!("the answer of {to} is longer than what was asked for can be"),
         Wrong::Cut => format!("{to} has ended the connection within its answer"),
         Wrong::Status(403 | 503, why) => format!("{to} refuses: {}", why.trim_end().trim_end_matches('.')),
         Wrong::Status(..) => no_inspector(to),

@@ -32,6 +32,18 @@ use crate::cli::InspectOptions;
 
 const EVERY: Duration = Duration::from_secs(1);
 
+/// Ctrl-\ leaves the terminal as it was, as Ctrl-C does.
+#[cfg(unix)]
+const QUIT: i32 = 3;
+#[cfg(not(unix))]
+const QUIT: i32 = signal::TERMINATE;
+
+/// The longest answers: the figures have some 4 KB, a row some 450 bytes with a label of the usual length, and a table of 20,000
+/// connections 9 MB. Whoever answers may not be an inspector, and what it says is kept and read as a whole.
+const LONGEST_STATISTICS: usize = 1 << 20;
+const LONGEST_ROW: usize = 4 << 10;
+const LONGEST_TABLE: usize = 128 << 20;
+
 /// The state of the loop.
 struct Inspect {
     options: InspectOptions,
@@ -57,7 +69,7 @@ pub fn run(options: &InspectOptions) -> Result<ExitCode, Box<dyn Error>> {
     let screen = Screen::new(options.once || options.json);
     let state = Inspect { options: options.clone(), screen, question: Question::default(), before: None, failed: None };
     let mut event_loop = EventLoop::with_state(state)?;
-    for signal in [signal::INTERRUPT, signal::TERMINATE, signal::HANGUP] {
+    for signal in [signal::INTERRUPT, signal::TERMINATE, signal::HANGUP, QUIT] {
         event_loop.on_signal(signal, |on| on.stop())?;
     }
     begin(&mut event_loop.event_loop());
@@ -73,16 +85,20 @@ pub fn run(options: &InspectOptions) -> Result<ExitCode, Box<dyn Error>> {
 
 /// Begins a round.
 fn begin(on: &mut Loop<'_, Inspect>) {
-    ask(on, "/statistics", |on, answer| match answer.and_then(|text| on.state.read(text, "figures")) {
-        Ok(statistics) if on.state.options.may_see_connections() => {
-            let path = on.state.table();
-            ask(on, &path, move |on, answer| match answer.and_then(|text| on.state.read(text, "connections")) {
-                Ok(connections) => end(on, Ok(Round { statistics, connections: Some(connections) })),
-                Err(why) => end(on, Err(why)),
-            });
+    ask(on, "/statistics", LONGEST_STATISTICS, |on, answer| {
+        match answer.and_then(|text| on.state.read(text, "figures")) {
+            Ok(statistics) if on.state.options.may_see_connections() => {
+                let (path, most) = on.state.table();
+                ask(on, &path, most, move |on, answer| {
+                    match answer.and_then(|text| on.state.read(text, "connections")) {
+                        Ok(connections) => end(on, Ok(Round { statistics, connections: Some(connections) })),
+                        Err(why) => end(on, Err(why)),
+                    }
+                });
+            }
+            Ok(statistics) => end(on, Ok(Round { statistics, connections: None })),
+            Err(why) => end(on, Err(why)),
         }
-        Ok(statistics) => end(on, Ok(Round { statistics, connections: None })),
-        Err(why) => end(on, Err(why)),
     });
 }
 
@@ -139,11 +155,12 @@ impl Inspect {
         }
     }
 
-    /// The table of connections: as much of it as is shown.
-    fn table(&self) -> String {
+    /// The table of connections, as much of it as is shown, and how long it may be.
+    fn table(&self) -> (String, usize) {
+        let (sort, rows) = (self.options.sort, self.screen.size().rows());
         match self.options.json {
-            true => format!("/connections?sort={}", self.options.sort),
-            false => format!("/connections?sort={}&limit={}", self.options.sort, self.screen.size().rows()),
+            true => (format!("/connections?sort={sort}"), LONGEST_TABLE),
+            false => (format!("/connections?sort={sort}&limit={rows}"), LONGEST_ROW * (rows + 1)),
         }
     }
 }

@@ -18,11 +18,18 @@ pub struct Allowance {
 }
 
 impl Allowance {
-    /// Books work of so much time, and says how long it has to wait before it may be done.
-    pub fn book(&mut self, now: Duration, work: Duration) -> Duration {
-        let wait = self.paid_at.saturating_sub(now + BURST * SHARE);
-        self.paid_at = self.paid_at.max(now) + work * SHARE;
-        wait
+    /// Takes time for work that is done now. It is taken only when the work is done: who goes away while it waits has cost nothing.
+    ///
+    /// # Errors
+    /// How long it has to wait before it may ask again.
+    pub fn take(&mut self, now: Duration, work: Duration) -> Result<(), Duration> {
+        match self.paid_at.saturating_sub(now + BURST * SHARE) {
+            Duration::ZERO => {
+                self.paid_at = self.paid_at.max(now) + work * SHARE;
+                Ok(())
+            }
+            wait => Err(wait),
+        }
     }
 }
 
@@ -34,20 +41,31 @@ mod tests {
         Duration::from_millis(n)
     }
 
+    /// How often it gets a millisecond.
+    fn taken(allowance: &mut Allowance, now: Duration) -> usize {
+        (0..).take_while(|_| allowance.take(now, ms(1)).is_ok()).count()
+    }
+
     #[test]
     fn a_burst_is_free_and_then_it_is_a_tenth_of_the_time() {
-        let mut allowance = Allowance::default();
-        let now = ms(1_000_000);
-        let free = (0..).take_while(|_| allowance.book(now, ms(1)).is_zero()).count();
-        assert!((50..=52).contains(&free), "{free}");
-        // The next one waits ten times as long as the last one worked.
-        let (one, next) = (allowance.book(now, ms(1)), allowance.book(now, ms(1)));
-        assert_eq!(next - one, ms(10));
-        // A tenth of a second later there is room for ten more, less those that are owed.
-        let later = (0..).take_while(|_| allowance.book(now + ms(130), ms(1)).is_zero()).count();
-        assert!((9..=11).contains(&later), "{later}");
+        let (mut allowance, now) = (Allowance::default(), ms(1_000_000));
+        assert_eq!(taken(&mut allowance, now), 51);
+        // Who waits pays nothing, however often it asks.
+        for _ in 0..1000 {
+            assert_eq!(allowance.take(now, ms(1)), Err(ms(10)));
+        }
+        assert_eq!(taken(&mut allowance, now + ms(9)), 0);
+        assert_eq!(taken(&mut allowance, now + ms(10)), 1);
+        assert_eq!(taken(&mut allowance, now + ms(110)), 10);
         // What was not used is not kept.
-        let much_later = (0..).take_while(|_| allowance.book(now + ms(1_000_000), ms(1)).is_zero()).count();
-        assert!((50..=52).contains(&much_later), "{much_later}");
+        assert_eq!(taken(&mut allowance, now + ms(1_000_000)), 51);
+    }
+
+    #[test]
+    fn a_long_answer_is_paid_for_before_the_next_one() {
+        let (mut allowance, now) = (Allowance::default(), ms(1_000_000));
+        assert_eq!(allowance.take(now, ms(100)), Ok(()));
+        assert_eq!(allowance.take(now, ms(1)), Err(ms(500)));
+        assert_eq!(allowance.take(now + ms(500), ms(1)), Ok(()));
     }
 }

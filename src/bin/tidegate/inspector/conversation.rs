@@ -31,9 +31,12 @@ const IDLE_TIME: Duration = Duration::from_secs(65);
 const STUCK_TIME: Duration = Duration::from_secs(10);
 const LEAST_TAKEN: u64 = 1024;
 
-/// After the last answer: how long the client may be silent, and how long it may go on sending.
-const LINGER: Duration = Duration::from_secs(1);
-const CLOSING_TIME: Duration = Duration::from_secs(5);
+/// How long an answer may take to be taken whole: the rows of a table are kept for that long.
+const ANSWER_TIME: Duration = Duration::from_secs(60);
+
+/// After the last answer: how long the client may stay, and how much it may send.
+const CLOSING_TIME: Duration = Duration::from_secs(2);
+const MOST_DISCARDED: usize = 256 << 10;
 
 /// How often events are sent, and the clocks of all conversations looked at.
 const PULSE: Duration = Duration::from_secs(1);
@@ -43,6 +46,8 @@ const PAGE: &str = include_str!("page.html");
 pub(super) struct Conversation {
     /// What came and was not used yet: at most a head and a read of the loop.
     input: Vec<u8>,
+    /// The client has ended its side: it is answered what it has asked before, and nothing else will come.
+    has_ended: bool,
     stage: Stage,
     /// When the stage was entered.
     since: Duration,
@@ -89,13 +94,14 @@ pub(super) fn begin<S: 'static>(socket: &mut Socket<'_, S>, inspector: &Rc<Inspe
         return say_last(socket, &response::refusal(Refusal::FULL, true));
     }
     let (id, now) = (socket.id(), socket.net.now());
-    let it = Conversation { input: Vec::new(), stage: Stage::Idle, since: now, taken: 0, taken_at: now };
+    let it =
+        Conversation { input: Vec::new(), has_ended: false, stage: Stage::Idle, since: now, taken: 0, taken_at: now };
     inspector.state.borrow_mut().conversations.insert(id, it);
     begin_pulse(&mut socket.event_loop(), inspector);
     let its = Rc::clone(inspector);
     socket.on_data(move |socket, chunk| receive(socket, &its, chunk));
     let its = Rc::clone(inspector);
-    socket.on_end(move |socket| close(socket, &its, ""));
+    socket.on_end(move |socket| hear_its_end(socket, &its));
     let its = Rc::clone(inspector);
     socket.on_drain(move |socket| go_on(socket, &its));
     socket.on_error(|socket, error| log::debug!("inspector {}: {error}", socket.id()));
@@ -106,14 +112,20 @@ pub(super) fn begin<S: 'static>(socket: &mut Socket<'_, S>, inspector: &Rc<Inspe
     });
 }
 
-/// If there is none, the one that has been idle longest makes room: nobody can keep the others out by doing nothing.
+/// If there is none, the one that has been idle longest makes room, or else the one that has been asking longest: nobody can keep
+/// the others out by doing nothing, or next to nothing.
 fn there_is_room(net: &mut Net, inspector: &Inspector) -> bool {
     let mut state = inspector.state.borrow_mut();
     if state.conversations.len() < MOST {
         return true;
     }
-    let idle = state.conversations.iter().filter(|(_, it)| matches!(it.stage, Stage::Idle));
-    let Some(id) = idle.min_by_key(|(_, it)| it.since).map(|(id, _)| *id) else { return false };
+    let rank = |it: &Conversation| match it.stage {
+        Stage::Idle => Some((0, it.since)),
+        Stage::Asking(_) => Some((1, it.since)),
+        _ => None,
+    };
+    let ranked = state.conversations.iter().filter_map(|(id, it)| Some((rank(it)?, *id)));
+    let Some((_, id)) = ranked.min() else { return false };
     state.conversations.remove(&id);
     net.destroy(id);
     true
@@ -122,15 +134,26 @@ fn there_is_room(net: &mut Net, inspector: &Inspector) -> bool {
 // ---- requests ----------------------------------------------------------------------------------------------------------
 
 fn receive<S: 'static>(socket: &mut Socket<'_, S>, inspector: &Rc<Inspector>, chunk: &[u8]) {
-    let is_for_a_request = inspector.conversation(socket.id(), |it| {
-        let is_for_a_request = !matches!(it.stage, Stage::Listening);
-        if is_for_a_request {
-            it.input.extend_from_slice(chunk);
-        }
-        is_for_a_request
+    let is_too_much = inspector.conversation(socket.id(), |it| {
+        it.input.extend_from_slice(chunk);
+        matches!(it.stage, Stage::Listening) && it.input.len() > LONGEST_HEAD
     });
-    if is_for_a_request == Some(true) {
-        take_request(socket, inspector);
+    match is_too_much {
+        // One that listens has nothing to say.
+        Some(true) => close(socket, inspector, ""),
+        _ => take_request(socket, inspector),
+    }
+}
+
+/// What it has asked before is answered.
+fn hear_its_end<S: 'static>(socket: &mut Socket<'_, S>, inspector: &Rc<Inspector>) {
+    let listens = inspector.conversation(socket.id(), |it| {
+        it.has_ended = true;
+        matches!(it.stage, Stage::Listening)
+    });
+    match listens {
+        Some(true) => close(socket, inspector, ""),
+        _ => take_request(socket, inspector),
     }
 }
 
@@ -143,6 +166,9 @@ fn take_request<S: 'static>(socket: &mut Socket<'_, S>, inspector: &Rc<Inspector
     });
     match parsed.flatten() {
         None => {}
+        Some(Parsed::Nothing | Parsed::Part) if inspector.conversation(id, |it| it.has_ended) == Some(true) => {
+            close(socket, inspector, "");
+        }
         Some(Parsed::Nothing) => {
             inspector.conversation(id, |it| it.input.clear());
             socket.resume();
@@ -155,7 +181,10 @@ fn take_request<S: 'static>(socket: &mut Socket<'_, S>, inspector: &Rc<Inspector
                 inspector.enter(socket.net, id, Stage::Asking(timer));
             }
         }
-        Some(Parsed::Wrong(refusal)) => refuse(socket, inspector, refusal, true),
+        Some(Parsed::Wrong(refusal)) => {
+            let asks_for_the_head = inspector.conversation(id, |it| it.input.starts_with(b"HEAD "));
+            refuse(socket, inspector, refusal, asks_for_the_head != Some(true));
+        }
         Some(Parsed::Whole(request, length)) => {
             inspector.conversation(id, |it| it.input.drain(..length).count());
             wait_for_time(socket, inspector, request);
@@ -165,24 +194,30 @@ fn take_request<S: 'static>(socket: &mut Socket<'_, S>, inspector: &Rc<Inspector
 
 /// One request is answered in a turn, and all of them together get a share of the loop's time.
 fn wait_for_time<S: 'static>(socket: &mut Socket<'_, S>, inspector: &Rc<Inspector>, request: Box<Request>) {
-    let id = socket.id();
     leave_asking(socket, inspector);
-    inspector.enter(socket.net, id, Stage::Waiting);
+    inspector.enter(socket.net, socket.id(), Stage::Waiting);
     socket.pause_for("it is answered");
-    let route = match admit(&request, inspector.key) {
-        Ok(route) => route,
-        Err(refusal) => return refuse(socket, inspector, refusal, request.method != Method::Head),
-    };
+    match admit(&request, inspector.key) {
+        Ok(route) => answer_in_time(socket, inspector, route, request),
+        Err(refusal) => refuse(socket, inspector, refusal, request.method != Method::Head),
+    }
+}
+
+fn answer_in_time<S: 'static>(
+    socket: &mut Socket<'_, S>,
+    inspector: &Rc<Inspector>,
+    route: Route,
+    request: Box<Request>,
+) {
     let (now, work) = (socket.net.now(), work(socket.net, route, &request));
-    match inspector.state.borrow_mut().allowance.book(now, work) {
-        Duration::ZERO => {}
-        wait => {
+    let taken = inspector.state.borrow_mut().allowance.take(now, work);
+    match taken {
+        Ok(()) => answer(socket, inspector, route, &request),
+        Err(wait) => {
             let its = Rc::clone(inspector);
-            socket.after(wait, move |socket| answer(socket, &its, route, &request));
-            return;
+            socket.after(wait, move |socket| answer_in_time(socket, &its, route, request));
         }
     }
-    answer(socket, inspector, route, &request);
 }
 
 /// What an answer costs, about: measured in a release build, on 20,000 connections.
@@ -350,11 +385,16 @@ fn close<S: 'static>(socket: &mut Socket<'_, S>, inspector: &Inspector, last: &s
     }
 }
 
-/// Says the last thing, and closes. What the client still sends is discarded for a while: the system would reset the connection
+/// Says the last thing, and closes. A little of what the client still sends is discarded: the system would reset the connection
 /// otherwise, and what was said might be lost.
 fn say_last<S: 'static>(socket: &mut Socket<'_, S>, last: &str) {
-    socket.write(last);
-    socket.end_and_discard(Some(LINGER));
+    let mut left = MOST_DISCARDED;
+    socket.on_data(move |socket, chunk| match left.checked_sub(chunk.len()) {
+        Some(less) => left = less,
+        None => socket.reset(),
+    });
+    socket.resume();
+    socket.end_with(last);
     socket.after(CLOSING_TIME, |socket| socket.destroy());
 }
 
@@ -410,6 +450,7 @@ impl Conversation {
         }
         match self.stage {
             _ if now.saturating_sub(self.taken_at) >= STUCK_TIME => Verdict::IsStuck,
+            Stage::Answering(_) if now.saturating_sub(self.since) >= ANSWER_TIME => Verdict::IsStuck,
             Stage::Idle if now.saturating_sub(self.since) >= IDLE_TIME => Verdict::IsIdle,
             Stage::Listening if unsent == 0 => Verdict::Listens,
             _ => Verdict::Stays,
@@ -461,19 +502,24 @@ mod tests {
     }
 
     fn at(stage: Stage) -> Conversation {
-        Conversation { input: Vec::new(), stage, since: s(0), taken: 0, taken_at: s(0) }
+        Conversation { input: Vec::new(), has_ended: false, stage, since: s(0), taken: 0, taken_at: s(0) }
     }
 
     #[test]
     fn a_client_that_takes_too_little_is_stuck() {
         let mut it = at(Stage::Answering(Answer { rest: None, stays: true }));
-        for second in 1..100 {
+        for second in 1..50 {
             assert_eq!(it.beat(s(second), 5000, second * 200), Verdict::Stays, "{second}");
         }
-        for second in 100..105 {
-            assert_ne!(it.beat(s(second), 5000, 99 * 200 + 20), Verdict::IsStuck, "{second}");
+        for second in 50..54 {
+            assert_ne!(it.beat(s(second), 5000, 49 * 200 + 20), Verdict::IsStuck, "{second}");
         }
-        assert_eq!(it.beat(s(120), 5000, 99 * 200 + 40), Verdict::IsStuck);
+        assert_eq!(it.beat(s(59), 5000, 49 * 200 + 40), Verdict::IsStuck);
+        let mut slow = at(Stage::Answering(Answer { rest: None, stays: true }));
+        for second in 1..60 {
+            assert_eq!(slow.beat(s(second), 5000, second * 2000), Verdict::Stays, "{second}");
+        }
+        assert_eq!(slow.beat(s(60), 5000, 60 * 2000), Verdict::IsStuck, "a minute is enough for any answer");
         let mut it = at(Stage::Waiting);
         assert_eq!(it.beat(s(1000), 0, 0), Verdict::Stays, "nothing waits for it");
     }

@@ -35,8 +35,8 @@ use self::allowance::Allowance;
 use self::conversation::Conversation;
 use self::guard::Key;
 use self::longest::Longest;
-use self::subject::Look;
 pub use self::subject::Subject;
+use self::subject::{Look, typed_flags};
 use crate::cli::InspectorOptions;
 
 /// Most connections at once. One that waits for no answer makes room for another.
@@ -51,6 +51,8 @@ const SEND_BUFFER: usize = 64 << 10;
 /// What all connections of it have in common.
 struct Inspector {
     subject: Subject,
+    /// The words that were typed. Those of a configuration file are not among them: they are its owner's.
+    flags: Vec<String>,
     /// None on a Unix socket.
     key: Option<Key>,
     began: Duration,
@@ -73,7 +75,7 @@ impl Inspector {
         let turn = net.take_longest_turn();
         let mut state = self.state.borrow_mut();
         let longest = state.longest.with(now, turn);
-        Look::at(net, &self.subject, state.conversations.len(), now.saturating_sub(self.began), longest)
+        Look::at(net, &self.subject, &self.flags, state.conversations.len(), now.saturating_sub(self.began), longest)
     }
 }
 
@@ -93,7 +95,7 @@ pub fn inspect<S: 'static>(
     let is_unix = matches!(at, Endpoint::Unix(_));
     let key = if is_unix { None } else { Some(new_key(&mut event_loop.net).map_err(cannot)?) };
     let began = event_loop.net.now();
-    let inspector = Rc::new(Inspector { subject, key, began, state: RefCell::default() });
+    let inspector = Rc::new(Inspector { subject, flags: typed_flags(), key, began, state: RefCell::default() });
     let server = ServerOptions::new()
         .apart(true)
         .allow_half_open(true) // a client may end its side when it has asked

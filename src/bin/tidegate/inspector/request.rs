@@ -83,6 +83,13 @@ pub fn parse(bytes: &[u8]) -> Parsed {
 fn understood(head: &httparse::Request<'_, '_>) -> Result<Request, Refusal> {
     let version = if head.version == Some(0) { Version::Http10 } else { Version::Http11 };
     let target = head.path.unwrap_or_default();
+    // The form for a proxy, which a server takes too (RFC 9112 3.2.2). Its host goes before that of the field.
+    let (authority, target) =
+        match target.strip_prefix("http://").map(|rest| rest.split_at(rest.find('/').unwrap_or(rest.len()))) {
+            Some((authority, "")) => (Some(authority), "/"),
+            Some((authority, path)) => (Some(authority), path),
+            None => (None, target),
+        };
     let (path, query) = target.split_once('?').unwrap_or((target, ""));
     let mut request = Request {
         method: match head.method {
@@ -98,14 +105,19 @@ fn understood(head: &httparse::Request<'_, '_>) -> Result<Request, Refusal> {
     };
     let mut hosts = 0;
     for field in &*head.headers {
-        let value = std::str::from_utf8(field.value).map_err(|_| Refusal::NO_HTTP)?.trim();
+        // What is used of them is ASCII. Others may be in any code, such as a cookie of another program.
+        let value = String::from_utf8_lossy(field.value);
+        let value = value.trim();
         match field.name.to_ascii_lowercase().as_str() {
             "host" => {
                 hosts += 1;
                 value.clone_into(&mut request.host);
             }
             "sec-fetch-site" => value.clone_into(&mut request.fetch_site),
-            "authorization" => request.bearer = value.strip_prefix("Bearer ").map(|key| key.trim().to_owned()),
+            "authorization" => {
+                let bearer = value.split_once(' ').filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
+                request.bearer = bearer.map(|(_, key)| key.trim().to_owned());
+            }
             "accept" => request.wants_text = wants_text(value),
             "connection" => {
                 let mut words = value.split(',').map(|word| word.trim().to_ascii_lowercase());
@@ -116,6 +128,9 @@ fn understood(head: &httparse::Request<'_, '_>) -> Result<Request, Refusal> {
             "transfer-encoding" => return Err(Refusal::BODY),
             _ => {}
         }
+    }
+    if let Some(authority) = authority {
+        authority.clone_into(&mut request.host);
     }
     // Two hosts may be read differently by others (RFC 9112 3.2).
     if hosts != 1 { Err(Refusal::HOST_MISSING) } else { Ok(request) }
@@ -185,6 +200,17 @@ mod tests {
         assert!(!whole("GET / HTTP/1.1\r\nhost: x\r\nconnection: keep-alive, Close\r\n\r\n").stays);
         assert_eq!(whole("POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 0\r\n\r\n").method, Method::Other);
         assert_eq!(whole("\r\n\r\nGET / HTTP/1.1\r\nhost: x\r\n\r\n").path, "/");
+    }
+
+    #[test]
+    fn a_target_may_be_whole_and_fields_may_be_in_any_code() {
+        let request = whole("GET http://127.0.0.1:9/metrics?a=b HTTP/1.1\r\nHost: example.org\r\n\r\n");
+        let parts = (request.path.as_str(), request.query.as_str(), request.host.as_str());
+        assert_eq!(parts, ("/metrics", "a=b", "127.0.0.1:9"));
+        assert_eq!(whole("GET http://localhost HTTP/1.1\r\nHost: x\r\n\r\n").path, "/");
+        let cookie = b"GET / HTTP/1.1\r\nHost: localhost\r\nCookie: \xe9\r\nauthorization: bearer abc\r\n\r\n";
+        let Parsed::Whole(request, _) = parse(cookie) else { panic!("refused") };
+        assert_eq!(request.bearer.as_deref(), Some("abc"));
     }
 
     #[test]

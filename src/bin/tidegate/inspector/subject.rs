@@ -42,7 +42,14 @@ pub struct Look {
 }
 
 impl Look {
-    pub fn at(net: &Net, subject: &Subject, inspectors: usize, uptime: Duration, longest: Option<LongestTurn>) -> Self {
+    pub fn at(
+        net: &Net,
+        subject: &Subject,
+        flags: &[String],
+        inspectors: usize,
+        uptime: Duration,
+        longest: Option<LongestTurn>,
+    ) -> Self {
         let statistics = net.statistics().unwrap_or_default();
         let usage = Usage::now();
         let number = |number: Option<usize>| number.map(|number| number as u64);
@@ -58,7 +65,7 @@ impl Look {
         });
         Look {
             role: subject.role.clone(),
-            flags: flags(),
+            flags: flags.to_vec(),
             uptime,
             servers: servers.collect(),
             limits,
@@ -101,8 +108,12 @@ impl Look {
     }
 }
 
-/// The words of the command line behind the role, as a recording keeps them.
-fn flags() -> Vec<String> {
-    let words = outside::fact("flags", || Some(crate::cli::recorded_words().join("\n"))).unwrap_or_default();
-    words.lines().skip(1).map(str::to_owned).collect()
+/// The words behind the role, as they were typed: in the list of processes everybody can read them too.
+pub fn typed_flags() -> Vec<String> {
+    let words = outside::fact("flags", || Some(Value::from(crate::cli::typed_words()).to_string()));
+    let words: Vec<String> = match words.and_then(|words| serde_json::from_str(&words).ok()) {
+        Some(Value::Array(words)) => words.iter().filter_map(|word| word.as_str().map(str::to_owned)).collect(),
+        _ => Vec::new(),
+    };
+    words.into_iter().skip(1).collect()
 }

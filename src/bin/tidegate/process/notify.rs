@@ -33,7 +33,7 @@ impl Manager {
     /// The one that has started this process. None without one, and where its socket is not there.
     pub fn find() -> Option<Self> {
         let variable = |name: &str| outside::fact(name, || std::env::var(name).ok());
-        let address = variable("NOTIFY_SOCKET")?;
+        let address = variable("NOTIFY_SOCKET").filter(|address| !address.is_empty())?;
         let pid = outside::fact("is the watched process", || {
             let watched = std::env::var("WATCHDOG_PID").ok();
             watched.is_none_or(|pid| pid == std::process::id().to_string()).then(String::new)

@@ -74,7 +74,10 @@ pub fn tables(text: &str) -> Result<Vec<Table>, Wrong> {
         let at = place(role.span());
         let DeValue::Table(keys) = table.get_ref() else {
             let key = role.get_ref();
-            let what = format!("'{key}' is in no table: write the name of a role above it, such as [chat]");
+            let what = match table.get_ref() {
+                DeValue::Array(_) => format!("'{key}' is a list: a role has one table, [{key}]"),
+                _ => format!("'{key}' is in no table: write the name of a role above it, such as [chat]"),
+            };
             return Err(Wrong { place: at, what });
         };
         let mut settings: Vec<_> = keys.iter().map(|(key, value)| setting(key, value, &place)).collect();

@@ -15,11 +15,13 @@ mod shown;
 mod words;
 
 use std::ffi::OsString;
+use std::fs::File;
+use std::io::Read;
 use std::path::Path;
 
 use clap::error::ErrorKind;
 use clap::parser::ValueSource;
-use clap::{ArgMatches, Command};
+use clap::{Arg, ArgMatches, Command};
 
 use self::file::{Table, tables};
 pub(super) use self::shown::shown;
@@ -72,8 +74,16 @@ pub(super) fn all_roles(program: &Command, path: &Path) -> Result<Vec<(String, J
     joined.collect()
 }
 
+/// A longer file is none that a person has written, and a device may have no end.
+const LONGEST_FILE: u64 = 1 << 20;
+
 fn read(path: &Path) -> Result<Vec<Table>, String> {
-    let text = std::fs::read_to_string(path).map_err(|error| format!("cannot read {}: {error}", path.display()))?;
+    let mut text = String::new();
+    let read = File::open(path).and_then(|file| file.take(LONGEST_FILE + 1).read_to_string(&mut text));
+    read.map_err(|error| format!("cannot read {}: {error}", path.display()))?;
+    if text.len() as u64 > LONGEST_FILE {
+        return Err(format!("{} is longer than 1 MiB: it is no configuration file", path.display()));
+    }
     tables(&text).map_err(|wrong| format!("{}, {}: {}", path.display(), wrong.place, wrong.what))
 }
 
@@ -109,9 +119,10 @@ fn join(
         for (place, word) in &words {
             alone(program, &table.role, word).map_err(|what| wrong(*place, &what))?;
         }
-        let conflicts = command.get_arg_conflicts_with(arg);
-        let gives_way =
-            is_given(arg.get_id().as_str()) || conflicts.iter().any(|other| is_given(other.get_id().as_str()));
+        let gives_way = command.get_arguments().any(|other| {
+            is_given(other.get_id().as_str())
+                && (other.get_id() == arg.get_id() || are_in_conflict(command, arg, other))
+        });
         if !gives_way {
             joined.words.extend(words.into_iter().map(|(_, word)| OsString::from(word)));
             joined.from.push((arg.get_id().to_string(), format!("{}, line {}", path.display(), setting.place.line)));
@@ -119,6 +130,14 @@ fn join(
     }
     joined.words.extend_from_slice(&words[2..]);
     Ok(joined)
+}
+
+/// Clap knows it at one of the two.
+fn are_in_conflict(command: &Command, one: &Arg, other: &Arg) -> bool {
+    let names = |one: &Arg, other: &Arg| {
+        command.get_arg_conflicts_with(one).iter().any(|conflict| conflict.get_id() == other.get_id())
+    };
+    names(one, other) || names(other, one)
 }
 
 /// What is wrong with one word of the file. What it needs beside it may stand elsewhere.
