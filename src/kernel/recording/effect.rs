@@ -116,7 +116,7 @@ pub(super) fn hash_of_slices(slices: &[IoSlice<'_>], length: usize) -> u32 {
 /// What is written, on its way to a hash: eight bytes at a time, wherever one slice ends and another begins. A CRC was a tenth of
 /// what the recording of an echo cost.
 struct Contents {
-    so_far: Fingerprint,
+    so_far: u64,
     /// Bytes that are no eight yet, the first one lowest.
     rest: u64,
     /// How many bits they have.
@@ -124,17 +124,17 @@ struct Contents {
 }
 
 impl Contents {
-    const EMPTY: Contents = Contents { so_far: Fingerprint::EMPTY, rest: 0, bits: 0 };
+    const EMPTY: Contents = Contents { so_far: Fingerprint::EMPTY.0, rest: 0, bits: 0 };
 
     #[inline]
     fn add(&mut self, bytes: &[u8]) {
         let (words, last) = bytes.as_chunks::<8>();
         if self.bits == 0 {
-            words.iter().for_each(|word| self.so_far.fold(u64::from_le_bytes(*word)));
+            words.iter().for_each(|word| self.fold(u64::from_le_bytes(*word)));
         } else {
             for word in words {
                 let word = u64::from_le_bytes(*word);
-                self.so_far.fold(self.rest | word << self.bits);
+                self.fold(self.rest | word << self.bits);
                 self.rest = word >> (u64::BITS - self.bits);
             }
         }
@@ -142,7 +142,7 @@ impl Contents {
             self.rest |= u64::from(*byte) << self.bits;
             self.bits += 8;
             if self.bits == u64::BITS {
-                self.so_far.fold(self.rest);
+                self.fold(self.rest);
                 (self.rest, self.bits) = (0, 0);
             }
         }
@@ -150,9 +150,17 @@ impl Contents {
 
     #[inline]
     fn hash(mut self) -> u32 {
-        self.so_far.fold(self.rest);
-        self.so_far.fold(self.bits.into());
-        (self.so_far.0 >> 32 ^ self.so_far.0) as u32
+        self.fold(self.rest);
+        self.fold(self.bits.into());
+        (self.so_far >> 32 ^ self.so_far) as u32
+    }
+
+    /// The upper bits are brought down first. A multiplication carries upwards only, so the highest bit of a word would be one
+    /// bit of the next one.
+    #[inline]
+    fn fold(&mut self, word: u64) {
+        let mixed = self.so_far ^ word;
+        self.so_far = (mixed ^ mixed >> 32).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29);
     }
 }
 
@@ -240,7 +248,7 @@ mod tests {
 
     #[test]
     fn the_hash_of_slices_is_that_of_their_bytes() {
-        let bytes: Vec<u8> = (0..100).map(|number| number * 37 % 251).collect();
+        let bytes: Vec<u8> = (0..100_u8).map(|number| number.wrapping_mul(37)).collect();
         for first in 0..bytes.len() {
             for second in [first, first + 1, first + 5, first + 8, first + 19, bytes.len()] {
                 let second = second.min(bytes.len());
