@@ -30,7 +30,7 @@ impl Unit {
     fn parse(text: &str) -> Self {
         let mut section = "";
         let mut settings = Vec::new();
-        for line in text.lines().filter(|line| !line.is_empty()) {
+        for line in text.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
             match line.strip_prefix('[').and_then(|line| line.strip_suffix(']')) {
                 Some(name) => section = name,
                 None => {
@@ -175,5 +175,48 @@ fn a_descriptor_that_is_closed_or_standard_error_is_no_listener() {
         assert_eq!(output.status.code(), Some(1), "{third}");
         let log = String::from_utf8(output.stderr).unwrap();
         assert!(log.contains("cannot listen on descriptor 3 from systemd: it is not a stream socket"), "{log}");
+    }
+}
+
+/// `packaging/systemd/tidegate@.service`: its command runs the role of a file, and the manager hears of it.
+#[test]
+fn the_instance_unit_runs_the_role_of_its_file() {
+    let text = include_str!("../../packaging/systemd/tidegate@.service");
+    let unit = Unit::parse(text);
+    let command = unit.get("Service", "ExecStart");
+    assert_eq!(command, "/usr/bin/tidegate run /etc/tidegate/%i.toml");
+    assert_eq!((unit.get("Service", "Type"), unit.get("Service", "RestartPreventExitStatus")), ("notify", "2"));
+    let patience: u64 = unit.get("Service", "TimeoutStopSec").parse().unwrap();
+    assert!(patience > 10, "longer than the default of --drain-timeout");
+    let folder = Folder::new();
+    std::fs::write(folder.path("room.toml"), "[chat]\nlisten = \"127.0.0.1:0\"\n").unwrap();
+    let (notify, file) = (folder.path("notify"), folder.path("room.toml"));
+    let manager = std::os::unix::net::UnixDatagram::bind(&notify).unwrap();
+    manager.set_read_timeout(Some(crate::support::PATIENCE)).unwrap();
+    let words = flags(command).replace("/etc/tidegate/%i.toml", file.to_str().unwrap());
+    let mut room = program();
+    room.args(words.split(' ')).env("NOTIFY_SOCKET", &notify).env("WATCHDOG_USEC", "30000000");
+    let mut room = crate::support::Daemon::launch_with(&mut room, crate::support::Stderr::Kept);
+    let mut message = [0; 200];
+    let length = manager.recv(&mut message).unwrap();
+    assert!(message[..length].starts_with(b"READY=1\n"));
+    room.signal(Signal::TERM);
+    room.exits_with(0);
+}
+
+/// With the program of this build in place of the installed one, `systemd-analyze` finds no fault, where it is there.
+#[test]
+fn the_instance_unit_has_no_fault() {
+    let folder = Folder::new();
+    let unit = folder.path("tidegate@room.service");
+    let text = include_str!("../../packaging/systemd/tidegate@.service");
+    std::fs::write(&unit, text.replace("/usr/bin/tidegate", env!("CARGO_BIN_EXE_tidegate"))).unwrap();
+    match Command::new("systemd-analyze").arg("verify").arg(&unit).output() {
+        Ok(verified) => {
+            let told = String::from_utf8_lossy(&verified.stderr).into_owned();
+            // What it says of the machine it is on is not about the unit.
+            assert!(!told.contains("tidegate@"), "{told}");
+        }
+        Err(error) => eprintln!("NOT CHECKED: there is no systemd-analyze: {error}"),
     }
 }

@@ -62,6 +62,19 @@ fn a_file_that_is_not_there_keeps_it_from_starting() {
 }
 
 #[test]
+fn a_file_that_would_be_written_to_twice_is_refused() {
+    let folder = Folder::new();
+    let (file, link) = (folder.path("file"), folder.path("link"));
+    fs::write(&file, "one\n").unwrap();
+    std::os::unix::fs::symlink(&file, &link).unwrap();
+    let outputs = [&file, &link].map(|it| format!("file:{}", path(it)));
+    let log = cannot_start(&["--in", "-", "--out", &outputs[0], "--out", "0", "--out", &outputs[1]]);
+    let says = format!("--out {} and --out {} are one file: each frame would be there twice", outputs[0], outputs[1]);
+    assert!(log.contains(&says), "{log}");
+    assert_eq!(fs::read(&file).unwrap(), b"one\n");
+}
+
+#[test]
 fn a_file_that_would_be_read_and_written_is_refused() {
     let folder = Folder::new();
     let (file, link) = (folder.path("file"), folder.path("link"));

@@ -178,6 +178,10 @@ const RULES: &[(&str, Rule)] = &[
     ),
     ("nc 127.0.0.1 7000", Elsewhere("tests/binary/systemd.rs", "fn the_room_serves_and_stops_as_the_units_say")),
     ("systemctl kill -s USR1 tidegate-chat", Named(BOOTED, "docs/systemd.md", "writes the table of connections")),
+    (
+        "systemctl enable --now tidegate@room",
+        Elsewhere("tests/binary/systemd.rs", "fn the_instance_unit_runs_the_role_of_its_file()"),
+    ),
     ("systemctl status", Named(BOOTED, "docs/systemd.md", "shows how many connections there are")),
     ("systemctl stop", Named(BOOTED, "docs/systemd.md", "sends SIGTERM")),
     ("systemd-analyze verify", Named(BOOTED, "docs/systemd.md", "finds errors in a unit")),

@@ -1,4 +1,5 @@
-//! A hub that would hear itself: each frame would come again and again. It does not start.
+//! A hub that would hear itself, so that each frame would come again and again, or that would write each frame twice. It does not
+//! start.
 
 use std::error::Error;
 
@@ -10,7 +11,7 @@ use crate::daemon::itself::meets;
 use crate::process::outside;
 
 /// # Errors
-/// What is connected to is listened on, or what is written is read.
+/// What is connected to is listened on, what is written is read, or it is written to twice.
 pub fn refuse(net: &Net, options: &HubOptions, servers: &[(ServerId, Role)]) -> Result<(), Box<dyn Error>> {
     let inputs = options.inputs.iter().filter_map(|input| match input {
         Input::Dial(to) => Some((format!("--in {to}"), *to)),
@@ -32,6 +33,15 @@ pub fn refuse(net: &Net, options: &HubOptions, servers: &[(ServerId, Role)]) -> 
         let met = || options.outputs.iter().find(is_read).map(ToString::to_string);
         if let Some(output) = outside::fact("own file", met) {
             return Err(format!("--in {input} and --out {output} are one file: what is written would be read").into());
+        }
+    }
+    for (place, output) in options.outputs.iter().enumerate().skip(1) {
+        let is_the_same = |other: &&Output| file_written(output).is_some_and(|file| file_written(other) == Some(file));
+        let met = || options.outputs[..place].iter().find(is_the_same).map(ToString::to_string);
+        if let Some(other) = outside::fact("one file twice", met) {
+            return Err(
+                format!("--out {other} and --out {output} are one file: each frame would be there twice").into()
+            );
         }
     }
     Ok(())
