@@ -465,8 +465,8 @@ fn without_descriptors_clients_are_reset() {
 
 #[test]
 fn a_proxy_to_itself_says_so_and_resets_its_clients() {
-    let address = support::free_address();
-    let port = address.port();
+    let port = support::free_port(); // at all addresses
+    let address = SocketAddr::from(([127, 0, 0, 1], port));
     for (listen, to) in [
         (address.to_string(), address.to_string()),
         (format!(":{port}"), address.to_string()),

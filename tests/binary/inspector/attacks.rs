@@ -1,8 +1,10 @@
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
+use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
 use super::*;
+use crate::support::folder::Folder;
 use crate::support::{PATIENCE, wait_until};
 
 /// The role answers, and so does the inspector.
@@ -115,13 +117,19 @@ fn a_client_that_sends_requests_and_does_not_read_is_not_read_and_put_out() {
 
 #[test]
 fn one_that_listens_to_events_and_never_reads_is_put_out() {
-    let it = Inspected::role("echo", &[]);
+    let folder = Folder::new();
+    let path = folder.path("echo.sock");
+    let unix = format!("unix:{}", path.display());
+    let words = ["echo", "--listen", "127.0.0.1:0", "--listen", &unix, "--inspect", "127.0.0.1:0"];
+    let mut echo = Daemon::launch(&words);
+    echo.finds_its_addresses(1);
+    let it = Inspected::of(echo);
     // As little as the system gives, so that it does not take long.
     let stuck = crate::support::Client::connect_narrow(it.at);
     let mut stream = stuck.handle();
     write!(stream, "GET /events?key={} HTTP/1.1\r\nHost: localhost\r\n\r\n", it.key).unwrap();
-    // With a slab of thousands an event is long.
-    let clients: Vec<_> = (0..5000).map(|_| TcpStream::connect(it.role.address()).unwrap()).collect();
+    // With a slab of thousands an event is long. On a Unix socket they take no ports, which other tests want.
+    let clients: Vec<_> = (0..5000).map(|_| UnixStream::connect(&path).unwrap()).collect();
     let began = Instant::now();
     while it.metrics().metric("tidegate_limit_used{name=\"inspector_connections\"}") > 1.0 {
         assert!(began.elapsed() < Duration::from_secs(120), "it is still there");
