@@ -112,11 +112,13 @@ fn who_is_turned_away_is_told_so() {
 #[test]
 fn a_crowd_that_is_turned_away_takes_no_place() {
     let mut command = program_after("ulimit -n 80");
-    command.args(["chat", "--listen", "127.0.0.1:0", "--max-connections", "2"]);
+    command.args(["chat", "--listen", "127.0.0.1:0", "--max-connections", "2", "-v"]);
     let mut room = Daemon::launch_with(&mut command, Stderr::Kept);
     room.finds_its_addresses(1);
     let [mut anna, bob] = room.guests();
     let crowd: Vec<Client> = (0..300).map(|_| room.join()).collect();
+    // One that was not accepted yet would get the place of Bob.
+    wait_until("all are turned away", || room.log().matches(" was disconnected").count() == 300);
     anna.hears_nothing();
     drop(bob);
     anna.hears("* guest2 left; 1 online");
