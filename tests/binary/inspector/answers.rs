@@ -86,6 +86,7 @@ fn it_says_who_waits_for_whom() {
     let cells = first_event(&it)["cells"].clone();
     let mut cells: Vec<_> = cells.as_str().unwrap().chars().filter(|cell| *cell != '.').collect();
     cells.sort_unstable();
+    cells.dedup(); // those that have asked before may not have closed yet
     assert_eq!(cells, ['i', 'p', 'q']);
 }
 

@@ -120,7 +120,8 @@ fn one_that_listens_to_events_and_never_reads_is_put_out() {
     let folder = Folder::new();
     let path = folder.path("echo.sock");
     let unix = format!("unix:{}", path.display());
-    let words = ["echo", "--listen", "127.0.0.1:0", "--listen", &unix, "--inspect", "127.0.0.1:0"];
+    // In this order: when the log has the second one, it listens on the first one too.
+    let words = ["echo", "--listen", &unix, "--listen", "127.0.0.1:0", "--inspect", "127.0.0.1:0"];
     let mut echo = Daemon::launch(&words);
     echo.finds_its_addresses(1);
     let it = Inspected::of(echo);
