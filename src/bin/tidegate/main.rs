@@ -15,7 +15,7 @@ mod replay;
 use std::error::Error;
 use std::process::ExitCode;
 
-use cli::{Command, LogForm};
+use cli::{Command, LogForm, Role, Tool};
 use log::LevelFilter;
 use process::log::Form;
 
@@ -36,7 +36,8 @@ fn main() -> ExitCode {
 
 fn begin_the_log(command: &Command) -> Result<(), String> {
     let (mut level, mut form) = (LevelFilter::Info, Form::Text);
-    if let Some(daemon) = command.daemon_options() {
+    if let Command::Role(role) = command {
+        let daemon = role.daemon_options();
         if let Some(path) = &daemon.log.log_file {
             let cannot = |error| format!("cannot write the log to {}: {error}", path.display());
             process::log::file::write_to(path).map_err(cannot)?;
@@ -54,45 +55,38 @@ fn begin_the_log(command: &Command) -> Result<(), String> {
 
 fn run(command: &Command) -> Result<ExitCode, Box<dyn Error>> {
     match command {
-        Command::Bench(workload) => bench::run(workload, max_connections(command)),
-        Command::Replay(options) => replay::run(options, run_role),
-        Command::Inspect(options) => inspect::run(options),
-        Command::Man(options) => Ok(cli::write_manual(&options.folder).map(|()| ExitCode::SUCCESS)?),
-        Command::Completions(options) => Ok(cli::print_completions(options.shell).map(|()| ExitCode::SUCCESS)?),
-        role => {
+        Command::Role(role) => {
             let _flushed = process::outside::FlushAtPanic;
-            if let Some(daemon) = role.daemon_options() {
-                replay::record(&daemon.recording)?;
-            }
+            replay::record(&role.daemon_options().recording)?;
             let code = run_role(role);
             process::outside::end();
             code
         }
+        Command::Tool(tool) => use_tool(tool),
     }
 }
 
 /// Runs a role on the kernel that `outside` has for it.
-fn run_role(command: &Command) -> Result<ExitCode, Box<dyn Error>> {
-    let max_connections = max_connections(command);
-    match command {
-        Command::Chat(options) => daemon::chat::run(options, max_connections),
-        Command::Echo(options) => daemon::echo::run(options, max_connections),
-        Command::Sink(options) => daemon::sink::run(options, max_connections),
-        Command::Source(options) => daemon::source::run(options, max_connections),
-        Command::Proxy(options) => daemon::proxy::run(options, max_connections),
-        Command::Hub(options) => daemon::hub::run(options, max_connections),
-        Command::Run(_)
-        | Command::Check(_)
-        | Command::Man(_)
-        | Command::Completions(_)
-        | Command::Replay(_)
-        | Command::Inspect(_)
-        | Command::Bench(_) => Err("this is no role of the daemon".into()),
+fn run_role(role: &Role) -> Result<ExitCode, Box<dyn Error>> {
+    let descriptors_each = if matches!(role, Role::Proxy(_)) { 2 } else { 1 };
+    let max_connections =
+        process::descriptors::max_connections(role.daemon_options().max_connections, descriptors_each);
+    match role {
+        Role::Chat(options) => daemon::chat::run(options, max_connections),
+        Role::Echo(options) => daemon::echo::run(options, max_connections),
+        Role::Sink(options) => daemon::sink::run(options, max_connections),
+        Role::Source(options) => daemon::source::run(options, max_connections),
+        Role::Proxy(options) => daemon::proxy::run(options, max_connections),
+        Role::Hub(options) => daemon::hub::run(options, max_connections),
     }
 }
 
-fn max_connections(command: &Command) -> usize {
-    let wanted = command.daemon_options().and_then(|options| options.max_connections);
-    let descriptors_each = if matches!(command, Command::Proxy(_)) { 2 } else { 1 };
-    process::descriptors::max_connections(wanted, descriptors_each)
+fn use_tool(tool: &Tool) -> Result<ExitCode, Box<dyn Error>> {
+    match tool {
+        Tool::Man(options) => Ok(cli::write_manual(&options.folder).map(|()| ExitCode::SUCCESS)?),
+        Tool::Completions(options) => Ok(cli::print_completions(options.shell).map(|()| ExitCode::SUCCESS)?),
+        Tool::Replay(options) => replay::run(options, run_role),
+        Tool::Inspect(options) => inspect::run(options),
+        Tool::Bench(workload) => bench::run(workload, process::descriptors::max_connections(None, 1)),
+    }
 }

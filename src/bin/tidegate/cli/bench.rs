@@ -344,12 +344,12 @@ fn line_size(text: &str) -> Result<Size, String> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Command, parse_from};
+    use super::super::{Tool, Typed, parse_from};
     use super::*;
 
     fn bench(flags: &[&str]) -> Workload {
         match parse_from(["tidegate", "bench"].iter().chain(flags)) {
-            Ok(Command::Bench(workload)) => workload,
+            Ok(Typed::Tool(Tool::Bench(workload))) => workload,
             other => panic!("{flags:?} gave {other:?}"),
         }
     }

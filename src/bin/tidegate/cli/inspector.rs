@@ -44,7 +44,7 @@ fn inspected(text: &str) -> Result<Endpoint, String> {
 #[cfg(test)]
 mod tests {
     use super::super::tests::{daemon, wrong};
-    use super::super::{Command, parse_from};
+    use super::super::{Tool, Typed, parse_from};
 
     #[test]
     fn it_is_for_this_machine_alone() {
@@ -81,6 +81,9 @@ mod tests {
         let words = ["tidegate", "echo", "--inspect", "9000", "--record-contents", "no"];
         let error = parse_from(words).expect_err("wrong usage").to_string();
         assert!(error.contains("what an inspector answers depends on what it is asked"), "{error}");
-        assert!(matches!(parse_from(["tidegate", "bench", "echo", "--inspect", "9000"]), Ok(Command::Bench(_))));
+        assert!(matches!(
+            parse_from(["tidegate", "bench", "echo", "--inspect", "9000"]),
+            Ok(Typed::Tool(Tool::Bench(_)))
+        ));
     }
 }

@@ -160,7 +160,7 @@ fn speed(text: &str) -> Result<Speed, String> {
 #[cfg(test)]
 mod tests {
     use super::super::tests::{daemon, wrong};
-    use super::super::{Command, parse_from};
+    use super::super::{Tool, Typed, parse_from};
     use super::*;
 
     #[test]
@@ -207,7 +207,7 @@ mod tests {
     #[test]
     fn a_replay_has_a_speed_and_an_end() {
         let replay = |flags: &[&str]| match parse_from(["tidegate", "replay", "file"].iter().chain(flags)) {
-            Ok(Command::Replay(options)) => Ok((options.until, options.speed, options.verbosity())),
+            Ok(Typed::Tool(Tool::Replay(options))) => Ok((options.until, options.speed, options.verbosity())),
             Ok(other) => panic!("{other:?}"),
             Err(error) => Err(error.to_string()),
         };

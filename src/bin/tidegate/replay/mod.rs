@@ -10,7 +10,7 @@ use std::process::ExitCode;
 
 use tidegate::kernel::{Header, Playback, RecorderOptions, Replay, RunEnd};
 
-use crate::cli::{self, Command, RecordingOptions, ReplayOptions, counted};
+use crate::cli::{self, RecordingOptions, ReplayOptions, Role, counted};
 use crate::process::{log as process_log, outside};
 
 const PLATFORM: [&str; 2] = [std::env::consts::OS, std::env::consts::ARCH];
@@ -32,7 +32,7 @@ pub fn record(options: &RecordingOptions) -> Result<(), String> {
 /// Plays a recording: `run_role` runs the role as if it were typed.
 pub fn run(
     options: &ReplayOptions,
-    run_role: impl FnOnce(&Command) -> Result<ExitCode, Box<dyn Error>>,
+    run_role: impl FnOnce(&Role) -> Result<ExitCode, Box<dyn Error>>,
 ) -> Result<ExitCode, Box<dyn Error>> {
     let name = options.file.display();
     let cannot = |error: &dyn std::fmt::Display| format!("cannot play {name}: {error}");
@@ -45,12 +45,9 @@ pub fn run(
     if words.is_empty() {
         return Err(cannot(&"it is the recording of another program").into());
     }
-    let mut command = cli::parse_recorded(&words)
+    let mut role = cli::parse_recorded(&words)
         .map_err(|error| cannot(&format!("this build does not know its command line: {error}")))?;
-    if command.daemon_options().is_none() {
-        return Err(cannot(&"it is the recording of another program").into());
-    }
-    command.explain(&options.explain);
+    role.explain(&options.explain);
     if let Some(platform) = header.get("platform").filter(|platform| *platform != PLATFORM.join(" ")) {
         log::warn!("it was recorded on {platform}, where the numbers of errors and signals may be others");
     }
@@ -61,7 +58,7 @@ pub fn run(
     }
     outside::play(replay, tell);
     // How the role has ended is part of the run: it is compared, and not the outcome of this command.
-    let outcome = run_role(&command);
+    let outcome = run_role(&role);
     playback.finish();
     if let (Err(error), RunEnd::Ended) = (outcome, playback.report().end) {
         log::error!("{error}");
