@@ -198,6 +198,7 @@ struct Program {
 
 /// What was typed.
 #[derive(Clone, Debug, Subcommand)]
+#[expect(clippy::large_enum_variant, reason = "a process has one of it")]
 enum Typed {
     #[command(flatten)]
     Role(Role),
@@ -229,6 +230,7 @@ impl Typed {
 
 /// What to run.
 #[derive(Clone, Debug)]
+#[expect(clippy::large_enum_variant, reason = "a process has one of it")]
 pub enum Command {
     Role(Role),
     Tool(Tool),

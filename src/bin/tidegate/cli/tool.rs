@@ -6,6 +6,7 @@ use super::{CompletionsOptions, InspectOptions, ManOptions, ReplayOptions, Workl
 
 /// A command that does something and ends.
 #[derive(Clone, Debug, Subcommand)]
+#[expect(clippy::large_enum_variant, reason = "a process has one of it")]
 pub enum Tool {
     #[command(about = "Write the manual: a page for each command", long_about = help::ABOUT_MAN)]
     Man(ManOptions),
