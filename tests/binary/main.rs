@@ -14,6 +14,9 @@ mod chat;
 mod cli;
 /// `--config`, `tidegate run` and `tidegate check`.
 mod configuration;
+/// `tidegate connect`.
+#[cfg(target_os = "linux")]
+mod connect;
 /// `tidegate echo`.
 mod echo;
 /// `--explain`: what the loop does, told.

@@ -8,7 +8,7 @@ use crate::support;
 use crate::support::Daemon;
 use crate::support::folder::Folder;
 
-const COMMANDS: [&[&str]; 13] = [
+const COMMANDS: [&[&str]; 14] = [
     &[],
     &["chat"],
     &["hub"],
@@ -16,6 +16,7 @@ const COMMANDS: [&[&str]; 13] = [
     &["sink"],
     &["source"],
     &["proxy"],
+    &["connect"],
     &["replay"],
     &["inspect"],
     &["check"],

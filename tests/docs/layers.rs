@@ -157,6 +157,7 @@ const PARTS_OF_THE_BINARY: &[(&str, &[&str])] = &[
     ("inspector", &["cli", "process"]),
     ("daemon", &["cli", "process", "inspector"]),
     ("bench", &["cli", "inspector"]),
+    ("connect", &["cli", "process"]),
     ("replay", &["cli", "process"]),
     ("inspect", &["cli"]),
 ];

@@ -1,14 +1,13 @@
-//! Pipes of the system's, FIFOs, terminals, child processes, and the streams that a process was started with.
+//! Pipes of the system's, FIFOs, terminals and child processes. The streams that a process was started with are tested with
+//! `tidegate connect`, in `tests/binary/connect.rs`.
 
 #![cfg(target_os = "linux")]
-#[path = "../../docs/examples/netcat/main.rs"]
-mod example;
 use std::fs::File;
 use std::io::{ErrorKind, Read, Write, pipe};
-use std::net::{Shutdown, TcpListener};
+use std::net::Shutdown;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use crate::support::folder::Folder;
@@ -214,16 +213,16 @@ fn a_child_is_written_to_and_read_from() {
 // ---- terminals ------------------------------------------------------------------------------------------------------
 
 /// A terminal, and its other end, where a person would sit.
-fn terminal() -> (File, OwnedFd, String) {
+fn terminal() -> (File, OwnedFd) {
     let (seat, path) = pseudo_terminal();
     let terminal = open_terminal(&path);
     without_blocking(&seat);
-    (terminal, seat, path)
+    (terminal, seat)
 }
 
 #[test]
 fn a_terminal_is_read_line_by_line_and_ends_with_control_d() {
-    let (terminal, seat, _) = terminal();
+    let (terminal, seat) = terminal();
     let mut person = File::from(seat);
     let shared = terminal.try_clone().unwrap();
     let mut world = World::new();
@@ -246,7 +245,7 @@ fn a_terminal_is_read_line_by_line_and_ends_with_control_d() {
 
 #[test]
 fn a_terminal_that_nobody_reads_stops_its_writer_and_not_the_loop() {
-    let (terminal, seat, _) = terminal();
+    let (terminal, seat) = terminal();
     let person = File::from(seat);
     let mut world = World::new();
     adopt(&mut world, "out", terminal, FileOptions::write());
@@ -261,113 +260,4 @@ fn a_terminal_that_nobody_reads_stops_its_writer_and_not_the_loop() {
         world.state.saw("out", "drain") && shown.len() == text.len() + 20_000
     });
     assert!(shown == text.replace('\n', "\r\n").into_bytes());
-}
-
-// ---- the streams of the process -------------------------------------------------------------------------------------
-
-/// The example `netcat`, which is a program of its own: the tests below start this file's program anew, with this as
-/// its one test and the address of a server.
-#[test]
-fn netcat() {
-    if let Ok(address) = std::env::var("NETCAT_TO") {
-        example::netcat(&address).unwrap();
-    }
-}
-
-/// Starts [`netcat`]. The test harness writes to its standard output too, before it does.
-fn start_netcat(to: &TcpListener, stdin: impl Into<Stdio>, stdout: impl Into<Stdio>) -> Child {
-    Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "standard_streams::netcat", "--nocapture", "--test-threads=1"])
-        .env("NETCAT_TO", to.local_addr().unwrap().to_string())
-        .stdin(stdin)
-        .stdout(stdout)
-        .spawn()
-        .unwrap()
-}
-
-#[test]
-fn standard_input_goes_into_a_socket_and_the_socket_into_standard_output() {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let mut child = start_netcat(&listener, Stdio::piped(), Stdio::piped());
-    let (mut socket, _) = listener.accept().unwrap();
-    let mut stdin = child.stdin.take().unwrap();
-    stdin.write_all(b"question").unwrap();
-    drop(stdin);
-    let mut question = String::new();
-    socket.read_to_string(&mut question).unwrap();
-    assert_eq!(question, "question");
-    let answer = pattern(300_000);
-    // The child's output is read while the answer is written: neither fits into the kernel.
-    let mut stdout = child.stdout.take().unwrap();
-    let reader = std::thread::spawn(move || {
-        let mut said = Vec::new();
-        stdout.read_to_end(&mut said).map(|_| said)
-    });
-    socket.write_all(&answer).unwrap();
-    drop(socket);
-    let said = reader.join().unwrap().unwrap();
-    assert!(said.windows(answer.len()).any(|part| part == answer));
-    assert!(child.wait().unwrap().success());
-}
-
-/// Its server hears no end, as if that had been all.
-#[test]
-fn standard_input_that_fails_ends_the_program_with_an_error() {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let fail = |stdin: OwnedFd, before: &str| {
-        let mut child = start_netcat(&listener, stdin, Stdio::null());
-        let (mut socket, _) = listener.accept().unwrap();
-        let mut said = Vec::new();
-        let error = socket.read_to_end(&mut said).unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::ConnectionReset);
-        assert_eq!(String::from_utf8(said).unwrap(), before);
-        assert!(!child.wait().unwrap().success());
-    };
-    // Its first read fails: EISDIR.
-    fail(File::open("/").unwrap().into(), "");
-    // A later one: the last one at a terminal has gone, and its master gives what was written and then EIO.
-    let (mut terminal, master, _) = terminal();
-    terminal.write_all(b"typed\n").unwrap();
-    drop(terminal);
-    fail(master, "typed\r\n");
-}
-
-#[test]
-fn a_terminal_that_a_shell_shares_stays_as_it_was() {
-    let (terminal, seat, _) = terminal();
-    let mut person = File::from(seat);
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let mut child = start_netcat(&listener, terminal.try_clone().unwrap(), terminal.try_clone().unwrap());
-    let (mut socket, _) = listener.accept().unwrap();
-    person.write_all(b"typed\n").unwrap();
-    let mut line = [0; 6];
-    socket.read_exact(&mut line).unwrap();
-    assert_eq!(&line, b"typed\n");
-    assert!(blocks(&terminal), "while it runs");
-    person.write_all(b"\x04").unwrap();
-    assert_eq!(socket.read(&mut line).unwrap(), 0, "control-D is the end");
-    socket.write_all(b"bye\n").unwrap();
-    drop(socket);
-    assert!(child.wait().unwrap().success());
-    assert!(blocks(&terminal), "and afterwards");
-    let shown = String::from_utf8(read_now(&person)).unwrap();
-    assert!(shown.contains("bye\r\n"), "{shown}");
-}
-
-#[test]
-fn a_shared_file_as_standard_output_keeps_its_place() {
-    let folder = Folder::new();
-    let path = folder.path("output");
-    let mut output = File::create(&path).unwrap();
-    output.write_all(b"before ").unwrap();
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let mut child = start_netcat(&listener, Stdio::null(), output.try_clone().unwrap());
-    let (mut socket, _) = listener.accept().unwrap();
-    socket.write_all(b"meanwhile ").unwrap();
-    drop(socket);
-    let ended = child.wait().unwrap();
-    output.write_all(b"after").unwrap();
-    let text = std::fs::read_to_string(&path).unwrap();
-    assert!(ended.success());
-    assert!(text.starts_with("before ") && text.contains("meanwhile ") && text.ends_with("after"), "{text}");
 }

@@ -1,11 +1,12 @@
 //! The binary: reads the command line, sets up the log and the descriptor limit, and runs one role.
 //!
-//! The roles of the daemon are in `daemon/`, the load generator is in `bench/`, `replay/` plays a recorded run, and `inspect/` shows
-//! in a terminal what one of them does. They use the public API of the library, and
-//! of the binary the command line only.
+//! The roles of the daemon are in `daemon/`, the load generator is in `bench/`, `connect/` is a client for standard input and output,
+//! `replay/` plays a recorded run, and `inspect/` shows in a terminal what a role does. They use the public API of the library, and
+//! of the binary the command line and what is in `process/`.
 
 mod bench;
 mod cli;
+mod connect;
 mod daemon;
 mod inspect;
 mod inspector;
@@ -36,18 +37,22 @@ fn main() -> ExitCode {
 
 fn begin_the_log(command: &Command) -> Result<(), String> {
     let (mut level, mut form) = (LevelFilter::Info, Form::Text);
-    if let Command::Role(role) = command {
-        let daemon = role.daemon_options();
-        if let Some(path) = &daemon.log.log_file {
-            let cannot = |error| format!("cannot write the log to {}: {error}", path.display());
-            process::log::file::write_to(path).map_err(cannot)?;
+    match command {
+        Command::Role(role) => {
+            let daemon = role.daemon_options();
+            if let Some(path) = &daemon.log.log_file {
+                let cannot = |error| format!("cannot write the log to {}: {error}", path.display());
+                process::log::file::write_to(path).map_err(cannot)?;
+            }
+            level = daemon.verbosity();
+            form = match daemon.log.log {
+                LogForm::Text => Form::Text,
+                LogForm::Logfmt => Form::Logfmt,
+                LogForm::Json => Form::Json,
+            };
         }
-        level = daemon.verbosity();
-        form = match daemon.log.log {
-            LogForm::Text => Form::Text,
-            LogForm::Logfmt => Form::Logfmt,
-            LogForm::Json => Form::Json,
-        };
+        Command::Tool(Tool::Connect(options)) => level = options.verbosity(),
+        Command::Tool(_) => {}
     }
     process::log::install(level, form);
     Ok(())
@@ -83,6 +88,7 @@ fn run_role(role: &Role) -> Result<ExitCode, Box<dyn Error>> {
 
 fn use_tool(tool: &Tool) -> Result<ExitCode, Box<dyn Error>> {
     match tool {
+        Tool::Connect(options) => connect::run(options),
         Tool::Man(options) => Ok(cli::write_manual(&options.folder).map(|()| ExitCode::SUCCESS)?),
         Tool::Completions(options) => Ok(cli::print_completions(options.shell).map(|()| ExitCode::SUCCESS)?),
         Tool::Replay(options) => replay::run(options, run_role),

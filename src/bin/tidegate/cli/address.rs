@@ -68,6 +68,17 @@ pub(super) fn target(text: &str) -> Result<Endpoint, String> {
     }
 }
 
+/// Where `connect` connects to: an address, or a host and a port as netcat has them. A host is an address too, since names are not
+/// resolved; this is where one would be.
+pub(super) fn destination(host: &str, port: Option<&str>) -> Result<Endpoint, String> {
+    let Some(port) = port else { return target(host) };
+    if host.starts_with("unix:") || target(host).is_ok() {
+        return Err(format!("{host} is a whole address: leave out {port}"));
+    }
+    let host = wrong_address::bracketed(host).unwrap_or_else(|| host.to_owned());
+    target(&format!("{host}:{port}"))
+}
+
 /// A place to listen on, with the flag that named it.
 #[derive(Clone, Copy, Debug)]
 pub struct Named {

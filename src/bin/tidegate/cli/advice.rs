@@ -29,6 +29,7 @@ fn advice(command: &str, unknown: &str) -> Option<String> {
         ("bench", "-t" | "--threads") => Some("leave it out: one thread makes all connections".to_owned()),
         ("bench", "-d" | "--time") => Some("write --duration, such as --duration 10s".to_owned()),
         ("bench", _) => None,
+        ("connect", flag) => of_netcat(flag).map(str::to_owned),
         ("proxy", "--target" | "--backend" | "--upstream" | "--server" | "--dest") => {
             Some("write --to ADDR for the server behind the proxy".to_owned())
         }
@@ -39,6 +40,22 @@ fn advice(command: &str, unknown: &str) -> Option<String> {
         ("proxy", address) => Some(format!("write --listen {address}, or --to {address}")),
         (_, address) => Some(format!("write --listen {address}")),
     }
+}
+
+/// What a flag of netcat is here.
+fn of_netcat(flag: &str) -> Option<&'static str> {
+    Some(match flag {
+        "-N" => "leave it out: the end of standard input ends the connection, unless there is --no-end",
+        "-U" | "--unixsock" => "write unix:PATH for a Unix socket",
+        "-w" | "--wait" => "write --connect-timeout 3s for the connection, and --idle-timeout 3s for a silence",
+        "-C" => "write --crlf",
+        "-l" | "--listen" | "-k" => "to listen, there are the roles chat, hub, echo, sink, source and proxy",
+        "-u" | "--udp" => "it speaks TCP, and that of Unix sockets",
+        "-p" | "--port" | "-h" | "--host" | "--to" | "--target" => {
+            "write the address without a flag, such as 7000 or 127.0.0.1:7000"
+        }
+        _ => return None,
+    })
 }
 
 #[cfg(test)]

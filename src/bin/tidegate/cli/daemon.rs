@@ -218,10 +218,8 @@ impl DaemonOptions {
         self.max_per_address.unwrap_or((!is_loopback).then_some(DEFAULT))
     }
 
-    /// A probe every ten seconds, where Node sends one each second: a peer may be without a network for a minute.
     pub fn keep_alive(&self) -> Option<KeepAlive> {
-        let interval = Duration::from_secs(10);
-        self.keep_alive.map(|silence| KeepAlive::new().initial_delay(silence).interval(interval).count(6))
+        probes(self.keep_alive)
     }
 
     pub fn verbosity(&self) -> LevelFilter {
@@ -232,6 +230,12 @@ impl DaemonOptions {
             _ => LevelFilter::Trace,
         }
     }
+}
+
+/// A probe every ten seconds after this silence, where Node sends one each second: a peer may be without a network for a minute.
+pub(super) fn probes(silence: OrNone<Duration>) -> Option<KeepAlive> {
+    let interval = Duration::from_secs(10);
+    silence.map(|silence| KeepAlive::new().initial_delay(silence).interval(interval).count(6))
 }
 
 #[cfg(test)]

@@ -199,6 +199,41 @@ Examples:
   Connections go on until the client or the server ends them."
 );
 
+pub(super) const ABOUT_CONNECT: &str = "\
+Connect standard input and output with a server, as netcat does.
+
+When standard input ends, the server is told so, and can still answer. When the
+server ends, what standard input has at hand is still sent, and the program
+ends; --half-open has it send all of standard input first. A side that is slow
+is waited for, and what waits for it is at most some 100 KiB.
+
+When a file is moved and stderr is a terminal, there is a progress bar.";
+
+pub(super) const AFTER_CONNECT_HELP: &str = "\
+Examples:
+  tidegate connect 7000              talk to a server on this machine
+  tidegate connect 192.0.2.7:7000 < file
+  tidegate connect 192.0.2.7 7000 > file
+  printf 'GET / HTTP/1.0\\n\\n' | tidegate connect --crlf 192.0.2.7:80
+  tidegate connect unix:/run/chat.sock
+
+A DURATION is 0, or numbers with units, from large to small: 500ms, 30s, 5m,
+1h30m, 2d.
+
+A file that cannot be sent whole, because a signal or a time-out ends the
+program, ends with a reset: the server cannot take it for the whole.
+
+Exit codes:
+  0    both directions have ended in order
+  1    standard input cannot be read
+  2    wrong usage
+  3    there was no connection: refused, unreachable, or not in time
+  4    the connection was lost: reset, or ended before all was sent
+  5    no byte came or went for --idle-timeout
+  6    standard output cannot be written, because the disk is full for example
+  129  SIGHUP; 130 SIGINT (Ctrl-C), 131 SIGQUIT, 143 SIGTERM
+  141  nobody reads standard output any more";
+
 pub(super) const ABOUT_RUN: &str = "\
 Run the role of a configuration file.
 

@@ -2,12 +2,15 @@
 
 use clap::Subcommand;
 
-use super::{CompletionsOptions, InspectOptions, ManOptions, ReplayOptions, Workload, help};
+use super::{CompletionsOptions, ConnectOptions, InspectOptions, ManOptions, ReplayOptions, Workload, help};
 
 /// A command that does something and ends.
 #[derive(Clone, Debug, Subcommand)]
 #[expect(clippy::large_enum_variant, reason = "a process has one of it")]
 pub enum Tool {
+    #[command(about = "Connect standard input and output with a server", long_about = help::ABOUT_CONNECT)]
+    #[command(after_long_help = help::AFTER_CONNECT_HELP)]
+    Connect(ConnectOptions),
     #[command(about = "Write the manual: a page for each command", long_about = help::ABOUT_MAN)]
     Man(ManOptions),
     #[command(about = "Print what has a shell complete the words", long_about = help::ABOUT_COMPLETIONS)]
@@ -30,6 +33,7 @@ impl Tool {
     pub(super) fn check(&self) -> Result<(), String> {
         match self {
             Tool::Bench(workload) => workload.check(),
+            Tool::Connect(options) => options.to().map(|_| ()),
             Tool::Man(_) | Tool::Completions(_) | Tool::Replay(_) | Tool::Inspect(_) => Ok(()),
         }
     }

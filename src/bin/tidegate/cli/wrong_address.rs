@@ -55,7 +55,7 @@ fn scheme(text: &str) -> Option<String> {
 }
 
 /// An IPv6 address without brackets, perhaps with a zone, in brackets.
-fn bracketed(text: &str) -> Option<String> {
+pub(super) fn bracketed(text: &str) -> Option<String> {
     let address = text.split('%').next().unwrap_or_default();
     let is_ipv6 = address.parse::<Ipv6Addr>().is_ok();
     is_ipv6.then(|| format!("[{text}]"))

@@ -16,6 +16,8 @@ use super::admission::Admission;
 use super::notify;
 use crate::cli::counted;
 #[cfg(unix)]
+use crate::process::ignored::Ignored;
+#[cfg(unix)]
 use crate::process::log::file as log_file;
 use crate::process::outside;
 #[cfg(unix)]
@@ -71,12 +73,11 @@ pub fn options(drain_timeout: Duration, order: EndOrder) -> ShutDownOptions {
     ShutDownOptions::new().patience(drain_timeout).linger(LINGER).order(order)
 }
 
-/// A shell has a command in the background ignore SIGINT and SIGQUIT, so that Ctrl-C for another command does not end it, and
-/// `nohup` has it ignore SIGHUP: what is ignored stays so. And a daemon, a service or a container has a session of its own
-/// and no terminal, so none can have been closed, and no key was pressed.
+/// What was ignored at the start stays so. And a daemon, a service or a container has a session of its own and no terminal, so
+/// none can have been closed, and no key was pressed.
 #[cfg(unix)]
 fn signals_that_stop<S: 'static>(event_loop: &mut EventLoop<S>) -> Result<Vec<i32>, Error> {
-    let ignored = outside::fact("ignored signals", || Some(ignored_signals().0.to_string()));
+    let ignored = outside::fact("ignored signals", || Some(Ignored::of_this_process().0.to_string()));
     let ignored = Ignored(ignored.and_then(|mask| mask.parse().ok()).unwrap_or(0));
     let is_detached = outside::fact("detached", || is_detached().then(String::new)).is_some();
     let mut signals = vec![TERMINATE];
@@ -147,33 +148,4 @@ fn report(lost: ShutDownReport) -> ExitCode {
     let (bytes, connections) = (counted(lost.unsent_bytes, "byte"), counted(lost.unsent_sockets, "connection"));
     log::error!("stopped: {bytes} on {connections} could not be delivered");
     ExitCode::FAILURE
-}
-
-/// The signals that were ignored when this process began. Bit 0 is signal 1.
-#[cfg(unix)]
-#[derive(Clone, Copy)]
-struct Ignored(u64);
-
-#[cfg(unix)]
-impl Ignored {
-    fn contains(self, signal: i32) -> bool {
-        self.0 & (1 << (signal - 1)) != 0
-    }
-}
-
-/// SigIgn of proc(5). Without /proc nothing is known to be ignored.
-#[cfg(target_os = "linux")]
-fn ignored_signals() -> Ignored {
-    let mask = || {
-        let status = std::fs::read_to_string("/proc/self/status").ok()?;
-        let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"))?;
-        u64::from_str_radix(mask.trim(), 16).ok()
-    };
-    Ignored(mask().unwrap_or(0))
-}
-
-/// Elsewhere only unsafe code can ask. SIGHUP keeps its action: it ends this process, or is ignored.
-#[cfg(all(unix, not(target_os = "linux")))]
-fn ignored_signals() -> Ignored {
-    Ignored(1 << (HANGUP - 1))
 }
