@@ -5,7 +5,7 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
@@ -274,6 +274,26 @@ fn a_stopped_one_goes_on() {
     assert_eq!(all_of(&mut server), b"meanwhile");
     drop(server);
     running.ends_in_order();
+}
+
+/// The commands of docs/connect.md, each with what it leaves on standard output or in `received`.
+#[test]
+fn the_recipes_of_the_page_do_what_they_say() {
+    let folder = Folder::new();
+    let echo = support::Daemon::echo(&[]);
+    let (program, port) = (env!("CARGO_BIN_EXE_tidegate"), echo.address().port().to_string());
+    std::fs::write(folder.path("sent"), "one\ntwo\n").unwrap();
+    for (command, expected) in [
+        ("tidegate connect 7000 < sent > received", ""),
+        ("printf 'a line\\n' | tidegate connect --crlf 7000", "a line\r\n"),
+        ("tidegate connect 7000 < sent | head -n 1", "one\n"),
+    ] {
+        let line = command.replace("tidegate ", &format!("{program} ")).replace("7000", &port);
+        let typed = Command::new("sh").args(["-c", &line]).current_dir(folder.itself()).output().unwrap();
+        let said = String::from_utf8(typed.stdout).unwrap();
+        assert_eq!((typed.status.success(), said.as_str()), (true, expected), "{command}");
+    }
+    assert_eq!(std::fs::read_to_string(folder.path("received")).unwrap(), "one\ntwo\n");
 }
 
 // ---- half-closed connections -------------------------------------------------------------------------------------------

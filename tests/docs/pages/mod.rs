@@ -278,7 +278,13 @@ fn block(reader: &mut Reader, page: &str, block: &Block, nth: usize) {
                 assert!(recipes.contains(&format!("\"{command}\"")), "{page}: no test follows the recipe {command}");
             }
         }
-        ("docs/hub.md", "text", _) => {}   // a drawing, and figures
+        ("docs/hub.md", "text", _) => {} // a drawing, and figures
+        ("docs/connect.md", "sh", _) => {
+            let typed = read("tests/binary/connect.rs");
+            for command in block.commands() {
+                assert!(typed.contains(&format!("({command:?}, ")), "{page}: no test types {command}");
+            }
+        }
         ("docs/inspect.md", "sh", 2) => {} // from another machine, by ssh
         ("docs/inspect.md", "sh", _) => {
             let typed = read("tests/binary/inspect/typed.rs");
@@ -351,6 +357,7 @@ pages! {
     benchmarks "docs/benchmarks.md"
     configuration "docs/configuration.md"
     conformance "docs/conformance.md"
+    connect "docs/connect.md"
     connection "docs/connection.md"
     decision_1 "docs/decisions/0001-accepts-among-the-reads.md"
     decision_2 "docs/decisions/0002-a-late-loop-catches-up-in-order.md"

@@ -205,7 +205,7 @@ Connect standard input and output with a server, as netcat does.
 When standard input ends, the server is told so, and can still answer. When the
 server ends, what standard input has at hand is still sent, and the program
 ends; --half-open has it send all of standard input first. A side that is slow
-is waited for, and what waits for it is at most some 100 KiB.
+is waited for, in bounded memory.
 
 When a file is moved and stderr is a terminal, there is a progress bar.";
 
