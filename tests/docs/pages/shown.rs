@@ -209,7 +209,7 @@ pub fn program(text: &str, language: &str) {
 /// A flag in a sentence is one of this program's, in some role; or of a tool that the sentence is about.
 pub fn a_flag(page: &str, span: &str) {
     let flag = span.split([' ', '=']).next().unwrap();
-    let roles = ["chat", "hub", "proxy", "replay", "inspect", "bench echo", "bench request", "bench chat"];
+    let roles = ["chat", "hub", "proxy", "connect", "replay", "inspect", "bench echo", "bench request", "bench chat"];
     let help = |role: &str| crate::support::program().args(role.split(' ')).arg("--help").output().unwrap().stdout;
     let known = roles.iter().any(|role| String::from_utf8_lossy(&help(role)).contains(&format!("{flag} ")))
         || roles.iter().any(|role| String::from_utf8_lossy(&help(role)).contains(&format!("{flag}\n")));

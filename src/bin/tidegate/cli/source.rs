@@ -20,7 +20,6 @@ pub struct SourceOptions {
 #[cfg(test)]
 mod tests {
     use super::super::{Role, Typed, parse_from};
-    use super::*;
 
     #[test]
     fn a_source_has_an_end_if_it_is_told_one() {
