@@ -75,6 +75,9 @@ pub(super) fn destination(host: &str, port: Option<&str>) -> Result<Endpoint, St
     if host.starts_with("unix:") || target(host).is_ok() {
         return Err(format!("{host} is a whole address: leave out {port}"));
     }
+    if port.parse::<u16>().is_err() {
+        return Err(format!("'{port}' is no port, which is a number from 1 to 65535"));
+    }
     let host = wrong_address::bracketed(host).unwrap_or_else(|| host.to_owned());
     target(&format!("{host}:{port}"))
 }
