@@ -82,13 +82,12 @@ static WORDS: OnceLock<Vec<OsString>> = OnceLock::new();
 /// print their text and exit.
 pub fn parse() -> Command {
     let typed: Vec<OsString> = std::env::args_os().collect();
-    let program = Program::command();
     let joined = match parse_from(&typed) {
         Ok(Typed::Tool(tool)) => return Command::Tool(tool),
         Ok(Typed::Check(FileOptions { file })) => check_file(&file),
-        Ok(Typed::Run(FileOptions { file })) => config::only_role(&program, &file).map(Some),
+        Ok(Typed::Run(FileOptions { file })) => config::only_role(Program::command(), &file).map(Some),
         // Flags that are required may stand in a file.
-        Ok(Typed::Role(_)) | Err(_) => config::joined(&program, &typed),
+        Ok(Typed::Role(_)) | Err(_) => config::joined(Program::command(), &typed),
     };
     let joined = joined.unwrap_or_else(|wrong| wrong_file(wrong));
     Command::Role(begin_role(joined.unwrap_or_else(|| Joined { words: typed, from: vec![] })))
@@ -109,7 +108,7 @@ fn wrong_file(wrong: String) -> ! {
 }
 
 fn check_file(file: &Path) -> ! {
-    let roles = config::all_roles(&Program::command(), file).unwrap_or_else(|wrong| wrong_file(wrong));
+    let roles = config::all_roles(Program::command(), file).unwrap_or_else(|wrong| wrong_file(wrong));
     for (role, joined) in &roles {
         if let Err(error) = role_from(&joined.words) {
             wrong_file(format!("{}, [{role}]: {}", file.display(), config::in_one_line(&error)));

@@ -40,20 +40,21 @@ pub(super) struct Joined {
 
 /// The words of a command line, with those of the file that it names. None if it names none; what is wrong with the words
 /// themselves is not found here.
-pub(super) fn joined(program: &Command, words: &[OsString]) -> Result<Option<Joined>, String> {
-    let Ok(matches) = loose(program).try_get_matches_from(words) else { return Ok(None) };
+pub(super) fn joined(program: Command, words: &[OsString]) -> Result<Option<Joined>, String> {
+    let mut program = loose(program);
+    let Ok(matches) = program.try_get_matches_from_mut(words) else { return Ok(None) };
     let Some((role, typed)) = matches.subcommand() else { return Ok(None) };
     let Ok(Some(path)) = typed.try_get_one::<std::path::PathBuf>("config") else { return Ok(None) };
     let table = table_of(path, role)?;
-    join(program, path, &table, words, Some(typed)).map(Some)
+    join(&mut program, path, &table, words, Some(typed)).map(Some)
 }
 
 /// The words of the only role in a file.
-pub(super) fn only_role(program: &Command, path: &Path) -> Result<Joined, String> {
+pub(super) fn only_role(program: Command, path: &Path) -> Result<Joined, String> {
     match read(path)?.as_slice() {
         [table] => {
             let words = ["tidegate", table.role.as_str()].map(OsString::from);
-            join(program, path, table, &words, None)
+            join(&mut loose(program), path, table, &words, None)
         }
         [] => Err(format!("{}: there is no table of a role in it, such as [chat]", path.display())),
         several => {
@@ -65,11 +66,11 @@ pub(super) fn only_role(program: &Command, path: &Path) -> Result<Joined, String
 }
 
 /// Each role of a file, with its words.
-pub(super) fn all_roles(program: &Command, path: &Path) -> Result<Vec<(String, Joined)>, String> {
-    let tables = read(path)?;
+pub(super) fn all_roles(program: Command, path: &Path) -> Result<Vec<(String, Joined)>, String> {
+    let (mut program, tables) = (loose(program), read(path)?);
     let joined = tables.iter().map(|table| {
         let words = ["tidegate", table.role.as_str()].map(OsString::from);
-        Ok((table.role.clone(), join(program, path, table, &words, None)?))
+        Ok((table.role.clone(), join(&mut program, path, table, &words, None)?))
     });
     joined.collect()
 }
@@ -97,7 +98,7 @@ fn table_of(path: &Path, role: &str) -> Result<Table, String> {
 
 /// The words behind the role, with those of the file before them.
 fn join(
-    program: &Command,
+    program: &mut Command,
     path: &Path,
     table: &Table,
     words: &[OsString],
@@ -107,7 +108,8 @@ fn join(
     let command = program
         .find_subcommand(&table.role)
         .filter(|command| command.get_arguments().any(|arg| arg.get_id() == "config"))
-        .ok_or_else(|| wrong(table.place, &format!("there is no role '{}': {}", table.role, roles(program))))?;
+        .ok_or_else(|| wrong(table.place, &format!("there is no role '{}': {}", table.role, roles(program))))?
+        .clone();
     let is_given = |id: &str| {
         given.is_some_and(|given| {
             given.try_contains_id(id).unwrap_or(false) && given.value_source(id) == Some(ValueSource::CommandLine)
@@ -115,13 +117,13 @@ fn join(
     };
     let mut joined = Joined { words: words[..2].to_vec(), from: Vec::new() };
     for setting in &table.settings {
-        let Typed { arg, words } = typed(command, setting).map_err(|(place, what)| wrong(place, &what))?;
+        let Typed { arg, words } = typed(&command, setting).map_err(|(place, what)| wrong(place, &what))?;
         for (place, word) in &words {
             alone(program, &table.role, word).map_err(|what| wrong(*place, &what))?;
         }
         let gives_way = command.get_arguments().any(|other| {
             is_given(other.get_id().as_str())
-                && (other.get_id() == arg.get_id() || are_in_conflict(command, arg, other))
+                && (other.get_id() == arg.get_id() || are_in_conflict(&command, arg, other))
         });
         if !gives_way {
             joined.words.extend(words.into_iter().map(|(_, word)| OsString::from(word)));
@@ -141,8 +143,8 @@ fn are_in_conflict(command: &Command, one: &Arg, other: &Arg) -> bool {
 }
 
 /// What is wrong with one word of the file. What it needs beside it may stand elsewhere.
-fn alone(program: &Command, role: &str, word: &str) -> Result<(), String> {
-    match loose(program).try_get_matches_from(["tidegate", role, word]) {
+fn alone(program: &mut Command, role: &str, word: &str) -> Result<(), String> {
+    match program.try_get_matches_from_mut(["tidegate", role, word]) {
         Err(error) if error.kind() != ErrorKind::MissingRequiredArgument => Err(in_one_line(&error)),
         _ => Ok(()),
     }
@@ -162,10 +164,11 @@ fn roles(program: &Command) -> String {
     format!("there are {}", roles.join(", "))
 }
 
-/// The program without required flags: they may come from the file.
-fn loose(program: &Command) -> Command {
+/// The program without required flags: they may come from the file. It is no copy: all flags of all roles take some 300 KiB, which
+/// the process would keep for as long as it runs.
+fn loose(program: Command) -> Command {
     let names: Vec<_> = program.get_subcommands().map(|command| command.get_name().to_owned()).collect();
-    names.into_iter().fold(program.clone(), |program, name| {
+    names.into_iter().fold(program, |program, name| {
         program.mut_subcommand(name, |command| command.mut_args(|arg| arg.required(false)))
     })
 }
