@@ -178,16 +178,30 @@ fn a_descriptor_that_is_closed_or_standard_error_is_no_listener() {
     }
 }
 
-/// `packaging/systemd/tidegate@.service`: its command runs the role of a file, and the manager hears of it.
+// ---- the units of packaging/ -----------------------------------------------------------------------------------------
+
+const ROLES: [&str; 6] = ["chat", "hub", "proxy", "echo", "sink", "source"];
+
+/// A file of `packaging/`.
+#[track_caller]
+fn packaged(name: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("packaging").join(name);
+    std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{name}: {error}"))
+}
+
+/// All units, by their names.
+fn packaged_units() -> Vec<(String, Unit)> {
+    let roles = ROLES.iter().map(|role| format!("tidegate-{role}.service"));
+    let named = |name: String| (name.clone(), Unit::parse(&packaged(&format!("systemd/{name}"))));
+    roles.chain(["tidegate@.service".to_owned()]).map(named).collect()
+}
+
+/// The command of the instance unit runs the role of a file, and the manager hears of it.
 #[test]
 fn the_instance_unit_runs_the_role_of_its_file() {
-    let text = include_str!("../../packaging/systemd/tidegate@.service");
-    let unit = Unit::parse(text);
+    let unit = Unit::parse(&packaged("systemd/tidegate@.service"));
     let command = unit.get("Service", "ExecStart");
     assert_eq!(command, "/usr/bin/tidegate run /etc/tidegate/%i.toml");
-    assert_eq!((unit.get("Service", "Type"), unit.get("Service", "RestartPreventExitStatus")), ("notify", "2"));
-    let patience: u64 = unit.get("Service", "TimeoutStopSec").parse().unwrap();
-    assert!(patience > 10, "longer than the default of --drain-timeout");
     let folder = Folder::new();
     std::fs::write(folder.path("room.toml"), "[chat]\nlisten = \"127.0.0.1:0\"\n").unwrap();
     let (notify, file) = (folder.path("notify"), folder.path("room.toml"));
@@ -204,19 +218,122 @@ fn the_instance_unit_runs_the_role_of_its_file() {
     room.exits_with(0);
 }
 
-/// With the program of this build in place of the installed one, `systemd-analyze` finds no fault, where it is there.
+/// The unit of a role runs its table of the configuration, which the program takes. `.ci/package` starts each of them.
 #[test]
-fn the_instance_unit_has_no_fault() {
-    let folder = Folder::new();
-    let unit = folder.path("tidegate@room.service");
-    let text = include_str!("../../packaging/systemd/tidegate@.service");
-    std::fs::write(&unit, text.replace("/usr/bin/tidegate", env!("CARGO_BIN_EXE_tidegate"))).unwrap();
-    match Command::new("systemd-analyze").arg("verify").arg(&unit).output() {
-        Ok(verified) => {
-            let told = String::from_utf8_lossy(&verified.stderr).into_owned();
-            // What it says of the machine it is on is not about the unit.
-            assert!(!told.contains("tidegate@"), "{told}");
+fn each_role_has_a_unit_and_a_table() {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("packaging/tidegate.toml");
+    for role in ROLES {
+        let unit = Unit::parse(&packaged(&format!("systemd/tidegate-{role}.service")));
+        let command = unit.get("Service", "ExecStart");
+        assert_eq!(command, format!("/usr/bin/tidegate {role} --config /etc/tidegate/tidegate.toml"));
+        let words = flags(command).replace("/etc/tidegate/tidegate.toml", file.to_str().unwrap());
+        let shown = program().args(words.split(' ')).arg("--print-config").output().unwrap();
+        let text = String::from_utf8_lossy(&shown.stdout);
+        assert!(shown.status.success() && text.contains("listen = [\"127.0.0.1:"), "{role}: {shown:?}");
+    }
+    let checked = program().arg("check").arg(&file).output().unwrap();
+    let tables = String::from_utf8_lossy(&checked.stdout).matches('[').count();
+    assert_eq!(tables, ROLES.len(), "{checked:?}");
+}
+
+/// A line that is changed in one of them is changed in all: they differ in their names, and in the devices of a hub.
+#[test]
+fn the_units_have_the_same_sandbox() {
+    const OF_DEVICES: [&str; 4] = ["PrivateDevices", "SupplementaryGroups", "DevicePolicy", "DeviceAllow"];
+    let common = |name: &str, unit: &Unit| -> Vec<(String, String)> {
+        let itself = name.trim_start_matches("tidegate-").trim_end_matches(".service").replace("tidegate@", "%i");
+        let settings = unit
+            .0
+            .iter()
+            .filter(|(section, key, _)| section != "Unit" && key != "ExecStart" && !OF_DEVICES.contains(&key.as_str()));
+        let folder = format!("tidegate/{itself}");
+        settings.map(|(_, key, value)| (key.clone(), value.replace(&folder, "tidegate/NAME"))).collect()
+    };
+    let units = packaged_units();
+    let (name, chat) = &units[0];
+    let expected = common(name, chat);
+    assert!(expected.contains(&("RuntimeDirectory".to_owned(), "tidegate/NAME".to_owned())), "{expected:?}");
+    for (name, unit) in &units {
+        assert_eq!(common(name, unit), expected, "{name}");
+        let may_open_devices = ["tidegate-hub.service", "tidegate@.service"].contains(&name.as_str());
+        let devices: Vec<_> = unit.0.iter().filter(|(_, key, _)| OF_DEVICES.contains(&key.as_str())).collect();
+        assert_eq!(devices.len(), if may_open_devices { 5 } else { 1 }, "{name}: {devices:?}");
+    }
+    let (kind, code) = (chat.get("Service", "Type"), chat.get("Service", "RestartPreventExitStatus"));
+    assert_eq!((kind, code), ("notify", "2"));
+    let patience: u64 = chat.get("Service", "TimeoutStopSec").parse().unwrap();
+    assert!(patience > 10, "longer than the default of --drain-timeout");
+}
+
+/// From systemd 253 on. The signal is sent by systemd itself then, and by the unit's command it would come twice.
+#[test]
+fn the_drop_in_leaves_the_signal_to_systemd() {
+    let drop_in = Unit::parse(&packaged("systemd/notify-reload.conf"));
+    let settings: Vec<_> =
+        drop_in.0.iter().map(|(section, key, value)| [section, key, value].map(String::as_str)).collect();
+    assert_eq!(settings, [["Service", "Type", "notify-reload"], ["Service", "ExecReload", ""]]);
+    for (name, unit) in packaged_units() {
+        assert_eq!(unit.get("Service", "ExecReload"), "/bin/kill -HUP $MAINPID", "{name}");
+    }
+}
+
+/// Of a tool that CI installs: what it says on standard error, and how it ends.
+#[track_caller]
+fn looked_at(tool: &mut Command) -> Option<(String, bool)> {
+    match tool.output() {
+        Ok(output) => Some((String::from_utf8(output.stderr).unwrap(), output.status.success())),
+        Err(error) => {
+            assert!(std::env::var_os("TIDEGATE_TOOLS").is_none_or(|how| how != "required"), "{tool:?}: {error}");
+            eprintln!("NOT CHECKED: {tool:?}: {error}");
+            None
         }
-        Err(error) => eprintln!("NOT CHECKED: there is no systemd-analyze: {error}"),
+    }
+}
+
+/// With the program of this build in place of the installed one, `systemd-analyze` finds no fault, and little that a unit may do.
+#[test]
+fn the_units_have_no_fault_and_may_do_little() {
+    let folder = Folder::new();
+    for (name, _) in packaged_units() {
+        let unit = folder.path(&name.replace('@', "@room"));
+        let text = packaged(&format!("systemd/{name}"));
+        std::fs::write(&unit, text.replace("/usr/bin/tidegate", env!("CARGO_BIN_EXE_tidegate"))).unwrap();
+        // The manual is not installed.
+        let mut verify = Command::new("systemd-analyze");
+        if let Some((told, is_well)) = looked_at(verify.args(["verify", "--man=no"]).arg(&unit)) {
+            assert!(told.is_empty() && is_well, "{name}: {told}");
+        }
+        // 100 is a service that may do everything, and systemd calls 20 good.
+        let mut security = Command::new("systemd-analyze");
+        if let Some((told, is_well)) =
+            looked_at(security.args(["security", "--offline=true", "--threshold=20"]).arg(&unit))
+        {
+            assert!(is_well, "{name} is too exposed: {told}");
+        }
+    }
+}
+
+/// In a folder of its own: `logrotate` takes the stanza, and rotates the log of a role.
+#[test]
+fn logrotate_takes_the_stanza() {
+    let folder = Folder::new();
+    std::fs::create_dir_all(folder.path("log/room")).unwrap();
+    std::fs::write(folder.path("log/room/room.log"), "something\n").unwrap();
+    let stanza =
+        packaged("logrotate/tidegate").replace("/var/log/tidegate/", &format!("{}/", folder.path("log").display()));
+    let script = "systemctl kill --signal=HUP";
+    assert!(stanza.contains(script) && stanza.contains("su tidegate tidegate"));
+    let reopened = folder.path("reopened");
+    let stanza = stanza.lines().filter(|line| !line.contains("su tidegate")).map(|line| match line.contains(script) {
+        true => format!("touch {}\n", reopened.display()),
+        false => format!("{line}\n"),
+    });
+    let file = folder.path("stanza");
+    std::fs::write(&file, stanza.collect::<String>()).unwrap();
+    let mut logrotate = Command::new("logrotate");
+    logrotate.arg("--force").arg("--state").arg(folder.path("state")).arg(&file);
+    if let Some((told, is_well)) = looked_at(&mut logrotate) {
+        assert!(is_well && told.is_empty(), "{told}");
+        assert!(folder.path("log/room/room.log.1").exists() && reopened.exists());
     }
 }

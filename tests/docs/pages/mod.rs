@@ -115,6 +115,41 @@ const RULES: &[(&str, Rule)] = &[
         Named(NIGHTLY, "tests/fuzz/Cargo.toml", "name = \"connection\""),
     ),
     ("PROPTEST_RNG_SEED=7 PROPTEST_CASES=100000 cargo test --lib properties", Typed),
+    // docs/installing.md
+    (
+        "cargo install --locked --version 3.8.0 --no-default-features cargo-deb",
+        Elsewhere(".ci/package", "\ncargo_deb=3.8.0\n"),
+    ),
+    ("packaging/deb", Elsewhere(".ci/package", "packaging/deb --output")),
+    (
+        "apt install ./target/debian/tidegate_0.1.0-1_amd64.deb",
+        Elsewhere(".ci/package", "dpkg --install /root/tidegate.deb"),
+    ),
+    (
+        "tidegate check /etc/tidegate/tidegate.toml",
+        Elsewhere(".ci/package", "chroot \"$root\" tidegate check /etc/tidegate/tidegate.toml"),
+    ),
+    ("systemctl enable --now tidegate-chat", Elsewhere(".ci/package", "sed -n 's/^ExecStart=//p'")),
+    ("systemctl enable --now tidegate@NAME", Elsewhere(".ci/package", "sed -n 's/^ExecStart=//p'")),
+    ("systemctl reload tidegate-chat", Named(BOOTED, "packaging/systemd/tidegate-chat.service", "ExecReload=")),
+    (".ci/package", Ci("step .ci/package")),
+    (".ci/container", Ci("step .ci/container")),
+    ("tidegate man ~/.local/share/man/man1", Elsewhere("tests/binary/manual.rs", "[\"man\", ")),
+    (
+        "tidegate completions bash | tee ~/.local/share/bash-completion/completions/tidegate",
+        Elsewhere("tests/binary/manual.rs", "fn each_shell_completes_each_command_and_flag()"),
+    ),
+    ("rustup target add x86_64-unknown-linux-musl", Elsewhere(".ci/targets", "rustup target add \"$target\"")),
+    (
+        "podman build -f packaging/container/Containerfile -t tidegate target/x86_64-unknown-linux-musl/release",
+        Elsewhere(".ci/container", "said COPY"),
+    ),
+    ("podman run -p 7000:7000 tidegate", Elsewhere(".ci/container", "said ENTRYPOINT")),
+    (".ci/weight", Ci("step .ci/weight")),
+    (
+        "benches/ready.py 50 tidegate chat --listen 127.0.0.1:0",
+        Named("it measures time", "benches/ready.py", "benches/ready.py STARTS PROGRAM"),
+    ),
     // docs/platforms.md
     (".ci/targets", Ci("step .ci/targets")),
     (
@@ -178,6 +213,7 @@ const RULES: &[(&str, Rule)] = &[
     ),
     ("nc 127.0.0.1 7000", Elsewhere("tests/binary/systemd.rs", "fn the_room_serves_and_stops_as_the_units_say")),
     ("systemctl kill -s USR1 tidegate-chat", Named(BOOTED, "docs/systemd.md", "writes the table of connections")),
+    ("systemctl reload tidegate-hub", Named(BOOTED, "packaging/systemd/tidegate-hub.service", "ExecReload=")),
     (
         "systemctl enable --now tidegate@room",
         Elsewhere("tests/binary/systemd.rs", "fn the_instance_unit_runs_the_role_of_its_file()"),
@@ -390,6 +426,7 @@ pages! {
     fuzzing "docs/fuzzing.md"
     hub "docs/hub.md"
     inspect "docs/inspect.md"
+    installing "docs/installing.md"
     node "docs/node.md"
     platforms "docs/platforms.md"
     programs "docs/programs.md"
