@@ -12,7 +12,7 @@ use std::time::Duration;
 use tidegate::{CloseReason, Loop, SocketId};
 
 use super::brake;
-use super::consumer::{Sum, Torn};
+use super::consumer::{Sum, Told, Torn};
 use super::ring::{Amount, Origin};
 use super::slow::Verdict;
 use super::state::{GIVEN_IN_A_TURN, Hub, Inputs, Key, MARK, MOST_UNDISTRIBUTED, Phase};
@@ -147,15 +147,18 @@ pub fn skip(on: &mut Loop<'_, Hub>, key: Key) {
     if skipped == Amount::default() {
         return;
     }
+    let mut told = Told::default();
     if torn != Torn::Nothing && options.frames == Frames::Lines {
         // The rest of that line does not come any more.
+        told.end = 1;
         on.net.write(id, b"\n");
     }
     if let Some(line) = &options.gap_line {
         let line = as_frame(line.of(skipped.frames, skipped.bytes).into_bytes(), options.frames);
-        outlet.consumer.was_told(skipped, line.len());
+        told.line = line.len();
         on.net.write(id, &line);
     }
+    outlet.consumer.was_told(skipped, told);
     let (frames, bytes) = (counted(skipped.frames, "frame"), counted(skipped.bytes, "byte"));
     let what = format!("{}: {frames} ({bytes}) were skipped, since it does not keep up", outlet.name);
     on.state.logs.losses.clone().warn(on, &what);

@@ -36,10 +36,29 @@ pub struct Consumer {
 #[derive(Debug, Default)]
 struct BeforeRun {
     gap: Amount,
-    /// Bytes of the line that tells of the gap.
-    line: usize,
+    /// What tells of the gap.
+    told: Told,
     /// The lengths of the frames before that, the newest one first.
     lengths: Vec<u32>,
+}
+
+/// The bytes that tell of a gap: the end of a line that was torn, if there is one, and a line of their own, if one is wanted.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Told {
+    pub end: usize,
+    pub line: usize,
+}
+
+impl Told {
+    fn bytes(self) -> usize {
+        self.end + self.line
+    }
+
+    /// What is torn, if so many bytes of it have not gone out.
+    fn torn(self, unsent: usize) -> Torn {
+        // All of the end has gone out and nothing of the line, or all of both.
+        if unsent == self.line || unsent == 0 { Torn::Nothing } else { Torn::Gap }
+    }
 }
 
 #[derive(Debug)]
@@ -151,14 +170,14 @@ impl Consumer {
         self.run = to.frame;
         self.skipped.add(skipped);
         skipped.add(std::mem::take(&mut self.untold));
-        self.before = BeforeRun { gap: skipped, line: 0, lengths: waits.given };
+        self.before = BeforeRun { gap: skipped, told: Told::default(), lengths: waits.given };
         skipped
     }
 
-    /// It was told of what it skips, by so many bytes.
-    pub fn was_told(&mut self, gap: Amount, line: usize) {
+    /// It was told of what it skips.
+    pub fn was_told(&mut self, gap: Amount, told: Told) {
         self.before.gap = gap;
-        self.before.line = line;
+        self.before.told = told;
     }
 
     /// The next frames for it, up to the place of those who are live. Its own are passed by.
@@ -208,11 +227,10 @@ impl Consumer {
             self.untold = before.gap;
         }
         let gone = usize::try_from(bytes).unwrap_or(0).saturating_sub(unsent);
-        behind.torn = match (gone, rest_of_gap) {
+        behind.torn = match gone {
             _ if !keeps_torn => Torn::Nothing,
-            (0, rest) if rest > 0 && rest < before.line => Torn::Gap,
-            (0, _) => Torn::Nothing,
-            (bytes, _) => Torn::Frame(bytes),
+            0 => before.told.torn(rest_of_gap.min(before.told.bytes())),
+            bytes => Torn::Frame(bytes),
         };
     }
 
@@ -246,7 +264,7 @@ impl Consumer {
 
     /// How many frames have not gone out, of those in a row with these lengths and of those before them.
     fn in_queue(&self, lengths: &[u32], unsent: usize) -> usize {
-        let rest = (unsent as u64).saturating_sub(total(lengths) + self.before.line as u64);
+        let rest = (unsent as u64).saturating_sub(total(lengths) + self.before.told.bytes() as u64);
         waiting(lengths, unsent) + waiting(&self.before.lengths, usize::try_from(rest).unwrap_or(usize::MAX))
     }
 

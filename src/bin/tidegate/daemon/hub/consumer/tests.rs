@@ -46,7 +46,7 @@ fn a_gap_that_was_not_told_is_told_again() {
         let mut consumer = Consumer::new(Cursor::default(), None);
         let gap = consumer.skips(rule, ring.head(), &ring);
         assert_eq!(gap, Amount { frames: 1, bytes: 10_000 });
-        consumer.was_told(gap, 40);
+        consumer.was_told(gap, Told { end: 0, line: 40 });
         while consumer.next(&ring, ring.head(), 1).is_some() {}
         assert!(consumer.joins_the_live(ring.head()));
         consumer.goes_back(ring.head(), unsent, true, &ring);
@@ -54,6 +54,34 @@ fn a_gap_that_was_not_told_is_told_again() {
         assert_eq!(consumer.skips(rule, ring.head(), &ring).frames, again);
         let sum = consumer.sum(ring.head(), 0, rule, &ring);
         assert_eq!((sum.since_joined, sum.waiting, sum.skipped.frames), (3, 2, 1));
+    }
+}
+
+/// A disk that stays full: nothing of what should end the torn line goes out.
+#[test]
+fn a_torn_line_stays_torn_until_its_end_has_gone_out() {
+    let rule = Rule { slow: Slow::DropOldest, queue: 30 };
+    for (line, unsent, torn) in [
+        (40, 41, Torn::Gap),
+        (40, 40, Torn::Nothing), // its end has gone out, and nothing of the line
+        (40, 39, Torn::Gap),
+        (40, 0, Torn::Nothing),
+        (0, 1, Torn::Gap),
+        (0, 0, Torn::Nothing),
+    ] {
+        let mut ring = Ring::new(1000);
+        ring.push([b"123456789\n", b""], None);
+        let mut consumer = Consumer::new(Cursor::default(), None);
+        while consumer.next(&ring, ring.head(), 20).is_some() {}
+        assert!(consumer.joins_the_live(ring.head()));
+        consumer.goes_back(ring.head(), 4, true, &ring);
+        assert_eq!(consumer.torn(), Torn::Frame(6));
+        (0..5).for_each(|_| ring.push([b"123456789\n", b""], None));
+        let gap = consumer.skips(rule, ring.head(), &ring);
+        assert_eq!(gap.frames, 3);
+        consumer.was_told(gap, Told { end: 1, line });
+        consumer.goes_back(ring.head(), unsent, true, &ring);
+        assert_eq!(consumer.torn(), torn, "{unsent} of 1 and {line}");
     }
 }
 
@@ -151,7 +179,7 @@ impl Model {
         self.skipped += gap.frames;
         if gap != Amount::default() {
             self.queue.push_back((u64::MAX, 25));
-            self.consumer.was_told(gap, 25);
+            self.consumer.was_told(gap, Told { end: 0, line: 25 });
         }
     }
 
