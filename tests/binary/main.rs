@@ -43,6 +43,8 @@ mod processes;
 mod proxy;
 /// `--record` and `tidegate replay`.
 mod recording;
+/// SIGHUP with `--config`.
+mod reloading;
 /// What the roles have in common: bounds, idle connections, one thread.
 mod roles;
 /// `tidegate sink` and `tidegate source`.

@@ -69,6 +69,28 @@ fn it_is_told_that_the_role_listens_how_many_connections_there_are_and_that_it_s
 }
 
 #[test]
+fn it_is_told_when_the_file_is_read_again_and_when_that_is_done_whatever_came_of_it() {
+    let folder = Folder::new();
+    let file = folder.path("t.toml");
+    std::fs::write(&file, "[echo]\nlisten = \"127.0.0.1:0\"\n").unwrap();
+    let (manager, echo) = Manager::of(&["run", file.to_str().unwrap()], |_| {});
+    assert!(manager.hears().starts_with("READY=1"));
+    let mut last = 0;
+    for settings in ["max-connections = 5", "wrong = 1", ""] {
+        std::fs::write(&file, format!("[echo]\nlisten = \"127.0.0.1:0\"\n{settings}\n")).unwrap();
+        echo.signal(Signal::HUP);
+        let reloading = manager.hears();
+        let time = reloading.strip_prefix("RELOADING=1\nMONOTONIC_USEC=").unwrap_or_else(|| panic!("{reloading}"));
+        let time: u64 = time.parse().unwrap();
+        assert!(time > last, "{time} after {last}");
+        last = time;
+        assert_eq!(manager.hears(), "READY=1\nSTATUS=0 connections", "{settings}");
+    }
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    assert!(last / 1_000_000 <= now.tv_sec.cast_unsigned(), "it is the clock of the machine");
+}
+
+#[test]
 fn a_role_that_cannot_start_is_not_ready() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();

@@ -582,3 +582,36 @@ fn neither_do_those_of_the_operator() {
         assert_eq!(echo.exits_while_it_gets(Signal::TERM, of_the_operator), 0, "{}", echo.log());
     }
 }
+
+/// A manager or a client that sees a role listen may send a signal at once, and none of them may have its default effect then.
+#[cfg(target_os = "linux")]
+#[test]
+fn all_signals_have_their_handlers_before_anything_listens() {
+    if !support::strace::has_strace() {
+        return;
+    }
+    let folder = support::folder::Folder::new();
+    let log = folder.path("log");
+    let program = support::program().get_program().to_owned();
+    for role in [&["chat"][..], &["echo"], &["sink"], &["source"], &["proxy", "--to", "9"], &["hub"]] {
+        let trace = folder.path(role[0]);
+        let mut command = std::process::Command::new("strace");
+        command.args(["-f", "-e", "trace=rt_sigaction,listen", "-o"]).arg(&trace).arg(&program).args(role);
+        command.args(["--listen", "127.0.0.1:0", "--inspect", "127.0.0.1:0", "--log-file"]).arg(&log);
+        let mut traced = command.spawn().unwrap();
+        let calls = || std::fs::read_to_string(&trace).unwrap_or_default();
+        support::wait_until("it listens", || calls().matches("listen(").count() >= 2);
+        let calls = calls();
+        let (before, after) = calls.split_once("listen(").unwrap();
+        let handler = |signal: &str| format!("rt_sigaction(SIG{signal}, {{sa_handler=0x");
+        // The others stay ignored if this test has them ignored.
+        for signal in ["TERM", "USR1", "USR2", "ALRM", "XFSZ"] {
+            assert!(before.contains(&handler(signal)), "{role:?} SIG{signal}: {calls}");
+        }
+        assert!(!after.contains("rt_sigaction(SIG"), "{role:?}: {calls}");
+        let process = calls.split(' ').next().unwrap().parse().unwrap();
+        let process = rustix::process::Pid::from_raw(process).unwrap();
+        rustix::process::kill_process(process, Signal::TERM).unwrap();
+        assert!(support::exit_of(&mut traced).success(), "{role:?}");
+    }
+}

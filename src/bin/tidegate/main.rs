@@ -62,7 +62,7 @@ fn run(command: &Command) -> Result<ExitCode, Box<dyn Error>> {
     match command {
         Command::Role(role) => {
             let _flushed = process::outside::FlushAtPanic;
-            replay::record(&role.daemon_options().recording)?;
+            replay::record(role.daemon_options())?;
             let code = run_role(role);
             process::outside::end();
             code
@@ -73,16 +73,13 @@ fn run(command: &Command) -> Result<ExitCode, Box<dyn Error>> {
 
 /// Runs a role on the kernel that `outside` has for it.
 fn run_role(role: &Role) -> Result<ExitCode, Box<dyn Error>> {
-    let descriptors_each = if matches!(role, Role::Proxy(_)) { 2 } else { 1 };
-    let max_connections =
-        process::descriptors::max_connections(role.daemon_options().max_connections, descriptors_each);
     match role {
-        Role::Chat(options) => daemon::chat::run(options, max_connections),
-        Role::Echo(options) => daemon::echo::run(options, max_connections),
-        Role::Sink(options) => daemon::sink::run(options, max_connections),
-        Role::Source(options) => daemon::source::run(options, max_connections),
-        Role::Proxy(options) => daemon::proxy::run(options, max_connections),
-        Role::Hub(options) => daemon::hub::run(options, max_connections),
+        Role::Chat(options) => daemon::chat::run(options),
+        Role::Echo(options) => daemon::echo::run(options),
+        Role::Sink(options) => daemon::sink::run(options),
+        Role::Source(options) => daemon::source::run(options),
+        Role::Proxy(options) => daemon::proxy::run(options),
+        Role::Hub(options) => daemon::hub::run(options),
     }
 }
 

@@ -9,6 +9,7 @@ use tidegate::{BlockList, Endpoint, Error, KeepAlive, SocketPermissions};
 
 use super::address::{Listen, Named, reject_duplicates};
 use super::block::{block, joined};
+use super::config::Source;
 use super::duration::{duration, idle_timeout, keep_alive};
 use super::explain::ExplainOptions;
 use super::inspector::InspectorOptions;
@@ -23,13 +24,17 @@ pub struct DaemonOptions {
     ///
     /// It has a table for each role, such as [chat], whose keys are the names
     /// of the flags: max-connections = 100. A flag that is typed takes the
-    /// place of the file's. 'tidegate check FILE' looks for mistakes.
+    /// place of the file's. 'tidegate check FILE' looks for mistakes. SIGHUP
+    /// has the file read again, and what can change changes at once.
     #[arg(long, value_name = "FILE", verbatim_doc_comment)]
     pub config: Option<PathBuf>,
 
     /// Show what is in force and from where, and do nothing else
     #[arg(long)]
     pub print_config: bool,
+
+    #[arg(skip)]
+    pub source: Source,
 
     /// Address to listen on; may be repeated
     ///

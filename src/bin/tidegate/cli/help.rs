@@ -123,6 +123,10 @@ Stopping:
   SIGINT and SIGQUIT do nothing if they were ignored when it was started, as
   nohup does, or a shell for commands in the background.
 
+  With --config or --log-file SIGHUP does not stop it. The file is read again:
+  what can change changes at once, nobody is disconnected, and a file with a
+  mistake changes nothing. The log file is opened anew.
+
 Signals for the operator:
   SIGUSR1 writes the table of connections to the log: how many there are, and
   the 50 with most queued. SIGUSR2 makes the log say more (-v), and less again.

@@ -14,6 +14,7 @@ mod address;
 mod advice;
 mod bench;
 mod block;
+mod change;
 mod chat;
 mod config;
 mod connect;
@@ -44,7 +45,6 @@ mod zone;
 use std::ffi::OsString;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
 
 use clap::error::ErrorKind;
 use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
@@ -54,7 +54,9 @@ use self::config::Joined;
 
 pub use self::address::{DEFAULT_LISTEN, Listen};
 pub use self::bench::{Pressure, Workload};
+pub use self::change::Change;
 pub use self::chat::ChatOptions;
+pub use self::config::Source;
 pub use self::connect::ConnectOptions;
 pub use self::daemon::DaemonOptions;
 pub use self::explain::{ExplainOptions, Followed};
@@ -67,7 +69,7 @@ pub use self::manual::{CompletionsOptions, ManOptions, print_completions, write_
 pub use self::number::counted;
 pub use self::place::{Input, Output, Tty};
 pub use self::proxy::ProxyOptions;
-pub use self::recording::{RecordingOptions, ReplayOptions};
+pub use self::recording::ReplayOptions;
 pub use self::role::Role;
 pub use self::source::SourceOptions;
 pub use self::template::Expected;
@@ -75,31 +77,35 @@ pub use self::template::Expected;
 pub use self::tests::{daemon as daemon_options, hub as hub_options, inspect as inspect_options};
 pub use self::tool::Tool;
 
-/// The words of this process's command, with those of its configuration file.
-static WORDS: OnceLock<Vec<OsString>> = OnceLock::new();
-
 /// What this process is to run. What only tells something (`--help`, `--version`, `--print-config`, `check`) and wrong usage
 /// print their text and exit.
 pub fn parse() -> Command {
     let typed: Vec<OsString> = std::env::args_os().collect();
-    let joined = match parse_from(&typed) {
+    match parse_from(&typed) {
         Ok(Typed::Tool(tool)) => return Command::Tool(tool),
         Ok(Typed::Check(FileOptions { file })) => check_file(&file),
-        Ok(Typed::Run(FileOptions { file })) => config::only_role(Program::command(), &file).map(Some),
         // Flags that are required may stand in a file.
-        Ok(Typed::Role(_)) | Err(_) => config::joined(Program::command(), &typed),
-    };
-    let joined = joined.unwrap_or_else(|wrong| wrong_file(wrong));
-    Command::Role(begin_role(joined.unwrap_or_else(|| Joined { words: typed, from: vec![] })))
+        Ok(Typed::Role(_) | Typed::Run(_)) | Err(_) => {}
+    }
+    let joined = with_its_file(&typed).unwrap_or_else(|wrong| wrong_file(wrong));
+    Command::Role(begin_role(&typed, joined))
 }
 
-fn begin_role(joined: Joined) -> Role {
-    let role = role_from(&joined.words).unwrap_or_else(|text| text.exit());
+/// The words that were typed, with those of the file that they name. None if they name none.
+fn with_its_file(typed: &[OsString]) -> Result<Option<Joined>, String> {
+    match parse_from(typed) {
+        Ok(Typed::Run(FileOptions { file })) => config::only_role(Program::command(), &file).map(Some),
+        _ => config::joined(Program::command(), typed),
+    }
+}
+
+fn begin_role(typed: &[OsString], joined: Option<Joined>) -> Role {
+    let source = joined.is_some().then_some(typed);
+    let joined = joined.unwrap_or_else(|| Joined { words: typed.to_vec(), from: vec![] });
+    let role = parse_role(&joined.words, source).unwrap_or_else(|text| text.exit());
     if role.daemon_options().print_config {
         print_config(&joined);
     }
-    // There is no other call.
-    let _ = WORDS.set(joined.words);
     role
 }
 
@@ -140,7 +146,8 @@ fn print_and_exit(text: &str) -> ! {
 /// # Errors
 /// What is wrong with the words.
 pub fn parse_recorded(words: &[&str]) -> Result<Role, String> {
-    let role = role_from(["tidegate"].iter().chain(words));
+    let words: Vec<_> = ["tidegate"].iter().chain(words).map(OsString::from).collect();
+    let role = parse_role(&words, None);
     role.map_err(|error| error.to_string().lines().next().unwrap_or_default().to_owned())
 }
 
@@ -149,15 +156,22 @@ pub fn typed_words() -> Vec<String> {
     std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()).collect()
 }
 
-/// The words of this process's command line and of its configuration file, as a recording keeps them.
-pub fn recorded_words() -> Vec<String> {
-    recorded_of(WORDS.get().map_or(&[], |words| &words[1..]))
+/// The words of a role and of its configuration file, as a recording keeps them.
+pub fn recorded_words(daemon: &DaemonOptions) -> Vec<String> {
+    recorded_of(daemon.source.words().get(1..).unwrap_or_default())
 }
 
 fn recorded_of<W: AsRef<std::ffi::OsStr>>(words: &[W]) -> Vec<String> {
     let program = Program::command();
     let role = words.first().and_then(|role| program.find_subcommand(role));
     recording::recorded(role, words.iter().map(OsString::from))
+}
+
+/// The role of these words. `typed` are those by which they are read again, if there is a file to be read.
+fn parse_role(words: &[OsString], typed: Option<&[OsString]>) -> Result<Role, clap::Error> {
+    let mut role = role_from(words)?;
+    role.came_from(Source::new(words, typed));
+    Ok(role)
 }
 
 fn role_from<W: Into<OsString>>(words: impl IntoIterator<Item = W>) -> Result<Role, clap::Error> {

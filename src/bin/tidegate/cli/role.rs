@@ -2,6 +2,7 @@
 
 use clap::Subcommand;
 
+use super::config::Source;
 use super::explain::ExplainOptions;
 use super::{ChatOptions, DaemonOptions, HubOptions, ProxyOptions, SourceOptions, help};
 
@@ -55,6 +56,10 @@ impl Role {
     /// Has the role of a recording tell what its loop does, as it is wanted now.
     pub fn explain(&mut self, wanted: &ExplainOptions) {
         self.daemon_options_mut().explain = wanted.clone();
+    }
+
+    pub(super) fn came_from(&mut self, source: Source) {
+        self.daemon_options_mut().source = source;
     }
 
     /// Finds what takes more than one flag to be wrong.

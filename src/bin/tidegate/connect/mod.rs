@@ -83,7 +83,7 @@ pub fn run(options: &ConnectOptions) -> Result<ExitCode, Box<dyn Error>> {
 
 /// At once, but for a reset of what would look whole: see [`fail`].
 fn end_at_signals(event_loop: &mut EventLoop<Connect>) -> Result<(), tidegate::Error> {
-    let ignored = Ignored::of_this_process();
+    let ignored = Ignored::at_start();
     for signal in [HANGUP, INTERRUPT, QUIT, TERMINATE] {
         if signal == TERMINATE || !ignored.contains(signal) {
             event_loop.on_signal(signal, move |on| fail(on, Failure::Signal(signal)))?;

@@ -14,6 +14,7 @@ use std::time::Duration;
 use tidegate::{BlockList, Error, Socket};
 
 use super::Peer;
+use super::in_force::InForce;
 use crate::cli::{DaemonOptions, counted};
 
 /// How often the log tells how many were refused.
@@ -25,12 +26,18 @@ pub struct Admission(Rc<RefCell<Doors>>);
 
 struct Doors {
     most: usize,
-    options: DaemonOptions,
-    blocked: Option<BlockList>,
-    allowed: Option<BlockList>,
+    in_force: InForce,
+    lists: Lists,
     /// How many are here from each address that has a limit.
     from: HashMap<IpAddr, usize>,
     refused: Refusals,
+}
+
+/// Who may come.
+#[derive(Debug)]
+pub struct Lists {
+    blocked: Option<BlockList>,
+    allowed: Option<BlockList>,
 }
 
 /// Why a client has no place.
@@ -62,35 +69,54 @@ struct Refusals {
 impl Admission {
     /// # Errors
     /// Rules that the command line has let pass, which cannot be.
-    pub fn new(options: &DaemonOptions, most: usize) -> Result<Self, Error> {
+    pub fn new(in_force: &InForce, most: usize) -> Result<Self, Error> {
+        let lists = Lists::of(&in_force.get())?;
         Ok(Admission(Rc::new(RefCell::new(Doors {
             most,
-            blocked: options.block_list()?,
-            allowed: options.allow_list()?,
-            options: options.clone(),
+            lists,
+            in_force: in_force.clone(),
             from: HashMap::new(),
             refused: Refusals::default(),
         }))))
+    }
+
+    /// How many clients have a place altogether.
+    pub fn most(&self) -> usize {
+        self.0.borrow().most
+    }
+
+    /// Those who have a place keep it.
+    pub fn set_most(&self, most: usize) {
+        self.0.borrow_mut().most = most;
+    }
+
+    pub fn set_lists(&self, lists: Lists) {
+        self.0.borrow_mut().lists = lists;
+    }
+
+    /// Whether the lists would not let it in, whatever room there is.
+    pub fn is_unwanted(&self, remote: Option<SocketAddr>) -> bool {
+        self.0.borrow().lists.refuse(remote).is_some()
+    }
+
+    /// The --idle-timeout that is in force.
+    pub fn idle_timeout(&self) -> Option<Duration> {
+        self.0.borrow().in_force.get().idle_timeout
     }
 
     /// Whether there is a place for a client, beside so many that are `here`. What is given back has to be kept as long as the
     /// client is. It is `None` where its address has no limit.
     pub fn enter(&self, remote: Option<SocketAddr>, here: usize) -> Result<Option<Place>, Refused> {
         let mut doors = self.0.borrow_mut();
-        // On a Unix socket a client has no address, and the mode of the file says who may come.
-        let address = remote.map(|remote| remote.ip().to_canonical());
-        let is_in = |list: &Option<BlockList>| Some(list.as_ref()?.check(address?));
-        if is_in(&doors.blocked) == Some(true) {
-            return Err(Refused::Blocked);
-        }
-        if is_in(&doors.allowed) == Some(false) {
-            return Err(Refused::NotAllowed);
+        if let Some(refused) = doors.lists.refuse(remote) {
+            return Err(refused);
         }
         if here >= doors.most {
             return Err(Refused::Full(doors.most));
         }
-        let Some(address) = address else { return Ok(None) };
-        let Some(most) = doors.options.max_per_address(address.is_loopback()) else { return Ok(None) };
+        let Some(address) = remote.map(|remote| remote.ip().to_canonical()) else { return Ok(None) };
+        let most = doors.in_force.get().max_per_address(address.is_loopback());
+        let Some(most) = most else { return Ok(None) };
         let address = counted_as(address);
         let here = doors.from.entry(address).or_default();
         if *here >= most {
@@ -122,6 +148,25 @@ impl Admission {
         let refused = std::mem::take(&mut self.0.borrow_mut().refused);
         if refused.count_all() > 0 {
             log::info!("{refused}");
+        }
+    }
+}
+
+impl Lists {
+    /// # Errors
+    /// Rules that the command line has let pass, which cannot be.
+    pub fn of(options: &DaemonOptions) -> Result<Self, Error> {
+        Ok(Lists { blocked: options.block_list()?, allowed: options.allow_list()? })
+    }
+
+    /// On a Unix socket a client has no address, and the mode of the file says who may come.
+    fn refuse(&self, remote: Option<SocketAddr>) -> Option<Refused> {
+        let address = remote?.ip().to_canonical();
+        let is_in = |list: &Option<BlockList>| list.as_ref().map(|list| list.check(address));
+        match (is_in(&self.blocked), is_in(&self.allowed)) {
+            (Some(true), _) => Some(Refused::Blocked),
+            (_, Some(false)) => Some(Refused::NotAllowed),
+            _ => None,
         }
     }
 }
@@ -202,7 +247,7 @@ mod tests {
     use crate::cli::daemon_options;
 
     fn admission(flags: &[&str], most: usize) -> Admission {
-        Admission::new(&daemon_options(flags), most).unwrap()
+        Admission::new(&InForce::new(&daemon_options(flags)), most).unwrap()
     }
 
     fn at(address: &str) -> Option<SocketAddr> {

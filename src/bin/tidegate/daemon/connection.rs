@@ -12,11 +12,7 @@ use crate::cli::counted;
 
 /// Admits a connection of echo, sink or source, in which each connection is by itself: logs it and its error, and sets its idle
 /// timeout. None if there is no place for it: it is destroyed.
-pub(super) fn admit<S: 'static>(
-    socket: &mut Socket<'_, S>,
-    admission: &Admission,
-    idle_timeout: Option<Duration>,
-) -> Option<Peer> {
+pub(super) fn admit<S: 'static>(socket: &mut Socket<'_, S>, admission: &Admission) -> Option<Peer> {
     let others = socket.net.sockets() - 1;
     let place = match admission.enter(socket.remote_address(), others) {
         Ok(place) => place,
@@ -28,9 +24,8 @@ pub(super) fn admit<S: 'static>(
     };
     let peer = Peer::of(socket);
     log::debug!("{peer} connected");
-    if idle_timeout.is_some() {
-        socket.set_timeout(idle_timeout);
-        socket.on_timeout(|socket| socket.destroy_because(CloseReason::Timeout));
+    if let Some(period) = admission.idle_timeout() {
+        destroy_if_idle(socket, Some(period));
     }
     // It captures nothing and is the only handler of most connections, so it takes no memory.
     socket.on_error(|socket, error| log_error(&Peer::of(socket), error));
@@ -39,6 +34,14 @@ pub(super) fn admit<S: 'static>(
         on_close(socket, peer, place, |_, _| {});
     }
     Some(peer)
+}
+
+/// Destroys a connection on which nothing happens for so long. A role that has its own way to do that does not call this.
+pub(super) fn destroy_if_idle<S: 'static>(socket: &mut Socket<'_, S>, period: Option<Duration>) {
+    socket.set_timeout(period);
+    if period.is_some() {
+        socket.on_timeout(|socket| socket.destroy_because(CloseReason::Timeout));
+    }
 }
 
 /// Logs the error that a connection broke of. A peer that a limit has put out is told to the administrator, who may want to

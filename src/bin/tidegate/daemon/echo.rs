@@ -2,31 +2,44 @@
 //!
 //! Each socket is piped into itself. So a client that sends without reading is paused, and memory stays bounded.
 
-use tidegate::{EndOrder, ServerOptions};
+use tidegate::{Loop, ServerId, ServerOptions, Socket};
 
+use super::Outcome;
 use super::admission::Admission;
 use super::connection::admit;
-use super::stop::{self, lasting_loop, stop_at_signals};
-use super::{Outcome, answer_signals, explain, inspect, listen};
-use crate::cli::DaemonOptions;
+use super::service::{Service, listens_everywhere, serve};
+use crate::cli::{DaemonOptions, Listen, Role};
+
+struct Echo;
 
 /// Runs until it is stopped.
-pub fn run(daemon: &DaemonOptions, max_connections: usize) -> Outcome {
-    let echo = lasting_loop(())?;
-    answer_signals(echo)?;
-    explain(echo, &daemon.explain);
-    let server = ServerOptions::new().allow_half_open(true).no_delay(true);
-    let admission = Admission::new(daemon, max_connections)?;
-    let idle_timeout = daemon.idle_timeout;
-    stop_at_signals(echo, daemon.drain_timeout, EndOrder::Each, |on, options| on.shut_down_with(options))?;
-    inspect(echo, "echo", daemon, max_connections)?;
-    let doors = admission.clone();
-    listen(echo, daemon, max_connections, &server, move |socket| {
-        let Some(peer) = admit(socket, &doors, idle_timeout) else { return };
+pub fn run(daemon: &DaemonOptions) -> Outcome {
+    serve(Echo, daemon)
+}
+
+impl Service for Echo {
+    type Door = ();
+    const NAME: &'static str = "echo";
+
+    fn server_options(&self) -> ServerOptions {
+        ServerOptions::new().allow_half_open(true).no_delay(true)
+    }
+
+    fn places(&self, daemon: &DaemonOptions) -> Vec<(Listen, ())> {
+        listens_everywhere(daemon)
+    }
+
+    fn default_door(&self) -> Option<()> {
+        Some(())
+    }
+
+    fn welcome(socket: &mut Socket<'_, Self>, (): (), doors: &Admission) {
+        let Some(peer) = admit(socket, doors) else { return };
         let itself = socket.id();
         if let Err(error) = socket.pipe(itself) {
             log::warn!("{peer}: {error}");
         }
-    })?;
-    Ok(stop::run(echo, &admission)?)
+    }
+
+    fn change(_: &mut Loop<'_, Self>, _: &Role, _: &[(ServerId, ())]) {}
 }

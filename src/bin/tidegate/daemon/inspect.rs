@@ -2,19 +2,19 @@
 
 use tidegate::EventLoop;
 
+use super::service::Service;
 use crate::cli::DaemonOptions;
-use crate::inspector::{self, Subject};
+use crate::inspector::{self, Limits, Subject};
 
 /// Lets the role be looked at, if that is asked for. To be called before it listens.
 ///
 /// # Errors
 /// Those of the inspector.
-pub fn inspect<S: 'static>(
-    event_loop: &mut EventLoop<S>,
-    role: &str,
+pub fn inspect<R: Service>(
+    event_loop: &mut EventLoop<R>,
     daemon: &DaemonOptions,
-    most_sockets: usize,
+    limits: &Limits,
 ) -> Result<(), String> {
-    let subject = Subject { role: role.to_owned(), max_connections: Some(most_sockets), memory: daemon.memory() };
+    let subject = Subject { role: R::NAME.to_owned(), limits: limits.clone() };
     inspector::inspect(event_loop, &daemon.inspector, subject)
 }

@@ -1,9 +1,12 @@
-//! Listens on all addresses that the command line and systemd name, or on none.
+//! The places that a role listens on: all that the command line and systemd name, or none. While the role runs others may be put in
+//! their place.
 
 use std::error::Error as StdError;
 use std::net::{Ipv6Addr, SocketAddr};
+use std::rc::Rc;
+use std::time::Duration;
 
-use tidegate::{Endpoint, Error, EventLoop, ServerId, ServerOptions, Socket};
+use tidegate::{Endpoint, Error, Loop, ServerId, ServerOptions, Socket, TimerId};
 
 use super::listen_error::{cannot_listen, has_no_ipv6};
 use super::systemd::{self, Passed};
@@ -11,7 +14,7 @@ use super::throttle::Throttle;
 use crate::cli::{DEFAULT_LISTEN, DaemonOptions, Listen, counted};
 
 /// What a listener is for, in a role that has several kinds.
-pub trait Door: Copy + 'static {
+pub trait Door: Copy + PartialEq + 'static {
     /// What may help if it cannot be listened on, after what went wrong.
     fn advice(self, _endpoint: &Endpoint, _error: &Error) -> String {
         String::new()
@@ -20,94 +23,225 @@ pub trait Door: Copy + 'static {
 
 impl Door for () {}
 
-/// Listens, and logs where. Gives the servers. Which clients have a place, `connection` has to see to: `admission.rs`. If one
-/// address fails, it listens on none, and the files of its Unix sockets are gone.
-pub fn listen<S: 'static>(
-    event_loop: &mut EventLoop<S>,
-    daemon: &DaemonOptions,
-    max_connections: usize,
-    options: &ServerOptions,
-    connection: impl Fn(&mut Socket<'_, S>) + Clone + 'static,
-) -> Result<Vec<ServerId>, Box<dyn StdError>> {
-    let named: Vec<_> = daemon.listen.iter().map(|place| (*place, ())).collect();
-    let servers = listen_on(event_loop, daemon, &named, Some(()), options, move |socket, ()| connection(socket))?;
-    log_limit(max_connections, daemon.max_connections.is_some());
-    Ok(servers.into_iter().map(|(server, ())| server).collect())
+/// How long a listener that is not wanted any more still accepts: those who stand in its queue have been told by the kernel that
+/// they are connected, and would be reset with it.
+const LEAVES_AFTER: Duration = Duration::from_millis(100);
+
+/// What runs for each connection that is accepted. Which clients have a place, it has to see to: `admission.rs`.
+type Welcome<S, D> = Rc<dyn Fn(&mut Socket<'_, S>, D)>;
+
+/// All of a role.
+pub struct Listeners<S, D> {
+    options: ServerOptions,
+    welcome: Welcome<S, D>,
+    passed: systemd::Sockets,
+    places: Vec<Listener<D>>,
 }
 
-/// As [`listen`], on places that are for something. With a `default`, it listens for that if no place is named.
-pub fn listen_on<S: 'static, D: Door>(
-    event_loop: &mut EventLoop<S>,
-    daemon: &DaemonOptions,
-    named: &[(Listen, D)],
-    default: Option<D>,
-    options: &ServerOptions,
-    connection: impl Fn(&mut Socket<'_, S>, D) + Clone + 'static,
-) -> Result<Vec<(ServerId, D)>, Box<dyn StdError>> {
-    let servers = listen_everywhere(event_loop, daemon, places(named, default)?, options, connection);
-    servers.inspect_err(|_| event_loop.net.close_servers())
+/// A place, with its servers. localhost has two, and systemd may have passed any number.
+struct Listener<D> {
+    place: Listen,
+    door: D,
+    servers: Vec<ServerId>,
+    stay: Stay,
 }
 
-fn listen_everywhere<S: 'static, D: Door>(
-    event_loop: &mut EventLoop<S>,
-    daemon: &DaemonOptions,
-    places: Vec<(Place, D)>,
-    options: &ServerOptions,
-    connection: impl Fn(&mut Socket<'_, S>, D) + Clone + 'static,
-) -> Result<Vec<(ServerId, D)>, Box<dyn StdError>> {
-    // Accepted sockets inherit keep-alive, so it costs no system call for each.
-    let options = options
-        .clone()
-        .keep_alive(daemon.keep_alive())
-        .send_buffer(daemon.send_buffer())
-        .urgent_inline(true) // a byte of it would be lost otherwise
-        .notice_gone_peers(true);
-    event_loop.net.set_memory_limit(daemon.memory());
-    let mut servers = Vec::new();
-    for (place, door) in places {
-        let connection = connection.clone();
-        let connection = move |socket: &mut Socket<'_, S>| connection(socket, door);
-        let is_localhost = matches!(place, Place::At(Endpoint::Localhost(_)));
-        let options = match place {
-            Place::At(Endpoint::Unix(address)) if address.as_path().is_some() => {
-                options.clone().permissions(daemon.permissions())
+/// Whether a listener is wanted.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Stay {
+    Wanted,
+    /// This timer closes it.
+    Leaves(TimerId),
+}
+
+impl<S: 'static, D: Door> Listeners<S, D> {
+    /// # Errors
+    /// A socket that systemd has passed and that is none to listen on.
+    pub fn new(options: &ServerOptions, welcome: impl Fn(&mut Socket<'_, S>, D) + 'static) -> Result<Self, String> {
+        // A byte of urgent data would be lost otherwise.
+        let options = options.clone().urgent_inline(true).notice_gone_peers(true);
+        Ok(Listeners { options, welcome: Rc::new(welcome), passed: systemd::sockets()?, places: Vec::new() })
+    }
+
+    /// Listens on these places and on no others, and logs where. With a `default`, it listens for that if no place is named. What is
+    /// listened on already stays as it is. If one place fails, or the role refuses one with `check`, nothing is changed, and the files
+    /// of new Unix sockets are gone.
+    ///
+    /// # Errors
+    /// What keeps it from listening, with the address.
+    pub fn listen_on(
+        &mut self,
+        on: &mut Loop<'_, S>,
+        daemon: &DaemonOptions,
+        named: &[(Listen, D)],
+        default: Option<D>,
+        check: impl FnOnce(&mut Loop<'_, S>, &[ServerId]) -> Result<(), Box<dyn StdError>>,
+    ) -> Result<(), Box<dyn StdError>> {
+        let wanted = self.wanted(named, default)?;
+        self.places.retain(|listener| listener.servers.iter().any(|server| on.net.is_listening(*server)));
+        let mut opened = Vec::new();
+        let opens = self.open_all(on, daemon, &wanted, &mut opened);
+        let new: Vec<_> = opened.iter().flat_map(|listener| listener.servers.iter().copied()).collect();
+        if let Err(error) = opens.and_then(|()| check(on, &new)) {
+            close(on, &new);
+            return Err(error);
+        }
+        for listener in &mut self.places {
+            listener.set_wanted(on, wanted.iter().any(|wanted| listener.is(*wanted)));
+        }
+        self.places.extend(opened);
+        Ok(())
+    }
+
+    /// Those that are wanted, each with what it is for.
+    pub fn servers(&self) -> impl Iterator<Item = (ServerId, D)> {
+        let wanted = self.places.iter().filter(|listener| listener.stay == Stay::Wanted);
+        wanted.flat_map(|listener| listener.servers.iter().map(|server| (*server, listener.door)))
+    }
+
+    /// What the command line names. If it names nothing and there is a default: what systemd has passed, because its unit is meant
+    /// for these sockets, else the default address.
+    fn wanted(&self, named: &[(Listen, D)], default: Option<D>) -> Result<Vec<(Listen, D)>, String> {
+        let wanted = match (named, default) {
+            ([], Some(door)) if self.passed.are_there() => vec![(Listen::Systemd, door)],
+            ([], Some(door)) => vec![(Listen::At(DEFAULT_LISTEN), door)],
+            (named, _) => named.to_vec(),
+        };
+        self.passed.check(wanted.iter().any(|(place, _)| *place == Listen::Systemd))?;
+        Ok(wanted)
+    }
+
+    /// What is listened on already is in `opened`, whatever the outcome.
+    fn open_all(
+        &mut self,
+        on: &mut Loop<'_, S>,
+        daemon: &DaemonOptions,
+        wanted: &[(Listen, D)],
+        opened: &mut Vec<Listener<D>>,
+    ) -> Result<(), Box<dyn StdError>> {
+        for (place, door) in wanted.iter().copied() {
+            if !self.places.iter().any(|listener| listener.is((place, door))) {
+                let mut servers = Vec::new();
+                let opens = self.open(on, daemon, place, door, &mut servers);
+                opened.push(Listener { place, door, servers, stay: Stay::Wanted });
+                opens?;
             }
-            _ => options.clone(),
+        }
+        Ok(())
+    }
+
+    /// The same, for one place.
+    fn open(
+        &mut self,
+        on: &mut Loop<'_, S>,
+        daemon: &DaemonOptions,
+        place: Listen,
+        door: D,
+        servers: &mut Vec<ServerId>,
+    ) -> Result<(), Box<dyn StdError>> {
+        let welcome = Rc::clone(&self.welcome);
+        let connection = move |socket: &mut Socket<'_, S>| welcome(socket, door);
+        // Accepted sockets inherit both, so they cost no system call for each.
+        let options = self.options.clone().keep_alive(daemon.keep_alive()).send_buffer(daemon.send_buffer());
+        match place {
+            Listen::At(endpoint) => {
+                let options = match endpoint {
+                    Endpoint::Unix(address) if address.as_path().is_some() => options.permissions(daemon.permissions()),
+                    _ => options,
+                };
+                let server = on.listen_with(endpoint, options.clone(), connection.clone());
+                let server =
+                    server.map_err(|error| cannot_listen(&endpoint, &error) + &door.advice(&endpoint, &error))?;
+                servers.push(server);
+                log_events(on, server);
+                if matches!(endpoint, Endpoint::Localhost(_)) {
+                    servers.extend(listen_on_ipv6_too(on, server, &options, connection)?);
+                }
+            }
+            Listen::Systemd => {
+                for socket in self.passed.take()? {
+                    let server = adopt(on, socket, options.clone(), connection.clone())?;
+                    servers.push(server);
+                    log_events(on, server);
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl<D: Door> Listener<D> {
+    fn is(&self, (place, door): (Listen, D)) -> bool {
+        self.place == place && self.door == door
+    }
+
+    /// The connections of one that leaves stay.
+    fn set_wanted<S: 'static>(&mut self, on: &mut Loop<'_, S>, is_wanted: bool) {
+        self.stay = match (self.stay, is_wanted) {
+            (Stay::Wanted, false) => {
+                let servers = self.servers.clone();
+                let timer = on.after(LEAVES_AFTER, move |on| close(on, &servers));
+                for endpoint in self.servers.iter().filter_map(|server| on.net.server_endpoint(*server)) {
+                    log::info!("no longer listening on {endpoint}; its connections stay");
+                }
+                Stay::Leaves(timer)
+            }
+            (Stay::Leaves(timer), true) => {
+                on.cancel(timer);
+                Stay::Wanted
+            }
+            (stay, _) => stay,
         };
-        let server = match place {
-            Place::At(endpoint) => event_loop
-                .listen_with(endpoint, options.clone(), connection.clone())
-                .map_err(|error| cannot_listen(&endpoint, &error) + &door.advice(&endpoint, &error))?,
-            #[cfg(not(unix))]
-            Place::Passed(nothing) => match nothing {},
-            #[cfg(unix)]
-            Place::Passed(socket) => event_loop
-                .event_loop()
-                .listen_fd(socket, options.clone(), connection.clone())
-                .map_err(|error| super::listen_error::cannot_listen_on_passed(&error))?,
-        };
-        log_events(event_loop, server);
-        servers.push((server, door));
-        if is_localhost {
-            let other = listen_on_ipv6_too(event_loop, server, &options, connection)?;
-            servers.extend(other.map(|server| (server, door)));
+    }
+}
+
+/// Each is forgotten when it has no connection any more.
+fn close<S: 'static>(on: &mut Loop<'_, S>, servers: &[ServerId]) {
+    for server in servers {
+        if let Some(mut server) = on.server(*server) {
+            server.on_close(|server| {
+                let id = server.id();
+                if let Some(server) = server.event_loop().server(id) {
+                    server.remove();
+                }
+            });
+            server.close();
         }
     }
-    Ok(servers)
 }
 
+#[cfg(unix)]
+fn adopt<S: 'static>(
+    on: &mut Loop<'_, S>,
+    socket: Passed,
+    options: ServerOptions,
+    connection: impl Fn(&mut Socket<'_, S>) + 'static,
+) -> Result<ServerId, String> {
+    let server = on.listen_fd(socket, options, connection);
+    server.map_err(|error| super::listen_error::cannot_listen_on_passed(&error))
+}
+
+#[cfg(not(unix))]
+fn adopt<S: 'static>(
+    _: &mut Loop<'_, S>,
+    nothing: Passed,
+    _: ServerOptions,
+    _: impl Fn(&mut Socket<'_, S>) + 'static,
+) -> Result<ServerId, String> {
+    match nothing {}
+}
 /// localhost is also ::1, if there is IPv6, and on the same port.
 fn listen_on_ipv6_too<S: 'static>(
-    event_loop: &mut EventLoop<S>,
+    on: &mut Loop<'_, S>,
     first: ServerId,
     options: &ServerOptions,
     connection: impl Fn(&mut Socket<'_, S>) + 'static,
 ) -> Result<Option<ServerId>, String> {
-    let Some(SocketAddr::V4(first)) = event_loop.net.server_address(first) else { return Ok(None) };
+    let Some(SocketAddr::V4(first)) = on.net.server_address(first) else { return Ok(None) };
     let endpoint = Endpoint::from((Ipv6Addr::LOCALHOST, first.port()));
-    match event_loop.listen_with(endpoint, options.clone(), connection) {
+    match on.listen_with(endpoint, options.clone(), connection) {
         Ok(server) => {
-            log_events(event_loop, server);
+            log_events(on, server);
             Ok(Some(server))
         }
         Err(error) if has_no_ipv6(&error) => {
@@ -119,11 +253,11 @@ fn listen_on_ipv6_too<S: 'static>(
 }
 
 /// Logs where a server listens, and from now on its errors.
-fn log_events<S: 'static>(event_loop: &mut EventLoop<S>, server: ServerId) {
-    if let Some(endpoint) = event_loop.net.server_endpoint(server) {
+fn log_events<S: 'static>(on: &mut Loop<'_, S>, server: ServerId) {
+    if let Some(endpoint) = on.net.server_endpoint(server) {
         log::info!("listening on {endpoint}");
     }
-    if let Some(mut server) = event_loop.server(server) {
+    if let Some(mut server) = on.server(server) {
         let errors = Throttle::default();
         server.on_error(move |server, error| errors.warn(&mut server.event_loop(), error));
     }
@@ -137,39 +271,4 @@ pub fn log_limit(max_connections: usize, was_asked_for: bool) {
     if max_connections < FEW && !was_asked_for {
         log::warn!("the descriptor limit has room for no more: raise it with 'ulimit -Hn' or LimitNOFILE");
     }
-}
-
-enum Place {
-    At(Endpoint),
-    Passed(Passed),
-}
-
-/// What the command line names. If it names nothing and there is a default: what systemd has passed, because its unit is meant
-/// for these sockets, else the default address.
-fn places<D: Door>(named: &[(Listen, D)], default: Option<D>) -> Result<Vec<(Place, D)>, String> {
-    let passed = systemd::sockets()?;
-    let named = match (named, default) {
-        ([], Some(door)) if passed.is_empty() => &[(Listen::At(DEFAULT_LISTEN), door)][..],
-        ([], Some(door)) => &[(Listen::Systemd, door)],
-        (named, _) => named,
-    };
-    let is_systemd = named.iter().any(|(place, _)| *place == Listen::Systemd);
-    match (is_systemd, passed.len()) {
-        (true, 0) => {
-            return Err("systemd has passed no socket: start this by a unit that has a .socket file, or --listen \
-                        elsewhere"
-                .to_owned());
-        }
-        (false, 1..) => {
-            let sockets = counted(passed.len() as u64, "socket");
-            log::warn!("systemd has passed {sockets}, but there is no --listen systemd");
-        }
-        _ => {}
-    }
-    let mut passed = Some(passed);
-    let places = named.iter().flat_map(|(place, door)| match place {
-        Listen::At(endpoint) => vec![(Place::At(*endpoint), *door)],
-        Listen::Systemd => passed.take().unwrap_or_default().into_iter().map(|it| (Place::Passed(it), *door)).collect(),
-    });
-    Ok(places.collect())
 }

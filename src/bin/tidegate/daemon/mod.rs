@@ -1,5 +1,5 @@
-//! The roles of the daemon, and what they share: listeners (`listener.rs`), the log of connections (`connection.rs`) and the
-//! stop (`stop.rs`).
+//! The roles of the daemon, and what they share: `service.rs` runs a role, with its listeners (`listener.rs`), its places
+//! (`admission.rs`), other flags while it runs (`reload.rs`) and its stop (`stop.rs`).
 //!
 //! Each role is one file or folder, and an example of the public API.
 
@@ -9,6 +9,7 @@ mod connection;
 pub mod echo;
 mod explain;
 pub mod hub;
+mod in_force;
 mod inspect;
 mod itself;
 mod listen_error;
@@ -16,6 +17,8 @@ mod listener;
 mod notify;
 mod peer;
 pub mod proxy;
+mod reload;
+mod service;
 mod signals;
 pub mod sink;
 pub mod source;
@@ -28,7 +31,6 @@ use std::process::ExitCode;
 
 use self::explain::explain;
 use self::inspect::inspect;
-use self::listener::listen;
 use self::peer::Peer;
 use self::signals::answer_signals;
 

@@ -44,6 +44,35 @@ pub fn is_ready<S: 'static>(event_loop: &mut EventLoop<S>) {
     });
 }
 
+/// The role reads its configuration again. See sd_notify(3): the time is that of the machine's monotonic clock, by which the manager
+/// knows this message from the answer to an earlier signal.
+pub fn is_reloading() {
+    if let (Some(manager), Some(now)) = (manager(), monotonic_time()) {
+        manager.tell(&format!("RELOADING=1\nMONOTONIC_USEC={now}"));
+    }
+}
+
+/// It has read it, whatever came of it.
+pub fn has_reloaded<S>(on: &Loop<'_, S>) {
+    if let Some(manager) = manager() {
+        manager.tell(&format!("READY=1\n{}", status(on)));
+    }
+}
+
+/// In microseconds.
+#[cfg(unix)]
+fn monotonic_time() -> Option<u64> {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    let (seconds, nanoseconds) = (u64::try_from(now.tv_sec).ok()?, u64::try_from(now.tv_nsec).ok()?);
+    seconds.checked_mul(1_000_000)?.checked_add(nanoseconds / 1000)
+}
+
+/// Other systems have no such manager.
+#[cfg(not(unix))]
+fn monotonic_time() -> Option<u64> {
+    None
+}
+
 /// The role has been told to stop, and drains.
 pub fn is_stopping<S>(on: &Loop<'_, S>) {
     if let Some(manager) = manager() {

@@ -10,20 +10,21 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::rc::Rc;
 use std::time::Duration;
 
 use tidegate::{
-    CloseReason, Closed, EndOrder, Endpoint, Error, ErrorKind, Net, ServerId, ServerOptions, Socket, SocketId,
-    SocketOptions,
+    CloseReason, Closed, EndOrder, Endpoint, Error, ErrorKind, EventLoop, Loop, Net, ServerId, ServerOptions, Socket,
+    SocketId, SocketOptions,
 };
 
 use super::admission::{Admission, Place};
 use super::connection::{log_error, on_close};
 use super::itself::meets;
-use super::stop::{self, lasting_loop, stop_at_signals};
+use super::service::{Service, listens_everywhere, serve};
 use super::throttle::Throttle;
-use super::{Outcome, Peer, answer_signals, explain, inspect, listen};
-use crate::cli::ProxyOptions;
+use super::{Outcome, Peer};
+use crate::cli::{DaemonOptions, Listen, ProxyOptions, Role};
 use crate::process::outside;
 
 /// Between two attempts to connect to a target whose queue is full.
@@ -38,23 +39,33 @@ struct Proxy {
     places: HashMap<SocketId, Option<Place>>,
 }
 
-/// Runs until it is stopped. `max_connections` counts clients; each has a second socket, to its target.
-pub fn run(options: &ProxyOptions, max_connections: usize) -> Outcome {
-    let daemon = &options.daemon;
-    let proxy = lasting_loop(Proxy {
-        options: options.clone(),
-        unreachable: Throttle::default(),
-        itself: None,
-        places: HashMap::new(),
-    })?;
-    answer_signals(proxy)?;
-    explain(proxy, &daemon.explain);
-    let admission = Admission::new(daemon, max_connections)?;
-    let server = ServerOptions::new().allow_half_open(true).no_delay(true);
-    stop_at_signals(proxy, daemon.drain_timeout, EndOrder::ByPeers, |on, options| on.shut_down_with(options))?;
-    inspect(proxy, "proxy", daemon, max_connections.saturating_mul(2))?;
-    let doors = admission.clone();
-    let servers = listen(proxy, daemon, max_connections, &server, move |client| {
+/// Runs until it is stopped.
+pub fn run(options: &ProxyOptions) -> Outcome {
+    let proxy =
+        Proxy { options: options.clone(), unreachable: Throttle::default(), itself: None, places: HashMap::new() };
+    serve(proxy, &options.daemon)
+}
+
+impl Service for Proxy {
+    type Door = ();
+    const NAME: &'static str = "proxy";
+    const ORDER: EndOrder = EndOrder::ByPeers;
+    /// The second one goes to its target.
+    const SOCKETS_EACH: usize = 2;
+
+    fn server_options(&self) -> ServerOptions {
+        ServerOptions::new().allow_half_open(true).no_delay(true)
+    }
+
+    fn places(&self, daemon: &DaemonOptions) -> Vec<(Listen, ())> {
+        listens_everywhere(daemon)
+    }
+
+    fn default_door(&self) -> Option<()> {
+        Some(())
+    }
+
+    fn welcome(client: &mut Socket<'_, Self>, (): (), doors: &Admission) {
         let others = client.state.places.len();
         match doors.enter(client.remote_address(), others) {
             Ok(place) => welcome(client, place),
@@ -64,13 +75,34 @@ pub fn run(options: &ProxyOptions, max_connections: usize) -> Outcome {
                 client.reset();
             }
         }
-    })?;
-    let own = || own_listener(&proxy.net, &servers, options.to).map(|listener| listener.to_string());
-    proxy.state.itself = outside::fact("own listener", own).and_then(|listener| listener.parse().ok());
-    if let Some(listener) = proxy.state.itself {
-        log::error!("--to {} is this proxy itself, which listens on {listener}: each client is reset", options.to);
     }
-    Ok(stop::run(proxy, &admission)?)
+
+    fn start(proxy: &mut EventLoop<Self>, servers: &[(ServerId, ())]) -> Result<(), Box<dyn std::error::Error>> {
+        look_for_itself(&mut proxy.event_loop(), servers);
+        Ok(())
+    }
+
+    /// Who is here stays with the target that it has.
+    fn change(on: &mut Loop<'_, Self>, role: &Role, servers: &[(ServerId, ())]) {
+        if let Role::Proxy(options) = role {
+            on.state.options = options.clone();
+            look_for_itself(on, servers);
+        }
+    }
+
+    /// The handler of each pair is there already.
+    fn set_idle_timeout(socket: &mut Socket<'_, Self>, period: Option<Duration>) {
+        socket.set_timeout(period);
+    }
+}
+
+fn look_for_itself(on: &mut Loop<'_, Proxy>, servers: &[(ServerId, ())]) {
+    let to = on.state.options.to;
+    let own = || own_listener(on.net, servers, to).map(|listener| listener.to_string());
+    on.state.itself = outside::fact("own listener", own).and_then(|listener| listener.parse().ok());
+    if let Some(listener) = on.state.itself {
+        log::error!("--to {to} is this proxy itself, which listens on {listener}: each client is reset");
+    }
 }
 
 fn welcome(client: &mut Socket<'_, Proxy>, place: Option<Place>) {
@@ -84,13 +116,15 @@ fn welcome(client: &mut Socket<'_, Proxy>, place: Option<Place>) {
     connect_or_reset(client, peer, give_up_at);
 }
 
-fn own_listener(net: &Net, servers: &[ServerId], target: Endpoint) -> Option<Endpoint> {
-    servers.iter().filter_map(|server| net.server_endpoint(*server)).find(|listener| meets(*listener, target))
+fn own_listener(net: &Net, servers: &[(ServerId, ())], target: Endpoint) -> Option<Endpoint> {
+    let mut listeners = servers.iter().filter_map(|(server, ())| net.server_endpoint(*server));
+    listeners.find(|listener| meets(*listener, target))
 }
 
 fn connect_or_reset(client: &mut Socket<'_, Proxy>, peer: Peer, give_up_at: Duration) {
     if let Err(error) = connect(client, peer, give_up_at) {
-        warn_unreachable(client, peer, &error);
+        let to = client.state.options.to;
+        warn_unreachable(client, &Route { peer, to }, &error);
         client.state.places.remove(&client.id());
         client.reset();
     }
@@ -109,7 +143,9 @@ fn connect(client: &mut Socket<'_, Proxy>, peer: Peer, give_up_at: Duration) -> 
         .connect_timeout(connect_timeout)
         .notice_gone_peers(true);
     let from = client.id();
+    let route = Rc::new(Route { peer, to });
     let target = client.event_loop().connect_with(to, options, |target| {
+        let its = Rc::clone(&route);
         target.on_connect(move |target| {
             let to = target.id();
             if let Err(error) = target.net.pipe(from, to).and_then(|()| target.net.pipe(to, from)) {
@@ -117,19 +153,18 @@ fn connect(client: &mut Socket<'_, Proxy>, peer: Peer, give_up_at: Duration) -> 
                 return target.reset();
             }
             // It can be reached. From now on its errors are logged as those of a client are.
-            target.on_error(move |target, error| {
-                let to = target.state.options.to;
-                log_error(&Route { peer, to }, error);
-            });
+            let its = Rc::clone(&its);
+            target.on_error(move |_, error| log_error(&its, error));
         });
+        let its = Rc::clone(&route);
         target.on_error(move |target, error| {
             if error.kind() == ErrorKind::WouldBlock && target.net.now() < give_up_at {
                 return connect_again_soon(target, from, peer, give_up_at);
             }
-            warn_unreachable(target, peer, error);
+            warn_unreachable(target, &its, error);
         });
         target.set_label(&format!("target of {from}"));
-        watch(target, Route { peer, to }, from);
+        watch(target, route, from);
     })?;
     watch(client, peer, target);
     client.on_error(move |_, error| log_error(&peer, error));
@@ -158,25 +193,22 @@ impl fmt::Display for Route {
 }
 
 /// A target that cannot be reached is a warning, because it affects all clients.
-fn warn_unreachable(socket: &mut Socket<'_, Proxy>, peer: Peer, why: &dyn fmt::Display) {
-    let (throttle, to) = (socket.state.unreachable.clone(), socket.state.options.to);
-    throttle.warn(&mut socket.event_loop(), &format_args!("{}: {why}", Route { peer, to }));
+fn warn_unreachable(socket: &mut Socket<'_, Proxy>, route: &Route, why: &dyn fmt::Display) {
+    let throttle = socket.state.unreachable.clone();
+    throttle.warn(&mut socket.event_loop(), &format_args!("{route}: {why}"));
 }
 
 /// Watches one side of a pair, and does to the other side what has to follow.
 fn watch(socket: &mut Socket<'_, Proxy>, peer: impl fmt::Display + 'static, other: SocketId) {
-    let idle_timeout = socket.state.options.daemon.idle_timeout;
-    if idle_timeout.is_some() {
-        socket.set_timeout(idle_timeout);
-        socket.on_timeout(move |socket| {
-            // While the other side still reads what came from here, the pair is not idle.
-            if socket.buffer_size() == 0 && socket.net.connection(other).buffer_size() > 0 {
-                return socket.set_timeout(idle_timeout);
-            }
-            cut_off(socket.net, other, CloseReason::Timeout);
-            cut_off(socket.net, socket.id(), CloseReason::Timeout);
-        });
-    }
+    socket.set_timeout(socket.state.options.daemon.idle_timeout);
+    socket.on_timeout(move |socket| {
+        // While the other side still reads what came from here, the pair is not idle.
+        if socket.buffer_size() == 0 && socket.net.connection(other).buffer_size() > 0 {
+            return socket.set_timeout(socket.state.options.daemon.idle_timeout);
+        }
+        cut_off(socket.net, other, CloseReason::Timeout);
+        cut_off(socket.net, socket.id(), CloseReason::Timeout);
+    });
     on_close(socket, peer, None, move |socket, closed| {
         socket.state.places.remove(&socket.id());
         follow(socket, other, closed);

@@ -11,6 +11,8 @@ use tidegate::{ConnectionInfo, Error, EventLoop, Loop, Net, ServerId, SocketId};
 
 use super::Peer;
 use super::explain::trace;
+use super::in_force::InForce;
+use super::service::Service;
 use crate::cli::counted;
 
 /// So many connections are shown, those with most to send: they are the ones to ask about, and twenty thousand lines would
@@ -35,15 +37,14 @@ const OF_NO_USE: [i32; 5] = {
     ]
 };
 
-/// To be called first: before that, these signals end the process. The table shows the label of a connection beside its address:
-/// the name of a guest.
+/// To be called first: before that, these signals end the process.
 #[cfg(unix)]
-pub fn answer_signals<S: 'static>(event_loop: &mut EventLoop<S>) -> Result<(), Error> {
+pub fn answer_signals<R: Service>(event_loop: &mut EventLoop<R>, in_force: &InForce) -> Result<(), Error> {
     use rustix::process::Signal;
 
-    event_loop.on_signal(Signal::USR1.as_raw(), |on| write_table(on))?;
-    let usual = log::max_level();
-    event_loop.on_signal(Signal::USR2.as_raw(), move |on| change_level(on.net, usual))?;
+    event_loop.on_signal(Signal::USR1.as_raw(), |on| R::write_table(on))?;
+    let in_force = in_force.clone();
+    event_loop.on_signal(Signal::USR2.as_raw(), move |on| change_level(on.net, in_force.usual_level()))?;
     for signal in OF_NO_USE {
         event_loop.on_signal(signal, move |_| log::debug!("signal {signal} means nothing here"))?;
     }
@@ -52,7 +53,7 @@ pub fn answer_signals<S: 'static>(event_loop: &mut EventLoop<S>) -> Result<(), E
 
 /// Other systems have no such signals.
 #[cfg(not(unix))]
-pub fn answer_signals<S: 'static>(_: &mut EventLoop<S>) -> Result<(), Error> {
+pub fn answer_signals<R: Service>(_: &mut EventLoop<R>, _: &InForce) -> Result<(), Error> {
     Ok(())
 }
 
@@ -69,6 +70,7 @@ fn change_level(net: &mut Net, usual: LevelFilter) {
     }
 }
 
+/// It shows the label of a connection beside its address: the name of a guest.
 pub fn write_table<S: 'static>(on: &mut Loop<'_, S>) {
     let table = Table::of(on.net);
     let held = counted(on.net.counters().memory_held as u64, "byte");

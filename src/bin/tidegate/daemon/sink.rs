@@ -1,27 +1,41 @@
 //! `tidegate sink`: reads everything and discards it. RFC 863, discard.
 
-use tidegate::{EndOrder, ServerOptions};
+use tidegate::{Loop, ServerId, ServerOptions, Socket};
 
+use super::Outcome;
 use super::admission::Admission;
 use super::connection::admit;
-use super::stop::{self, lasting_loop, stop_at_signals};
-use super::{Outcome, answer_signals, explain, inspect, listen};
-use crate::cli::DaemonOptions;
+use super::service::{Service, listens_everywhere, serve};
+use crate::cli::{DaemonOptions, Listen, Role};
+
+struct Sink;
 
 /// Runs until it is stopped.
-pub fn run(options: &DaemonOptions, max_connections: usize) -> Outcome {
-    let sink = lasting_loop(())?;
-    answer_signals(sink)?;
-    explain(sink, &options.explain);
-    let admission = Admission::new(options, max_connections)?;
-    let idle_timeout = options.idle_timeout;
-    stop_at_signals(sink, options.drain_timeout, EndOrder::Each, |on, options| on.shut_down_with(options))?;
-    inspect(sink, "sink", options, max_connections)?;
-    let doors = admission.clone();
-    listen(sink, options, max_connections, &ServerOptions::new(), move |socket| {
-        if admit(socket, &doors, idle_timeout).is_some() {
+pub fn run(daemon: &DaemonOptions) -> Outcome {
+    serve(Sink, daemon)
+}
+
+impl Service for Sink {
+    type Door = ();
+    const NAME: &'static str = "sink";
+
+    fn server_options(&self) -> ServerOptions {
+        ServerOptions::new()
+    }
+
+    fn places(&self, daemon: &DaemonOptions) -> Vec<(Listen, ())> {
+        listens_everywhere(daemon)
+    }
+
+    fn default_door(&self) -> Option<()> {
+        Some(())
+    }
+
+    fn welcome(socket: &mut Socket<'_, Self>, (): (), doors: &Admission) {
+        if admit(socket, doors).is_some() {
             socket.on_data(|_, _| {});
         }
-    })?;
-    Ok(stop::run(sink, &admission)?)
+    }
+
+    fn change(_: &mut Loop<'_, Self>, _: &Role, _: &[(ServerId, ())]) {}
 }

@@ -4,13 +4,13 @@
 //! 251 is a prime, so a buffer that is lost, repeated or moved is noticed. What the client sends is discarded, and its end
 //! changes nothing: the source sends until the client closes.
 
-use tidegate::{EndOrder, ServerOptions, Socket};
+use tidegate::{Loop, ServerId, ServerOptions, Socket};
 
+use super::Outcome;
 use super::admission::Admission;
 use super::connection::admit;
-use super::stop::{self, lasting_loop, stop_at_signals};
-use super::{Outcome, answer_signals, explain, inspect, listen};
-use crate::cli::SourceOptions;
+use super::service::{Service, listens_everywhere, serve};
+use crate::cli::{DaemonOptions, Listen, Role, SourceOptions};
 
 const PATTERN: usize = 251;
 
@@ -27,26 +27,40 @@ struct Source {
 }
 
 /// Runs until it is stopped.
-pub fn run(options: &SourceOptions, max_connections: usize) -> Outcome {
-    let daemon = &options.daemon;
+pub fn run(options: &SourceOptions) -> Outcome {
     let piece = (0..PIECE).map(|place| (place % PATTERN) as u8).collect();
-    let source = lasting_loop(Source { piece, bytes: options.bytes })?;
-    answer_signals(source)?;
-    explain(source, &daemon.explain);
-    let server = ServerOptions::new().allow_half_open(true).no_delay(true);
-    let admission = Admission::new(daemon, max_connections)?;
-    let idle_timeout = daemon.idle_timeout;
-    stop_at_signals(source, daemon.drain_timeout, EndOrder::Each, |on, options| on.shut_down_with(options))?;
-    inspect(source, "source", daemon, max_connections)?;
-    let doors = admission.clone();
-    listen(source, daemon, max_connections, &server, move |socket| {
-        if admit(socket, &doors, idle_timeout).is_some() {
+    serve(Source { piece, bytes: options.bytes }, &options.daemon)
+}
+
+impl Service for Source {
+    type Door = ();
+    const NAME: &'static str = "source";
+
+    fn server_options(&self) -> ServerOptions {
+        ServerOptions::new().allow_half_open(true).no_delay(true)
+    }
+
+    fn places(&self, daemon: &DaemonOptions) -> Vec<(Listen, ())> {
+        listens_everywhere(daemon)
+    }
+
+    fn default_door(&self) -> Option<()> {
+        Some(())
+    }
+
+    fn welcome(socket: &mut Socket<'_, Self>, (): (), doors: &Admission) {
+        if admit(socket, doors).is_some() {
             socket.on_data(|_, _| {});
             socket.on_drain(flow);
             flow(socket);
         }
-    })?;
-    Ok(stop::run(source, &admission)?)
+    }
+
+    fn change(on: &mut Loop<'_, Self>, role: &Role, _: &[(ServerId, ())]) {
+        if let Role::Source(options) = role {
+            on.state.bytes = options.bytes;
+        }
+    }
 }
 
 /// Writes until the client is slower, or for one turn. Then `drain` goes on, or the next turn.
@@ -56,7 +70,8 @@ fn flow(socket: &mut Socket<'_, Source>) {
             return;
         }
         // All pieces but the last are whole patterns, so each piece begins where the pattern begins.
-        let left = socket.state.bytes.map_or(u64::MAX, |bytes| bytes - socket.bytes_written());
+        // More may have been sent than --bytes says now.
+        let left = socket.state.bytes.map_or(u64::MAX, |bytes| bytes.saturating_sub(socket.bytes_written()));
         let length = usize::try_from(left).unwrap_or(usize::MAX).min(PIECE);
         if length == 0 {
             return socket.end();

@@ -1,5 +1,5 @@
-//! The stop of the daemon: SIGTERM, SIGINT, SIGHUP and SIGQUIT. None that was ignored when the process began, and the last two not
-//! in a session without a terminal.
+//! The stop of the daemon: SIGTERM, SIGINT, SIGHUP and SIGQUIT. None that was ignored when the process began, the last two not in a
+//! session without a terminal, and SIGHUP not where it has something to read again (`reload.rs`).
 //!
 //! The first signal shuts the event loop down, which serves what has arrived and sends what is queued. This adds the log,
 //! the exit code, and a second signal, which exits at once.
@@ -10,15 +10,15 @@ use std::time::Duration;
 #[cfg(unix)]
 use tidegate::signal::HANGUP;
 use tidegate::signal::{INTERRUPT, TERMINATE};
-use tidegate::{EndOrder, Error, EventLoop, Loop, Net, ShutDownOptions, ShutDownReport};
+use tidegate::{EndOrder, Error, EventLoop, Net, ShutDownOptions, ShutDownReport};
 
 use super::admission::Admission;
+use super::in_force::InForce;
 use super::notify;
+use super::reload::HangUp;
+use super::service::Service;
 use crate::cli::counted;
-#[cfg(unix)]
 use crate::process::ignored::Ignored;
-#[cfg(unix)]
-use crate::process::log::file as log_file;
 use crate::process::outside;
 #[cfg(unix)]
 use crate::process::session::Membership;
@@ -37,24 +37,25 @@ pub fn lasting_loop<S>(state: S) -> Result<&'static mut EventLoop<S>, Error> {
 }
 
 /// From now on a signal stops the role. To be called before the log says that it listens: a reader of that may send a
-/// signal at once. `shut_down` shuts the loop down, and is the last chance to write to everybody.
-pub fn stop_at_signals<S: 'static>(
-    event_loop: &mut EventLoop<S>,
-    drain_timeout: Duration,
-    order: EndOrder,
-    shut_down: fn(&mut Loop<'_, S>, ShutDownOptions),
+/// signal at once.
+pub fn stop_at_signals<R: Service>(
+    event_loop: &mut EventLoop<R>,
+    ignored: Ignored,
+    hang_up: HangUp,
+    in_force: &InForce,
 ) -> Result<(), Error> {
-    let options = options(drain_timeout, order);
-    for signal in signals_that_stop(event_loop)? {
+    for signal in signals_that_stop(event_loop, ignored, hang_up)? {
+        let in_force = in_force.clone();
         event_loop.on_signal(signal, move |on| {
             if on.is_shutting_down() {
-                if order == EndOrder::ByPeers {
+                if R::ORDER == EndOrder::ByPeers {
                     reset_all(on.net);
                 }
                 on.net.close_servers(); // what stands apart still has the file of its Unix socket
                 on.net.flush_trace();
                 exit_at_once(signal);
             }
+            let drain_timeout = in_force.get().drain_timeout;
             notify::is_stopping(on);
             match on.net.sockets() {
                 0 => log::info!("stopping: no connection is open"),
@@ -62,7 +63,7 @@ pub fn stop_at_signals<S: 'static>(
                     log::info!("stopping: up to {drain_timeout:?} for {} to drain", counted(open as u64, "connection"))
                 }
             }
-            shut_down(on, options);
+            R::shut_down(on, options(drain_timeout, R::ORDER));
         })?;
     }
     Ok(())
@@ -73,22 +74,19 @@ pub fn options(drain_timeout: Duration, order: EndOrder) -> ShutDownOptions {
     ShutDownOptions::new().patience(drain_timeout).linger(LINGER).order(order)
 }
 
-/// What was ignored at the start stays so. And a daemon, a service or a container has a session of its own and no terminal, so
-/// none can have been closed, and no key was pressed.
+/// A daemon, a service or a container has a session of its own and no terminal, so none can have been closed, and no key was
+/// pressed.
 #[cfg(unix)]
-fn signals_that_stop<S: 'static>(event_loop: &mut EventLoop<S>) -> Result<Vec<i32>, Error> {
-    let ignored = outside::fact("ignored signals", || Some(Ignored::of_this_process().0.to_string()));
-    let ignored = Ignored(ignored.and_then(|mask| mask.parse().ok()).unwrap_or(0));
+fn signals_that_stop<S: 'static>(
+    event_loop: &mut EventLoop<S>,
+    ignored: Ignored,
+    hang_up: HangUp,
+) -> Result<Vec<i32>, Error> {
     let is_detached = outside::fact("detached", || is_detached().then(String::new)).is_some();
     let mut signals = vec![TERMINATE];
     signals.extend(Some(INTERRUPT).filter(|signal| !ignored.contains(*signal)));
-    let is_in_a_file = outside::fact("log in a file", || log_file::is_there().then(String::new)).is_some();
     for (signal, name) in [(HANGUP, "SIGHUP"), (QUIT, "SIGQUIT")] {
-        if ignored.contains(signal) {
-            continue;
-        }
-        if signal == HANGUP && is_in_a_file {
-            event_loop.on_signal(signal, |_| log_file::open_anew())?;
+        if ignored.contains(signal) || signal == HANGUP && hang_up == HangUp::ReadsAgain {
             continue;
         }
         if is_detached {
@@ -107,7 +105,7 @@ fn is_detached() -> bool {
 }
 
 #[cfg(not(unix))]
-fn signals_that_stop<S>(_: &mut EventLoop<S>) -> Result<Vec<i32>, Error> {
+fn signals_that_stop<S>(_: &mut EventLoop<S>, _: Ignored, _: HangUp) -> Result<Vec<i32>, Error> {
     Ok(vec![INTERRUPT, TERMINATE])
 }
 

@@ -6,6 +6,7 @@
 #[cfg(unix)]
 use listenfd::ListenFd;
 
+use crate::cli::counted;
 #[cfg(unix)]
 use crate::process::outside;
 
@@ -16,16 +17,54 @@ pub type Passed = std::os::fd::OwnedFd;
 #[cfg(not(unix))]
 pub enum Passed {}
 
-#[cfg(not(unix))]
-pub fn sockets() -> Result<Vec<Passed>, String> {
-    Ok(Vec::new())
+/// What systemd has passed at the start.
+pub struct Sockets {
+    count: usize,
+    passed: Vec<Passed>,
 }
 
-/// All of them, in their order. To be called once.
+impl Sockets {
+    pub fn are_there(&self) -> bool {
+        self.count > 0
+    }
+
+    /// # Errors
+    /// They are wanted, and there are none.
+    pub fn check(&self, are_wanted: bool) -> Result<(), String> {
+        if are_wanted && self.count == 0 {
+            return Err("systemd has passed no socket: start this by a unit that has a .socket file, or --listen \
+                        elsewhere"
+                .to_owned());
+        }
+        if !are_wanted && !self.passed.is_empty() {
+            let sockets = counted(self.passed.len() as u64, "socket");
+            log::warn!("systemd has passed {sockets}, but there is no --listen systemd");
+        }
+        Ok(())
+    }
+
+    /// All of them, in their order.
+    ///
+    /// # Errors
+    /// They were taken before, and were closed since.
+    pub fn take(&mut self) -> Result<Vec<Passed>, String> {
+        if self.passed.is_empty() {
+            return Err("systemd passes its sockets once: to listen on them again, restart this".to_owned());
+        }
+        Ok(std::mem::take(&mut self.passed))
+    }
+}
+
+#[cfg(not(unix))]
+pub fn sockets() -> Result<Sockets, String> {
+    Ok(Sockets { count: 0, passed: Vec::new() })
+}
+
+/// To be called once.
 ///
 /// In a run that is played nothing is passed. A kernel that is played closes what it adopts, whatever it is.
 #[cfg(unix)]
-pub fn sockets() -> Result<Vec<Passed>, String> {
+pub fn sockets() -> Result<Sockets, String> {
     let mut passed = None;
     let count = outside::fact("sockets of systemd", || match passed.insert(all()) {
         Ok(sockets) => Some(sockets.len().to_string()),
@@ -37,7 +76,8 @@ pub fn sockets() -> Result<Vec<Passed>, String> {
         return Err(why.unwrap_or_else(|| "cannot listen on what systemd had passed".to_owned()));
     }
     let stand_ins = || (0..count.and_then(|count| count.parse().ok()).unwrap_or(0)).map(|_| stand_in()).collect();
-    passed.unwrap_or_else(stand_ins)
+    let passed = passed.unwrap_or_else(stand_ins)?;
+    Ok(Sockets { count: passed.len(), passed })
 }
 
 #[cfg(unix)]

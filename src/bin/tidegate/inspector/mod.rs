@@ -35,7 +35,7 @@ use self::allowance::Allowance;
 use self::conversation::Conversation;
 use self::guard::Key;
 use self::longest::Longest;
-pub use self::subject::Subject;
+pub use self::subject::{Limits, Subject};
 use self::subject::{Look, typed_flags};
 use crate::cli::InspectorOptions;
 

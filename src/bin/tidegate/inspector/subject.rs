@@ -1,5 +1,7 @@
 //! What is looked at: a role with its flags, and its limits.
 
+use std::cell::Cell;
+use std::rc::Rc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -15,8 +17,22 @@ use crate::process::usage::Usage;
 pub struct Subject {
     /// `echo`, `bench echo`.
     pub role: String,
-    pub max_connections: Option<usize>,
-    pub memory: Option<usize>,
+    pub limits: Limits,
+}
+
+/// What it may have: connections of all kinds, and bytes that are held for them. None is no limit. A clone is the same: they may change
+/// while it runs.
+#[derive(Clone, Debug, Default)]
+pub struct Limits {
+    connections: Rc<Cell<Option<usize>>>,
+    memory: Rc<Cell<Option<usize>>>,
+}
+
+impl Limits {
+    pub fn set(&self, connections: Option<usize>, memory: Option<usize>) {
+        self.connections.set(connections);
+        self.memory.set(memory);
+    }
 }
 
 /// A limit, and how much of it is used.
@@ -54,9 +70,17 @@ impl Look {
         let usage = Usage::now();
         let number = |number: Option<usize>| number.map(|number| number as u64);
         let limits = vec![
-            Limit { name: "connections", used: Some(net.sockets() as u64), allowed: number(subject.max_connections) },
+            Limit {
+                name: "connections",
+                used: Some(net.sockets() as u64),
+                allowed: number(subject.limits.connections.get()),
+            },
             Limit { name: "descriptors", used: usage.open_descriptors, allowed: usage.max_descriptors },
-            Limit { name: "memory_bytes", used: Some(statistics.memory_held), allowed: number(subject.memory) },
+            Limit {
+                name: "memory_bytes",
+                used: Some(statistics.memory_held),
+                allowed: number(subject.limits.memory.get()),
+            },
             Limit { name: "inspector_connections", used: Some(inspectors as u64), allowed: Some(MOST as u64) },
         ];
         let servers = statistics.server_connections.iter().map(|(server, connections)| {

@@ -10,7 +10,7 @@ use super::outside;
 const RESERVED: u64 = 64;
 
 /// The most connections at once: what was asked for, else what there is room for. The limit is raised in both cases.
-pub fn max_connections(wanted: Option<usize>, descriptors_each: u64) -> usize {
+pub fn max_connections(wanted: Option<usize>, descriptors_each: usize) -> usize {
     let limit = outside::fact("descriptor limit", || Some(raise_limit().to_string()));
     let limit = limit.and_then(|limit| limit.parse().ok()).unwrap_or(u64::MAX);
     let room = room(limit, descriptors_each);
@@ -46,8 +46,8 @@ fn raise_limit() -> u64 {
 }
 
 /// At least one, so that a tiny limit still serves one client.
-fn room(descriptor_limit: u64, descriptors_each: u64) -> usize {
-    let connections = descriptor_limit.saturating_sub(RESERVED) / descriptors_each;
+fn room(descriptor_limit: u64, descriptors_each: usize) -> usize {
+    let connections = descriptor_limit.saturating_sub(RESERVED) / descriptors_each.max(1) as u64;
     usize::try_from(connections.max(1)).unwrap_or(usize::MAX)
 }
 

@@ -1,7 +1,6 @@
 //! What the process needs, whatever it runs: its log, its descriptors, its session, what it uses, its manager, and the world outside of it.
 
 pub mod descriptors;
-#[cfg(unix)]
 pub mod ignored;
 pub mod log;
 pub mod notify;

@@ -10,7 +10,7 @@ use std::process::ExitCode;
 
 use tidegate::kernel::{Header, Playback, RecorderOptions, Replay, RunEnd};
 
-use crate::cli::{self, RecordingOptions, ReplayOptions, Role, counted};
+use crate::cli::{self, DaemonOptions, ReplayOptions, Role, counted};
 use crate::process::{log as process_log, outside};
 
 const PLATFORM: [&str; 2] = [std::env::consts::OS, std::env::consts::ARCH];
@@ -19,10 +19,11 @@ const PLATFORM: [&str; 2] = [std::env::consts::OS, std::env::consts::ARCH];
 ///
 /// # Errors
 /// The file cannot be made.
-pub fn record(options: &RecordingOptions) -> Result<(), String> {
+pub fn record(daemon: &DaemonOptions) -> Result<(), String> {
+    let options = &daemon.recording;
     let Some(file) = &options.record else { return Ok(()) };
     let mut header = Header::new().with("version", env!("CARGO_PKG_VERSION")).with("platform", PLATFORM.join(" "));
-    for word in cli::recorded_words() {
+    for word in cli::recorded_words(daemon) {
         header = header.with("word", word);
     }
     let recorder = RecorderOptions::new().limit(options.limit()).contents(options.has_contents());

@@ -9,9 +9,13 @@
 //! | `file.rs` | the file: tables, keys, values, and where they stand |
 //! | `words.rs` | a setting as it would be typed |
 //! | `shown.rs` | `--print-config`: what is in force, and from where |
+//! | `source.rs` | the words of a role, and how its file is read again |
+//! | `change.rs` | what differs when it was read again |
 
+mod change;
 mod file;
 mod shown;
+mod source;
 mod words;
 
 use std::ffi::OsString;
@@ -23,8 +27,11 @@ use clap::error::ErrorKind;
 use clap::parser::ValueSource;
 use clap::{Arg, ArgMatches, Command};
 
+pub use self::change::Changed;
+pub(super) use self::change::difference;
 use self::file::{Table, tables};
 pub(super) use self::shown::shown;
+pub use self::source::Source;
 use self::words::{Typed, typed};
 
 /// The flags that are about the file, and so are not in it.

@@ -22,6 +22,12 @@ impl TokenBucket {
         TokenBucket { limit, tokens: f64::from(limit.burst), filled: now }
     }
 
+    /// With what it has now, up to another limit's burst.
+    pub fn with(mut self, limit: FloodLimit, now: Duration) -> Self {
+        self.fill(now);
+        TokenBucket { limit, tokens: self.tokens.min(f64::from(limit.burst)), filled: self.filled }
+    }
+
     /// How long the next line has to wait. None if there is a token for it.
     pub fn wait(&mut self, now: Duration) -> Option<Duration> {
         self.fill(now);
@@ -136,6 +142,18 @@ mod tests {
         bucket.spend(1.0);
         bucket.spend(1.0);
         assert!(bucket.wait(Duration::from_secs(3600)).is_some());
+    }
+
+    #[test]
+    fn another_limit_begins_with_what_is_left_and_fills_at_its_own_rate() {
+        let mut bucket = TokenBucket::new(FloodLimit { burst: 20, rate: 1 }, Duration::ZERO);
+        bucket.spend(5.0);
+        let mut lower = bucket.with(FloodLimit { burst: 3, rate: 10 }, Duration::ZERO);
+        lower.spend(3.0);
+        assert_eq!(lower.wait(Duration::ZERO), Some(Duration::from_millis(100)));
+        let mut higher = bucket.with(FloodLimit { burst: 1000, rate: 10 }, Duration::from_secs(2));
+        higher.spend(17.0); // of 15, and two of the two seconds before
+        assert_eq!(higher.wait(Duration::from_secs(2)), Some(Duration::from_millis(100)));
     }
 
     const LIMIT: FloodLimit = FloodLimit { burst: 20, rate: 10 };

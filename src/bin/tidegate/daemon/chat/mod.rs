@@ -30,15 +30,18 @@ mod telnet;
 mod turned_away;
 mod typed;
 
+use std::process::ExitCode;
 use std::time::Duration;
 
-use tidegate::{CloseReason, EndOrder, Loop, ServerOptions, ShutDownOptions, Socket, TimerId};
+use tidegate::{CloseReason, EndOrder, EventLoop, Loop, ServerId, ServerOptions, ShutDownOptions, Socket, TimerId};
 
 use super::admission::{Admission, Place};
 use super::connection::{log_error, on_close};
-use super::stop::{self, LINGER, lasting_loop, stop_at_signals};
-use super::{Outcome, Peer, answer_signals, explain, inspect, listen};
-use crate::cli::{ChatOptions, counted};
+use super::service::{Service, listens_everywhere, serve};
+use super::stop::LINGER;
+use super::{Outcome, Peer};
+use crate::cli::{ChatOptions, DaemonOptions, Listen, Role, counted};
+use flood::TokenBucket;
 use receiving::{guest, receive, receive_held};
 use room::{Arrival, Presence, Room};
 use turned_away::turn_away;
@@ -51,17 +54,29 @@ const SILENT_ARRIVAL: Duration = Duration::from_millis(200);
 const LONGEST_LEAVE: Duration = Duration::from_secs(5);
 
 /// Runs the room until it is stopped.
-pub fn run(options: &ChatOptions, max_connections: usize) -> Outcome {
-    let room = lasting_loop(Room::new(options.clone()))?;
-    answer_signals(room)?;
-    explain(room, &options.daemon.explain);
-    // Half-open: a guest who has ended its side may still have lines to be read.
-    let server = ServerOptions::new().allow_half_open(true).no_delay(true).output_limits(options.output.limits());
-    stop_at_signals(room, options.daemon.drain_timeout, EndOrder::Together, shut_down)?;
-    inspect(room, "chat", &options.daemon, max_connections)?;
-    let admission = Admission::new(&options.daemon, max_connections)?;
-    let doors = admission.clone();
-    listen(room, &options.daemon, max_connections, &server, move |socket| {
+pub fn run(options: &ChatOptions) -> Outcome {
+    serve(Room::new(options.clone()), &options.daemon)
+}
+
+impl Service for Room {
+    type Door = ();
+    const NAME: &'static str = "chat";
+    const ORDER: EndOrder = EndOrder::Together;
+
+    /// Half-open: a guest who has ended its side may still have lines to be read.
+    fn server_options(&self) -> ServerOptions {
+        ServerOptions::new().allow_half_open(true).no_delay(true).output_limits(self.accepted_with)
+    }
+
+    fn places(&self, daemon: &DaemonOptions) -> Vec<(Listen, ())> {
+        listens_everywhere(daemon)
+    }
+
+    fn default_door(&self) -> Option<()> {
+        Some(())
+    }
+
+    fn welcome(socket: &mut Socket<'_, Self>, (): (), doors: &Admission) {
         match doors.enter(socket.remote_address(), socket.state.guests.len()) {
             Ok(place) => join(socket, place),
             Err(why) => {
@@ -69,12 +84,52 @@ pub fn run(options: &ChatOptions, max_connections: usize) -> Outcome {
                 turn_away(socket, why);
             }
         }
-    })?;
-    let code = stop::run(room, &admission)?;
-    if room.state.dropped > 0 {
-        log::warn!("{} of guests who sent too fast were not passed on", counted(room.state.dropped, "byte"));
     }
-    Ok(code)
+
+    fn shut_down(on: &mut Loop<'_, Self>, options: ShutDownOptions) {
+        shut_down(on, options);
+    }
+
+    fn has_stopped(event_loop: &mut EventLoop<Self>, code: ExitCode) -> ExitCode {
+        if event_loop.state.dropped > 0 {
+            log::warn!("{} of guests who sent too fast were not passed on", counted(event_loop.state.dropped, "byte"));
+        }
+        code
+    }
+
+    fn change(on: &mut Loop<'_, Self>, role: &Role, _: &[(ServerId, ())]) {
+        if let Role::Chat(options) = role {
+            on.state.options = options.clone();
+            change_guests(on);
+        }
+    }
+
+    fn set_idle_timeout(socket: &mut Socket<'_, Self>, period: Option<Duration>) {
+        if let Some(timer) = guest(socket).and_then(|guest| guest.silence.take()) {
+            socket.cancel(timer);
+        }
+        if let Some(period) = period {
+            dismiss_if_silent(socket, period);
+        }
+    }
+}
+
+/// What each guest has of --flood and of the limits of output.
+fn change_guests(on: &mut Loop<'_, Room>) {
+    let limits = on.state.options.output.limits();
+    for id in on.state.guests.keys().copied().collect::<Vec<_>>() {
+        let Some(mut socket) = on.socket(id) else { continue };
+        let (flood, now) = (socket.state.options.flood_limit(Peer::of(&socket).is_local()), socket.net.now());
+        if let Err(error) = socket.set_output_limits(limits) {
+            log::debug!("{error}");
+        }
+        if let Some(guest) = guest_here(&mut socket) {
+            guest.bucket = flood.map(|flood| match guest.bucket {
+                Some(bucket) => bucket.with(flood, now),
+                None => TokenBucket::new(flood, now),
+            });
+        }
+    }
 }
 
 fn join(socket: &mut Socket<'_, Room>, place: Option<Place>) {
@@ -87,6 +142,8 @@ fn join(socket: &mut Socket<'_, Room>, place: Option<Place>) {
     let name = room.admit(id, arrival, peer, now);
     log::debug!("{peer} is {name}");
     let idle_timeout = room.options.daemon.idle_timeout;
+    let limits = room.options.output.limits();
+    let is_accepted_with_others = limits != room.accepted_with;
     let welcome = format!("* you are {name}; {} online\n", room.online.len());
     socket.set_label(&name);
     tell(socket, &welcome);
@@ -103,7 +160,10 @@ fn join(socket: &mut Socket<'_, Room>, place: Option<Place>) {
         receive_held(socket);
     });
     if let Some(period) = idle_timeout {
-        dismiss_if_silent(socket, period, period);
+        dismiss_if_silent(socket, period);
+    }
+    if is_accepted_with_others && let Err(error) = socket.set_output_limits(limits) {
+        log::debug!("{error}");
     }
     socket.on_error(move |socket, error| {
         let name = guest(socket).map_or_else(String::new, |guest| guest.name.clone());
@@ -136,7 +196,7 @@ fn announce_later(socket: &mut Socket<'_, Room>) -> TimerId {
 
 /// Tells the others that a guest has joined, unless they know.
 fn announce(socket: &mut Socket<'_, Room>) {
-    let Some(guest) = guest(socket).filter(|guest| guest.presence() != Presence::Gone) else { return };
+    let Some(guest) = guest_here(socket) else { return };
     let Arrival::Unannounced(timer) = guest.arrival else { return };
     guest.arrival = Arrival::Silent;
     let name = guest.name.clone();
@@ -145,25 +205,35 @@ fn announce(socket: &mut Socket<'_, Room>) {
     announcements::joined(socket, &name);
 }
 
-/// Dismisses a guest of whom nothing has come for so long. What others say does not count, so this is not the idle clock of
+/// Dismisses a guest of whom nothing has come for --idle-timeout. What others say does not count, so this is not the idle clock of
 /// the library, which counts both directions.
-fn dismiss_if_silent(socket: &mut Socket<'_, Room>, period: Duration, wait: Duration) {
-    socket.after(wait, move |socket| {
+fn dismiss_if_silent(socket: &mut Socket<'_, Room>, period: Duration) {
+    let now = socket.net.now();
+    let Some(guest) = guest(socket) else { return };
+    // A guest whose lines are held is not silent.
+    let since = if guest.held.is_empty() { guest.last_heard } else { now };
+    let wait = (since + period).saturating_sub(now);
+    let timer = socket.after(wait, move |socket| {
         if !socket.is_writable() {
             return; // it was ended already, by a stop: nothing can be said to it any more
         }
         let now = socket.net.now();
-        let Some(guest) = guest(socket).filter(|guest| guest.presence() != Presence::Gone) else { return };
-        // A guest whose lines are held is not silent.
-        let since = if guest.held.is_empty() { guest.last_heard } else { now };
-        let left = (since + period).saturating_sub(now);
-        if left.is_zero() {
-            tell(socket, "* you said nothing for too long\n");
-            dismiss(socket);
-        } else {
-            dismiss_if_silent(socket, period, left);
+        match guest_here(socket) {
+            None => {}
+            Some(guest) if guest.held.is_empty() && now >= guest.last_heard + period => {
+                tell(socket, "* you said nothing for too long\n");
+                dismiss(socket);
+            }
+            Some(_) => dismiss_if_silent(socket, period),
         }
     });
+    if let Some(guest) = self::guest(socket) {
+        guest.silence = Some(timer);
+    }
+}
+
+fn guest_here<'a>(socket: &'a mut Socket<'_, Room>) -> Option<&'a mut room::Guest> {
+    guest(socket).filter(|guest| guest.presence() != Presence::Gone)
 }
 
 /// Removes the guest from the room, if it is still in it, and tells the others if they know of it, unless all of them leave as

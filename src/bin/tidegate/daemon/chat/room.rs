@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use tidegate::{SocketId, TimerId};
+use tidegate::{OutputLimits, SocketId, TimerId};
 
 use super::super::Peer;
 use super::super::admission::counted_as;
@@ -37,6 +37,8 @@ pub struct Room {
     /// Lines are built here, so that none needs an allocation.
     pub line: String,
     pub options: ChatOptions,
+    /// What the servers give each connection, whatever the options say now.
+    pub accepted_with: OutputLimits,
 }
 
 /// A guest, from the connection to its close.
@@ -55,6 +57,8 @@ pub struct Guest {
     pub line_end: LineEnd,
     /// When something of it was read last.
     pub last_heard: Duration,
+    /// What dismisses it if it says nothing.
+    pub silence: Option<TimerId>,
 }
 
 /// What is known of a guest.
@@ -104,6 +108,7 @@ impl Room {
             pressure: Pressure::default(),
             dropped: 0,
             line: String::new(),
+            accepted_with: options.output.limits(),
             options,
         }
     }
@@ -131,6 +136,7 @@ impl Room {
             presence: Presence::Here,
             line_end,
             last_heard: now,
+            silence: None,
         };
         self.guests.insert(id, guest);
         name

@@ -47,10 +47,8 @@ pub fn welcome(socket: &mut Socket<'_, Hub>, role: Role, doors: &Admission) {
     socket.state.clients += 1;
     let peer = Peer::of(socket);
     log::debug!("{peer} connected");
-    if let Some(idle) = socket.state.options.daemon.idle_timeout {
-        socket.set_timeout(Some(idle));
-        socket.on_timeout(|socket| socket.destroy_because(tidegate::CloseReason::Timeout));
-    }
+    socket.set_timeout(doors.idle_timeout());
+    socket.on_timeout(|socket| socket.destroy_because(tidegate::CloseReason::Timeout));
     let client = Client { peer, place };
     match role {
         Role::Producers => take_producer(socket, client),

@@ -5,14 +5,13 @@ use std::error::Error;
 
 use tidegate::{Net, ServerId};
 
-use super::client::Role;
 use crate::cli::{HubOptions, Input, Output};
 use crate::daemon::itself::meets;
 use crate::process::outside;
 
 /// # Errors
 /// What is connected to is listened on, what is written is read, or it is written to twice.
-pub fn refuse(net: &Net, options: &HubOptions, servers: &[(ServerId, Role)]) -> Result<(), Box<dyn Error>> {
+pub fn refuse(net: &Net, options: &HubOptions, servers: &[ServerId]) -> Result<(), Box<dyn Error>> {
     let inputs = options.inputs.iter().filter_map(|input| match input {
         Input::Dial(to) => Some((format!("--in {to}"), *to)),
         _ => None,
@@ -22,7 +21,7 @@ pub fn refuse(net: &Net, options: &HubOptions, servers: &[(ServerId, Role)]) -> 
         _ => None,
     });
     for (flag, to) in inputs.chain(outputs) {
-        let mut own = servers.iter().filter_map(|(server, _)| net.server_endpoint(*server));
+        let mut own = servers.iter().filter_map(|server| net.server_endpoint(*server));
         let met = || own.find(|listener| meets(*listener, to)).map(|listener| listener.to_string());
         if let Some(listener) = outside::fact("own listener", met) {
             return Err(format!("{flag} is this hub itself, which listens on {listener}").into());

@@ -32,69 +32,103 @@ mod table;
 mod talk;
 
 use std::error::Error;
+use std::process::ExitCode;
+use std::time::Duration;
 
-use tidegate::{EndOrder, EventLoop};
+use tidegate::{EndOrder, EventLoop, Loop, ServerId, ServerOptions, ShutDownOptions, Socket};
 
 use self::client::{Role, welcome};
-use self::state::Hub;
+use self::state::{Hub, MARK};
+use super::Outcome;
 use super::admission::Admission;
-use super::listener::{listen_on, log_limit};
-use super::stop::{self, lasting_loop, stop_at_signals};
-use super::{Outcome, answer_signals, explain, inspect};
-use crate::cli::{HubOptions, Input, Listen, Output};
+use super::service::{Service, serve};
+use crate::cli::{DaemonOptions, HubOptions, Input, Listen, Output};
 
 /// Runs until it is stopped, or until all its inputs have ended.
-pub fn run(options: &HubOptions, max_connections: usize) -> Outcome {
-    let hub = lasting_loop(Hub::new(options))?;
-    answer_signals(hub)?;
-    explain(hub, &options.daemon.explain);
-    table::write_at_signal(hub)?;
-    let admission = Admission::new(&options.daemon, max_connections)?;
-    stop_at_signals(hub, options.daemon.drain_timeout, EndOrder::Together, stopping::shut_down)?;
-    output::open_anew_at_hang_up(hub)?;
-    inspect(hub, "hub", &options.daemon, max_connections)?;
-    start(hub, options, max_connections, &admission)?;
-    let code = stop::run(hub, &admission)?;
-    Ok(stopping::report(hub, code))
+pub fn run(options: &HubOptions) -> Outcome {
+    serve(Hub::new(options), &options.daemon)
 }
 
-/// Listens and opens everything, and says so.
-fn start(
-    hub: &mut EventLoop<Hub>,
-    options: &HubOptions,
-    max_connections: usize,
-    admission: &Admission,
-) -> Result<(), Box<dyn Error>> {
-    let (listeners, doors) = (listeners(options), admission.clone());
-    let default = options.has_members().then_some(Role::Members);
-    let server = Hub::server_options();
-    let servers = listen_on(hub, &options.daemon, &listeners, default, &server, move |socket, role| {
-        welcome(socket, role, &doors);
-    })?;
-    if !servers.is_empty() {
-        log_limit(max_connections, options.daemon.max_connections.is_some());
+impl Service for Hub {
+    type Door = Role;
+    const NAME: &'static str = "hub";
+    const ORDER: EndOrder = EndOrder::Together;
+
+    fn server_options(&self) -> ServerOptions {
+        ServerOptions::new().allow_half_open(true).no_delay(true).high_water_mark(MARK)
     }
-    let started = itself::refuse(&hub.net, options, &servers).and_then(|()| open_all(hub, options));
-    started.inspect_err(|_| hub.net.close_servers())?;
-    log::info!("{}", start_line::start_line(&hub.net, options, &servers));
-    Ok(())
-}
 
-fn listeners(options: &HubOptions) -> Vec<(Listen, Role)> {
-    let members = options.daemon.listen.iter().map(|place| (*place, Role::Members));
-    let producers = options.inputs.iter().filter_map(|input| match input {
-        Input::Listen(place) => Some((*place, Role::Producers)),
-        _ => None,
-    });
-    let consumers = options.outputs.iter().filter_map(|output| match output {
-        Output::Listen(place) => Some((*place, Role::Consumers)),
-        _ => None,
-    });
-    members.chain(producers).chain(consumers).collect()
+    fn places(&self, daemon: &DaemonOptions) -> Vec<(Listen, Role)> {
+        let members = daemon.listen.iter().map(|place| (*place, Role::Members));
+        let producers = self.options.inputs.iter().filter_map(|input| match input {
+            Input::Listen(place) => Some((*place, Role::Producers)),
+            _ => None,
+        });
+        let consumers = self.options.outputs.iter().filter_map(|output| match output {
+            Output::Listen(place) => Some((*place, Role::Consumers)),
+            _ => None,
+        });
+        members.chain(producers).chain(consumers).collect()
+    }
+
+    fn default_door(&self) -> Option<Role> {
+        (self.options.inputs.is_empty() && self.options.outputs.is_empty()).then_some(Role::Members)
+    }
+
+    fn welcome(socket: &mut Socket<'_, Self>, role: Role, doors: &Admission) {
+        welcome(socket, role, doors);
+    }
+
+    fn check_servers(on: &mut Loop<'_, Self>, new: &[ServerId]) -> Result<(), Box<dyn Error>> {
+        itself::refuse(on.net, &on.state.options, new)
+    }
+
+    fn start(hub: &mut EventLoop<Self>, servers: &[(ServerId, Role)]) -> Result<(), Box<dyn Error>> {
+        let options = hub.state.options.clone();
+        open_all(hub, &options)?;
+        log::info!("{}", start_line::start_line(&hub.net, &options, servers));
+        Ok(())
+    }
+
+    fn shut_down(on: &mut Loop<'_, Self>, options: ShutDownOptions) {
+        stopping::shut_down(on, options);
+    }
+
+    fn has_stopped(hub: &mut EventLoop<Self>, code: ExitCode) -> ExitCode {
+        stopping::report(hub, code)
+    }
+
+    fn write_table(on: &mut Loop<'_, Self>) {
+        table::write_table_of_consumers(on);
+    }
+
+    fn has_files(&self) -> bool {
+        self.options.outputs.iter().any(|output| matches!(output, Output::File(_)))
+    }
+
+    fn open_anew(on: &mut Loop<'_, Self>) {
+        if on.state.has_files() {
+            output::open_anew(on);
+        }
+    }
+
+    fn change(on: &mut Loop<'_, Self>, role: &crate::cli::Role, _: &[(ServerId, Role)]) {
+        if let crate::cli::Role::Hub(options) = role {
+            on.state.change(options);
+            distribution::regulate(on); // another rule may hold the inputs, or let them go
+        }
+    }
+
+    /// The handler is there already.
+    fn set_idle_timeout(socket: &mut Socket<'_, Self>, period: Option<Duration>) {
+        if socket.server().is_some() {
+            socket.set_timeout(period);
+        }
+    }
 }
 
 fn open_all(hub: &mut EventLoop<Hub>, options: &HubOptions) -> Result<(), Box<dyn Error>> {
-    input::count(&mut hub.state, &options.inputs, options.has_members());
+    input::count(&mut hub.state);
     // The outputs first: they hear all that the inputs say.
     options.outputs.iter().try_for_each(|output| output::open(hub, output))?;
     distribution::regulate(&mut hub.event_loop());

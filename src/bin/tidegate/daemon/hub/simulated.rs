@@ -10,8 +10,8 @@ use tidegate::{EventLoop, Loop, Socket};
 
 use super::brake::LONGEST;
 use super::state::Hub;
-use super::{Admission, start};
 use crate::cli::hub_options;
+use crate::daemon::service::{Running, start};
 
 const IN: &str = "10.0.0.1:4000";
 const OUT: &str = "10.0.0.1:5000";
@@ -24,8 +24,8 @@ fn hub(sim: &Sim, flags: &str) -> EventLoop<Hub> {
     let flags: Vec<&str> = flags.split(' ').collect();
     let options = hub_options(&flags);
     let mut hub = EventLoop::on(sim.kernel(), Hub::new(&options));
-    let admission = Admission::new(&options.daemon, 1000).unwrap();
-    start(&mut hub, &options, 1000, &admission).unwrap();
+    let running = Running::new(&hub.state, &options.daemon, 1000).unwrap();
+    start(&mut hub, &running).unwrap();
     hub
 }
 

@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use tidegate::{Net, ServerOptions, SocketId, SocketOptions};
+use tidegate::{Net, SocketId, SocketOptions};
 
 use super::brake::Brake;
 use super::consumer::{Consumer, Sum};
 use super::frames::Framer;
+use super::input;
 use super::ring::{Cursor, Origin, Ring};
 use super::slow::Rule;
 use crate::cli::{Backlog, HubOptions};
@@ -193,9 +194,13 @@ impl Hub {
         Some(outlet.consumer.sum(self.live_at, unsent, self.rule, &self.ring))
     }
 
-    /// Of the connections that a hub accepts.
-    pub fn server_options() -> ServerOptions {
-        ServerOptions::new().allow_half_open(true).no_delay(true).high_water_mark(MARK)
+    /// Other flags are in force. Those that say how big the ring is and what a frame is are the same.
+    pub fn change(&mut self, options: &HubOptions) {
+        self.options = options.clone();
+        self.rule.slow = options.slow();
+        if let Phase::Runs { lasts, .. } = &mut self.phase {
+            *lasts = input::have_one_that_lasts(&options.inputs) || options.has_members();
+        }
     }
 
     /// Of the connections that a hub makes.

@@ -2,22 +2,19 @@
 
 use std::cmp::Reverse;
 
-use tidegate::{Error, EventLoop, Loop};
+use tidegate::Loop;
 
 use super::state::{Hub, Key};
 use crate::cli::counted;
 use crate::daemon::signals::{LINES_AT_ONCE, MOST_ROWS, PAUSE, level, write_table};
 
-#[cfg(unix)]
-pub fn write_at_signal(hub: &mut EventLoop<Hub>) -> Result<(), Error> {
-    hub.on_signal(rustix::process::Signal::USR1.as_raw(), |on| {
-        write_table(on);
-        let ring = on.state.ring.ahead_of(on.state.ring.oldest());
-        let (frames, bytes) = (counted(ring.frames, "frame"), counted(ring.bytes, "byte"));
-        let consumers = counted(on.state.consumers.len() as u64, "consumer");
-        log::log!(level(), "table of consumers: {consumers}; {frames} of {bytes} in the queue of all");
-        write_rows(on, those_with_most_waiting(on).into_iter());
-    })
+pub fn write_table_of_consumers(on: &mut Loop<'_, Hub>) {
+    write_table(on);
+    let ring = on.state.ring.ahead_of(on.state.ring.oldest());
+    let (frames, bytes) = (counted(ring.frames, "frame"), counted(ring.bytes, "byte"));
+    let consumers = counted(on.state.consumers.len() as u64, "consumer");
+    log::log!(level(), "table of consumers: {consumers}; {frames} of {bytes} in the queue of all");
+    write_rows(on, those_with_most_waiting(on).into_iter());
 }
 
 /// As in the table of connections, not all are shown where there are thousands.
@@ -28,11 +25,6 @@ fn those_with_most_waiting(on: &Loop<'_, Hub>) -> Vec<Key> {
     keys.sort_unstable();
     keys.truncate(MOST_ROWS);
     keys.into_iter().map(|(_, key)| key).collect()
-}
-
-#[cfg(not(unix))]
-pub fn write_at_signal(_: &mut EventLoop<Hub>) -> Result<(), Error> {
-    Ok(())
 }
 
 fn write_rows(on: &mut Loop<'_, Hub>, mut keys: std::vec::IntoIter<Key>) {

@@ -35,16 +35,23 @@ pub fn open(hub: &mut EventLoop<Hub>, input: &Input) -> Result<(), Box<dyn Error
 }
 
 /// Counts the inputs before any of them is opened: one that ends must not look like the last one.
-pub fn count(hub: &mut Hub, inputs: &[Input], lasts: bool) {
-    let (mut ending, mut lasts) = (0, lasts);
-    for input in inputs {
-        match input {
-            Input::Stdin => ending += 1,
-            Input::File(path) if !file::is_fifo(path) => ending += 1,
-            Input::File(_) | Input::Dial(_) | Input::Listen(_) | Input::Tty(_) => lasts = true,
-        }
-    }
+pub fn count(hub: &mut Hub) {
+    let options = &hub.options;
+    let ending = options.inputs.iter().filter(|input| has_an_end(input)).count();
+    let lasts = have_one_that_lasts(&options.inputs) || options.has_members();
     hub.phase = Phase::Runs { ending, lasts };
+}
+
+pub fn have_one_that_lasts(inputs: &[Input]) -> bool {
+    !inputs.iter().all(has_an_end)
+}
+
+fn has_an_end(input: &Input) -> bool {
+    match input {
+        Input::Stdin => true,
+        Input::File(path) => !file::is_fifo(path),
+        Input::Dial(_) | Input::Listen(_) | Input::Tty(_) => false,
+    }
 }
 
 /// From now on the socket is a feed. It is paused if the inputs wait.

@@ -33,22 +33,10 @@ pub fn open(hub: &mut EventLoop<Hub>, output: &Output) -> Result<(), Box<dyn Err
     }
 }
 
-/// With an output that is a file, SIGHUP opens it anew, and stops nothing.
-#[cfg(unix)]
-pub fn open_anew_at_hang_up(hub: &mut EventLoop<Hub>) -> Result<(), tidegate::Error> {
-    if hub.state.options.outputs.iter().any(|output| matches!(output, Output::File(_))) {
-        hub.on_signal(tidegate::signal::HANGUP, |on| {
-            crate::process::log::file::open_anew();
-            log::info!("SIGHUP: each --out file: is opened anew");
-            file::open_anew(on);
-        })?;
-    }
-    Ok(())
-}
-
-#[cfg(not(unix))]
-pub fn open_anew_at_hang_up(_: &mut EventLoop<Hub>) -> Result<(), tidegate::Error> {
-    Ok(())
+/// Each file: it may have been renamed.
+pub fn open_anew(on: &mut Loop<'_, Hub>) {
+    log::info!("SIGHUP: each --out file: is opened anew");
+    file::open_anew(on);
 }
 
 /// A consumer is there, and has no connection yet. It hears the backlog, and what comes from now on.
