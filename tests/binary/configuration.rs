@@ -1,9 +1,11 @@
 //! `--config`, `tidegate run` and `tidegate check`: flags that stand in a file.
 
+use std::collections::BTreeSet;
 use std::fs;
 
+use crate::manual::flags;
 use crate::support::folder::Folder;
-use crate::support::{Daemon, Signal, free_address};
+use crate::support::{self, Daemon, Signal, free_address};
 
 /// A file, and what `tidegate check` says of it: the exit code and the text.
 fn check(folder: &Folder, text: &str) -> (i32, String) {
@@ -125,6 +127,35 @@ fn a_run_with_a_file_is_recorded_and_played_without_it() {
     assert!(played.whole_output().contains("chat --listen=127.0.0.1:0 --echo"), "{}", played.whole_output());
 }
 
+/// In the file, and by what was typed.
+#[test]
+fn what_is_wrong_together_is_told_with_the_lines_that_it_concerns() {
+    let folder = Folder::new();
+    let file = folder.path("t.toml");
+    fs::write(&file, "[chat]\n\noutput-hard = \"1M\"\n").unwrap();
+    let name = file.to_str().unwrap();
+    let mut room = Daemon::launch(&["chat", "--config", name, "--output-soft", "2M"]);
+    room.exits_with(2);
+    assert!(room.log().contains("above --output-hard of 1M"), "{}", room.log());
+    assert!(room.log().contains(&format!("({name}: output-hard in line 3)")), "{}", room.log());
+}
+
+#[test]
+fn each_flag_of_each_role_can_stand_in_a_file_and_is_shown() {
+    for role in ["chat", "hub", "echo", "sink", "source", "proxy"] {
+        let to: &[&str] = if role == "proxy" { &["--to", "9"] } else { &[] };
+        let shown = support::program().arg(role).args(to).arg("--print-config").output().unwrap();
+        let shown = String::from_utf8(shown.stdout).unwrap();
+        let keys: BTreeSet<&str> =
+            shown.lines().skip(1).map(|line| line.trim_start_matches("# ").split(' ').next().unwrap()).collect();
+        let flags = flags(&[role]);
+        let not_in_a_file = ["config", "print-config", "help", "version"];
+        let flags: BTreeSet<&str> =
+            flags.iter().map(String::as_str).filter(|flag| !not_in_a_file.contains(flag)).collect();
+        assert_eq!(keys, flags, "{role}");
+    }
+}
+
 #[test]
 fn each_mistake_is_told_with_its_place_and_the_way_out() {
     let folder = Folder::new();
@@ -176,7 +207,7 @@ fn each_mistake_is_told_with_its_place_and_the_way_out() {
         ("[chat]\nidle-timeout = 1979-05-27\n", "line 2, column 16: 'idle-timeout' is a date: write it in quotes"),
         (
             "[chat]\noutput-hard = \"1M\"\noutput-soft = \"2M\"\n",
-            "[chat]: --output-soft of 2M is above --output-hard of 1M",
+            "raise --output-hard (or set it to none) (t.toml: output-hard in line 2, output-soft in line 3)\n",
         ),
         ("[chat]\nrecord-contents = \"no\"\n", "[chat]: --record-contents no: what a chat does depends on"),
         ("[chat]\nslow-motion = \"1s\"\n", "[chat]: the following required arguments were not provided: --explain"),

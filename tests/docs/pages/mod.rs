@@ -89,6 +89,8 @@ const RULES: &[(&str, Rule)] = &[
     ("tidegate check /run/room.toml", Typed),
     ("tidegate chat --config /run/room.toml --print-config", Typed),
     ("tidegate run FILE", Elsewhere("tests/binary/configuration.rs", "fn run_takes_the_role_from_the_file()")),
+    ("systemctl reload", Named(BOOTED, "docs/configuration.md", "SIGHUP has a role read it again")),
+    ("systemctl reload tidegate-hub", Named(BOOTED, "docs/systemd.md", "sends SIGHUP, and the")),
     // docs/conformance.md
     // In real time all of them want the machine for themselves.
     (
@@ -421,6 +423,7 @@ pages! {
     decision_24 "docs/decisions/0024-one-ring-and-a-cursor-for-each-consumer.md"
     decision_25 "docs/decisions/0025-statistics-count-before-the-call.md"
     decision_26 "docs/decisions/0026-who-looks-at-a-loop-stands-apart.md"
+    decision_27 "docs/decisions/0027-a-reload-changes-words.md"
     decisions "docs/decisions/README.md"
     explain "docs/explain.md"
     fuzzing "docs/fuzzing.md"

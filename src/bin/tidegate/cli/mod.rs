@@ -102,7 +102,10 @@ fn with_its_file(typed: &[OsString]) -> Result<Option<Joined>, String> {
 fn begin_role(typed: &[OsString], joined: Option<Joined>) -> Role {
     let source = joined.is_some().then_some(typed);
     let joined = joined.unwrap_or_else(|| Joined { words: typed.to_vec(), from: vec![] });
-    let role = parse_role(&joined.words, source).unwrap_or_else(|text| text.exit());
+    let role = parse_role(&joined.words, source).unwrap_or_else(|error| match joined.places(&error.to_string()) {
+        none if none.is_empty() => error.exit(),
+        places => wrong_file(config::in_one_line(&error) + &places),
+    });
     if role.daemon_options().print_config {
         print_config(&joined);
     }
@@ -117,7 +120,8 @@ fn check_file(file: &Path) -> ! {
     let roles = config::all_roles(Program::command(), file).unwrap_or_else(|wrong| wrong_file(wrong));
     for (role, joined) in &roles {
         if let Err(error) = role_from(&joined.words) {
-            wrong_file(format!("{}, [{role}]: {}", file.display(), config::in_one_line(&error)));
+            let wrong = config::in_one_line(&error);
+            wrong_file(format!("{}, [{role}]: {wrong}{}", file.display(), joined.places(&wrong)));
         }
     }
     match roles.iter().map(|(role, _)| format!("[{role}]")).collect::<Vec<_>>().join(", ") {

@@ -41,8 +41,35 @@ const NOT_IN_A_FILE: [&str; 4] = ["config", "print-config", "help", "version"];
 #[derive(Clone, Debug, Default)]
 pub(super) struct Joined {
     pub words: Vec<OsString>,
-    /// The id of an argument, and where it stands: `room.toml, line 4`.
-    pub from: Vec<(String, String)>,
+    /// Each setting of the file that is in force.
+    pub from: Vec<Stands>,
+}
+
+/// A setting, and where it stands.
+#[derive(Clone, Debug)]
+pub(super) struct Stands {
+    /// Of the argument.
+    pub id: String,
+    pub flag: String,
+    pub file: String,
+    pub line: usize,
+}
+
+impl Joined {
+    /// Where the flags stand that a message names: what is wrong with several flags together is found when all are parsed.
+    pub fn places(&self, message: &str) -> String {
+        let named = |stands: &&Stands| {
+            let flag = format!("--{}", stands.flag);
+            let ends = |rest: &str| !rest.starts_with(|next: char| next.is_ascii_alphanumeric() || next == '-');
+            message.match_indices(&flag).any(|(at, _)| ends(&message[at + flag.len()..]))
+        };
+        let places: Vec<_> =
+            self.from.iter().filter(named).map(|stands| format!("{} in line {}", stands.flag, stands.line)).collect();
+        match self.from.first() {
+            Some(first) if !places.is_empty() => format!(" ({}: {})", first.file, places.join(", ")),
+            _ => String::new(),
+        }
+    }
 }
 
 /// The words of a command line, with those of the file that it names. None if it names none; what is wrong with the words
@@ -134,7 +161,12 @@ fn join(
         });
         if !gives_way {
             joined.words.extend(words.into_iter().map(|(_, word)| OsString::from(word)));
-            joined.from.push((arg.get_id().to_string(), format!("{}, line {}", path.display(), setting.place.line)));
+            joined.from.push(Stands {
+                id: arg.get_id().to_string(),
+                flag: arg.get_long().unwrap_or(&setting.key).to_owned(),
+                file: path.display().to_string(),
+                line: setting.place.line,
+            });
         }
     }
     joined.words.extend_from_slice(&words[2..]);

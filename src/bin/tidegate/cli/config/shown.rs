@@ -14,11 +14,11 @@ pub fn shown(command: &Command, matches: &ArgMatches, joined: &Joined) -> String
         if NOT_IN_A_FILE.contains(&flag) {
             continue;
         }
-        let file = joined.from.iter().find(|(from, _)| from == id).map(|(_, place)| place.as_str());
+        let file = joined.from.iter().find(|stands| stands.id == id);
         let source = match (matches.value_source(id), file) {
-            (Some(ValueSource::CommandLine), Some(place)) => place,
-            (Some(ValueSource::CommandLine), None) => "the command line",
-            _ => "default",
+            (Some(ValueSource::CommandLine), Some(stands)) => format!("{}, line {}", stands.file, stands.line),
+            (Some(ValueSource::CommandLine), None) => "the command line".to_owned(),
+            _ => "default".to_owned(),
         };
         // A text takes everything, so there is no error.
         let _ = match value(arg, matches) {
