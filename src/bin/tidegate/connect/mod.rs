@@ -20,6 +20,7 @@ mod progress;
 
 use std::error::Error;
 use std::io::IsTerminal;
+use std::os::fd::AsFd;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -110,7 +111,7 @@ fn fail(on: &mut Loop<'_, Connect>, failure: Failure) {
     if let Some(socket) = socket {
         let info = on.net.connection(socket);
         let is_to_end = !info.is_pending() && !info.is_finished();
-        if is_to_end && (matches!(failure, Failure::Input(_)) || is_a_file(std::io::stdin())) {
+        if is_to_end && (matches!(failure, Failure::Input(_)) || size_of_file(std::io::stdin()).is_some()) {
             on.net.reset(socket);
         }
     }
@@ -118,10 +119,13 @@ fn fail(on: &mut Loop<'_, Connect>, failure: Failure) {
     on.close_all();
 }
 
-fn is_a_file(stream: impl std::os::fd::AsFd) -> bool {
+/// None: it is no regular file, whose end is known.
+fn size_of_file(stream: impl AsFd) -> Option<u64> {
     use rustix::fs::{FileType, fstat};
 
-    fstat(stream).is_ok_and(|file| FileType::from_raw_mode(file.st_mode) == FileType::RegularFile)
+    let file = fstat(stream).ok()?;
+    let is_regular = FileType::from_raw_mode(file.st_mode) == FileType::RegularFile;
+    is_regular.then(|| u64::try_from(file.st_size).unwrap_or(0))
 }
 
 fn connect(on: &mut Loop<'_, Connect>, streams: Streams, give_up_at: Duration) {

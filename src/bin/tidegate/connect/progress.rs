@@ -9,7 +9,7 @@ use std::time::Duration;
 use indicatif::{HumanBytes, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tidegate::{Loop, Net, SocketId};
 
-use super::{Connect, Streams};
+use super::{Connect, Streams, size_of_file};
 
 const REDRAWN_EVERY: Duration = Duration::from_millis(200);
 
@@ -90,16 +90,14 @@ fn sent(net: &Net, socket: SocketId) -> u64 {
 
 /// The streams are asked, and nothing of them is changed.
 fn moved() -> Option<Moved> {
-    use rustix::fs::{FileType, SeekFrom, fstat, seek};
+    use rustix::fs::{SeekFrom, seek};
 
-    let is_file = |mode| FileType::from_raw_mode(mode) == FileType::RegularFile;
-    let (input, output) = (std::io::stdin(), std::io::stdout());
-    match fstat(&input) {
-        Ok(file) if is_file(file.st_mode) => {
+    let input = std::io::stdin();
+    match size_of_file(&input) {
+        Some(size) => {
             let begun = seek(&input, SeekFrom::Current(0)).unwrap_or(0);
-            let size = u64::try_from(file.st_size).unwrap_or(0);
             Some(Moved::Input(size.checked_sub(begun).filter(|left| *left > 0)))
         }
-        _ => fstat(&output).is_ok_and(|file| is_file(file.st_mode)).then_some(Moved::Output),
+        None => size_of_file(std::io::stdout()).map(|_| Moved::Output),
     }
 }
