@@ -6,7 +6,7 @@
 use std::net::{SocketAddr, SocketAddrV4, TcpListener};
 use std::time::Duration;
 
-use crate::support::{Daemon, PATIENCE, wait_for};
+use crate::support::{Daemon, PATIENCE, Signal, wait_for};
 
 /// How long until the peer of this end is probed, if it is (proc_net_tcp: `tr tm->when`, in 1/100 s).
 #[track_caller]
@@ -70,5 +70,30 @@ fn a_proxy_probes_both_of_a_pair() {
         client.hears("hello");
         is_as_asked(probed_in(proxy.address(), client.local_address()), seconds);
         is_as_asked(probed_in(from, to), seconds);
+    }
+}
+
+/// Those who come after it inherit what the listener had before.
+#[test]
+fn a_reload_changes_it_for_those_who_are_here_and_for_those_who_come() {
+    let folder = crate::support::folder::Folder::new();
+    let file = folder.path("t.toml");
+    let settings = |keep_alive: &str| format!("[echo]\nlisten = \"127.0.0.1:0\"\nkeep-alive = \"{keep_alive}\"\n");
+    std::fs::write(&file, settings("1h")).unwrap();
+    let mut echo = Daemon::launch(&["echo", "--config", file.to_str().unwrap()]);
+    echo.finds_its_addresses(1);
+    let mut here = echo.join();
+    here.sends(b"x");
+    here.receives(b"x");
+    is_as_asked(probed_in(echo.address(), here.local_address()), Some(3600));
+    for (keep_alive, seconds) in [("60s", Some(60)), ("none", None), ("1h", Some(3600))] {
+        std::fs::write(&file, settings(keep_alive)).unwrap();
+        echo.signal(Signal::HUP);
+        echo.logs("the change", |line| line.contains(&format!("and is '{keep_alive}'")));
+        is_as_asked(probed_in(echo.address(), here.local_address()), seconds);
+        let mut comes = echo.join();
+        comes.sends(b"x");
+        comes.receives(b"x"); // it was accepted
+        is_as_asked(probed_in(echo.address(), comes.local_address()), seconds);
     }
 }

@@ -6,8 +6,9 @@ use std::net::{Ipv6Addr, SocketAddr};
 use std::rc::Rc;
 use std::time::Duration;
 
-use tidegate::{Endpoint, Error, Loop, ServerId, ServerOptions, Socket, TimerId};
+use tidegate::{Endpoint, Error, KeepAlive, Loop, ServerId, ServerOptions, Socket, TimerId};
 
+use super::in_force::InForce;
 use super::listen_error::{cannot_listen, has_no_ipv6};
 use super::systemd::{self, Passed};
 use super::throttle::Throttle;
@@ -32,6 +33,7 @@ type Welcome<S, D> = Rc<dyn Fn(&mut Socket<'_, S>, D)>;
 
 /// All of a role.
 pub struct Listeners<S, D> {
+    in_force: InForce,
     options: ServerOptions,
     welcome: Welcome<S, D>,
     passed: systemd::Sockets,
@@ -57,10 +59,15 @@ enum Stay {
 impl<S: 'static, D: Door> Listeners<S, D> {
     /// # Errors
     /// A socket that systemd has passed and that is none to listen on.
-    pub fn new(options: &ServerOptions, welcome: impl Fn(&mut Socket<'_, S>, D) + 'static) -> Result<Self, String> {
-        // A byte of urgent data would be lost otherwise.
+    pub fn new(
+        in_force: &InForce,
+        options: &ServerOptions,
+        welcome: impl Fn(&mut Socket<'_, S>, D) + 'static,
+    ) -> Result<Self, String> {
+        // Without it a byte of urgent data would be lost.
         let options = options.clone().urgent_inline(true).notice_gone_peers(true);
-        Ok(Listeners { options, welcome: Rc::new(welcome), passed: systemd::sockets()?, places: Vec::new() })
+        let (in_force, welcome) = (in_force.clone(), Rc::new(welcome));
+        Ok(Listeners { in_force, options, welcome, passed: systemd::sockets()?, places: Vec::new() })
     }
 
     /// Listens on these places and on no others, and logs where. With a `default`, it listens for that if no place is named. What is
@@ -139,10 +146,16 @@ impl<S: 'static, D: Door> Listeners<S, D> {
         door: D,
         servers: &mut Vec<ServerId>,
     ) -> Result<(), Box<dyn StdError>> {
-        let welcome = Rc::clone(&self.welcome);
-        let connection = move |socket: &mut Socket<'_, S>| welcome(socket, door);
+        let (welcome, in_force, inherited) = (Rc::clone(&self.welcome), self.in_force.clone(), daemon.keep_alive());
+        let connection = move |socket: &mut Socket<'_, S>| {
+            let keep_alive = in_force.get().keep_alive();
+            if keep_alive != inherited {
+                set_keep_alive(socket, keep_alive);
+            }
+            welcome(socket, door);
+        };
         // Accepted sockets inherit both, so they cost no system call for each.
-        let options = self.options.clone().keep_alive(daemon.keep_alive()).send_buffer(daemon.send_buffer());
+        let options = self.options.clone().keep_alive(inherited).send_buffer(daemon.send_buffer());
         match place {
             Listen::At(endpoint) => {
                 let options = match endpoint {
@@ -207,6 +220,13 @@ fn close<S: 'static>(on: &mut Loop<'_, S>, servers: &[ServerId]) {
             });
             server.close();
         }
+    }
+}
+
+/// One that the system refuses is no reason to refuse the client.
+pub fn set_keep_alive<S>(socket: &mut Socket<'_, S>, keep_alive: Option<KeepAlive>) {
+    if let Err(error) = socket.set_keep_alive(keep_alive) {
+        log::debug!("{error}");
     }
 }
 

@@ -7,9 +7,10 @@ use std::error::Error as StdError;
 use std::rc::Rc;
 
 use serde_json::Value;
-use tidegate::{Error, EventLoop, Loop, Socket};
+use tidegate::{Error, EventLoop, Loop};
 
 use super::admission::Lists;
+use super::listener::set_keep_alive;
 use super::notify;
 use super::service::{Running, Service};
 use crate::cli::{Change, Source, counted};
@@ -150,7 +151,7 @@ fn change_connections<R: Service>(on: &mut Loop<'_, R>, running: &Running<R>, ch
             continue;
         }
         if keep_alive {
-            set_keep_alive(&mut socket, &daemon);
+            set_keep_alive(&mut socket, daemon.keep_alive());
         }
         if idle_timeout {
             R::set_idle_timeout(&mut socket, daemon.idle_timeout);
@@ -158,12 +159,6 @@ fn change_connections<R: Service>(on: &mut Loop<'_, R>, running: &Running<R>, ch
     }
     if put_out > 0 {
         log::info!("{} disconnected: --block or --allow says so now", counted(put_out, "connection"));
-    }
-}
-
-fn set_keep_alive<S>(socket: &mut Socket<'_, S>, daemon: &crate::cli::DaemonOptions) {
-    if let Err(error) = socket.set_keep_alive(daemon.keep_alive()) {
-        log::debug!("{error}");
     }
 }
 

@@ -136,7 +136,7 @@ impl<R: Service> Running<R> {
         let admission = Admission::new(&in_force, most)?;
         let doors = admission.clone();
         let welcome = move |socket: &mut Socket<'_, R>, door| R::welcome(socket, door, &doors);
-        let listeners = RefCell::new(Listeners::new(&role.server_options(), welcome)?);
+        let listeners = RefCell::new(Listeners::new(&in_force, &role.server_options(), welcome)?);
         let limits = Limits::default();
         limits.set(Some(most.saturating_mul(R::SOCKETS_EACH)), daemon.memory());
         Ok(Running { in_force, admission, listeners, limits })
