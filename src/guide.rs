@@ -220,7 +220,8 @@
 //! # Ok::<(), tidegate::Error>(())
 //! ```
 //!
-//! Names are not resolved. Give an address, `localhost`, or `unix:/path`.
+//! The other side is an address, `localhost`, `unix:/path`, or with the feature `names` the name of a host: `www.example.org:80`. It
+//! is looked up on the loop, and its addresses are tried as RFC 8305 wants it.
 //!
 //! # 8. Stopping
 //!

@@ -5,7 +5,7 @@
 //! one at a time; it never calls anyone. The **event loop** takes each event and runs the closure that waits for it,
 //! with the net and the application's own state lent side by side.
 //!
-//! It never starts a thread, contains no `unsafe`, resolves no names, and has a bound for whatever a peer could make grow:
+//! It never starts a thread, contains no `unsafe`, and has a bound for whatever a peer could make grow:
 //! most are on from the start, those of what a peer does not read ([`OutputLimits`]) are off, as in Node.
 //!
 //! ```no_run
@@ -32,11 +32,12 @@
 //!
 //! | feature | by default | what it is |
 //! | --- | --- | --- |
+//! | `names` | with `cli` | names of hosts: `connect("www.example.org:80")`, by a resolver on the loop |
 //! | `signals` | with `cli` | [`Loop::on_signal`]: a signal is an event of the loop |
 //! | `cli` | on | the binary `tidegate`, with the crates for its arguments, its log and its bench; nothing of the library |
 //!
 //! A program that uses the library turns `cli` off, so that it does not compile what it has no use for:
-//! `default-features = false, features = ["signals"]`.
+//! `default-features = false, features = ["names", "signals"]`.
 //!
 //! # The house
 //!
@@ -47,7 +48,7 @@
 //!  loop     event_loop/      closures; generic in S, the application's state
 //!  engine   net/             events out, commands in; calls nobody
 //!  kernel   kernel/  sim/    the only door to the operating system; a simulated one
-//!  logic    connection/  text/          no I/O and no clock
+//!  logic    connection/  names/  text/  no I/O and no clock
 //!  names    base/  address/             ids, errors, addresses, and small tools
 //! ```
 //!
@@ -62,6 +63,8 @@ mod connection;
 mod event_loop;
 pub mod guide;
 pub mod kernel;
+#[cfg(feature = "names")]
+mod names;
 mod net;
 #[cfg(any(test, fuzzing))]
 pub mod properties;
@@ -71,16 +74,24 @@ mod text;
 
 pub use address::block_list::BlockList;
 pub use address::endpoint::Endpoint;
+#[cfg(feature = "names")]
+pub use address::host_name::HostName;
 pub use address::{Address, UnixAddress};
 pub use base::error::{Error, Syscall};
 pub use base::error_kind::ErrorKind;
 pub use base::id::{ServerId, SocketId, TimerId};
 pub use base::signal;
+#[cfg(feature = "names")]
+pub use connection::race::ConnectAttempts;
 pub use connection::{CallbackId, CloseReason, ReadyState};
 pub use event_loop::server::Server;
 pub use event_loop::socket::Socket;
 pub use event_loop::{EndOrder, EventLoop, Loop, ShutDownOptions, ShutDownReport};
 pub use kernel::{KeepAlive, OpenMode, PeerCred, SocketPermissions, Stdio, TcpOptions};
+#[cfg(feature = "names")]
+pub use names::{Families, NamesOptions};
+#[cfg(feature = "names")]
+pub use net::Lookup;
 pub use net::{
     Chunk, Closed, ConnectionInfo, ConnectionKind, Counters, Dropped, Event, Explainer, Figure, FigureKind,
     FigureValue, FileOptions, Histogram, LongestTurn, Net, OutputLimits, OutputPolicy, PausedBy, ServerOptions,
@@ -100,3 +111,8 @@ struct Readme;
 #[cfg(doctest)]
 #[doc = include_str!("../docs/node.md")]
 struct ForUsersOfNode;
+
+/// And those for names.
+#[cfg(all(doctest, feature = "names"))]
+#[doc = include_str!("../docs/names.md")]
+struct Names;

@@ -1,13 +1,15 @@
 //! Where a server listens, and where a socket connects to.
 //!
-//! An [`Endpoint`] is an address as a user writes it: an IP address with a port, `localhost` with a port, a port alone, or
-//! the name of a Unix socket. No names are looked up, since a lookup would block the loop or need a thread. The address of a
-//! connection is not an endpoint but an [`Address`].
+//! An [`Endpoint`] is an address as a user writes it: an IP address with a port, the name of a host with a port, a port alone, or
+//! the name of a Unix socket. The name of a host is looked up when a socket connects to it, on the loop, with the feature
+//! `names`. The address of a connection is not an endpoint but an [`Address`].
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::str::FromStr;
 
+#[cfg(feature = "names")]
+use crate::address::host_name::HostName;
 use crate::address::{Address, UnixAddress};
 use crate::base::error::Error;
 
@@ -24,7 +26,9 @@ use crate::base::error::Error;
 /// assert_eq!("7000".parse::<Endpoint>()?, Endpoint::Port(7000));
 /// assert_eq!(":7000".parse::<Endpoint>()?, Endpoint::Port(7000));
 /// assert_eq!("unix:/run/chat.sock".parse::<Endpoint>()?.to_string(), "unix:/run/chat.sock");
-/// assert!("example.org:80".parse::<Endpoint>().is_err());
+/// # #[cfg(feature = "names")]
+/// assert_eq!("example.org:80".parse::<Endpoint>()?, Endpoint::Name("example.org".parse()?, 80));
+/// assert!("example..org:80".parse::<Endpoint>().is_err());
 ///
 /// let v6 = std::net::Ipv6Addr::LOCALHOST;
 /// assert_eq!(Endpoint::try_from(("::1", 7000))?, Endpoint::from((v6, 7000)));
@@ -43,6 +47,9 @@ pub enum Endpoint {
     Port(u16),
     /// A Unix socket. It is written `unix:PATH`, or `unix:@NAME` for an abstract name of Linux.
     Unix(UnixAddress),
+    /// The name of a host, which is looked up when a socket connects to it. A server cannot listen on one.
+    #[cfg(feature = "names")]
+    Name(HostName, u16),
 }
 
 impl Endpoint {
@@ -52,27 +59,48 @@ impl Endpoint {
             Endpoint::Ip(address) => address.port(),
             Endpoint::Localhost(port) | Endpoint::Port(port) => *port,
             Endpoint::Unix(_) => 0,
+            #[cfg(feature = "names")]
+            Endpoint::Name(_, port) => *port,
         }
     }
 
     /// The addresses that a server tries one after the other, until it can bind one.
-    pub(crate) fn to_listen_on(self) -> Candidates {
-        match self {
-            Endpoint::Port(port) => {
-                Candidates::two((Ipv6Addr::UNSPECIFIED, port).into(), (Ipv4Addr::UNSPECIFIED, port).into())
+    ///
+    /// # Errors
+    /// A name.
+    pub(crate) fn to_listen_on(self) -> Result<Candidates, Error> {
+        if let Endpoint::Port(port) = self {
+            return Ok(Candidates::two((Ipv6Addr::UNSPECIFIED, port).into(), (Ipv4Addr::UNSPECIFIED, port).into()));
+        }
+        match self.to_connect_to() {
+            Destination::Addresses(candidates) => Ok(candidates),
+            #[cfg(feature = "names")]
+            Destination::Name(name, port) => {
+                Err(Error::invalid(format!("cannot listen on the name '{name}': give an address, or :{port} for all")))
             }
-            other => other.to_connect_to(),
         }
     }
 
-    /// The addresses that a client tries one after the other, until it can connect to one.
-    pub(crate) fn to_connect_to(self) -> Candidates {
-        match self {
+    /// Where a client connects to.
+    pub(crate) fn to_connect_to(self) -> Destination {
+        Destination::Addresses(match self {
             Endpoint::Ip(address) => Candidates::one(address.into()),
             Endpoint::Unix(address) => Candidates::one(address.into()),
             Endpoint::Localhost(port) | Endpoint::Port(port) => Candidates::localhost(port),
-        }
+            #[cfg(feature = "names")]
+            Endpoint::Name(name, port) => return Destination::Name(name, port),
+        })
     }
+}
+
+/// Where a client connects to.
+#[derive(Clone, Debug)]
+pub(crate) enum Destination {
+    /// To one of these, which are tried one after the other.
+    Addresses(Candidates),
+    /// To this host.
+    #[cfg(feature = "names")]
+    Name(HostName, u16),
 }
 
 /// One or two addresses, which are tried one after the other.
@@ -151,8 +179,11 @@ impl FromStr for Endpoint {
             _ if host.parse::<Ipv6Addr>().is_ok() => {
                 Err(Error::invalid(format!("bad address '{text}': write an IPv6 address in brackets, [{host}]:{port}")))
             }
+            #[cfg(feature = "names")]
+            _ => Ok(Endpoint::Name(host.parse()?, port)),
+            #[cfg(not(feature = "names"))]
             _ => Err(Error::invalid(format!(
-                "cannot look up '{host}': names are not resolved; give an address, or 'localhost'"
+                "cannot look up '{host}': this build has no names (feature `names`); give an address, or 'localhost'"
             ))),
         }
     }
@@ -165,6 +196,8 @@ impl fmt::Display for Endpoint {
             Endpoint::Localhost(port) => write!(f, "localhost:{port}"),
             Endpoint::Port(port) => write!(f, ":{port}"),
             Endpoint::Unix(address) => write!(f, "unix:{address}"),
+            #[cfg(feature = "names")]
+            Endpoint::Name(name, port) => write!(f, "{name}:{port}"),
         }
     }
 }
@@ -233,7 +266,7 @@ impl TryFrom<&String> for Endpoint {
     }
 }
 
-/// A host and a port, as std takes them too. The host is an address without brackets, or `localhost`.
+/// A host and a port, as std takes them too. The host is an address without brackets, or a name.
 impl TryFrom<(&str, u16)> for Endpoint {
     type Error = Error;
 

@@ -6,6 +6,8 @@
 
 pub(crate) mod block_list;
 pub(crate) mod endpoint;
+#[cfg(feature = "names")]
+pub(crate) mod host_name;
 
 use std::fmt;
 use std::net::SocketAddr;

@@ -36,6 +36,15 @@ pub struct Error {
     cause: Option<Arc<io::Error>>,
     ends: Option<Box<Ends>>,
     detail: Option<Box<str>>,
+    /// What only an error of a name has.
+    name: Option<Box<OfName>>,
+}
+
+/// A host that was looked up, or whose addresses were tried.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct OfName {
+    host: Box<str>,
+    attempts: Vec<Error>,
 }
 
 /// The two ends of a call that failed. The local one is there if it was asked for.
@@ -47,7 +56,7 @@ struct Ends {
 
 impl Error {
     pub(crate) fn new(kind: ErrorKind) -> Self {
-        Error { kind, syscall: None, cause: None, ends: None, detail: None }
+        Error { kind, syscall: None, cause: None, ends: None, detail: None, name: None }
     }
 
     /// A wrong argument. `detail` names the value, the bound and the way out.
@@ -63,6 +72,30 @@ impl Error {
     /// There is no connection after the time that the user has set.
     pub(crate) fn connect_timed_out(limit: Duration) -> Self {
         let detail = format!("ETIMEDOUT: no connection within {limit:?}");
+        Error { syscall: Some(Syscall::Connect), detail: Some(detail.into()), ..Error::new(ErrorKind::TimedOut) }
+    }
+
+    /// A name was looked up in vain. `why` says more than the code does.
+    #[cfg(feature = "names")]
+    pub(crate) fn of_lookup(kind: ErrorKind, host: &str, why: &str) -> Self {
+        let detail = format!("{} {host}{why}", kind.code());
+        let name = OfName { host: host.into(), attempts: Vec::new() };
+        let name = Some(Box::new(name));
+        Error { syscall: Some(Syscall::Lookup), detail: Some(detail.into()), name, ..Error::new(kind) }
+    }
+
+    /// All addresses of a host have failed. It is the error of the last one, and has those of all.
+    #[cfg(feature = "names")]
+    pub(crate) fn of_attempts(host: &str, attempts: Vec<Error>) -> Self {
+        let last = attempts.last().cloned().unwrap_or_else(|| Error::new(ErrorKind::Other));
+        let attempts = if attempts.len() > 1 { attempts } else { Vec::new() };
+        Error { name: Some(Box::new(OfName { host: host.into(), attempts })), ..last }
+    }
+
+    /// An attempt was given up, since another address is tried.
+    #[cfg(feature = "names")]
+    pub(crate) fn cut_off(limit: Duration) -> Self {
+        let detail = format!("ETIMEDOUT: no connection within {limit:?}, so the next address was tried");
         Error { syscall: Some(Syscall::Connect), detail: Some(detail.into()), ..Error::new(ErrorKind::TimedOut) }
     }
 
@@ -136,6 +169,19 @@ impl Error {
         self.ends.as_deref()?.local
     }
 
+    /// The name of the host, if it was looked up: Node's `error.hostname`.
+    #[doc(alias = "hostname")]
+    pub fn host(&self) -> Option<&str> {
+        Some(&self.name.as_deref()?.host)
+    }
+
+    /// The errors of all addresses of a host, in the order in which they came, if several were tried: Node's
+    /// `AggregateError.errors`. The error itself is the last of them.
+    #[doc(alias = "errors")]
+    pub fn attempts(&self) -> &[Error] {
+        self.name.as_deref().map_or(&[], |name| &name.attempts)
+    }
+
     /// The address that the failed call was about, if it is the address of a Unix socket.
     pub fn unix_address(&self) -> Option<UnixAddress> {
         self.ends.as_deref()?.address.unix()
@@ -164,9 +210,17 @@ impl fmt::Display for Error {
             write!(f, "{syscall} ")?;
         }
         Message(self).fmt(f)?;
-        let Some(ends) = &self.ends else { return Ok(()) };
-        write!(f, " {}", ends.address)?;
-        ends.local.map_or(Ok(()), |local| write!(f, " - Local ({local})"))
+        if let Some(ends) = &self.ends {
+            write!(f, " {}", ends.address)?;
+            ends.local.map_or(Ok(()), |local| write!(f, " - Local ({local})"))?;
+        }
+        // Those before it in a few words: an address and a code each.
+        let before = self.attempts().split_last().map_or(&[][..], |(_, before)| before);
+        for (at, error) in before.iter().enumerate() {
+            let address = error.address().map_or(String::new(), |address| format!("{address} "));
+            write!(f, "{}{address}{}", if at == 0 { "; before it " } else { ", " }, error.code())?;
+        }
+        Ok(())
     }
 }
 
@@ -188,7 +242,7 @@ impl std::error::Error for Error {
 impl PartialEq for Error {
     fn eq(&self, other: &Self) -> bool {
         let parts = |error: &Error| (error.kind, error.raw_os_error(), error.syscall);
-        parts(self) == parts(other) && self.ends == other.ends && self.detail == other.detail
+        parts(self) == parts(other) && self.ends == other.ends && self.detail == other.detail && self.name == other.name
     }
 }
 
@@ -243,6 +297,8 @@ pub enum Syscall {
     Connect,
     /// `socket(2)`, `bind(2)` and `listen(2)` of a server.
     Listen,
+    /// The look-up of a name, under the name of the call of other programs: `getaddrinfo`.
+    Lookup,
     /// `open(2)`, and what else it takes to have a file.
     Open,
     /// `epoll_ctl(2)` or `kevent(2)`.
@@ -266,6 +322,7 @@ impl fmt::Display for Syscall {
             Syscall::Bind => "bind",
             Syscall::Connect => "connect",
             Syscall::Listen => "listen",
+            Syscall::Lookup => "getaddrinfo",
             Syscall::Open => "open",
             Syscall::Register => "register",
             Syscall::Read => "read",

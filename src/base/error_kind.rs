@@ -42,6 +42,13 @@ pub enum ErrorKind {
     /// A block list has the address.
     #[doc(alias = "ERR_IP_BLOCKED")]
     IpBlocked,
+    /// There is no host of this name, or it has no address.
+    #[doc(alias = "ENOTFOUND")]
+    #[doc(alias = "EAI_NONAME")]
+    HostNotFound,
+    /// A name could not be looked up now: no name server has answered, they could not, or too many names are looked up.
+    #[doc(alias = "EAI_AGAIN")]
+    LookupFailed,
     /// The id is stale: what it named is gone.
     Gone,
 
@@ -163,6 +170,8 @@ impl ErrorKind {
             ErrorKind::AlreadyListening => "ERR_SERVER_ALREADY_LISTEN",
             ErrorKind::OutputLimit => "ERR_OUTPUT_LIMIT",
             ErrorKind::IpBlocked => "ERR_IP_BLOCKED",
+            ErrorKind::HostNotFound => "ENOTFOUND",
+            ErrorKind::LookupFailed => "EAI_AGAIN",
             ErrorKind::AddressInUse => "EADDRINUSE",
             ErrorKind::AddressNotAvailable => "EADDRNOTAVAIL",
             ErrorKind::AlreadyExists => "EEXIST",
@@ -201,6 +210,8 @@ impl ErrorKind {
             ErrorKind::AlreadyListening => "the server listens already: close it first, or make another",
             ErrorKind::OutputLimit => "output limit passed",
             ErrorKind::IpBlocked => "IP is blocked by net.BlockList",
+            ErrorKind::HostNotFound => "there is no host of this name",
+            ErrorKind::LookupFailed => "the name could not be looked up now",
             ErrorKind::Gone => "the id is stale: what it named is gone",
             _ => "unknown error",
         }

@@ -45,6 +45,8 @@ mod idle;
 mod invariants;
 mod outgoing;
 mod owned;
+#[cfg(feature = "names")]
+pub(crate) mod race;
 mod read_ahead;
 mod reading;
 mod ready_state;

@@ -13,8 +13,11 @@ use super::{CloseReason, Stage};
 /// What comes next for one connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ConnTask {
-    /// connect(2) goes out.
+    /// connect(2) goes out, or a name is looked up.
     Connect,
+    /// A connect to a name goes on.
+    #[cfg(feature = "names")]
+    Dial,
     /// `connect` was emitted: what waited for the connection goes out.
     AfterConnect,
     /// A reset that waited for the connection.

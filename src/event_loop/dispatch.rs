@@ -23,6 +23,22 @@ impl<S> Loop<'_, S> {
             }
             Event::Connection { server, socket } => self.connection(server, socket),
             Event::Connect(id) => self.with_socket(id, |it| it.emit_only(SocketEvent::Connect)),
+            #[cfg(feature = "names")]
+            Event::Lookup { socket, lookup } => self.with_socket(socket, |socket| {
+                socket.emit(SocketEvent::Lookup, Payload::Lookup(&lookup));
+            }),
+            #[cfg(feature = "names")]
+            Event::ConnectionAttempt { socket, address } => self.with_socket(socket, |socket| {
+                socket.emit(SocketEvent::Attempt, Payload::Address(address));
+            }),
+            #[cfg(feature = "names")]
+            Event::ConnectionAttemptFailed { socket, error } => self.with_socket(socket, |socket| {
+                socket.emit(SocketEvent::AttemptFailed, Payload::Error(&error));
+            }),
+            #[cfg(feature = "names")]
+            Event::ConnectionAttemptTimeout { socket, address } => self.with_socket(socket, |socket| {
+                socket.emit(SocketEvent::AttemptTimeout, Payload::Address(address));
+            }),
             Event::End(id) => self.with_socket(id, |it| it.emit_end()),
             Event::Drain(id) => self.with_socket(id, |it| it.emit_only(SocketEvent::Drain)),
             Event::Finish(id) => self.with_socket(id, |it| it.emit_only(SocketEvent::Finish)),

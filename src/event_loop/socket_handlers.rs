@@ -2,11 +2,16 @@
 //!
 //! All handlers are kept in one form, which is given what comes with the event. `dispatch.rs` runs them.
 
+#[cfg(feature = "names")]
+use std::net::SocketAddr;
+
 use crate::base::error::Error;
 use crate::base::few::Few;
 use crate::base::id::TimerId;
 use crate::event_loop::socket::Socket;
 use crate::net::Closed;
+#[cfg(feature = "names")]
+use crate::net::Lookup;
 use crate::text::encoding::{Decoder, Encoding};
 use crate::text::line::Line;
 use crate::text::lines::Lines;
@@ -103,6 +108,51 @@ impl<S> Socket<'_, S> {
         self.on(SocketEvent::Connect, move |socket, _| handler(socket));
     }
 
+    /// The name that the socket connects to has this address, or cannot be looked up. It comes once for each address, before
+    /// the first attempt.
+    #[cfg(feature = "names")]
+    pub fn on_lookup(&mut self, mut handler: impl FnMut(&mut Socket<'_, S>, &Lookup) + 'static) {
+        self.on(SocketEvent::Lookup, move |socket, payload| {
+            if let Payload::Lookup(lookup) = payload {
+                handler(socket, lookup);
+            }
+        });
+    }
+
+    /// An address of the name is tried.
+    #[cfg(feature = "names")]
+    #[doc(alias = "connectionAttempt")]
+    pub fn on_connection_attempt(&mut self, mut handler: impl FnMut(&mut Socket<'_, S>, SocketAddr) + 'static) {
+        self.on(SocketEvent::Attempt, move |socket, payload| {
+            if let Payload::Address(address) = payload {
+                handler(socket, address);
+            }
+        });
+    }
+
+    /// An address of the name has failed. The error has the address.
+    #[cfg(feature = "names")]
+    #[doc(alias = "connectionAttemptFailed")]
+    pub fn on_connection_attempt_failed(&mut self, mut handler: impl FnMut(&mut Socket<'_, S>, &Error) + 'static) {
+        self.on(SocketEvent::AttemptFailed, move |socket, payload| {
+            if let Payload::Error(error) = payload {
+                handler(socket, error);
+            }
+        });
+    }
+
+    /// An address of the name was given up, since there is another one: see
+    /// [`ConnectAttempts::OneByOne`](crate::ConnectAttempts::OneByOne).
+    #[cfg(feature = "names")]
+    #[doc(alias = "connectionAttemptTimeout")]
+    pub fn on_connection_attempt_timeout(&mut self, mut handler: impl FnMut(&mut Socket<'_, S>, SocketAddr) + 'static) {
+        self.on(SocketEvent::AttemptTimeout, move |socket, payload| {
+            if let Payload::Address(address) = payload {
+                handler(socket, address);
+            }
+        });
+    }
+
     /// The other side has ended, and all that it sent before was delivered. Unless half-open is allowed, this side ends on
     /// the next tick. A write in this handler is still sent.
     pub fn on_end(&mut self, mut handler: impl FnMut(&mut Socket<'_, S>) + 'static) {
@@ -187,6 +237,14 @@ impl<S> Socket<'_, S> {
 /// The events of a socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum SocketEvent {
+    #[cfg(feature = "names")]
+    Lookup,
+    #[cfg(feature = "names")]
+    Attempt,
+    #[cfg(feature = "names")]
+    AttemptFailed,
+    #[cfg(feature = "names")]
+    AttemptTimeout,
     Connect,
     Data,
     Text,
@@ -210,6 +268,10 @@ pub(crate) enum Payload<'a> {
     Line(&'a Line<'a>),
     Error(&'a Error),
     Closed(Closed),
+    #[cfg(feature = "names")]
+    Lookup(&'a Lookup),
+    #[cfg(feature = "names")]
+    Address(SocketAddr),
 }
 
 pub(crate) type SocketHandler<S> = Box<dyn FnMut(&mut Socket<'_, S>, Payload<'_>)>;

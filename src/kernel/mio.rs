@@ -5,6 +5,7 @@
 
 use std::fmt;
 use std::io::{self, IoSlice};
+use std::net::SocketAddr;
 #[cfg(unix)]
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
@@ -15,6 +16,7 @@ use mio::{Events, Poll};
 use slab::Slab;
 
 use super::clock::Clock;
+use super::datagrams::Datagrams;
 use super::signals::Signals;
 use super::source::{Entry, Source};
 use super::system::{Descriptor, Listener, Stream, random};
@@ -218,6 +220,13 @@ impl MioKernel {
         }
     }
 
+    fn datagrams_of(&self, handle: Handle) -> io::Result<&Datagrams> {
+        match self.handles.get(handle.0 as usize) {
+            Some(Source::Datagrams(entry)) => Ok(&entry.source),
+            _ => Err(io::ErrorKind::NotFound.into()),
+        }
+    }
+
     // Not inlined, because the calls on sockets would grow by what files need.
 
     #[inline(never)]
@@ -329,6 +338,10 @@ impl Kernel for MioKernel {
                 entry.token = token;
                 entry.source.register(registry, key)
             }
+            Source::Datagrams(entry) => {
+                entry.token = token;
+                entry.source.register(registry, key)
+            }
             Source::File(_) => Err(io::ErrorKind::InvalidInput.into()),
         }
     }
@@ -373,6 +386,7 @@ impl Kernel for MioKernel {
             Source::Stream(entry) => entry.source.deregister_if_shared(registry),
             Source::Listener(entry) => entry.source.deregister_if_shared(registry),
             Source::File(entry) => entry.source.deregister_if_shared(registry),
+            Source::Datagrams(_) => Ok(()),
         };
         if let Err(error) = deregistered {
             log::debug!("a descriptor could not be taken out of the poll: {error}");
@@ -402,12 +416,26 @@ impl Kernel for MioKernel {
         match self.handles.get(handle.0 as usize) {
             Some(Source::Listener(entry)) => entry.source.local_address(),
             Some(Source::Stream(entry)) => entry.source.local_address(),
+            Some(Source::Datagrams(entry)) => entry.source.local_address().map(Address::Ip),
             Some(Source::File(_)) | None => Err(io::ErrorKind::NotFound.into()),
         }
     }
 
     fn random(&mut self, buffer: &mut [u8]) -> io::Result<()> {
         random(buffer)
+    }
+
+    fn datagrams(&mut self, peer: SocketAddr, local: Option<SocketAddr>) -> io::Result<Handle> {
+        let socket = Datagrams::new(peer, local)?;
+        Ok(self.keep(Source::Datagrams(Box::new(Entry::new(socket)))))
+    }
+
+    fn send(&mut self, socket: Handle, datagram: &[u8]) -> io::Result<()> {
+        self.datagrams_of(socket)?.send(datagram)
+    }
+
+    fn receive(&mut self, socket: Handle, buffer: &mut [u8]) -> io::Result<usize> {
+        self.datagrams_of(socket)?.receive(buffer)
     }
 
     fn watch_signal(&mut self, signal: i32) -> io::Result<()> {

@@ -13,6 +13,7 @@
 use std::fmt;
 use std::fs::OpenOptions;
 use std::io::{self, IoSlice};
+use std::net::SocketAddr;
 #[cfg(unix)]
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::Path;
@@ -22,6 +23,7 @@ use crate::address::Address;
 use crate::base::error::Syscall;
 
 mod clock;
+mod datagrams;
 mod mio;
 mod options;
 pub(crate) mod pass_on;
@@ -236,6 +238,34 @@ pub trait Kernel: fmt::Debug {
     /// has arrived already. For a signal that is not watched, and in a kernel without signals, it does nothing. When the
     /// kernel is dropped, the same holds for all its signals.
     fn unwatch_signal(&mut self, _signal: i32) {}
+
+    // ---- datagrams: `register` and `close` are for these handles too ------------------------------------------------------
+
+    /// A socket that sends datagrams to `peer`, and receives those of `peer` alone. It sends from `local`; without one, from a
+    /// port that the system chooses.
+    ///
+    /// # Errors
+    /// Those of `socket(2)`, `bind(2)` and `connect(2)`; a kernel without datagrams.
+    fn datagrams(&mut self, _peer: SocketAddr, _local: Option<SocketAddr>) -> io::Result<Handle> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    /// Sends one datagram, whole or not at all. That it was sent does not say that it will arrive.
+    ///
+    /// # Errors
+    /// Those of `send(2)`, and those that an earlier datagram has met: nobody receives there, for example.
+    fn send(&mut self, _socket: Handle, _datagram: &[u8]) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    /// Takes one datagram, and gives its length. What is longer than `buffer` is cut. An empty datagram is one like all
+    /// others: datagrams have no end.
+    ///
+    /// # Errors
+    /// Those of `recv(2)`, and those that an earlier datagram has met.
+    fn receive(&mut self, _socket: Handle, _buffer: &mut [u8]) -> io::Result<usize> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
 
     /// A function that ends a `wait` from another thread: the `wait` that sleeps at that time returns early, or the next one
     /// if none does.

@@ -34,6 +34,9 @@ macro_rules! pass_on {
     (@ type_of_service) => { pass_on!(& type_of_service(socket: Handle) -> io::Result<u8>); };
     (@ peer_cred) => { pass_on!(& peer_cred(socket: Handle) -> io::Result<PeerCred>); };
     (@ local_address) => { pass_on!(& local_address(handle: Handle) -> io::Result<Address>); };
+    (@ datagrams) => { pass_on!(mut datagrams(peer: SocketAddr, local: Option<SocketAddr>) -> io::Result<Handle>); };
+    (@ send) => { pass_on!(mut send(socket: Handle, datagram: &[u8]) -> io::Result<()>); };
+    (@ receive) => { pass_on!(mut receive(socket: Handle, buffer: &mut [u8]) -> io::Result<usize>); };
     (@ random) => { pass_on!(mut random(buffer: &mut [u8]) -> io::Result<()>); };
     (@ watch_signal) => { pass_on!(mut watch_signal(signal: i32) -> io::Result<()>); };
     (@ unwatch_signal) => { pass_on!(mut unwatch_signal(signal: i32) -> ()); };

@@ -1,6 +1,7 @@
-//! What a handle of mio's kernel stands for: a connection, a socket that listens, a file.
+//! What a handle of mio's kernel stands for: a connection, a socket that listens, one of datagrams, a file.
 
 use super::Token;
+use super::datagrams::Datagrams;
 use super::system::{Descriptor, Listener, Stream};
 
 /// What a handle stands for. A stream takes 16 bytes. The others are boxed: there are few of them, and they are larger.
@@ -8,6 +9,7 @@ use super::system::{Descriptor, Listener, Stream};
 pub(super) enum Source {
     Stream(Entry<Stream>),
     Listener(Box<Entry<Listener>>),
+    Datagrams(Box<Entry<Datagrams>>),
     File(Box<Entry<Descriptor>>),
 }
 
@@ -23,7 +25,7 @@ impl Source {
     pub fn token(&self) -> Token {
         match self {
             Source::Stream(entry) => entry.token,
-            Source::Listener(_) | Source::File(_) => self.token_of_other(),
+            Source::Listener(_) | Source::Datagrams(_) | Source::File(_) => self.token_of_other(),
         }
     }
 
@@ -33,6 +35,7 @@ impl Source {
         match self {
             Source::Stream(entry) => entry.token,
             Source::Listener(entry) => entry.token,
+            Source::Datagrams(entry) => entry.token,
             Source::File(entry) => entry.token,
         }
     }

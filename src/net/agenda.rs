@@ -42,6 +42,9 @@ pub(super) enum Task {
     ReleaseSender(SocketId),
     /// It is closed, and its last callbacks have run: its id becomes stale.
     Forget(SocketId),
+    /// A look-up has come to its outcome.
+    #[cfg(feature = "names")]
+    LookedUp,
     Listening(ServerId),
     ServerClose(ServerId),
     /// What the user asked for by `next_tick`.

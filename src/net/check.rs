@@ -66,6 +66,13 @@ impl Net {
         self.check_servers(&timers, &mut known)?;
         self.timers.check(|due, kind| timers.contains(&(due, kind)))?;
         known += self.timers.len();
+        #[cfg(feature = "names")]
+        if let Some(due) = self.cx.names_due() {
+            if !timers.contains(&(due, TimerKind::Names)) {
+                return Err("nothing will wake those that look names up".to_owned());
+            }
+            known += 1;
+        }
         if known != timers.len() {
             return Err(format!("{known} timers are known, {} are set: some stand for nothing", timers.len()));
         }
@@ -144,7 +151,7 @@ impl Net {
     fn socket_of(&self, token: Token) -> Option<SocketId> {
         match token.owner() {
             TokenOwner::Socket(key) => Some(self.conns.id(key)),
-            TokenOwner::Server(_) => None,
+            TokenOwner::Server(_) | TokenOwner::Question(_) => None,
         }
     }
 }
@@ -166,6 +173,8 @@ fn check_conn(conn: &Conn, ready: u32, flushing: u32, closing: u32, held: u32) -
             conn.handle.is_some()
                 == match stage {
                     // That of a connect that has failed is gone before it is told.
+                    #[cfg(feature = "names")]
+                    Stage::Connecting if conn.is_dialing() => false,
                     Stage::Connecting => !conn.has_outcome_to_emit(),
                     Stage::Connected => true,
                     Stage::Fresh | Stage::Destroyed { .. } | Stage::Closed => false,
@@ -198,6 +207,8 @@ fn check_timers(conn: &Conn, timers: &BTreeSet<(Due, TimerKind)>, known: &mut us
         (conn.grace(), TimerKind::Grace(conn.id)),
         (conn.retry(), TimerKind::Retry(conn.id)),
         (conn.connect_limit(), TimerKind::Connect(conn.id)),
+        #[cfg(feature = "names")]
+        (conn.next_attempt(), TimerKind::Attempt(conn.id)),
     ] {
         let Some(due) = due else { continue };
         if !timers.contains(&(due, kind)) {

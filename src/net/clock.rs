@@ -51,6 +51,12 @@ pub(super) enum TimerKind {
     Idle(SocketId),
     /// A socket that connects, and may not for longer.
     Connect(SocketId),
+    /// A socket that connects to a name: the next of its addresses.
+    #[cfg(feature = "names")]
+    Attempt(SocketId),
+    /// A name server that has not answered.
+    #[cfg(feature = "names")]
+    Names,
     /// A socket above its soft output limit.
     Grace(SocketId),
     /// A write that the kernel had no memory for: no edge tells when it has.
@@ -65,6 +71,8 @@ impl TimerKind {
     fn judges_a_peer(self) -> bool {
         match self {
             TimerKind::Idle(_) | TimerKind::Grace(_) | TimerKind::Connect(_) => true,
+            #[cfg(feature = "names")]
+            TimerKind::Attempt(_) | TimerKind::Names => true,
             TimerKind::Retry(_) | TimerKind::Accept(_) | TimerKind::User(_) => false,
         }
     }

@@ -12,6 +12,8 @@ use super::clock::{Clock, TimerKind};
 use super::counters::Counters;
 use super::labels::Labels;
 use super::memory::Memory;
+#[cfg(feature = "names")]
+use super::names::Names;
 use super::read_buffer::READ_BUFFER;
 use super::server_counts::ServerCounts;
 use super::statistics::{Budget, Tally};
@@ -35,6 +37,9 @@ pub(super) struct Cx {
     pub sockets_apart: usize,
     pub counters: Counters,
     pub labels: Labels,
+    /// From the first look-up on.
+    #[cfg(feature = "names")]
+    pub names: Option<Box<Names>>,
     /// While statistics are kept.
     pub tally: Option<Box<Tally>>,
 }
@@ -52,6 +57,8 @@ impl Cx {
             sockets_apart: 0,
             counters: Counters::default(),
             labels: Labels::default(),
+            #[cfg(feature = "names")]
+            names: None,
             tally: None,
         }
     }

@@ -3,9 +3,13 @@
 //! Each event is for one socket, server, timer or signal, by id. They come one at a time: between two of them the user
 //! may do anything, to any socket, and what that causes comes later, never inside.
 
+#[cfg(feature = "names")]
+use std::net::IpAddr;
 use std::net::SocketAddr;
 use std::ops::Deref;
 
+#[cfg(feature = "names")]
+use crate::address::host_name::HostName;
 use crate::base::error::Error;
 use crate::base::id::{ServerId, SocketId, TimerId};
 use crate::connection::{CallbackId, CloseReason};
@@ -41,6 +45,39 @@ pub enum Event {
     ServerClose(ServerId),
     /// A socket is connected.
     Connect(SocketId),
+    /// A name has this address, or cannot be looked up. It comes once for each address, before the first attempt.
+    #[cfg(feature = "names")]
+    Lookup {
+        /// Which socket.
+        socket: SocketId,
+        /// The name, and an address of it or an error.
+        lookup: Box<Lookup>,
+    },
+    /// A socket that connects to a name tries this address of it.
+    #[cfg(feature = "names")]
+    ConnectionAttempt {
+        /// Which socket.
+        socket: SocketId,
+        /// The address.
+        address: SocketAddr,
+    },
+    /// An address of a name has failed; the next one has its turn, if there is one.
+    #[cfg(feature = "names")]
+    ConnectionAttemptFailed {
+        /// Which socket.
+        socket: SocketId,
+        /// Why, with the address.
+        error: Error,
+    },
+    /// An address of a name was given up, since it had not connected in time and there is another one: see
+    /// [`ConnectAttempts::OneByOne`](crate::ConnectAttempts::OneByOne).
+    #[cfg(feature = "names")]
+    ConnectionAttemptTimeout {
+        /// Which socket.
+        socket: SocketId,
+        /// The address.
+        address: SocketAddr,
+    },
     /// Bytes came. Give the chunk back with [`Net::recycle`](super::Net::recycle).
     Data {
         /// Which socket.
@@ -89,6 +126,16 @@ pub enum Event {
     Signal(i32),
     /// Another thread has called [`Waker::wake`](super::Waker::wake), once or more often since this event came last.
     Wake,
+}
+
+/// What a look-up has found, in its event.
+#[cfg(feature = "names")]
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lookup {
+    /// The name.
+    pub host: HostName,
+    /// An address of it. An error has the code ENOTFOUND or EAI_AGAIN, and the socket's `error` follows.
+    pub outcome: Result<IpAddr, Error>,
 }
 
 /// The bytes of one `data` event: up to 64 KiB.

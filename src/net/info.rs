@@ -54,6 +54,17 @@ impl ConnectionKind {
     }
 }
 
+/// Of a connection by a name.
+#[cfg(feature = "names")]
+impl<'a> ConnectionInfo<'a> {
+    /// The addresses of the name that were tried, in order. Empty if the connection was not made by a name. It is kept until the
+    /// next connect.
+    #[doc(alias = "autoSelectFamilyAttemptedAddresses")]
+    pub fn attempted_addresses(&self) -> &'a [SocketAddr] {
+        self.conn.map_or(&[], Conn::attempted_addresses)
+    }
+}
+
 impl<'a> ConnectionInfo<'a> {
     #[inline]
     pub(super) fn new(id: SocketId, conn: Option<&'a Conn>, cx: &'a Cx, holder: Holder<'a>) -> Self {

@@ -35,7 +35,7 @@ impl Net {
     /// Text that is no address; a server that listens already; the system's, with the address.
     pub fn listen(&mut self, id: ServerId, on: impl TryInto<Endpoint, Error: Into<Error>>) -> Result<(), Error> {
         let on: Endpoint = on.try_into().map_err(Into::into)?;
-        let on = on.to_listen_on();
+        let on = on.to_listen_on()?;
         let options = self.server_that_may_listen(id)?;
         let system = |error: io::Error, address: Address| Error::system(&error, Syscall::Listen).at(address);
         let mut listen = |address| {

@@ -24,6 +24,7 @@
 //! | `listen.rs`, `server.rs`, `accepting.rs` | servers; one of them; how it accepts |
 //! | `file.rs`, `adopt.rs` | files; sockets that were made elsewhere |
 //! | `timers.rs`, `user_timers.rs`, `timeouts.rs` | what a user asks of time; the timers that were set; those that are due |
+//! | `names.rs`, `looking_up.rs` | the sockets and files of the resolver; who looks a name up |
 //! | `waker.rs` | waking it from another thread |
 //! | `trace/`, `tracing.rs`, `labels.rs` | what the loop does, in words; what users call their connections |
 //! | `statistics/`, `counting.rs` | what the loop does, in numbers; when it is counted |
@@ -49,8 +50,12 @@ mod file;
 mod info;
 mod labels;
 mod listen;
+#[cfg(feature = "names")]
+mod looking_up;
 mod memory;
 mod memory_limit;
+#[cfg(feature = "names")]
+mod names;
 mod options;
 mod output_limits;
 mod paused_by;
@@ -79,6 +84,8 @@ pub(crate) use clock::Sleep;
 #[cfg(any(test, fuzzing))]
 pub(crate) use conn::harness;
 pub use counters::Counters;
+#[cfg(feature = "names")]
+pub use event::Lookup;
 pub use event::{Chunk, Closed, Dropped, Event};
 pub use info::{ConnectionInfo, ConnectionKind};
 pub use options::{FileOptions, ServerOptions, SocketOptions};
@@ -227,7 +234,7 @@ impl Net {
         let seen_last = match self.alive_hint {
             Some(TokenOwner::Socket(key)) => self.conns.by_key_mut(key).is_some_and(|conn| conn.keeps_alive()),
             Some(TokenOwner::Server(key)) => self.servers.by_key_mut(key).is_some_and(|server| server.keeps_alive()),
-            None => false,
+            Some(TokenOwner::Question(_)) | None => false,
         };
         seen_last || self.timers.referenced() > 0 || self.wakers.keep_alive() || self.finds_one_alive()
     }

@@ -6,8 +6,12 @@ use std::time::Duration;
 use super::output_limits::OutputLimits;
 use crate::address::block_list::BlockList;
 use crate::base::error::Error;
+#[cfg(feature = "names")]
+use crate::connection::race::ConnectAttempts;
 use crate::kernel::setters::setters;
 use crate::kernel::{KeepAlive, ListenOptions, OpenMode, SocketPermissions, TcpOptions};
+#[cfg(feature = "names")]
+use crate::names::Families;
 
 /// Node's default high-water mark: 64 KiB.
 const DEFAULT_HIGH_WATER_MARK: usize = 64 * 1024;
@@ -149,8 +153,8 @@ pub struct SocketOptions {
     /// The high-water mark for both directions, in bytes. Default 64 KiB, at most 1 GiB.
     #[doc(alias = "highWaterMark")]
     pub high_water_mark: usize,
-    /// The address to connect from. Default: the system chooses. Of `localhost`, only the address of the same family is
-    /// tried.
+    /// The address to connect from. Default: the system chooses. Of `localhost` and of a name, only the addresses of the same
+    /// family are tried.
     #[doc(alias = "localAddress")]
     pub local_address: Option<IpAddr>,
     /// The port to connect from. Default 0: the system chooses.
@@ -160,9 +164,22 @@ pub struct SocketOptions {
     ///
     /// Then there is an `error` of the kind [`ErrorKind::TimedOut`](crate::ErrorKind::TimedOut), whose text names the limit,
     /// and the reason of `close` is [`CloseReason::ConnectFailed`](crate::CloseReason::ConnectFailed). The time begins when
-    /// the system is asked, on the next tick, and is one for all addresses of `localhost`. Each connect of the socket has it anew. It is exact, where Node's
+    /// the system is asked, on the next tick, and is one for all addresses of `localhost`. For a name it begins with the look-up. Each connect of the socket has it anew. It is exact, where Node's
     /// idle clock ([`Socket::set_timeout`](crate::Socket::set_timeout)) also runs before the connection, but ends nothing.
     pub connect_timeout: Option<Duration>,
+    /// Which addresses of a name are looked up. Default: those of both families.
+    #[cfg(feature = "names")]
+    #[doc(alias = "family")]
+    pub families: Families,
+    /// How the addresses of a name are tried. Default: as RFC 8305 wants it.
+    #[cfg(feature = "names")]
+    #[doc(alias = "autoSelectFamily")]
+    pub attempts: ConnectAttempts,
+    /// How long an address of a name may take before the next one is tried, from 10 ms to 2^31 - 1 ms. Default 250 ms, as RFC
+    /// 8305 recommends it.
+    #[cfg(feature = "names")]
+    #[doc(alias = "autoSelectFamilyAttemptTimeout")]
+    pub attempt_delay: Duration,
     /// The addresses that it does not connect to: a connect gives an `error` of the kind
     /// [`ErrorKind::IpBlocked`](crate::ErrorKind::IpBlocked). Default: none.
     #[doc(alias = "blockList")]
@@ -190,6 +207,12 @@ impl Default for SocketOptions {
             local_address: None,
             local_port: 0,
             connect_timeout: None,
+            #[cfg(feature = "names")]
+            families: Families::Both,
+            #[cfg(feature = "names")]
+            attempts: ConnectAttempts::Overlapping,
+            #[cfg(feature = "names")]
+            attempt_delay: Duration::from_millis(250),
             block_list: None,
             notice_gone_peers: false,
             tcp: TcpOptions::default(),
@@ -221,8 +244,27 @@ impl SocketOptions {
     pub(super) fn check(&self) -> Result<(), Error> {
         check_mark(self.high_water_mark)?;
         check_time("connect timeout", self.connect_timeout)?;
+        #[cfg(feature = "names")]
+        check_attempt_delay(self.attempt_delay)?;
         self.tcp.check()?;
         self.output_limits.check()
+    }
+}
+
+/// How a socket connects to a name.
+#[cfg(feature = "names")]
+impl SocketOptions {
+    setters!(@one families () Families);
+    setters!(@one attempts () ConnectAttempts);
+    setters!(@one attempt_delay () Duration);
+}
+
+/// RFC 8305 has a least delay, so that no attempt is as good as all at once.
+#[cfg(feature = "names")]
+fn check_attempt_delay(delay: Duration) -> Result<(), Error> {
+    match delay.as_millis() {
+        10.. if delay.as_millis() <= i32::MAX as u128 => Ok(()),
+        _ => Err(Error::invalid(format!("attempt delay of {delay:?}: it is from 10 ms to {} ms", i32::MAX))),
     }
 }
 

@@ -50,6 +50,14 @@ impl Net {
                         self.cx.time.spend(UNITS_OF_AN_ACCEPT);
                         self.accept_one(key)
                     }
+                    #[cfg(feature = "names")]
+                    Some(TokenOwner::Question(key)) => {
+                        self.cx.time.spend(1);
+                        self.cx.serve_question(key);
+                        Step::Worked
+                    }
+                    #[cfg(not(feature = "names"))]
+                    Some(TokenOwner::Question(_)) => Step::Worked,
                     None => return Step::Over,
                 },
             };

@@ -31,6 +31,10 @@ impl Net {
                 return self.conns.get_mut(id)?.expire_idle(&mut self.cx).then_some(Event::Timeout(id));
             }
             TimerKind::Connect(id) => self.conns.get_mut(id)?.expire_connect(&mut self.cx),
+            #[cfg(feature = "names")]
+            TimerKind::Attempt(id) => self.conns.get_mut(id)?.attempt_next(&mut self.cx),
+            #[cfg(feature = "names")]
+            TimerKind::Names => self.cx.expire_names(),
             TimerKind::Grace(id) => self.conns.get_mut(id)?.expire_grace(&mut self.cx),
             TimerKind::Retry(id) => self.conns.get_mut(id)?.retry_write(&mut self.cx),
             TimerKind::Accept(id) => self.servers.get_mut(id)?.end_pause(&mut self.cx),

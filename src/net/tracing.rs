@@ -140,6 +140,10 @@ impl Net {
     pub(super) fn tell_timer(&self, timer: TimerKind) {
         let (whom, text) = match timer {
             TimerKind::Idle(id) => (Whom::from(id), "its idle time is over"),
+            #[cfg(feature = "names")]
+            TimerKind::Attempt(id) => (id.into(), "the next address has its turn"),
+            #[cfg(feature = "names")]
+            TimerKind::Names => (Whom::Loop, "a name server has not answered"),
             TimerKind::Connect(id) => (id.into(), "its time to connect is over"),
             TimerKind::Grace(id) => (id.into(), "its grace above the soft limit is over"),
             TimerKind::Retry(id) => (id.into(), "a write that found no memory is tried again"),

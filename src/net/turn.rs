@@ -185,6 +185,8 @@ impl Net {
         match task {
             Task::Conn(id, task) => return self.conns.get_mut(id)?.run(task, &mut self.cx),
             Task::Flow(id) => return self.flow(id),
+            #[cfg(feature = "names")]
+            Task::LookedUp => return self.looked_up(),
             Task::PipeKept => self.pipe_kept(),
             Task::Listening(id) => {
                 let listens = self.servers.get(id).is_some_and(Server::is_listening);
@@ -366,7 +368,9 @@ impl Net {
                     server.accept_soon(&mut self.cx);
                 }
             }
-            TokenOwner::Server(_) => {}
+            #[cfg(feature = "names")]
+            TokenOwner::Question(_) if list => self.cx.agenda.ready.push(token),
+            TokenOwner::Server(_) | TokenOwner::Question(_) => {}
         }
     }
 

@@ -12,6 +12,8 @@
 
 pub mod connection;
 pub mod lines;
+#[cfg(feature = "names")]
+pub mod names;
 pub mod text;
 pub mod write_queue;
 

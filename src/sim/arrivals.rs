@@ -1,5 +1,6 @@
 //! What is in flight between two ends: when it arrives, and what it does there.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use rustix::io::Errno;
@@ -25,6 +26,10 @@ pub(super) enum Packet {
     Connected,
     Refused(Errno),
     Bytes(Vec<u8>),
+    /// A datagram of this sender.
+    Datagram(SocketAddr, Vec<u8>),
+    /// Nobody receives datagrams there (ICMP).
+    Unreachable,
     Fin,
     Reset,
     /// No packet: a timer of the end's own system, to see whether the peer has been silent for too long. A partition does
@@ -120,6 +125,9 @@ impl World {
         if self.ends.get(to).is_none_or(|end| end.serial != arrival.serial) {
             return;
         }
+        if matches!(arrival.packet, Packet::Datagram(..) | Packet::Unreachable) {
+            return self.datagram_arrived(to, arrival.packet);
+        }
         if !matches!(arrival.packet, Packet::Timeout) && self.is_cut(to) {
             return self.hold(number, arrival);
         }
@@ -142,6 +150,7 @@ impl World {
                 stream.inbox.extend(bytes);
             }
             // Nothing counts after a reset.
+            Packet::Datagram(..) | Packet::Unreachable => return,
             Packet::Fin => stream.ended |= !stream.broken,
             Packet::Reset => stream.reset(),
             Packet::Timeout => stream.time_out(),
@@ -171,25 +180,29 @@ impl World {
 }
 
 impl Packet {
-    fn name(&self) -> String {
+    pub fn name(&self) -> String {
         match self {
             Packet::Syn { attempt: 0 } => "SYN".to_owned(),
             Packet::Syn { attempt } => format!("SYN (again, {attempt})"),
             Packet::Connected => "SYN ACK".to_owned(),
             Packet::Refused(errno) => format!("refusal ({errno})"),
             Packet::Bytes(bytes) => format!("{} bytes", bytes.len()),
+            Packet::Datagram(from, bytes) => format!("a datagram of {} bytes from {from}", bytes.len()),
+            Packet::Unreachable => "nobody receives datagrams there".to_owned(),
             Packet::Fin => "FIN".to_owned(),
             Packet::Reset => "RST".to_owned(),
             Packet::Timeout => "(timer: is the peer silent for too long?)".to_owned(),
         }
     }
 
-    fn code(&self) -> u64 {
+    pub fn code(&self) -> u64 {
         match self {
             Packet::Syn { .. } => 1,
             Packet::Connected => 2,
             Packet::Refused(_) => 3,
             Packet::Bytes(bytes) => 8 + bytes.len() as u64,
+            Packet::Datagram(_, bytes) => (1 << 32) + bytes.len() as u64,
+            Packet::Unreachable => 7,
             Packet::Fin => 4,
             Packet::Reset => 5,
             Packet::Timeout => 6,

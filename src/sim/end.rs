@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use rustix::io::Errno;
 
+use super::datagrams::Datagrams;
 use super::listener::Listener;
 use crate::address::Address;
 use crate::kernel::{KeepAlive, Token};
@@ -26,6 +27,7 @@ pub(super) struct End {
 pub(super) enum Kind {
     Listener(Listener),
     Stream(Stream),
+    Datagrams(Datagrams),
 }
 
 #[derive(Default)]

@@ -38,6 +38,12 @@ pub enum Call {
     ReadFile,
     /// write(2) and writev(2) of a file.
     WriteFile,
+    /// socket(2), bind(2) and connect(2) of a socket of datagrams.
+    Datagrams,
+    /// send(2) of a datagram.
+    Send,
+    /// recv(2) of a datagram.
+    Receive,
 }
 
 impl Call {
@@ -60,6 +66,9 @@ impl Call {
             Call::Open => numbers![ACCESS MFILE ROFS IO],
             Call::ReadFile => numbers![IO],
             Call::WriteFile => numbers![NOSPC DQUOT FBIG IO],
+            Call::Datagrams => numbers![NETUNREACH MFILE NOBUFS],
+            Call::Send => numbers![INTR CONNREFUSED NETUNREACH PERM NOBUFS],
+            Call::Receive => numbers![INTR CONNREFUSED NOMEM],
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::fmt;
 use std::io::{self, IoSlice};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -169,6 +170,20 @@ impl Kernel for SimKernel {
 
     fn local_address(&self, handle: Handle) -> io::Result<Address> {
         self.world.borrow().ends.get(handle.0 as usize).map(|end| end.local).ok_or_else(|| os(Errno::BADF))
+    }
+
+    fn datagrams(&mut self, peer: SocketAddr, local: Option<SocketAddr>) -> io::Result<Handle> {
+        let machine = self.machine;
+        let end = self.call(Call::Datagrams, None, |world, _| world.datagrams(machine, peer, local))?;
+        Ok(Handle(end as u32))
+    }
+
+    fn send(&mut self, socket: Handle, datagram: &[u8]) -> io::Result<()> {
+        self.call(Call::Send, Some(socket), |world, _| world.send_datagram(socket.0 as usize, datagram)).map(drop)
+    }
+
+    fn receive(&mut self, socket: Handle, buffer: &mut [u8]) -> io::Result<usize> {
+        self.call(Call::Receive, Some(socket), |world, _| world.receive_datagram(socket.0 as usize, buffer))
     }
 
     /// From the seed.

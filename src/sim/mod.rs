@@ -107,6 +107,7 @@
 
 mod arrivals;
 mod conditions;
+mod datagrams;
 mod end;
 mod fault;
 mod files;
@@ -124,6 +125,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 pub use conditions::Conditions;
+pub use datagrams::Answer;
 pub use fault::{Call, Fault, Short};
 pub use files::Disk;
 pub use kernel::SimKernel;

@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use super::arrivals::{Arrival, Packet};
+use super::end::Kind;
 use super::world::{World, at};
 use crate::address::Address;
 use crate::kernel::KeepAlive;
@@ -28,7 +29,10 @@ impl World {
         }
         let Some(found) = self.ends.get(end) else { return false };
         let Some(local) = found.local.ip() else { return false };
-        let remote = self.stream(end).and_then(|stream| stream.remote).and_then(Address::ip);
+        let remote = match &found.kind {
+            Kind::Datagrams(datagrams) => Some(datagrams.peer),
+            _ => self.stream(end).and_then(|stream| stream.remote).and_then(Address::ip),
+        };
         let is = |address: SocketAddr, ip: &IpAddr| address.ip().to_canonical() == ip.to_canonical();
         self.cut.iter().any(|ip| is(local, ip) != remote.is_some_and(|remote| is(remote, ip)))
     }

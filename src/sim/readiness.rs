@@ -63,6 +63,7 @@ impl World {
         let Some(found) = self.ends.get(end) else { return Readiness::default() };
         match &found.kind {
             Kind::Listener(listener) => Readiness { readable: !listener.waiting.is_empty(), ..Readiness::default() },
+            Kind::Datagrams(datagrams) => Readiness { readable: datagrams.has_any(), ..Readiness::default() },
             Kind::Stream(stream) => {
                 let over = stream.broken || (stream.ended && stream.shut);
                 Readiness {

@@ -280,6 +280,7 @@ impl World {
         }
         match closed.kind {
             Kind::Listener(listener) => self.stop_listening(end, closed.local, listener),
+            Kind::Datagrams(_) => {}
             Kind::Stream(stream) => {
                 let Some(peer) = stream.peer else { return };
                 if let Some(stream) = self.stream_mut(peer) {

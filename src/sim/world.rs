@@ -5,7 +5,7 @@
 //!
 //! | file | |
 //! | --- | --- |
-//! | `stream.rs`, `listener.rs`, `files.rs` | the calls on a connection, a listener, a file |
+//! | `stream.rs`, `listener.rs`, `datagrams.rs`, `files.rs` | the calls on a connection, a listener, a socket of datagrams, a file |
 //! | `end.rs` | one end of a connection, and its state |
 //! | `arrivals.rs` | what is in flight, and what it does when it arrives |
 //! | `readiness.rs` | the edges |
@@ -14,7 +14,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
@@ -24,6 +24,7 @@ use slab::Slab;
 
 use super::arrivals::Arrival;
 use super::conditions::Conditions;
+use super::datagrams::Answerer;
 use super::end::{End, Kind, Stream};
 use super::fault::{Record, os};
 use super::files::Files;
@@ -51,6 +52,8 @@ pub(super) struct World {
     pub cut: Vec<IpAddr>,
     pub record: Record,
     pub files: Files,
+    /// Who answers datagrams, by address.
+    pub answerers: BTreeMap<SocketAddr, Answerer>,
 }
 
 /// What belongs to one loop.
@@ -83,6 +86,7 @@ impl World {
             cut: Vec::new(),
             record: Record::default(),
             files: Files::default(),
+            answerers: BTreeMap::new(),
         }
     }
 
@@ -153,6 +157,7 @@ impl World {
         let Some(found) = self.ends.get(end) else { return format!("(closed {end})") };
         match &found.kind {
             Kind::Listener(_) => found.local.to_string(),
+            Kind::Datagrams(datagrams) => format!("{} - {}", found.local, datagrams.peer),
             Kind::Stream(stream) => match stream.remote {
                 Some(remote) => format!("{} - {remote}", found.local),
                 None => found.local.to_string(),

@@ -386,9 +386,23 @@ fn a_queue_that_stays_full_is_no_connection() {
     patient.ends_in_order();
 }
 
+/// A name that ends with `localhost` is this machine, whatever its name servers say.
+#[test]
+fn what_a_name_is_found_to_be_is_told() {
+    let (listener, address) = listener();
+    let port = listener.local_addr().unwrap().port();
+    let running = Running::start(&["-v", "here.localhost", &port.to_string()], Stdio::null(), Stdio::null());
+    drop(listener.accept().unwrap());
+    let said = running.ends_with(0);
+    for told in ["here.localhost is ::1", "here.localhost is 127.0.0.1", "connected to 127.0.0.1:"] {
+        assert!(said.contains(told), "{told}: {said}");
+    }
+    assert!(said.contains(&format!("trying {address}")), "{said}");
+}
+
 #[test]
 fn a_wrong_command_line_is_2() {
-    for (words, says) in [(&["example.org", "80"][..], "names are not resolved"), (&[], "<ADDR>")] {
+    for (words, says) in [(&["example..org", "80"][..], "there is nothing between two dots"), (&[], "<ADDR>")] {
         let said = Running::start(words, Stdio::null(), Stdio::null()).ends_with(2);
         assert!(said.contains(says), "{said}");
     }

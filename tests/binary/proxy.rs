@@ -133,6 +133,32 @@ fn urgent_data_is_passed_on_at_its_place() {
     reads(&mut client, b"before ! after");
 }
 
+/// A name that ends with `localhost` is this machine, whatever its name servers say. Nobody listens at `::1`.
+#[test]
+fn a_target_may_be_a_name() {
+    let target = Target::new();
+    let port = target.0.local_addr().unwrap().port();
+    let proxy = proxy_to(&format!("backend.localhost:{port}"), &[]);
+    let mut client = proxy.join();
+    let mut server = target.accept();
+    client.sends(b"hello");
+    reads(&mut server, b"hello");
+    server.write_all(b"and back\n").unwrap();
+    client.hears("and back");
+}
+
+#[test]
+fn a_name_that_is_the_proxy_itself_or_nobody_costs_the_client_its_connection() {
+    let port = support::free_port();
+    let own = format!("127.0.0.1:{port}");
+    let proxy = Daemon::role("proxy", &["--listen", &own, "--to", &format!("me.localhost:{port}")]);
+    let expected = format!("127.0.0.1:{port} is this proxy itself, which listens on {own}");
+    let mut client = proxy.join().into_stream();
+    let error = client.read(&mut [0; 9]).expect_err("a reset");
+    assert_eq!(error.kind(), ErrorKind::ConnectionReset);
+    proxy.logs("the reason", |line| line.contains(&expected));
+}
+
 #[test]
 fn each_direction_ends_by_itself() {
     let target = Target::new();

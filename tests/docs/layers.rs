@@ -10,6 +10,7 @@ const FLOORS: &[(&str, u32)] = &[
     ("base", 0),
     ("address", 0),
     ("connection", 1),
+    ("names", 1),
     ("text", 1),
     ("kernel", 2),
     ("sim", 2),
@@ -211,8 +212,9 @@ fn a_role_asks_the_world_by_way_of_its_recording() {
     }
     assert!(asking.len() >= 3, "{asking:?}");
     let proxy = sources().into_iter().find(|source| source.path.ends_with("daemon/proxy.rs")).unwrap();
-    assert_eq!(proxy.code.matches("own_listener(").count(), 2, "it is declared, and asked once");
+    assert_eq!(proxy.code.matches("own_listener(").count(), 3, "it is declared, and asked twice");
     assert!(proxy.code.contains("outside::fact(\"own listener\", own)"));
+    assert!(proxy.code.contains("outside::fact(&format!(\"own listener at {address}\"), own)"));
 }
 
 /// The files of `net/` that each file of it imports from, by path. `mod` and `pub use` of a parent count as imports too, if

@@ -40,6 +40,9 @@ mod files;
 mod gone_peers;
 /// Output limits: what happens when the other side does not read.
 mod limits;
+/// Names, with a name server of the system, in a network of their own.
+#[cfg(all(target_os = "linux", feature = "names"))]
+mod names;
 /// What Node's tests look at: how connections end.
 mod node_ends;
 /// What Node's tests look at: reading, writing and pausing.

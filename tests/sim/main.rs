@@ -16,6 +16,9 @@ mod connections;
 mod gone_peers;
 /// What a loop holds in memory, and the limit for it.
 mod memory;
+/// Names that are looked up, and hosts with several addresses.
+#[cfg(feature = "names")]
+mod names;
 /// A handler panics, and the loop goes on.
 mod panics;
 /// A loop that is shut down.

@@ -34,6 +34,16 @@ pub fn isolated(name: &str, test: impl FnOnce()) {
     assert_one_passes(&mut itself);
 }
 
+/// As [`isolated`], with a network and with mounts of its own, in which the test is root: it may listen on any port, and put
+/// files in the place of the system's.
+#[track_caller]
+pub fn isolated_with_a_network(name: &str, test: impl FnOnce()) {
+    let Some(itself) = itself(name) else { return test() };
+    let mut unshared = Command::new("unshare");
+    unshared.arg("-rmn").arg(itself.get_program()).args(itself.get_args()).env(INSIDE, name);
+    assert_one_passes(&mut unshared);
+}
+
 /// Runs a test program, shows what it prints, and asserts that one test ran in it and passed.
 #[track_caller]
 pub fn assert_one_passes(program: &mut Command) {

@@ -37,6 +37,9 @@ pub mod loops;
 /// Many connections.
 #[cfg(target_os = "linux")]
 pub mod many;
+/// A name server of a test.
+#[cfg(all(feature = "names", unix))]
+pub mod name_server;
 /// What the system knows of a process.
 #[cfg(target_os = "linux")]
 pub mod process;

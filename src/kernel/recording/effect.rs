@@ -189,6 +189,12 @@ pub(super) fn connect(address: Address, options: &ConnectOptions) -> String {
     text
 }
 
+pub(super) fn datagrams(peer: SocketAddr, local: Option<SocketAddr>) -> String {
+    let mut text = peer.to_string();
+    add(&mut text, local.map(|local| format!("from {local}")));
+    text
+}
+
 pub(super) fn tcp(options: &TcpOptions) -> String {
     let mut text = String::new();
     add(&mut text, options.no_delay.then_some("no delay"));

@@ -145,12 +145,17 @@ impl Entries {
     fn call(&mut self, kind: Kind, failed: bool, bytes: &mut Bytes<'_>) -> Option<Entry> {
         let handle = if kind.has_handle() { bytes.small()? } else { 0 };
         let detail = match kind {
-            Kind::Write if failed => Detail::Bytes { offered: bytes.number()?, taken: 0, hash: 0 },
+            Kind::Write | Kind::Send if failed => Detail::Bytes { offered: bytes.number()?, taken: 0, hash: 0 },
             Kind::Write => {
                 let (offered, left) = (bytes.number()?, bytes.number()?);
                 let hash = if self.keeps_contents { bytes.hash()? } else { 0 };
                 self.last_write = Detail::Bytes { offered, taken: offered.checked_sub(left)?, hash };
                 self.last_write.clone()
+            }
+            Kind::Send => {
+                let offered = bytes.number()?;
+                let hash = if self.keeps_contents { bytes.hash()? } else { 0 };
+                Detail::Bytes { offered, taken: offered, hash }
             }
             kind if kind.has_text() => Detail::Text(bytes.text()?),
             _ => Detail::Nothing,
@@ -161,17 +166,21 @@ impl Entries {
 
     fn answer(&self, kind: Kind, bytes: &mut Bytes<'_>) -> Option<Answer> {
         Some(match kind {
-            Kind::Read if !self.keeps_contents => Answer::Length(bytes.number()?.try_into().ok()?),
-            Kind::Read | Kind::Random => Answer::Bytes(bytes.bytes()?.to_vec()),
+            Kind::Read | Kind::Receive if !self.keeps_contents => Answer::Length(bytes.number()?.try_into().ok()?),
+            Kind::Read | Kind::Random | Kind::Receive => Answer::Bytes(bytes.bytes()?.to_vec()),
             Kind::Accept | Kind::AdoptStream => {
                 let (handle, has_peer) = (bytes.small()?, bytes.number()? != 0);
                 Answer::Peer(handle, if has_peer { Some(bytes.address()?) } else { None })
             }
             Kind::Shed | Kind::Connected | Kind::WatchFile => Answer::Yes(bytes.number()? != 0),
             Kind::TakeError => Answer::Error(if bytes.number()? != 0 { Some(bytes.error()?) } else { None }),
-            Kind::Listen | Kind::AdoptListener | Kind::AdoptFile | Kind::Open | Kind::Stdio | Kind::TypeOfService => {
-                Answer::Number(bytes.number()?)
-            }
+            Kind::Listen
+            | Kind::AdoptListener
+            | Kind::AdoptFile
+            | Kind::Open
+            | Kind::Stdio
+            | Kind::Datagrams
+            | Kind::TypeOfService => Answer::Number(bytes.number()?),
             Kind::Connect => match bytes.number()?.checked_sub(1) {
                 Some(handle) => Answer::Number(handle),
                 None => Answer::ConnectFailed(bytes.syscall()?, bytes.error()?),

@@ -52,11 +52,14 @@ pub(super) enum Kind {
     PeerCred,
     /// What the program asks of the world outside: see [`Recording::fact`](super::Recording::fact).
     Fact,
+    Datagrams,
+    Send,
+    Receive,
 }
 
 impl Kind {
     /// Each at the place of its number.
-    const ALL: [Kind; 27] = [
+    const ALL: [Kind; 30] = [
         Kind::Read,
         Kind::Accept,
         Kind::Shed,
@@ -84,6 +87,9 @@ impl Kind {
         Kind::TypeOfService,
         Kind::PeerCred,
         Kind::Fact,
+        Kind::Datagrams,
+        Kind::Send,
+        Kind::Receive,
     ];
 
     pub fn from_number(number: u8) -> Option<Kind> {
@@ -92,7 +98,13 @@ impl Kind {
 
     pub fn class(self) -> Class {
         match self {
-            Kind::Read | Kind::Accept | Kind::Shed | Kind::Connected | Kind::TakeError | Kind::Random => Class::Input,
+            Kind::Read
+            | Kind::Accept
+            | Kind::Shed
+            | Kind::Connected
+            | Kind::TakeError
+            | Kind::Random
+            | Kind::Receive => Class::Input,
             Kind::LocalAddress | Kind::TypeOfService | Kind::PeerCred | Kind::Fact => Class::Question,
             _ => Class::Effect,
         }
@@ -104,7 +116,17 @@ impl Kind {
 
         !matches!(
             self,
-            Random | Listen | Connect | AdoptListener | AdoptStream | AdoptFile | Open | Stdio | Waker | Fact
+            Random
+                | Listen
+                | Connect
+                | AdoptListener
+                | AdoptStream
+                | AdoptFile
+                | Open
+                | Stdio
+                | Waker
+                | Fact
+                | Datagrams
         )
     }
 
@@ -112,7 +134,10 @@ impl Kind {
     pub fn has_text(self) -> bool {
         use Kind::*;
 
-        matches!(self, SetOption | Listen | Connect | AdoptListener | AdoptStream | AdoptFile | Open | Stdio | Fact)
+        matches!(
+            self,
+            SetOption | Listen | Connect | AdoptListener | AdoptStream | AdoptFile | Open | Stdio | Fact | Datagrams
+        )
     }
 
     pub fn words(self) -> &'static str {
@@ -144,6 +169,9 @@ impl Kind {
             Kind::TypeOfService => "ask for the type of service",
             Kind::PeerCred => "ask for the peer's process",
             Kind::Fact => "ask",
+            Kind::Datagrams => "send datagrams to",
+            Kind::Send => "send",
+            Kind::Receive => "receive",
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io::{self, IoSlice, Write};
+use std::net::SocketAddr;
 #[cfg(unix)]
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::Path;
@@ -336,6 +337,38 @@ impl<K: Kernel> Kernel for Recorder<K> {
         let answer = self.inner.random(buffer);
         let mut tape = self.recording.tape();
         tape.call(Kind::Random, 0, &Detail::Nothing, answer.as_ref(), |bytes, ()| bytes.bytes(buffer));
+        drop(tape);
+        answer
+    }
+
+    fn datagrams(&mut self, peer: SocketAddr, local: Option<SocketAddr>) -> io::Result<Handle> {
+        let answer = self.inner.datagrams(peer, local);
+        self.gave_handle(Kind::Datagrams, effect::datagrams(peer, local), &answer);
+        answer
+    }
+
+    fn send(&mut self, socket: Handle, datagram: &[u8]) -> io::Result<()> {
+        let answer = self.inner.send(socket, datagram);
+        let mut tape = self.recording.tape();
+        let (offered, hash) = (datagram.len() as u64, tape.keeps_contents().then(|| hash_of(datagram, datagram.len())));
+        let taken = if answer.is_ok() { offered } else { 0 };
+        let detail = Detail::Bytes { offered, taken, hash: hash.filter(|_| answer.is_ok()).unwrap_or(0) };
+        tape.call(Kind::Send, socket.0, &detail, answer.as_ref(), |bytes, ()| {
+            bytes.number(offered);
+            bytes.extend(hash.map(u32::to_le_bytes).into_iter().flatten());
+        });
+        drop(tape);
+        answer
+    }
+
+    fn receive(&mut self, socket: Handle, buffer: &mut [u8]) -> io::Result<usize> {
+        let answer = self.inner.receive(socket, buffer);
+        let mut tape = self.recording.tape();
+        let keeps_contents = tape.keeps_contents();
+        tape.call(Kind::Receive, socket.0, &Detail::Nothing, answer.as_ref(), |bytes, length| match keeps_contents {
+            true => bytes.bytes(&buffer[..*length]),
+            false => bytes.number(*length as u64),
+        });
         drop(tape);
         answer
     }

@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io::{self, ErrorKind, IoSlice, Read};
+use std::net::SocketAddr;
 #[cfg(unix)]
 use std::os::fd::OwnedFd;
 use std::path::Path;
@@ -173,6 +174,7 @@ impl Replay {
 
     fn writes(
         &self,
+        kind: Kind,
         handle: Handle,
         offered: usize,
         hash: impl FnOnce(usize) -> u32,
@@ -189,7 +191,7 @@ impl Replay {
             }
             _ => Detail::Bytes { offered, taken: offered, hash: 0 },
         };
-        answered(self.playback.script.borrow_mut().effect(Kind::Write, handle.0, detail, preview))?;
+        answered(self.playback.script.borrow_mut().effect(kind, handle.0, detail, preview))?;
         Ok(taken_then as usize)
     }
 
@@ -324,12 +326,12 @@ impl Kernel for Replay {
     }
 
     fn write(&mut self, socket: Handle, bytes: &[u8]) -> io::Result<usize> {
-        self.writes(socket, bytes.len(), |taken| hash_of(bytes, taken), bytes)
+        self.writes(Kind::Write, socket, bytes.len(), |taken| hash_of(bytes, taken), bytes)
     }
 
     fn write_vectored(&mut self, socket: Handle, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         let preview = slices.first().map_or(&b""[..], |slice| slice);
-        self.writes(socket, length_of(slices), |taken| hash_of_slices(slices, taken), preview)
+        self.writes(Kind::Write, socket, length_of(slices), |taken| hash_of_slices(slices, taken), preview)
     }
 
     fn take_error(&mut self, socket: Handle) -> io::Result<Option<io::Error>> {
@@ -381,6 +383,19 @@ impl Kernel for Replay {
     fn random(&mut self, buffer: &mut [u8]) -> io::Result<()> {
         let answer = answered(self.playback.script.borrow_mut().input(Kind::Random, 0))?;
         self.fill(buffer, answer).map(drop)
+    }
+
+    fn datagrams(&mut self, peer: SocketAddr, local: Option<SocketAddr>) -> io::Result<Handle> {
+        self.gives_handle(Kind::Datagrams, effect::datagrams(peer, local))
+    }
+
+    fn send(&mut self, socket: Handle, datagram: &[u8]) -> io::Result<()> {
+        self.writes(Kind::Send, socket, datagram.len(), |taken| hash_of(datagram, taken), datagram).map(drop)
+    }
+
+    fn receive(&mut self, socket: Handle, buffer: &mut [u8]) -> io::Result<usize> {
+        let answer = self.input(Kind::Receive, socket)?;
+        self.fill(buffer, answer)
     }
 
     fn watch_signal(&mut self, signal: i32) -> io::Result<()> {

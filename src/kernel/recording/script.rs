@@ -241,8 +241,8 @@ impl Script {
         };
         let answer = self.take(at);
         match (kind, &answer) {
-            (Kind::Read, Some(Answer::Bytes(bytes))) => self.report.bytes_read += bytes.len() as u64,
-            (Kind::Read, Some(Answer::Length(length))) => self.report.bytes_read += *length as u64,
+            (Kind::Read | Kind::Receive, Some(Answer::Bytes(bytes))) => self.report.bytes_read += bytes.len() as u64,
+            (Kind::Read | Kind::Receive, Some(Answer::Length(length))) => self.report.bytes_read += *length as u64,
             _ => {}
         }
         self.meet(answer)

@@ -6,27 +6,29 @@
 //!                              └───────────────────────┘
 //! ```
 
+#[cfg(feature = "names")]
+use super::dial::Dial;
 use super::{Conn, Ending, Latches, Remote};
 use crate::address::Address;
-use crate::address::endpoint::Candidates;
+use crate::address::endpoint::Destination;
 use crate::base::error::{Error, Syscall};
 use crate::base::error_kind::ErrorKind;
 use crate::base::timers::Due;
 use crate::connection::{ConnTask, Tasks};
-use crate::kernel::KeepAlive;
+use crate::kernel::{Handle, KeepAlive};
 use crate::net::clock::TimerKind;
 use crate::net::cx::Cx;
 use crate::net::event::Event;
 
 impl Conn {
     /// Connects a socket that is fresh or closed. `inherited` is the keep-alive of the server that has accepted it before.
-    pub fn connect(&mut self, to: Candidates, inherited: Option<KeepAlive>, cx: &mut Cx) -> Result<(), Error> {
+    pub fn connect(&mut self, to: Destination, inherited: Option<KeepAlive>, cx: &mut Cx) -> Result<(), Error> {
         if self.is_leaving() {
             return Err(Error::new(ErrorKind::Gone));
         }
-        let to = match self.rare().setup.local_address {
-            Some(local) => to.reached_from(local)?,
-            None => to,
+        let to = match (to, self.rare().setup.local_address) {
+            (Destination::Addresses(to), Some(local)) => Destination::Addresses(to.reached_from(local)?),
+            (to, _) => to,
         };
         if self.is_file() {
             return Err(Error::invalid("a file cannot be connected: make a socket"));
@@ -36,9 +38,13 @@ impl Conn {
         cx.count(|tally| tally.bytes_read += read);
         cx.memory.read_ahead_changed(before, self.connection.read_ahead_held());
         self.forget_last_connection(cx);
-        let by_path = to.first.unix().is_some();
+        let by_path = matches!(&to, Destination::Addresses(to) if to.first.unix().is_some());
         let rare = self.rare_mut();
-        rare.connecting_to = Some(to);
+        match to {
+            Destination::Addresses(to) => rare.connecting_to = Some(to),
+            #[cfg(feature = "names")]
+            Destination::Name(host, port) => rare.dial = Some(Box::new(Dial::new(host, port))),
+        }
         rare.keep_alive.get_or_insert(inherited);
         let now = cx.time_of_call();
         self.connection.activity(now, &mut cx.clock.timers, TimerKind::Idle(self.id));
@@ -59,6 +65,8 @@ impl Conn {
         rare.outcome = None;
         rare.shutdown_error = None;
         rare.discarded = 0;
+        #[cfg(feature = "names")]
+        rare.attempted.clear();
         rare.excess.begin_anew();
         self.remote = Remote::Unknown;
         // The server that has accepted it once is its no more.
@@ -79,6 +87,10 @@ impl Conn {
         self.latches = Latches::default();
         self.await_hang_up();
         self.set_connect_limit(cx);
+        #[cfg(feature = "names")]
+        if self.is_dialing() {
+            return self.look_up(cx);
+        }
         let Some(address) = self.rare().connecting_to.as_ref().map(|to| to.first) else { return };
         let options = self.rare().setup.to_connect(address);
         if let Some(to) = address.ip()
@@ -116,25 +128,19 @@ impl Conn {
 
     /// The connect has come to its outcome, or was only said to have.
     pub fn finish_connect(&mut self, cx: &mut Cx) -> Option<Event> {
+        #[cfg(feature = "names")]
+        if self.is_dialing() {
+            return self.finish_attempts(cx);
+        }
         let handle = self.handle?;
         self.latches.writable = false;
         match cx.kernel.connected(handle) {
             Ok(false) => None,
             Ok(true) => {
-                self.connection.connected(&mut cx.agenda.of(self.id));
-                self.lift_connect_limit(cx);
                 if let Some(to) = self.rare_mut().connecting_to.take() {
                     self.remote = to.first.into();
                 }
-                self.set_options_at_connection(handle, cx);
-                // One that has given its turn away stands on the ready list already.
-                if !self.lists.ready {
-                    self.lists.ready = true;
-                    cx.agenda.just_connected.push(self.id);
-                }
-                self.touch(cx);
-                cx.agenda.push_first([self.task(ConnTask::AfterConnect)]);
-                Some(Event::Connect(self.id))
+                self.has_connected(handle, cx)
             }
             Err(error) => {
                 self.connect_failed(Error::system(&error, Syscall::Connect), cx);
@@ -143,7 +149,22 @@ impl Conn {
         }
     }
 
-    /// Its time begins with the first address. A loop that has not turned for long has not lost any of it.
+    /// There is a connection.
+    pub(super) fn has_connected(&mut self, handle: Handle, cx: &mut Cx) -> Option<Event> {
+        self.connection.connected(&mut cx.agenda.of(self.id));
+        self.lift_connect_limit(cx);
+        self.set_options_at_connection(handle, cx);
+        // One that has given its turn away stands on the ready list already.
+        if !self.lists.ready {
+            self.lists.ready = true;
+            cx.agenda.just_connected.push(self.id);
+        }
+        self.touch(cx);
+        cx.agenda.push_first([self.task(ConnTask::AfterConnect)]);
+        Some(Event::Connect(self.id))
+    }
+
+    /// Its time begins with the look-up of the name, or with the first address. A loop that has not turned for long has not lost any of it.
     fn set_connect_limit(&mut self, cx: &mut Cx) {
         if let (Some(timeout), None) = (self.rare().setup.connect_timeout, self.connect_limit()) {
             let now = cx.time_of_call();
@@ -155,6 +176,10 @@ impl Conn {
     /// Its time to connect is over: it is one for all addresses.
     pub fn expire_connect(&mut self, cx: &mut Cx) {
         self.rare_mut().connect_limit = None;
+        #[cfg(feature = "names")]
+        if self.is_dialing() {
+            return self.expire_dial(cx);
+        }
         // The kernel may know more than this loop has looked at, which may be late itself.
         let failed = match self.handle.map(|handle| cx.kernel.connected(handle)) {
             Some(Ok(true)) => {

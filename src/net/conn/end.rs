@@ -99,6 +99,8 @@ impl Conn {
             return;
         }
         self.lift_connect_limit(cx);
+        #[cfg(feature = "names")]
+        self.end_dial(cx);
         if let Some(rare) = self.rare_if_any() {
             if stage == Stage::Connecting {
                 rare.outcome = None;
@@ -143,9 +145,8 @@ impl Conn {
 /// What a connection died of.
 fn reason_of(error: &Error) -> CloseReason {
     match (error.kind(), error.syscall()) {
-        (_, Some(Syscall::Connect | Syscall::Bind | Syscall::SetOption)) | (ErrorKind::IpBlocked, _) => {
-            CloseReason::ConnectFailed
-        }
+        (_, Some(Syscall::Connect | Syscall::Bind | Syscall::SetOption | Syscall::Lookup))
+        | (ErrorKind::IpBlocked, _) => CloseReason::ConnectFailed,
         (
             ErrorKind::ConnectionReset
             | ErrorKind::ConnectionAborted

@@ -9,6 +9,7 @@
 //! | `read.rs` | reading, pausing, catching up |
 //! | `write.rs`, `send.rs` | writing: at once or queued; what the kernel takes |
 //! | `connect.rs` | from `connect` to the connection |
+//! | `dialing.rs`, `dial.rs` | the same to a host by its name; what it has meanwhile |
 //! | `end.rs` | its ends: in order, at once, by a reset |
 //! | `hang_up.rs` | a peer that is gone, while nothing is read |
 //! | `tasks.rs` | what happens between two pieces of work |
@@ -19,6 +20,10 @@
 //! | `file.rs`, `rare.rs` | what a file has and a socket has not; what most connections never have |
 
 mod connect;
+#[cfg(feature = "names")]
+mod dial;
+#[cfg(feature = "names")]
+mod dialing;
 mod end;
 pub(super) mod file;
 mod hang_up;
@@ -342,6 +347,10 @@ impl Conn {
 
     /// Whether the kernel may report something of it. It never does of a file that is always ready.
     pub fn is_watched(&self) -> bool {
+        #[cfg(feature = "names")]
+        if self.has_attempts() {
+            return true;
+        }
         self.handle.is_some() && self.file().is_none_or(|file| file.watch == Watch::Edges)
     }
 

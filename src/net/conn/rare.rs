@@ -3,6 +3,8 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
+#[cfg(feature = "names")]
+use super::dial::{Dial, Manner};
 use super::file::FileEnd;
 use crate::address::Address;
 use crate::address::block_list::BlockList;
@@ -29,6 +31,12 @@ pub(super) struct Rare {
     pub discarded: usize,
     /// Where a connect goes.
     pub connecting_to: Option<Candidates>,
+    /// Where it goes, if to a name.
+    #[cfg(feature = "names")]
+    pub dial: Option<Box<Dial>>,
+    /// The addresses of the name that were tried for the connection.
+    #[cfg(feature = "names")]
+    pub attempted: Vec<SocketAddr>,
     /// When it is to be over.
     pub connect_limit: Option<Due>,
     /// As it was set. None: it never was, and is as the server's that has accepted it, or off.
@@ -51,6 +59,10 @@ pub(super) static USUAL: Rare = Rare {
     catching_up: Vec::new(),
     discarded: 0,
     connecting_to: None,
+    #[cfg(feature = "names")]
+    dial: None,
+    #[cfg(feature = "names")]
+    attempted: Vec::new(),
     connect_limit: None,
     keep_alive: None,
     setup: Setup::USUAL,
@@ -133,6 +145,8 @@ pub(super) struct Setup {
     pub tcp: TcpOptions,
     pub block_list: Option<BlockList>,
     pub connect_timeout: Option<Duration>,
+    #[cfg(feature = "names")]
+    pub manner: Manner,
 }
 
 impl Setup {
@@ -150,6 +164,8 @@ impl Setup {
         },
         block_list: None,
         connect_timeout: None,
+        #[cfg(feature = "names")]
+        manner: Manner::USUAL,
     };
 
     pub fn of(options: &SocketOptions) -> Self {
@@ -159,10 +175,16 @@ impl Setup {
             tcp: options.tcp.before_connect(),
             block_list: options.block_list.clone(),
             connect_timeout: options.connect_timeout,
+            #[cfg(feature = "names")]
+            manner: Manner { families: options.families, attempts: options.attempts, delay: options.attempt_delay },
         }
     }
 
     pub fn is_usual(&self) -> bool {
+        #[cfg(feature = "names")]
+        if self.manner != Manner::USUAL {
+            return false;
+        }
         self.local_address.is_none()
             && self.local_port == 0
             && self.tcp == TcpOptions::default()

@@ -15,6 +15,8 @@ impl Conn {
     pub fn run(&mut self, task: ConnTask, cx: &mut Cx) -> Option<Event> {
         match task {
             ConnTask::Connect => self.start_connect(cx),
+            #[cfg(feature = "names")]
+            ConnTask::Dial => return self.dial(cx),
             ConnTask::AfterConnect => self.after_connect(cx),
             ConnTask::Reset => self.reset_if_due(cx),
 

@@ -6,6 +6,7 @@
 
 use std::cell::Cell;
 use std::io::{self, IoSlice};
+use std::net::SocketAddr;
 #[cfg(unix)]
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::Path;
@@ -94,6 +95,9 @@ impl Kernel for Counted {
         peer_cred,
         local_address,
         random,
+        datagrams,
+        send,
+        receive,
         watch_signal,
         unwatch_signal,
         waker,

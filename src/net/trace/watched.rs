@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::io::{self, IoSlice};
+use std::net::SocketAddr;
 #[cfg(unix)]
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::Path;
@@ -46,6 +47,7 @@ impl Watched {
         match token.owner() {
             TokenOwner::Socket(key) => SocketId::new(key, self.owner).into(),
             TokenOwner::Server(key) => ServerId::new(key, self.owner).into(),
+            TokenOwner::Question(_) => Whom::Loop,
         }
     }
 
@@ -253,6 +255,33 @@ impl Kernel for Watched {
         self.tell(socket, Kind::Call, || format!("set {}", words_of_option(option)));
         self.failed(socket, "setsockopt", &set);
         set
+    }
+
+    fn datagrams(&mut self, peer: SocketAddr, local: Option<SocketAddr>) -> io::Result<Handle> {
+        let handle = self.inner.datagrams(peer, local).inspect_err(|error| {
+            self.notes.add(Whom::Loop, Kind::Failed, || format!("cannot send datagrams to {peer}: {error}"));
+        })?;
+        self.begin(handle, Kind::Call, format!("a socket for datagrams to {peer}"));
+        Ok(handle)
+    }
+
+    fn send(&mut self, socket: Handle, datagram: &[u8]) -> io::Result<()> {
+        let sent = self.inner.send(socket, datagram);
+        match &sent {
+            Ok(()) => self.tell(socket, Kind::Call, || format!("sent a datagram of {}", bytes(datagram.len()))),
+            Err(_) => self.failed(socket, "send", &sent),
+        }
+        sent
+    }
+
+    fn receive(&mut self, socket: Handle, buffer: &mut [u8]) -> io::Result<usize> {
+        let received = self.inner.receive(socket, buffer);
+        match &received {
+            Ok(length) => self.tell(socket, Kind::Call, || format!("received a datagram of {}", bytes(*length))),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(_) => self.failed(socket, "receive", &received),
+        }
+        received
     }
 
     fn open(&mut self, path: &Path, mode: OpenMode) -> io::Result<Handle> {

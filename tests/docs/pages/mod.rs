@@ -424,12 +424,14 @@ pages! {
     decision_25 "docs/decisions/0025-statistics-count-before-the-call.md"
     decision_26 "docs/decisions/0026-who-looks-at-a-loop-stands-apart.md"
     decision_27 "docs/decisions/0027-a-reload-changes-words.md"
+    decision_28 "docs/decisions/0028-names-are-part-of-the-loop.md"
     decisions "docs/decisions/README.md"
     explain "docs/explain.md"
     fuzzing "docs/fuzzing.md"
     hub "docs/hub.md"
     inspect "docs/inspect.md"
     installing "docs/installing.md"
+    names "docs/names.md"
     node "docs/node.md"
     platforms "docs/platforms.md"
     programs "docs/programs.md"
@@ -469,7 +471,7 @@ fn the_readme_names_the_rust_version_and_the_features_of_the_manifest() {
     let features = manifest.split("[features]\n").nth(1).and_then(|rest| rest.split("\n\n").next()).unwrap();
     let names = features.lines().filter_map(|line| line.split_once(" = ")).map(|(name, _)| name);
     let names: Vec<&str> = names.filter(|name| *name != "default").collect();
-    assert_eq!(names, ["cli", "signals"]);
+    assert_eq!(names, ["cli", "names", "signals"]);
     for name in names {
         assert!(readme.contains(&format!("\n| `{name}` |")), "its table has no feature {name}");
     }

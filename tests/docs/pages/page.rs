@@ -90,7 +90,9 @@ const PROGRAMS: [&str; 13] = [
 pub fn is_command(span: &str) -> bool {
     let is_setting = |word: &&str| word.split_once('=').is_some_and(|(name, _)| name == name.to_uppercase());
     let words: Vec<&str> = span.split(' ').skip_while(is_setting).collect();
-    let is_script = |word: &str| word.contains('/') && root().join(word).is_file() && is_executable(word);
+    // A file of the system, such as /etc/hosts, is no script, whatever its mode is.
+    let is_ours = |word: &str| word.contains('/') && !word.starts_with('/');
+    let is_script = |word: &str| is_ours(word) && root().join(word).is_file() && is_executable(word);
     match words[..] {
         [] => false,
         [program] => is_script(program),

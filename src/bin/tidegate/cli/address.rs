@@ -9,6 +9,7 @@ use tidegate::Endpoint;
 use super::{wrong_address, zone};
 
 /// Where to listen.
+#[expect(clippy::large_enum_variant, reason = "there are few of them")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Listen {
     At(Endpoint),
@@ -25,7 +26,12 @@ impl FromStr for Listen {
     fn from_str(text: &str) -> Result<Self, String> {
         match text {
             "systemd" => Ok(Listen::Systemd),
-            _ => endpoint(text).map(Listen::At),
+            _ => match endpoint(text)? {
+                Endpoint::Name(name, port) => {
+                    Err(format!("'{name}' is a name: write the address to listen on, or :{port} for all"))
+                }
+                endpoint => Ok(Listen::At(endpoint)),
+            },
         }
     }
 }
@@ -53,6 +59,8 @@ pub(super) fn endpoint(text: &str) -> Result<Endpoint, String> {
     }
     match zone::by_number(text)?.parse::<Endpoint>() {
         Ok(Endpoint::Port(port)) if !text.starts_with(':') => Ok(Endpoint::from((Ipv4Addr::LOCALHOST, port))),
+        // A scheme looks like a name.
+        Ok(name @ Endpoint::Name(..)) => wrong_address::advice(text).map_or(Ok(name), Err),
         parsed => parsed.map_err(|error| wrong_address::advice(text).unwrap_or_else(|| error.to_string())),
     }
 }
@@ -61,15 +69,14 @@ pub(super) fn endpoint(text: &str) -> Result<Endpoint, String> {
 pub(super) fn target(text: &str) -> Result<Endpoint, String> {
     match endpoint(text)? {
         Endpoint::Port(port) => Err(format!("it has no IP address: write 127.0.0.1:{port}")),
-        endpoint @ (Endpoint::Ip(_) | Endpoint::Localhost(_)) if endpoint.port() == 0 => {
+        endpoint @ (Endpoint::Ip(_) | Endpoint::Localhost(_) | Endpoint::Name(..)) if endpoint.port() == 0 => {
             Err("nothing listens on port 0".to_owned())
         }
         endpoint => Ok(endpoint),
     }
 }
 
-/// Where `connect` connects to: an address, or a host and a port as netcat has them. A host is an address too, since names are not
-/// resolved; this is where one would be.
+/// Where `connect` connects to: an address, or a host and a port as netcat has them.
 pub(super) fn destination(host: &str, port: Option<&str>) -> Result<Endpoint, String> {
     let Some(port) = port else { return target(host) };
     if host.starts_with("unix:") || target(host).is_ok() {
@@ -133,7 +140,7 @@ fn part_and_whole(one: Named, other: Named) -> Option<(Named, Named)> {
 /// time, so it is left out, and what has no port is only equal to itself.
 fn bound_by(place: Listen) -> Vec<SocketAddr> {
     match place {
-        Listen::Systemd | Listen::At(Endpoint::Unix(_)) => vec![],
+        Listen::Systemd | Listen::At(Endpoint::Unix(_) | Endpoint::Name(..)) => vec![],
         Listen::At(endpoint) if endpoint.port() == 0 => vec![],
         Listen::At(Endpoint::Ip(address)) => vec![address],
         Listen::At(Endpoint::Port(port)) => vec![SocketAddr::from((Ipv6Addr::UNSPECIFIED, port))],
@@ -188,7 +195,8 @@ mod tests {
         says("", "it is empty: write an address such as 127.0.0.1:8080");
         says("/run/x.sock", "the path of a Unix socket is written unix:PATH");
         says("Unix:/run/x.sock", "the path of a Unix socket is written unix:PATH");
-        says("example.org:80", "names are not resolved; give an address, or 'localhost'");
+        says("example.org:80", "'example.org' is a name: write the address to listen on, or :80 for all");
+        says("example..org:80", "bad name 'example..org': there is nothing between two dots, or before the first");
         says("300.1.1.1:7000", "'300.1.1.1' is no IPv4 address, which is four numbers from 0 to 255");
         says("1.2.3:80", "'1.2.3' is no IPv4 address, which is four numbers from 0 to 255");
     }

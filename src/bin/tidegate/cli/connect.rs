@@ -118,6 +118,8 @@ mod tests {
             (&["[::1]", "7000"], "[::1]:7000"),
             (&["localhost:7000"], "localhost:7000"),
             (&["localhost", "7000"], "localhost:7000"),
+            (&["example.org", "80"], "example.org:80"),
+            (&["example.org.:80"], "example.org.:80"),
             (&["unix:/run/x.sock"], "unix:/run/x.sock"),
         ] {
             assert_eq!(to(words), expected, "{words:?}");
@@ -130,8 +132,9 @@ mod tests {
             (&[][..], "<ADDR>"),
             (&[":7000"], "write 127.0.0.1:7000"),
             (&["localhost"], "it has no port: write localhost:8080"),
-            (&["example.org", "80"], "invalid address 'example.org 80': cannot look up 'example.org': names are not"),
-            (&["example.org:80"], "names are not resolved; give an address, or 'localhost'"),
+            (&["a..b", "80"], "invalid address 'a..b 80': bad name 'a..b': there is nothing between two dots"),
+            (&["300.1.1.1:80"], "'300.1.1.1' is no IPv4 address"),
+            (&["example.org"], "bad port in 'example.org'"),
             (&["127.0.0.1", "0"], "nothing listens on port 0"),
             (&["127.0.0.1", "http"], "'http' is no port, which is a number from 1 to 65535"),
             (&["127.0.0.1:80", "80"], "127.0.0.1:80 is a whole address: leave out 80"),

@@ -114,6 +114,11 @@ fn target(text: &str) -> Result<Target, String> {
     let place = if rest.starts_with('/') { text } else { place };
     let endpoint = match address::endpoint(place)? {
         Endpoint::Port(port) => return Err(format!("it has no IP address: write 127.0.0.1:{port}")),
+        Endpoint::Name(name, port) => {
+            return Err(format!(
+                "an inspector can be reached from its own machine alone, and '{name}' is a name: write 127.0.0.1:{port}"
+            ));
+        }
         Endpoint::Localhost(port) => Endpoint::from((Ipv4Addr::LOCALHOST, port)),
         Endpoint::Ip(at) if !at.ip().to_canonical().is_loopback() => {
             return Err(format!(
@@ -171,7 +176,7 @@ mod tests {
         for (text, says) in [
             (":9000", "write 127.0.0.1:9000"),
             ("10.0.0.1:9000", "'ssh -L 9000:127.0.0.1:9000'"),
-            ("http://example.org:9000/", "names are not resolved"),
+            ("http://example.org:9000/", "'example.org' is a name: write 127.0.0.1:9000"),
             ("https://127.0.0.1:9000/", "write http://"),
             ("127.0.0.1", "it has no port"),
             ("0", "nothing listens on port 0"),

@@ -36,6 +36,9 @@ fn inspected(text: &str) -> Result<Endpoint, String> {
             "it is for this machine alone: write 127.0.0.1:{}, and reach it from another one with 'ssh -L'",
             address.port()
         )),
+        Endpoint::Name(name, port) => {
+            Err(format!("it is for this machine alone, and '{name}' is a name: write 127.0.0.1:{port}"))
+        }
         Endpoint::Localhost(port) => Ok(Endpoint::from((std::net::Ipv4Addr::LOCALHOST, port))),
         endpoint => Ok(endpoint),
     }

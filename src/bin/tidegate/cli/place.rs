@@ -190,7 +190,6 @@ mod tests {
                 &["--in", "/dev/ttyUSB0"],
                 "a file or a FIFO is written file:/dev/ttyUSB0, and a serial device tty:/dev/ttyUSB0",
             ),
-            (&["--in", "example.org:80"], "names are not resolved; give an address, or 'localhost'"),
             (&["--in", "file:"], "it has no path: write file:PATH"),
             (
                 &["--in", "file:-"],

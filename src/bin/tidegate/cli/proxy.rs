@@ -41,11 +41,12 @@ mod tests {
         assert_eq!(to("3000"), "127.0.0.1:3000");
         assert_eq!(to("[::1]:3000"), "[::1]:3000");
         assert_eq!(to("unix:/run/x.sock"), "unix:/run/x.sock");
+        assert_eq!(to("backend.example:80"), "backend.example:80");
         for (flags, says) in [
             (&[][..], "--to <ADDR>"),
             (&["--to", ":80"], "it has no IP address: write 127.0.0.1:80"),
             (&["--to", "127.0.0.1:0"], "nothing listens on port 0"),
-            (&["--to", "example.org:80"], "names are not resolved"),
+            (&["--to", "example..org:80"], "there is nothing between two dots"),
             (&["--to", "80", "--connect-timeout", "0"], "no time to connect"),
             (&["--to", "80", "--output-hard", "1M"], "--output-hard"),
         ] {

@@ -143,6 +143,7 @@ fn connect(on: &mut Loop<'_, Connect>, streams: Streams, give_up_at: Duration) {
                 fail(&mut socket.event_loop(), Failure::Lost(error));
             }
         });
+        tell_of_names(socket);
         socket.on_error(move |socket, error| {
             if error.kind() == ErrorKind::WouldBlock && socket.net.now() < give_up_at {
                 return connect_again_soon(socket, streams, give_up_at);
@@ -153,6 +154,21 @@ fn connect(on: &mut Loop<'_, Connect>, streams: Streams, give_up_at: Duration) {
     if let Err(error) = connecting {
         fail(on, Failure::NotConnected(error));
     }
+}
+
+/// What a name was found to be, and which of its addresses are tried.
+fn tell_of_names(socket: &mut Socket<'_, Connect>) {
+    socket.on_lookup(|socket, lookup| {
+        if let Ok(ip) = &lookup.outcome {
+            socket.state.progress.aside(|| log::debug!("{} is {ip}", lookup.host));
+        }
+    });
+    socket.on_connection_attempt(|socket, address| {
+        socket.state.progress.aside(|| log::debug!("trying {address}"));
+    });
+    socket.on_connection_attempt_failed(|socket, error| {
+        socket.state.progress.aside(|| log::debug!("{error}"));
+    });
 }
 
 /// The Unix socket has a queue that is full. To a TCP port the kernel itself would try again; here it says EAGAIN at once,

@@ -10,6 +10,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -35,14 +36,21 @@ struct Proxy {
     unreachable: Throttle,
     /// The listener that is its own target: one client would take all connections, since each makes the next.
     itself: Option<Endpoint>,
+    /// Its own listeners: one of them may be an address of the target's name.
+    servers: Vec<(ServerId, ())>,
     /// The clients, and what they count for their addresses.
     places: HashMap<SocketId, Option<Place>>,
 }
 
 /// Runs until it is stopped.
 pub fn run(options: &ProxyOptions) -> Outcome {
-    let proxy =
-        Proxy { options: options.clone(), unreachable: Throttle::default(), itself: None, places: HashMap::new() };
+    let proxy = Proxy {
+        options: options.clone(),
+        unreachable: Throttle::default(),
+        itself: None,
+        servers: Vec::new(),
+        places: HashMap::new(),
+    };
     serve(proxy, &options.daemon)
 }
 
@@ -98,6 +106,7 @@ impl Service for Proxy {
 
 fn look_for_itself(on: &mut Loop<'_, Proxy>, servers: &[(ServerId, ())]) {
     let to = on.state.options.to;
+    on.state.servers = servers.to_vec();
     let own = || own_listener(on.net, servers, to).map(|listener| listener.to_string());
     on.state.itself = outside::fact("own listener", own).and_then(|listener| listener.parse().ok());
     if let Some(listener) = on.state.itself {
@@ -157,6 +166,8 @@ fn connect(client: &mut Socket<'_, Proxy>, peer: Peer, give_up_at: Duration) -> 
             target.on_error(move |_, error| log_error(&its, error));
         });
         let its = Rc::clone(&route);
+        target.on_connection_attempt(move |target, address| not_itself(target, &its, address));
+        let its = Rc::clone(&route);
         target.on_error(move |target, error| {
             if error.kind() == ErrorKind::WouldBlock && target.net.now() < give_up_at {
                 return connect_again_soon(target, from, peer, give_up_at);
@@ -169,6 +180,16 @@ fn connect(client: &mut Socket<'_, Proxy>, peer: Peer, give_up_at: Duration) -> 
     watch(client, peer, target);
     client.on_error(move |_, error| log_error(&peer, error));
     Ok(())
+}
+
+/// An address of the target's name may be that of the proxy itself: then the client is reset.
+fn not_itself(target: &mut Socket<'_, Proxy>, route: &Route, address: SocketAddr) {
+    let (net, servers) = (&*target.net, &target.state.servers);
+    let own = || own_listener(net, servers, address.into()).map(|listener| listener.to_string());
+    if let Some(listener) = outside::fact(&format!("own listener at {address}"), own) {
+        warn_unreachable(target, route, &format_args!("{address} is this proxy itself, which listens on {listener}"));
+        target.destroy();
+    }
 }
 
 /// The target is a Unix socket whose queue is full. To a TCP port the kernel itself would try again; here it says EAGAIN at

@@ -1,0 +1,77 @@
+//! Names of hosts become addresses: the logic of it, without a socket and without a clock.
+//!
+//! It is a stub resolver: it asks the name servers of `/etc/resolv.conf`, which do the rest. All of it is driven by `now` and by
+//! what has come, and says what is to be done: `net/names.rs` does it.
+//!
+//! ```text
+//!   a name ──▶ Resolver ──▶ the hosts file, the cache ──────────────────────────────▶ addresses
+//!                 │                                                                      ▲
+//!                 └──▶ Lookup: the names of the search list, one after the other          │
+//!                        └──▶ Asking: A and AAAA at the same time, server after server ───┘
+//! ```
+//!
+//! | file | what is in it |
+//! | --- | --- |
+//! | `resolver.rs` | all look-ups, all questions, and the bounds: read it first |
+//! | `lookup.rs` | one name: which names are asked for it, and when it is over |
+//! | `asking.rs` | one question: which server is asked next, how, and how long |
+//! | `message.rs` | messages as bytes; the only file that knows simple-dns |
+//! | `cache.rs` | answers, for as long as they are good |
+//! | `resolv_conf.rs`, `hosts.rs` | the two files |
+//! | `options.rs` | what can be set |
+
+mod asking;
+mod cache;
+mod hosts;
+mod lookup;
+pub(crate) mod message;
+mod options;
+mod resolv_conf;
+mod resolver;
+
+use std::net::IpAddr;
+
+use crate::address::host_name::HostName;
+
+pub(crate) use asking::Transport;
+pub(crate) use hosts::Hosts;
+pub use options::{Families, NamesOptions};
+pub(crate) use resolv_conf::ResolvConf;
+pub(crate) use resolver::{Action, Asked, Failure, Outcome, Resolver, Ticket};
+
+/// A family of addresses. Each has a question of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Family {
+    /// A.
+    V4,
+    /// AAAA.
+    V6,
+}
+
+impl Family {
+    pub fn is_of(self, ip: IpAddr) -> bool {
+        ip.is_ipv4() == (self == Family::V4)
+    }
+}
+
+/// What a name server is asked: for the addresses of one family.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Question {
+    pub name: HostName,
+    pub family: Family,
+}
+
+/// What has become of a question.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Answer {
+    Addresses(Vec<IpAddr>),
+    /// The name exists, and has no address of this family.
+    NoAddress,
+    NoSuchName,
+    /// The servers say that they cannot answer (SERVFAIL).
+    ServersFail,
+    /// They say that they do not want to, or answer with nothing of use.
+    ServersRefuse,
+    /// No server has answered.
+    NoServer,
+}

@@ -1,0 +1,106 @@
+//! What a connect to a name has, until it has come to its outcome. `dialing.rs` says what happens.
+
+use std::collections::VecDeque;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use crate::address::host_name::HostName;
+use crate::base::error::Error;
+use crate::base::id::SocketId;
+use crate::base::timers::Due;
+use crate::connection::race::{ConnectAttempts, Race};
+use crate::kernel::Handle;
+use crate::names::{Families, Ticket};
+use crate::net::cx::Cx;
+use crate::net::event::{Event, Lookup};
+
+/// How a socket connects to a name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Manner {
+    pub families: Families,
+    pub attempts: ConnectAttempts,
+    pub delay: Duration,
+}
+
+impl Manner {
+    pub const USUAL: Manner =
+        Manner { families: Families::Both, attempts: ConnectAttempts::Overlapping, delay: Duration::from_millis(250) };
+}
+
+impl Default for Manner {
+    fn default() -> Self {
+        Manner::USUAL
+    }
+}
+
+/// A connect to a name, until it has come to its outcome.
+#[derive(Debug)]
+pub(super) struct Dial {
+    pub host: HostName,
+    pub port: u16,
+    pub stage: Stage,
+    pub to_emit: VecDeque<Told>,
+    /// Its event was emitted, and it begins now.
+    pub announced: Option<SocketAddr>,
+    /// Those that go on, in the order in which they began.
+    pub attempts: Vec<(SocketAddr, Handle)>,
+    pub failures: Vec<Error>,
+    /// When the next address has its turn.
+    pub next: Option<Due>,
+}
+
+#[derive(Debug)]
+pub(super) enum Stage {
+    /// Its turn has not come yet.
+    Fresh,
+    LookingUp(Ticket),
+    Racing(Race),
+    /// There are no addresses.
+    Failed(Error),
+}
+
+#[derive(Debug)]
+pub(super) enum Told {
+    Lookup(Result<IpAddr, Error>),
+    Attempt(SocketAddr),
+    Failed(Error),
+    TimedOut(SocketAddr),
+}
+
+impl Dial {
+    pub fn new(host: HostName, port: u16) -> Self {
+        Dial {
+            host,
+            port,
+            stage: Stage::Fresh,
+            to_emit: VecDeque::new(),
+            announced: None,
+            attempts: Vec::new(),
+            failures: Vec::new(),
+            next: None,
+        }
+    }
+}
+
+impl Dial {
+    pub fn end(self, cx: &mut Cx) {
+        cx.clock.cancel(self.next);
+        for (_, handle) in self.attempts {
+            cx.close(handle);
+        }
+        if let Stage::LookingUp(ticket) = self.stage {
+            cx.cancel_look_up(ticket);
+        }
+    }
+}
+
+impl Told {
+    pub fn event(self, socket: SocketId, host: HostName) -> Event {
+        match self {
+            Told::Lookup(outcome) => Event::Lookup { socket, lookup: Box::new(Lookup { host, outcome }) },
+            Told::Attempt(address) => Event::ConnectionAttempt { socket, address },
+            Told::Failed(error) => Event::ConnectionAttemptFailed { socket, error },
+            Told::TimedOut(address) => Event::ConnectionAttemptTimeout { socket, address },
+        }
+    }
+}

@@ -1,0 +1,329 @@
+//! The sockets and the files of the resolver in `names/`, which decides what is asked, and of whom.
+//!
+//! A question has a socket of its own, so that an answer has to come to a port that nobody else knows. It is closed when the
+//! answer has come, or the next server is asked.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::io::{self, ErrorKind};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use crate::address::host_name::HostName;
+use crate::base::id::SocketId;
+use crate::base::timers::Due;
+use crate::kernel::{ConnectOptions, Handle, Kernel, OpenMode, Token};
+use crate::names::{Action, Asked, Families, Hosts, NamesOptions, Outcome, ResolvConf, Resolver, Ticket, Transport};
+
+/// The two files are read again when they were read so long ago.
+const FILES_ARE_GOOD_FOR: Duration = Duration::from_secs(5);
+
+/// What is more in one of them does not count. It is read at once, in pieces.
+const LARGEST_FILE: usize = 1 << 20;
+const PIECE: usize = 1 << 16;
+
+/// Room for a datagram. No more than 1,232 bytes are asked for, but some servers send more.
+const LARGEST_DATAGRAM: usize = 4096;
+
+/// How many datagrams of one question are looked at in a turn: anybody may send some.
+const DATAGRAMS_IN_A_TURN: usize = 8;
+
+#[derive(Debug)]
+pub(super) struct Names {
+    resolver: Resolver,
+    files_read: Option<Duration>,
+    exchanges: BTreeMap<Asked, Exchange>,
+    waiting: BTreeMap<Ticket, SocketId>,
+    /// The outcomes that nobody has heard of yet.
+    pub delivered: VecDeque<(SocketId, Ticket, Outcome)>,
+    /// When the resolver is to be asked next, and the entry for it.
+    pub timer: Option<(Duration, Due)>,
+    ids: Ids,
+}
+
+/// A socket on which an answer is waited for.
+#[derive(Debug)]
+enum Exchange {
+    Datagrams(Handle),
+    Stream(Box<Stream>),
+}
+
+/// A message to a server by TCP, and what comes back. Each has its length before it, in two bytes.
+#[derive(Debug)]
+struct Stream {
+    handle: Handle,
+    is_connected: bool,
+    message: Vec<u8>,
+    sent: usize,
+    received: Vec<u8>,
+}
+
+/// Random numbers that nobody can guess, some at a time.
+#[derive(Debug, Default)]
+struct Ids {
+    bytes: [u8; 32],
+    left: usize,
+    /// The kernel has none. Without them nothing is asked.
+    is_missing: bool,
+}
+
+impl Names {
+    pub fn new(options: NamesOptions) -> Self {
+        Names {
+            resolver: Resolver::new(options),
+            files_read: None,
+            exchanges: BTreeMap::new(),
+            waiting: BTreeMap::new(),
+            delivered: VecDeque::new(),
+            timer: None,
+            ids: Ids::default(),
+        }
+    }
+
+    /// Whether somebody waits for an outcome.
+    pub fn is_busy(&self) -> bool {
+        !self.waiting.is_empty() || !self.delivered.is_empty()
+    }
+
+    pub fn next_deadline(&self) -> Option<Duration> {
+        self.resolver.next_deadline()
+    }
+
+    pub fn look_up(
+        &mut self,
+        host: HostName,
+        families: Families,
+        who: SocketId,
+        kernel: &mut dyn Kernel,
+        now: Duration,
+    ) -> Ticket {
+        self.read_files(kernel, now);
+        let ticket = self.resolver.look_up(host, families, now, &mut || self.ids.next(kernel));
+        self.waiting.insert(ticket, who);
+        ticket
+    }
+
+    pub fn cancel(&mut self, ticket: Ticket, kernel: &mut dyn Kernel, now: Duration) {
+        self.waiting.remove(&ticket);
+        self.resolver.cancel(ticket, now, &mut || self.ids.next(kernel));
+    }
+
+    pub fn expire(&mut self, kernel: &mut dyn Kernel, now: Duration) {
+        self.timer = None;
+        self.resolver.expire(now, &mut || self.ids.next(kernel));
+    }
+
+    /// Reads the two files, unless that was just done. One that cannot be read stays as it was.
+    fn read_files(&mut self, kernel: &mut dyn Kernel, now: Duration) {
+        if self.files_read.is_some_and(|read| now.saturating_sub(read) < FILES_ARE_GOOD_FOR) {
+            return;
+        }
+        self.files_read = Some(now);
+        let options = self.resolver.options();
+        let conf = read_file(kernel, &options.resolv_conf).map(|text| ResolvConf::read(&text));
+        let hosts = read_file(kernel, &options.hosts).map(|text| Hosts::read(&text));
+        for error in [conf.as_ref().err(), hosts.as_ref().err()].into_iter().flatten() {
+            log::debug!("a file of names cannot be read: {error}");
+        }
+        self.resolver.configure(conf.ok(), hosts.ok());
+    }
+
+    /// Does what the resolver wants.
+    pub fn carry_out(&mut self, kernel: &mut dyn Kernel, now: Duration) {
+        while let Some(action) = self.resolver.next_action() {
+            match action {
+                Action::Ask { asked, server, transport, message } => {
+                    let begun = match (self.ids.is_missing, transport) {
+                        (true, _) => Err(io::Error::new(ErrorKind::Unsupported, "there are no random numbers")),
+                        (false, Transport::Datagram) => ask_by_datagram(kernel, asked, server, &message),
+                        (false, Transport::Stream) => ask_by_stream(kernel, asked, server, &message),
+                    };
+                    match begun {
+                        Ok(exchange) => drop(self.exchanges.insert(asked, exchange)),
+                        Err(error) => {
+                            log::debug!("the name server {server} cannot be asked: {error}");
+                            self.resolver.failed(asked, now, &mut || self.ids.next(kernel));
+                        }
+                    }
+                }
+                Action::Close(asked) => {
+                    if let Some(exchange) = self.exchanges.remove(&asked) {
+                        kernel.close(exchange.handle());
+                    }
+                }
+                Action::Deliver(ticket, outcome) => {
+                    if let Some(who) = self.waiting.remove(&ticket) {
+                        self.delivered.push_back((who, ticket, outcome));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Takes what has come. Whether more may be there.
+    pub fn serve(&mut self, asked: Asked, kernel: &mut dyn Kernel, now: Duration) -> bool {
+        match self.exchanges.get_mut(&asked) {
+            None => false,
+            Some(Exchange::Datagrams(handle)) => {
+                let handle = *handle;
+                self.receive(asked, handle, kernel, now)
+            }
+            Some(Exchange::Stream(stream)) => {
+                let failed = match stream.go_on(kernel) {
+                    Ok(false) => false,
+                    // What comes by TCP and is no answer is the last that comes.
+                    Ok(true) => {
+                        let ids = &mut || self.ids.next(kernel);
+                        !self.resolver.received(asked, stream.received.get(2..).unwrap_or_default(), now, ids)
+                    }
+                    Err(error) => {
+                        log::debug!("a name server has failed: {error}");
+                        true
+                    }
+                };
+                if failed {
+                    self.resolver.failed(asked, now, &mut || self.ids.next(kernel));
+                }
+                false
+            }
+        }
+    }
+
+    /// Takes datagrams until one of them is the answer.
+    fn receive(&mut self, asked: Asked, handle: Handle, kernel: &mut dyn Kernel, now: Duration) -> bool {
+        let mut buffer = [0; LARGEST_DATAGRAM];
+        for _ in 0..DATAGRAMS_IN_A_TURN {
+            match kernel.receive(handle, &mut buffer) {
+                Ok(length) => {
+                    let ids = &mut || self.ids.next(kernel);
+                    if self.resolver.received(asked, &buffer[..length], now, ids) {
+                        return false;
+                    }
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return false,
+                Err(error) => {
+                    log::debug!("a name server cannot be reached: {error}");
+                    self.resolver.failed(asked, now, &mut || self.ids.next(kernel));
+                    return false;
+                }
+            }
+        }
+        true
+    }
+}
+
+fn ask_by_datagram(kernel: &mut dyn Kernel, asked: Asked, server: SocketAddr, message: &[u8]) -> io::Result<Exchange> {
+    let handle = kernel.datagrams(server, None)?;
+    let sent = kernel.register(handle, Token::of_question(asked.0)).and_then(|()| kernel.send(handle, message));
+    match sent {
+        Ok(()) => Ok(Exchange::Datagrams(handle)),
+        Err(error) => {
+            kernel.close(handle);
+            Err(error)
+        }
+    }
+}
+
+fn ask_by_stream(kernel: &mut dyn Kernel, asked: Asked, server: SocketAddr, message: &[u8]) -> io::Result<Exchange> {
+    let options = ConnectOptions::default();
+    let handle = kernel.connect(server.into(), &options).map_err(|(_, error)| error)?;
+    if let Err(error) = kernel.register(handle, Token::of_question(asked.0)) {
+        kernel.close(handle);
+        return Err(error);
+    }
+    let length = (message.len() as u16).to_be_bytes();
+    let message = [&length, message].concat();
+    Ok(Exchange::Stream(Box::new(Stream { handle, is_connected: false, message, sent: 0, received: Vec::new() })))
+}
+
+impl Exchange {
+    fn handle(&self) -> Handle {
+        match self {
+            Exchange::Datagrams(handle) => *handle,
+            Exchange::Stream(stream) => stream.handle,
+        }
+    }
+}
+
+impl Stream {
+    /// Sends and receives what can be. Whether the answer is there.
+    fn go_on(&mut self, kernel: &mut dyn Kernel) -> io::Result<bool> {
+        match self.exchange(kernel) {
+            Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(false),
+            exchanged => exchanged,
+        }
+    }
+
+    fn exchange(&mut self, kernel: &mut dyn Kernel) -> io::Result<bool> {
+        if !self.is_connected {
+            self.is_connected = kernel.connected(self.handle)?;
+        }
+        if !self.is_connected {
+            return Ok(false);
+        }
+        while self.sent < self.message.len() {
+            self.sent += again(|| kernel.write(self.handle, &self.message[self.sent..]))?;
+        }
+        // An answer has 65,535 bytes at most, so this comes to an end.
+        loop {
+            let missing = match self.received.first_chunk::<2>() {
+                None => 2 - self.received.len(),
+                Some(length) => 2 + usize::from(u16::from_be_bytes(*length)) - self.received.len(),
+            };
+            if missing == 0 {
+                return Ok(true);
+            }
+            let before = self.received.len();
+            self.received.resize(before + missing, 0);
+            let read = again(|| kernel.read(self.handle, &mut self.received[before..]));
+            self.received.truncate(before + *read.as_ref().unwrap_or(&0));
+            if read? == 0 {
+                return Err(ErrorKind::UnexpectedEof.into());
+            }
+        }
+    }
+}
+
+/// The same call again, if a signal has interrupted it.
+fn again(mut call: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {
+    loop {
+        match call() {
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            answer => return answer,
+        }
+    }
+}
+
+/// What is in a file. One that does not exist is empty.
+fn read_file(kernel: &mut dyn Kernel, path: &Path) -> io::Result<Vec<u8>> {
+    let file = match kernel.open(path, OpenMode::Read) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        opened => opened?,
+    };
+    let mut text = Vec::new();
+    let mut piece = vec![0; PIECE];
+    let read = loop {
+        match again(|| kernel.read(file, &mut piece)) {
+            Ok(0) => break Ok(()),
+            Ok(length) => text.extend_from_slice(&piece[..length]),
+            Err(error) => break Err(error),
+        }
+        if text.len() >= LARGEST_FILE {
+            break Ok(());
+        }
+    };
+    kernel.close(file);
+    read.map(|()| text)
+}
+
+impl Ids {
+    fn next(&mut self, kernel: &mut dyn Kernel) -> u16 {
+        if self.left == 0 {
+            self.is_missing = kernel.random(&mut self.bytes).is_err();
+            self.left = self.bytes.len();
+        }
+        self.left -= 2;
+        u16::from(self.bytes[self.left]) << 8 | u16::from(self.bytes[self.left + 1])
+    }
+}

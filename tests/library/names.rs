@@ -1,0 +1,282 @@
+//! Names, with dnsmasq as the name server and glibc's resolver beside it, in a network of their own.
+//!
+//! `dnsmasq`, `ip` and `python3` are wanted, and `unshare` without a password. Where one is missing, nothing is tried, unless
+//! `TIDEGATE_TOOLS` is `required`, as in CI.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use tidegate::{ErrorKind, EventLoop, NamesOptions};
+
+use crate::support::folder::Folder;
+use crate::support::isolated::isolated_with_a_network;
+use crate::support::wait_until;
+
+/// What became of each name: its addresses, or the code of its error.
+type Outcomes = BTreeMap<String, BTreeSet<String>>;
+
+fn has_tools() -> bool {
+    let works = |command: &str| {
+        let status = Command::new("sh").args(["-c", command]).stdout(Stdio::null()).stderr(Stdio::null()).status();
+        status.is_ok_and(|status| status.success())
+    };
+    let missing: Vec<&str> = ["dnsmasq --version", "ip -V", "python3 -c ''", "unshare -rmn true"]
+        .into_iter()
+        .filter(|command| !works(command))
+        .collect();
+    let is_required = std::env::var_os("TIDEGATE_TOOLS").is_some_and(|how| how == "required");
+    assert!(missing.is_empty() || !is_required, "these do not work: {missing:?}");
+    missing.is_empty()
+}
+
+#[track_caller]
+fn sh(command: &str) {
+    assert!(Command::new("sh").args(["-ec", command]).status().unwrap().success(), "{command}");
+}
+
+/// A name server at 127.0.0.1. It ends with its network.
+struct NameServer(Child);
+
+impl Drop for NameServer {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// `example` and names without a dot are its own; of others it knows nothing, and refuses.
+const ZONE: &[&str] = &[
+    "--local=/example/",
+    "--local=//",
+    "--host-record=alpha.corp.example,10.0.0.1,fd00::1",
+    "--host-record=alpha.lab.example,10.0.0.2",
+    "--host-record=beta.lab.example,fd00::2",
+    "--host-record=gamma.corp.example,10.0.0.3",
+    "--host-record=alpha.lab.corp.example,10.0.0.4",
+    "--host-record=printer.corp.example,10.0.0.5",
+    "--host-record=delta.deep.corp.example,10.0.0.6,fd00::6",
+    "--cname=alias.corp.example,alpha.corp.example",
+    "--cname=chain.lab.example,alias.corp.example",
+    "--txt-record=text.lab.example,hello",
+    "--address=/wild.example/10.9.9.9",
+];
+
+fn name_server(more: &[String]) -> NameServer {
+    sh("ip link set lo up");
+    let options = ["--no-daemon", "--conf-file=/dev/null", "--no-resolv", "--no-hosts", "--pid-file="];
+    let mut dnsmasq = Command::new("dnsmasq");
+    dnsmasq.args(options).args(["--local-ttl=60", "--edns-packet-max=1232"]).args(ZONE).args(more);
+    let server = NameServer(dnsmasq.stderr(Stdio::null()).spawn().unwrap());
+    wait_until("the name server listens", || std::net::TcpStream::connect("127.0.0.1:53").is_ok());
+    server
+}
+
+/// Puts a copy of `/etc` in its place, so that a test can write there.
+fn own_etc(folder: &Folder) {
+    let etc = folder.path("etc");
+    // What it may not read is not needed.
+    sh(&format!("cp -r /etc {etc} 2>/dev/null || true; mount --bind {etc} /etc", etc = etc.display()));
+    for (name, text) in [("resolv.conf", ""), ("hosts", ""), ("nsswitch.conf", "hosts: files dns\n")] {
+        // It may be a link to somewhere else.
+        let _ = std::fs::remove_file(format!("/etc/{name}"));
+        write(name, text);
+    }
+}
+
+/// Writes a file in `/etc`.
+fn write(name: &str, text: &str) {
+    std::fs::write(format!("/etc/{name}"), text).unwrap();
+}
+
+/// What this library finds, all names at once.
+fn ours(names: &[&str]) -> Outcomes {
+    let mut event_loop = EventLoop::with_state(Outcomes::new()).unwrap();
+    for name in names {
+        let key = (*name).to_owned();
+        let begun = event_loop.connect(format!("{name}:9"), move |socket| {
+            let of_lookup = key.clone();
+            socket.on_lookup(move |socket, lookup| {
+                let found = match &lookup.outcome {
+                    Ok(ip) => ip.to_string(),
+                    Err(error) => error.code().to_owned(),
+                };
+                socket.state.entry(of_lookup.clone()).or_default().insert(found);
+            });
+            socket.on_connection_attempt(|socket, _| socket.destroy());
+            socket.on_error(|_, _| {});
+        });
+        if let Err(error) = begun {
+            assert_eq!(error.kind(), ErrorKind::InvalidArgument, "{error}");
+            event_loop.state.entry((*name).to_owned()).or_default().insert("ENOTFOUND".to_owned());
+        }
+    }
+    event_loop.run().unwrap();
+    event_loop.state.clone()
+}
+
+/// What the system's `getaddrinfo` finds, without AI_ADDRCONFIG.
+fn glibcs(names: &[&str]) -> Outcomes {
+    let script = "
+import socket, sys
+for name in sys.argv[1:]:
+    try:
+        found = {answer[4][0] for answer in socket.getaddrinfo(name, 9, type=socket.SOCK_STREAM)}
+    except socket.gaierror as error:
+        found = {'EAI_AGAIN' if error.errno == socket.EAI_AGAIN else 'ENOTFOUND'}
+    except UnicodeError:
+        found = {'ENOTFOUND'}
+    print(name, *found)
+";
+    let output = Command::new("python3").args(["-c", script]).args(names).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let text = String::from_utf8(output.stdout).unwrap();
+    let outcome = |line: &str| {
+        let mut words = line.split(' ').map(str::to_owned);
+        Some((words.next()?, words.collect()))
+    };
+    text.lines().filter_map(outcome).collect()
+}
+
+const NAMES: &[&str] = &[
+    "alpha",
+    "alpha.lab",
+    "Beta",
+    "gamma.corp.example",
+    "alias",
+    "chain",
+    "text",
+    "printer",
+    "alpha.corp.example.",
+    "x.wild",
+    "delta.deep",
+    "nothing.elsewhere",
+];
+
+const CONFIGURATIONS: &[&str] = &[
+    "nameserver 127.0.0.1",
+    "nameserver 127.0.0.1\nsearch corp.example",
+    "nameserver 127.0.0.1\nsearch lab.example",
+    "nameserver 127.0.0.1\nsearch lab.example corp.example",
+    "nameserver 127.0.0.1\nsearch corp.example lab.example",
+    "nameserver 127.0.0.1\ndomain corp.example",
+    "nameserver 127.0.0.1\nsearch lab.example\ndomain corp.example",
+    "nameserver 127.0.0.1\ndomain corp.example\nsearch lab.example",
+    "nameserver 127.0.0.1\nsearch corp.example\noptions ndots:0",
+    "nameserver 127.0.0.1\nsearch corp.example\noptions ndots:2",
+    "nameserver 127.0.0.1\nsearch example\noptions ndots:3",
+    "nameserver 127.0.0.1\nsearch lab.example corp.example example\noptions ndots:4",
+    "nameserver 127.0.0.1\nsearch . corp.example",
+    "nameserver 127.0.0.9\nnameserver 127.0.0.1\nsearch corp.example\noptions timeout:1",
+    "nameserver 127.0.0.1\nnonsense\nsearch corp.example\noptions unknown ndots:1",
+    "search lab.example corp.example\n# no server: that of this machine",
+    "nameserver 127.0.0.1\nsearch elsewhere corp.example",
+    "nameserver 127.0.0.9\noptions timeout:1 attempts:1",
+];
+
+const HOSTS: &str = "127.0.0.1 localhost\n10.7.7.7 printer printer.here # in the office\nfd00::7 Printer\n";
+
+#[test]
+fn two_hundred_names_have_the_addresses_that_getaddrinfo_finds() {
+    if !has_tools() {
+        return;
+    }
+    isolated_with_a_network("names::two_hundred_names_have_the_addresses_that_getaddrinfo_finds", || {
+        let folder = Folder::new();
+        own_etc(&folder);
+        let _server = name_server(&[]);
+        let plain = {
+            write("resolv.conf", CONFIGURATIONS[0]);
+            ours(NAMES)
+        };
+        let (mut compared, mut others) = (0, 0);
+        for hosts in ["", HOSTS] {
+            write("hosts", hosts);
+            for configuration in CONFIGURATIONS {
+                write("resolv.conf", configuration);
+                let (ours, glibcs) = (ours(NAMES), glibcs(NAMES));
+                for name in NAMES {
+                    assert_eq!(ours[*name], glibcs[*name], "{name} with\n{configuration}\n{hosts}");
+                    compared += 1;
+                    others += usize::from(ours[*name] != plain[*name]);
+                }
+            }
+        }
+        println!("{compared} names and configurations, {others} of them with another outcome than without any");
+        assert!(compared >= 200 && others >= 60, "{compared} {others}");
+    });
+}
+
+#[test]
+fn a_large_answer_comes_by_tcp_and_many_names_at_once_by_one_thread() {
+    if !has_tools() {
+        return;
+    }
+    isolated_with_a_network("names::a_large_answer_comes_by_tcp_and_many_names_at_once_by_one_thread", || {
+        let folder = Folder::new();
+        own_etc(&folder);
+        write("resolv.conf", "nameserver 127.0.0.1\n");
+        let large = (1..=60).map(|number| format!("--host-record=large.corp.example,10.1.1.{number},fd01::{number}"));
+        let many = (0..1000)
+            .map(|number| format!("--host-record=host{number}.example,10.2.{}.{}", number / 250, number % 250));
+        let _server = name_server(&large.chain(many).collect::<Vec<_>>());
+        let found = ours(&["large.corp.example"]);
+        assert_eq!(found["large.corp.example"].len(), 120);
+
+        let threads = || std::fs::read_dir("/proc/self/task").unwrap().count();
+        let before = threads();
+        let names: Vec<String> = (0..1000).map(|number| format!("host{number}.example")).collect();
+        let mut event_loop = EventLoop::with_state((0, 0)).unwrap();
+        event_loop.net.set_names(NamesOptions::new().most_questions(128)).unwrap();
+        for name in &names {
+            event_loop
+                .connect(format!("{name}:9"), move |socket| {
+                    socket.on_lookup(move |socket, lookup| {
+                        socket.state.0 += usize::from(lookup.outcome.is_ok());
+                        let now = std::fs::read_dir("/proc/self/task").unwrap().count();
+                        socket.state.1 = now.max(socket.state.1);
+                        socket.destroy();
+                    });
+                })
+                .unwrap();
+        }
+        event_loop.run().unwrap();
+        assert_eq!(event_loop.state, (1000, before), "all were found, and no thread was started");
+    });
+}
+
+#[test]
+fn over_an_address_without_an_answer_the_next_one_is_tried() {
+    if !has_tools() {
+        return;
+    }
+    isolated_with_a_network("names::over_an_address_without_an_answer_the_next_one_is_tried", || {
+        // What goes to a neighbour with the address of nobody is lost without a word.
+        sh("ip link set lo up
+            ip link add hole type veth peer name other
+            ip link set hole up
+            ip link set other up
+            ip address add 10.66.0.1/24 dev hole
+            ip neighbour add 10.66.0.2 lladdr 02:00:00:00:00:02 dev hole");
+        let folder = Folder::new();
+        own_etc(&folder);
+        write("hosts", "10.66.0.2 two.example\n127.0.0.1 two.example\n");
+        let mut event_loop = EventLoop::with_state(Vec::new()).unwrap();
+        let server = event_loop.listen("127.0.0.1:0", |socket| socket.end()).unwrap();
+        let port = event_loop.net.server_address(server).unwrap().port();
+        let began = std::time::Instant::now();
+        event_loop
+            .connect(format!("two.example:{port}"), move |socket| {
+                socket.on_connection_attempt(|socket, address| socket.state.push(address.ip().to_string()));
+                socket.on_connect(move |socket| {
+                    println!("connected after {:?}", began.elapsed());
+                    socket.state.push(format!("connected to {}", socket.remote_address().unwrap().ip()));
+                    socket.event_loop().close_all();
+                });
+            })
+            .unwrap();
+        event_loop.run().unwrap();
+        assert_eq!(event_loop.state, ["10.66.0.2", "127.0.0.1", "connected to 127.0.0.1"]);
+        assert!(began.elapsed() >= Duration::from_millis(250));
+    });
+}
