@@ -265,7 +265,8 @@ fn a_file_that_is_wrong_changes_nothing_and_the_log_says_what_is_wrong() {
             "line 3, column 1: chat has no flag 'max-connexions': did you mean 'max-connections'?",
         ),
         ("max-connections = 0", "line 2, column 19"),
-        ("output-hard = \"1M\"\noutput-soft = \"2M\"", "--output-soft of 2M is above --output-hard of 1M"),
+        ("output-hard = \"1M\"\noutput-soft = \"2M\"", "output-hard in line 2, output-soft in line 3)"),
+        ("block = [\"10.0.0.1\", \"10.0.0\"]", "line 2, column 22: invalid value '10.0.0' for '--block"),
         ("max-connections = 2\n[echo]\n[chat", "line 4"),
     ];
     for (wrong, says) in wrong {
@@ -276,6 +277,11 @@ fn a_file_that_is_wrong_changes_nothing_and_the_log_says_what_is_wrong() {
     let log = room.reads(&format!("listen = [\"unix:{}\", \"{taken}\"]\nmax-connections = 2", free.display()));
     assert!(log.contains("nothing is changed: cannot listen on") && log.contains(&taken.to_string()), "{log}");
     assert!(!free.exists());
+    // A FIFO would hold the loop up for ever.
+    fs::remove_file(&room.file).unwrap();
+    rustix::fs::mkfifoat(rustix::fs::CWD, &room.file, 0o600.into()).unwrap();
+    let log = room.reads_its_file();
+    assert!(log.contains("nothing is changed: cannot read ") && log.contains("it is no regular file"), "{log}");
     // No file.
     fs::remove_file(&room.file).unwrap();
     let log = room.reads_its_file();
@@ -337,6 +343,41 @@ fn the_level_of_the_file_undoes_what_sigusr2_has_done() {
 }
 
 #[test]
+fn the_trace_begins_with_its_level() {
+    let settings = "listen = \"127.0.0.1:0\"\n";
+    let mut echo = Reloaded::runs("echo", settings);
+    echo.reads(&format!("{settings}verbose = 2"));
+    echo.role.logs("its level", |line| line.contains("the log level is trace, as the flags say"));
+    let mut client = echo.role.join();
+    client.sends(b"x");
+    client.receives(b"x");
+    echo.role.logs("the trace", |line| line.contains("TRACE") && line.contains("accepted"));
+}
+
+/// Limits that are set again would begin a new grace: a reload each second would let a guest be slow for ever.
+#[test]
+fn a_guest_who_does_not_read_is_put_out_however_often_the_file_is_read() {
+    let settings = "listen = \"127.0.0.1:0\"\nflood = \"none\"\nsend-buffer = \"8K\"\noutput-hard = \"64M\"\n\
+                    output-soft = \"32K\"\noutput-grace = \"1s\"";
+    let mut room = Reloaded::runs("chat", settings);
+    let mut speaker = room.role.join();
+    speaker.hears("* you are guest1; 1 online");
+    let stuck = Client::connect_narrow(room.address());
+    speaker.hears("* guest2 joined; 2 online");
+    let line = "x".repeat(3000);
+    (0..300).for_each(|_| speaker.says(&line));
+    let began = std::time::Instant::now();
+    while !room.role.log().contains("was disconnected") {
+        assert!(began.elapsed() < support::PATIENCE, "{}", room.role.log());
+        room.reads_its_file();
+        speaker.says("go on");
+        std::thread::sleep(std::time::Duration::from_millis(100));
+    }
+    assert!(began.elapsed() >= std::time::Duration::from_millis(900), "not before its grace is over");
+    drop(stuck);
+}
+
+#[test]
 fn run_reads_the_role_of_its_file_again_and_no_other_role() {
     let folder = Folder::new();
     let file = folder.path("t.toml");
@@ -348,7 +389,7 @@ fn run_reads_the_role_of_its_file_again_and_no_other_role() {
     room.logs("the change", |line| line.contains("--echo was off, and is on"));
     write(&file, "echo", "listen = \"127.0.0.1:0\"");
     room.signal(Signal::HUP);
-    room.logs("the other role", |line| line.contains("nothing is changed: this is a chat, and the file has [echo]"));
+    room.logs("the other role", |line| line.contains("nothing is changed: the role is chat, and the file has [echo]"));
     let mut guest = room.join();
     guest.hears("* you are guest1; 1 online");
     guest.says("x");
@@ -389,9 +430,11 @@ fn a_thousand_times_leaves_nothing_behind() {
     let room = Reloaded::runs("chat", "listen = \"127.0.0.1:0\"");
     let mut guest = room.role.join();
     guest.hears("* you are guest1; 1 online");
-    (0..60).for_each(|number| reload(&room, &settings[number % 3], &socket));
+    // A listener comes and goes each 30 times, as it stays for a tenth of a second.
+    let of = |number: usize| if number.is_multiple_of(30) { &settings[1] } else { &settings[number % 2 * 2] };
+    (0..60).for_each(|number| reload(&room, of(number), &socket));
     let (descriptors, memory) = (room.role.descriptors(), room.role.memory());
-    (60..1060).for_each(|number| reload(&room, &settings[number % 3], &socket));
+    (60..1060).for_each(|number| reload(&room, of(number), &socket));
     wait_until("its descriptors are as before", || room.role.descriptors() <= descriptors + 1);
     let grown = room.role.memory().saturating_sub(memory);
     assert!(grown < 512 * 1024, "{grown} bytes more");

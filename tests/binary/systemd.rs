@@ -257,7 +257,7 @@ fn the_units_have_the_same_sandbox() {
         assert_eq!(common(name, unit), expected, "{name}");
         let may_open_devices = ["tidegate-hub.service", "tidegate@.service"].contains(&name.as_str());
         let devices: Vec<_> = unit.0.iter().filter(|(_, key, _)| OF_DEVICES.contains(&key.as_str())).collect();
-        assert_eq!(devices.len(), if may_open_devices { 5 } else { 1 }, "{name}: {devices:?}");
+        assert_eq!(devices.len(), if may_open_devices { 6 } else { 1 }, "{name}: {devices:?}");
     }
     let (kind, code) = (chat.get("Service", "Type"), chat.get("Service", "RestartPreventExitStatus"));
     assert_eq!((kind, code), ("notify", "2"));

@@ -1,11 +1,12 @@
 //! A configuration that is read again while its role runs.
 
 use std::ffi::OsString;
+use std::fmt::Display;
 
 use clap::CommandFactory;
 
-use super::config::{self, Changed, Source};
-use super::{Program, Role, parse_role, with_its_file};
+use super::config::{self, Changed, FileOfRole, Source};
+use super::{Program, Role, parse_role, role_from, with_its_file};
 
 /// What it changes.
 #[derive(Debug)]
@@ -31,9 +32,17 @@ impl Source {
     /// # Errors
     /// What is wrong with the file, in one line.
     pub fn read(&self) -> Result<Vec<String>, String> {
-        let typed = self.typed().ok_or("there is no file")?;
+        let FileOfRole { typed, file } = self.file().ok_or("there is no file")?;
+        let cannot = |why: &dyn Display| format!("cannot read {}: {why}", file.display());
+        // At the start a FIFO is read to its end. Here it would hold all connections up.
+        if !std::fs::metadata(file).map_err(|error| cannot(&error))?.is_file() {
+            return Err(cannot(&"it is no regular file"));
+        }
         let joined = with_its_file(typed)?.ok_or("there is no file")?;
-        parse_role(&joined.words, None).map_err(|error| config::in_one_line(&error))?;
+        if let Err(error) = role_from(&joined.words) {
+            let wrong = config::in_one_line(&error);
+            return Err(format!("{wrong}{}", joined.places(&wrong)));
+        }
         Ok(joined.words.iter().map(|word| word.to_string_lossy().into_owned()).collect())
     }
 
@@ -53,12 +62,11 @@ impl Source {
         let (before_role, before) = matches(self.words()).ok_or_else(unknown)?;
         let (now_role, now) = matches(&words).ok_or_else(unknown)?;
         if before_role != now_role {
-            return Err(format!("this is a {before_role}, and the file has [{now_role}]: start that anew"));
+            return Err(format!("the role is {before_role}, and the file has [{now_role}]: start that anew"));
         }
         let role = program.find_subcommand(&now_role).ok_or_else(unknown)?;
         let difference = config::difference(role, &before, &now);
-        let typed = self.typed().map(<[OsString]>::to_vec);
-        let role = parse_role(&difference.words, typed.as_deref()).map_err(|error| {
+        let role = parse_role(self.with(&difference.words)).map_err(|error| {
             let what = config::in_one_line(&error);
             let left: Vec<_> = difference.left.iter().map(|left| format!("--{}", left.flag)).collect();
             if left.is_empty() {
@@ -122,7 +130,7 @@ mod tests {
     #[test]
     fn another_role_and_what_cannot_be_together_with_what_stays_are_errors() {
         let other = change("tidegate echo", "tidegate sink").unwrap_err();
-        assert_eq!(other, "this is a echo, and the file has [sink]: start that anew");
+        assert_eq!(other, "the role is echo, and the file has [sink]: start that anew");
         let wrong = change("tidegate hub --frames=lines", "tidegate hub --frames=bytes --slow=drop-newest");
         assert!(wrong.is_ok(), "the frames stay");
         let wrong = change("tidegate hub --queue=1M", "tidegate hub --queue=8M --backlog=4M").unwrap_err();

@@ -50,7 +50,7 @@ use clap::error::ErrorKind;
 use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use self::advice::advised;
-use self::config::Joined;
+use self::config::{FileOfRole, Joined};
 
 pub use self::address::{DEFAULT_LISTEN, Listen};
 pub use self::bench::{Pressure, Workload};
@@ -100,9 +100,10 @@ fn with_its_file(typed: &[OsString]) -> Result<Option<Joined>, String> {
 }
 
 fn begin_role(typed: &[OsString], joined: Option<Joined>) -> Role {
-    let source = joined.is_some().then_some(typed);
-    let joined = joined.unwrap_or_else(|| Joined { words: typed.to_vec(), from: vec![] });
-    let role = parse_role(&joined.words, source).unwrap_or_else(|error| match joined.places(&error.to_string()) {
+    let file = joined.as_ref().map(|joined| joined.file.clone());
+    let joined = joined.unwrap_or_else(|| Joined { words: typed.to_vec(), ..Joined::default() });
+    let source = Source::new(&joined.words, file.map(|file| FileOfRole { typed: typed.to_vec(), file }));
+    let role = parse_role(source).unwrap_or_else(|error| match joined.places(&error.to_string()) {
         none if none.is_empty() => error.exit(),
         places => wrong_file(config::in_one_line(&error) + &places),
     });
@@ -151,7 +152,7 @@ fn print_and_exit(text: &str) -> ! {
 /// What is wrong with the words.
 pub fn parse_recorded(words: &[&str]) -> Result<Role, String> {
     let words: Vec<_> = ["tidegate"].iter().chain(words).map(OsString::from).collect();
-    let role = parse_role(&words, None);
+    let role = parse_role(Source::new(&words, None));
     role.map_err(|error| error.to_string().lines().next().unwrap_or_default().to_owned())
 }
 
@@ -171,10 +172,10 @@ fn recorded_of<W: AsRef<std::ffi::OsStr>>(words: &[W]) -> Vec<String> {
     recording::recorded(role, words.iter().map(OsString::from))
 }
 
-/// The role of these words. `typed` are those by which they are read again, if there is a file to be read.
-fn parse_role(words: &[OsString], typed: Option<&[OsString]>) -> Result<Role, clap::Error> {
-    let mut role = role_from(words)?;
-    role.came_from(Source::new(words, typed));
+/// The role of these words.
+fn parse_role(source: Source) -> Result<Role, clap::Error> {
+    let mut role = role_from(source.words())?;
+    role.came_from(source);
     Ok(role)
 }
 

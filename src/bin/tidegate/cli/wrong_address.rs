@@ -1,6 +1,6 @@
 //! What is wrong with a text that is no address, and what to write instead.
 
-use std::net::Ipv6Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 /// None where the library's own words are good enough.
 pub(super) fn advice(text: &str) -> Option<String> {
@@ -29,7 +29,8 @@ pub(super) fn advice(text: &str) -> Option<String> {
         return address.parse::<Ipv6Addr>().is_err().then(|| format!("'{address}' is no IPv6 address"));
     }
     let is_dotted = host.contains('.') && host.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
-    is_dotted.then(|| format!("'{host}' is no IPv4 address, which is four numbers from 0 to 255"))
+    (is_dotted && host.parse::<Ipv4Addr>().is_err())
+        .then(|| format!("'{host}' is no IPv4 address, which is four numbers from 0 to 255"))
 }
 
 /// A URL, or the address as socat and others write it.

@@ -8,7 +8,7 @@ use super::Outcome;
 use super::admission::Admission;
 use super::connection::admit;
 use super::service::{Service, listens_everywhere, serve};
-use crate::cli::{DaemonOptions, Listen, Role};
+use crate::cli::{Change, DaemonOptions, Listen};
 
 struct Echo;
 
@@ -41,5 +41,5 @@ impl Service for Echo {
         }
     }
 
-    fn change(_: &mut Loop<'_, Self>, _: &Role, _: &[(ServerId, ())]) {}
+    fn change(_: &mut Loop<'_, Self>, _: &Change, _: &[(ServerId, ())]) {}
 }

@@ -93,6 +93,9 @@ impl<S: 'static, D: Door> Listeners<S, D> {
             close(on, &new);
             return Err(error);
         }
+        for endpoint in new.iter().filter_map(|server| on.net.server_endpoint(*server)) {
+            log::info!("listening on {endpoint}");
+        }
         for listener in &mut self.places {
             listener.set_wanted(on, wanted.iter().any(|wanted| listener.is(*wanted)));
         }
@@ -126,7 +129,10 @@ impl<S: 'static, D: Door> Listeners<S, D> {
         wanted: &[(Listen, D)],
         opened: &mut Vec<Listener<D>>,
     ) -> Result<(), Box<dyn StdError>> {
-        for (place, door) in wanted.iter().copied() {
+        // Those of systemd are had once, so they come when nothing else can fail.
+        let (of_systemd, others): (Vec<_>, Vec<_>) =
+            wanted.iter().copied().partition(|(place, _)| *place == Listen::Systemd);
+        for (place, door) in others.into_iter().chain(of_systemd) {
             if !self.places.iter().any(|listener| listener.is((place, door))) {
                 let mut servers = Vec::new();
                 let opens = self.open(on, daemon, place, door, &mut servers);
@@ -166,7 +172,7 @@ impl<S: 'static, D: Door> Listeners<S, D> {
                 let server =
                     server.map_err(|error| cannot_listen(&endpoint, &error) + &door.advice(&endpoint, &error))?;
                 servers.push(server);
-                log_events(on, server);
+                log_errors(on, server);
                 if matches!(endpoint, Endpoint::Localhost(_)) {
                     servers.extend(listen_on_ipv6_too(on, server, &options, connection)?);
                 }
@@ -175,7 +181,7 @@ impl<S: 'static, D: Door> Listeners<S, D> {
                 for socket in self.passed.take()? {
                     let server = adopt(on, socket, options.clone(), connection.clone())?;
                     servers.push(server);
-                    log_events(on, server);
+                    log_errors(on, server);
                 }
             }
         }
@@ -261,7 +267,7 @@ fn listen_on_ipv6_too<S: 'static>(
     let endpoint = Endpoint::from((Ipv6Addr::LOCALHOST, first.port()));
     match on.listen_with(endpoint, options.clone(), connection) {
         Ok(server) => {
-            log_events(on, server);
+            log_errors(on, server);
             Ok(Some(server))
         }
         Err(error) if has_no_ipv6(&error) => {
@@ -272,11 +278,8 @@ fn listen_on_ipv6_too<S: 'static>(
     }
 }
 
-/// Logs where a server listens, and from now on its errors.
-fn log_events<S: 'static>(on: &mut Loop<'_, S>, server: ServerId) {
-    if let Some(endpoint) = on.net.server_endpoint(server) {
-        log::info!("listening on {endpoint}");
-    }
+/// Logs the errors of a server.
+fn log_errors<S: 'static>(on: &mut Loop<'_, S>, server: ServerId) {
     if let Some(mut server) = on.server(server) {
         let errors = Throttle::default();
         server.on_error(move |server, error| errors.warn(&mut server.event_loop(), error));

@@ -25,7 +25,7 @@ use super::itself::meets;
 use super::service::{Service, listens_everywhere, serve};
 use super::throttle::Throttle;
 use super::{Outcome, Peer};
-use crate::cli::{DaemonOptions, Listen, ProxyOptions, Role};
+use crate::cli::{Change, DaemonOptions, Listen, ProxyOptions, Role};
 use crate::process::outside;
 
 /// Between two attempts to connect to a target whose queue is full.
@@ -91,8 +91,8 @@ impl Service for Proxy {
     }
 
     /// Who is here stays with the target that it has.
-    fn change(on: &mut Loop<'_, Self>, role: &Role, servers: &[(ServerId, ())]) {
-        if let Role::Proxy(options) = role {
+    fn change(on: &mut Loop<'_, Self>, change: &Change, servers: &[(ServerId, ())]) {
+        if let Role::Proxy(options) = &change.role {
             on.state.options = options.clone();
             look_for_itself(on, servers);
         }

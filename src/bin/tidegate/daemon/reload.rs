@@ -6,10 +6,12 @@
 use std::error::Error as StdError;
 use std::rc::Rc;
 
+use log::LevelFilter;
 use serde_json::Value;
 use tidegate::{Error, EventLoop, Loop};
 
 use super::admission::Lists;
+use super::explain::trace;
 use super::listener::set_keep_alive;
 use super::notify;
 use super::service::{Running, Service};
@@ -75,16 +77,28 @@ fn reload<R: Service>(on: &mut Loop<'_, R>, running: &Running<R>) {
     let put = change.map_err(Into::into).and_then(|change| put_in_force(on, running, &change).map(|()| change));
     match put {
         Ok(change) => {
-            let level = change.role.daemon_options().verbosity();
-            if outside::is_played() {
-                return;
-            }
-            // Said if it is shown on either side of the change.
-            log::set_max_level(level.max(log::max_level()));
-            log_change(&change);
-            running.in_force.set_usual_level(level);
+            tell_and_set_level(on, running, &change);
         }
         Err(wrong) => log::error!("the configuration was read again, and nothing is changed: {wrong}"),
+    }
+}
+
+/// The log has what has changed, and is then at the level that the flags say, whatever SIGUSR2 has made of it.
+fn tell_and_set_level<R: Service>(on: &mut Loop<'_, R>, running: &Running<R>, change: &Change) {
+    if outside::is_played() {
+        return log_change(change); // its level is not that of the role
+    }
+    let daemon = change.role.daemon_options();
+    let (before, level) = (log::max_level(), daemon.verbosity());
+    // Said if it is shown on either side of the change.
+    log::set_max_level(level.max(before));
+    log_change(change);
+    if before != level {
+        log::info!("the log level is {}, as the flags say", level.as_str().to_lowercase());
+    }
+    running.in_force.set_usual_level(level);
+    if before < level && level == LevelFilter::Trace && daemon.explain.followed().is_none() {
+        trace(on.net);
     }
 }
 
@@ -124,7 +138,7 @@ fn put_in_force<R: Service>(
     }
     running.admission.set_lists(lists);
     let servers: Vec<_> = running.listeners.borrow().servers().collect();
-    R::change(on, &change.role, &servers);
+    R::change(on, change, &servers);
     change_connections(on, running, change);
     Ok(())
 }

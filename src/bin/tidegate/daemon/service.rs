@@ -17,7 +17,7 @@ use super::in_force::InForce;
 use super::listener::{Door, Listeners, log_limit};
 use super::stop::{self, lasting_loop, stop_at_signals};
 use super::{Outcome, answer_signals, explain, inspect, reload, signals};
-use crate::cli::{DaemonOptions, Listen, Role};
+use crate::cli::{Change, DaemonOptions, Listen};
 use crate::inspector::Limits;
 use crate::process::descriptors::max_connections;
 use crate::process::ignored::Ignored;
@@ -83,7 +83,7 @@ pub trait Service: Sized + 'static {
     fn open_anew(_on: &mut Loop<'_, Self>) {}
 
     /// Other flags are in force from now on; of those that need a restart none is another one. `servers` are all that it has now.
-    fn change(on: &mut Loop<'_, Self>, role: &Role, servers: &[(ServerId, Self::Door)]);
+    fn change(on: &mut Loop<'_, Self>, change: &Change, servers: &[(ServerId, Self::Door)]);
 
     /// Another --idle-timeout is in force for a connection that is there.
     fn set_idle_timeout(socket: &mut Socket<'_, Self>, period: Option<Duration>) {

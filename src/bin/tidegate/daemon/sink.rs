@@ -6,7 +6,7 @@ use super::Outcome;
 use super::admission::Admission;
 use super::connection::admit;
 use super::service::{Service, listens_everywhere, serve};
-use crate::cli::{DaemonOptions, Listen, Role};
+use crate::cli::{Change, DaemonOptions, Listen};
 
 struct Sink;
 
@@ -37,5 +37,5 @@ impl Service for Sink {
         }
     }
 
-    fn change(_: &mut Loop<'_, Self>, _: &Role, _: &[(ServerId, ())]) {}
+    fn change(_: &mut Loop<'_, Self>, _: &Change, _: &[(ServerId, ())]) {}
 }

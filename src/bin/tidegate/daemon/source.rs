@@ -10,7 +10,7 @@ use super::Outcome;
 use super::admission::Admission;
 use super::connection::admit;
 use super::service::{Service, listens_everywhere, serve};
-use crate::cli::{DaemonOptions, Listen, Role, SourceOptions};
+use crate::cli::{Change, DaemonOptions, Listen, Role, SourceOptions};
 
 const PATTERN: usize = 251;
 
@@ -56,8 +56,8 @@ impl Service for Source {
         }
     }
 
-    fn change(on: &mut Loop<'_, Self>, role: &Role, _: &[(ServerId, ())]) {
-        if let Role::Source(options) = role {
+    fn change(on: &mut Loop<'_, Self>, change: &Change, _: &[(ServerId, ())]) {
+        if let Role::Source(options) = &change.role {
             on.state.bytes = options.bytes;
         }
     }

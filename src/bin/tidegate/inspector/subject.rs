@@ -84,7 +84,8 @@ impl Look {
             Limit { name: "inspector_connections", used: Some(inspectors as u64), allowed: Some(MOST as u64) },
         ];
         let servers = statistics.server_connections.iter().map(|(server, connections)| {
-            let address = net.server_endpoint(*server).map_or_else(|| "-".to_owned(), |at| at.to_string());
+            let address =
+                net.server_endpoint(*server).map_or_else(|| "nothing any more".to_owned(), |at| at.to_string());
             (server.to_string(), address, *connections)
         });
         Look {

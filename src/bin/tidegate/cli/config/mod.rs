@@ -21,7 +21,7 @@ mod words;
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use clap::error::ErrorKind;
 use clap::parser::ValueSource;
@@ -29,8 +29,9 @@ use clap::{Arg, ArgMatches, Command};
 
 pub use self::change::Changed;
 pub(super) use self::change::difference;
-use self::file::{Table, tables};
+use self::file::{Place, Table, tables};
 pub(super) use self::shown::shown;
+pub(super) use self::source::FileOfRole;
 pub use self::source::Source;
 use self::words::{Typed, typed};
 
@@ -41,6 +42,7 @@ const NOT_IN_A_FILE: [&str; 4] = ["config", "print-config", "help", "version"];
 #[derive(Clone, Debug, Default)]
 pub(super) struct Joined {
     pub words: Vec<OsString>,
+    pub file: PathBuf,
     /// Each setting of the file that is in force.
     pub from: Vec<Stands>,
 }
@@ -78,7 +80,7 @@ pub(super) fn joined(program: Command, words: &[OsString]) -> Result<Option<Join
     let mut program = loose(program);
     let Ok(matches) = program.try_get_matches_from_mut(words) else { return Ok(None) };
     let Some((role, typed)) = matches.subcommand() else { return Ok(None) };
-    let Ok(Some(path)) = typed.try_get_one::<std::path::PathBuf>("config") else { return Ok(None) };
+    let Ok(Some(path)) = typed.try_get_one::<PathBuf>("config") else { return Ok(None) };
     let table = table_of(path, role)?;
     join(&mut program, path, &table, words, Some(typed)).map(Some)
 }
@@ -138,7 +140,7 @@ fn join(
     words: &[OsString],
     given: Option<&ArgMatches>,
 ) -> Result<Joined, String> {
-    let wrong = |place: file::Place, what: &str| format!("{}, {place}: {what}", path.display());
+    let wrong = |place: Place, what: &str| format!("{}, {place}: {what}", path.display());
     let command = program
         .find_subcommand(&table.role)
         .filter(|command| command.get_arguments().any(|arg| arg.get_id() == "config"))
@@ -149,12 +151,10 @@ fn join(
             given.try_contains_id(id).unwrap_or(false) && given.value_source(id) == Some(ValueSource::CommandLine)
         })
     };
-    let mut joined = Joined { words: words[..2].to_vec(), from: Vec::new() };
+    let mut joined = Joined { words: words[..2].to_vec(), file: path.to_owned(), from: Vec::new() };
     for setting in &table.settings {
         let Typed { arg, words } = typed(&command, setting).map_err(|(place, what)| wrong(place, &what))?;
-        for (place, word) in &words {
-            alone(program, &table.role, word).map_err(|what| wrong(*place, &what))?;
-        }
+        alone(program, &table.role, &words).map_err(|(place, what)| wrong(place, &what))?;
         let gives_way = command.get_arguments().any(|other| {
             is_given(other.get_id().as_str())
                 && (other.get_id() == arg.get_id() || are_in_conflict(&command, arg, other))
@@ -181,11 +181,21 @@ fn are_in_conflict(command: &Command, one: &Arg, other: &Arg) -> bool {
     names(one, other) || names(other, one)
 }
 
-/// What is wrong with one word of the file. What it needs beside it may stand elsewhere.
-fn alone(program: &mut Command, role: &str, word: &str) -> Result<(), String> {
-    match program.try_get_matches_from_mut(["tidegate", role, word]) {
-        Err(error) if error.kind() != ErrorKind::MissingRequiredArgument => Err(in_one_line(&error)),
-        _ => Ok(()),
+/// What is wrong with the words of one setting, and where. What it needs beside it may stand elsewhere.
+fn alone(program: &mut Command, role: &str, words: &[(Place, String)]) -> Result<(), (Place, String)> {
+    let mut wrong = |words: &[(Place, String)]| {
+        let typed = ["tidegate", role].into_iter().chain(words.iter().map(|(_, word)| word.as_str()));
+        let error = program.try_get_matches_from_mut(typed).err()?;
+        (error.kind() != ErrorKind::MissingRequiredArgument).then(|| in_one_line(&error))
+    };
+    // All of a list at once: a list of thousands would take minutes one by one. Only the place of a mistake needs that.
+    match wrong(words) {
+        None => Ok(()),
+        Some(what) => {
+            let one = |word: &(Place, String)| Some((word.0, wrong(std::slice::from_ref(word))?));
+            let first = words.iter().find_map(one);
+            Err(first.unwrap_or_else(|| (words.first().map_or(Place { line: 0, column: 0 }, |word| word.0), what)))
+        }
     }
 }
 

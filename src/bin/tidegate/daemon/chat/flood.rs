@@ -77,7 +77,8 @@ impl Left {
         let Some(left) = address.and_then(|address| self.by_address.get_mut(&address)) else {
             return TokenBucket::new(limit, now);
         };
-        left.fill(now);
+        // The limit may be another one since.
+        *left = left.with(limit, now);
         let taken = *left;
         left.tokens = left.tokens.min(0.0);
         taken
@@ -178,6 +179,18 @@ mod tests {
         assert!(later.wait(seconds(1)).is_some(), "a second is worth ten lines");
         assert_eq!(left.begin(Some("10.0.0.2".parse().unwrap()), LIMIT, seconds(0)).wait(seconds(0)), None);
         assert_eq!(left.begin(None, LIMIT, seconds(0)).wait(seconds(0)), None);
+    }
+
+    #[test]
+    fn who_comes_again_has_the_limit_of_now() {
+        let (mut left, address) = (Left::default(), "10.0.0.1".parse().unwrap());
+        let mut spent = left.begin(Some(address), FloodLimit { burst: 5, rate: 1 }, seconds(0));
+        spent.spend(5.0);
+        left.end(address, spent, seconds(0));
+        let mut again = left.begin(Some(address), FloodLimit { burst: 1000, rate: 100 }, seconds(1));
+        assert_eq!(again.wait(seconds(1)), None, "one of the second before");
+        again.spend(1.0);
+        assert_eq!(again.wait(seconds(1)), Some(Duration::from_millis(10)), "at the rate of now");
     }
 
     #[test]

@@ -33,14 +33,16 @@ mod typed;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use tidegate::{CloseReason, EndOrder, EventLoop, Loop, ServerId, ServerOptions, ShutDownOptions, Socket, TimerId};
+use tidegate::{
+    CloseReason, EndOrder, EventLoop, Loop, OutputLimits, ServerId, ServerOptions, ShutDownOptions, Socket, TimerId,
+};
 
 use super::admission::{Admission, Place};
 use super::connection::{log_error, on_close};
 use super::service::{Service, listens_everywhere, serve};
 use super::stop::LINGER;
 use super::{Outcome, Peer};
-use crate::cli::{ChatOptions, DaemonOptions, Listen, Role, counted};
+use crate::cli::{Change, ChatOptions, DaemonOptions, Listen, Role, counted};
 use flood::TokenBucket;
 use receiving::{guest, receive, receive_held};
 use room::{Arrival, Presence, Room};
@@ -97,10 +99,10 @@ impl Service for Room {
         code
     }
 
-    fn change(on: &mut Loop<'_, Self>, role: &Role, _: &[(ServerId, ())]) {
-        if let Role::Chat(options) = role {
+    fn change(on: &mut Loop<'_, Self>, change: &Change, _: &[(ServerId, ())]) {
+        if let Role::Chat(options) = &change.role {
             on.state.options = options.clone();
-            change_guests(on);
+            change_guests(on, change);
         }
     }
 
@@ -114,21 +116,36 @@ impl Service for Room {
     }
 }
 
-/// What each guest has of --flood and of the limits of output.
-fn change_guests(on: &mut Loop<'_, Room>) {
-    let limits = on.state.options.output.limits();
+/// What each guest has of --flood and of the limits of output. One that has not changed is left alone: limits that are set begin a
+/// new grace.
+fn change_guests(on: &mut Loop<'_, Room>, change: &Change) {
+    let limits = ["output-hard", "output-soft", "output-grace"].iter().any(|flag| change.has(flag));
+    let limits = limits.then(|| on.state.options.output.limits());
+    let flood = change.has("flood");
     for id in on.state.guests.keys().copied().collect::<Vec<_>>() {
         let Some(mut socket) = on.socket(id) else { continue };
-        let (flood, now) = (socket.state.options.flood_limit(Peer::of(&socket).is_local()), socket.net.now());
-        if let Err(error) = socket.set_output_limits(limits) {
-            log::debug!("{error}");
+        if let Some(limits) = limits {
+            set_output_limits(&mut socket, limits);
         }
-        if let Some(guest) = guest_here(&mut socket) {
-            guest.bucket = flood.map(|flood| match guest.bucket {
-                Some(bucket) => bucket.with(flood, now),
-                None => TokenBucket::new(flood, now),
-            });
+        if flood {
+            set_flood_limit(&mut socket);
         }
+    }
+}
+
+fn set_output_limits(socket: &mut Socket<'_, Room>, limits: OutputLimits) {
+    if let Err(error) = socket.set_output_limits(limits) {
+        log::debug!("{error}");
+    }
+}
+
+fn set_flood_limit(socket: &mut Socket<'_, Room>) {
+    let (flood, now) = (socket.state.options.flood_limit(Peer::of(socket).is_local()), socket.net.now());
+    if let Some(guest) = guest_here(socket) {
+        guest.bucket = flood.map(|flood| match guest.bucket {
+            Some(bucket) => bucket.with(flood, now),
+            None => TokenBucket::new(flood, now),
+        });
     }
 }
 
@@ -162,8 +179,8 @@ fn join(socket: &mut Socket<'_, Room>, place: Option<Place>) {
     if let Some(period) = idle_timeout {
         dismiss_if_silent(socket, period);
     }
-    if is_accepted_with_others && let Err(error) = socket.set_output_limits(limits) {
-        log::debug!("{error}");
+    if is_accepted_with_others {
+        set_output_limits(socket, limits);
     }
     socket.on_error(move |socket, error| {
         let name = guest(socket).map_or_else(String::new, |guest| guest.name.clone());

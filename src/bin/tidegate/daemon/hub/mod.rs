@@ -42,7 +42,7 @@ use self::state::{Hub, MARK};
 use super::Outcome;
 use super::admission::Admission;
 use super::service::{Service, serve};
-use crate::cli::{DaemonOptions, HubOptions, Input, Listen, Output};
+use crate::cli::{Change, DaemonOptions, HubOptions, Input, Listen, Output};
 
 /// Runs until it is stopped, or until all its inputs have ended.
 pub fn run(options: &HubOptions) -> Outcome {
@@ -112,8 +112,8 @@ impl Service for Hub {
         }
     }
 
-    fn change(on: &mut Loop<'_, Self>, role: &crate::cli::Role, _: &[(ServerId, Role)]) {
-        if let crate::cli::Role::Hub(options) = role {
+    fn change(on: &mut Loop<'_, Self>, change: &Change, _: &[(ServerId, Role)]) {
+        if let crate::cli::Role::Hub(options) = &change.role {
             on.state.change(options);
             distribution::regulate(on); // another rule may hold the inputs, or let them go
         }
