@@ -1,0 +1,181 @@
+//! Step 9: a close with unread input destroys output, so this side ends, reads to the other end, and then closes.
+
+use std::collections::VecDeque;
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::Shutdown;
+
+use mio::net::{TcpListener, TcpStream};
+use mio::{Events, Interest, Poll, Token};
+use slab::Slab;
+
+const LISTENER: Token = Token(usize::MAX);
+
+/// So that the process never has more descriptors than it may have.
+const PLACES: usize = 64;
+
+/// The high-water mark: with so many bytes in its queue, a client is not read from.
+const MARK: usize = 65_536;
+
+struct Client {
+    stream: TcpStream,
+    /// The latches: set by an edge, cleared by a call that would block, and by nothing else.
+    readable: bool,
+    writable: bool,
+    input: Input,
+    output: Output,
+    /// What was not written yet.
+    queue: VecDeque<u8>,
+    /// How many came before it. No other client has had its place with this number.
+    generation: usize,
+}
+
+#[derive(PartialEq)]
+enum Input {
+    Open,
+    /// It has said `quit`: what else it sends is read and thrown away, up to its end.
+    Ignored,
+    /// It has ended.
+    Over,
+}
+
+#[derive(PartialEq)]
+enum Output {
+    Open,
+    /// shutdown(2) was done: our end stands behind all that was written.
+    Over,
+}
+
+struct Server {
+    poll: Poll,
+    listener: TcpListener,
+    can_accept: bool,
+    clients: Slab<Client>,
+    accepted: usize,
+}
+
+fn main() -> io::Result<()> {
+    let address = std::env::args().nth(1).unwrap_or("127.0.0.1:7000".to_owned());
+    let mut listener = TcpListener::bind(address.parse().map_err(io::Error::other)?)?;
+    println!("listening on {}", listener.local_addr()?);
+    let (poll, mut events) = (Poll::new()?, Events::with_capacity(128));
+    poll.registry().register(&mut listener, LISTENER, Interest::READABLE)?;
+    let mut server = Server { poll, listener, can_accept: false, clients: Slab::new(), accepted: 0 };
+    loop {
+        server.turn(&mut events)?;
+    }
+}
+
+impl Server {
+    fn turn(&mut self, events: &mut Events) -> io::Result<()> {
+        match self.poll.poll(events, None) {
+            Err(error) if error.kind() == ErrorKind::Interrupted => return Ok(()),
+            outcome => outcome?,
+        }
+        // Who has broken off: no read is needed to find that out.
+        let mut broken = Vec::new();
+        for event in &*events {
+            match event.token() {
+                LISTENER => self.can_accept = true,
+                token if event.is_error() => broken.push(token),
+                token => {
+                    let Some(client) = self.client(token) else { continue };
+                    client.readable |= event.is_readable();
+                    client.writable |= event.is_writable();
+                }
+            }
+        }
+        while self.can_accept {
+            self.accept()?;
+        }
+        for token in broken {
+            if self.client(token).is_some() {
+                self.clients.remove(token.0 % PLACES);
+            }
+        }
+        // What goes wrong with one client is no reason to stop.
+        self.clients.retain(|_, client| client.serve().unwrap_or(false));
+        Ok(())
+    }
+
+    /// The client of a key, unless it has gone. A key is `generation * PLACES + place`.
+    fn client(&mut self, key: Token) -> Option<&mut Client> {
+        self.clients.get_mut(key.0 % PLACES).filter(|client| client.generation == key.0 / PLACES)
+    }
+
+    fn accept(&mut self) -> io::Result<()> {
+        match self.listener.accept() {
+            Ok((mut stream, _)) => {
+                if self.clients.len() == PLACES {
+                    let oldest = self.clients.iter().min_by_key(|(_, client)| client.generation);
+                    oldest.map(|(place, _)| place).into_iter().for_each(|place| drop(self.clients.remove(place)));
+                }
+                let generation = self.accepted;
+                let key = Token(generation * PLACES + self.clients.vacant_key());
+                self.poll.registry().register(&mut stream, key, Interest::READABLE | Interest::WRITABLE)?;
+                let queue = VecDeque::new();
+                let (input, output) = (Input::Open, Output::Open);
+                let (readable, writable) = (false, false);
+                self.clients.insert(Client { stream, readable, writable, input, output, queue, generation });
+                self.accepted += 1;
+            }
+            Err(error) if error.kind() == ErrorKind::WouldBlock => self.can_accept = false,
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+}
+
+impl Client {
+    /// Says whether the client stays.
+    fn serve(&mut self) -> io::Result<bool> {
+        loop {
+            if self.reads() {
+                self.read()?;
+            } else if self.writable && !self.queue.is_empty() {
+                // It may have drained the queue, and then the latch of reading says that there is more.
+                self.write()?;
+            } else if self.input != Input::Open && self.output == Output::Open && self.queue.is_empty() {
+                self.stream.shutdown(Shutdown::Write)?;
+                self.output = Output::Over;
+            } else {
+                return Ok(self.input != Input::Over || self.output != Output::Over);
+            }
+        }
+    }
+
+    fn reads(&self) -> bool {
+        self.readable && self.input != Input::Over && self.queue.len() < MARK
+    }
+
+    fn read(&mut self) -> io::Result<()> {
+        let mut buffer = [0; 4096];
+        match self.stream.read(&mut buffer) {
+            Ok(0) => self.input = Input::Over,
+            Ok(length) => self.take(&buffer[..length]),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => self.readable = false,
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, chunk: &[u8]) {
+        if self.input == Input::Ignored {
+            return;
+        }
+        if chunk.starts_with(b"quit\n") {
+            self.queue.extend(b"bye\n");
+            self.input = Input::Ignored;
+        } else {
+            self.queue.extend(chunk);
+        }
+    }
+
+    fn write(&mut self) -> io::Result<()> {
+        match self.stream.write(self.queue.as_slices().0) {
+            Ok(length) => drop(self.queue.drain(..length)),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => self.writable = false,
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,287 @@
+//! Step 13, the second half: that place is a contract, so another system can stand behind it.
+
+use std::collections::VecDeque;
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::Shutdown;
+use std::time::{Duration, Instant};
+
+use mio::net::{TcpListener, TcpStream};
+use mio::{Events, Interest, Poll, Token};
+use slab::Slab;
+
+pub const LISTENER: Token = Token(usize::MAX);
+
+/// So that the process never has more descriptors than it may have.
+const PLACES: usize = 64;
+
+/// The high-water mark: with so many bytes in its queue, a client is not read from.
+const MARK: usize = 65_536;
+
+/// With more bytes in its queue, a client has to go: it does not read, and the others do not wait for it.
+const LIMIT: usize = 1_048_576;
+
+/// So many bytes are read of one client in a turn, and so long may a turn serve clients before it asks the kernel again.
+const BYTES: usize = 65_536;
+const TURN: Duration = Duration::from_millis(5);
+
+/// So long may a client say nothing.
+const SILENCE: Duration = Duration::from_millis(1_000);
+
+/// The contract: all that the server wants of an operating system. Sockets are non-blocking, and edges are reported once.
+pub trait Kernel {
+    /// Sleeps for so long at most. What has become ready meanwhile.
+    fn wait(&mut self, at_most: Option<Duration>) -> io::Result<Vec<Ready>>;
+    /// A client that is reported under this key from now on.
+    fn accept(&mut self, key: Token) -> io::Result<Box<dyn Socket>>;
+    fn now(&self) -> Instant;
+}
+
+pub trait Socket: Read + Write {
+    fn shutdown(&self, how: Shutdown) -> io::Result<()>;
+}
+
+pub struct Ready {
+    pub key: Token,
+    pub readable: bool,
+    pub writable: bool,
+    pub broken: bool,
+}
+
+pub struct Machine {
+    poll: Poll,
+    events: Events,
+    listener: TcpListener,
+}
+
+struct Client {
+    stream: Box<dyn Socket>,
+    /// The latches: set by an edge, cleared by a call that would block, and by nothing else.
+    readable: bool,
+    writable: bool,
+    input: Input,
+    output: Output,
+    /// What was not written yet.
+    queue: VecDeque<u8>,
+    /// When it has been silent for too long.
+    due: Instant,
+    /// How many came before it. No other client has had its place with this number.
+    generation: usize,
+}
+
+#[derive(PartialEq)]
+enum Input {
+    Open,
+    /// It has said `quit`: what else it sends is read and thrown away, up to its end.
+    Ignored,
+    /// It has ended.
+    Over,
+}
+
+#[derive(PartialEq)]
+enum Output {
+    Open,
+    /// shutdown(2) was done: our end stands behind all that was written.
+    Over,
+}
+
+pub struct Server<K> {
+    pub kernel: K,
+    can_accept: bool,
+    clients: Slab<Client>,
+    accepted: usize,
+    now: Instant,
+    /// The place whose turn is next.
+    next: usize,
+}
+
+fn main() -> io::Result<()> {
+    let address = std::env::args().nth(1).unwrap_or("127.0.0.1:7000".to_owned());
+    let mut listener = TcpListener::bind(address.parse().map_err(io::Error::other)?)?;
+    println!("listening on {}", listener.local_addr()?);
+    let (poll, events) = (Poll::new()?, Events::with_capacity(128));
+    poll.registry().register(&mut listener, LISTENER, Interest::READABLE)?;
+    let mut server = Server::on(Machine { poll, events, listener });
+    loop {
+        server.turn()?;
+    }
+}
+
+impl<K: Kernel> Server<K> {
+    pub fn on(kernel: K) -> Server<K> {
+        let now = kernel.now();
+        Server { kernel, can_accept: false, clients: Slab::new(), accepted: 0, now, next: 0 }
+    }
+
+    pub fn turn(&mut self) -> io::Result<()> {
+        let next = self.clients.iter().map(|(_, client)| client.due).min();
+        let wait = next.map(|due| due.saturating_duration_since(self.kernel.now()));
+        // Whoever has something left has had its edge, and will have no other.
+        let wait = if self.clients.iter().any(|(_, client)| client.has_work()) { Some(Duration::ZERO) } else { wait };
+        let found = match self.kernel.wait(wait) {
+            Err(error) if error.kind() == ErrorKind::Interrupted => return Ok(()),
+            outcome => outcome?,
+        };
+        self.now = self.kernel.now();
+        // Who has broken off: no read is needed to find that out.
+        let mut broken = Vec::new();
+        for ready in found {
+            match ready.key {
+                LISTENER => self.can_accept = true,
+                key if ready.broken => broken.push(key),
+                key => {
+                    let Some(client) = self.client(key) else { continue };
+                    client.readable |= ready.readable;
+                    client.writable |= ready.writable;
+                }
+            }
+        }
+        while self.can_accept {
+            self.accept()?;
+        }
+        for token in broken {
+            if self.client(token).is_some() {
+                self.clients.remove(token.0 % PLACES);
+            }
+        }
+        for _ in 0..PLACES {
+            // What goes wrong with one client is no reason to stop.
+            if self.clients.contains(self.next) && self.serve(self.next).is_err() {
+                self.clients.remove(self.next);
+            }
+            self.next = (self.next + 1) % PLACES;
+            if self.kernel.now() - self.now > TURN {
+                break; // the next turn goes on here
+            }
+        }
+        self.clients.retain(|_, client| client.flush(self.now).unwrap_or(false));
+        self.clients.retain(|_, client| client.due > self.now || client.has_work());
+        Ok(())
+    }
+
+    /// What this client says, everybody hears, itself too.
+    fn serve(&mut self, place: usize) -> io::Result<()> {
+        let (mut left, mut buffer) = (BYTES, [0; 4096]);
+        while self.clients[place].reads() && left > 0 {
+            let said = self.clients[place].read(&mut buffer, self.now)?;
+            left = left.saturating_sub(said.len());
+            for line in said.split_inclusive(|byte| *byte == b'\n') {
+                self.tell(line);
+            }
+        }
+        Ok(())
+    }
+
+    fn tell(&mut self, line: &[u8]) {
+        for (_, client) in &mut self.clients {
+            client.queue.extend(line);
+        }
+    }
+
+    /// The client of a key, unless it has gone. A key is `generation * PLACES + place`.
+    fn client(&mut self, key: Token) -> Option<&mut Client> {
+        self.clients.get_mut(key.0 % PLACES).filter(|client| client.generation == key.0 / PLACES)
+    }
+
+    fn accept(&mut self) -> io::Result<()> {
+        let generation = self.accepted;
+        // With all places taken, the oldest client leaves its own to the next one.
+        let oldest = self.clients.iter().min_by_key(|(_, client)| client.generation);
+        let oldest = oldest.map(|(place, _)| place).filter(|_| self.clients.len() == PLACES);
+        let place = oldest.unwrap_or(self.clients.vacant_key());
+        match self.kernel.accept(Token(generation * PLACES + place)) {
+            Ok(stream) => {
+                oldest.into_iter().for_each(|place| drop(self.clients.remove(place)));
+                let queue = VecDeque::new();
+                let (input, output) = (Input::Open, Output::Open);
+                let (readable, writable) = (false, false);
+                let due = self.now + SILENCE;
+                self.clients.insert(Client { stream, readable, writable, input, output, queue, due, generation });
+                self.accepted += 1;
+            }
+            Err(error) if error.kind() == ErrorKind::WouldBlock => self.can_accept = false,
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+}
+
+impl Kernel for Machine {
+    fn wait(&mut self, at_most: Option<Duration>) -> io::Result<Vec<Ready>> {
+        self.poll.poll(&mut self.events, at_most)?;
+        let found = self.events.iter().map(|it| Ready {
+            key: it.token(),
+            readable: it.is_readable(),
+            writable: it.is_writable(),
+            broken: it.is_error(),
+        });
+        Ok(found.collect())
+    }
+
+    fn accept(&mut self, key: Token) -> io::Result<Box<dyn Socket>> {
+        let (mut stream, _) = self.listener.accept()?;
+        self.poll.registry().register(&mut stream, key, Interest::READABLE | Interest::WRITABLE)?;
+        Ok(Box::new(stream))
+    }
+
+    fn now(&self) -> Instant {
+        Instant::now()
+    }
+}
+
+impl Socket for TcpStream {
+    fn shutdown(&self, how: Shutdown) -> io::Result<()> {
+        TcpStream::shutdown(self, how)
+    }
+}
+
+impl Client {
+    /// Says whether the client stays.
+    fn flush(&mut self, now: Instant) -> io::Result<bool> {
+        loop {
+            if self.writable && !self.queue.is_empty() {
+                self.due = now + SILENCE;
+                self.write()?;
+            } else if self.input != Input::Open && self.output == Output::Open && self.queue.is_empty() {
+                self.stream.shutdown(Shutdown::Write)?;
+                self.output = Output::Over;
+            } else {
+                let over = self.input == Input::Over && self.output == Output::Over;
+                return Ok(!over && self.queue.len() <= LIMIT);
+            }
+        }
+    }
+
+    fn reads(&self) -> bool {
+        self.readable && self.input != Input::Over && self.queue.len() < MARK
+    }
+
+    fn has_work(&self) -> bool {
+        self.reads() || (self.writable && !self.queue.is_empty())
+    }
+
+    /// What was said.
+    fn read<'b>(&mut self, buffer: &'b mut [u8], now: Instant) -> io::Result<&'b [u8]> {
+        self.due = now + SILENCE;
+        match self.stream.read(buffer) {
+            Ok(0) => self.input = Input::Over,
+            Ok(_) if self.input == Input::Ignored => {}
+            Ok(_) if buffer.starts_with(b"quit\n") => {
+                self.queue.extend(b"bye\n");
+                self.input = Input::Ignored;
+            }
+            Ok(length) => return Ok(&buffer[..length]),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => self.readable = false,
+            Err(error) => return Err(error),
+        }
+        Ok(&[])
+    }
+
+    fn write(&mut self) -> io::Result<()> {
+        match self.stream.write(self.queue.as_slices().0) {
+            Ok(length) => drop(self.queue.drain(..length)),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => self.writable = false,
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+}
