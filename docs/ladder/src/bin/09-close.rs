@@ -103,14 +103,13 @@ impl Server {
     }
 
     fn accept(&mut self) -> io::Result<()> {
+        let generation = self.accepted;
+        let oldest = self.clients.iter().min_by_key(|(_, client)| client.generation).map(|(place, _)| place);
+        let oldest = oldest.filter(|_| self.clients.len() == PLACES);
+        let key = Token(generation * PLACES + oldest.unwrap_or(self.clients.vacant_key()));
         match self.listener.accept() {
             Ok((mut stream, _)) => {
-                if self.clients.len() == PLACES {
-                    let oldest = self.clients.iter().min_by_key(|(_, client)| client.generation);
-                    oldest.map(|(place, _)| place).into_iter().for_each(|place| drop(self.clients.remove(place)));
-                }
-                let generation = self.accepted;
-                let key = Token(generation * PLACES + self.clients.vacant_key());
+                oldest.into_iter().for_each(|place| drop(self.clients.remove(place)));
                 self.poll.registry().register(&mut stream, key, Interest::READABLE | Interest::WRITABLE)?;
                 let queue = VecDeque::new();
                 let (input, output) = (Input::Open, Output::Open);

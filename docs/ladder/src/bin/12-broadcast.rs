@@ -75,14 +75,18 @@ fn main() -> io::Result<()> {
     println!("listening on {}", listener.local_addr()?);
     let (poll, mut events) = (Poll::new()?, Events::with_capacity(128));
     poll.registry().register(&mut listener, LISTENER, Interest::READABLE)?;
-    let (clients, now) = (Slab::new(), Instant::now());
-    let mut server = Server { poll, listener, can_accept: false, clients, accepted: 0, now, next: 0 };
+    let mut server = Server::on(poll, listener);
     loop {
         server.turn(&mut events)?;
     }
 }
 
 impl Server {
+    fn on(poll: Poll, listener: TcpListener) -> Server {
+        let (clients, now) = (Slab::new(), Instant::now());
+        Server { poll, listener, can_accept: false, clients, accepted: 0, now, next: 0 }
+    }
+
     fn turn(&mut self, events: &mut Events) -> io::Result<()> {
         let next = self.clients.iter().map(|(_, client)| client.due).min();
         let wait = next.map(|due| due.saturating_duration_since(Instant::now()));
@@ -154,14 +158,13 @@ impl Server {
     }
 
     fn accept(&mut self) -> io::Result<()> {
+        let generation = self.accepted;
+        let oldest = self.clients.iter().min_by_key(|(_, client)| client.generation).map(|(place, _)| place);
+        let oldest = oldest.filter(|_| self.clients.len() == PLACES);
+        let key = Token(generation * PLACES + oldest.unwrap_or(self.clients.vacant_key()));
         match self.listener.accept() {
             Ok((mut stream, _)) => {
-                if self.clients.len() == PLACES {
-                    let oldest = self.clients.iter().min_by_key(|(_, client)| client.generation);
-                    oldest.map(|(place, _)| place).into_iter().for_each(|place| drop(self.clients.remove(place)));
-                }
-                let generation = self.accepted;
-                let key = Token(generation * PLACES + self.clients.vacant_key());
+                oldest.into_iter().for_each(|place| drop(self.clients.remove(place)));
                 self.poll.registry().register(&mut stream, key, Interest::READABLE | Interest::WRITABLE)?;
                 let queue = VecDeque::new();
                 let (input, output) = (Input::Open, Output::Open);

@@ -9,7 +9,7 @@ use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token};
 use slab::Slab;
 
-pub const LISTENER: Token = Token(usize::MAX);
+const LISTENER: Token = Token(usize::MAX);
 
 /// So that the process never has more descriptors than it may have.
 const PLACES: usize = 64;
@@ -95,8 +95,8 @@ fn main() -> io::Result<()> {
 
 impl Server {
     pub fn on(kernel: Machine) -> Server {
-        let now = kernel.now();
-        Server { kernel, can_accept: false, clients: Slab::new(), accepted: 0, now, next: 0 }
+        let (clients, now) = (Slab::new(), kernel.now());
+        Server { kernel, can_accept: false, clients, accepted: 0, now, next: 0 }
     }
 
     pub fn turn(&mut self) -> io::Result<()> {
@@ -171,11 +171,10 @@ impl Server {
 
     fn accept(&mut self) -> io::Result<()> {
         let generation = self.accepted;
-        // With all places taken, the oldest client leaves its own to the next one.
-        let oldest = self.clients.iter().min_by_key(|(_, client)| client.generation);
-        let oldest = oldest.map(|(place, _)| place).filter(|_| self.clients.len() == PLACES);
-        let place = oldest.unwrap_or(self.clients.vacant_key());
-        match self.kernel.accept(Token(generation * PLACES + place)) {
+        let oldest = self.clients.iter().min_by_key(|(_, client)| client.generation).map(|(place, _)| place);
+        let oldest = oldest.filter(|_| self.clients.len() == PLACES);
+        let key = Token(generation * PLACES + oldest.unwrap_or(self.clients.vacant_key()));
+        match self.kernel.accept(key) {
             Ok(stream) => {
                 oldest.into_iter().for_each(|place| drop(self.clients.remove(place)));
                 let queue = VecDeque::new();

@@ -1,0 +1,133 @@
+//! Each failure of the ladder: the step before has it, and this step has not.
+
+mod failures;
+mod pages;
+mod peer;
+mod server;
+mod simulated;
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use server::{Outcome, Run};
+
+/// A failure, as a page tells it.
+struct Failure {
+    name: &'static str,
+    happens: fn(&Run) -> Outcome,
+    /// The program that has it, and what is said of it. The first step has nobody before it.
+    before: Option<(&'static str, &'static str)>,
+    /// The program that has it no more.
+    after: &'static str,
+}
+
+macro_rules! failures {
+    ($($name:ident: $before:expr => $after:literal,)*) => {
+        const FAILURES: &[Failure] = &[
+            $(Failure { name: stringify!($name), happens: failures::$name, before: $before, after: $after },)*
+        ];
+
+        mod the_step_before {
+            $(#[test] fn $name() {
+                super::fails(super::failure(stringify!($name)));
+            })*
+        }
+
+        mod this_step {
+            $(#[test] fn $name() {
+                super::passes(super::failure(stringify!($name)).after, super::failure(stringify!($name)));
+            })*
+        }
+    };
+}
+
+failures! {
+    echo: None => "01-blocking",
+    two_clients: Some(("01-blocking", "it sleeps in a call on the client that says nothing")) => "02-spinning",
+    nothing_to_do: Some(("02-spinning", "it used 100 ms of the processor for nothing, and has not slept")) => "03-poll",
+    many_clients: Some(("03-poll", "each wait hands over 41 descriptors")) => "04a-edges",
+    long_message: Some(("04a-edges", "it sleeps, and 5904 bytes were not read")) => "04-latches",
+    new_client_in_an_old_place:
+        Some(("05a-places", "the new client was thrown out, as the old one had broken off")) => "05-generations",
+    speaks_before_it_listens:
+        Some(("05-generations", "the server has closed the connection after it had taken")) => "06-queue",
+    never_listens: Some(("06-queue", "it has taken 64 MiB of a client that reads nothing")) => "07-backpressure",
+    ends_and_listens:
+        Some(("07-backpressure", "the end has come before all that was to come before it")) => "08-half-close",
+    quits_and_speaks_on:
+        Some(("08-half-close", "the connection was reset, and the answer has not arrived")) => "09-close",
+    falls_silent: Some(("09-close", "it sleeps without a deadline, and the client keeps its place")) => "10a-clock",
+    speaks_again: Some(("10a-clock", "it has closed the connection too early")) => "10-timers",
+    flood:
+        Some(("10-timers", "more than its share was read of one before the other had its turn")) => "11-budgets",
+    two_in_a_room: Some(("11-budgets", "nobody else hears it")) => "12a-waiting",
+    stuck_reader: Some(("12a-waiting", "it waits for one client, and the others hear nothing")) => "12b-each-line",
+    sixteen_lines: Some(("12b-each-line", "16 calls for one client")) => "12-broadcast",
+    no_descriptor_left: Some(("13b-door", "the server has ended: Too many open files")) => "13-kernel",
+}
+
+/// The programs, in the order of the ladder.
+macro_rules! programs {
+    ($($name:literal)*) => { &[$(($name, env!(concat!("CARGO_BIN_EXE_", $name)))),*] };
+}
+
+const PROGRAMS: &[(&str, &str)] = programs!(
+    "01-blocking" "02-spinning" "03-poll" "04a-edges" "04-latches" "05a-places" "05-generations" "06-queue"
+    "07-backpressure" "08-half-close" "09-close" "10a-clock" "10-timers" "11-budgets" "12a-waiting" "12b-each-line"
+    "12-broadcast" "13a-machine" "13b-door" "13-kernel"
+);
+
+/// What is judged by the lines of strace.
+const TRACED: [&str; 2] = ["flood", "sixteen_lines"];
+
+fn failure(name: &str) -> &'static Failure {
+    FAILURES.iter().find(|it| it.name == name).unwrap()
+}
+
+fn play(program: &str, failure: &Failure, trace: Option<PathBuf>) -> Outcome {
+    let path = PROGRAMS.iter().find(|(name, _)| *name == program).unwrap().1;
+    let is_traced = TRACED.contains(&failure.name);
+    let own = trace.is_none() && is_traced;
+    let trace = trace.or_else(|| own.then(new_file));
+    let outcome = (failure.happens)(&Run { program: path, trace: trace.clone(), descriptors: None });
+    if own {
+        let _ = trace.map(std::fs::remove_file);
+    }
+    outcome
+}
+
+/// A file of its own, for strace.
+fn new_file() -> PathBuf {
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
+    PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("trace-{}-{number}", std::process::id()))
+}
+
+fn fails(failure: &Failure) {
+    let Some((program, words)) = failure.before else { return };
+    let outcome = play(program, failure, None);
+    assert!(outcome.as_ref().is_err_and(|it| it.starts_with(words)), "{program}: {outcome:?}");
+}
+
+fn passes(program: &str, failure: &Failure) {
+    let outcome = play(program, failure, None);
+    assert_eq!(outcome, Ok(()), "{program}: {}", failure.name);
+}
+
+/// What a step has mended stays so, as far as a later step has the same to do. An echo is not a room; and in a room each word
+/// is for everybody.
+#[test]
+fn what_was_mended_stays_mended() {
+    for (at, (program, _)) in PROGRAMS.iter().enumerate() {
+        for failure in FAILURES {
+            let place = |name| PROGRAMS.iter().position(|(it, _)| *it == name).unwrap();
+            let is_later = at > place(failure.after) && at < place("12a-waiting");
+            // A second each.
+            let is_slow = ["falls_silent", "speaks_again"].contains(&failure.name);
+            let is_attempt = program.as_bytes()[2] != b'-';
+            if is_later && !is_slow && !is_attempt {
+                passes(program, failure);
+            }
+        }
+    }
+}
