@@ -24,7 +24,9 @@ pub fn two_clients(run: &Run) -> Outcome {
     other.says(b"hello\n");
     look(|| match other.read(&mut [0; 6]) {
         Some(outcome) => Some(outcome.map(drop)),
-        None if server.sleeps_on(silent.port) => Some(Err("it sleeps in a call on the client that says nothing".to_owned())),
+        None if server.sleeps_on(silent.port) => {
+            Some(Err("it sleeps in a call on the client that says nothing".to_owned()))
+        }
         None => None,
     })
 }
@@ -131,7 +133,11 @@ pub fn ends_and_listens(run: &Run) -> Outcome {
     client.fills(&server, |queued, _| queued > 0)?;
     client.ends();
     let received = client.hears_to_the_end()?;
-    if received == client.sent { Ok(()) } else { Err("the end has come before all that was to come before it".to_owned()) }
+    if received == client.sent {
+        Ok(())
+    } else {
+        Err("the end has come before all that was to come before it".to_owned())
+    }
 }
 
 /// Step 9: a client that says quit and goes on speaking, while some of its answer is on its way.
@@ -199,7 +205,11 @@ pub fn flood(run: &Run) -> Outcome {
     let trace = Trace::read(run);
     let before = trace.lines.iter().position(|line| line.contains("a word") && line.starts_with("sendto("));
     let before = trace.received(0, before.unwrap());
-    if before <= SHARE { Ok(()) } else { Err("more than its share was read of one before the other had its turn".to_owned()) }
+    if before <= SHARE {
+        Ok(())
+    } else {
+        Err("more than its share was read of one before the other had its turn".to_owned())
+    }
 }
 
 /// Step 12: a room.

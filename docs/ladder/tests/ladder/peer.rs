@@ -109,23 +109,28 @@ impl Peer {
     /// not written, and with all that have not come back.
     pub fn fills(&mut self, server: &Server, is_enough: impl Fn(u64, u64) -> bool) -> Outcome {
         loop {
+            // Less than the high-water mark of the server, by far.
             if self.streams(16_384)? == 0 {
                 return Err("the kernel takes no more, and nothing is stuck".to_owned());
             }
-            let (queued, missing) = look(|| self.where_it_is(server));
+            // A confirmation may be some 40 ms late. So it is only waited for when all looks stuck without.
+            let (queued, missing) = look(|| self.where_it_is(server, false));
             if is_enough(queued, missing) {
-                return Ok(());
+                let (queued, missing) = look(|| self.where_it_is(server, true));
+                if is_enough(queued, missing) {
+                    return Ok(());
+                }
             }
         }
     }
 
     /// When all is quiet: the bytes in the server's queue, at least; and all that have not come back.
-    fn where_it_is(&self, server: &Server) -> Option<(u64, u64)> {
+    fn where_it_is(&self, server: &Server, is_confirmed: bool) -> Option<(u64, u64)> {
         let both = || Some((server.held(self.port)?, server.held_by_peer(self.port)?));
         let before = both()?;
         server.asleep()?;
         let (theirs, ours) = before;
-        let is_quiet = both()? == before && theirs.unread == 0 && ours.unsent == 0;
+        let is_quiet = both()? == before && theirs.unread == 0 && (ours.unsent == 0 || !is_confirmed);
         let missing = self.sent as u64 - self.received as u64 - ours.unread;
         // What has come may not be confirmed yet, and is unsent too. Then the queue is longer than this.
         is_quiet.then(|| (missing.saturating_sub(theirs.unsent), missing))

@@ -74,7 +74,17 @@ impl Server {
     pub fn start(run: &Run) -> Server {
         let mut words = Vec::new();
         if let Some(file) = &run.trace {
-            words.extend(["strace", "-o", file.to_str().unwrap(), "-s", "16", "-e", "trace=!write", "-e", "signal=none"]);
+            words.extend([
+                "strace",
+                "-o",
+                file.to_str().unwrap(),
+                "-s",
+                "16",
+                "-e",
+                "trace=!write",
+                "-e",
+                "signal=none",
+            ]);
         }
         words.extend([run.program, "127.0.0.1:0"]);
         let limit = run.descriptors.map_or(String::new(), |most| format!("ulimit -n {most}; "));
