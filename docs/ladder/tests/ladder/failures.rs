@@ -224,7 +224,7 @@ pub fn two_in_a_room(run: &Run) -> Outcome {
         None => {
             speaker.read(&mut [0; 64]);
             let is_said = server.held(speaker.port)?.unread == 0 && server.asleep().is_some();
-            let nothing = is_said && server.held_by_peer(listener.port)?.unread == 0;
+            let nothing = is_said && server.both_ends(listener.port)?.1.unread == 0;
             nothing.then(|| Err("nobody else hears it".to_owned()))
         }
     })

@@ -126,11 +126,12 @@ impl Peer {
 
     /// When all is quiet: the bytes in the server's queue, at least; and all that have not come back.
     fn where_it_is(&self, server: &Server, is_confirmed: bool) -> Option<(u64, u64)> {
-        let both = || Some((server.held(self.port)?, server.held_by_peer(self.port)?));
-        let before = both()?;
+        server.asleep()?;
+        let before = server.both_ends(self.port)?;
         server.asleep()?;
         let (theirs, ours) = before;
-        let is_quiet = both()? == before && theirs.unread == 0 && (ours.unsent == 0 || !is_confirmed);
+        let is_quiet =
+            theirs.unread == 0 && (ours.unsent == 0 || !is_confirmed) && server.both_ends(self.port)? == before;
         let missing = self.sent as u64 - self.received as u64 - ours.unread;
         // What has come may not be confirmed yet, and is unsent too. Then the queue is longer than this.
         is_quiet.then(|| (missing.saturating_sub(theirs.unsent), missing))

@@ -138,12 +138,13 @@ impl Server {
 
     /// What is held of the server's end of the connection to this port.
     pub fn held(&self, port: u16) -> Option<Held> {
-        held(self.address.port(), port)
+        self.both_ends(port).map(|(ours, _)| ours)
     }
 
-    /// What is held of the other end.
-    pub fn held_by_peer(&self, port: u16) -> Option<Held> {
-        held(port, self.address.port())
+    /// What is held of the server's end, and of the other one.
+    pub fn both_ends(&self, port: u16) -> Option<(Held, Held)> {
+        let table = fs::read_to_string("/proc/net/tcp").unwrap();
+        Some((held(&table, self.address.port(), port)?, held(&table, port, self.address.port())?))
     }
 
     /// It does nothing more until [`Server::goes_on`]: so what comes meanwhile is there at once.
@@ -189,8 +190,7 @@ impl Drop for Server {
 }
 
 /// The end of a connection with this port, whose other end has that one.
-fn held(port: u16, other: u16) -> Option<Held> {
-    let table = fs::read_to_string("/proc/net/tcp").unwrap();
+fn held(table: &str, port: u16, other: u16) -> Option<Held> {
     let ends = [format!(":{port:04X}"), format!(":{other:04X}")];
     let rows = table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
     let mut ours = rows.filter(|row| row.len() > 9 && row[1].ends_with(&ends[0]) && row[2].ends_with(&ends[1]));
