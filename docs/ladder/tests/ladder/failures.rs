@@ -22,13 +22,15 @@ pub fn two_clients(run: &Run) -> Outcome {
     let silent = Peer::connect(&server);
     let mut other = Peer::connect(&server);
     other.says(b"hello\n");
-    look(|| match other.read(&mut [0; 6]) {
+    let outcome = look(|| match other.read(&mut [0; 6]) {
         Some(outcome) => Some(outcome.map(drop)),
         None if server.sleeps_on(silent.port) => {
             Some(Err("it sleeps in a call on the client that says nothing".to_owned()))
         }
         None => None,
-    })
+    });
+    drop(server); // before the clients: so it sees none of them go
+    outcome
 }
 
 /// Step 3: nobody says anything.
