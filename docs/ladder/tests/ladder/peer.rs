@@ -18,6 +18,8 @@ impl Peer {
         let stream = TcpStream::connect(server.address).unwrap();
         let port = stream.local_addr().unwrap().port();
         stream.set_nonblocking(true).unwrap();
+        // What is said goes out at once, without a wait for the confirmation of what was said before.
+        stream.set_nodelay(true).unwrap();
         Peer { stream, port, sent: 0, received: 0 }
     }
 
