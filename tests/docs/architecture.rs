@@ -79,6 +79,21 @@ fn the_files_that_the_page_names_exist() {
 }
 
 #[test]
+fn the_reading_order_says_how_long_each_file_is() {
+    let page = read(PAGE);
+    let rows = page.lines().filter(|line| line.starts_with("| ") && line.split(" | ").count() == 5);
+    let mut all = 0;
+    for row in rows.skip(1).filter(|row| row.contains(".rs` | ")) {
+        let cells: Vec<&str> = row.split(" | ").collect();
+        let (file, said) = (cells[1].trim_matches('`'), cells[2].parse::<usize>().unwrap());
+        let lines = read(&format!("src/{file}")).lines().count();
+        assert!(lines.abs_diff(said) <= 10 + said / 5, "{PAGE}: {file} has {lines} lines, not {said}");
+        all += said;
+    }
+    assert!((4_000..4_200).contains(&all), "they have {all} lines in all");
+}
+
+#[test]
 fn the_test_itself_sees_what_is_missing() {
     let page = "### A walk\n1. `a.rs` `f`, `g`, then `b.rs` `h`: text with `code`: more\nprose\n";
     let f = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();

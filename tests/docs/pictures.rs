@@ -62,6 +62,17 @@ fn the_states_of_a_connection_are_as_they_are_drawn() {
 }
 
 #[test]
+fn what_the_time_line_names_exists() {
+    let svg = read("docs/pictures/echo.svg");
+    let code: String = files("src", "rs").into_iter().map(|(_, text)| text).collect();
+    let names: Vec<&str> = functions(&svg).collect();
+    assert!(names.len() > 5, "{names:?}");
+    for name in names {
+        assert!(code.contains(&format!("fn {name}(")), "echo.svg: there is no function {name}");
+    }
+}
+
+#[test]
 fn the_page_of_each_picture_shows_it() {
     for picture in ["turn", "connection"] {
         assert!(read(&format!("docs/{picture}.md")).contains(&format!("](pictures/{picture}.svg)")));

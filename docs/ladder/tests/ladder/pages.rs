@@ -146,6 +146,19 @@ fn strace_says_what_the_pages_show() {
 }
 
 #[test]
+fn the_map_leads_to_places_that_exist() {
+    let map = fs::read_to_string(root().join("14-map.md")).unwrap();
+    let rows: Vec<&str> = map.lines().filter(|line| line.contains("| `src/")).collect();
+    assert!(rows.len() > 15, "{rows:?}");
+    for row in rows {
+        let place = row.split(" | ").nth(2).unwrap();
+        let (file, item) = place.trim_matches('`').split_once("` `").unwrap_or((place.trim_matches('`'), ""));
+        let code = fs::read_to_string(root().join("../..").join(file)).unwrap_or_else(|_| panic!("there is no {file}"));
+        assert!(code.contains(item), "{file} has no {item}");
+    }
+}
+
+#[test]
 fn a_pattern_is_strict() {
     assert!(is_like("read(3, 17) = 4", "read(3, …) = 4") && is_like("read(3", "read(…") && is_like("x", "x"));
     assert!(!is_like("read(3, 17) = 44", "read(3, …) = 4") && !is_like("aread(3", "read(…") && !is_like("xy", "x"));
