@@ -86,7 +86,7 @@ fn is_like(line: &str, pattern: &str) -> bool {
         let Some(at) = rest.find(part) else { return false };
         rest = &rest[at + part.len()..];
     }
-    rest.is_empty() || parts.last().is_some_and(str::is_empty)
+    rest.is_empty() || parts.next_back().is_some_and(str::is_empty)
 }
 
 #[test]
