@@ -53,6 +53,8 @@ const RULES: &[(&str, Rule)] = &[
     ("ncat --chat", Named("another program is compared", "README.md", "| a room for `nc`, out of the box |")),
     ("cargo bench", Ci(ALL_BENCHES)),
     ("cargo test --no-default-features", Ci("step cargo test --locked --no-default-features --lib --test library")),
+    (".ci/ladder", Ci("step .ci/ladder")),
+    (".ci/html", Ci("step .ci/html")),
     (".ci/run", Named("it runs this test", ".ci/run", "cargo test")),
     // docs/bench.md
     ("tidegate bench request :6379 --send 'PING\\r\\n' --expect '+PONG\\r\\n' --depth 16", Against("lines")),
