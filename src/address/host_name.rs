@@ -153,8 +153,10 @@ impl Hash for HostName {
 
 impl Ord for HostName {
     fn cmp(&self, other: &Self) -> Ordering {
-        let letters = |name: &HostName| name.text.map(|byte| byte.to_ascii_lowercase());
-        letters(self).cmp(&letters(other)).then(self.is_whole.cmp(&other.is_whole))
+        fn letters(name: &HostName) -> impl Iterator<Item = u8> {
+            name.as_str().bytes().map(|byte| byte.to_ascii_lowercase())
+        }
+        letters(self).cmp(letters(other)).then(self.is_whole.cmp(&other.is_whole))
     }
 }
 

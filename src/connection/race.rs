@@ -25,11 +25,15 @@ pub enum ConnectAttempts {
     FirstOnly,
 }
 
+/// How many attempts go on at the same time. A name may have a hundred addresses, each attempt has a descriptor, and a proxy has
+/// thousands of clients. When there are so many, the oldest makes room: it has had a second by then.
+const MOST_UNDER_WAY: usize = 4;
+
 /// What comes next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Step {
     Begin(SocketAddr),
-    /// The attempt that goes on is to be closed: its time is over.
+    /// The oldest attempt that goes on is to be closed: its time is over.
     CutOff,
     /// Nothing before this time; without one, until an attempt comes to its outcome.
     Wait(Option<Duration>),
@@ -66,6 +70,7 @@ impl Race {
             None => Step::Wait(None),
             Some(_) if self.under_way > 0 && !is_due => Step::Wait(self.next),
             Some(_) if self.under_way > 0 && self.manner != ConnectAttempts::Overlapping => Step::CutOff,
+            Some(_) if self.under_way >= MOST_UNDER_WAY => Step::CutOff,
             Some(address) => {
                 self.left.pop_front();
                 self.attempted.push(address);
@@ -149,6 +154,19 @@ mod tests {
         assert_eq!(race.next(ms(500)), Step::Begin(at("::2")));
         assert_eq!(race.next(ms(9000)), Step::Wait(None));
         assert_eq!(race.attempted(), [at("::1"), at("1.1.1.1"), at("::2")]);
+    }
+
+    #[test]
+    fn at_most_four_go_on_and_the_oldest_makes_room() {
+        let mut race = race(&["1.1.1.1", "2.2.2.2", "3.3.3.3", "4.4.4.4", "5.5.5.5"], ConnectAttempts::Overlapping);
+        for (number, address) in ["1.1.1.1", "2.2.2.2", "3.3.3.3", "4.4.4.4"].into_iter().enumerate() {
+            assert_eq!(race.next(ms(250 * number as u64)), Step::Begin(at(address)));
+        }
+        assert_eq!(race.next(ms(999)), Step::Wait(Some(ms(1000))));
+        assert_eq!(race.next(ms(1000)), Step::CutOff);
+        race.failed();
+        assert_eq!(race.next(ms(1000)), Step::Begin(at("5.5.5.5")));
+        assert_eq!(race.next(ms(9000)), Step::Wait(None), "the last ones have all the time");
     }
 
     #[test]

@@ -54,14 +54,16 @@ pub(super) struct Asking {
 }
 
 impl Asking {
-    /// Begins with this server of the list.
+    /// Begins with this server of the list. If there are several, each has its part of the time-out: whoever connects to a name
+    /// gives it some seconds, and the first server may be dead.
     pub fn new(conf: &ResolvConf, first: usize) -> Option<Self> {
         let mut servers = conf.servers.clone();
         let length = servers.len().max(1);
         servers.rotate_left(first % length);
         let present = Attempt::at(*servers.first()?);
         let most_turns = servers.len() * conf.attempts as usize;
-        Some(Asking { servers, timeout: conf.timeout, present, turns: 1, most_turns, verdict: Answer::NoServer })
+        let timeout = conf.timeout / u32::try_from(length).unwrap_or(1);
+        Some(Asking { servers, timeout, present, turns: 1, most_turns, verdict: Answer::NoServer })
     }
 
     pub fn present(&self) -> Attempt {

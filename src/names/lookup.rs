@@ -6,6 +6,7 @@
 
 use std::net::IpAddr;
 use std::rc::Rc;
+use std::time::Duration;
 
 use super::{Answer, Families, Family, Question, ResolvConf};
 use crate::address::host_name::HostName;
@@ -41,6 +42,10 @@ pub(super) struct Lookup {
     as_it_is: Option<Failure>,
     had_no_address: bool,
     had_failing_servers: bool,
+    /// It has addresses of one family, and waits for the other until then.
+    pub waits_until: Option<Duration>,
+    /// That time is over, and a last turn is waited for.
+    pub is_impatient: bool,
 }
 
 /// The answers for the name that is asked for.
@@ -61,7 +66,18 @@ impl Lookup {
             as_it_is: None,
             had_no_address: false,
             had_failing_servers: false,
+            waits_until: None,
+            is_impatient: false,
         }
+    }
+
+    /// The addresses of the family that has answered. The other one is waited for no longer.
+    pub fn with_one_family(&mut self) -> Option<Vec<IpAddr>> {
+        let Answers { v4, v6 } = std::mem::take(&mut self.answers);
+        [v6, v4].into_iter().flatten().find_map(|answer| match answer {
+            Answer::Addresses(addresses) => Some(addresses),
+            _ => None,
+        })
     }
 
     /// The first name that is asked for.

@@ -17,6 +17,9 @@ const MOST_ALIASES: usize = 16;
 /// The most addresses of one answer that are used.
 const MOST_ADDRESSES: usize = 64;
 
+/// The most records of an answer that are gone through. A name has a handful, and an answer by TCP has room for thousands.
+const MOST_RECORDS: usize = 512;
+
 /// A record has at least its name of a byte, a type, a class, a time and a length.
 const SHORTEST_RECORD: usize = 11;
 
@@ -100,10 +103,21 @@ fn is_same(asked: &simple_dns::Question<'_>, question: &Question) -> bool {
 
 /// The addresses at the end of the chain of aliases.
 fn found(packet: &Packet<'_>, question: &Question) -> Reply {
+    if packet.answers.len() > MOST_RECORDS {
+        return Reply::Refused;
+    }
+    // Each name is written out once: a long one has a hundred labels, and each alias goes through all records.
+    let named = |record: &ResourceRecord<'_>| record.name.to_string();
+    let records: Vec<(String, &ResourceRecord<'_>)> = packet
+        .answers
+        .iter()
+        .filter(|record| record.class == CLASS::IN)
+        .map(|record| (named(record), record))
+        .collect();
     let mut name = question.name.as_str().to_owned();
     let mut shortest = u32::MAX;
     for _ in 0..=MOST_ALIASES {
-        let records = || packet.answers.iter().filter(|record| is_of(record, &name));
+        let records = || records.iter().filter(|(of, _)| of.eq_ignore_ascii_case(&name)).map(|(_, record)| *record);
         let addresses = records().filter_map(|record| Some((address_of(record, question.family)?, record.ttl)));
         let addresses: Vec<(IpAddr, u32)> = addresses.take(MOST_ADDRESSES).collect();
         if !addresses.is_empty() {
@@ -122,15 +136,17 @@ fn found(packet: &Packet<'_>, question: &Question) -> Reply {
         });
         match alias {
             Some((to, ttl)) => (name, shortest) = (to, shortest.min(ttl)),
-            None => return Reply::Answer(Answer::NoAddress, missing_for(packet)),
+            // What the alias says is good for its own time.
+            None => {
+                return Reply::Answer(
+                    Answer::NoAddress,
+                    missing_for(packet).map(|time| time.min(Duration::from_secs(shortest.into()))),
+                );
+            }
         }
     }
     // A loop.
     Reply::Refused
-}
-
-fn is_of(record: &ResourceRecord<'_>, name: &str) -> bool {
-    record.class == CLASS::IN && record.name.to_string().eq_ignore_ascii_case(name)
 }
 
 fn address_of(record: &ResourceRecord<'_>, family: Family) -> Option<IpAddr> {

@@ -27,6 +27,10 @@ use crate::base::id::Key;
 
 pub(crate) use super::lookup::Failure;
 
+/// How long the other family is waited for when one has addresses. RFC 8305 has this time and this name for it, in section 3: some
+/// name servers never answer for AAAA.
+const RESOLUTION_DELAY: Duration = Duration::from_millis(50);
+
 /// The number of a look-up. No two of a resolver have the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Ticket(u64);
@@ -67,11 +71,15 @@ pub(crate) struct Resolver {
     /// How many are with a server.
     with_servers: usize,
     deadlines: BTreeSet<(Duration, Asked)>,
+    /// Look-ups that have addresses of one family, and wait for the other only so long.
+    patience: BTreeSet<(Duration, Ticket)>,
     actions: VecDeque<Action>,
     next_ticket: u64,
     next_generation: u32,
     /// How many questions were begun, for `rotate`.
     begun: usize,
+    /// The place of the server that has answered last. It is asked first: otherwise each name would wait for a dead one.
+    answers: usize,
 }
 
 /// A question that is under way.
@@ -102,10 +110,12 @@ impl Resolver {
             line: VecDeque::new(),
             with_servers: 0,
             deadlines: BTreeSet::new(),
+            patience: BTreeSet::new(),
             actions: VecDeque::new(),
             next_ticket: 0,
             next_generation: 0,
             begun: 0,
+            answers: 0,
         }
     }
 
@@ -122,6 +132,7 @@ impl Resolver {
         if *self.conf != conf {
             self.conf = Rc::new(conf);
             self.cache.clear();
+            self.answers = 0;
         }
         self.hosts = hosts.unwrap_or_else(|| std::mem::take(&mut self.hosts));
     }
@@ -132,7 +143,9 @@ impl Resolver {
 
     /// When [`Resolver::expire`] is to be called.
     pub fn next_deadline(&self) -> Option<Duration> {
-        self.deadlines.first().map(|(deadline, _)| *deadline)
+        let of_questions = self.deadlines.first().map(|(deadline, _)| *deadline);
+        let of_lookups = self.patience.first().map(|(deadline, _)| *deadline);
+        of_questions.into_iter().chain(of_lookups).min()
     }
 
     /// Looks a name up. The outcome comes as an action, also if it is known. `ids` gives random numbers.
@@ -174,6 +187,15 @@ impl Resolver {
     /// Nobody wants to know any more.
     pub fn cancel(&mut self, ticket: Ticket, now: Duration, ids: &mut impl FnMut() -> u16) {
         let Some(lookup) = self.lookups.remove(&ticket) else { return };
+        self.is_over(ticket, &lookup);
+        self.ask_those_in_line(now, ids);
+    }
+
+    /// A look-up waits for nothing any more.
+    fn is_over(&mut self, ticket: Ticket, lookup: &Lookup) {
+        if let Some(until) = lookup.waits_until {
+            self.patience.remove(&(until, ticket));
+        }
         for question in lookup.questions() {
             let Some(slot) = self.by_question.get(&question).copied() else { continue };
             let waiting = &mut self.questions[slot].waiting;
@@ -182,17 +204,18 @@ impl Resolver {
                 self.end(slot);
             }
         }
-        self.ask_those_in_line(now, ids);
     }
 
     /// Something has come from where a question was sent to. Whether it was an answer: anything else changes nothing.
     pub fn received(&mut self, asked: Asked, bytes: &[u8], now: Duration, ids: &mut impl FnMut() -> u16) -> bool {
         let Some(under_way) = self.get(asked) else { return false };
-        let State::WithServer { id, .. } = under_way.state else { return false };
+        let State::WithServer { id, ref asking, .. } = under_way.state else { return false };
         let Some(reply) = message::reply(bytes, id, &under_way.question) else { return false };
+        let server = asking.present().server;
         let setback = match reply {
             Reply::Answer(answer, good_for) => {
                 let question = under_way.question;
+                self.answers = self.conf.servers.iter().position(|one| *one == server).unwrap_or(0);
                 if let Some(good_for) = good_for {
                     self.cache.keep(question, &answer, good_for, now, &self.options);
                 }
@@ -220,6 +243,24 @@ impl Resolver {
         {
             self.set_back(asked, Setback::Silent, now, ids);
         }
+        while let Some((until, ticket)) = self.patience.first().copied()
+            && until <= now
+        {
+            self.patience.pop_first();
+            let Some(lookup) = self.lookups.get_mut(&ticket) else { continue };
+            if !std::mem::replace(&mut lookup.is_impatient, true) {
+                // A loop that is late itself has not read yet what has come meanwhile: one more turn.
+                let until = now.saturating_add(Duration::from_millis(1));
+                lookup.waits_until = Some(until);
+                self.patience.insert((until, ticket));
+            } else if let Some(outcome) = lookup.with_one_family()
+                && let Some(lookup) = self.lookups.remove(&ticket)
+            {
+                self.is_over(ticket, &lookup);
+                self.actions.push_back(Action::Deliver(ticket, Ok(outcome)));
+            }
+        }
+        self.ask_those_in_line(now, ids);
     }
 
     // ---- look-ups --------------------------------------------------------------------------------------------------------
@@ -228,7 +269,10 @@ impl Resolver {
         loop {
             match next {
                 Next::Over(outcome) => {
-                    self.lookups.remove(&ticket);
+                    let lookup = self.lookups.remove(&ticket);
+                    if let Some(until) = lookup.and_then(|lookup| lookup.waits_until) {
+                        self.patience.remove(&(until, ticket));
+                    }
                     return self.actions.push_back(Action::Deliver(ticket, outcome));
                 }
                 Next::Ask(name) => match self.ask(ticket, name, now, ids) {
@@ -281,7 +325,7 @@ impl Resolver {
             if self.get(asked).is_none() {
                 continue;
             }
-            let first = if self.conf.rotate { self.begun } else { 0 };
+            let first = if self.conf.rotate { self.begun } else { self.answers };
             self.begun = self.begun.wrapping_add(1);
             if let Some(asking) = Asking::new(&self.conf, first) {
                 self.with_servers += 1;
@@ -329,9 +373,15 @@ impl Resolver {
     fn answer(&mut self, asked: Asked, answer: Answer, now: Duration, ids: &mut impl FnMut() -> u16) {
         let Some(UnderWay { question, waiting, .. }) = self.end(asked.0.slot as usize) else { return };
         for ticket in waiting {
-            let lookup = self.lookups.get_mut(&ticket);
-            if let Some(next) = lookup.and_then(|lookup| lookup.answered(question.family, answer.clone())) {
-                self.go_on(ticket, next, now, ids);
+            let Some(lookup) = self.lookups.get_mut(&ticket) else { continue };
+            match lookup.answered(question.family, answer.clone()) {
+                Some(next) => self.go_on(ticket, next, now, ids),
+                None if matches!(answer, Answer::Addresses(_)) => {
+                    let until = now.saturating_add(RESOLUTION_DELAY);
+                    lookup.waits_until = Some(until);
+                    self.patience.insert((until, ticket));
+                }
+                None => {}
             }
         }
         self.ask_those_in_line(now, ids);

@@ -194,6 +194,50 @@ fn without_a_server_that_answers_the_error_says_so() {
     assert!(event_loop.state.time_of("error") >= s(10), "two attempts of 5 s");
 }
 
+/// RFC 8305, section 3: some servers never answer for AAAA.
+#[test]
+fn a_family_that_gets_no_answer_is_waited_for_50_ms_once_the_other_has_one() {
+    let (sim, mut event_loop, _) = network(Zone::new(60));
+    listen(&mut event_loop, &["10.0.0.1:7"]);
+    let zone = Zone::new(60).with("www.example", &["10.0.0.1"]);
+    let log = script(&sim, SERVER, move |asked| match asked.words().starts_with("AAAA") {
+        true => Vec::new(),
+        false => vec![Sent::new(zone.answer(asked).bytes())],
+    });
+    connect(&mut event_loop, "www.example:7");
+    event_loop.run().unwrap();
+    let (lookup, connect) = (event_loop.state.time_of("lookup"), event_loop.state.time_of("connect"));
+    assert!(lookup >= ms(50) && connect < ms(100), "{lookup:?} {connect:?}");
+    assert_eq!(log.borrow().len(), 2, "nothing is asked again");
+    event_loop.net.check().unwrap();
+    drop(event_loop);
+    assert_eq!(sim.descriptors(), 0, "the question without an answer is closed");
+}
+
+/// Otherwise each look-up would take all the time that a connection has.
+#[test]
+fn a_dead_first_server_costs_its_time_once() {
+    let (sim, mut event_loop, first) = network(Zone::new(60));
+    listen(&mut event_loop, &["10.0.0.1:7"]);
+    conf(&sim, "nameserver 10.0.0.54\nnameserver 10.0.0.53\n");
+    drop(first);
+    let dead = script(&sim, SECOND, |_| Vec::new());
+    let zone = Zone::new(60).with("one.example", &["10.0.0.1"]).with("two.example", &["10.0.0.1"]);
+    let alive = serve(&sim, SERVER, zone);
+    let options = || SocketOptions::new().connect_timeout(s(5));
+    connect_with(&mut event_loop, "one.example:7", options());
+    event_loop.run().unwrap();
+    let first = event_loop.state.time_of("connect");
+    assert!(first >= ms(2500) && first < s(3), "half of 5 s, and then the other server: {first:?}");
+    assert_eq!((dead.borrow().len(), alive.borrow().len()), (2, 2));
+    event_loop.state.events.clear();
+    let before = event_loop.net.now();
+    connect_with(&mut event_loop, "two.example:7", options());
+    event_loop.run().unwrap();
+    assert!(event_loop.state.time_of("connect") - before < ms(100), "the one that has answered is asked first");
+    assert_eq!((dead.borrow().len(), alive.borrow().len()), (2, 4));
+}
+
 // covers: connect-after-destroy
 #[test]
 fn a_socket_that_is_destroyed_hears_nothing_more_and_leaves_nothing() {
@@ -287,7 +331,8 @@ fn a_dead_first_server_is_followed_by_the_second() {
     let first = script(&sim, SERVER, |_| Vec::new());
     let second = serve(&sim, SECOND, Zone::new(60).with("www.example", &["10.0.0.1"]));
     assert_eq!(looked_up(&mut event_loop, "www.example"), ["10.0.0.1"]);
-    assert!((s(2)..s(2) + ms(10)).contains(&event_loop.state.time_of("lookup")));
+    // Each of two has half of the time-out.
+    assert!((s(1)..s(1) + ms(10)).contains(&event_loop.state.time_of("lookup")));
     assert_eq!((first.borrow().len(), second.borrow().len()), (2, 2));
 }
 
@@ -329,13 +374,13 @@ fn lost_and_late_and_doubled_datagrams() {
         let sent = Sent::new(zone.answer(asked).bytes());
         match count {
             1 | 2 => vec![],
-            3 => vec![sent.after(ms(1500))],
+            3 | 4 => vec![sent.after(ms(1500))],
             _ => vec![sent.clone(), sent.clone().after(ms(1)), sent.after(ms(2))],
         }
     });
     assert_eq!(looked_up(&mut event_loop, "www.example"), ["::7", "10.0.0.1"]);
-    assert!(event_loop.state.time_of("lookup") >= s(2), "one was lost, and the next one late");
-    assert_eq!(log.borrow().len(), 5);
+    assert!(event_loop.state.time_of("lookup") >= s(2), "the first ones were lost, and the next ones late");
+    assert_eq!(log.borrow().len(), 6);
 }
 
 #[test]

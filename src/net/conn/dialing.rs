@@ -173,7 +173,10 @@ impl Conn {
     fn cut_off(&mut self, cx: &mut Cx) {
         let limit = self.rare().setup.manner.delay;
         let Some(dial) = self.dial_mut() else { return };
-        for (address, handle) in dial.attempts.drain(..) {
+        // One after the other has begun, so the oldest has had the time of all of them.
+        let limit = limit.saturating_mul(u32::try_from(dial.attempts.len()).unwrap_or(u32::MAX));
+        if !dial.attempts.is_empty() {
+            let (address, handle) = dial.attempts.remove(0);
             cx.close(handle);
             dial.to_emit.push_back(Told::TimedOut(address));
             dial.failures.push(Error::cut_off(limit).at(address));
