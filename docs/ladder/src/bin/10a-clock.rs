@@ -146,7 +146,8 @@ impl Client {
     fn serve(&mut self, now: Instant) -> io::Result<bool> {
         loop {
             if self.reads() {
-                self.due = now + SILENCE;
+                // What comes after `quit` does not count, so a client cannot stay by it.
+                self.due = if self.input == Input::Open { now + SILENCE } else { self.due };
                 self.read()?;
             } else if self.writable && !self.queue.is_empty() {
                 // It may have drained the queue, and then the latch of reading says that there is more.

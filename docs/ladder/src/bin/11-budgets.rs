@@ -125,7 +125,7 @@ impl Server {
                 break; // the next turn goes on here
             }
         }
-        self.clients.retain(|_, client| client.due > self.now || client.has_work());
+        self.clients.retain(|_, client| client.due > self.now || (client.input != Input::Ignored && client.has_work()));
         Ok(())
     }
 
@@ -163,7 +163,8 @@ impl Client {
         let mut left = BYTES;
         loop {
             if self.reads() && left > 0 {
-                self.due = now + SILENCE;
+                // What comes after `quit` does not count, so a client cannot stay by it.
+                self.due = if self.input == Input::Open { now + SILENCE } else { self.due };
                 left = left.saturating_sub(self.read()?);
             } else if self.writable && !self.queue.is_empty() {
                 // It may have drained the queue, and then the latch of reading says that there is more.

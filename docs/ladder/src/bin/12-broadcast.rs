@@ -118,6 +118,7 @@ impl Server {
                 self.clients.remove(token.0 % PLACES);
             }
         }
+        let first = self.next;
         for _ in 0..PLACES {
             // What goes wrong with one client is no reason to stop.
             if self.clients.contains(self.next) && self.serve(self.next).is_err() {
@@ -128,8 +129,12 @@ impl Server {
                 break; // the next turn goes on here
             }
         }
+        if self.next == first {
+            // It may have filled all queues to the mark. Then nobody after it was read.
+            self.next = (first + 1) % PLACES;
+        }
         self.clients.retain(|_, client| client.flush(self.now).unwrap_or(false));
-        self.clients.retain(|_, client| client.due > self.now || client.has_work());
+        self.clients.retain(|_, client| client.due > self.now || (client.input != Input::Ignored && client.has_work()));
         Ok(())
     }
 
@@ -137,8 +142,8 @@ impl Server {
     fn serve(&mut self, place: usize) -> io::Result<()> {
         let (mut left, mut buffer) = (BYTES, [0; 4096]);
         while self.clients[place].reads() && left > 0 {
-            let said = self.clients[place].read(&mut buffer, self.now)?;
-            left = left.saturating_sub(said.len());
+            let (said, length) = self.clients[place].read(&mut buffer, self.now)?;
+            left = left.saturating_sub(length);
             for line in said.split_inclusive(|byte| *byte == b'\n') {
                 self.tell(line);
             }
@@ -146,8 +151,9 @@ impl Server {
         Ok(())
     }
 
+    /// Whoever has ended, or has said `quit`, hears no more.
     fn tell(&mut self, line: &[u8]) {
-        for (_, client) in &mut self.clients {
+        for (_, client) in self.clients.iter_mut().filter(|(_, client)| client.input == Input::Open) {
             client.queue.extend(line);
         }
     }
@@ -205,21 +211,22 @@ impl Client {
         self.reads() || (self.writable && !self.queue.is_empty())
     }
 
-    /// What was said.
-    fn read<'b>(&mut self, buffer: &'b mut [u8], now: Instant) -> io::Result<&'b [u8]> {
-        self.due = now + SILENCE;
+    /// What was said, and how many bytes were read.
+    fn read<'b>(&mut self, buffer: &'b mut [u8], now: Instant) -> io::Result<(&'b [u8], usize)> {
+        // What comes after `quit` does not count, so a client cannot stay by it.
+        self.due = if self.input == Input::Open { now + SILENCE } else { self.due };
         match self.stream.read(buffer) {
             Ok(0) => self.input = Input::Over,
-            Ok(_) if self.input == Input::Ignored => {}
-            Ok(_) if buffer.starts_with(b"quit\n") => {
+            Ok(length) if self.input == Input::Ignored => return Ok((&[], length)),
+            Ok(length) if buffer[..length].starts_with(b"quit\n") => {
                 self.queue.extend(b"bye\n");
                 self.input = Input::Ignored;
             }
-            Ok(length) => return Ok(&buffer[..length]),
+            Ok(length) => return Ok((&buffer[..length], length)),
             Err(error) if error.kind() == ErrorKind::WouldBlock => self.readable = false,
             Err(error) => return Err(error),
         }
-        Ok(&[])
+        Ok((&[], 0))
     }
 
     fn write(&mut self) -> io::Result<()> {

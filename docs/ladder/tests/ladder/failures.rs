@@ -280,6 +280,62 @@ pub fn sixteen_lines(run: &Run) -> Outcome {
     if calls == 1 { Ok(()) } else { Err(format!("{calls} calls for one client")) }
 }
 
+/// A room: one says quit, and then another one says something.
+pub fn quits_in_a_room(run: &Run) -> Outcome {
+    let server = Server::start(run);
+    let mut quitter = Peer::greeted(&server)?;
+    let mut speaker = Peer::greeted(&server)?;
+    quitter.says(b"quit\n");
+    quitter.hears_to_the_end()?;
+    speaker.says(b"a word\n");
+    speaker.hears(b"a word\n")?;
+    // Its end is its own: until then the server reads, and throws away.
+    quitter.says(b"on\n");
+    look(|| {
+        let gone = "the quitter was thrown out by what others said".to_owned();
+        let Some((theirs, ours)) = server.both_ends(quitter.port) else { return Some(Err(gone)) };
+        (theirs.unread == 0 && ours.unsent == 0).then_some(())?;
+        Some(quitter.streams(1).map(drop).map_err(|_| gone))
+    })
+}
+
+/// A room: one says quit, and never ends.
+pub fn quits_and_never_ends(run: &Run) -> Outcome {
+    let server = Server::start(run);
+    let mut quitter = Peer::greeted(&server)?;
+    quitter.says(b"quit\n");
+    let begin = Instant::now();
+    look(|| match quitter.streams(1) {
+        Err(_) => Some(Ok(())),
+        Ok(_) if begin.elapsed() > 20 * SILENCE => Some(Err("what it sends after quit keeps it its place".to_owned())),
+        Ok(_) => None,
+    })?;
+    assert!(begin.elapsed() >= SILENCE);
+    Ok(())
+}
+
+/// A room: one floods after quit, and another one says a word.
+pub fn floods_after_quit(run: &Run) -> Outcome {
+    const SHARE: usize = 65_536 + 4_096;
+    let server = Server::start(run);
+    let mut flooder = Peer::greeted(&server)?;
+    let mut other = Peer::greeted(&server)?;
+    flooder.says(b"quit\n");
+    flooder.hears_to_the_end()?;
+    server.stops();
+    while flooder.streams(65_536)? > 0 {}
+    other.says(b"a word\n");
+    server.goes_on();
+    other.hears(b"a word\n")?;
+    drop(server);
+    let trace = Trace::read(run);
+    let before = trace.lines.iter().position(|line| line.contains("a word") && line.starts_with("sendto("));
+    match trace.received(0, before.unwrap()) {
+        ..=SHARE => Ok(()),
+        read => Err(format!("{read} bytes were read of the flooder before the other had its turn")),
+    }
+}
+
 /// Step 13: more clients than descriptors.
 pub fn no_descriptor_left(run: &Run) -> Outcome {
     let run = Run { program: run.program, trace: run.trace.clone(), descriptors: Some(10) };

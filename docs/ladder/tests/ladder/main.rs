@@ -119,6 +119,20 @@ fn the_first_step_echoes() {
     assert_eq!(failures::echo(&Run { program: path, trace: None, descriptors: None }), Ok(()));
 }
 
+/// What else a room has to do, in each program that is one.
+#[test]
+fn a_room_lets_go_of_whoever_quits() {
+    let rooms = PROGRAMS.iter().skip_while(|(name, _)| *name != "12-broadcast");
+    for (name, path) in rooms {
+        for happens in [failures::quits_in_a_room, failures::quits_and_never_ends, failures::floods_after_quit] {
+            let run = Run { program: path, trace: Some(new_file()), descriptors: None };
+            let outcome = happens(&run);
+            let _ = run.trace.map(std::fs::remove_file);
+            assert_eq!(outcome, Ok(()), "{name}");
+        }
+    }
+}
+
 /// What was mended on the way is still whole in the last of the echoes. (A room does something else with what is said.)
 #[test]
 fn what_was_mended_stays_mended() {

@@ -1,6 +1,9 @@
 //! Step 13 on a kernel that does not exist: time is a number, and each call gives what the test says.
 
-use std::io;
+use std::cell::RefCell;
+use std::io::{self, Read, Write};
+use std::net::Shutdown;
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 #[path = "../../src/bin/13b-door.rs"]
@@ -54,6 +57,89 @@ macro_rules! simulated {
         let outcome = server.turn().and_then(|()| server.turn());
         (outcome.map_err(|error| error.raw_os_error()), server.kernel.story)
     }};
+}
+
+/// A room of two, both are always ready: the first one says lines without an end, the second one says a word once.
+struct Room {
+    accepted: usize,
+    begin: Instant,
+    heard: Rc<RefCell<Vec<u8>>>,
+}
+
+struct Voice {
+    words: Vec<u8>,
+    is_endless: bool,
+    heard: Rc<RefCell<Vec<u8>>>,
+}
+
+impl kernel::Kernel for Room {
+    fn wait(&mut self, _: Option<Duration>) -> io::Result<Vec<kernel::Ready>> {
+        let keys = [kernel::LISTENER, mio::Token(0), mio::Token(64 + 1)];
+        let ready = |key| kernel::Ready { key, readable: true, writable: true, broken: false };
+        Ok(keys.into_iter().map(ready).collect())
+    }
+
+    fn accept(&mut self, _: mio::Token) -> io::Result<Box<dyn kernel::Socket>> {
+        self.accepted += 1;
+        let (words, is_endless) = match self.accepted {
+            1 => (b"flood\n".repeat(1_000), true),
+            2 => (b"a word\n".to_vec(), false),
+            _ => return Err(rustix::io::Errno::AGAIN.into()),
+        };
+        Ok(Box::new(Voice { words, is_endless, heard: self.heard.clone() }))
+    }
+
+    fn now(&self) -> Instant {
+        self.begin
+    }
+}
+
+impl Read for Voice {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let length = self.words.len().min(buffer.len());
+        if length == 0 {
+            return Err(rustix::io::Errno::AGAIN.into());
+        }
+        buffer[..length].copy_from_slice(&self.words[..length]);
+        if !self.is_endless {
+            self.words.clear();
+        }
+        Ok(length)
+    }
+}
+
+impl Write for Voice {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.is_endless {
+            self.heard.borrow_mut().extend(bytes);
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl kernel::Socket for Voice {
+    fn shutdown(&self, _: Shutdown) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// The flooder fills all queues to the mark in each turn that it begins. So it does not begin all of them.
+#[test]
+fn a_flooder_does_not_silence_the_others() {
+    let heard = Rc::new(RefCell::new(Vec::new()));
+    let mut server = kernel::Server::on(Room { accepted: 0, begin: Instant::now(), heard: heard.clone() });
+    let is_heard = || heard.borrow().windows(7).any(|it| it == b"a word\n");
+    for _ in 0..200 {
+        server.turn().unwrap();
+        if is_heard() {
+            return;
+        }
+    }
+    panic!("nobody hears the word");
 }
 
 #[test]
