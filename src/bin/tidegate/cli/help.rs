@@ -124,8 +124,8 @@ Stopping:
   nohup does, or a shell for commands in the background.
 
   With --config or --log-file SIGHUP does not stop it. The file is read again:
-  what can change changes at once, nobody is disconnected, and a file with a
-  mistake changes nothing. The log file is opened anew.
+  what can change changes at once, connections stay where the new flags let
+  them, and a file with a mistake changes nothing. The log file is opened anew.
 
 Signals for the operator:
   SIGUSR1 writes the table of connections to the log: how many there are, and
