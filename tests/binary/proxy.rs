@@ -153,9 +153,7 @@ fn a_name_that_is_the_proxy_itself_or_nobody_costs_the_client_its_connection() {
     let own = format!("127.0.0.1:{port}");
     let proxy = Daemon::role("proxy", &["--listen", &own, "--to", &format!("me.localhost:{port}")]);
     let expected = format!("127.0.0.1:{port} is this proxy itself, which listens on {own}");
-    let mut client = proxy.join().into_stream();
-    let error = client.read(&mut [0; 9]).expect_err("a reset");
-    assert_eq!(error.kind(), ErrorKind::ConnectionReset);
+    comes_and_is_reset(&proxy);
     proxy.logs("the reason", |line| line.contains(&expected));
 }
 
