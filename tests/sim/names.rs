@@ -287,8 +287,14 @@ fn the_time_to_connect_is_one_for_the_look_up_and_the_attempts() {
     event_loop.run().unwrap();
     assert_eq!(event_loop.state.words()[0], "error ETIMEDOUT");
     assert!((s(3)..s(3) + ms(5)).contains(&event_loop.state.time_of("error")));
+    let error = &event_loop.state.errors[0];
+    assert_eq!(error.to_string(), "getaddrinfo ETIMEDOUT www.example: it was not looked up within 3s");
+    let parts = (error.kind(), error.code(), error.syscall(), error.host(), error.address());
+    assert_eq!(parts, (ErrorKind::TimedOut, "ETIMEDOUT", Some(Syscall::Lookup), Some("www.example"), None));
+    drop(event_loop);
+    assert_eq!(sim.descriptors(), 0, "the questions are closed");
 
-    let zone = Zone::new(60).with("www.example", &["10.0.0.1", "10.0.0.2"]);
+    let zone = Zone::new(60).with("www.example", &["10.0.0.1", "10.0.0.2", "10.0.0.3"]);
     let (sim, mut event_loop, _) = network(zone);
     listen(&mut event_loop, &["10.0.0.1:7"]);
     sim.partition(ip("10.0.0.1"), true);
@@ -296,8 +302,68 @@ fn the_time_to_connect_is_one_for_the_look_up_and_the_attempts() {
     connect_with(&mut event_loop, "www.example:7", SocketOptions::new().connect_timeout(s(3)));
     event_loop.run().unwrap();
     event_loop.net.check().unwrap();
-    assert_eq!(event_loop.state.errors[0].to_string(), "connect ETIMEDOUT: no connection within 3s");
+    let error = &event_loop.state.errors[0];
+    let late = "connect ETIMEDOUT: no connection within 3s 10.0.0.2:7";
+    assert_eq!(error.to_string(), format!("{late}; before it 10.0.0.3:7 ECONNREFUSED, 10.0.0.1:7 ETIMEDOUT"));
+    assert_eq!((error.kind(), error.host()), (ErrorKind::TimedOut, Some("www.example")));
+    let all: Vec<_> = error.attempts().iter().map(|error| error.address().unwrap().ip().to_string()).collect();
+    assert_eq!(all, ["10.0.0.3", "10.0.0.1", "10.0.0.2"], "first the one that has failed");
     assert!((s(3)..s(3) + ms(5)).contains(&event_loop.state.time_of("error")));
+    drop(event_loop);
+    assert_eq!(sim.descriptors(), 0, "the attempts are closed");
+}
+
+/// The error of the other one was given by the kernel once, and could not be told later.
+#[test]
+fn an_attempt_that_fails_when_another_one_connects_is_told_before_it() {
+    for is_late in [false, true] {
+        let (sim, mut event_loop, _) = network(two_families());
+        listen(&mut event_loop, &["10.0.0.1:7"]);
+        sim.partition(ip("fd00::1"), true);
+        sim.partition(ip("10.0.0.1"), true);
+        let options = SocketOptions::new().connect_timeout(ms(2000));
+        connect_with(&mut event_loop, "www.example:7", options);
+        let world = sim.clone();
+        event_loop.after(ms(400), move |on| {
+            world.partition(ip("fd00::1"), false);
+            world.partition(ip("10.0.0.1"), false);
+            // A loop that is late finds both outcomes only when the time to connect is over.
+            let until = if is_late { ms(3000) } else { ms(1900) };
+            world.work(until - on.net.now());
+        });
+        event_loop.run().unwrap();
+        event_loop.net.check().unwrap();
+        let words = event_loop.state.words();
+        let expected = ["attempt 10.0.0.1:7", "failed [fd00::1]:7 ECONNREFUSED", "connect 10.0.0.1:7"];
+        assert_eq!(words[3..6], expected, "{is_late}");
+        assert!(event_loop.state.errors.is_empty());
+        drop(event_loop);
+        assert_eq!(sim.descriptors(), 0);
+    }
+}
+
+#[test]
+fn a_handler_of_a_failed_attempt_may_destroy_a_socket_that_has_just_connected() {
+    let (sim, mut event_loop, _) = network(two_families());
+    listen(&mut event_loop, &["10.0.0.1:7"]);
+    sim.partition(ip("fd00::1"), true);
+    sim.partition(ip("10.0.0.1"), true);
+    let setup = |socket: &mut Socket<'_, Seen>| {
+        watch(socket);
+        socket.on_connection_attempt_failed(|socket, _| socket.destroy());
+    };
+    event_loop.connect("www.example:7", setup).unwrap();
+    let world = sim.clone();
+    event_loop.after(ms(400), move |_| {
+        world.partition(ip("fd00::1"), false);
+        world.partition(ip("10.0.0.1"), false);
+        world.work(s(1));
+    });
+    event_loop.run().unwrap();
+    event_loop.net.check().unwrap();
+    assert!(event_loop.state.words()[4].starts_with("close "), "{:?}", event_loop.state.words());
+    drop(event_loop);
+    assert_eq!(sim.descriptors(), 0);
 }
 
 #[test]

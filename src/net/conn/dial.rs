@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::address::host_name::HostName;
 use crate::base::error::Error;
+use crate::base::error_kind::ErrorKind;
 use crate::base::id::SocketId;
 use crate::base::timers::Due;
 use crate::connection::race::{ConnectAttempts, Race};
@@ -44,6 +45,8 @@ pub(super) struct Dial {
     pub announced: Option<SocketAddr>,
     /// Those that go on, in the order in which they began.
     pub attempts: Vec<(SocketAddr, Handle)>,
+    /// The one of them that has connected. It is the connection when what is to be emitted before it was emitted.
+    pub winner: Option<(SocketAddr, Handle)>,
     pub failures: Vec<Error>,
     /// When the next address has its turn.
     pub next: Option<Due>,
@@ -76,19 +79,40 @@ impl Dial {
             to_emit: VecDeque::new(),
             announced: None,
             attempts: Vec::new(),
+            winner: None,
             failures: Vec::new(),
             next: None,
         }
     }
-}
 
-impl Dial {
+    /// The error of a connect that had so much time in all, and what it was about: the look-up, or all addresses that were tried.
+    pub fn timed_out(&mut self, limit: Duration) -> Error {
+        match &self.stage {
+            Stage::Fresh | Stage::LookingUp(_) => {
+                let why = format!(": it was not looked up within {limit:?}");
+                Error::of_lookup(ErrorKind::TimedOut, self.host.as_str(), &why)
+            }
+            Stage::Racing(_) => {
+                let mut attempts = std::mem::take(&mut self.failures);
+                attempts.extend(self.attempts.iter().map(|(address, _)| Error::connect_timed_out(limit).at(*address)));
+                Error::of_attempts(self.host.as_str(), attempts)
+            }
+            Stage::Failed(error) => error.clone(),
+        }
+    }
+
     pub fn end(self, cx: &mut Cx) {
         cx.clock.cancel(self.next);
         for (_, handle) in self.attempts {
             cx.close(handle);
         }
-        if let Stage::LookingUp(ticket) = self.stage {
+        self.stage.end(cx);
+    }
+}
+
+impl Stage {
+    pub fn end(self, cx: &mut Cx) {
+        if let Stage::LookingUp(ticket) = self {
             cx.cancel_look_up(ticket);
         }
     }

@@ -96,6 +96,9 @@ impl Conn {
                 self.begin_attempt(address, cx);
                 continue;
             }
+            if let Some((address, handle)) = dial.winner {
+                return self.attempt_has_connected(address, handle, cx);
+            }
             let race = match &mut dial.stage {
                 Stage::Racing(race) => race,
                 Stage::Failed(error) => {
@@ -194,17 +197,28 @@ impl Conn {
         }
     }
 
-    /// One of the attempts may have come to its outcome: all of them are asked.
+    /// One of the attempts may have come to its outcome: all of them are asked. Those that have failed are told before the one that
+    /// has connected.
     pub(super) fn finish_attempts(&mut self, cx: &mut Cx) -> Option<Event> {
         let latches = std::mem::take(&mut self.latches);
         self.await_hang_up();
+        if self.ask_attempts(cx) {
+            self.latches = self.latches_of_winner(latches);
+        }
+        self.dial(cx)
+    }
+
+    /// Whether one of the attempts has connected. The kernel gives the error of each of the others once, so each is kept.
+    fn ask_attempts(&mut self, cx: &mut Cx) -> bool {
         let mut place = 0;
         while let Some((address, handle)) = self.dial_mut().and_then(|dial| dial.attempts.get(place).copied()) {
             match cx.kernel.connected(handle) {
                 Ok(false) => place += 1,
                 Ok(true) => {
-                    self.latches = self.latches_of_winner(latches);
-                    return self.attempt_has_connected(address, handle, cx);
+                    if let Some(dial) = self.dial_mut() {
+                        dial.winner = Some((address, handle));
+                    }
+                    return true;
                 }
                 Err(error) => {
                     cx.close(handle);
@@ -215,8 +229,7 @@ impl Conn {
                 }
             }
         }
-        cx.agenda.push_first([self.task(ConnTask::Dial)]);
-        None
+        false
     }
 
     /// What was reported may have been said of another attempt. So whatever can be tried is tried, and a read that was short is
@@ -246,13 +259,15 @@ impl Conn {
 
     /// Its time to connect is over. The kernel may know more than this loop has looked at, which may be late itself.
     pub(super) fn expire_dial(&mut self, cx: &mut Cx) {
-        let mut attempts = self.rare().dial.iter().flat_map(|dial| &dial.attempts);
-        if attempts.any(|(_, handle)| matches!(cx.kernel.connected(*handle), Ok(true))) {
-            self.latches.writable = true;
-            return self.make_ready(cx);
+        if self.ask_attempts(cx) {
+            self.latches = self.latches_of_winner(self.latches);
+        } else {
+            let limit = self.rare().setup.connect_timeout.unwrap_or_default();
+            let Some(dial) = self.dial_mut() else { return };
+            let error = dial.timed_out(limit);
+            std::mem::replace(&mut dial.stage, Stage::Failed(error)).end(cx);
         }
-        let limit = self.rare().setup.connect_timeout.unwrap_or_default();
-        self.broke(Error::connect_timed_out(limit), cx);
+        self.tasks(cx).push(ConnTask::Dial);
     }
 
     /// It connects no more.
