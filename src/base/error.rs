@@ -84,6 +84,15 @@ impl Error {
         Error { syscall: Some(Syscall::Lookup), detail: Some(detail.into()), name, ..Error::new(kind) }
     }
 
+    /// A name was not looked up, since the system does not let this process ask.
+    #[cfg(feature = "names")]
+    pub(crate) fn of_lookup_here(error: Error, host: &str) -> Self {
+        let why = error.raw_os_error().map_or_else(|| Message(&error).to_string(), describe);
+        let detail = format!("{} {host}: {why}", error.code());
+        let name = Some(Box::new(OfName { host: host.into(), attempts: Vec::new() }));
+        Error { syscall: Some(Syscall::Lookup), detail: Some(detail.into()), ends: None, name, ..error }
+    }
+
     /// All addresses of a host have failed. It is the error of the last one, and has those of all.
     #[cfg(feature = "names")]
     pub(crate) fn of_attempts(host: &str, attempts: Vec<Error>) -> Self {

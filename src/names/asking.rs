@@ -9,6 +9,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::{Answer, ResolvConf};
+use crate::base::error::Error;
 
 /// How a server is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,15 +30,17 @@ pub(super) struct Attempt {
 }
 
 /// Why there is no answer yet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Setback {
     /// The answer did not fit.
     Truncated,
     NoExtensions,
     Failed,
     Refused,
-    /// It has not answered, or cannot be reached.
+    /// It has not answered.
     Silent,
+    /// It cannot be reached.
+    Unreachable(Error),
 }
 
 #[derive(Debug)]
@@ -63,7 +66,7 @@ impl Asking {
         let present = Attempt::at(*servers.first()?);
         let most_turns = servers.len() * conf.attempts as usize;
         let timeout = conf.timeout / u32::try_from(length).unwrap_or(1);
-        Some(Asking { servers, timeout, present, turns: 1, most_turns, verdict: Answer::NoServer })
+        Some(Asking { servers, timeout, present, turns: 1, most_turns, verdict: Answer::NoServer(None) })
     }
 
     pub fn present(&self) -> Attempt {
@@ -83,7 +86,10 @@ impl Asking {
             }
             Setback::Failed => self.verdict = Answer::ServersFail,
             Setback::Truncated | Setback::NoExtensions | Setback::Refused => self.verdict = Answer::ServersRefuse,
-            Setback::Silent => {}
+            Setback::Unreachable(error) if matches!(self.verdict, Answer::NoServer(_)) => {
+                self.verdict = Answer::NoServer(Some(error));
+            }
+            Setback::Unreachable(_) | Setback::Silent => {}
         }
         if self.turns == self.most_turns {
             return None;
@@ -157,7 +163,7 @@ mod tests {
     fn a_refusal_is_told_apart_from_silence() {
         let mut asking = Asking::new(&conf(2, 1), 0).unwrap();
         assert!(asking.after(Setback::Silent).is_some());
-        assert_eq!(asking.verdict(), Answer::NoServer);
+        assert_eq!(asking.verdict(), Answer::NoServer(None));
         assert_eq!(asking.after(Setback::Failed), None);
         assert_eq!(asking.verdict(), Answer::ServersFail);
     }

@@ -37,7 +37,7 @@ impl Cache {
         let longest = match answer {
             Answer::Addresses(_) => options.kept_for,
             Answer::NoAddress | Answer::NoSuchName => options.missing_for,
-            Answer::ServersFail | Answer::ServersRefuse | Answer::NoServer => return,
+            Answer::ServersFail | Answer::ServersRefuse | Answer::NoServer(_) | Answer::System(_) => return,
         };
         let end = now.saturating_add(good_for.min(longest));
         self.remove(&question);

@@ -10,20 +10,23 @@ use std::time::Duration;
 
 use super::{Answer, Families, Family, Question, ResolvConf};
 use crate::address::host_name::HostName;
+use crate::base::error::Error;
 
 /// Why a name has no addresses.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Failure {
     NoSuchName,
     NoAddress,
     ServersFail,
     ServersRefuse,
-    NoServer,
+    /// If one could not be reached, the error says why, and which.
+    NoServer(Option<Error>),
+    /// No server was asked: the system says why.
+    System(Error),
     TooMany,
 }
 
 /// What a look-up comes to.
-#[expect(clippy::large_enum_variant, reason = "it is passed on at once, and kept nowhere")]
 pub(super) enum Next {
     /// Both families of this name are to be asked for.
     Ask(HostName),
@@ -124,13 +127,17 @@ impl Lookup {
         self.had_no_address |= failure == Failure::NoAddress;
         self.had_failing_servers |= failure == Failure::ServersFail;
         if self.place == 0 && self.begins_as_it_is() {
-            self.as_it_is = Some(failure);
+            self.as_it_is = Some(failure.clone());
+        }
+        // It is of this machine, so another name would fare no better.
+        if matches!(failure, Failure::System(_)) {
+            return Next::Over(Err(failure));
         }
         // Without an answer for a domain, or with a refusal, the others are passed over.
         let domains = self.conf.search.len();
-        let next = match (failure, self.begins_as_it_is()) {
-            (Failure::NoServer | Failure::ServersRefuse, true) if self.place > 0 => domains + 1,
-            (Failure::NoServer | Failure::ServersRefuse, false) => domains.max(self.place + 1),
+        let next = match (&failure, self.begins_as_it_is()) {
+            (Failure::NoServer(_) | Failure::ServersRefuse, true) if self.place > 0 => domains + 1,
+            (Failure::NoServer(_) | Failure::ServersRefuse, false) => domains.max(self.place + 1),
             _ => self.place + 1,
         };
         self.from(next, failure)
@@ -144,8 +151,8 @@ impl Lookup {
                 return Next::Ask(name);
             }
         }
-        Next::Over(Err(match self.as_it_is {
-            Some(failure) => failure,
+        Next::Over(Err(match &self.as_it_is {
+            Some(failure) => failure.clone(),
             None if self.had_no_address => Failure::NoAddress,
             None if self.had_failing_servers => Failure::ServersFail,
             None => failure,
@@ -177,8 +184,16 @@ impl Lookup {
 /// What is to be said of a name, of both families of which there is no address.
 fn worst(answers: &[Answer]) -> Failure {
     let has = |answer| answers.contains(&answer);
-    if has(Answer::NoServer) {
-        Failure::NoServer
+    let of_machine = answers.iter().find_map(|answer| match answer {
+        Answer::System(error) => Some(Failure::System(error.clone())),
+        _ => None,
+    });
+    let of_servers = answers.iter().find_map(|answer| match answer {
+        Answer::NoServer(error) => Some(Failure::NoServer(error.clone())),
+        _ => None,
+    });
+    if let Some(failure) = of_machine.or(of_servers) {
+        failure
     } else if has(Answer::ServersRefuse) {
         Failure::ServersRefuse
     } else if has(Answer::ServersFail) {
@@ -267,13 +282,13 @@ mod tests {
 
     #[test]
     fn without_an_answer_only_the_name_as_it_is_is_asked_too() {
-        let silent = |_: &str| Answer::NoServer;
-        assert_eq!(course("www", LIST, &silent), ["www.a.example", "www", "Err(NoServer)"]);
+        let silent = |_: &str| Answer::NoServer(None);
+        assert_eq!(course("www", LIST, &silent), ["www.a.example", "www", "Err(NoServer(None))"]);
         let refused = |_: &str| Answer::ServersRefuse;
         assert_eq!(course("www", LIST, &refused), ["www.a.example", "www", "Err(ServersRefuse)"]);
         let failed = |_: &str| Answer::ServersFail;
         assert_eq!(course("www", LIST, &failed).len(), 4, "a server that fails may know another domain");
-        assert_eq!(course("www.x", LIST, &silent), ["www.x", "www.x.a.example", "Err(NoServer)"]);
+        assert_eq!(course("www.x", LIST, &silent), ["www.x", "www.x.a.example", "Err(NoServer(None))"]);
     }
 
     #[test]

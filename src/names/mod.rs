@@ -13,6 +13,7 @@
 //! | file | what is in it |
 //! | --- | --- |
 //! | `resolver.rs` | all look-ups, all questions, and the bounds: read it first |
+//! | `questions.rs` | which questions stand in line, and which are with a server |
 //! | `lookup.rs` | one name: which names are asked for it, and when it is over |
 //! | `asking.rs` | one question: which server is asked next, how, and how long |
 //! | `message.rs` | messages as bytes; the only file that knows simple-dns |
@@ -26,12 +27,17 @@ mod hosts;
 mod lookup;
 pub(crate) mod message;
 mod options;
+mod questions;
 mod resolv_conf;
 mod resolver;
+#[cfg(test)]
+#[cfg(target_os = "linux")]
+mod tests;
 
 use std::net::IpAddr;
 
 use crate::address::host_name::HostName;
+use crate::base::error::Error;
 
 pub(crate) use asking::Transport;
 pub(crate) use hosts::Hosts;
@@ -72,6 +78,8 @@ pub(crate) enum Answer {
     ServersFail,
     /// They say that they do not want to, or answer with nothing of use.
     ServersRefuse,
-    /// No server has answered.
-    NoServer,
+    /// No server has answered. If one could not be reached, the error says why, and which.
+    NoServer(Option<Error>),
+    /// No server was asked: the system says why.
+    System(Error),
 }

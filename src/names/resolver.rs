@@ -8,21 +8,24 @@
 //!   expire ───────────▶ └──────────┘ ──▶ Deliver: these are the addresses
 //! ```
 //!
-//! Equal questions under way are one. So many are under way at most; others stand in line, and so many look-ups are there at most.
+//! Equal questions under way are one. So many are with servers at most; others stand in line, and so many look-ups are there at
+//! most. If the system has no descriptor or no memory for a question, that is no answer of a server: it stands in line again.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::rc::Rc;
 use std::time::Duration;
-
-use slab::Slab;
 
 use super::asking::{Asking, Attempt, Setback, Transport};
 use super::cache::Cache;
 use super::lookup::{Lookup, Next};
 use super::message::{self, Reply};
+use super::questions::{Questions, UnderWay};
 use super::{Answer, Families, Family, Hosts, NamesOptions, Question, ResolvConf};
 use crate::address::host_name::HostName;
+use crate::base::error::{Error, Syscall};
+use crate::base::error_kind::ErrorKind;
 use crate::base::id::Key;
 
 pub(crate) use super::lookup::Failure;
@@ -30,6 +33,10 @@ pub(crate) use super::lookup::Failure;
 /// How long the other family is waited for when one has addresses. RFC 8305 has this time and this name for it, in section 3: some
 /// name servers never answer for AAAA.
 const RESOLUTION_DELAY: Duration = Duration::from_millis(50);
+
+/// When a question is tried again for which there was no descriptor. Nobody tells when one is free; what this loop closes meanwhile is
+/// left to its connections, which need descriptors too.
+const TRY_AGAIN_AFTER: Duration = Duration::from_millis(100);
 
 /// The number of a look-up. No two of a resolver have the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -64,37 +71,19 @@ pub(crate) struct Resolver {
     hosts: Hosts,
     cache: Cache,
     lookups: BTreeMap<Ticket, Lookup>,
-    questions: Slab<UnderWay>,
-    by_question: BTreeMap<Question, usize>,
-    /// Questions that wait until others are over. One of which nobody wants to know any more stays here until its turn.
-    line: VecDeque<Asked>,
-    /// How many are with a server.
-    with_servers: usize,
-    deadlines: BTreeSet<(Duration, Asked)>,
+    questions: Questions,
+    /// Nothing in line is asked before this time, and something may be at it.
+    line_waits_until: Option<Duration>,
+    /// Since when the system has had no descriptor or no memory for any question.
+    shortage_since: Option<Duration>,
     /// Look-ups that have addresses of one family, and wait for the other only so long.
     patience: BTreeSet<(Duration, Ticket)>,
     actions: VecDeque<Action>,
     next_ticket: u64,
-    next_generation: u32,
-    /// How many questions were begun, for `rotate`.
-    begun: usize,
+    /// How many names were asked for, for `rotate`.
+    names_asked: Option<usize>,
     /// The place of the server that has answered last. It is asked first: otherwise each name would wait for a dead one.
     answers: usize,
-}
-
-/// A question that is under way.
-#[derive(Debug)]
-struct UnderWay {
-    generation: u32,
-    question: Question,
-    waiting: Vec<Ticket>,
-    state: State,
-}
-
-#[derive(Debug)]
-enum State {
-    InLine,
-    WithServer { asking: Asking, id: u16, deadline: Duration },
 }
 
 impl Resolver {
@@ -105,16 +94,13 @@ impl Resolver {
             hosts: Hosts::default(),
             cache: Cache::default(),
             lookups: BTreeMap::new(),
-            questions: Slab::new(),
-            by_question: BTreeMap::new(),
-            line: VecDeque::new(),
-            with_servers: 0,
-            deadlines: BTreeSet::new(),
+            questions: Questions::default(),
+            line_waits_until: None,
+            shortage_since: None,
             patience: BTreeSet::new(),
             actions: VecDeque::new(),
             next_ticket: 0,
-            next_generation: 0,
-            begun: 0,
+            names_asked: None,
             answers: 0,
         }
     }
@@ -143,9 +129,10 @@ impl Resolver {
 
     /// When [`Resolver::expire`] is to be called.
     pub fn next_deadline(&self) -> Option<Duration> {
-        let of_questions = self.deadlines.first().map(|(deadline, _)| *deadline);
+        let of_questions = self.questions.first_deadline().map(|(deadline, _)| deadline);
         let of_lookups = self.patience.first().map(|(deadline, _)| *deadline);
-        of_questions.into_iter().chain(of_lookups).min()
+        let of_line = self.line_waits_until.filter(|_| self.questions.first_in_line().is_some());
+        [of_questions, of_lookups, of_line].into_iter().flatten().min()
     }
 
     /// Looks a name up. The outcome comes as an action, also if it is known. `ids` gives random numbers.
@@ -184,11 +171,11 @@ impl Resolver {
         self.hosts.addresses(host, families)
     }
 
-    /// Nobody wants to know any more.
-    pub fn cancel(&mut self, ticket: Ticket, now: Duration, ids: &mut impl FnMut() -> u16) {
+    /// Nobody wants to know any more. Those in line have their turn later: they may be cancelled next, all of them.
+    pub fn cancel(&mut self, ticket: Ticket, now: Duration) {
         let Some(lookup) = self.lookups.remove(&ticket) else { return };
         self.is_over(ticket, &lookup);
-        self.ask_those_in_line(now, ids);
+        self.line_waits_until.get_or_insert(now);
     }
 
     /// A look-up waits for nothing any more.
@@ -197,19 +184,15 @@ impl Resolver {
             self.patience.remove(&(until, ticket));
         }
         for question in lookup.questions() {
-            let Some(slot) = self.by_question.get(&question).copied() else { continue };
-            let waiting = &mut self.questions[slot].waiting;
-            waiting.retain(|waiting| *waiting != ticket);
-            if waiting.is_empty() {
-                self.end(slot);
+            if let Some(asked) = self.questions.leave(&question, ticket) {
+                self.end(asked);
             }
         }
     }
 
     /// Something has come from where a question was sent to. Whether it was an answer: anything else changes nothing.
     pub fn received(&mut self, asked: Asked, bytes: &[u8], now: Duration, ids: &mut impl FnMut() -> u16) -> bool {
-        let Some(under_way) = self.get(asked) else { return false };
-        let State::WithServer { id, ref asking, .. } = under_way.state else { return false };
+        let Some((under_way, asking, id)) = self.questions.asking(asked) else { return false };
         let Some(reply) = message::reply(bytes, id, &under_way.question) else { return false };
         let server = asking.present().server;
         let setback = match reply {
@@ -232,13 +215,30 @@ impl Resolver {
     }
 
     /// A server could not be asked, or has closed the connection.
-    pub fn failed(&mut self, asked: Asked, now: Duration, ids: &mut impl FnMut() -> u16) {
-        self.set_back(asked, Setback::Silent, now, ids);
+    pub fn failed(&mut self, asked: Asked, error: &io::Error, now: Duration, ids: &mut impl FnMut() -> u16) {
+        let Some((_, asking, _)) = self.questions.asking(asked) else { return };
+        let said = Error::system(error, Syscall::Lookup).at(asking.present().server);
+        match (said.kind(), said.raw_os_error()) {
+            // With a port that the system chooses, an address in use says that no port is free.
+            (ErrorKind::TooManyOpenFiles | ErrorKind::OutOfMemory | ErrorKind::AddressInUse, _) => {
+                self.falls_short(asked, said, now, ids)
+            }
+            // A kernel that cannot do it at all, whoever is asked.
+            (ErrorKind::Unsupported, None) => self.answer(asked, Answer::System(said), now, ids),
+            // It is of the server, or of the way to it: another one may do better.
+            (_, Some(_)) => self.set_back(asked, Setback::Unreachable(said), now, ids),
+            (_, None) => self.set_back(asked, Setback::Silent, now, ids),
+        }
+    }
+
+    /// A question was sent.
+    pub fn was_sent(&mut self) {
+        self.shortage_since = None;
     }
 
     /// Servers have been silent for too long.
     pub fn expire(&mut self, now: Duration, ids: &mut impl FnMut() -> u16) {
-        while let Some((deadline, asked)) = self.deadlines.first().copied()
+        while let Some((deadline, asked)) = self.questions.first_deadline()
             && deadline <= now
         {
             self.set_back(asked, Setback::Silent, now, ids);
@@ -286,49 +286,40 @@ impl Resolver {
     /// Asks for both families of a name. What comes next, if all of it is known.
     fn ask(&mut self, ticket: Ticket, name: HostName, now: Duration, ids: &mut impl FnMut() -> u16) -> Option<Next> {
         let families = self.lookups.get(&ticket)?.families;
-        let mut next = None;
+        // Otherwise programs that look one name up would all ask the first server. glibc begins at random too.
+        let turn = *self.names_asked.get_or_insert_with(|| if self.conf.rotate { ids().into() } else { 0 });
+        let (mut next, mut is_new) = (None, false);
         for family in families.each() {
             let question = Question { name, family: *family };
             match self.cache.get(&question, now) {
                 Some(answer) => next = self.lookups.get_mut(&ticket)?.answered(*family, answer),
-                None => self.wait_for(question, ticket, now, ids),
+                None if self.questions.join(&question, ticket) => {}
+                None => {
+                    self.questions.add(question, ticket, turn, now);
+                    is_new = true;
+                }
             }
+        }
+        if is_new {
+            self.names_asked = Some(turn.wrapping_add(1));
+            self.ask_those_in_line(now, ids);
         }
         next
     }
 
     // ---- questions -------------------------------------------------------------------------------------------------------
 
-    fn get(&self, asked: Asked) -> Option<&UnderWay> {
-        self.questions.get(asked.0.slot as usize).filter(|under_way| under_way.generation == asked.0.generation)
-    }
-
-    /// The look-up waits for an answer, with others that do.
-    fn wait_for(&mut self, question: Question, ticket: Ticket, now: Duration, ids: &mut impl FnMut() -> u16) {
-        if let Some(slot) = self.by_question.get(&question) {
-            self.questions[*slot].waiting.push(ticket);
+    fn ask_those_in_line(&mut self, now: Duration, ids: &mut impl FnMut() -> u16) {
+        if self.line_waits_until.is_some_and(|until| until > now) {
             return;
         }
-        let generation = self.next_generation;
-        self.next_generation = generation.wrapping_add(1);
-        let slot =
-            self.questions.insert(UnderWay { generation, question, waiting: vec![ticket], state: State::InLine });
-        self.by_question.insert(question, slot);
-        self.line.push_back(Asked(Key { slot: slot as u32, generation }));
-        self.ask_those_in_line(now, ids);
-    }
-
-    fn ask_those_in_line(&mut self, now: Duration, ids: &mut impl FnMut() -> u16) {
-        while self.with_servers < self.options.most_questions
-            && let Some(asked) = self.line.pop_front()
+        self.line_waits_until = None;
+        while self.questions.with_servers() < self.options.most_questions
+            && let Some((asked, begun, turn)) = self.questions.take_first()
         {
-            if self.get(asked).is_none() {
-                continue;
-            }
-            let first = if self.conf.rotate { self.begun } else { self.answers };
-            self.begun = self.begun.wrapping_add(1);
-            if let Some(asking) = Asking::new(&self.conf, first) {
-                self.with_servers += 1;
+            // glibc counts the names that are asked for: both families of one are with the same server.
+            let first = if self.conf.rotate { turn } else { self.answers };
+            if let Some(asking) = begun.or_else(|| Asking::new(&self.conf, first)) {
                 let attempt = asking.present();
                 self.send(asked, asking, attempt, now, ids);
             }
@@ -336,42 +327,53 @@ impl Resolver {
     }
 
     fn send(&mut self, asked: Asked, asking: Asking, attempt: Attempt, now: Duration, ids: &mut impl FnMut() -> u16) {
-        let Some(under_way) = self.questions.get_mut(asked.0.slot as usize) else { return };
-        let id = ids();
-        let deadline = now.saturating_add(asking.timeout);
+        let (id, deadline) = (ids(), now.saturating_add(asking.timeout));
+        let Some(question) = self.questions.ask(asked, asking, id, deadline) else { return };
         // A name that was checked can be written.
-        let message = message::query(id, &under_way.question, attempt.extensions).unwrap_or_default();
-        under_way.state = State::WithServer { asking, id, deadline };
-        self.deadlines.insert((deadline, asked));
+        let message = message::query(id, question, attempt.extensions).unwrap_or_default();
         let Attempt { server, transport, .. } = attempt;
         self.actions.push_back(Action::Ask { asked, server, transport, message });
     }
 
     /// No answer yet: another attempt, or none will come.
     fn set_back(&mut self, asked: Asked, setback: Setback, now: Duration, ids: &mut impl FnMut() -> u16) {
-        if self.get(asked).is_none() {
-            return;
-        }
-        let slot = asked.0.slot as usize;
-        let State::WithServer { mut asking, deadline, .. } =
-            std::mem::replace(&mut self.questions[slot].state, State::InLine)
-        else {
-            return;
-        };
-        self.deadlines.remove(&(deadline, asked));
+        let Some(mut asking) = self.questions.withdraw(asked) else { return };
         self.actions.push_back(Action::Close(asked));
         match asking.after(setback) {
             Some(attempt) => self.send(asked, asking, attempt, now, ids),
-            None => {
-                self.with_servers -= 1;
-                self.answer(asked, asking.verdict(), now, ids);
+            None => self.answer(asked, asking.verdict(), now, ids),
+        }
+    }
+
+    /// There is no descriptor for a question, or no memory: it stands in line again, and so do those that would be sent next. One that
+    /// has waited for as long as a server may take is over, with what the system says.
+    fn falls_short(&mut self, asked: Asked, said: Error, now: Duration, ids: &mut impl FnMut() -> u16) {
+        self.line_waits_until = Some(now.saturating_add(TRY_AGAIN_AFTER));
+        self.actions.push_back(Action::Close(asked));
+        let mut unsent = vec![asked];
+        self.actions.retain(|action| match action {
+            Action::Ask { asked, .. } => {
+                unsent.push(*asked);
+                false
             }
+            _ => true,
+        });
+        for asked in unsent {
+            if let Some(begun) = self.questions.withdraw(asked) {
+                self.questions.stand_in_line(asked, begun);
+            }
+        }
+        let since = *self.shortage_since.get_or_insert(now);
+        while let Some((asked, under_way)) = self.questions.first_in_line()
+            && now.saturating_sub(under_way.since.max(since)) >= self.conf.timeout
+        {
+            self.answer(asked, Answer::System(said.clone()), now, ids);
         }
     }
 
     /// A question is over: all look-ups that wait for it go on.
     fn answer(&mut self, asked: Asked, answer: Answer, now: Duration, ids: &mut impl FnMut() -> u16) {
-        let Some(UnderWay { question, waiting, .. }) = self.end(asked.0.slot as usize) else { return };
+        let Some(UnderWay { question, waiting, .. }) = self.end(asked) else { return };
         for ticket in waiting {
             let Some(lookup) = self.lookups.get_mut(&ticket) else { continue };
             match lookup.answered(question.family, answer.clone()) {
@@ -388,15 +390,19 @@ impl Resolver {
     }
 
     /// A question is not under way any more.
-    fn end(&mut self, slot: usize) -> Option<UnderWay> {
-        let ended = self.questions.try_remove(slot)?;
-        self.by_question.remove(&ended.question);
-        let asked = Asked(Key { slot: slot as u32, generation: ended.generation });
-        if let State::WithServer { deadline, .. } = &ended.state {
-            self.with_servers -= 1;
-            self.deadlines.remove(&(*deadline, asked));
+    fn end(&mut self, asked: Asked) -> Option<UnderWay> {
+        let (ended, was_asked) = self.questions.end(asked)?;
+        if was_asked {
             self.actions.push_back(Action::Close(asked));
         }
         Some(ended)
+    }
+
+    /// How many entries all its lists have.
+    #[cfg(all(test, target_os = "linux"))]
+    pub fn entries(&self) -> [usize; 8] {
+        let [under_way, by_question, line, with_servers, deadlines] = self.questions.entries();
+        let (lookups, patience, actions) = (self.lookups.len(), self.patience.len(), self.actions.len());
+        [under_way, by_question, line, with_servers, deadlines, lookups, patience, actions]
     }
 }

@@ -51,7 +51,7 @@ impl Cx {
 
     pub fn cancel_look_up(&mut self, ticket: Ticket) {
         let now = self.time_of_call();
-        self.with_names(now, |names, kernel| names.cancel(ticket, kernel, now));
+        self.with_names(now, |names, _| names.cancel(ticket, now));
     }
 
     /// Something is ready where an answer is waited for.

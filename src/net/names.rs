@@ -103,9 +103,9 @@ impl Names {
         ticket
     }
 
-    pub fn cancel(&mut self, ticket: Ticket, kernel: &mut dyn Kernel, now: Duration) {
+    pub fn cancel(&mut self, ticket: Ticket, now: Duration) {
         self.waiting.remove(&ticket);
-        self.resolver.cancel(ticket, now, &mut || self.ids.next(kernel));
+        self.resolver.cancel(ticket, now);
     }
 
     pub fn expire(&mut self, kernel: &mut dyn Kernel, now: Duration) {
@@ -139,10 +139,13 @@ impl Names {
                         (false, Transport::Stream) => ask_by_stream(kernel, asked, server, &message),
                     };
                     match begun {
-                        Ok(exchange) => drop(self.exchanges.insert(asked, exchange)),
+                        Ok(exchange) => {
+                            self.exchanges.insert(asked, exchange);
+                            self.resolver.was_sent();
+                        }
                         Err(error) => {
                             log::debug!("the name server {server} cannot be asked: {error}");
-                            self.resolver.failed(asked, now, &mut || self.ids.next(kernel));
+                            self.resolver.failed(asked, &error, now, &mut || self.ids.next(kernel));
                         }
                     }
                 }
@@ -170,19 +173,19 @@ impl Names {
             }
             Some(Exchange::Stream(stream)) => {
                 let failed = match stream.go_on(kernel) {
-                    Ok(false) => false,
+                    Ok(false) => None,
                     // What comes by TCP and is no answer is the last that comes.
                     Ok(true) => {
                         let ids = &mut || self.ids.next(kernel);
-                        !self.resolver.received(asked, stream.received.get(2..).unwrap_or_default(), now, ids)
+                        let message = stream.received.get(2..).unwrap_or_default();
+                        let is_answer = self.resolver.received(asked, message, now, ids);
+                        (!is_answer).then(|| ErrorKind::InvalidData.into())
                     }
-                    Err(error) => {
-                        log::debug!("a name server has failed: {error}");
-                        true
-                    }
+                    Err(error) => Some(error),
                 };
-                if failed {
-                    self.resolver.failed(asked, now, &mut || self.ids.next(kernel));
+                if let Some(error) = failed {
+                    log::debug!("a name server has failed: {error}");
+                    self.resolver.failed(asked, &error, now, &mut || self.ids.next(kernel));
                 }
                 false
             }
@@ -204,7 +207,7 @@ impl Names {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return false,
                 Err(error) => {
                     log::debug!("a name server cannot be reached: {error}");
-                    self.resolver.failed(asked, now, &mut || self.ids.next(kernel));
+                    self.resolver.failed(asked, &error, now, &mut || self.ids.next(kernel));
                     return false;
                 }
             }

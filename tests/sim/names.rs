@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use tidegate::sim::{Answer as Sent, Sim};
+use tidegate::sim::{Answer as Sent, Conditions, Sim};
 use tidegate::{
     ConnectAttempts, Error, ErrorKind, EventLoop, Families, NamesOptions, Socket, SocketId, SocketOptions, Syscall,
 };
@@ -638,10 +638,12 @@ fn rotate_asks_each_server_in_turn() {
     let (sim, mut event_loop, first) = network(Zone::new(0));
     conf(&sim, "nameserver 10.0.0.53\nnameserver 10.0.0.54\noptions rotate\n");
     let second = serve(&sim, SECOND, Zone::new(0));
-    for name in ["a.example", "b.example", "c.example"] {
+    for name in ["a.example", "b.example", "c.example", "d.example"] {
         assert_eq!(looked_up(&mut event_loop, name), ["ENOTFOUND"]);
     }
-    assert_eq!((first.borrow().len(), second.borrow().len()), (3, 3));
+    for asked in [first, second] {
+        assert_eq!(asked.borrow().len(), 4, "both families of each other name");
+    }
 }
 
 #[test]
@@ -735,6 +737,85 @@ fn options_of_names_have_bounds_and_are_set_before_the_first_look_up() {
     event_loop.net.set_names(options).unwrap();
     assert_eq!(looked_up(&mut event_loop, "a.example"), ["10.0.0.7"]);
     assert_eq!(looked_up(&mut event_loop, "b.example"), ["10.0.0.8"]);
+}
+
+// ---- what the system has not ---------------------------------------------------------------------------------------------------
+
+/// No more descriptors than there are now, and so many more.
+fn spare_descriptors(sim: &Sim, more: usize) {
+    let mut conditions = Conditions::default();
+    conditions.descriptors = sim.descriptors() + more;
+    sim.set_conditions(conditions);
+}
+
+#[test]
+fn a_look_up_waits_for_a_descriptor() {
+    let (sim, mut event_loop, log) = network(Zone::new(60).with("www.example", &["10.0.0.1"]));
+    listen(&mut event_loop, &["10.0.0.1:7"]);
+    sim.put_file("/etc/hosts", "");
+    // The files are read before.
+    assert_eq!(looked_up(&mut event_loop, "no.example"), ["ENOTFOUND"]);
+    let (began, asked) = (event_loop.net.now(), log.borrow().len());
+    spare_descriptors(&sim, 0);
+    connect(&mut event_loop, "www.example:7");
+    let (world, asked_until_then) = (sim.clone(), Rc::clone(&log));
+    event_loop.after(s(3), move |on| {
+        assert_eq!(asked_until_then.borrow().len(), asked);
+        assert!(on.net.counters().turns < 100, "it does not spin");
+        spare_descriptors(&world, 10);
+    });
+    event_loop.run().unwrap();
+    let connected = event_loop.state.time_of("connect") - began;
+    assert!((s(3)..s(3) + ms(150)).contains(&connected), "{connected:?}: soon after there is one");
+}
+
+#[test]
+fn without_a_descriptor_for_long_the_error_of_a_look_up_says_so() {
+    let (sim, mut event_loop, _) = network(Zone::new(60));
+    assert_eq!(looked_up(&mut event_loop, "no.example"), ["ENOTFOUND"]);
+    event_loop.state.errors.clear();
+    let began = event_loop.net.now();
+    spare_descriptors(&sim, 0);
+    for number in 0..500 {
+        connect(&mut event_loop, &format!("host{number}.example:7"));
+    }
+    event_loop.run().unwrap();
+    event_loop.net.check().unwrap();
+    assert_eq!(event_loop.state.errors.len(), 500);
+    let error = &event_loop.state.errors[0];
+    assert_eq!(error.to_string(), "getaddrinfo EMFILE host0.example: too many open files");
+    let parts = (error.kind(), error.code(), error.syscall(), error.host());
+    assert_eq!(parts, (ErrorKind::TooManyOpenFiles, "EMFILE", Some(Syscall::Lookup), Some("host0.example")));
+    let over = event_loop.net.now() - began;
+    assert!((s(5)..s(5) + ms(200)).contains(&over), "the time of one server for all of them: {over:?}");
+}
+
+#[test]
+fn with_few_descriptors_all_names_are_looked_up_one_after_the_other() {
+    let (sim, mut event_loop, _) = network(Zone::new(60));
+    sim.put_file("/etc/hosts", "");
+    assert_eq!(looked_up(&mut event_loop, "no.example"), ["ENOTFOUND"]);
+    event_loop.state.errors.clear();
+    spare_descriptors(&sim, 3);
+    for number in 0..20 {
+        connect(&mut event_loop, &format!("host{number}.example:7"));
+    }
+    event_loop.run().unwrap();
+    event_loop.net.check().unwrap();
+    let codes: Vec<_> = event_loop.state.errors.iter().map(Error::code).collect();
+    assert_eq!(codes, ["ENOTFOUND"; 20]);
+}
+
+#[test]
+fn a_server_that_cannot_be_reached_is_named_with_the_reason() {
+    let sim = Sim::new(1);
+    conf(&sim, "nameserver 10.0.0.53\n");
+    let mut event_loop = EventLoop::on(sim.kernel(), Seen::default());
+    assert_eq!(looked_up(&mut event_loop, "www.example"), ["EAI_AGAIN"]);
+    assert_eq!(
+        event_loop.state.errors[0].to_string(),
+        "getaddrinfo EAI_AGAIN www.example: no name server has answered (10.0.0.53:53 ECONNREFUSED)"
+    );
 }
 
 // ---- many at once -------------------------------------------------------------------------------------------------------------

@@ -291,7 +291,13 @@ fn error_of(failure: Failure, host: &HostName) -> Error {
     let (kind, why) = match failure {
         Failure::NoSuchName => (ErrorKind::HostNotFound, ""),
         Failure::NoAddress => (ErrorKind::HostNotFound, ": there is such a name, and it has no address"),
-        Failure::NoServer => (ErrorKind::LookupFailed, ": no name server has answered"),
+        Failure::System(error) => return Error::of_lookup_here(error, host.as_str()),
+        Failure::NoServer(None) => (ErrorKind::LookupFailed, ": no name server has answered"),
+        Failure::NoServer(Some(error)) => {
+            let server = error.address().map_or(String::new(), |server| format!("{server} "));
+            let why = format!(": no name server has answered ({server}{})", error.code());
+            return Error::of_lookup(ErrorKind::LookupFailed, host.as_str(), &why);
+        }
         Failure::ServersFail | Failure::ServersRefuse => (ErrorKind::LookupFailed, ": the name servers cannot answer"),
         Failure::TooMany => {
             (ErrorKind::LookupFailed, ": too many names are looked up at a time (NamesOptions::most_lookups)")
