@@ -22,8 +22,8 @@ const FILES_ARE_GOOD_FOR: Duration = Duration::from_secs(5);
 const LARGEST_FILE: usize = 1 << 20;
 const PIECE: usize = 1 << 16;
 
-/// Room for a datagram. No more than 1,232 bytes are asked for, but some servers send more.
-const LARGEST_DATAGRAM: usize = 4096;
+/// Room for any datagram. No more than 1,232 bytes are asked for, but some servers send more, and what is cut is of no use.
+const LARGEST_DATAGRAM: usize = 65_535;
 
 /// How many datagrams of one question are looked at in a turn: anybody may send some.
 const DATAGRAMS_IN_A_TURN: usize = 8;
@@ -39,6 +39,8 @@ pub(super) struct Names {
     /// When the resolver is to be asked next, and the entry for it.
     pub timer: Option<(Duration, Due)>,
     ids: Ids,
+    /// Where datagrams are received. Only the pages that one was long enough for are the process's.
+    buffer: Vec<u8>,
 }
 
 /// A socket on which an answer is waited for.
@@ -77,6 +79,7 @@ impl Names {
             delivered: VecDeque::new(),
             timer: None,
             ids: Ids::default(),
+            buffer: Vec::new(),
         }
     }
 
@@ -194,12 +197,12 @@ impl Names {
 
     /// Takes datagrams until one of them is the answer.
     fn receive(&mut self, asked: Asked, handle: Handle, kernel: &mut dyn Kernel, now: Duration) -> bool {
-        let mut buffer = [0; LARGEST_DATAGRAM];
+        self.buffer.resize(LARGEST_DATAGRAM, 0);
         for _ in 0..DATAGRAMS_IN_A_TURN {
-            match kernel.receive(handle, &mut buffer) {
+            match kernel.receive(handle, &mut self.buffer) {
                 Ok(length) => {
                     let ids = &mut || self.ids.next(kernel);
-                    if self.resolver.received(asked, &buffer[..length], now, ids) {
+                    if self.resolver.received(asked, &self.buffer[..length], now, ids) {
                         return false;
                     }
                 }

@@ -566,6 +566,24 @@ fn a_truncated_answer_is_fetched_by_tcp() {
     assert_eq!(found[39], "lookup www.example 10.0.1.40");
 }
 
+/// More than was asked for, by a server that does not mind. Half of it would be taken for damaged.
+#[test]
+fn a_datagram_may_be_as_large_as_any() {
+    let (sim, mut event_loop, _) = network(Zone::new(60));
+    let log = script(&sim, SERVER, |asked| {
+        let mut answer = Answer::to(asked).address(&asked.name, 60, ip("10.0.0.1"));
+        for number in 0..400 {
+            let other = format!("{}.{}.other.example", "x".repeat(60), number);
+            answer = answer.alias(&other, 60, "somewhere.example");
+        }
+        let bytes = answer.bytes();
+        assert!(bytes.len() > 30_000, "{}", bytes.len());
+        vec![Sent::new(bytes)]
+    });
+    assert_eq!(looked_up(&mut event_loop, "www.example"), ["10.0.0.1"]);
+    assert_eq!(log.borrow().len(), 2, "nothing is asked again");
+}
+
 #[test]
 fn a_truncated_answer_without_tcp_is_a_failure_of_that_server() {
     let (sim, mut event_loop, _) = network(Zone::new(60));
