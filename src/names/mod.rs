@@ -43,7 +43,7 @@ pub(crate) use asking::Transport;
 pub(crate) use hosts::Hosts;
 pub use options::{Families, NamesOptions};
 pub(crate) use resolv_conf::ResolvConf;
-pub(crate) use resolver::{Action, Asked, Failure, Outcome, Resolver, Ticket};
+pub(crate) use resolver::{Action, Asked, Failure, Outcome, Resolver, Ticket, is_shortage};
 
 /// A family of addresses. Each has a question of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -69,6 +69,8 @@ pub(crate) struct Resolver {
     options: NamesOptions,
     conf: Rc<ResolvConf>,
     hosts: Hosts,
+    /// The files could not be read yet, and this is why: whom to ask is not known.
+    unread: Option<Error>,
     cache: Cache,
     lookups: BTreeMap<Ticket, Lookup>,
     questions: Questions,
@@ -92,6 +94,7 @@ impl Resolver {
             options,
             conf: Rc::default(),
             hosts: Hosts::default(),
+            unread: None,
             cache: Cache::default(),
             lookups: BTreeMap::new(),
             questions: Questions::default(),
@@ -121,6 +124,16 @@ impl Resolver {
             self.answers = 0;
         }
         self.hosts = hosts.unwrap_or_else(|| std::mem::take(&mut self.hosts));
+        self.unread = None;
+    }
+
+    /// The files could not be read, for a reason that may go by.
+    pub fn set_unread(&mut self, why: Error) {
+        self.unread = Some(why);
+    }
+
+    pub fn hosts(&self) -> &Hosts {
+        &self.hosts
     }
 
     pub fn next_action(&mut self) -> Option<Action> {
@@ -148,6 +161,8 @@ impl Resolver {
         let known = self.known(&host, families);
         if !known.is_empty() {
             self.actions.push_back(Action::Deliver(ticket, Ok(known)));
+        } else if let Some(why) = self.unread.clone() {
+            self.actions.push_back(Action::Deliver(ticket, Err(Failure::System(why))));
         } else if self.lookups.len() >= self.options.most_lookups {
             self.actions.push_back(Action::Deliver(ticket, Err(Failure::TooMany)));
         } else {
@@ -219,10 +234,7 @@ impl Resolver {
         let Some((_, asking, _)) = self.questions.asking(asked) else { return };
         let said = Error::system(error, Syscall::Lookup).at(asking.present().server);
         match (said.kind(), said.raw_os_error()) {
-            // With a port that the system chooses, an address in use says that no port is free.
-            (ErrorKind::TooManyOpenFiles | ErrorKind::OutOfMemory | ErrorKind::AddressInUse, _) => {
-                self.falls_short(asked, said, now, ids)
-            }
+            _ if is_shortage(error) => self.falls_short(asked, said, now, ids),
             // A kernel that cannot do it at all, whoever is asked.
             (ErrorKind::Unsupported, None) => self.answer(asked, Answer::System(said), now, ids),
             // It is of the server, or of the way to it: another one may do better.
@@ -405,4 +417,12 @@ impl Resolver {
         let (lookups, patience, actions) = (self.lookups.len(), self.patience.len(), self.actions.len());
         [under_way, by_question, line, with_servers, deadlines, lookups, patience, actions]
     }
+}
+
+/// Whether it is this process or this machine that lacks something, for now. With a port that the system chooses, an address in use
+/// says that no port is free.
+pub(crate) fn is_shortage(error: &io::Error) -> bool {
+    use ErrorKind::{AddressInUse, OutOfMemory, TooManyOpenFiles};
+
+    matches!(ErrorKind::of(error), TooManyOpenFiles | OutOfMemory | AddressInUse)
 }

@@ -65,6 +65,8 @@ mod serve;
 mod server;
 mod server_counts;
 mod serving;
+#[cfg(feature = "names")]
+mod small_file;
 mod statistics;
 mod timeouts;
 mod timers;

@@ -6,21 +6,25 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
-use std::path::Path;
 use std::time::Duration;
 
+use super::small_file as file;
 use crate::address::host_name::HostName;
+use crate::base::error::{Error, Syscall};
 use crate::base::id::SocketId;
 use crate::base::timers::Due;
-use crate::kernel::{ConnectOptions, Handle, Kernel, OpenMode, Token};
-use crate::names::{Action, Asked, Families, Hosts, NamesOptions, Outcome, ResolvConf, Resolver, Ticket, Transport};
+use crate::kernel::{ConnectOptions, Handle, Kernel, Token};
+use crate::names::{
+    Action, Asked, Families, Hosts, NamesOptions, Outcome, ResolvConf, Resolver, Ticket, Transport, is_shortage,
+};
 
 /// The two files are read again when they were read so long ago.
 const FILES_ARE_GOOD_FOR: Duration = Duration::from_secs(5);
 
-/// What is more in one of them does not count. It is read at once, in pieces.
-const LARGEST_FILE: usize = 1 << 20;
-const PIECE: usize = 1 << 16;
+/// What is more in one of them does not count. Both are read at once, and nobody is served meanwhile. Lists against advertisements
+/// have 150,000 lines and 5 MB, which take 10 ms.
+const LARGEST_CONF: usize = 1 << 16;
+const LARGEST_HOSTS: usize = 8 << 20;
 
 /// Room for any datagram. No more than 1,232 bytes are asked for, but some servers send more, and what is cut is of no use.
 const LARGEST_DATAGRAM: usize = 65_535;
@@ -32,6 +36,7 @@ const DATAGRAMS_IN_A_TURN: usize = 8;
 pub(super) struct Names {
     resolver: Resolver,
     files_read: Option<Duration>,
+    conf_text: Vec<u8>,
     exchanges: BTreeMap<Asked, Exchange>,
     waiting: BTreeMap<Ticket, SocketId>,
     /// The outcomes that nobody has heard of yet.
@@ -74,6 +79,7 @@ impl Names {
         Names {
             resolver: Resolver::new(options),
             files_read: None,
+            conf_text: Vec::new(),
             exchanges: BTreeMap::new(),
             waiting: BTreeMap::new(),
             delivered: VecDeque::new(),
@@ -121,14 +127,28 @@ impl Names {
         if self.files_read.is_some_and(|read| now.saturating_sub(read) < FILES_ARE_GOOD_FOR) {
             return;
         }
-        self.files_read = Some(now);
         let options = self.resolver.options();
-        let conf = read_file(kernel, &options.resolv_conf).map(|text| ResolvConf::read(&text));
-        let hosts = read_file(kernel, &options.hosts).map(|text| Hosts::read(&text));
-        for error in [conf.as_ref().err(), hosts.as_ref().err()].into_iter().flatten() {
-            log::debug!("a file of names cannot be read: {error}");
+        let conf = file::read_if_other(kernel, &options.resolv_conf, LARGEST_CONF, &self.conf_text);
+        let hosts = file::read_if_other(kernel, &options.hosts, LARGEST_HOSTS, self.resolver.hosts().text());
+        for (path, error) in [(&options.resolv_conf, conf.as_ref().err()), (&options.hosts, hosts.as_ref().err())] {
+            if let Some(error) = error {
+                log::debug!("{} cannot be read: {error}", path.display());
+            }
         }
-        self.resolver.configure(conf.ok(), hosts.ok());
+        // To ask this machine, as without a file, would be wrong if there is one. So the next look-up tries to read it again.
+        let short = [conf.as_ref().err(), hosts.as_ref().err()].into_iter().flatten().find(|error| is_shortage(error));
+        match short {
+            None => self.files_read = Some(now),
+            Some(error) if self.files_read.is_none() => {
+                return self.resolver.set_unread(Error::system(error, Syscall::Lookup));
+            }
+            Some(_) => {}
+        }
+        let conf = conf.ok().flatten().map(|text| {
+            self.conf_text = text;
+            ResolvConf::read(&self.conf_text)
+        });
+        self.resolver.configure(conf, hosts.ok().flatten().map(Hosts::read));
     }
 
     /// Does what the resolver wants.
@@ -269,7 +289,7 @@ impl Stream {
             return Ok(false);
         }
         while self.sent < self.message.len() {
-            self.sent += again(|| kernel.write(self.handle, &self.message[self.sent..]))?;
+            self.sent += file::again(|| kernel.write(self.handle, &self.message[self.sent..]))?;
         }
         // An answer has 65,535 bytes at most, so this comes to an end.
         loop {
@@ -282,45 +302,13 @@ impl Stream {
             }
             let before = self.received.len();
             self.received.resize(before + missing, 0);
-            let read = again(|| kernel.read(self.handle, &mut self.received[before..]));
+            let read = file::again(|| kernel.read(self.handle, &mut self.received[before..]));
             self.received.truncate(before + *read.as_ref().unwrap_or(&0));
             if read? == 0 {
                 return Err(ErrorKind::UnexpectedEof.into());
             }
         }
     }
-}
-
-/// The same call again, if a signal has interrupted it.
-fn again(mut call: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {
-    loop {
-        match call() {
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            answer => return answer,
-        }
-    }
-}
-
-/// What is in a file. One that does not exist is empty.
-fn read_file(kernel: &mut dyn Kernel, path: &Path) -> io::Result<Vec<u8>> {
-    let file = match kernel.open(path, OpenMode::Read) {
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
-        opened => opened?,
-    };
-    let mut text = Vec::new();
-    let mut piece = vec![0; PIECE];
-    let read = loop {
-        match again(|| kernel.read(file, &mut piece)) {
-            Ok(0) => break Ok(()),
-            Ok(length) => text.extend_from_slice(&piece[..length]),
-            Err(error) => break Err(error),
-        }
-        if text.len() >= LARGEST_FILE {
-            break Ok(());
-        }
-    };
-    kernel.close(file);
-    read.map(|()| text)
 }
 
 impl Ids {

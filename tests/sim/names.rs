@@ -808,6 +808,41 @@ fn without_a_descriptor_for_long_the_error_of_a_look_up_says_so() {
     assert!((s(5)..s(5) + ms(200)).contains(&over), "the time of one server for all of them: {over:?}");
 }
 
+/// Otherwise this machine would be asked, as if there was no file.
+#[test]
+fn without_a_descriptor_for_the_files_the_error_says_so_and_the_next_look_up_reads_them() {
+    let (sim, mut event_loop, _) = network(Zone::new(60).with("www.example", &["10.0.0.1"]));
+    spare_descriptors(&sim, 0);
+    assert_eq!(looked_up(&mut event_loop, "www.example"), ["EMFILE"]);
+    assert_eq!(event_loop.state.errors[0].to_string(), "getaddrinfo EMFILE www.example: too many open files");
+    spare_descriptors(&sim, 5);
+    assert_eq!(looked_up(&mut event_loop, "www.example"), ["10.0.0.1"]);
+}
+
+#[test]
+fn of_a_file_that_is_too_long_the_whole_lines_count() {
+    let (sim, mut event_loop, _) = network(Zone::new(60));
+    let (first, last) = ("10.0.0.1 a\n", "10.0.0.2 cut");
+    let comment = |length: usize| format!("#{}\n", "x".repeat(length - 2));
+    let filled = comment((8 << 20) - first.len() - last.len());
+    sim.put_file("/etc/hosts", format!("{first}{filled}{last}.example\n10.0.0.3 c\n"));
+    for _ in 0..2 {
+        let [a, cut, c] = ["a", "cut", "c"].map(|name| looked_up(&mut event_loop, name).concat());
+        assert_eq!([a.as_str(), &cut, &c], ["10.0.0.1", "ENOTFOUND", "ENOTFOUND"]);
+        sim.work(s(6));
+    }
+    // What is read again is compared with what is there.
+    for text in ["10.0.0.9 a\n10.0.0.8 b\n", "10.0.0.9 a\n", "10.0.0.9 a\n10.0.0.8 b\n", "10.0.0.9 a\n10.0.0.7 b\n", ""] {
+        sim.put_file("/etc/hosts", text);
+        for name in ["a", "b"] {
+            let of_line = |line: &str| Some(line.strip_suffix(name)?.trim().to_owned());
+            let expected = text.lines().find_map(of_line).unwrap_or("ENOTFOUND".to_owned());
+            assert_eq!(looked_up(&mut event_loop, name), [expected], "{name} of {text:?}");
+        }
+        sim.work(s(6));
+    }
+}
+
 #[test]
 fn with_few_descriptors_all_names_are_looked_up_one_after_the_other() {
     let (sim, mut event_loop, _) = network(Zone::new(60));
