@@ -24,7 +24,7 @@ pub(crate) struct Hosts {
 
 impl Hosts {
     /// Reads it line by line: an address, and its names. What is neither is left out, as in glibc.
-    pub fn read(text: Vec<u8>) -> Self {
+    pub fn read(mut text: Vec<u8>) -> Self {
         let mut index = Vec::new();
         let mut from = 0;
         for line in text.split(|byte| *byte == b'\n') {
@@ -38,6 +38,8 @@ impl Hosts {
             }
         }
         index.sort_unstable();
+        text.shrink_to_fit();
+        index.shrink_to_fit();
         Hosts { text, index }
     }
 
