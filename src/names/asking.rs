@@ -48,6 +48,8 @@ pub(super) struct Asking {
     servers: Vec<SocketAddr>,
     /// How long each attempt may take.
     pub timeout: Duration,
+    /// When the present attempt began.
+    pub asked_at: Duration,
     present: Attempt,
     /// How many were begun with a server's turn.
     turns: usize,
@@ -66,7 +68,15 @@ impl Asking {
         let present = Attempt::at(*servers.first()?);
         let most_turns = servers.len() * conf.attempts as usize;
         let timeout = conf.timeout / u32::try_from(length).unwrap_or(1);
-        Some(Asking { servers, timeout, present, turns: 1, most_turns, verdict: Answer::NoServer(None) })
+        Some(Asking {
+            servers,
+            timeout,
+            asked_at: Duration::ZERO,
+            present,
+            turns: 1,
+            most_turns,
+            verdict: Answer::NoServer(None),
+        })
     }
 
     pub fn present(&self) -> Attempt {

@@ -12,13 +12,13 @@
 //!
 //! | file | what is in it |
 //! | --- | --- |
-//! | `resolver.rs` | all look-ups, all questions, and the bounds: read it first |
-//! | `questions.rs` | which questions stand in line, and which are with a server |
+//! | `resolver/` | all look-ups, all questions, and the bounds: read it first |
 //! | `lookup.rs` | one name: which names are asked for it, and when it is over |
 //! | `asking.rs` | one question: which server is asked next, how, and how long |
 //! | `message.rs` | messages as bytes; the only file that knows simple-dns |
 //! | `cache.rs` | answers, for as long as they are good |
 //! | `resolv_conf.rs`, `hosts.rs` | the two files |
+//! | `told.rs` | what the log has of it |
 //! | `options.rs` | what can be set |
 
 mod asking;
@@ -27,12 +27,12 @@ mod hosts;
 mod lookup;
 pub(crate) mod message;
 mod options;
-mod questions;
 mod resolv_conf;
 mod resolver;
 #[cfg(test)]
 #[cfg(target_os = "linux")]
 mod tests;
+mod told;
 
 use std::net::IpAddr;
 

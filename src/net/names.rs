@@ -167,7 +167,6 @@ impl Names {
                             self.resolver.was_sent();
                         }
                         Err(error) => {
-                            log::debug!("the name server {server} cannot be asked: {error}");
                             self.resolver.failed(asked, &error, now, &mut || self.ids.next(kernel));
                         }
                     }
@@ -207,7 +206,6 @@ impl Names {
                     Err(error) => Some(error),
                 };
                 if let Some(error) = failed {
-                    log::debug!("a name server has failed: {error}");
                     self.resolver.failed(asked, &error, now, &mut || self.ids.next(kernel));
                 }
                 false
@@ -229,7 +227,6 @@ impl Names {
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return false,
                 Err(error) => {
-                    log::debug!("a name server cannot be reached: {error}");
                     self.resolver.failed(asked, &error, now, &mut || self.ids.next(kernel));
                     return false;
                 }

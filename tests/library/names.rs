@@ -245,6 +245,60 @@ fn a_large_answer_comes_by_tcp_and_many_names_at_once_by_one_thread() {
     });
 }
 
+/// What a log says without its times and levels.
+#[cfg(feature = "cli")]
+fn without_times(log: &str) -> Vec<String> {
+    let message = |line: &str| line.split_once("[tidegate] ").map_or(line, |(_, message)| message).to_owned();
+    let without_time = |line: String| match (line.find(" in "), line.find(" ms: ")) {
+        (Some(from), Some(to)) => format!("{}{}", &line[..from], &line[to..]),
+        _ => line,
+    };
+    log.lines().map(message).map(without_time).collect()
+}
+
+/// What `tidegate connect -v` says of a look-up: who was asked, how, and what came.
+#[cfg(feature = "cli")]
+#[test]
+fn the_log_says_who_has_answered_what_and_how() {
+    if !has_tools() {
+        return;
+    }
+    isolated_with_a_network("names::the_log_says_who_has_answered_what_and_how", || {
+        let folder = Folder::new();
+        own_etc(&folder);
+        write("resolv.conf", "nameserver 192.0.2.9\nnameserver 127.0.0.1\nsearch corp.example\n");
+        write("hosts", "10.7.7.7 printer\n");
+        let large = (1..=60).map(|number| format!("--host-record=large.corp.example,fd01::{number}"));
+        let _server = name_server(&large.collect::<Vec<_>>());
+        let said = |name: &str| {
+            let connect = ["connect", "-v", "--connect-timeout", "1s", name, "9"];
+            let output =
+                Command::new(env!("CARGO_BIN_EXE_tidegate")).args(connect).stdin(Stdio::null()).output().unwrap();
+            String::from_utf8(output.stderr).unwrap()
+        };
+        let parts = |name: &str, parts: &[&str]| {
+            let said = said(name);
+            for part in parts {
+                assert!(said.contains(part), "{part}: {said}");
+            }
+        };
+        parts("printer", &["printer stands in the hosts file", "printer is 10.7.7.7"]);
+        let refused = "192.0.2.9:53 gives no answer to A alpha.corp.example by UDP in ";
+        let alpha = "127.0.0.1:53 has answered A alpha.corp.example by UDP in ";
+        parts("alpha", &[refused, alpha, " ms: 10.0.0.1, good for 60 s", "alpha is 10.0.0.1", "trying 10.0.0.1:9"]);
+        let cut = "127.0.0.1:53 has answered AAAA large.corp.example by UDP in ";
+        let whole = "127.0.0.1:53 has answered AAAA large.corp.example by TCP in ";
+        parts("large", &[cut, ": it is cut short", whole, " ms: fd01::", "large is fd01::60"]);
+        parts("nothing.example", &["127.0.0.1:53 has answered AAAA nothing.example by UDP in ", ": no such name"]);
+        let page = include_str!("../../docs/names.md");
+        let shown = page.split("```text\n").nth(1).unwrap().split("```").next().unwrap();
+        let (shown, said) = (without_times(shown), without_times(&said("gamma")));
+        // Two answers that are under way at the same time come in any order.
+        let sorted = |lines: &[String]| lines.iter().cloned().collect::<BTreeSet<_>>();
+        assert_eq!(sorted(&said[..shown.len()]), sorted(&shown));
+    });
+}
+
 #[test]
 fn over_an_address_without_an_answer_the_next_one_is_tried() {
     if !has_tools() {

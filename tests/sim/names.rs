@@ -832,7 +832,8 @@ fn of_a_file_that_is_too_long_the_whole_lines_count() {
         sim.work(s(6));
     }
     // What is read again is compared with what is there.
-    for text in ["10.0.0.9 a\n10.0.0.8 b\n", "10.0.0.9 a\n", "10.0.0.9 a\n10.0.0.8 b\n", "10.0.0.9 a\n10.0.0.7 b\n", ""] {
+    for text in ["10.0.0.9 a\n10.0.0.8 b\n", "10.0.0.9 a\n", "10.0.0.9 a\n10.0.0.8 b\n", "10.0.0.9 a\n10.0.0.7 b\n", ""]
+    {
         sim.put_file("/etc/hosts", text);
         for name in ["a", "b"] {
             let of_line = |line: &str| Some(line.strip_suffix(name)?.trim().to_owned());

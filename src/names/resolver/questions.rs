@@ -11,10 +11,10 @@ use std::time::Duration;
 
 use slab::Slab;
 
-use super::Question;
-use super::asking::Asking;
-use super::resolver::{Asked, Ticket};
+use super::{Asked, Ticket};
 use crate::base::id::Key;
+use crate::names::Question;
+use crate::names::asking::Asking;
 
 #[derive(Debug, Default)]
 pub(super) struct Questions {

@@ -11,32 +11,33 @@
 //! Equal questions under way are one. So many are with servers at most; others stand in line, and so many look-ups are there at
 //! most. If the system has no descriptor or no memory for a question, that is no answer of a server: it stands in line again.
 
+mod questions;
+mod sending;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::asking::{Asking, Attempt, Setback, Transport};
+use self::questions::Questions;
+use super::asking::{Setback, Transport};
 use super::cache::Cache;
 use super::lookup::{Lookup, Next};
 use super::message::{self, Reply};
-use super::questions::{Questions, UnderWay};
+use super::told;
 use super::{Answer, Families, Family, Hosts, NamesOptions, Question, ResolvConf};
 use crate::address::host_name::HostName;
 use crate::base::error::{Error, Syscall};
 use crate::base::error_kind::ErrorKind;
 use crate::base::id::Key;
 
+pub(crate) use self::sending::is_shortage;
 pub(crate) use super::lookup::Failure;
 
 /// How long the other family is waited for when one has addresses. RFC 8305 has this time and this name for it, in section 3: some
 /// name servers never answer for AAAA.
 const RESOLUTION_DELAY: Duration = Duration::from_millis(50);
-
-/// When a question is tried again for which there was no descriptor. Nobody tells when one is free; what this loop closes meanwhile is
-/// left to its connections, which need descriptors too.
-const TRY_AGAIN_AFTER: Duration = Duration::from_millis(100);
 
 /// The number of a look-up. No two of a resolver have the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -183,7 +184,11 @@ impl Resolver {
             };
             return families.each().iter().map(of).collect();
         }
-        self.hosts.addresses(host, families)
+        let found = self.hosts.addresses(host, families);
+        if !found.is_empty() {
+            log::debug!("{host} stands in the hosts file");
+        }
+        found
     }
 
     /// Nobody wants to know any more. Those in line have their turn later: they may be cancelled next, all of them.
@@ -209,6 +214,7 @@ impl Resolver {
     pub fn received(&mut self, asked: Asked, bytes: &[u8], now: Duration, ids: &mut impl FnMut() -> u16) -> bool {
         let Some((under_way, asking, id)) = self.questions.asking(asked) else { return false };
         let Some(reply) = message::reply(bytes, id, &under_way.question) else { return false };
+        told::answered(&under_way.question, asking, &reply, now);
         let server = asking.present().server;
         let setback = match reply {
             Reply::Answer(answer, good_for) => {
@@ -231,7 +237,8 @@ impl Resolver {
 
     /// A server could not be asked, or has closed the connection.
     pub fn failed(&mut self, asked: Asked, error: &io::Error, now: Duration, ids: &mut impl FnMut() -> u16) {
-        let Some((_, asking, _)) = self.questions.asking(asked) else { return };
+        let Some((under_way, asking, _)) = self.questions.asking(asked) else { return };
+        told::failed(&under_way.question, asking, error, now);
         let said = Error::system(error, Syscall::Lookup).at(asking.present().server);
         match (said.kind(), said.raw_os_error()) {
             _ if is_shortage(error) => self.falls_short(asked, said, now, ids),
@@ -253,6 +260,9 @@ impl Resolver {
         while let Some((deadline, asked)) = self.questions.first_deadline()
             && deadline <= now
         {
+            if let Some((under_way, asking, _)) = self.questions.asking(asked) {
+                told::silent(&under_way.question, asking, now);
+            }
             self.set_back(asked, Setback::Silent, now, ids);
         }
         while let Some((until, ticket)) = self.patience.first().copied()
@@ -304,7 +314,10 @@ impl Resolver {
         for family in families.each() {
             let question = Question { name, family: *family };
             match self.cache.get(&question, now) {
-                Some(answer) => next = self.lookups.get_mut(&ticket)?.answered(*family, answer),
+                Some(answer) => {
+                    told::kept(&question, &answer);
+                    next = self.lookups.get_mut(&ticket)?.answered(*family, answer);
+                }
                 None if self.questions.join(&question, ticket) => {}
                 None => {
                     self.questions.add(question, ticket, turn, now);
@@ -319,97 +332,6 @@ impl Resolver {
         next
     }
 
-    // ---- questions -------------------------------------------------------------------------------------------------------
-
-    fn ask_those_in_line(&mut self, now: Duration, ids: &mut impl FnMut() -> u16) {
-        if self.line_waits_until.is_some_and(|until| until > now) {
-            return;
-        }
-        self.line_waits_until = None;
-        while self.questions.with_servers() < self.options.most_questions
-            && let Some((asked, begun, turn)) = self.questions.take_first()
-        {
-            // glibc counts the names that are asked for: both families of one are with the same server.
-            let first = if self.conf.rotate { turn } else { self.answers };
-            if let Some(asking) = begun.or_else(|| Asking::new(&self.conf, first)) {
-                let attempt = asking.present();
-                self.send(asked, asking, attempt, now, ids);
-            }
-        }
-    }
-
-    fn send(&mut self, asked: Asked, asking: Asking, attempt: Attempt, now: Duration, ids: &mut impl FnMut() -> u16) {
-        let (id, deadline) = (ids(), now.saturating_add(asking.timeout));
-        let Some(question) = self.questions.ask(asked, asking, id, deadline) else { return };
-        // A name that was checked can be written.
-        let message = message::query(id, question, attempt.extensions).unwrap_or_default();
-        let Attempt { server, transport, .. } = attempt;
-        self.actions.push_back(Action::Ask { asked, server, transport, message });
-    }
-
-    /// No answer yet: another attempt, or none will come.
-    fn set_back(&mut self, asked: Asked, setback: Setback, now: Duration, ids: &mut impl FnMut() -> u16) {
-        let Some(mut asking) = self.questions.withdraw(asked) else { return };
-        self.actions.push_back(Action::Close(asked));
-        match asking.after(setback) {
-            Some(attempt) => self.send(asked, asking, attempt, now, ids),
-            None => self.answer(asked, asking.verdict(), now, ids),
-        }
-    }
-
-    /// There is no descriptor for a question, or no memory: it stands in line again, and so do those that would be sent next. One that
-    /// has waited for as long as a server may take is over, with what the system says.
-    fn falls_short(&mut self, asked: Asked, said: Error, now: Duration, ids: &mut impl FnMut() -> u16) {
-        self.line_waits_until = Some(now.saturating_add(TRY_AGAIN_AFTER));
-        self.actions.push_back(Action::Close(asked));
-        let mut unsent = vec![asked];
-        self.actions.retain(|action| match action {
-            Action::Ask { asked, .. } => {
-                unsent.push(*asked);
-                false
-            }
-            _ => true,
-        });
-        for asked in unsent {
-            if let Some(begun) = self.questions.withdraw(asked) {
-                self.questions.stand_in_line(asked, begun);
-            }
-        }
-        let since = *self.shortage_since.get_or_insert(now);
-        while let Some((asked, under_way)) = self.questions.first_in_line()
-            && now.saturating_sub(under_way.since.max(since)) >= self.conf.timeout
-        {
-            self.answer(asked, Answer::System(said.clone()), now, ids);
-        }
-    }
-
-    /// A question is over: all look-ups that wait for it go on.
-    fn answer(&mut self, asked: Asked, answer: Answer, now: Duration, ids: &mut impl FnMut() -> u16) {
-        let Some(UnderWay { question, waiting, .. }) = self.end(asked) else { return };
-        for ticket in waiting {
-            let Some(lookup) = self.lookups.get_mut(&ticket) else { continue };
-            match lookup.answered(question.family, answer.clone()) {
-                Some(next) => self.go_on(ticket, next, now, ids),
-                None if matches!(answer, Answer::Addresses(_)) => {
-                    let until = now.saturating_add(RESOLUTION_DELAY);
-                    lookup.waits_until = Some(until);
-                    self.patience.insert((until, ticket));
-                }
-                None => {}
-            }
-        }
-        self.ask_those_in_line(now, ids);
-    }
-
-    /// A question is not under way any more.
-    fn end(&mut self, asked: Asked) -> Option<UnderWay> {
-        let (ended, was_asked) = self.questions.end(asked)?;
-        if was_asked {
-            self.actions.push_back(Action::Close(asked));
-        }
-        Some(ended)
-    }
-
     /// How many entries all its lists have.
     #[cfg(all(test, target_os = "linux"))]
     pub fn entries(&self) -> [usize; 8] {
@@ -417,12 +339,4 @@ impl Resolver {
         let (lookups, patience, actions) = (self.lookups.len(), self.patience.len(), self.actions.len());
         [under_way, by_question, line, with_servers, deadlines, lookups, patience, actions]
     }
-}
-
-/// Whether it is this process or this machine that lacks something, for now. With a port that the system chooses, an address in use
-/// says that no port is free.
-pub(crate) fn is_shortage(error: &io::Error) -> bool {
-    use ErrorKind::{AddressInUse, OutOfMemory, TooManyOpenFiles};
-
-    matches!(ErrorKind::of(error), TooManyOpenFiles | OutOfMemory | AddressInUse)
 }
