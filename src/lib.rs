@@ -74,14 +74,13 @@ mod text;
 
 pub use address::block_list::BlockList;
 pub use address::endpoint::Endpoint;
-#[cfg(feature = "names")]
+pub use address::families::Families;
 pub use address::host_name::HostName;
 pub use address::{Address, UnixAddress};
 pub use base::error::{Error, Syscall};
 pub use base::error_kind::ErrorKind;
 pub use base::id::{ServerId, SocketId, TimerId};
 pub use base::signal;
-#[cfg(feature = "names")]
 pub use connection::race::ConnectAttempts;
 pub use connection::{CallbackId, CloseReason, ReadyState};
 pub use event_loop::server::Server;
@@ -89,13 +88,11 @@ pub use event_loop::socket::Socket;
 pub use event_loop::{EndOrder, EventLoop, Loop, ShutDownOptions, ShutDownReport};
 pub use kernel::{KeepAlive, OpenMode, PeerCred, SocketPermissions, Stdio, TcpOptions};
 #[cfg(feature = "names")]
-pub use names::{Families, NamesOptions};
-#[cfg(feature = "names")]
-pub use net::Lookup;
+pub use names::NamesOptions;
 pub use net::{
     Chunk, Closed, ConnectionInfo, ConnectionKind, Counters, Dropped, Event, Explainer, Figure, FigureKind,
-    FigureValue, FileOptions, Histogram, LongestTurn, Net, OutputLimits, OutputPolicy, PausedBy, ServerOptions,
-    SocketOptions, SoftLimit, Statistics, TraceLine, TraceSink, Waker,
+    FigureValue, FileOptions, Histogram, LongestTurn, Lookup, LookupAsker, LookupId, LookupRequest, Net, OutputLimits,
+    OutputPolicy, PausedBy, ServerOptions, SocketOptions, SoftLimit, Statistics, TraceLine, TraceSink, Waker,
 };
 pub use text::encoding::Encoding;
 pub use text::line::Line;

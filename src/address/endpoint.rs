@@ -1,14 +1,12 @@
 //! Where a server listens, and where a socket connects to.
 //!
 //! An [`Endpoint`] is an address as a user writes it: an IP address with a port, the name of a host with a port, a port alone, or
-//! the name of a Unix socket. The name of a host is looked up when a socket connects to it, on the loop, with the feature
-//! `names`. The address of a connection is not an endpoint but an [`Address`].
+//! the name of a Unix socket. The name of a host is looked up when a socket connects to it, or a server listens on it. The address of a connection is not an endpoint but an [`Address`].
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::str::FromStr;
 
-#[cfg(feature = "names")]
 use crate::address::host_name::HostName;
 use crate::address::{Address, UnixAddress};
 use crate::base::error::Error;
@@ -26,7 +24,6 @@ use crate::base::error::Error;
 /// assert_eq!("7000".parse::<Endpoint>()?, Endpoint::Port(7000));
 /// assert_eq!(":7000".parse::<Endpoint>()?, Endpoint::Port(7000));
 /// assert_eq!("unix:/run/chat.sock".parse::<Endpoint>()?.to_string(), "unix:/run/chat.sock");
-/// # #[cfg(feature = "names")]
 /// assert_eq!("example.org:80".parse::<Endpoint>()?, Endpoint::Name("example.org".parse()?, 80));
 /// assert!("example..org:80".parse::<Endpoint>().is_err());
 ///
@@ -47,8 +44,8 @@ pub enum Endpoint {
     Port(u16),
     /// A Unix socket. It is written `unix:PATH`, or `unix:@NAME` for an abstract name of Linux.
     Unix(UnixAddress),
-    /// The name of a host, which is looked up when a socket connects to it. A server cannot listen on one.
-    #[cfg(feature = "names")]
+    /// The name of a host, which is looked up when a socket connects to it, or a server listens on it. Without the feature
+    /// `names` the program has to do it: see [`Net::set_lookup`](crate::Net::set_lookup).
     Name(HostName, u16),
 }
 
@@ -59,86 +56,54 @@ impl Endpoint {
             Endpoint::Ip(address) => address.port(),
             Endpoint::Localhost(port) | Endpoint::Port(port) => *port,
             Endpoint::Unix(_) => 0,
-            #[cfg(feature = "names")]
             Endpoint::Name(_, port) => *port,
         }
     }
 
     /// The addresses that a server tries one after the other, until it can bind one.
     ///
-    /// # Errors
-    /// A name.
-    pub(crate) fn to_listen_on(self) -> Result<Candidates, Error> {
-        if let Endpoint::Port(port) = self {
-            return Ok(Candidates::two((Ipv6Addr::UNSPECIFIED, port).into(), (Ipv4Addr::UNSPECIFIED, port).into()));
-        }
-        match self.to_connect_to() {
-            Destination::Addresses(candidates) => Ok(candidates),
-            #[cfg(feature = "names")]
-            Destination::Name(name, port) => {
-                Err(Error::invalid(format!("cannot listen on the name '{name}': give an address, or :{port} for all")))
-            }
-        }
+    pub(crate) fn to_listen_on(self) -> ListenOn {
+        let (first, second) = match self {
+            Endpoint::Ip(address) => (address.into(), None),
+            Endpoint::Unix(address) => (address.into(), None),
+            Endpoint::Localhost(port) => both(Ipv4Addr::LOCALHOST, Ipv6Addr::LOCALHOST, port),
+            Endpoint::Port(port) => both(Ipv6Addr::UNSPECIFIED, Ipv4Addr::UNSPECIFIED, port),
+            Endpoint::Name(name, port) => return ListenOn::Name(name, port),
+        };
+        ListenOn::Addresses { first, second }
     }
 
     /// Where a client connects to.
     pub(crate) fn to_connect_to(self) -> Destination {
-        Destination::Addresses(match self {
-            Endpoint::Ip(address) => Candidates::one(address.into()),
-            Endpoint::Unix(address) => Candidates::one(address.into()),
-            Endpoint::Localhost(port) | Endpoint::Port(port) => Candidates::localhost(port),
-            #[cfg(feature = "names")]
-            Endpoint::Name(name, port) => return Destination::Name(name, port),
-        })
+        match self {
+            Endpoint::Ip(address) => Destination::Address(address.into()),
+            Endpoint::Unix(address) => Destination::Address(address.into()),
+            Endpoint::Localhost(port) | Endpoint::Port(port) => Destination::Name(HostName::localhost(), port),
+            Endpoint::Name(name, port) => Destination::Name(name, port),
+        }
     }
 }
 
-/// Where a client connects to.
-#[derive(Clone, Debug)]
-pub(crate) enum Destination {
-    /// To one of these, which are tried one after the other.
-    Addresses(Candidates),
-    /// To this host.
-    #[cfg(feature = "names")]
+/// Two addresses with the same port.
+fn both(first: impl Into<IpAddr>, second: impl Into<IpAddr>, port: u16) -> (Address, Option<Address>) {
+    (SocketAddr::new(first.into(), port).into(), Some(SocketAddr::new(second.into(), port).into()))
+}
+
+/// Where a server listens.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum ListenOn {
+    /// The second one is tried if the first one fails.
+    Addresses { first: Address, second: Option<Address> },
+    /// An address of this host.
     Name(HostName, u16),
 }
 
-/// One or two addresses, which are tried one after the other.
-#[derive(Clone, Debug)]
-pub(crate) struct Candidates {
-    pub first: Address,
-    pub second: Option<Address>,
-    /// The error of the address that was tried before `first`. If all fail, this is the one that is reported: that address
-    /// was the likeliest.
-    pub failed: Option<Error>,
-}
-
-impl Candidates {
-    fn one(first: Address) -> Self {
-        Candidates { first, second: None, failed: None }
-    }
-
-    fn two(first: SocketAddr, second: SocketAddr) -> Self {
-        Candidates { first: first.into(), second: Some(second.into()), failed: None }
-    }
-
-    /// The addresses of the same family as a local address. A Unix socket does not need a local address.
-    pub fn reached_from(self, local: IpAddr) -> Result<Self, Error> {
-        let is_reached = |to: &Address| to.ip().is_none_or(|to| to.is_ipv4() == local.is_ipv4());
-        match (self.first, self.second) {
-            (first, second) if is_reached(&first) => {
-                Ok(Candidates { first, second: second.filter(is_reached), ..self })
-            }
-            (_, Some(second)) if is_reached(&second) => Ok(Candidates { first: second, second: None, ..self }),
-            (first, _) => {
-                Err(Error::invalid(format!("cannot connect from {local} to {first}: one is IPv4, the other is IPv6")))
-            }
-        }
-    }
-
-    fn localhost(port: u16) -> Self {
-        Candidates::two((Ipv4Addr::LOCALHOST, port).into(), (Ipv6Addr::LOCALHOST, port).into())
-    }
+/// Where a client connects to.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Destination {
+    Address(Address),
+    /// To one of the addresses of this host.
+    Name(HostName, u16),
 }
 
 impl FromStr for Endpoint {
@@ -179,12 +144,7 @@ impl FromStr for Endpoint {
             _ if host.parse::<Ipv6Addr>().is_ok() => {
                 Err(Error::invalid(format!("bad address '{text}': write an IPv6 address in brackets, [{host}]:{port}")))
             }
-            #[cfg(feature = "names")]
             _ => Ok(Endpoint::Name(host.parse()?, port)),
-            #[cfg(not(feature = "names"))]
-            _ => Err(Error::invalid(format!(
-                "cannot look up '{host}': this build has no names (feature `names`); give an address, or 'localhost'"
-            ))),
         }
     }
 }
@@ -196,7 +156,6 @@ impl fmt::Display for Endpoint {
             Endpoint::Localhost(port) => write!(f, "localhost:{port}"),
             Endpoint::Port(port) => write!(f, ":{port}"),
             Endpoint::Unix(address) => write!(f, "unix:{address}"),
-            #[cfg(feature = "names")]
             Endpoint::Name(name, port) => write!(f, "{name}:{port}"),
         }
     }

@@ -90,6 +90,11 @@ impl HostName {
         HostName { text, length: length as u8, is_whole }
     }
 
+    /// The machine itself.
+    pub(crate) fn localhost() -> Self {
+        HostName::of("localhost", false)
+    }
+
     /// The name without a dot at its end.
     pub fn as_str(&self) -> &str {
         // It was text.
@@ -102,17 +107,20 @@ impl HostName {
     }
 
     /// The number of its dots, without one at its end.
+    #[cfg(feature = "names")]
     pub(crate) fn dots(&self) -> usize {
         self.as_str().bytes().filter(|byte| *byte == b'.').count()
     }
 
     /// The name in a domain, with nothing to be added any more. None if it is too long.
+    #[cfg(feature = "names")]
     pub(crate) fn within(&self, domain: &HostName) -> Option<Self> {
         let whole = format!("{}.{}", self.as_str(), domain.as_str());
         (whole.len() <= LONGEST).then(|| HostName::of(&whole, true))
     }
 
     /// The same with nothing to be added any more.
+    #[cfg(feature = "names")]
     pub(crate) fn whole(self) -> Self {
         HostName { is_whole: true, ..self }
     }

@@ -6,7 +6,7 @@
 
 pub(crate) mod block_list;
 pub(crate) mod endpoint;
-#[cfg(feature = "names")]
+pub(crate) mod families;
 pub(crate) mod host_name;
 
 use std::fmt;

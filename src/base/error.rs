@@ -76,7 +76,6 @@ impl Error {
     }
 
     /// A name was looked up in vain. `why` says more than the code does.
-    #[cfg(feature = "names")]
     pub(crate) fn of_lookup(kind: ErrorKind, host: &str, why: &str) -> Self {
         let detail = format!("{} {host}{why}", kind.code());
         let name = OfName { host: host.into(), attempts: Vec::new() };
@@ -94,7 +93,6 @@ impl Error {
     }
 
     /// All addresses of a host have failed. It is the error of the last one, and has those of all.
-    #[cfg(feature = "names")]
     pub(crate) fn of_attempts(host: &str, attempts: Vec<Error>) -> Self {
         let last = attempts.last().cloned().unwrap_or_else(|| Error::new(ErrorKind::Other));
         let attempts = if attempts.len() > 1 { attempts } else { Vec::new() };
@@ -102,7 +100,6 @@ impl Error {
     }
 
     /// An attempt was given up, since another address is tried.
-    #[cfg(feature = "names")]
     pub(crate) fn cut_off(limit: Duration) -> Self {
         let detail = format!("ETIMEDOUT: no connection within {limit:?}, so the next address was tried");
         Error { syscall: Some(Syscall::Connect), detail: Some(detail.into()), ..Error::new(ErrorKind::TimedOut) }

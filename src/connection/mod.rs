@@ -45,7 +45,6 @@ mod idle;
 mod invariants;
 mod outgoing;
 mod owned;
-#[cfg(feature = "names")]
 pub(crate) mod race;
 mod read_ahead;
 mod reading;

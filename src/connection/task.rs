@@ -13,10 +13,15 @@ use super::{CloseReason, Stage};
 /// What comes next for one connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ConnTask {
-    /// connect(2) goes out, or a name is looked up.
+    /// `connectionAttempt` is emitted, then [`ConnTask::Attempt`]; or a name is looked up.
     Connect,
+    /// connect(2) goes out.
+    Attempt,
+    /// `connectionAttemptFailed` is emitted, then [`ConnTask::ConnectFailed`].
+    AttemptFailed,
+    /// The connection is destroyed.
+    ConnectFailed,
     /// A connect to a name goes on.
-    #[cfg(feature = "names")]
     Dial,
     /// `connect` was emitted: what waited for the connection goes out.
     AfterConnect,

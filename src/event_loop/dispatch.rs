@@ -11,7 +11,7 @@ use crate::event_loop::handlers::{TimerHandler, finally, run};
 use crate::event_loop::server::Server;
 use crate::event_loop::socket::Socket;
 use crate::event_loop::socket_handlers::{Payload, Rare, SocketEvent};
-use crate::net::{Closed, Event};
+use crate::net::{Closed, Event, LookupAsker};
 use crate::text::encoding::Decoder;
 
 impl<S> Loop<'_, S> {
@@ -23,19 +23,21 @@ impl<S> Loop<'_, S> {
             }
             Event::Connection { server, socket } => self.connection(server, socket),
             Event::Connect(id) => self.with_socket(id, |it| it.emit_only(SocketEvent::Connect)),
-            #[cfg(feature = "names")]
+            Event::LookupWanted(request) => match request.id.asker() {
+                LookupAsker::Socket(id) => self.with_socket(id, |socket| {
+                    socket.emit(SocketEvent::LookupWanted, Payload::Wanted(&request));
+                }),
+                LookupAsker::Server(id) => self.with_server(id, |server| server.emit_lookup_wanted(&request)),
+            },
             Event::Lookup { socket, lookup } => self.with_socket(socket, |socket| {
                 socket.emit(SocketEvent::Lookup, Payload::Lookup(&lookup));
             }),
-            #[cfg(feature = "names")]
             Event::ConnectionAttempt { socket, address } => self.with_socket(socket, |socket| {
                 socket.emit(SocketEvent::Attempt, Payload::Address(address));
             }),
-            #[cfg(feature = "names")]
             Event::ConnectionAttemptFailed { socket, error } => self.with_socket(socket, |socket| {
                 socket.emit(SocketEvent::AttemptFailed, Payload::Error(&error));
             }),
-            #[cfg(feature = "names")]
             Event::ConnectionAttemptTimeout { socket, address } => self.with_socket(socket, |socket| {
                 socket.emit(SocketEvent::AttemptTimeout, Payload::Address(address));
             }),

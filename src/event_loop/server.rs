@@ -12,7 +12,7 @@ use crate::base::id::ServerId;
 use crate::event_loop::Loop;
 use crate::event_loop::handlers::{Handlers, run};
 use crate::event_loop::socket::Socket;
-use crate::net::{Dropped, Net};
+use crate::net::{Dropped, LookupRequest, Net};
 
 /// A server, as a handler sees it. Node's `net.Server`.
 ///
@@ -37,7 +37,7 @@ impl<S> Server<'_, S> {
         Loop { state: self.state, net: self.net, handlers: self.handlers }
     }
 
-    /// Listens, also again after `close`. `listening` follows on a tick.
+    /// Listens, also again after `close`. `listening` follows on a tick; on the name of a host, after its look-up. See [`Net::listen`].
     ///
     /// # Errors
     /// Text that is no address; a server that listens already; what the system says, with the address.
@@ -107,6 +107,15 @@ impl<S> Server<'_, S> {
         self.net.set_server_ref(self.id, on);
     }
 
+    /// Looks the names up that the server listens on, in place of the loop, as [`Socket::set_lookup`] does for a socket.
+    #[doc(alias = "lookup")]
+    pub fn set_lookup(&mut self, handler: impl FnMut(&mut Server<'_, S>, &LookupRequest) + 'static) {
+        if let Some(handlers) = self.handlers.servers.get_mut(&self.id) {
+            handlers.lookup = Some(Box::new(handler));
+        }
+        self.net.set_server_lookup(self.id, true);
+    }
+
     /// Runs for each connection that it accepts. It replaces the handler that the server was made with.
     pub fn on_connection(&mut self, handler: impl FnMut(&mut Socket<'_, S>) + 'static) {
         if let Some(handlers) = self.handlers.servers.get_mut(&self.id) {
@@ -128,7 +137,8 @@ impl<S> Server<'_, S> {
         }
     }
 
-    /// Accepting failed, and not because of the client. The server goes on listening.
+    /// Accepting failed, and not because of the client: the server goes on listening. Or it was to listen on a name, and that could
+    /// not be looked up, or its address could not be bound: then it does not listen.
     pub fn on_error(&mut self, handler: impl FnMut(&mut Server<'_, S>, &Error) + 'static) {
         if let Some(handlers) = self.handlers.servers.get_mut(&self.id) {
             handlers.error = Some(Box::new(handler));
@@ -167,6 +177,10 @@ impl<S> Server<'_, S> {
         }
     }
 
+    pub(crate) fn emit_lookup_wanted(&mut self, request: &LookupRequest) {
+        self.emit(|handlers| &mut handlers.lookup, |handler, server| handler(server, request));
+    }
+
     pub(crate) fn emit_close(&mut self) {
         self.emit(|handlers| &mut handlers.close, |handler, server| handler(server));
     }
@@ -189,6 +203,7 @@ impl<S> fmt::Debug for Server<'_, S> {
 type ConnectionHandler<S> = Box<dyn FnMut(&mut Socket<'_, S>)>;
 type Handler<S> = Box<dyn FnMut(&mut Server<'_, S>)>;
 type DropHandler<S> = Box<dyn FnMut(&mut Server<'_, S>, Dropped)>;
+type LookupHandler<S> = Box<dyn FnMut(&mut Server<'_, S>, &LookupRequest)>;
 type ErrorHandler<S> = Box<dyn FnMut(&mut Server<'_, S>, &Error)>;
 
 /// The handlers of one server.
@@ -197,11 +212,19 @@ pub(crate) struct ServerHandlers<S> {
     listening: Option<Handler<S>>,
     drop: Option<DropHandler<S>>,
     error: Option<ErrorHandler<S>>,
+    lookup: Option<LookupHandler<S>>,
     close: Option<Handler<S>>,
 }
 
 impl<S> ServerHandlers<S> {
     pub fn new(connection: impl FnMut(&mut Socket<'_, S>) + 'static) -> Self {
-        ServerHandlers { connection: Some(Box::new(connection)), listening: None, drop: None, error: None, close: None }
+        ServerHandlers {
+            connection: Some(Box::new(connection)),
+            listening: None,
+            drop: None,
+            error: None,
+            lookup: None,
+            close: None,
+        }
     }
 }

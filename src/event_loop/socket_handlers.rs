@@ -2,16 +2,13 @@
 //!
 //! All handlers are kept in one form, which is given what comes with the event. `dispatch.rs` runs them.
 
-#[cfg(feature = "names")]
 use std::net::SocketAddr;
 
 use crate::base::error::Error;
 use crate::base::few::Few;
 use crate::base::id::TimerId;
 use crate::event_loop::socket::Socket;
-use crate::net::Closed;
-#[cfg(feature = "names")]
-use crate::net::Lookup;
+use crate::net::{Closed, Lookup, LookupRequest};
 use crate::text::encoding::{Decoder, Encoding};
 use crate::text::line::Line;
 use crate::text::lines::Lines;
@@ -108,9 +105,36 @@ impl<S> Socket<'_, S> {
         self.on(SocketEvent::Connect, move |socket, _| handler(socket));
     }
 
+    /// Looks the names up that the socket connects to, in place of the loop: Node's `lookup`. It is asked once for each connect to
+    /// a name or to `localhost`, one tick after the connect. It answers by [`Net::answer_lookup`](crate::Net::answer_lookup), at
+    /// once or later. A second call replaces it.
+    ///
+    /// ```
+    /// # use tidegate::EventLoop;
+    /// # let mut event_loop = EventLoop::new()?;
+    /// event_loop.connect("db.internal:5432", |socket| {
+    ///     socket.set_lookup(|socket, wanted| {
+    ///         let found = match wanted.host.as_str() {
+    ///             "db.internal" => Ok(vec![[127, 0, 0, 1].into()]),
+    ///             _ => Err(wanted.not_found()),
+    ///         };
+    ///         socket.net.answer_lookup(wanted.id, found);
+    ///     });
+    /// })?;
+    /// # Ok::<(), tidegate::Error>(())
+    /// ```
+    #[doc(alias = "lookup")]
+    pub fn set_lookup(&mut self, mut lookup: impl FnMut(&mut Socket<'_, S>, &LookupRequest) + 'static) {
+        self.on(SocketEvent::LookupWanted, move |socket, payload| {
+            if let Payload::Wanted(request) = payload {
+                lookup(socket, request);
+            }
+        });
+        self.net.set_lookup(self.id, true);
+    }
+
     /// The name that the socket connects to has this address, or cannot be looked up. It comes once for each address, before
     /// the first attempt.
-    #[cfg(feature = "names")]
     pub fn on_lookup(&mut self, mut handler: impl FnMut(&mut Socket<'_, S>, &Lookup) + 'static) {
         self.on(SocketEvent::Lookup, move |socket, payload| {
             if let Payload::Lookup(lookup) = payload {
@@ -119,8 +143,7 @@ impl<S> Socket<'_, S> {
         });
     }
 
-    /// An address of the name is tried.
-    #[cfg(feature = "names")]
+    /// An address is tried: that of the connect, or one of the name's. It comes just before connect(2), and not for a Unix socket.
     #[doc(alias = "connectionAttempt")]
     pub fn on_connection_attempt(&mut self, mut handler: impl FnMut(&mut Socket<'_, S>, SocketAddr) + 'static) {
         self.on(SocketEvent::Attempt, move |socket, payload| {
@@ -130,8 +153,7 @@ impl<S> Socket<'_, S> {
         });
     }
 
-    /// An address of the name has failed. The error has the address.
-    #[cfg(feature = "names")]
+    /// An address has failed. The error has the address.
     #[doc(alias = "connectionAttemptFailed")]
     pub fn on_connection_attempt_failed(&mut self, mut handler: impl FnMut(&mut Socket<'_, S>, &Error) + 'static) {
         self.on(SocketEvent::AttemptFailed, move |socket, payload| {
@@ -143,7 +165,6 @@ impl<S> Socket<'_, S> {
 
     /// An address of the name was given up, since there is another one: see
     /// [`ConnectAttempts::OneByOne`](crate::ConnectAttempts::OneByOne).
-    #[cfg(feature = "names")]
     #[doc(alias = "connectionAttemptTimeout")]
     pub fn on_connection_attempt_timeout(&mut self, mut handler: impl FnMut(&mut Socket<'_, S>, SocketAddr) + 'static) {
         self.on(SocketEvent::AttemptTimeout, move |socket, payload| {
@@ -237,13 +258,10 @@ impl<S> Socket<'_, S> {
 /// The events of a socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum SocketEvent {
-    #[cfg(feature = "names")]
+    LookupWanted,
     Lookup,
-    #[cfg(feature = "names")]
     Attempt,
-    #[cfg(feature = "names")]
     AttemptFailed,
-    #[cfg(feature = "names")]
     AttemptTimeout,
     Connect,
     Data,
@@ -268,9 +286,8 @@ pub(crate) enum Payload<'a> {
     Line(&'a Line<'a>),
     Error(&'a Error),
     Closed(Closed),
-    #[cfg(feature = "names")]
+    Wanted(&'a LookupRequest),
     Lookup(&'a Lookup),
-    #[cfg(feature = "names")]
     Address(SocketAddr),
 }
 

@@ -42,6 +42,8 @@ impl<S> Loop<'_, S> {
     /// # Ok::<(), tidegate::Error>(())
     /// ```
     ///
+    /// On the name of a host it listens when the name was looked up: see [`Net::listen`].
+    ///
     /// # Errors
     /// Text that is no address; what the system says, with the address. No `error` event follows.
     pub fn listen(

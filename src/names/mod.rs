@@ -36,12 +36,13 @@ mod told;
 
 use std::net::IpAddr;
 
+pub(crate) use crate::address::families::Families;
 use crate::address::host_name::HostName;
 use crate::base::error::Error;
 
 pub(crate) use asking::Transport;
 pub(crate) use hosts::Hosts;
-pub use options::{Families, NamesOptions};
+pub use options::NamesOptions;
 pub(crate) use resolv_conf::ResolvConf;
 pub(crate) use resolver::{Action, Asked, Failure, Outcome, Resolver, Ticket, is_shortage};
 
@@ -57,6 +58,16 @@ pub(crate) enum Family {
 impl Family {
     pub fn is_of(self, ip: IpAddr) -> bool {
         ip.is_ipv4() == (self == Family::V4)
+    }
+}
+
+impl Families {
+    fn each(self) -> &'static [Family] {
+        match self {
+            Families::Both => &[Family::V4, Family::V6],
+            Families::V4 => &[Family::V4],
+            Families::V6 => &[Family::V6],
+        }
     }
 }
 

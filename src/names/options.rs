@@ -4,7 +4,6 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::Family;
 use crate::base::error::Error;
 
 /// How names become addresses.
@@ -123,27 +122,5 @@ impl NamesOptions {
 impl Default for NamesOptions {
     fn default() -> Self {
         NamesOptions::new()
-    }
-}
-
-/// Which addresses of a name are asked for: Node's `family`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum Families {
-    /// Those of both families.
-    #[default]
-    Both,
-    /// Those of IPv4 alone.
-    V4,
-    /// Those of IPv6 alone.
-    V6,
-}
-
-impl Families {
-    pub(crate) fn each(self) -> &'static [Family] {
-        match self {
-            Families::Both => &[Family::V4, Family::V6],
-            Families::V4 => &[Family::V4],
-            Families::V6 => &[Family::V6],
-        }
     }
 }

@@ -45,6 +45,8 @@ pub(super) enum Task {
     /// A look-up has come to its outcome.
     #[cfg(feature = "names")]
     LookedUp,
+    /// A server that is to listen on a name goes on.
+    ListenOnName(ServerId),
     Listening(ServerId),
     ServerClose(ServerId),
     /// What the user asked for by `next_tick`.

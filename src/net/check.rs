@@ -173,7 +173,6 @@ fn check_conn(conn: &Conn, ready: u32, flushing: u32, closing: u32, held: u32) -
             conn.handle.is_some()
                 == match stage {
                     // That of a connect that has failed is gone before it is told.
-                    #[cfg(feature = "names")]
                     Stage::Connecting if conn.is_dialing() => false,
                     Stage::Connecting => !conn.has_outcome_to_emit(),
                     Stage::Connected => true,
@@ -207,7 +206,6 @@ fn check_timers(conn: &Conn, timers: &BTreeSet<(Due, TimerKind)>, known: &mut us
         (conn.grace(), TimerKind::Grace(conn.id)),
         (conn.retry(), TimerKind::Retry(conn.id)),
         (conn.connect_limit(), TimerKind::Connect(conn.id)),
-        #[cfg(feature = "names")]
         (conn.next_attempt(), TimerKind::Attempt(conn.id)),
     ] {
         let Some(due) = due else { continue };

@@ -52,7 +52,6 @@ pub(super) enum TimerKind {
     /// A socket that connects, and may not for longer.
     Connect(SocketId),
     /// A socket that connects to a name: the next of its addresses.
-    #[cfg(feature = "names")]
     Attempt(SocketId),
     /// A name server that has not answered.
     #[cfg(feature = "names")]
@@ -71,8 +70,9 @@ impl TimerKind {
     fn judges_a_peer(self) -> bool {
         match self {
             TimerKind::Idle(_) | TimerKind::Grace(_) | TimerKind::Connect(_) => true,
+            TimerKind::Attempt(_) => true,
             #[cfg(feature = "names")]
-            TimerKind::Attempt(_) | TimerKind::Names => true,
+            TimerKind::Names => true,
             TimerKind::Retry(_) | TimerKind::Accept(_) | TimerKind::User(_) => false,
         }
     }

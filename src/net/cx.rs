@@ -37,6 +37,8 @@ pub(super) struct Cx {
     pub sockets_apart: usize,
     pub counters: Counters,
     pub labels: Labels,
+    /// How many look-ups the program was asked for.
+    pub own_lookups: u64,
     /// From the first look-up on.
     #[cfg(feature = "names")]
     pub names: Option<Box<Names>>,
@@ -57,6 +59,7 @@ impl Cx {
             sockets_apart: 0,
             counters: Counters::default(),
             labels: Labels::default(),
+            own_lookups: 0,
             #[cfg(feature = "names")]
             names: None,
             tally: None,

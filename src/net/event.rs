@@ -3,12 +3,11 @@
 //! Each event is for one socket, server, timer or signal, by id. They come one at a time: between two of them the user
 //! may do anything, to any socket, and what that causes comes later, never inside.
 
-#[cfg(feature = "names")]
 use std::net::IpAddr;
 use std::net::SocketAddr;
 use std::ops::Deref;
 
-#[cfg(feature = "names")]
+use super::lookup::LookupRequest;
 use crate::address::host_name::HostName;
 use crate::base::error::Error;
 use crate::base::id::{ServerId, SocketId, TimerId};
@@ -34,7 +33,8 @@ pub enum Event {
         /// Who it was.
         dropped: Dropped,
     },
-    /// Accepting failed for a reason that is not the client's. The server listens on.
+    /// Accepting failed for a reason that is not the client's, and the server listens on. Or the name that it was to listen on could
+    /// not be looked up, or its address could not be bound: then it does not listen.
     ServerError {
         /// Which server.
         server: ServerId,
@@ -45,24 +45,25 @@ pub enum Event {
     ServerClose(ServerId),
     /// A socket is connected.
     Connect(SocketId),
+    /// The program is to look a name up, and to answer by [`Net::answer_lookup`](super::Net::answer_lookup): see
+    /// [`Net::set_lookup`](super::Net::set_lookup).
+    LookupWanted(Box<LookupRequest>),
     /// A name has this address, or cannot be looked up. It comes once for each address, before the first attempt.
-    #[cfg(feature = "names")]
     Lookup {
         /// Which socket.
         socket: SocketId,
         /// The name, and an address of it or an error.
         lookup: Box<Lookup>,
     },
-    /// A socket that connects to a name tries this address of it.
-    #[cfg(feature = "names")]
+    /// A socket tries this address: that of the connect, or one of the name's. It comes just before connect(2), and not for a Unix
+    /// socket.
     ConnectionAttempt {
         /// Which socket.
         socket: SocketId,
         /// The address.
         address: SocketAddr,
     },
-    /// An address of a name has failed; the next one has its turn, if there is one.
-    #[cfg(feature = "names")]
+    /// An address has failed; the next one of the name has its turn, if there is one.
     ConnectionAttemptFailed {
         /// Which socket.
         socket: SocketId,
@@ -71,7 +72,6 @@ pub enum Event {
     },
     /// An address of a name was given up, since it had not connected in time and there is another one: see
     /// [`ConnectAttempts::OneByOne`](crate::ConnectAttempts::OneByOne).
-    #[cfg(feature = "names")]
     ConnectionAttemptTimeout {
         /// Which socket.
         socket: SocketId,
@@ -129,12 +129,11 @@ pub enum Event {
 }
 
 /// What a look-up has found, in its event.
-#[cfg(feature = "names")]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lookup {
     /// The name.
     pub host: HostName,
-    /// An address of it. An error has the code ENOTFOUND or EAI_AGAIN, and the socket's `error` follows.
+    /// An address of it. An error has the code ENOTFOUND or EAI_AGAIN, or is that of the program's own look-up. The socket's `error` follows.
     pub outcome: Result<IpAddr, Error>,
 }
 

@@ -55,7 +55,6 @@ impl ConnectionKind {
 }
 
 /// Of a connection by a name.
-#[cfg(feature = "names")]
 impl<'a> ConnectionInfo<'a> {
     /// The addresses of the name that were tried, in order. Empty if the connection was not made by a name. It is kept until the
     /// next connect.

@@ -12,7 +12,7 @@ use super::server::{Accepted, Server};
 use super::turn::Step;
 use crate::address::Address;
 use crate::address::block_list::BlockList;
-use crate::address::endpoint::Endpoint;
+use crate::address::endpoint::{Endpoint, ListenOn};
 use crate::base::error::{Error, Syscall};
 use crate::base::error_kind::ErrorKind;
 use crate::base::id::{Key, ServerId};
@@ -31,25 +31,38 @@ impl Net {
 
     /// Listens, from now on. `listening` follows on a tick.
     ///
+    /// On the name of a host it listens later: the name is looked up first, and then it is its first address, or the first one that
+    /// is not link-local. What goes wrong by then is [`Event::ServerError`]. [`Net::close_server`] and another call of this give the look-up up.
+    ///
     /// # Errors
     /// Text that is no address; a server that listens already; the system's, with the address.
     pub fn listen(&mut self, id: ServerId, on: impl TryInto<Endpoint, Error: Into<Error>>) -> Result<(), Error> {
         let on: Endpoint = on.try_into().map_err(Into::into)?;
-        let on = on.to_listen_on()?;
         let options = self.server_that_may_listen(id)?;
-        let system = |error: io::Error, address: Address| Error::system(&error, Syscall::Listen).at(address);
-        let mut listen = |address| {
-            let handle = self.cx.kernel.listen(address, &options)?;
-            self.begin_listening(id, handle)
+        if let Some(server) = self.servers.get_mut(id) {
+            server.end_naming(&mut self.cx);
+        }
+        let (first, second) = match on.to_listen_on() {
+            ListenOn::Addresses { first, second } => (first, second),
+            ListenOn::Name(host, port) => {
+                self.begin_naming(id, host, port);
+                return Ok(());
+            }
         };
-        listen(on.first).or_else(|error| match on.second {
+        let ipv6_only = options.ipv6_only;
+        self.listen_at(id, first, &options).or_else(|error| match second {
             // As in Node: a port that is taken is no reason to try another family, a missing family is. One family that
             // was asked for is not replaced by the other.
-            Some(second) if error.kind() != io::ErrorKind::AddrInUse && !options.ipv6_only => {
-                listen(second).map_err(|error| system(error, second))
+            Some(second) if error.kind() != ErrorKind::AddressInUse && !ipv6_only => {
+                self.listen_at(id, second, &options)
             }
-            _ => Err(system(error, on.first)),
+            _ => Err(error),
         })
+    }
+
+    pub(super) fn listen_at(&mut self, id: ServerId, address: Address, options: &ListenOptions) -> Result<(), Error> {
+        let listens = self.cx.kernel.listen(address, options).and_then(|handle| self.begin_listening(id, handle));
+        listens.map_err(|error| Error::system(&error, Syscall::Listen).at(address))
     }
 
     /// With what it would listen.
@@ -149,14 +162,14 @@ impl Net {
 
     /// Stops listening everywhere; the connections stay.
     pub fn close_servers(&mut self) {
-        for server in self.servers.values_mut().filter(|server| server.is_listening()) {
+        for server in self.servers.values_mut().filter(|server| server.is_to_listen()) {
             server.close(&mut self.cx);
         }
     }
 
     /// As [`Net::close_servers`], without those that stand apart.
     pub(crate) fn close_servers_that_count(&mut self) {
-        for server in self.servers.values_mut().filter(|server| server.is_listening() && !server.options.apart) {
+        for server in self.servers.values_mut().filter(|server| server.is_to_listen() && !server.options.apart) {
             server.close(&mut self.cx);
         }
     }
@@ -170,6 +183,9 @@ impl Net {
     /// Forgets a server that neither listens nor has connections. Its id becomes stale.
     pub fn remove_server(&mut self, id: ServerId) {
         if self.cx.servers.is_over(id) {
+            if let Some(server) = self.servers.get_mut(id) {
+                server.end_naming(&mut self.cx);
+            }
             self.servers.remove(id);
         }
     }

@@ -1,9 +1,9 @@
-//! Names on the loop: who looks one up, and when the resolver has its turn.
+//! Names on the loop: when the resolver has its turn.
 //!
 //! ```text
-//!   Conn ── look_up ──▶ Names: a socket for each question ──▶ name servers
-//!     ▲                   ▲                                        │
-//!     └── Task::LookedUp ─┴── its token, on the ready list ◀───────┘
+//!   Conn, Server ── look_up ──▶ Names: a socket for each question ──▶ name servers
+//!     ▲                           ▲                                        │
+//!     └───── Task::LookedUp ──────┴── its token, on the ready list ◀───────┘
 //! ```
 
 use std::time::Duration;
@@ -13,13 +13,15 @@ use super::agenda::Task;
 use super::clock::TimerKind;
 use super::cx::Cx;
 use super::event::Event;
+use super::lookup::LookupAsker;
 use super::names::Names;
 use crate::address::host_name::HostName;
 use crate::base::error::Error;
-use crate::base::id::{Key, SocketId};
+use crate::base::error_kind::ErrorKind;
+use crate::base::id::Key;
 use crate::base::timers::Due;
 use crate::kernel::{Kernel, Token};
-use crate::names::{Asked, Families, NamesOptions, Ticket};
+use crate::names::{Asked, Failure, Families, NamesOptions, Ticket};
 
 impl Net {
     /// Sets how names become addresses. What is under way goes on as it was, and what was kept is forgotten.
@@ -37,19 +39,34 @@ impl Net {
 
     /// A look-up has come to its outcome: whoever waits for it goes on.
     pub(super) fn looked_up(&mut self) -> Option<Event> {
-        let (id, ticket, outcome) = self.cx.names.as_mut()?.delivered.pop_front()?;
-        self.conns.get_mut(id)?.looked_up(ticket, outcome, &mut self.cx)
+        let (asker, ticket, outcome) = self.cx.names.as_mut()?.delivered.pop_front()?;
+        match asker {
+            LookupAsker::Socket(id) => {
+                let conn = self.conns.get_mut(id)?;
+                conn.looked_up(ticket, outcome, &mut self.cx)
+            }
+            LookupAsker::Server(id) => {
+                self.servers.get_mut(id)?.looked_up(ticket, outcome);
+                self.listen_on_name(id)
+            }
+        }
     }
 }
 
 impl Cx {
-    /// Looks a name up for a socket. The outcome comes by [`Task::LookedUp`].
-    pub fn look_up(&mut self, host: HostName, families: Families, who: SocketId) -> Ticket {
+    /// Has the resolver look a name up. The outcome comes by [`Task::LookedUp`].
+    pub(super) fn ask_resolver(
+        &mut self,
+        host: HostName,
+        families: Families,
+        asker: LookupAsker,
+    ) -> Result<Ticket, Error> {
         let now = self.time_of_call();
-        self.with_names(now, |names, kernel| names.look_up(host, families, who, kernel, now))
+        Ok(self.with_names(now, |names, kernel| names.look_up(host, families, asker, kernel, now)))
     }
 
-    pub fn cancel_look_up(&mut self, ticket: Ticket) {
+    /// Nobody waits for it any more.
+    pub(super) fn leave_resolver(&mut self, ticket: Ticket) {
         let now = self.time_of_call();
         self.with_names(now, |names, _| names.cancel(ticket, now));
     }
@@ -94,4 +111,24 @@ impl Cx {
     pub fn names_due(&self) -> Option<Due> {
         self.names.as_ref()?.timer.map(|(_, due)| due)
     }
+}
+
+/// The error of a look-up, with what a reader has to know.
+pub(super) fn error_of(failure: Failure, host: &HostName) -> Error {
+    let (kind, why) = match failure {
+        Failure::NoSuchName => (ErrorKind::HostNotFound, ""),
+        Failure::NoAddress => (ErrorKind::HostNotFound, ": there is such a name, and it has no address"),
+        Failure::System(error) => return Error::of_lookup_here(error, host.as_str()),
+        Failure::NoServer(None) => (ErrorKind::LookupFailed, ": no name server has answered"),
+        Failure::NoServer(Some(error)) => {
+            let server = error.address().map_or(String::new(), |server| format!("{server} "));
+            let why = format!(": no name server has answered ({server}{})", error.code());
+            return Error::of_lookup(ErrorKind::LookupFailed, host.as_str(), &why);
+        }
+        Failure::ServersFail | Failure::ServersRefuse => (ErrorKind::LookupFailed, ": the name servers cannot answer"),
+        Failure::TooMany => {
+            (ErrorKind::LookupFailed, ": too many names are looked up at a time (NamesOptions::most_lookups)")
+        }
+    };
+    Error::of_lookup(kind, host.as_str(), why)
 }

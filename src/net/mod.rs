@@ -50,14 +50,18 @@ mod file;
 mod info;
 mod labels;
 mod listen;
+mod listen_on_name;
 #[cfg(feature = "names")]
 mod looking_up;
+mod lookup;
 mod memory;
 mod memory_limit;
 #[cfg(feature = "names")]
 mod names;
+mod naming;
 mod options;
 mod output_limits;
+mod own_lookups;
 mod paused_by;
 mod pipe;
 mod read_buffer;
@@ -86,10 +90,9 @@ pub(crate) use clock::Sleep;
 #[cfg(any(test, fuzzing))]
 pub(crate) use conn::harness;
 pub use counters::Counters;
-#[cfg(feature = "names")]
-pub use event::Lookup;
-pub use event::{Chunk, Closed, Dropped, Event};
+pub use event::{Chunk, Closed, Dropped, Event, Lookup};
 pub use info::{ConnectionInfo, ConnectionKind};
+pub use lookup::{LookupAsker, LookupId, LookupRequest};
 pub use options::{FileOptions, ServerOptions, SocketOptions};
 pub use output_limits::{OutputLimits, OutputPolicy, SoftLimit};
 pub use paused_by::PausedBy;

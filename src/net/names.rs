@@ -11,12 +11,12 @@ use std::time::Duration;
 use super::small_file as file;
 use crate::address::host_name::HostName;
 use crate::base::error::{Error, Syscall};
-use crate::base::id::SocketId;
 use crate::base::timers::Due;
 use crate::kernel::{ConnectOptions, Handle, Kernel, Token};
 use crate::names::{
     Action, Asked, Families, Hosts, NamesOptions, Outcome, ResolvConf, Resolver, Ticket, Transport, is_shortage,
 };
+use crate::net::lookup::LookupAsker;
 
 /// The two files are read again when they were read so long ago.
 const FILES_ARE_GOOD_FOR: Duration = Duration::from_secs(5);
@@ -38,9 +38,9 @@ pub(super) struct Names {
     files_read: Option<Duration>,
     conf_text: Vec<u8>,
     exchanges: BTreeMap<Asked, Exchange>,
-    waiting: BTreeMap<Ticket, SocketId>,
+    waiting: BTreeMap<Ticket, LookupAsker>,
     /// The outcomes that nobody has heard of yet.
-    pub delivered: VecDeque<(SocketId, Ticket, Outcome)>,
+    pub delivered: VecDeque<(LookupAsker, Ticket, Outcome)>,
     /// When the resolver is to be asked next, and the entry for it.
     pub timer: Option<(Duration, Due)>,
     ids: Ids,
@@ -102,7 +102,7 @@ impl Names {
         &mut self,
         host: HostName,
         families: Families,
-        who: SocketId,
+        who: LookupAsker,
         kernel: &mut dyn Kernel,
         now: Duration,
     ) -> Ticket {

@@ -5,13 +5,11 @@ use std::time::Duration;
 
 use super::output_limits::OutputLimits;
 use crate::address::block_list::BlockList;
+use crate::address::families::Families;
 use crate::base::error::Error;
-#[cfg(feature = "names")]
 use crate::connection::race::ConnectAttempts;
 use crate::kernel::setters::setters;
 use crate::kernel::{KeepAlive, ListenOptions, OpenMode, SocketPermissions, TcpOptions};
-#[cfg(feature = "names")]
-use crate::names::Families;
 
 /// Node's default high-water mark: 64 KiB.
 const DEFAULT_HIGH_WATER_MARK: usize = 64 * 1024;
@@ -168,16 +166,13 @@ pub struct SocketOptions {
     /// idle clock ([`Socket::set_timeout`](crate::Socket::set_timeout)) also runs before the connection, but ends nothing.
     pub connect_timeout: Option<Duration>,
     /// Which addresses of a name are looked up. Default: those of both families.
-    #[cfg(feature = "names")]
     #[doc(alias = "family")]
     pub families: Families,
     /// How the addresses of a name are tried. Default: as RFC 8305 wants it.
-    #[cfg(feature = "names")]
     #[doc(alias = "autoSelectFamily")]
     pub attempts: ConnectAttempts,
     /// How long an address of a name may take before the next one is tried, from 10 ms to 2^31 - 1 ms. Default 250 ms, as RFC
     /// 8305 recommends it.
-    #[cfg(feature = "names")]
     #[doc(alias = "autoSelectFamilyAttemptTimeout")]
     pub attempt_delay: Duration,
     /// The addresses that it does not connect to: a connect gives an `error` of the kind
@@ -207,11 +202,8 @@ impl Default for SocketOptions {
             local_address: None,
             local_port: 0,
             connect_timeout: None,
-            #[cfg(feature = "names")]
             families: Families::Both,
-            #[cfg(feature = "names")]
             attempts: ConnectAttempts::Overlapping,
-            #[cfg(feature = "names")]
             attempt_delay: Duration::from_millis(250),
             block_list: None,
             notice_gone_peers: false,
@@ -228,6 +220,9 @@ impl SocketOptions {
         local_address: Option<IpAddr>,
         local_port: u16,
         connect_timeout: Option<Duration>,
+        families: Families,
+        attempts: ConnectAttempts,
+        attempt_delay: Duration,
         block_list: Option<BlockList>,
         notice_gone_peers: bool,
         tcp: TcpOptions,
@@ -244,23 +239,13 @@ impl SocketOptions {
     pub(super) fn check(&self) -> Result<(), Error> {
         check_mark(self.high_water_mark)?;
         check_time("connect timeout", self.connect_timeout)?;
-        #[cfg(feature = "names")]
         check_attempt_delay(self.attempt_delay)?;
         self.tcp.check()?;
         self.output_limits.check()
     }
 }
 
-/// How a socket connects to a name.
-#[cfg(feature = "names")]
-impl SocketOptions {
-    setters!(@one families () Families);
-    setters!(@one attempts () ConnectAttempts);
-    setters!(@one attempt_delay () Duration);
-}
-
 /// RFC 8305 has a least delay, so that no attempt is as good as all at once.
-#[cfg(feature = "names")]
 fn check_attempt_delay(delay: Duration) -> Result<(), Error> {
     match delay.as_millis() {
         10.. if delay.as_millis() <= i32::MAX as u128 => Ok(()),

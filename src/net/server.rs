@@ -7,6 +7,7 @@ use super::accepting::{Accepting, Place, Response, response_to};
 use super::clock::TimerKind;
 use super::cx::Cx;
 use super::event::Event;
+use super::naming::Naming;
 use super::options::ServerOptions;
 use super::output_limits::Limits;
 use super::trace::Kind;
@@ -27,6 +28,10 @@ pub(super) struct Server {
     /// The output limits of all that it accepts.
     pub limits: Option<Limits>,
     pub referenced: bool,
+    /// While it is to listen on a name.
+    pub naming: Option<Box<Naming>>,
+    /// The program looks its names up.
+    pub looks_up_itself: bool,
     accepting: Accepting,
 }
 
@@ -50,7 +55,17 @@ impl Server {
     pub fn new(id: ServerId, options: ServerOptions) -> Self {
         let limits = options.output_limits.shared();
         let referenced = !options.apart;
-        Server { id, handle: None, address: None, options, limits, referenced, accepting: Accepting::new() }
+        Server {
+            id,
+            handle: None,
+            address: None,
+            options,
+            limits,
+            referenced,
+            naming: None,
+            looks_up_itself: false,
+            accepting: Accepting::new(),
+        }
     }
 
     pub fn is_listening(&self) -> bool {
@@ -58,7 +73,12 @@ impl Server {
     }
 
     pub fn keeps_alive(&self) -> bool {
-        self.referenced && self.is_listening()
+        self.referenced && (self.is_listening() || self.awaits_resolver())
+    }
+
+    /// Whether it listens, or will.
+    pub fn is_to_listen(&self) -> bool {
+        self.is_listening() || self.naming.is_some()
     }
 
     /// It has its socket.
@@ -71,6 +91,7 @@ impl Server {
     /// Stops listening; the connections stay.
     pub fn close(&mut self, cx: &mut Cx) {
         self.address = None;
+        self.end_naming(cx);
         cx.agenda.notes.add(self.id, Kind::Asked, || "listens no more".to_owned());
         if let Some(handle) = self.handle.take() {
             cx.close(handle);

@@ -31,7 +31,6 @@ impl Net {
                 return self.conns.get_mut(id)?.expire_idle(&mut self.cx).then_some(Event::Timeout(id));
             }
             TimerKind::Connect(id) => self.conns.get_mut(id)?.expire_connect(&mut self.cx),
-            #[cfg(feature = "names")]
             TimerKind::Attempt(id) => self.conns.get_mut(id)?.attempt_next(&mut self.cx),
             #[cfg(feature = "names")]
             TimerKind::Names => self.cx.expire_names(),

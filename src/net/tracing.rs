@@ -140,7 +140,6 @@ impl Net {
     pub(super) fn tell_timer(&self, timer: TimerKind) {
         let (whom, text) = match timer {
             TimerKind::Idle(id) => (Whom::from(id), "its idle time is over"),
-            #[cfg(feature = "names")]
             TimerKind::Attempt(id) => (id.into(), "the next address has its turn"),
             #[cfg(feature = "names")]
             TimerKind::Names => (Whom::Loop, "a name server has not answered"),

@@ -187,6 +187,7 @@ impl Net {
             Task::Flow(id) => return self.flow(id),
             #[cfg(feature = "names")]
             Task::LookedUp => return self.looked_up(),
+            Task::ListenOnName(id) => return self.listen_on_name(id),
             Task::PipeKept => self.pipe_kept(),
             Task::Listening(id) => {
                 let listens = self.servers.get(id).is_some_and(Server::is_listening);

@@ -64,7 +64,7 @@ fn options_out_of_range_are_errors_that_name_the_value_and_the_bound() {
 fn an_address_that_is_none_is_an_error_at_once_and_leaves_no_socket_behind() {
     let mut world = World::new();
     for (text, part) in [
-        ("example..org:80", if cfg!(feature = "names") { "between two dots" } else { "feature `names`" }),
+        ("example..org:80", "between two dots"),
         ("::1:80", "in brackets"),
         ("127.0.0.1:65536", "0 to 65535"),
         ("127.0.0.1:", "bad port"),

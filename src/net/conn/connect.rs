@@ -1,12 +1,13 @@
 //! Connecting: from the user's `connect` to the connection, or to the error that says why there is none.
 //!
 //! ```text
-//!   connect ──next task──▶ connect(2) ──an edge──▶ connected? ──yes──▶ `connect` is emitted
-//!                              ▲                       │ no, and `localhost` has a second address
-//!                              └───────────────────────┘
+//!   connect ──next task──▶ `connectionAttempt` ──▶ connect(2) ──an edge──▶ connected? ──yes──▶ `connect` is emitted
+//!                │                                                             │ no
+//!                └─ a name: dialing.rs                                         └──▶ `connectionAttemptFailed`, `error`
 //! ```
+//!
+//! A Unix socket has no such attempts.
 
-#[cfg(feature = "names")]
 use super::dial::Dial;
 use super::{Conn, Ending, Latches, Remote};
 use crate::address::Address;
@@ -26,10 +27,11 @@ impl Conn {
         if self.is_leaving() {
             return Err(Error::new(ErrorKind::Gone));
         }
-        let to = match (to, self.rare().setup.local_address) {
-            (Destination::Addresses(to), Some(local)) => Destination::Addresses(to.reached_from(local)?),
-            (to, _) => to,
-        };
+        if let (Destination::Address(to), Some(local)) = (&to, self.rare().setup.local_address)
+            && to.ip().is_some_and(|to| to.is_ipv4() != local.is_ipv4())
+        {
+            return Err(Error::invalid(format!("cannot connect from {local} to {to}: one is IPv4, the other is IPv6")));
+        }
         if self.is_file() {
             return Err(Error::invalid("a file cannot be connected: make a socket"));
         }
@@ -38,18 +40,18 @@ impl Conn {
         cx.count(|tally| tally.bytes_read += read);
         cx.memory.read_ahead_changed(before, self.connection.read_ahead_held());
         self.forget_last_connection(cx);
-        let by_path = matches!(&to, Destination::Addresses(to) if to.first.unix().is_some());
+        let by_path = matches!(&to, Destination::Address(to) if to.unix().is_some());
         let rare = self.rare_mut();
         match to {
-            Destination::Addresses(to) => rare.connecting_to = Some(to),
-            #[cfg(feature = "names")]
+            Destination::Address(to) => rare.connecting_to = Some(to),
             Destination::Name(host, port) => rare.dial = Some(Box::new(Dial::new(host, port))),
         }
         rare.keep_alive.get_or_insert(inherited);
         let now = cx.time_of_call();
         self.connection.activity(now, &mut cx.clock.timers, TimerKind::Idle(self.id));
         if by_path {
-            self.start_connect(cx);
+            self.set_connect_limit(cx);
+            self.connect_now(cx);
         } else {
             self.tasks(cx).push(ConnTask::Connect);
         }
@@ -65,7 +67,6 @@ impl Conn {
         rare.outcome = None;
         rare.shutdown_error = None;
         rare.discarded = 0;
-        #[cfg(feature = "names")]
         rare.attempted.clear();
         rare.excess.begin_anew();
         self.remote = Remote::Unknown;
@@ -78,20 +79,26 @@ impl Conn {
         }
     }
 
-    /// connect(2): at once for a Unix socket, one task after `connect` for TCP.
-    pub(super) fn start_connect(&mut self, cx: &mut Cx) {
+    /// One task after `connect`: an address is tried, or a name is looked up.
+    pub(super) fn start_connect(&mut self, cx: &mut Cx) -> Option<Event> {
+        if !self.connection.is_connecting() {
+            return None;
+        }
+        self.set_connect_limit(cx);
+        if self.is_dialing() {
+            return self.dial(cx);
+        }
+        let address = self.rare().connecting_to.and_then(Address::ip)?;
+        cx.agenda.push_first([self.task(ConnTask::Attempt)]);
+        Some(Event::ConnectionAttempt { socket: self.id, address })
+    }
+
+    /// connect(2): at once for a Unix socket; for TCP when its event was emitted.
+    pub(super) fn connect_now(&mut self, cx: &mut Cx) {
         if !self.connection.is_connecting() {
             return;
         }
-        // A first address that has failed leaves latches that are not the second one's.
-        self.latches = Latches::default();
-        self.await_hang_up();
-        self.set_connect_limit(cx);
-        #[cfg(feature = "names")]
-        if self.is_dialing() {
-            return self.look_up(cx);
-        }
-        let Some(address) = self.rare().connecting_to.as_ref().map(|to| to.first) else { return };
+        let Some(address) = self.rare().connecting_to else { return };
         let options = self.rare().setup.to_connect(address);
         if let Some(to) = address.ip()
             && self.rare().setup.blocks(to.ip())
@@ -128,7 +135,6 @@ impl Conn {
 
     /// The connect has come to its outcome, or was only said to have.
     pub fn finish_connect(&mut self, cx: &mut Cx) -> Option<Event> {
-        #[cfg(feature = "names")]
         if self.is_dialing() {
             return self.finish_attempts(cx);
         }
@@ -138,7 +144,7 @@ impl Conn {
             Ok(false) => None,
             Ok(true) => {
                 if let Some(to) = self.rare_mut().connecting_to.take() {
-                    self.remote = to.first.into();
+                    self.remote = to.into();
                 }
                 self.has_connected(handle, cx)
             }
@@ -164,7 +170,7 @@ impl Conn {
         Some(Event::Connect(self.id))
     }
 
-    /// Its time begins with the look-up of the name, or with the first address. A loop that has not turned for long has not lost any of it.
+    /// Its time begins with the look-up of the name, or with connect(2). A loop that has not turned for long has not lost any of it.
     fn set_connect_limit(&mut self, cx: &mut Cx) {
         if let (Some(timeout), None) = (self.rare().setup.connect_timeout, self.connect_limit()) {
             let now = cx.time_of_call();
@@ -176,7 +182,6 @@ impl Conn {
     /// Its time to connect is over: it is one for all addresses.
     pub fn expire_connect(&mut self, cx: &mut Cx) {
         self.rare_mut().connect_limit = None;
-        #[cfg(feature = "names")]
         if self.is_dialing() {
             return self.expire_dial(cx);
         }
@@ -189,9 +194,6 @@ impl Conn {
             Some(Err(error)) => Error::system(&error, Syscall::Connect),
             Some(Ok(false)) | None => Error::connect_timed_out(self.rare().setup.connect_timeout.unwrap_or_default()),
         };
-        if let Some(to) = &mut self.rare_mut().connecting_to {
-            (to.second, to.failed) = (None, None);
-        }
         self.connect_failed(failed, cx);
     }
 
@@ -207,26 +209,33 @@ impl Conn {
         self.rare().connect_limit
     }
 
-    /// Tries the next address, or gives up.
+    /// There will be no connection. For TCP that is an event of its own, and then an error.
     pub(super) fn connect_failed(&mut self, error: Error, cx: &mut Cx) {
-        let Some(mut to) = self.rare_mut().connecting_to.take() else { return };
-        let mut error = error.or_at(to.first);
-        let local = self.rare().setup.to_connect(to.first).local;
+        let Some(to) = self.rare_mut().connecting_to.take() else { return };
+        let mut error = error.or_at(to);
+        let local = self.rare().setup.to_connect(to).local;
         if let Some(local) = local
             && error.syscall() == Some(Syscall::Connect)
         {
             error = error.with_local(local);
         }
-        if let Some(second) = to.second.take() {
-            if let Some(handle) = self.handle.take() {
-                cx.kernel.close(handle);
-            }
-            to.failed = Some(error);
-            to.first = second;
-            self.rare_mut().connecting_to = Some(to);
-            self.start_connect(cx);
-        } else {
-            self.broke(to.failed.take().unwrap_or(error), cx);
+        if to.unix().is_some() {
+            return self.could_not_connect(error, cx);
+        }
+        self.rare_mut().connect_error = Some(error);
+        cx.agenda.push_first([self.task(ConnTask::AttemptFailed)]);
+    }
+
+    /// What follows is put first, so that no other event comes between.
+    pub(super) fn attempt_has_failed(&self, cx: &mut Cx) -> Option<Event> {
+        let error = self.rare().connect_error.clone()?;
+        cx.agenda.push_first([self.task(ConnTask::ConnectFailed)]);
+        Some(Event::ConnectionAttemptFailed { socket: self.id, error })
+    }
+
+    pub(super) fn emit_connect_error(&mut self, cx: &mut Cx) {
+        if let Some(error) = self.rare_if_any().and_then(|rare| rare.connect_error.take()) {
+            self.could_not_connect(error, cx);
         }
     }
 }

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use crate::address::families::Families;
 use crate::address::host_name::HostName;
 use crate::base::error::Error;
 use crate::base::error_kind::ErrorKind;
@@ -11,9 +12,9 @@ use crate::base::id::SocketId;
 use crate::base::timers::Due;
 use crate::connection::race::{ConnectAttempts, Race};
 use crate::kernel::Handle;
-use crate::names::{Families, Ticket};
 use crate::net::cx::Cx;
 use crate::net::event::{Event, Lookup};
+use crate::net::lookup::Awaited;
 
 /// How a socket connects to a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,11 +22,17 @@ pub(super) struct Manner {
     pub families: Families,
     pub attempts: ConnectAttempts,
     pub delay: Duration,
+    /// The program looks its names up.
+    pub own_lookup: bool,
 }
 
 impl Manner {
-    pub const USUAL: Manner =
-        Manner { families: Families::Both, attempts: ConnectAttempts::Overlapping, delay: Duration::from_millis(250) };
+    pub const USUAL: Manner = Manner {
+        families: Families::Both,
+        attempts: ConnectAttempts::Overlapping,
+        delay: Duration::from_millis(250),
+        own_lookup: false,
+    };
 }
 
 impl Default for Manner {
@@ -56,7 +63,7 @@ pub(super) struct Dial {
 pub(super) enum Stage {
     /// Its turn has not come yet.
     Fresh,
-    LookingUp(Ticket),
+    LookingUp(Awaited),
     Racing(Race),
     /// There are no addresses.
     Failed(Error),
@@ -85,6 +92,15 @@ impl Dial {
         }
     }
 
+    /// All addresses have failed. Those of `localhost` are one machine, and the first is the likeliest.
+    pub fn error_of_all(&mut self) -> Error {
+        let mut failures = std::mem::take(&mut self.failures);
+        if self.host.is_localhost() {
+            failures.truncate(1);
+        }
+        Error::of_attempts(self.host.as_str(), failures)
+    }
+
     /// The error of a connect that had so much time in all, and what it was about: the look-up, or all addresses that were tried.
     pub fn timed_out(&mut self, limit: Duration) -> Error {
         match &self.stage {
@@ -93,9 +109,9 @@ impl Dial {
                 Error::of_lookup(ErrorKind::TimedOut, self.host.as_str(), &why)
             }
             Stage::Racing(_) => {
-                let mut attempts = std::mem::take(&mut self.failures);
-                attempts.extend(self.attempts.iter().map(|(address, _)| Error::connect_timed_out(limit).at(*address)));
-                Error::of_attempts(self.host.as_str(), attempts)
+                let late = self.attempts.iter().map(|(address, _)| Error::connect_timed_out(limit).at(*address));
+                self.failures.extend(late);
+                self.error_of_all()
             }
             Stage::Failed(error) => error.clone(),
         }
@@ -112,8 +128,8 @@ impl Dial {
 
 impl Stage {
     pub fn end(self, cx: &mut Cx) {
-        if let Stage::LookingUp(ticket) = self {
-            cx.cancel_look_up(ticket);
+        if let Stage::LookingUp(awaited) = self {
+            cx.cancel_look_up(awaited);
         }
     }
 }

@@ -8,22 +8,25 @@
 //! Attempts overlap, so there may be several descriptors, all with the token of this connection. An edge of one of them has all
 //! of them asked. What comes next is a task ([`ConnTask::Dial`]), one event at a time.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use super::dial::{Dial, Stage, Told};
 use super::{Conn, Latches};
 use crate::address::Address;
-use crate::address::host_name::HostName;
+use crate::address::families::Families;
 use crate::base::error::{Error, Syscall};
-use crate::base::error_kind::ErrorKind;
 use crate::base::timers::Due;
 use crate::connection::race::{Race, Step};
 use crate::connection::{ConnTask, Tasks};
 use crate::kernel::Handle;
-use crate::names::{Failure, Families, Outcome, Ticket};
+#[cfg(feature = "names")]
+use crate::names::{Outcome, Ticket};
 use crate::net::clock::TimerKind;
 use crate::net::cx::Cx;
 use crate::net::event::Event;
+#[cfg(feature = "names")]
+use crate::net::looking_up::error_of;
+use crate::net::lookup::{Awaited, Found, LookupAsker, suitable};
 
 impl Conn {
     fn dial_mut(&mut self) -> Option<&mut Dial> {
@@ -45,38 +48,92 @@ impl Conn {
         self.rare().dial.as_ref()?.next
     }
 
-    pub(super) fn look_up(&mut self, cx: &mut Cx) {
-        let (id, mut families) = (self.id, self.rare().setup.manner.families);
-        if let (Some(local), Families::Both) = (self.rare().setup.local_address, families) {
-            families = if local.is_ipv4() { Families::V4 } else { Families::V6 };
-        }
-        if let Some(dial) = self.dial_mut() {
-            dial.stage = Stage::LookingUp(cx.look_up(dial.host, families, id));
+    /// The families of the addresses that it can use.
+    fn families(&self) -> Families {
+        let setup = &self.rare().setup;
+        match (setup.local_address, setup.manner.families) {
+            (Some(local), Families::Both) if local.is_ipv4() => Families::V4,
+            (Some(_), Families::Both) => Families::V6,
+            (_, families) => families,
         }
     }
 
-    /// The look-up has come to its outcome, unless nobody waits for it any more.
-    pub fn looked_up(&mut self, ticket: Ticket, outcome: Outcome, cx: &mut Cx) -> Option<Event> {
-        let manner = self.rare().setup.manner;
+    /// Asks for the addresses. Those of `localhost` are known, unless the program wants to be asked.
+    fn look_up(&mut self, cx: &mut Cx) -> Option<Event> {
+        let (asker, families) = (LookupAsker::Socket(self.id), self.families());
+        let own = self.rare().setup.manner.own_lookup;
         let dial = self.dial_mut()?;
-        if !matches!(dial.stage, Stage::LookingUp(awaited) if awaited == ticket) {
+        let host = dial.host;
+        if host.is_localhost() && !own {
+            self.found(Ok(vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()]), cx);
             return None;
         }
-        match outcome {
+        match cx.look_up(host, families, asker, own) {
+            Ok(awaited) => {
+                dial.stage = Stage::LookingUp(awaited);
+                let request = awaited.request(asker, host, families)?;
+                Some(Event::LookupWanted(Box::new(request)))
+            }
+            Err(error) => {
+                self.found(Err(error), cx);
+                None
+            }
+        }
+    }
+
+    /// Whether the program is to say what its name means. Nothing else will have it go on.
+    pub fn awaits_program(&self) -> bool {
+        let dial = self.rare().dial.as_deref();
+        dial.is_some_and(|dial| matches!(dial.stage, Stage::LookingUp(awaited) if awaited.is_program()))
+    }
+
+    pub fn set_lookup(&mut self, own: bool) {
+        self.rare_mut().setup.manner.own_lookup = own;
+    }
+
+    fn awaits(&self, awaited: Awaited) -> bool {
+        let dial = self.rare().dial.as_deref();
+        dial.is_some_and(|dial| matches!(dial.stage, Stage::LookingUp(other) if other == awaited))
+    }
+
+    /// The program has answered. False if nobody waits for that answer.
+    pub fn look_up_answered(&mut self, number: u64, answer: Found, cx: &mut Cx) -> bool {
+        let is_awaited = self.awaits(Awaited::Program(number));
+        if is_awaited {
+            self.found(answer, cx);
+            self.tasks(cx).push(ConnTask::Dial);
+        }
+        is_awaited
+    }
+
+    /// The resolver has come to its outcome, unless nobody waits for it any more.
+    #[cfg(feature = "names")]
+    pub fn looked_up(&mut self, ticket: Ticket, outcome: Outcome, cx: &mut Cx) -> Option<Event> {
+        if !self.awaits(Awaited::Resolver(ticket)) {
+            return None;
+        }
+        let host = self.dial_mut()?.host;
+        self.found(outcome.map_err(|failure| error_of(failure, &host)), cx);
+        self.dial(cx)
+    }
+
+    /// The look-up has come to its outcome.
+    fn found(&mut self, found: Found, cx: &mut Cx) {
+        let (manner, families) = (self.rare().setup.manner, self.families());
+        let Some(dial) = self.dial_mut() else { return };
+        match suitable(found, &dial.host, families) {
             Ok(addresses) => {
                 dial.to_emit.extend(addresses.iter().map(|ip| Told::Lookup(Ok(*ip))));
                 let port = dial.port;
                 let addresses = addresses.into_iter().map(|ip| SocketAddr::new(ip, port)).collect();
                 dial.stage = Stage::Racing(Race::new(addresses, manner.attempts, manner.delay));
             }
-            Err(failure) => {
-                let error = error_of(failure, &dial.host);
+            Err(error) => {
                 dial.to_emit.push_back(Told::Lookup(Err(error.clone())));
                 dial.stage = Stage::Failed(error);
             }
         }
         self.touch(cx);
-        self.dial(cx)
     }
 
     /// Goes on up to an event, or until an attempt comes to its outcome.
@@ -103,10 +160,14 @@ impl Conn {
                 Stage::Racing(race) => race,
                 Stage::Failed(error) => {
                     let error = error.clone();
-                    self.broke(error, cx);
+                    self.could_not_connect(error, cx);
                     return None;
                 }
-                Stage::Fresh | Stage::LookingUp(_) => return None,
+                Stage::Fresh => match self.look_up(cx) {
+                    None => continue,
+                    wanted => return wanted,
+                },
+                Stage::LookingUp(_) => return None,
             };
             let now = cx.time_of_call();
             match race.next(now) {
@@ -121,8 +182,8 @@ impl Conn {
                     return None;
                 }
                 Step::Lost => {
-                    let error = Error::of_attempts(dial.host.as_str(), std::mem::take(&mut dial.failures));
-                    self.broke(error, cx);
+                    let error = dial.error_of_all();
+                    self.could_not_connect(error, cx);
                     return None;
                 }
             }
@@ -284,24 +345,4 @@ impl Conn {
             _ => &self.rare().attempted,
         }
     }
-}
-
-/// The error of a look-up, with what a reader has to know.
-fn error_of(failure: Failure, host: &HostName) -> Error {
-    let (kind, why) = match failure {
-        Failure::NoSuchName => (ErrorKind::HostNotFound, ""),
-        Failure::NoAddress => (ErrorKind::HostNotFound, ": there is such a name, and it has no address"),
-        Failure::System(error) => return Error::of_lookup_here(error, host.as_str()),
-        Failure::NoServer(None) => (ErrorKind::LookupFailed, ": no name server has answered"),
-        Failure::NoServer(Some(error)) => {
-            let server = error.address().map_or(String::new(), |server| format!("{server} "));
-            let why = format!(": no name server has answered ({server}{})", error.code());
-            return Error::of_lookup(ErrorKind::LookupFailed, host.as_str(), &why);
-        }
-        Failure::ServersFail | Failure::ServersRefuse => (ErrorKind::LookupFailed, ": the name servers cannot answer"),
-        Failure::TooMany => {
-            (ErrorKind::LookupFailed, ": too many names are looked up at a time (NamesOptions::most_lookups)")
-        }
-    };
-    Error::of_lookup(kind, host.as_str(), why)
 }

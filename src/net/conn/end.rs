@@ -99,7 +99,6 @@ impl Conn {
             return;
         }
         self.lift_connect_limit(cx);
-        #[cfg(feature = "names")]
         self.end_dial(cx);
         if let Some(rare) = self.rare_if_any() {
             if stage == Stage::Connecting {
@@ -134,6 +133,12 @@ impl Conn {
         let reason = reason_of(&error);
         cx.agenda.notes.add(self.id, Kind::Failed, || error.to_string());
         self.destroy(Some(error), Some(reason), cx);
+    }
+
+    /// There is no connection. The error may be one that the program has made.
+    pub(super) fn could_not_connect(&mut self, error: Error, cx: &mut Cx) {
+        cx.agenda.notes.add(self.id, Kind::Failed, || error.to_string());
+        self.destroy(Some(error), Some(CloseReason::ConnectFailed), cx);
     }
 
     /// Whether no other connection will come: `close` was emitted, and its handler did not connect again.

@@ -20,9 +20,7 @@
 //! | `file.rs`, `rare.rs` | what a file has and a socket has not; what most connections never have |
 
 mod connect;
-#[cfg(feature = "names")]
 mod dial;
-#[cfg(feature = "names")]
 mod dialing;
 mod end;
 pub(super) mod file;
@@ -347,7 +345,6 @@ impl Conn {
 
     /// Whether the kernel may report something of it. It never does of a file that is always ready.
     pub fn is_watched(&self) -> bool {
-        #[cfg(feature = "names")]
         if self.has_attempts() {
             return true;
         }
@@ -358,7 +355,7 @@ impl Conn {
     pub fn keeps_alive(&self) -> bool {
         self.referenced
             && match self.connection.stage() {
-                Stage::Connecting => true,
+                Stage::Connecting => !self.awaits_program(),
                 Stage::Connected => {
                     self.connection.is_armed() || self.connection.is_in_flight() || self.connection.awaits_shutdown()
                 }

@@ -3,12 +3,10 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
-#[cfg(feature = "names")]
 use super::dial::{Dial, Manner};
 use super::file::FileEnd;
 use crate::address::Address;
 use crate::address::block_list::BlockList;
-use crate::address::endpoint::Candidates;
 use crate::base::error::Error;
 use crate::base::id::SocketId;
 use crate::base::timers::Due;
@@ -29,13 +27,13 @@ pub(super) struct Rare {
     pub catching_up: Vec<CallbackId>,
     /// Bytes that were queued when it was destroyed.
     pub discarded: usize,
-    /// Where a connect goes.
-    pub connecting_to: Option<Candidates>,
+    /// Where a connect goes, if to an address.
+    pub connecting_to: Option<Address>,
+    /// Why it has failed, until that is told.
+    pub connect_error: Option<Error>,
     /// Where it goes, if to a name.
-    #[cfg(feature = "names")]
     pub dial: Option<Box<Dial>>,
     /// The addresses of the name that were tried for the connection.
-    #[cfg(feature = "names")]
     pub attempted: Vec<SocketAddr>,
     /// When it is to be over.
     pub connect_limit: Option<Due>,
@@ -59,9 +57,8 @@ pub(super) static USUAL: Rare = Rare {
     catching_up: Vec::new(),
     discarded: 0,
     connecting_to: None,
-    #[cfg(feature = "names")]
+    connect_error: None,
     dial: None,
-    #[cfg(feature = "names")]
     attempted: Vec::new(),
     connect_limit: None,
     keep_alive: None,
@@ -145,7 +142,6 @@ pub(super) struct Setup {
     pub tcp: TcpOptions,
     pub block_list: Option<BlockList>,
     pub connect_timeout: Option<Duration>,
-    #[cfg(feature = "names")]
     pub manner: Manner,
 }
 
@@ -164,7 +160,6 @@ impl Setup {
         },
         block_list: None,
         connect_timeout: None,
-        #[cfg(feature = "names")]
         manner: Manner::USUAL,
     };
 
@@ -175,13 +170,16 @@ impl Setup {
             tcp: options.tcp.before_connect(),
             block_list: options.block_list.clone(),
             connect_timeout: options.connect_timeout,
-            #[cfg(feature = "names")]
-            manner: Manner { families: options.families, attempts: options.attempts, delay: options.attempt_delay },
+            manner: Manner {
+                families: options.families,
+                attempts: options.attempts,
+                delay: options.attempt_delay,
+                own_lookup: false,
+            },
         }
     }
 
     pub fn is_usual(&self) -> bool {
-        #[cfg(feature = "names")]
         if self.manner != Manner::USUAL {
             return false;
         }

@@ -14,8 +14,10 @@ impl Conn {
     /// Does what comes next, up to an event.
     pub fn run(&mut self, task: ConnTask, cx: &mut Cx) -> Option<Event> {
         match task {
-            ConnTask::Connect => self.start_connect(cx),
-            #[cfg(feature = "names")]
+            ConnTask::Connect => return self.start_connect(cx),
+            ConnTask::Attempt => self.connect_now(cx),
+            ConnTask::AttemptFailed => return self.attempt_has_failed(cx),
+            ConnTask::ConnectFailed => self.emit_connect_error(cx),
             ConnTask::Dial => return self.dial(cx),
             ConnTask::AfterConnect => self.after_connect(cx),
             ConnTask::Reset => self.reset_if_due(cx),

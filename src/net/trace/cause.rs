@@ -2,6 +2,7 @@
 
 use super::notes::{Kind, Whom};
 use crate::net::event::Event;
+use crate::net::lookup::LookupAsker;
 
 /// An event as the trace tells it.
 pub struct Told {
@@ -21,16 +22,14 @@ pub fn told(event: &Event) -> Told {
         Event::Error { error, .. } | Event::ServerError { error, .. } => format!("error ({error})"),
         Event::Callback { outcome: Err(error), .. } => format!("callback ({error})"),
         Event::Close { closed, .. } if closed.unsent > 0 => format!("close ({} bytes unsent)", closed.unsent),
-        #[cfg(feature = "names")]
+        Event::LookupWanted(request) => format!("{name} ({})", request.host),
         Event::Lookup { lookup, .. } => match &lookup.outcome {
             Ok(ip) => format!("lookup ({} is {ip})", lookup.host),
             Err(error) => format!("lookup ({error})"),
         },
-        #[cfg(feature = "names")]
         Event::ConnectionAttempt { address, .. } | Event::ConnectionAttemptTimeout { address, .. } => {
             format!("{name} ({address})")
         }
-        #[cfg(feature = "names")]
         Event::ConnectionAttemptFailed { error, .. } => format!("{name} ({error})"),
         Event::Timer(id) => id.to_string(),
         Event::Tick(number) => format!("tick {}", number_of_tick(*number)),
@@ -53,13 +52,10 @@ fn name_of(event: &Event) -> &'static str {
         Event::Finish(_) => "finish",
         Event::Timeout(_) => "timeout",
         Event::Connect(_) => "connect",
-        #[cfg(feature = "names")]
+        Event::LookupWanted(_) => "lookup wanted",
         Event::Lookup { .. } => "lookup",
-        #[cfg(feature = "names")]
         Event::ConnectionAttempt { .. } => "connectionAttempt",
-        #[cfg(feature = "names")]
         Event::ConnectionAttemptFailed { .. } => "connectionAttemptFailed",
-        #[cfg(feature = "names")]
         Event::ConnectionAttemptTimeout { .. } => "connectionAttemptTimeout",
         Event::Error { .. } | Event::ServerError { .. } => "error",
         Event::Close { .. } | Event::ServerClose(_) => "close",
@@ -89,7 +85,10 @@ pub fn whom_of(event: &Event) -> Whom {
         | Event::Close { socket, .. }
         | Event::Callback { socket, .. }
         | Event::Connection { socket, .. } => (*socket).into(),
-        #[cfg(feature = "names")]
+        Event::LookupWanted(request) => match request.id.asker() {
+            LookupAsker::Socket(socket) => socket.into(),
+            LookupAsker::Server(server) => server.into(),
+        },
         Event::Lookup { socket, .. }
         | Event::ConnectionAttempt { socket, .. }
         | Event::ConnectionAttemptFailed { socket, .. }
@@ -114,8 +113,8 @@ fn causes_of(event: &Event) -> Vec<Kind> {
         Event::Timeout(_) => &[Kind::Due],
         Event::Timer(timer) => &[Kind::Came { timer: *timer, again: false }, Kind::Came { timer: *timer, again: true }],
         Event::Connect(_) => &[Kind::Connected],
-        #[cfg(feature = "names")]
-        Event::Lookup { .. }
+        Event::LookupWanted(_)
+        | Event::Lookup { .. }
         | Event::ConnectionAttempt { .. }
         | Event::ConnectionAttemptFailed { .. }
         | Event::ConnectionAttemptTimeout { .. } => &[Kind::State, Kind::Failed, Kind::Asked],

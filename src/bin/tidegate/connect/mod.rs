@@ -143,7 +143,9 @@ fn connect(on: &mut Loop<'_, Connect>, streams: Streams, give_up_at: Duration) {
                 fail(&mut socket.event_loop(), Failure::Lost(error));
             }
         });
-        tell_of_names(socket);
+        if !matches!(to, Endpoint::Ip(_)) {
+            tell_of_names(socket);
+        }
         socket.on_error(move |socket, error| {
             if error.kind() == ErrorKind::WouldBlock && socket.net.now() < give_up_at {
                 return connect_again_soon(socket, streams, give_up_at);
