@@ -20,6 +20,8 @@ mod config;
 mod connect;
 mod daemon;
 mod duration;
+#[cfg(test)]
+mod engine;
 mod explain;
 mod flood;
 mod gap_line;
@@ -59,6 +61,8 @@ pub use self::chat::ChatOptions;
 pub use self::config::Source;
 pub use self::connect::ConnectOptions;
 pub use self::daemon::DaemonOptions;
+#[cfg(test)]
+pub use self::engine::EngineAddress;
 pub use self::explain::{ExplainOptions, Followed};
 pub use self::flood::FloodLimit;
 pub use self::hub::{Backlog, Frames, HubOptions, Slow};

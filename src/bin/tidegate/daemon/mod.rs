@@ -7,6 +7,8 @@ mod admission;
 pub mod chat;
 mod connection;
 pub mod echo;
+#[cfg(test)]
+mod engine;
 mod explain;
 pub mod hub;
 mod in_force;
@@ -18,6 +20,7 @@ mod notify;
 mod peer;
 pub mod proxy;
 mod reload;
+mod retry;
 mod service;
 mod signals;
 pub mod sink;

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use tidegate::{Closed, Endpoint, Loop, Socket};
 
-use super::retry::Retry;
 use super::state::Hub;
+use crate::daemon::retry::Retry;
 
 /// What a place of the command line does with its connection.
 pub trait Dialled: Clone + 'static {

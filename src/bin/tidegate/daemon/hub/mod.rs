@@ -20,7 +20,6 @@ mod input;
 mod itself;
 mod output;
 mod raw_mode;
-mod retry;
 mod ring;
 #[cfg(test)]
 mod simulated;

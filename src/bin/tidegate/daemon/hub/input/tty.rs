@@ -6,11 +6,11 @@ use std::time::Duration;
 use tidegate::{EventLoop, FileOptions, Loop, Socket};
 
 use super::super::raw_mode::{NOT_THERE, make_raw};
-use super::super::retry::Retry;
 use super::super::state::Hub;
 use super::super::talk::listeners_can_talk;
 use super::{add_feed, remove_feed};
 use crate::cli::Tty;
+use crate::daemon::retry::Retry;
 
 #[derive(Clone)]
 struct Device {

@@ -8,10 +8,10 @@ use std::time::Duration;
 use tidegate::{EventLoop, FileOptions, Loop, Socket, Stdio};
 
 use super::super::distribution::stop_giving;
-use super::super::retry::Retry;
 use super::super::state::{Hub, Key, Kind, MARK};
 use super::super::stopping::output_has_ended;
 use super::{add_consumer, attach, detach, remove_consumer};
+use crate::daemon::retry::Retry;
 
 #[derive(Clone)]
 struct Appended {

@@ -1,13 +1,11 @@
 //! A place that is tried again when it is lost: after a longer wait each time, which is not the same for all who wait.
 //!
-//! When a server comes back that a thousand hubs were connected to, they do not all come in the same moment.
+//! When a server comes back that a thousand processes were connected to, they do not all come in the same moment.
 
 use std::rc::Rc;
 use std::time::Duration;
 
 use tidegate::{Loop, Net};
-
-use super::state::Hub;
 
 const SHORTEST: Duration = Duration::from_millis(500);
 const LONGEST: Duration = Duration::from_secs(30);
@@ -33,12 +31,12 @@ impl Retry {
         Retry { name: name.into(), backoff: Backoff::default() }
     }
 
-    /// The place is lost, after it has `lasted`, or could not be had. It is tried `again` later, unless the hub stops.
-    pub fn later(
+    /// The place is lost, after it has `lasted`, or could not be had. It is tried `again` later, unless the loop stops.
+    pub fn later<S: 'static>(
         mut self,
-        on: &mut Loop<'_, Hub>,
+        on: &mut Loop<'_, S>,
         lasted: Duration,
-        again: impl FnOnce(&mut Loop<'_, Hub>, Self) + 'static,
+        again: impl FnOnce(&mut Loop<'_, S>, Self) + 'static,
     ) {
         if on.is_shutting_down() {
             return;

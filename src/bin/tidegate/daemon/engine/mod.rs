@@ -1,0 +1,24 @@
+//! The connection to an engine: a stream in Valkey or Redis, which gives one order to what all nodes of a room say.
+//!
+//! ```text
+//!   publish ──▶ link ──XADD──▶ connection 1 ──▶ engine       an answer: it stands in the stream
+//!      read ◀── link ◀─XREAD── connection 2 ◀── engine       entries, in the order of the stream
+//! ```
+//!
+//! `link.rs` has the two connections and their state. What is pure: `command.rs` and `reply.rs` (the protocol), `entries.rs` (what was
+//! read, checked), `words.rs` (what an engine says of itself, for the log).
+
+mod id;
+mod link;
+mod settings;
+
+pub use self::id::{EntryId, NoId};
+pub use self::link::{Figures, Link, Linked, change, publish, read_from, start, stop};
+pub use self::settings::{Password, Settings};
+
+/// An entry of the stream, as it was read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EntryRead {
+    pub id: EntryId,
+    pub fields: Vec<(Vec<u8>, Vec<u8>)>,
+}
