@@ -115,7 +115,7 @@ impl<K: Kernel> Recorder<K> {
         let offered = offered as u64;
         match answer {
             Ok(taken) => {
-                let hash = if tape.keeps_contents() { hash(*taken) } else { 0 };
+                let hash = if tape.hashes_writes() { hash(*taken) } else { 0 };
                 tape.wrote(handle, Written { offered, taken: *taken as u64, hash });
             }
             Err(_) => {

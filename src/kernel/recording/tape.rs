@@ -77,6 +77,13 @@ impl Recording {
         });
     }
 
+    /// From now on, until it is turned off, what is written has a secret in it, a password for example. The recording has its length
+    /// only, as a hash of it could be compared with guesses. The bytes of a run that is played are not compared there, so they may be
+    /// any of that length. What is queued is written later: turn it off when nothing of it is.
+    pub fn conceal(&self, on: bool) {
+        self.tape().conceals = on;
+    }
+
     /// Writes what waits in memory: to be called before the process exits without dropping its loop.
     pub fn flush(&self) {
         self.tape().flush();
@@ -148,6 +155,8 @@ pub(super) struct Tape {
     /// The time of the last look at the clock, in nanoseconds.
     clock: u64,
     last_write: Option<Written>,
+    /// What is written now is secret.
+    conceals: bool,
     /// What is in the recording, with what waits in memory.
     counts: Counts,
     /// The same without that.
@@ -188,6 +197,7 @@ impl Tape {
             due: None,
             clock: 0,
             last_write: None,
+            conceals: false,
             counts: Counts { turns: 0, fingerprint: Fingerprint::EMPTY },
             written_counts: Counts { turns: 0, fingerprint: Fingerprint::EMPTY },
         };
@@ -225,6 +235,10 @@ impl Tape {
 
     pub fn keeps_contents(&self) -> bool {
         self.options.contents
+    }
+
+    pub fn hashes_writes(&self) -> bool {
+        self.options.contents && !self.conceals
     }
 
     // ---- entries: those of each turn are short ones, made on the stack ----------------------------------------------------

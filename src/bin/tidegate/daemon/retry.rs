@@ -10,6 +10,9 @@ use tidegate::{Loop, Net};
 const SHORTEST: Duration = Duration::from_millis(500);
 const LONGEST: Duration = Duration::from_secs(30);
 
+/// After so many failures the wait is the longest.
+const MANY: u32 = 16;
+
 /// What has lasted so long counts as a success, and the next wait is short again. A server that takes connections and closes
 /// them at once is no success.
 const LASTING: Duration = Duration::from_secs(10);
@@ -29,6 +32,12 @@ struct Backoff {
 impl Retry {
     pub fn of(name: &str) -> Self {
         Retry { name: name.into(), backoff: Backoff::default() }
+    }
+
+    #[cfg(test)]
+    /// Somebody has to change something before it works: the next wait is the longest.
+    pub fn has_to_be_changed(&mut self) {
+        self.backoff.failures = MANY;
     }
 
     /// The place is lost, after it has `lasted`, or could not be had. It is tried `again` later, unless the loop stops.
@@ -65,7 +74,7 @@ impl Backoff {
     /// The next wait, between a half of its bound and the whole. `random` is any number.
     fn next(&mut self, random: u64) -> Duration {
         let bound = SHORTEST.saturating_mul(2_u32.saturating_pow(self.failures + 1)).min(LONGEST);
-        self.failures = (self.failures + 1).min(16);
+        self.failures = (self.failures + 1).min(MANY);
         let half = bound / 2;
         half + Duration::from_millis(random % (half.as_millis() as u64 + 1))
     }
@@ -95,6 +104,13 @@ mod tests {
             }
         }
         assert!((0..100).any(|random| waits(random * 97)[3] > 7_000));
+    }
+
+    #[test]
+    fn what_has_to_be_changed_is_not_tried_again_soon() {
+        let mut retry = Retry::of("--bus");
+        retry.has_to_be_changed();
+        assert_eq!(retry.backoff.next(0), LONGEST / 2);
     }
 
     #[test]

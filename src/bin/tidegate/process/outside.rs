@@ -158,6 +158,29 @@ pub fn fact(name: &str, ask: impl FnOnce() -> Option<String>) -> Option<String> 
     }
 }
 
+/// A secret that `ask` finds out. A recording has its length only, and a run that is played has other bytes of that length.
+pub fn secret(name: &str, ask: impl FnOnce() -> Option<Vec<u8>>) -> Option<Vec<u8>> {
+    let mut found = None;
+    let length = fact(name, || {
+        found = ask();
+        found.as_ref().map(|secret| secret.len().to_string())
+    });
+    found.or_else(|| length?.parse().ok().map(|length| vec![b'*'; length]))
+}
+
+/// What is written meanwhile has a secret in it: a recording has its length only.
+pub fn conceal<T>(write: impl FnOnce() -> T) -> T {
+    let recording = OUTSIDE.with_borrow(|outside| match outside {
+        Outside::Recorded { recording, .. } => Some(recording.clone()),
+        Outside::Live | Outside::Played { .. } => None,
+    });
+    let Some(recording) = recording else { return write() };
+    recording.conceal(true);
+    let written = write();
+    recording.conceal(false);
+    written
+}
+
 /// Whether the run is one that is played: then nobody waits for it but the person who plays it.
 pub fn is_played() -> bool {
     OUTSIDE.with_borrow(|outside| matches!(outside, Outside::Played { .. }))

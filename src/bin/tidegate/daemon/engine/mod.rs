@@ -5,14 +5,25 @@
 //!      read ◀── link ◀─XREAD── connection 2 ◀── engine       entries, in the order of the stream
 //! ```
 //!
-//! `link.rs` has the two connections and their state. What is pure: `command.rs` and `reply.rs` (the protocol), `entries.rs` (what was
-//! read, checked), `words.rs` (what an engine says of itself, for the log).
+//! `link.rs` has the two connections and their state, and `greeting.rs` what each says first. What is pure: `command.rs` and `reply.rs`
+//! (the protocol), `entries.rs` (what was read, checked), `failure.rs` (why there is no engine, for the log).
 
+mod command;
+mod entries;
+mod failure;
+mod greeting;
 mod id;
 mod link;
+mod reply;
 mod settings;
+#[cfg(all(test, unix))]
+mod real;
+#[cfg(test)]
+mod simulated;
+#[cfg(test)]
+mod tests;
 
-pub use self::id::{EntryId, NoId};
+pub use self::id::EntryId;
 pub use self::link::{Figures, Link, Linked, change, publish, read_from, start, stop};
 pub use self::settings::{Password, Settings};
 
