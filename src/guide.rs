@@ -408,6 +408,8 @@
 //!   them matters.
 //! - What else the program asks of the world, an environment variable or the result of a system call, goes into the recording with
 //!   [`Recording::fact`](crate::kernel::Recording::fact), and comes from [`Playback::fact`](crate::kernel::Playback::fact).
+//! - A password is no fact: only its length is, and it is written while [`Recording::conceal`](crate::kernel::Recording::conceal) is on. A
+//!   run that is played writes any other bytes of that length.
 //! - What other threads send is not in the recording.
 //!
 //! [`docs/recording.md`](https://docs.rs/crate/tidegate/latest/source/docs/recording.md) says what is compared and what it costs.

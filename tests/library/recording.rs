@@ -543,3 +543,49 @@ fn a_run_plays_with_statistics_and_without_however_it_was_recorded() {
         }
     }
 }
+
+/// A client that says a word of which nobody is to know more than its length; then it says what may be known.
+fn says_it(mut on: EventLoop<()>, word: &str, conceal: impl Fn(bool) + 'static, mut between: impl FnMut()) {
+    let word = word.to_owned();
+    on.connect("10.0.0.1:7", |socket| {
+        socket.on_connect(move |socket| {
+            conceal(true);
+            socket.write(&word);
+            conceal(false);
+            socket.end_with("what may be known");
+        });
+    })
+    .unwrap();
+    for _ in 0..10 {
+        between();
+        on.turn(Some(Duration::ZERO)).unwrap();
+    }
+}
+
+fn with_a_secret(word: &str, is_concealed: bool) -> (Vec<u8>, u64) {
+    let (disk, sim) = (Disk::new(usize::MAX), Sim::new(1));
+    let mut server = EventLoop::on(sim.kernel(), ());
+    server.listen("10.0.0.1:7", |socket| socket.on_data(|_, _| {})).unwrap();
+    let recorder = Recorder::new(sim.kernel(), disk.clone(), &Header::new(), RecorderOptions::new()).unwrap();
+    let (recording, concealing) = (recorder.recording(), recorder.recording());
+    let conceal = move |on| concealing.conceal(on && is_concealed);
+    says_it(EventLoop::on(recorder, ()), word, conceal, || server.turn(Some(Duration::ZERO)).unwrap());
+    (disk.bytes(), recording.fingerprint())
+}
+
+#[test]
+fn of_what_is_concealed_a_recording_has_the_length_and_any_bytes_of_it_play() {
+    let (recorded, fingerprint) = with_a_secret("s3cret", true);
+    assert_eq!(with_a_secret("0ther!", true), (recorded.clone(), fingerprint), "nothing depends on it");
+    assert_ne!(with_a_secret("s3cret", false).1, with_a_secret("0ther!", false).1);
+    assert_ne!(with_a_secret("s3cret", true).1, with_a_secret("s3cre", true).1);
+    for (word, is_the_same) in [("******", true), ("s3cret", true), ("*******", false)] {
+        let replay = Replay::new(io::Cursor::new(recorded.clone()), ReplayOptions::new()).unwrap();
+        let playback = replay.playback();
+        let play = || says_it(EventLoop::on(replay, ()), word, |_| {}, || {});
+        let played = std::panic::catch_unwind(std::panic::AssertUnwindSafe(play));
+        let report = playback.report();
+        assert_eq!(played.is_ok() && report.end == RunEnd::Ended, is_the_same, "{word}: {report:?}");
+        assert!(!is_the_same || report.fingerprint == fingerprint, "{word}");
+    }
+}

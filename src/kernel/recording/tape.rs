@@ -77,9 +77,9 @@ impl Recording {
         });
     }
 
-    /// From now on, until it is turned off, what is written has a secret in it, a password for example. The recording has its length
-    /// only, as a hash of it could be compared with guesses. The bytes of a run that is played are not compared there, so they may be
-    /// any of that length. What is queued is written later: turn it off when nothing of it is.
+    /// From now on, until it is turned off, what is written has a secret in it, a password for example. The recording has its
+    /// length only, as a hash of it could be compared with guesses. The bytes of a run that is played are not compared there,
+    /// so they may be any of that length. What is queued is written later: turn it off when nothing of it is.
     pub fn conceal(&self, on: bool) {
         self.tape().conceals = on;
     }

@@ -23,9 +23,13 @@ impl FromStr for EngineAddress {
     /// No error has a part of the text: there may be a password in it.
     fn from_str(text: &str) -> Result<Self, String> {
         let form = "write redis://HOST:PORT, redis://USER@HOST:PORT/DB or redis+unix:/PATH";
-        let scheme = |name: &str| text.get(..name.len()).filter(|begin| begin.eq_ignore_ascii_case(name)).map(|_| &text[name.len()..]);
+        let scheme = |name: &str| {
+            text.get(..name.len()).filter(|begin| begin.eq_ignore_ascii_case(name)).map(|_| &text[name.len()..])
+        };
         if scheme("rediss:").is_some() || scheme("valkeys:").is_some() {
-            return Err("TLS is not spoken: write redis://, over a network that you trust or through a tunnel".to_owned());
+            return Err(
+                "TLS is not spoken: write redis://, over a network that you trust or through a tunnel".to_owned()
+            );
         }
         if let Some(path) = scheme("redis+unix:").or_else(|| scheme("valkey+unix:")) {
             return of_path(path.strip_prefix("//").unwrap_or(path));
@@ -75,9 +79,11 @@ fn of_host(text: &str) -> Result<EngineAddress, String> {
 
 fn checked_user(user: &str) -> Result<String, String> {
     if user.contains(':') {
-        return Err("a password does not belong there, where everybody sees it: use --bus-password-file or the variable \
+        return Err(
+            "a password does not belong there, where everybody sees it: use --bus-password-file or the variable \
                     TIDEGATE_BUS_PASSWORD"
-            .to_owned());
+                .to_owned(),
+        );
     }
     let is_name = !user.is_empty() && user.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'%');
     if is_name { Ok(user.to_owned()) } else { Err("a user is at least one letter, without blanks and '%'".to_owned()) }

@@ -34,8 +34,8 @@ impl Retry {
         Retry { name: name.into(), backoff: Backoff::default() }
     }
 
-    #[cfg(test)]
     /// Somebody has to change something before it works: the next wait is the longest.
+    #[cfg(test)]
     pub fn has_to_be_changed(&mut self) {
         self.backoff.failures = MANY;
     }

@@ -38,7 +38,8 @@ pub fn entries(reply: Reply, stream: &str, after: EntryId) -> Result<Vec<EntryRe
 
 fn entry(reply: Reply, last: &mut EntryId) -> Result<EntryRead, Wrong> {
     let Reply::Array(pair) = reply else { return Err(Wrong("an entry that is no array")) };
-    let [Reply::Bulk(id), Reply::Array(fields)] = <[Reply; 2]>::try_from(pair).map_err(|_| Wrong("an entry that is no pair"))?
+    let [Reply::Bulk(id), Reply::Array(fields)] =
+        <[Reply; 2]>::try_from(pair).map_err(|_| Wrong("an entry that is no pair"))?
     else {
         return Err(Wrong("an entry without an id and fields"));
     };

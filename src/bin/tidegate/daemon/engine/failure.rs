@@ -38,8 +38,8 @@ impl Failure {
     pub fn answered(error: &[u8], password: Option<&[u8]>) -> Self {
         let code = error.split(|byte| *byte == b' ').next().unwrap_or_default();
         let lasts = match code {
-            b"LOADING" | b"BUSY" | b"OOM" | b"READONLY" | b"MASTERDOWN" | b"MISCONF" | b"NOREPLICAS" | b"CLUSTERDOWN"
-            | b"TRYAGAIN" | b"UNBLOCKED" => Lasts::AWhile,
+            b"LOADING" | b"BUSY" | b"OOM" | b"READONLY" | b"MASTERDOWN" | b"MISCONF" | b"NOREPLICAS"
+            | b"CLUSTERDOWN" | b"TRYAGAIN" | b"UNBLOCKED" => Lasts::AWhile,
             _ => Lasts::UntilChanged,
         };
         let hidden = match password {
@@ -65,7 +65,9 @@ fn advised(code: &[u8], words: String) -> String {
         b"NOAUTH" => "give a password with --bus-password-file",
         b"WRONGPASS" => "look at the user of --bus and at the password",
         b"NOPERM" => "the user needs ~tidegate:* +xadd +xread +hello +auth",
-        b"ERR" if words.contains("unknown command") && words.contains("HELLO") => "it has to be Redis 6 or newer, or Valkey",
+        b"ERR" if words.contains("unknown command") && words.contains("HELLO") => {
+            "it has to be Redis 6 or newer, or Valkey"
+        }
         b"WRONGTYPE" => "the key of the room is no stream: use another --bus-room",
         _ => return words,
     };
@@ -100,7 +102,10 @@ mod tests {
     #[test]
     fn no_word_of_an_engine_harms_a_terminal_or_tells_a_password() {
         assert_eq!(words("ERR \x1b[31mred\r"), "ERR [31mred");
-        assert_eq!(words("ERR unknown command `AUTH`, with args: `secret`, "), "ERR unknown command `AUTH`, with args: `***`, ");
+        assert_eq!(
+            words("ERR unknown command `AUTH`, with args: `secret`, "),
+            "ERR unknown command `AUTH`, with args: `***`, "
+        );
         assert_eq!(words("secretsecret sec"), "****** sec");
         assert_eq!(words(&"ü".repeat(300)), "ü".repeat(200) + "...");
         assert_eq!(Failure::answered(b"ERR no", Some(b"")).why, "ERR no");
@@ -109,10 +114,14 @@ mod tests {
 
     #[test]
     fn what_somebody_has_to_change_is_told_apart_from_what_goes_over() {
-        for error in ["LOADING Redis is loading", "READONLY You can't write", "OOM command not allowed", "MASTERDOWN Link"] {
+        for error in
+            ["LOADING Redis is loading", "READONLY You can't write", "OOM command not allowed", "MASTERDOWN Link"]
+        {
             assert_eq!(Failure::answered(error.as_bytes(), None).lasts, Lasts::AWhile, "{error}");
         }
-        for error in ["WRONGPASS invalid", "NOAUTH", "NOPERM this user", "WRONGTYPE Operation", "ERR unknown command `HELLO`"] {
+        for error in
+            ["WRONGPASS invalid", "NOAUTH", "NOPERM this user", "WRONGTYPE Operation", "ERR unknown command `HELLO`"]
+        {
             let Failure { why, lasts } = Failure::answered(error.as_bytes(), None);
             assert!(lasts == Lasts::UntilChanged && why.ends_with(')'), "{why}");
         }

@@ -137,7 +137,8 @@ mod tests {
     #[test]
     fn an_engine_is_called_as_it_calls_itself() {
         let bulk = |text: &str| Reply::Bulk(text.as_bytes().to_vec());
-        let about = [bulk("server"), bulk("redis"), bulk("version"), bulk("7.0\x1b.15"), bulk("proto"), Reply::Integer(2)];
+        let about =
+            [bulk("server"), bulk("redis"), bulk("version"), bulk("7.0\x1b.15"), bulk("proto"), Reply::Integer(2)];
         assert_eq!(called(&about).as_deref(), Some("redis 7.0.15"));
         assert_eq!(called(&about[..3]), None);
         assert_eq!(called(&[]), None);

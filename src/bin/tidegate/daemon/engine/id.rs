@@ -54,7 +54,8 @@ mod tests {
         }
         let ordered = ["0-0", "0-1", "9-0", "9-10", "10-2"].map(|text| id(text).unwrap());
         assert!(ordered.is_sorted() && ordered[0] == EntryId::ZERO);
-        for text in ["", "-", "1", "1-", "-1", "1-2-3", "+1-2", "1-+2", " 1-2", "1-2 ", "18446744073709551616-0", "x-y"] {
+        for text in ["", "-", "1", "1-", "-1", "1-2-3", "+1-2", "1-+2", " 1-2", "1-2 ", "18446744073709551616-0", "x-y"]
+        {
             assert_eq!(id(text), Err(NoId), "{text}");
         }
     }

@@ -1,4 +1,5 @@
-//! The two connections to an engine: one publishes, and one reads, since a command that waits for entries occupies its connection.
+//! The two connections to an engine: one publishes, and one reads, since a command that waits for entries occupies its
+//! connection.
 //!
 //! ```text
 //!               start                both have answered their greeting              read_from
@@ -10,8 +11,8 @@
 //!      └───────────────── Waiting ◀─────────────────────────────────────────────────────┘
 //! ```
 //!
-//! [`fail`] is the way to Waiting from everywhere. What a socket of an earlier attempt still tells means nothing: each event has the
-//! number of its attempt.
+//! [`fail`] is the way to Waiting from everywhere. What a socket of an earlier attempt still tells means nothing: each event
+//! has the number of its attempt.
 
 use std::time::Duration;
 
@@ -105,7 +106,10 @@ struct Measured {
 enum Reading {
     Nowhere,
     /// `waits_until`: an answer that there is nothing comes no earlier.
-    Asked { after: EntryId, waits_until: Duration },
+    Asked {
+        after: EntryId,
+        waits_until: Duration,
+    },
 }
 
 /// What an inspector shows.

@@ -5,8 +5,8 @@
 //!      read ◀── link ◀─XREAD── connection 2 ◀── engine       entries, in the order of the stream
 //! ```
 //!
-//! `link.rs` has the two connections and their state, and `greeting.rs` what each says first. What is pure: `command.rs` and `reply.rs`
-//! (the protocol), `entries.rs` (what was read, checked), `failure.rs` (why there is no engine, for the log).
+//! `link.rs` has the two connections and their state, and `greeting.rs` what each says first. What is pure: `command.rs` and
+//! `reply.rs` (the protocol), `entries.rs` (what was read, checked), `failure.rs` (why there is no engine, for the log).
 
 mod command;
 mod entries;
@@ -16,8 +16,6 @@ mod id;
 mod link;
 mod reply;
 mod settings;
-#[cfg(all(test, unix))]
-mod real;
 #[cfg(test)]
 mod simulated;
 #[cfg(test)]

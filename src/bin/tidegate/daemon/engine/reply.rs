@@ -1,7 +1,7 @@
 //! What an engine answers: replies of RESP2, from bytes that come in any pieces.
 //!
-//! An engine is not trusted. What one reply may have is bounded in bytes, in elements and in depth, and each length is compared with
-//! what is left of the bound when it is read. So a length that lies costs nothing, and nothing here calls itself.
+//! An engine is not trusted. What one reply may have is bounded in bytes, in elements and in depth, and each length is compared
+//! with what is left of the bound when it is read. So a length that lies costs nothing, and nothing here calls itself.
 
 /// What one reply may have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,7 +15,8 @@ pub struct Bounds {
 }
 
 impl Bounds {
-    /// An answer to `XREAD COUNT 500` has 5 levels. It has 500 entries of some 200 bytes, and a list of guests has 30 KB at most.
+    /// An answer to `XREAD COUNT 500` has 5 levels. It has 500 entries of some 200 bytes, and a list of guests has 30 KB at
+    /// most.
     pub const DEFAULT: Bounds = Bounds { bytes: 32 << 20, elements: 1 << 16, depth: 8 };
 }
 
@@ -181,21 +182,23 @@ impl Replies {
                     whole(Reply::Bulk(bytes))
                 }
             },
-            b'*' => match self.length(number(text), self.left.elements.saturating_sub(1), Malformed::TooManyElements)? {
-                None => {
-                    self.take(next, 0)?;
-                    whole(Reply::Nil)
+            b'*' => {
+                match self.length(number(text), self.left.elements.saturating_sub(1), Malformed::TooManyElements)? {
+                    None => {
+                        self.take(next, 0)?;
+                        whole(Reply::Nil)
+                    }
+                    Some(0) => {
+                        self.take(next, 0)?;
+                        whole(Reply::Array(Vec::new()))
+                    }
+                    Some(_) if self.open.len() == self.bounds.depth => Err(Malformed::TooDeep),
+                    Some(length) => {
+                        self.take(next, 0)?;
+                        Ok(Some(Element::Begins(length)))
+                    }
                 }
-                Some(0) => {
-                    self.take(next, 0)?;
-                    whole(Reply::Array(Vec::new()))
-                }
-                Some(_) if self.open.len() == self.bounds.depth => Err(Malformed::TooDeep),
-                Some(length) => {
-                    self.take(next, 0)?;
-                    Ok(Some(Element::Begins(length)))
-                }
-            },
+            }
             kind => Err(Malformed::Kind(kind)),
         }
     }
@@ -288,7 +291,8 @@ mod tests {
     }
 
     fn any_reply() -> impl Strategy<Value = Reply> {
-        let line = || proptest::collection::vec(any::<u8>().prop_filter("a line", |byte| !b"\r\n".contains(byte)), 0..20);
+        let line =
+            || proptest::collection::vec(any::<u8>().prop_filter("a line", |byte| !b"\r\n".contains(byte)), 0..20);
         let leaf = prop_oneof![
             line().prop_map(Reply::Status),
             line().prop_map(Reply::Error),

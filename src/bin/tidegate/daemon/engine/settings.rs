@@ -84,6 +84,10 @@ mod tests {
         assert_eq!(of(b"\n"), Err(format!("{named}: it is empty")));
         assert!(of(&[b'x'; 4097]).is_err_and(|why| why.contains("more than 4096 bytes")));
         std::fs::remove_file(&path).unwrap();
-        assert!(Password::File(path.clone()).read().is_err_and(|why| why.starts_with(&named) && why.contains("No such file")));
+        assert!(
+            Password::File(path.clone())
+                .read()
+                .is_err_and(|why| why.starts_with(&named) && why.contains("No such file"))
+        );
     }
 }

@@ -88,7 +88,11 @@ pub fn engine(sim: &Sim) -> EventLoop<FakeEngine> {
 
 /// It listens again, after [`end`].
 pub fn begin(engine: &mut EventLoop<FakeEngine>) {
-    engine.listen(AT, welcome).unwrap();
+    listen(engine, AT);
+}
+
+pub fn listen(engine: &mut EventLoop<FakeEngine>, at: &str) {
+    engine.listen(at, welcome).unwrap();
 }
 
 /// It is killed: all connections are gone.

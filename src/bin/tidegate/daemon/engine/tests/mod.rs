@@ -1,4 +1,9 @@
-//! A link and an engine on the simulated network.
+//! A link and an engine on the simulated network; in `real.rs` the engines themselves, and in `recorded.rs` a recording.
+
+#[cfg(unix)]
+mod real;
+#[cfg(unix)]
+mod recorded;
 
 use std::time::Duration;
 
@@ -6,7 +11,7 @@ use tidegate::sim::{Conditions, Sim};
 use tidegate::{EventLoop, Loop};
 
 use super::simulated::{self, AT, FakeEngine};
-use super::{EntryId, EntryRead, Figures, Link, Linked, Password, Settings};
+use super::{EntryId, EntryRead, Figures, Link, Linked, Password, Settings, change, publish, read_from, start, stop};
 
 /// A node that tells what it was told.
 struct Node {
@@ -35,7 +40,7 @@ impl Linked for Node {
     fn connected(on: &mut Loop<'_, Self>) {
         tell(on, "connected");
         let place = on.state.place();
-        super::read_from(on, place);
+        read_from(on, place);
     }
 
     fn read(on: &mut Loop<'_, Self>, entries: Vec<EntryRead>, is_end: bool) {
@@ -48,7 +53,7 @@ impl Linked for Node {
             let values = on.state.values();
             on.state.outbox.retain(|value| !values.contains(value));
             for value in on.state.outbox.clone() {
-                super::publish(on, &[(b"v", value.as_bytes())]);
+                publish(on, &[(b"v", value.as_bytes())]);
             }
         }
     }
@@ -80,7 +85,7 @@ fn settings(engine: &str) -> Settings {
 fn node_with(sim: &Sim, settings: Settings) -> EventLoop<Node> {
     let node = Node { link: Link::new(settings), told: vec![], read: vec![], outbox: vec![] };
     let mut node = EventLoop::on(sim.kernel(), node);
-    super::start(&mut node.event_loop());
+    start(&mut node.event_loop());
     node
 }
 
@@ -88,8 +93,8 @@ fn node(sim: &Sim) -> EventLoop<Node> {
     node_with(sim, settings(&format!("redis://{AT}")))
 }
 
-fn publish(node: &mut EventLoop<Node>, value: &str) {
-    super::publish(&mut node.event_loop(), &[(b"v", value.as_bytes())]);
+fn say(node: &mut EventLoop<Node>, value: &str) {
+    publish(&mut node.event_loop(), &[(b"v", value.as_bytes())]);
 }
 
 fn fill(engine: &mut EventLoop<FakeEngine>, count: usize) {
@@ -116,7 +121,7 @@ fn what_is_published_is_read_in_the_order_of_the_stream() {
     let (mut engine, mut node) = (simulated::engine(&sim), node(&sim));
     run(&sim, &mut node, &mut engine, seconds(1));
     assert_eq!(node.state.told, ["connected"]);
-    ["one", "two", "three"].iter().for_each(|value| publish(&mut node, value));
+    ["one", "two", "three"].iter().for_each(|value| say(&mut node, value));
     run(&sim, &mut node, &mut engine, seconds(2));
     assert_eq!(node.state.values(), ["one", "two", "three"]);
     assert!(node.state.read.is_sorted_by_key(|entry| entry.id));
@@ -183,7 +188,8 @@ fn a_user_a_password_and_a_database_are_said_first() {
     let sim = Sim::new(1);
     let mut engine = simulated::engine(&sim);
     engine.state.user = Some(("room".to_owned(), "s3cret".to_owned()));
-    let with_password = Settings { password: Password::File(path.clone()), ..settings(&format!("redis://room@{AT}/3")) };
+    let with_password =
+        Settings { password: Password::File(path.clone()), ..settings(&format!("redis://room@{AT}/3")) };
     let mut node = node_with(&sim, with_password);
     run(&sim, &mut node, &mut engine, seconds(1));
     assert_eq!(engine.state.commands[..3], ["AUTH room s3cret", "HELLO 2 SETNAME tidegate-a", "SELECT 3"]);
@@ -198,7 +204,10 @@ fn a_user_a_password_and_a_database_are_said_first() {
     let tried = engine.state.commands.iter().filter(|command| command.starts_with("AUTH")).count();
     assert!((2..=6).contains(&tried), "{:?}", engine.state.commands);
     let why = node.state.link.figures().why.unwrap();
-    assert!(why.starts_with("WRONGPASS invalid") && why.ends_with("(look at the user of --bus and at the password)"), "{why}");
+    assert!(
+        why.starts_with("WRONGPASS invalid") && why.ends_with("(look at the user of --bus and at the password)"),
+        "{why}"
+    );
     std::fs::write(&path, "0ther").unwrap();
     run(&sim, &mut node, &mut engine, seconds(80));
     assert_eq!(node.state.told.last().unwrap(), "connected");
@@ -239,7 +248,12 @@ fn an_error_that_goes_over_is_tried_again_soon_and_one_that_does_not_is_not() {
         ("XREAD", "MASTERDOWN Link with MASTER is down", "lost: MASTERDOWN", true),
         ("XREAD", "NOAUTH Authentication required.", "lost: NOAUTH", false),
         ("XREAD", "WRONGTYPE Operation against a key", "lost: WRONGTYPE", false),
-        ("XREAD", "ERR unknown command `XREAD`, with args beginning with: \x1b[2J", "lost: ERR unknown command `XREAD`, with args beginning with: [2J", false),
+        (
+            "XREAD",
+            "ERR unknown command `XREAD`, with args beginning with: \x1b[2J",
+            "lost: ERR unknown command `XREAD`, with args beginning with: [2J",
+            false,
+        ),
     ];
     for (command, error, says, is_soon) in cases {
         let (attempts, told) = with_answer(command, format!("-{error}\r\n").as_bytes());
@@ -271,7 +285,11 @@ fn an_engine_that_lies_is_lost() {
         ("XREAD", "*-1\r\n", "it was to wait for an entry, and has not waited"),
         ("XREAD", "*-1\r\n*-1\r\n", "it was to wait for an entry, and has not waited"),
         ("XREAD", "*1\r\n*2\r\n$1\r\nx\r\n*0\r\n", "an XREAD with another stream"),
-        ("XREAD", "*1\r\n*2\r\n$14\r\ntidegate:lobby\r\n*1\r\n*2\r\n$3\r\n0-0\r\n*0\r\n", "an XREAD with ids that do not rise"),
+        (
+            "XREAD",
+            "*1\r\n*2\r\n$14\r\ntidegate:lobby\r\n*1\r\n*2\r\n$3\r\n0-0\r\n*0\r\n",
+            "an XREAD with ids that do not rise",
+        ),
         ("XREAD", "$-7\r\n", "a length that is none"),
         ("XREAD", "*-7\r\n", "a length that is none"),
         ("XREAD", "$99999999999\r\n", "a reply with too many bytes"),
@@ -283,11 +301,17 @@ fn an_engine_that_lies_is_lost() {
     for (command, bytes, says) in lies {
         let (attempts, told) = with_answer(command, bytes.as_bytes());
         let told = told.unwrap();
-        assert!(told.starts_with("lost: it ") && told.ends_with(says) && attempts > 5, "{told}, after {attempts} attempts");
+        assert!(
+            told.starts_with("lost: it ") && told.ends_with(says) && attempts > 5,
+            "{told}, after {attempts} attempts"
+        );
     }
     assert_eq!(with_answer("HELLO", b"+OK\r\n").1, None);
     // The second one is taken for the answer to what is asked next.
-    assert_eq!(with_answer("HELLO", b"*0\r\n:1\r\n").1.unwrap(), "lost: it has answered an XREAD with no array of streams");
+    assert_eq!(
+        with_answer("HELLO", b"*0\r\n:1\r\n").1.unwrap(),
+        "lost: it has answered an XREAD with no array of streams"
+    );
 }
 
 /// An engine that answers this command no more, and how long it takes to notice.
@@ -296,7 +320,7 @@ fn silence(command: &'static str) -> (Duration, Vec<String>) {
     let (mut engine, mut node) = (simulated::engine(&sim), node(&sim));
     run(&sim, &mut node, &mut engine, seconds(7));
     engine.state.silent.push(command);
-    publish(&mut node, "mine");
+    say(&mut node, "mine");
     let mut time = seconds(7);
     while node.state.link.figures().why.is_none() {
         time += Duration::from_millis(50);
@@ -335,7 +359,7 @@ fn an_engine_that_is_stopped_for_a_short_time_is_not_lost() {
     let sim = Sim::new(1);
     let (mut engine, mut node) = (simulated::engine(&sim), node(&sim));
     run(&sim, &mut node, &mut engine, seconds(2));
-    publish(&mut node, "mine");
+    say(&mut node, "mine");
     sim.run(&mut [&mut node], seconds(6)).unwrap();
     run(&sim, &mut node, &mut engine, seconds(7));
     assert_eq!(node.state.told, ["connected", "read 1, the end"]);
@@ -346,8 +370,8 @@ fn an_engine_that_is_stopped_for_a_short_time_is_not_lost() {
     assert_eq!(node.state.told[3..], ["connected"]);
 }
 
-/// Whatever the engine had sent when the connection was cut: all is read in the end, once, and what was published twice is there
-/// twice.
+/// Whatever the engine had sent when the connection was cut: all is read in the end, once, and what was published twice is
+/// there twice.
 #[test]
 fn a_connection_may_be_cut_at_each_byte() {
     let once = |cut: Option<usize>| {
@@ -371,7 +395,10 @@ fn a_connection_may_be_cut_at_each_byte() {
     let (bytes, connects, _) = once(None);
     assert_eq!(connects, 1);
     let cuts: Vec<_> = (0..bytes).map(|cut| once(Some(cut))).collect();
-    assert!(cuts.iter().any(|(_, connects, _)| *connects == 2) && cuts.iter().any(|(_, _, read)| *read > 6), "{cuts:?}");
+    assert!(
+        cuts.iter().any(|(_, connects, _)| *connects == 2) && cuts.iter().any(|(_, _, read)| *read > 6),
+        "{cuts:?}"
+    );
 }
 
 #[test]
@@ -379,7 +406,7 @@ fn an_engine_that_is_killed_and_comes_back_is_found_again() {
     let sim = Sim::new(3);
     let (mut engine, mut node) = (simulated::engine(&sim), node(&sim));
     run(&sim, &mut node, &mut engine, seconds(1));
-    publish(&mut node, "one");
+    say(&mut node, "one");
     run(&sim, &mut node, &mut engine, seconds(20));
     simulated::end(&mut engine);
     run(&sim, &mut node, &mut engine, seconds(60));
@@ -387,10 +414,10 @@ fn an_engine_that_is_killed_and_comes_back_is_found_again() {
     assert!(node.state.told.len() == 3 && node.state.told[2].starts_with("lost: "), "{:?}", node.state.told);
     let why = node.state.link.figures().why.unwrap();
     assert!(why.contains("ECONNREFUSED"), "{why}");
-    publish(&mut node, "nobody takes it");
+    say(&mut node, "nobody takes it");
     simulated::begin(&mut engine);
     run(&sim, &mut node, &mut engine, seconds(100));
-    publish(&mut node, "two");
+    say(&mut node, "two");
     run(&sim, &mut node, &mut engine, seconds(101));
     assert_eq!(node.state.values(), ["one", "two"]);
 }
@@ -402,18 +429,22 @@ fn an_engine_that_has_lost_its_data_and_its_clock_is_read_from_the_beginning() {
     let (mut engine, mut node) = (simulated::engine(&sim), node(&sim));
     engine.state.ahead = 3_600_000;
     run(&sim, &mut node, &mut engine, seconds(1));
-    publish(&mut node, "one");
+    say(&mut node, "one");
     run(&sim, &mut node, &mut engine, seconds(20));
     simulated::end(&mut engine);
     simulated::forget(&mut engine, usize::MAX);
     engine.state.ahead = 0;
     simulated::begin(&mut engine);
     run(&sim, &mut node, &mut engine, seconds(40));
-    publish(&mut node, "two");
+    say(&mut node, "two");
     run(&sim, &mut node, &mut engine, seconds(80));
-    assert!(node.state.told.iter().any(|told| told.starts_with("lost: the stream has begun anew")), "{:?}", node.state.told);
+    assert!(
+        node.state.told.iter().any(|told| told.starts_with("lost: the stream has begun anew")),
+        "{:?}",
+        node.state.told
+    );
     assert_eq!(node.state.values(), ["one", "two"]);
-    publish(&mut node, "three");
+    say(&mut node, "three");
     run(&sim, &mut node, &mut engine, seconds(81));
     assert_eq!(node.state.values(), ["one", "two", "three"]);
 }
@@ -425,7 +456,7 @@ fn what_an_engine_does_not_read_is_bounded() {
     run(&sim, &mut node, &mut engine, seconds(1));
     let line = "x".repeat(1000);
     for _ in 0..5000 {
-        publish(&mut node, &line);
+        say(&mut node, &line);
     }
     sim.run(&mut [&mut node], seconds(2)).unwrap();
     assert!(node.state.told[1].starts_with("lost: "), "{:?}", node.state.told);
@@ -439,7 +470,7 @@ fn what_is_published_in_one_turn_is_written_at_once() {
     run(&sim, &mut node, &mut engine, seconds(1));
     let before = sim.calls();
     for number in 0..100 {
-        publish(&mut node, &number.to_string());
+        say(&mut node, &number.to_string());
     }
     sim.run(&mut [&mut node], Duration::from_millis(1100)).unwrap();
     let calls = sim.calls() - before;
@@ -453,10 +484,13 @@ fn another_history_is_that_of_the_next_entry_and_another_password_that_of_the_ne
     let sim = Sim::new(1);
     let (mut engine, mut node) = (simulated::engine(&sim), node(&sim));
     run(&sim, &mut node, &mut engine, seconds(1));
-    super::change(&mut node.event_loop(), Settings { history: 7, ..settings(&format!("redis://{AT}/1")) });
-    publish(&mut node, "one");
+    change(&mut node.event_loop(), Settings { history: 7, ..settings(&format!("redis://{AT}/1")) });
+    say(&mut node, "one");
     run(&sim, &mut node, &mut engine, seconds(2));
-    assert_eq!(engine.state.commands.last().unwrap(), "XREAD COUNT 500 BLOCK 5000 STREAMS tidegate:lobby 1700000001000-0");
+    assert_eq!(
+        engine.state.commands.last().unwrap(),
+        "XREAD COUNT 500 BLOCK 5000 STREAMS tidegate:lobby 1700000001000-0"
+    );
     assert!(engine.state.commands.contains(&"XADD tidegate:lobby MAXLEN ~ 7 * v one".to_owned()));
     assert_eq!(node.state.told, ["connected", "read 1, the end"]);
     simulated::end(&mut engine);
@@ -469,10 +503,10 @@ fn another_history_is_that_of_the_next_entry_and_another_password_that_of_the_ne
 fn a_stream_keeps_about_its_history() {
     let sim = Sim::new(1);
     let (mut engine, mut node) = (simulated::engine(&sim), node(&sim));
-    super::change(&mut node.event_loop(), Settings { history: 50, ..settings(&format!("redis://{AT}")) });
+    change(&mut node.event_loop(), Settings { history: 50, ..settings(&format!("redis://{AT}")) });
     run(&sim, &mut node, &mut engine, seconds(1));
     for number in 0..1000 {
-        publish(&mut node, &number.to_string());
+        say(&mut node, &number.to_string());
         run(&sim, &mut node, &mut engine, Duration::from_millis(1000 + 10 * (number + 1)));
     }
     let kept = engine.state.streams[&b"tidegate:lobby"[..]].entries.len();
@@ -485,15 +519,15 @@ fn a_link_that_is_stopped_sends_what_it_has_and_tells_nothing_more() {
     let sim = Sim::new(1);
     let (mut engine, mut node) = (simulated::engine(&sim), node(&sim));
     run(&sim, &mut node, &mut engine, seconds(1));
-    publish(&mut node, "the last one");
-    super::stop(&mut node.event_loop());
-    publish(&mut node, "after it");
+    say(&mut node, "the last one");
+    stop(&mut node.event_loop());
+    say(&mut node, "after it");
     run(&sim, &mut node, &mut engine, seconds(100));
     assert_eq!(node.state.told, ["connected"]);
     assert_eq!(node.net.sockets() + engine.net.sockets(), 0);
     assert_eq!(engine.state.commands.iter().filter(|command| command.starts_with("XADD")).count(), 1);
     // And it can be started again.
-    super::start(&mut node.event_loop());
+    start(&mut node.event_loop());
     run(&sim, &mut node, &mut engine, seconds(101));
     assert_eq!(node.state.values(), ["the last one"]);
 }
@@ -504,7 +538,7 @@ fn a_link_that_waits_for_its_next_attempt_can_be_stopped() {
     let (mut engine, mut node) = (simulated::engine(&sim), node(&sim));
     simulated::end(&mut engine);
     run(&sim, &mut node, &mut engine, seconds(3));
-    super::stop(&mut node.event_loop());
+    stop(&mut node.event_loop());
     simulated::begin(&mut engine);
     run(&sim, &mut node, &mut engine, seconds(100));
     assert_eq!((node.state.told.len(), engine.state.commands.len()), (0, 0));
