@@ -1,6 +1,7 @@
 //! Names that are looked up on the loop, from a name server that does what the test says.
 
 use std::cell::RefCell;
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -9,9 +10,11 @@ use tidegate::{
     ConnectAttempts, Error, ErrorKind, EventLoop, Families, NamesOptions, Socket, SocketId, SocketOptions, Syscall,
 };
 
+use crate::support::isolated::isolated;
 use crate::support::name_server::{
     A, AAAA, Answer, Asked, FORMAT_ERROR, NO_SUCH_NAME, REFUSED, SERVER_FAILURE, Zone, ip,
 };
+use crate::support::process::memory;
 
 const SERVER: &str = "10.0.0.53:53";
 const SECOND: &str = "10.0.0.54:53";
@@ -1187,4 +1190,62 @@ fn a_run_with_names_is_recorded_and_played_without_a_name_server() {
     let playback: Playback = replay.playback();
     assert_eq!(program(EventLoop::on(replay, Seen::default())), seen);
     assert_eq!((playback.report().end, playback.report().fingerprint), (RunEnd::Ended, recording.fingerprint()));
+}
+
+// ---- memory -------------------------------------------------------------------------------------------------------------------
+
+/// The longest of its number.
+fn long_name(number: usize) -> String {
+    let label = "x".repeat(63);
+    let name = format!("{number:08}.{label}.{label}.{label}.{}.example", "y".repeat(43));
+    assert_eq!(name.len(), 252);
+    name
+}
+
+/// The figures in the documentation of `NamesOptions` are those of these two tests.
+#[test]
+fn what_look_ups_take_is_as_documented() {
+    isolated("names::what_look_ups_take_is_as_documented", || {
+        let (sim, mut event_loop, _) = network(Zone::new(60));
+        script(&sim, SERVER, |_| Vec::new());
+        let connect = |event_loop: &mut EventLoop<Seen>, number| {
+            event_loop.connect(format!("{}:7", long_name(number)), watch).unwrap();
+        };
+        connect(&mut event_loop, 1 << 20);
+        event_loop.turn(Some(Duration::ZERO)).unwrap();
+        let before = memory("self");
+        (1..8192).for_each(|number| connect(&mut event_loop, number));
+        event_loop.turn(Some(Duration::ZERO)).unwrap();
+        let each = (memory("self") - before) / 8192;
+        println!("{each} bytes for each of 8,192 look-ups, with its socket");
+        assert!((2_000..5_500).contains(&each), "90 MB for 16,384 of them: {each} bytes each");
+    });
+}
+
+#[test]
+fn what_answers_take_that_are_kept_is_as_documented() {
+    isolated("names::what_answers_take_that_are_kept_is_as_documented", || {
+        let many = 2048;
+        let (sim, mut event_loop, _) = network(Zone::new(60));
+        event_loop.net.set_names(NamesOptions::new().most_kept(many)).unwrap();
+        let addresses: Vec<_> = (0..64).map(|number| ip(&format!("10.0.0.{number}"))).collect();
+        sim.answer_datagrams(SERVER.parse().unwrap(), move |query, _| {
+            let asked = Asked::read(query);
+            let of = |answer: Answer, ip: &IpAddr| answer.address(&asked.name, 60, *ip);
+            vec![Sent::new(addresses.iter().fold(Answer::to(&asked), of).bytes())]
+        });
+        let look_up = |event_loop: &mut EventLoop<Seen>, number| {
+            let options = SocketOptions::new().families(Families::V4);
+            let to = format!("{}:7", long_name(number));
+            let setup = |socket: &mut Socket<'_, Seen>| socket.on_lookup(|socket, _| socket.destroy());
+            event_loop.connect_with(to, options, setup).unwrap();
+            event_loop.run().unwrap();
+        };
+        look_up(&mut event_loop, 1 << 20);
+        let before = memory("self");
+        (1..many).for_each(|number| look_up(&mut event_loop, number));
+        let each = (memory("self") - before) / many as u64;
+        println!("{each} bytes for each of {many} answers with 64 addresses");
+        assert!((1_000..2_500).contains(&each), "2.5 MB for 1,024 of them: {each} bytes each");
+    });
 }
