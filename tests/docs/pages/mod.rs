@@ -353,7 +353,7 @@ fn block(reader: &mut Reader, page: &str, block: &Block, nth: usize) {
         ("docs/conformance.md", "json", 0) => shown::a_scenario(reader, text, &shown::second_json(page)),
         ("docs/conformance.md", "json", 1) => {} // the trace of the first
         ("docs/explain.md", "text", nth) => shown::an_explanation(reader, text, nth),
-        ("docs/names.md", "text", _) => assert!(read("tests/library/names.rs").contains("docs/names.md")),
+        ("docs/names.md", "text", _) => assert!(read("tests/library/names/mod.rs").contains("docs/names.md")),
         ("docs/node.md", "js", 0) => shown::a_sketch(reader, text),
         ("docs/recording.md", "text", 0) => shown::a_replay(reader, text),
         ("docs/reliability.md", "text", 0) => shown::a_trace(reader, text),
