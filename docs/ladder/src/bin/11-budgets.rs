@@ -17,8 +17,10 @@ const PLACES: usize = 64;
 /// The high-water mark: with so many bytes in its queue, a client is not read from.
 const MARK: usize = 65_536;
 
-/// So many bytes are read of one client in a turn, and so long may a turn serve clients before it asks the kernel again.
+/// So many bytes are read of one client in a turn.
 const BYTES: usize = 65_536;
+
+/// So long may a turn serve clients before it asks the kernel again.
 const TURN: Duration = Duration::from_millis(5);
 
 /// So long may a client say nothing.

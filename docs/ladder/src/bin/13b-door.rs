@@ -20,8 +20,10 @@ const MARK: usize = 65_536;
 /// With more bytes in its queue, a client has to go: it does not read, and the others do not wait for it.
 const LIMIT: usize = 1_048_576;
 
-/// So many bytes are read of one client in a turn, and so long may a turn serve clients before it asks the kernel again.
+/// So many bytes are read of one client in a turn.
 const BYTES: usize = 65_536;
+
+/// So long may a turn serve clients before it asks the kernel again.
 const TURN: Duration = Duration::from_millis(5);
 
 /// So long may a client say nothing.

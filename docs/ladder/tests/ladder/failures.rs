@@ -64,8 +64,10 @@ pub fn long_message(run: &Run) -> Outcome {
     assert_eq!(client.streams(10_000)?, 10_000);
     let mut buffer = [0; 10_000];
     look(|| {
-        if let Some(Err(error)) = client.read(&mut buffer) {
-            return Some(Err(error));
+        match client.read(&mut buffer) {
+            Some(Ok(0)) => return Some(Err("the server has closed the connection".to_owned())),
+            Some(Err(error)) => return Some(Err(error)),
+            _ => {}
         }
         if client.received == client.sent {
             return Some(Ok(()));
@@ -215,6 +217,31 @@ pub fn flood(run: &Run) -> Outcome {
     }
 }
 
+/// Step 11 again: six clients, and the server needs 10 ms for each read.
+pub fn slow_calls(run: &Run) -> Outcome {
+    let run = Run { slow_reads: Some(Duration::from_millis(10)), ..run.clone() };
+    in_time(|| {
+        let server = Server::start(&run);
+        let clients: Outcome<Vec<Peer>> = (0..6).map(|_| Peer::greeted(&server)).collect();
+        let mut clients = clients?;
+        look(|| server.asleep());
+        server.stops();
+        clients.iter_mut().for_each(|client| client.says(b"a word\n"));
+        server.goes_on();
+        for client in &mut clients {
+            client.hears(b"a word\n")?;
+        }
+        drop(server);
+        let trace = Trace::read(&run);
+        let turns = trace.lines.split(|line| line.starts_with("epoll_wait(") || line.starts_with("epoll_pwait("));
+        let is_answer = |line: &&String| line.starts_with("sendto(") && line.contains("a word");
+        match turns.map(|turn| turn.iter().filter(is_answer).count()).max() {
+            Some(1) => Ok(()),
+            most => Err(format!("{} clients were served before it asked the kernel again", most.unwrap_or(0))),
+        }
+    })
+}
+
 /// Step 12: a room.
 pub fn two_in_a_room(run: &Run) -> Outcome {
     let server = Server::start(run);
@@ -350,7 +377,7 @@ fn quits_and_floods(run: &Run) -> Outcome {
 
 /// Step 13: more clients than descriptors.
 pub fn no_descriptor_left(run: &Run) -> Outcome {
-    let run = Run { program: run.program, trace: run.trace.clone(), descriptors: Some(10) };
+    let run = Run { descriptors: Some(10), ..run.clone() };
     let mut server = Server::start(&run);
     server.stops();
     let mut clients: Vec<Peer> = (0..12).map(|_| Peer::connect(&server)).collect();
@@ -370,7 +397,7 @@ pub fn no_descriptor_left(run: &Run) -> Outcome {
 }
 
 /// What has to be done before a silent client goes. If the machine was too slow for that, it is played again.
-fn in_time(mut play: impl FnMut() -> Outcome) -> Outcome {
+pub fn in_time(mut play: impl FnMut() -> Outcome) -> Outcome {
     for _ in 0..20 {
         let begin = Instant::now();
         let outcome = play();

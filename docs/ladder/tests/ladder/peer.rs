@@ -116,9 +116,9 @@ impl Peer {
                 return Err("the kernel takes no more, and nothing is stuck".to_owned());
             }
             // A confirmation may be some 40 ms late. So it is only waited for when all looks stuck without.
-            let (queued, missing) = look(|| self.where_it_is(server, false));
+            let (queued, missing) = look(|| self.where_it_is(server, false))?;
             if is_enough(queued, missing) {
-                let (queued, missing) = look(|| self.where_it_is(server, true));
+                let (queued, missing) = look(|| self.where_it_is(server, true))?;
                 if is_enough(queued, missing) {
                     return Ok(());
                 }
@@ -127,16 +127,18 @@ impl Peer {
     }
 
     /// When all is quiet: the bytes in the server's queue, at least; and all that have not come back.
-    fn where_it_is(&self, server: &Server, is_confirmed: bool) -> Option<(u64, u64)> {
+    fn where_it_is(&self, server: &Server, is_confirmed: bool) -> Option<Outcome<(u64, u64)>> {
         server.asleep()?;
-        let before = server.both_ends(self.port)?;
+        let Some(before) = server.both_ends(self.port) else {
+            return Some(Err("the server has closed the connection".to_owned()));
+        };
         server.asleep()?;
         let (theirs, ours) = before;
         let is_quiet =
             theirs.unread == 0 && (ours.unsent == 0 || !is_confirmed) && server.both_ends(self.port)? == before;
         let missing = self.sent as u64 - self.received as u64 - ours.unread;
         // What has come may not be confirmed yet, and is unsent too. Then the queue is longer than this.
-        is_quiet.then(|| (missing.saturating_sub(theirs.unsent), missing))
+        is_quiet.then(|| Ok((missing.saturating_sub(theirs.unsent), missing)))
     }
 
     pub fn ends(&self) {

@@ -14,12 +14,21 @@ use rustix::process::{Pid, Signal, kill_process};
 pub type Outcome<T = ()> = Result<T, String>;
 
 /// How a program is started.
+#[derive(Clone)]
 pub struct Run<'a> {
     pub program: &'a str,
     /// Where strace writes its lines, if it watches.
     pub trace: Option<PathBuf>,
     /// How many descriptors it may have.
     pub descriptors: Option<u32>,
+    /// Each read of a client takes so long at least: strace holds it up.
+    pub slow_reads: Option<Duration>,
+}
+
+impl<'a> Run<'a> {
+    pub fn of(program: &'a str, trace: Option<PathBuf>) -> Self {
+        Run { program, trace, descriptors: None, slow_reads: None }
+    }
 }
 
 pub struct Server {
@@ -85,6 +94,10 @@ impl Server {
                 "-e",
                 "signal=none",
             ]);
+        }
+        let slow = run.slow_reads.map(|time| format!("inject=recvfrom:delay_exit={}", time.as_micros()));
+        if let Some(slow) = &slow {
+            words.extend(["-e", slow]);
         }
         words.extend([run.program, "127.0.0.1:0"]);
         let limit = run.descriptors.map_or(String::new(), |most| format!("ulimit -n {most}; "));

@@ -1,0 +1,214 @@
+//! Step 11: of a client, no more is read in a turn than its share.
+
+use std::collections::VecDeque;
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::Shutdown;
+use std::time::{Duration, Instant};
+
+use mio::net::{TcpListener, TcpStream};
+use mio::{Events, Interest, Poll, Token};
+use slab::Slab;
+
+const LISTENER: Token = Token(usize::MAX);
+
+/// So that the process never has more descriptors than it may have.
+const PLACES: usize = 64;
+
+/// The high-water mark: with so many bytes in its queue, a client is not read from.
+const MARK: usize = 65_536;
+
+/// So many bytes are read of one client in a turn.
+const BYTES: usize = 65_536;
+
+/// So long may a client say nothing.
+const SILENCE: Duration = Duration::from_millis(1_000);
+
+struct Client {
+    stream: TcpStream,
+    /// The latches: set by an edge, cleared by a call that would block, and by nothing else.
+    readable: bool,
+    writable: bool,
+    input: Input,
+    output: Output,
+    /// What was not written yet.
+    queue: VecDeque<u8>,
+    /// When it has been silent for too long.
+    due: Instant,
+    /// How many came before it. No other client has had its place with this number.
+    generation: usize,
+}
+
+#[derive(PartialEq)]
+enum Input {
+    Open,
+    /// It has said `quit`: what else it sends is read and thrown away, up to its end.
+    Ignored,
+    /// It has ended.
+    Over,
+}
+
+#[derive(PartialEq)]
+enum Output {
+    Open,
+    /// shutdown(2) was done: our end stands behind all that was written.
+    Over,
+}
+
+struct Server {
+    poll: Poll,
+    listener: TcpListener,
+    can_accept: bool,
+    clients: Slab<Client>,
+    accepted: usize,
+    now: Instant,
+}
+
+fn main() -> io::Result<()> {
+    let address = std::env::args().nth(1).unwrap_or("127.0.0.1:7000".to_owned());
+    let mut listener = TcpListener::bind(address.parse().map_err(io::Error::other)?)?;
+    println!("listening on {}", listener.local_addr()?);
+    let (poll, mut events) = (Poll::new()?, Events::with_capacity(128));
+    poll.registry().register(&mut listener, LISTENER, Interest::READABLE)?;
+    let mut server = Server::on(poll, listener);
+    loop {
+        server.turn(&mut events)?;
+    }
+}
+
+impl Server {
+    fn on(poll: Poll, listener: TcpListener) -> Server {
+        let (clients, now) = (Slab::new(), Instant::now());
+        Server { poll, listener, can_accept: false, clients, accepted: 0, now }
+    }
+
+    fn turn(&mut self, events: &mut Events) -> io::Result<()> {
+        let next = self.clients.iter().map(|(_, client)| client.due).min();
+        let wait = next.map(|due| due.saturating_duration_since(Instant::now()));
+        // Whoever has something left has had its edge, and will have no other.
+        let wait = if self.clients.iter().any(|(_, client)| client.has_work()) { Some(Duration::ZERO) } else { wait };
+        match self.poll.poll(events, wait) {
+            Err(error) if error.kind() == ErrorKind::Interrupted => return Ok(()),
+            outcome => outcome?,
+        }
+        self.now = Instant::now();
+        // Who has broken off: no read is needed to find that out.
+        let mut broken = Vec::new();
+        for event in &*events {
+            match event.token() {
+                LISTENER => self.can_accept = true,
+                token if event.is_error() => broken.push(token),
+                token => {
+                    let Some(client) = self.client(token) else { continue };
+                    client.readable |= event.is_readable();
+                    client.writable |= event.is_writable();
+                }
+            }
+        }
+        while self.can_accept {
+            self.accept()?;
+        }
+        for token in broken {
+            if self.client(token).is_some() {
+                self.clients.remove(token.0 % PLACES);
+            }
+        }
+        // What goes wrong with one client is no reason to stop.
+        self.clients.retain(|_, client| client.serve(self.now).unwrap_or(false));
+        self.clients.retain(|_, client| client.due > self.now || (client.input != Input::Ignored && client.has_work()));
+        Ok(())
+    }
+
+    /// The client of a key, unless it has gone. A key is `generation * PLACES + place`.
+    fn client(&mut self, key: Token) -> Option<&mut Client> {
+        self.clients.get_mut(key.0 % PLACES).filter(|client| client.generation == key.0 / PLACES)
+    }
+
+    fn accept(&mut self) -> io::Result<()> {
+        let generation = self.accepted;
+        let oldest = self.clients.iter().min_by_key(|(_, client)| client.generation).map(|(place, _)| place);
+        let oldest = oldest.filter(|_| self.clients.len() == PLACES);
+        let key = Token(generation * PLACES + oldest.unwrap_or(self.clients.vacant_key()));
+        match self.listener.accept() {
+            Ok((mut stream, _)) => {
+                oldest.into_iter().for_each(|place| drop(self.clients.remove(place)));
+                self.poll.registry().register(&mut stream, key, Interest::READABLE | Interest::WRITABLE)?;
+                let queue = VecDeque::new();
+                let (input, output) = (Input::Open, Output::Open);
+                let (readable, writable) = (false, false);
+                let due = self.now + SILENCE;
+                self.clients.insert(Client { stream, readable, writable, input, output, queue, due, generation });
+                self.accepted += 1;
+            }
+            Err(error) if error.kind() == ErrorKind::WouldBlock => self.can_accept = false,
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+}
+
+impl Client {
+    /// Says whether the client stays.
+    fn serve(&mut self, now: Instant) -> io::Result<bool> {
+        let mut left = BYTES;
+        loop {
+            if self.reads() && left > 0 {
+                // What comes after `quit` does not count, so a client cannot stay by it.
+                self.due = if self.input == Input::Open { now + SILENCE } else { self.due };
+                left = left.saturating_sub(self.read()?);
+            } else if self.writable && !self.queue.is_empty() {
+                // It may have drained the queue, and then the latch of reading says that there is more.
+                self.due = now + SILENCE;
+                self.write()?;
+            } else if self.input != Input::Open && self.output == Output::Open && self.queue.is_empty() {
+                self.stream.shutdown(Shutdown::Write)?;
+                self.output = Output::Over;
+            } else {
+                return Ok(self.input != Input::Over || self.output != Output::Over);
+            }
+        }
+    }
+
+    fn reads(&self) -> bool {
+        self.readable && self.input != Input::Over && self.queue.len() < MARK
+    }
+
+    fn has_work(&self) -> bool {
+        self.reads() || (self.writable && !self.queue.is_empty())
+    }
+
+    /// Says how many bytes it was.
+    fn read(&mut self) -> io::Result<usize> {
+        let mut buffer = [0; 4096];
+        match self.stream.read(&mut buffer) {
+            Ok(0) => self.input = Input::Over,
+            Ok(length) => {
+                self.take(&buffer[..length]);
+                return Ok(length);
+            }
+            Err(error) if error.kind() == ErrorKind::WouldBlock => self.readable = false,
+            Err(error) => return Err(error),
+        }
+        Ok(0)
+    }
+
+    fn take(&mut self, chunk: &[u8]) {
+        if self.input == Input::Ignored {
+            return;
+        }
+        if chunk.starts_with(b"quit\n") {
+            self.queue.extend(b"bye\n");
+            self.input = Input::Ignored;
+        } else {
+            self.queue.extend(chunk);
+        }
+    }
+
+    fn write(&mut self) -> io::Result<()> {
+        match self.stream.write(self.queue.as_slices().0) {
+            Ok(length) => drop(self.queue.drain(..length)),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => self.writable = false,
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+}
