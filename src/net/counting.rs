@@ -155,26 +155,21 @@ impl Net {
             self.tell_notes();
         }
         let agenda = &self.cx.agenda;
-        let work = match self.phase {
-            Phase::Start | Phase::Serve => agenda.flush.len(),
-            Phase::FlushAgain => agenda.next_turns.len(),
-            Phase::NextTurns => agenda.closes.len(),
-            Phase::Flush | Phase::Wait | Phase::Closes | Phase::Timeouts => 0,
+        let (next, work) = match self.phase {
+            Phase::Start => (Phase::Flush, agenda.flush.len()),
+            Phase::Serve => (Phase::FlushAgain, agenda.flush.len()),
+            Phase::FlushAgain => (Phase::NextTurns, agenda.next_turns.len()),
+            Phase::NextTurns => (Phase::Closes, agenda.closes.len()),
+            Phase::Flush | Phase::Wait | Phase::Closes | Phase::Timeouts => return,
         };
         if work > 0 {
-            self.phase_has_work(work);
+            self.phase_has_work(next, work);
         }
     }
 
     #[inline(never)]
-    fn phase_has_work(&mut self, work: usize) {
+    fn phase_has_work(&mut self, next: Phase, work: usize) {
         let Some(tally) = &mut self.cx.tally else { return };
-        let next = match self.phase {
-            Phase::Start => Phase::Flush,
-            Phase::Serve => Phase::FlushAgain,
-            Phase::FlushAgain => Phase::NextTurns,
-            _ => Phase::Closes,
-        };
         if matches!(next, Phase::Flush | Phase::FlushAgain) && work > FLUSHES_AT_ONCE {
             tally.cut(Budget::Flushes);
         }

@@ -2,8 +2,8 @@
 //!
 //! ```text
 //!   the budget   ├─────────────┼─────────────┼──────┼──────┼──────┼──────┤
-//!   a phase may   Flush         Serve         Next-  Flush- Closes Time-
-//!   go on until here                          Turns  Again         outs
+//!   a phase may   Flush         Serve         Flush- Next-  Closes Time-
+//!   go on until here                          Again  Turns         outs
 //! ```
 //!
 //! Bytes are bounded for each connection, and that bounds nothing: many connections, or handlers that take long, add up. So

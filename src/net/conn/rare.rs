@@ -134,7 +134,7 @@ pub(in crate::net) enum AfterYield {
 }
 
 /// How a socket connects, where it is not as usual.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Setup {
     pub local_address: Option<IpAddr>,
     pub local_port: u16,
@@ -179,15 +179,9 @@ impl Setup {
         }
     }
 
+    /// Whether nothing has to be kept of it. All fields count, also those that are added one day.
     pub fn is_usual(&self) -> bool {
-        if self.manner != Manner::USUAL {
-            return false;
-        }
-        self.local_address.is_none()
-            && self.local_port == 0
-            && self.tcp == TcpOptions::default()
-            && self.block_list.is_none()
-            && self.connect_timeout.is_none()
+        *self == Setup::USUAL
     }
 
     pub fn blocks(&self, ip: IpAddr) -> bool {
@@ -206,5 +200,36 @@ impl Setup {
             SocketAddr::new(ip, self.local_port)
         });
         ConnectOptions { local, tcp: self.tcp }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_option_of_a_connect_is_usual_once_it_is_set() {
+        let usual = SocketOptions::new();
+        assert!(Setup::of(&usual).is_usual() && Setup::default().is_usual());
+        let options = [
+            usual.clone().local_address(IpAddr::from(Ipv4Addr::LOCALHOST)),
+            usual.clone().local_port(7000),
+            usual.clone().block_list(BlockList::default()),
+            usual.clone().connect_timeout(Duration::from_secs(1)),
+            usual.clone().type_of_service(8),
+            usual.clone().user_timeout(Duration::from_secs(1)),
+            usual.clone().receive_buffer(4096),
+            usual.clone().send_buffer(4096),
+            usual.clone().urgent_inline(true),
+            usual.clone().families(crate::address::families::Families::V4),
+            usual.clone().attempts(crate::connection::race::ConnectAttempts::OneByOne),
+            usual.clone().attempt_delay(Duration::from_millis(10)),
+        ];
+        for options in options {
+            assert!(!Setup::of(&options).is_usual(), "{options:?}");
+        }
+        // They are set when there is a connection, and kept elsewhere.
+        let later = usual.no_delay(true).keep_alive(KeepAlive::new()).high_water_mark(1);
+        assert!(Setup::of(&later).is_usual());
     }
 }
