@@ -52,7 +52,10 @@
 //!  names    base/  address/             ids, errors, addresses, and small tools
 //! ```
 //!
-//! To read it, go from the heart outwards: `net/turn.rs` (a turn of the loop, as a table of contents),
+//! Whoever knows no event loop begins with `docs/ladder/README.md`. Then `docs/explain.md`, `docs/turn.md`, the walks in
+//! `docs/architecture.md`, `docs/connection.md`, and the code in the reading order of `docs/architecture.md`.
+//!
+//! The shortest way through the code is from the heart outwards: `net/turn.rs` (a turn of the loop, as a table of contents),
 //! `connection/mod.rs` (the diagram on top is what the code does), `net/conn/read.rs` and `net/conn/write.rs` (a byte in, a
 //! byte out), `net/conn/tasks.rs` (what happens between), `kernel/mod.rs` (what an operating system has to offer), and then
 //! `event_loop/dispatch.rs` (how your closure gets called).

@@ -15,9 +15,10 @@ fn main() -> io::Result<()> {
         let mut asked = vec![PollFd::new(&listener, PollFlags::IN)];
         asked.extend(clients.iter().map(|client| PollFd::new(client, PollFlags::IN)));
         poll(&mut asked, None)?;
+        // Also an error or an end is reported so. A copy, as `asked` borrows the clients.
         let ready: Vec<bool> = asked.iter().map(|it| !it.revents().is_empty()).collect();
         let mut of_clients = ready[1..].iter();
-        // What goes wrong with one client is no reason to stop.
+        // Who was not reported stays. What goes wrong with one client is no reason to stop.
         clients.retain_mut(|client| !of_clients.next().unwrap_or(&false) || echo(client).unwrap_or(false));
         if !ready[0] {
             continue;

@@ -76,6 +76,7 @@ impl Server {
         let generation = self.accepted;
         let oldest = self.clients.iter().min_by_key(|(_, client)| client.generation).map(|(place, _)| place);
         let oldest = oldest.filter(|_| self.clients.len() == PLACES);
+        // The place that it will have: a slab gives away first what was freed last.
         let key = Token(generation * PLACES + oldest.unwrap_or(self.clients.vacant_key()));
         match self.listener.accept() {
             Ok((mut stream, _)) => {

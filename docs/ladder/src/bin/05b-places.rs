@@ -4,6 +4,7 @@ use std::io::{self, ErrorKind, Read, Write};
 
 use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token};
+use slab::Slab;
 
 const LISTENER: Token = Token(usize::MAX);
 
@@ -15,54 +16,79 @@ struct Client {
     /// The latch: set by an edge, cleared by a read that would block, and by nothing else.
     readable: bool,
     /// How many came before it.
-    number: u64,
+    number: usize,
+}
+
+struct Server {
+    poll: Poll,
+    listener: TcpListener,
+    can_accept: bool,
+    clients: Slab<Client>,
+    accepted: usize,
 }
 
 fn main() -> io::Result<()> {
     let address = std::env::args().nth(1).unwrap_or("127.0.0.1:7000".to_owned());
     let mut listener = TcpListener::bind(address.parse().map_err(io::Error::other)?)?;
     println!("listening on {}", listener.local_addr()?);
-    let (mut poll, mut events) = (Poll::new()?, Events::with_capacity(128));
+    let (poll, mut events) = (Poll::new()?, Events::with_capacity(128));
     poll.registry().register(&mut listener, LISTENER, Interest::READABLE)?;
-    let mut can_accept = false;
-    let mut clients: Vec<Option<Client>> = Vec::new();
-    let mut accepted = 0;
+    let mut server = Server { poll, listener, can_accept: false, clients: Slab::new(), accepted: 0 };
     loop {
-        match poll.poll(&mut events, None) {
-            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+        server.turn(&mut events)?;
+    }
+}
+
+impl Server {
+    fn turn(&mut self, events: &mut Events) -> io::Result<()> {
+        match self.poll.poll(events, None) {
+            Err(error) if error.kind() == ErrorKind::Interrupted => return Ok(()),
             outcome => outcome?,
         }
         // Who has broken off: no read is needed to find that out.
         let mut broken = Vec::new();
-        for event in &events {
+        for event in &*events {
             match event.token() {
-                LISTENER => can_accept = true,
-                Token(place) if event.is_error() => broken.push(place),
-                Token(place) => clients[place].iter_mut().for_each(|client| client.readable = true),
+                LISTENER => self.can_accept = true,
+                token if event.is_error() => broken.push(token),
+                token => self.client(token).into_iter().for_each(|client| client.readable = true),
             }
         }
-        while can_accept {
-            match listener.accept() {
-                Ok((mut stream, _)) => {
-                    if clients.iter().flatten().count() == PLACES {
-                        let oldest = clients.iter_mut().min_by_key(|it| it.as_ref().map(|client| client.number));
-                        oldest.into_iter().for_each(|it| *it = None);
-                    }
-                    let place = clients.iter().position(Option::is_none).unwrap_or(clients.len());
-                    poll.registry().register(&mut stream, Token(place), Interest::READABLE)?;
-                    clients.resize_with(clients.len().max(place + 1), || None);
-                    clients[place] = Some(Client { stream, readable: false, number: accepted });
-                    accepted += 1;
-                }
-                Err(error) if error.kind() == ErrorKind::WouldBlock => can_accept = false,
-                Err(error) => return Err(error),
+        while self.can_accept {
+            self.accept()?;
+        }
+        for token in broken {
+            if self.client(token).is_some() {
+                self.clients.remove(token.0);
             }
         }
-        broken.into_iter().for_each(|place| clients[place] = None);
-        for place in &mut clients {
-            // What goes wrong with one client is no reason to stop.
-            place.take_if(|client| !client.serve().unwrap_or(false));
+        // What goes wrong with one client is no reason to stop.
+        self.clients.retain(|_, client| client.serve().unwrap_or(false));
+        Ok(())
+    }
+
+    /// The client of a key, which is its place.
+    fn client(&mut self, key: Token) -> Option<&mut Client> {
+        self.clients.get_mut(key.0)
+    }
+
+    fn accept(&mut self) -> io::Result<()> {
+        let number = self.accepted;
+        let oldest = self.clients.iter().min_by_key(|(_, client)| client.number).map(|(place, _)| place);
+        let oldest = oldest.filter(|_| self.clients.len() == PLACES);
+        // The place that it will have: a slab gives away first what was freed last.
+        let key = Token(oldest.unwrap_or(self.clients.vacant_key()));
+        match self.listener.accept() {
+            Ok((mut stream, _)) => {
+                oldest.into_iter().for_each(|place| drop(self.clients.remove(place)));
+                self.poll.registry().register(&mut stream, key, Interest::READABLE)?;
+                self.clients.insert(Client { stream, readable: false, number });
+                self.accepted += 1;
+            }
+            Err(error) if error.kind() == ErrorKind::WouldBlock => self.can_accept = false,
+            Err(error) => return Err(error),
         }
+        Ok(())
     }
 }
 

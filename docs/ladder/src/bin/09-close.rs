@@ -106,6 +106,7 @@ impl Server {
         let generation = self.accepted;
         let oldest = self.clients.iter().min_by_key(|(_, client)| client.generation).map(|(place, _)| place);
         let oldest = oldest.filter(|_| self.clients.len() == PLACES);
+        // The place that it will have: a slab gives away first what was freed last.
         let key = Token(generation * PLACES + oldest.unwrap_or(self.clients.vacant_key()));
         match self.listener.accept() {
             Ok((mut stream, _)) => {
@@ -131,7 +132,7 @@ impl Client {
             if self.reads() {
                 self.read()?;
             } else if self.writable && !self.queue.is_empty() {
-                // It may have drained the queue, and then the latch of reading says that there is more.
+                // The queue may be below the mark again, and then the latch of reading says that there is more.
                 self.write()?;
             } else if self.input != Input::Open && self.output == Output::Open && self.queue.is_empty() {
                 self.stream.shutdown(Shutdown::Write)?;

@@ -122,6 +122,7 @@ impl Server {
         let generation = self.accepted;
         let oldest = self.clients.iter().min_by_key(|(_, client)| client.generation).map(|(place, _)| place);
         let oldest = oldest.filter(|_| self.clients.len() == PLACES);
+        // The place that it will have: a slab gives away first what was freed last.
         let key = Token(generation * PLACES + oldest.unwrap_or(self.clients.vacant_key()));
         match self.listener.accept() {
             Ok((mut stream, _)) => {
@@ -150,7 +151,7 @@ impl Client {
                 self.due = if self.input == Input::Open { now + SILENCE } else { self.due };
                 self.read()?;
             } else if self.writable && !self.queue.is_empty() {
-                // It may have drained the queue, and then the latch of reading says that there is more.
+                // The queue may be below the mark again, and then the latch of reading says that there is more.
                 self.due = now + SILENCE;
                 self.write()?;
             } else if self.input != Input::Open && self.output == Output::Open && self.queue.is_empty() {

@@ -127,6 +127,7 @@ impl Server {
                 break; // the next turn goes on here
             }
         }
+        // Whoever has work is not silent: its turn is late. But nobody stays by what it sends after `quit`.
         self.clients.retain(|_, client| client.due > self.now || (client.input != Input::Ignored && client.has_work()));
         Ok(())
     }
@@ -140,6 +141,7 @@ impl Server {
         let generation = self.accepted;
         let oldest = self.clients.iter().min_by_key(|(_, client)| client.generation).map(|(place, _)| place);
         let oldest = oldest.filter(|_| self.clients.len() == PLACES);
+        // The place that it will have: a slab gives away first what was freed last.
         let key = Token(generation * PLACES + oldest.unwrap_or(self.clients.vacant_key()));
         match self.listener.accept() {
             Ok((mut stream, _)) => {
@@ -169,7 +171,7 @@ impl Client {
                 self.due = if self.input == Input::Open { now + SILENCE } else { self.due };
                 left = left.saturating_sub(self.read()?);
             } else if self.writable && !self.queue.is_empty() {
-                // It may have drained the queue, and then the latch of reading says that there is more.
+                // The queue may be below the mark again, and then the latch of reading says that there is more.
                 self.due = now + SILENCE;
                 self.write()?;
             } else if self.input != Input::Open && self.output == Output::Open && self.queue.is_empty() {

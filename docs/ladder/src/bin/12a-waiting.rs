@@ -134,6 +134,7 @@ impl Server {
             self.next = (first + 1) % PLACES;
         }
         self.clients.retain(|_, client| client.flush(self.now).unwrap_or(false));
+        // Whoever has work is not silent: its turn is late. But nobody stays by what it sends after `quit`.
         self.clients.retain(|_, client| client.due > self.now || (client.input != Input::Ignored && client.has_work()));
         Ok(())
     }
@@ -168,6 +169,7 @@ impl Server {
         let generation = self.accepted;
         let oldest = self.clients.iter().min_by_key(|(_, client)| client.generation).map(|(place, _)| place);
         let oldest = oldest.filter(|_| self.clients.len() == PLACES);
+        // The place that it will have: a slab gives away first what was freed last.
         let key = Token(generation * PLACES + oldest.unwrap_or(self.clients.vacant_key()));
         match self.listener.accept() {
             Ok((mut stream, _)) => {

@@ -42,6 +42,7 @@ pub trait Socket: Read + Write {
     fn shutdown(&self, how: Shutdown) -> io::Result<()>;
 }
 
+/// What is reported of one key.
 pub struct Ready {
     pub key: Token,
     pub readable: bool,
@@ -49,6 +50,7 @@ pub struct Ready {
     pub broken: bool,
 }
 
+/// The system of this machine.
 pub struct Machine {
     poll: Poll,
     events: Events,
@@ -161,6 +163,7 @@ impl<K: Kernel> Server<K> {
             self.next = (first + 1) % PLACES;
         }
         self.clients.retain(|_, client| client.flush(self.now).unwrap_or(false));
+        // Whoever has work is not silent: its turn is late. But nobody stays by what it sends after `quit`.
         self.clients.retain(|_, client| client.due > self.now || (client.input != Input::Ignored && client.has_work()));
         Ok(())
     }
@@ -194,6 +197,7 @@ impl<K: Kernel> Server<K> {
         let generation = self.accepted;
         let oldest = self.clients.iter().min_by_key(|(_, client)| client.generation).map(|(place, _)| place);
         let oldest = oldest.filter(|_| self.clients.len() == PLACES);
+        // The place that it will have: a slab gives away first what was freed last.
         let key = Token(generation * PLACES + oldest.unwrap_or(self.clients.vacant_key()));
         match self.kernel.accept(key) {
             Ok(stream) => {

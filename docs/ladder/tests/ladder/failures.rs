@@ -195,6 +195,7 @@ pub fn speaks_again(run: &Run) -> Outcome {
 
 /// Step 11: a client that floods, and one that says a word.
 pub fn flood(run: &Run) -> Outcome {
+    // The last read may begin below the budget and pass it.
     const SHARE: usize = 65_536 + 4_096;
     let server = Server::start(run);
     let mut flooder = Peer::greeted(&server)?;

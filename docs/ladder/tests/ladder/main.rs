@@ -47,7 +47,7 @@ failures! {
     many_clients: ("03-poll", "each wait hands over 41 descriptors") => "04a-edges",
     long_message: ("04a-edges", "it sleeps, and 5904 bytes were not read") => "04-latches",
     new_client_in_an_old_place:
-        ("05a-places", "the new client was thrown out, as the old one had broken off") => "05-generations",
+        ("05b-places", "the new client was thrown out, as the old one had broken off") => "05-generations",
     speaks_before_it_listens:
         ("05-generations", "the server has closed the connection after it had taken") => "06-queue",
     never_listens: ("06-queue", "it has taken 64 MiB of a client that reads nothing") => "07-backpressure",
@@ -63,7 +63,7 @@ failures! {
     two_in_a_room: ("11-budgets", "nobody else hears it") => "12a-waiting",
     stuck_reader: ("12a-waiting", "it waits for one client, and the others hear nothing") => "12b-each-line",
     sixteen_lines: ("12b-each-line", "16 calls for one client") => "12-broadcast",
-    no_descriptor_left: ("13b-door", "the server has ended: Too many open files") => "13-kernel",
+    no_descriptor_left: ("13b-contract", "the server has ended: Too many open files") => "13-kernel",
 }
 
 /// The programs, in the order of the ladder.
@@ -72,9 +72,9 @@ macro_rules! programs {
 }
 
 const PROGRAMS: &[(&str, &str)] = programs!(
-    "01-blocking" "02-spinning" "03-poll" "04a-edges" "04-latches" "05a-places" "05-generations" "06-queue"
+    "01-blocking" "02-spinning" "03-poll" "04a-edges" "04-latches" "05a-server" "05b-places" "05-generations" "06-queue"
     "07-backpressure" "08-half-close" "09-close" "10a-clock" "10-timers" "11a-shares" "11-budgets" "12a-waiting" "12b-each-line"
-    "12-broadcast" "13a-machine" "13b-door" "13-kernel"
+    "12-broadcast" "13a-machine" "13b-contract" "13-kernel"
 );
 
 /// What is judged by the lines of strace.

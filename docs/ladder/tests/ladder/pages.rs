@@ -6,9 +6,10 @@
 //! - ```` ```rust two_clients ```` the test of that name;
 //! - ```` ```diff 01-blocking 02-spinning ```` what is changed from one program to the next;
 //! - ```` ```strace two_clients 01-blocking ```` lines of strace, in their order, while this program is played that test. `…`
-//!   stands for anything, and other lines may come between.
+//!   stands for anything, `(less)` for a result below what was asked for, and other lines may come between;
+//! - ```` ```rust simulated ```` the kernel of `simulated.rs`.
 //!
-//! `LADDER_WRITE=1 cargo test pages` writes the blocks of the first three kinds anew.
+//! `LADDER_WRITE=1 cargo test pages` writes all blocks anew but those of strace.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -43,6 +44,15 @@ fn test(name: &str) -> String {
     text[from..from + text[from..].find("\n}\n").unwrap() + 3].to_owned()
 }
 
+/// The kernel that `simulated.rs` has for step 13, without its indentation.
+fn simulated_kernel() -> String {
+    let text = fs::read_to_string(root().join("tests/ladder/simulated.rs")).unwrap();
+    let lines = text.lines().skip_while(|line| !line.contains("impl Kernel for Simulated"));
+    let lines: Vec<&str> = lines.map(|line| line.get(8..).unwrap_or("")).collect();
+    let end = lines.iter().position(|line| *line == "}").unwrap();
+    lines[..=end].join("\n") + "\n"
+}
+
 fn diff(from: &str, to: &str) -> String {
     let path = |program| root().join(format!("src/bin/{program}.rs"));
     let output = Command::new("diff").arg("-U1").args([path(from), path(to)]).output().unwrap();
@@ -56,6 +66,7 @@ fn diff(from: &str, to: &str) -> String {
 fn expected(fence: &str) -> Option<String> {
     match fence.split(' ').collect::<Vec<_>>()[..] {
         ["rust", name] if FAILURES.iter().any(|it| it.name == name) => Some(test(name)),
+        ["rust", "simulated"] => Some(simulated_kernel()),
         ["rust", program] => Some(source(program)),
         ["diff", from, to] => Some(diff(from, to)),
         _ => None,
@@ -78,8 +89,15 @@ fn read(page: &Path) -> (String, Vec<(String, String)>) {
     (whole, blocks)
 }
 
-/// Whether a line is as a pattern says, in which `…` stands for anything.
+/// Whether a line is as a pattern says, in which `…` stands for anything, and `(less)` for a result below the first number
+/// that stands alone between two commas.
 fn is_like(line: &str, pattern: &str) -> bool {
+    if let Some(call) = pattern.strip_suffix("(less)") {
+        let result = line.rsplit(' ').next().and_then(|it| it.parse::<u64>().ok());
+        let asked = line.split(", ").find_map(|it| it.parse::<u64>().ok());
+        let Some(start) = result.map(|it| line.strip_suffix(&it.to_string()).unwrap_or(line)) else { return false };
+        return result < asked && is_like(start, call);
+    }
     let mut parts = pattern.split('…');
     let Some(mut rest) = line.strip_prefix(parts.next().unwrap()) else { return false };
     for part in parts.clone() {
@@ -161,5 +179,9 @@ fn the_map_leads_to_places_that_exist() {
 #[test]
 fn a_pattern_is_strict() {
     assert!(is_like("read(3, 17) = 4", "read(3, …) = 4") && is_like("read(3", "read(…") && is_like("x", "x"));
+    assert!(
+        is_like("write(3, 17, 0) = 4", "write(…, 0) = (less)") && !is_like("write(3, 4, 0) = 4", "write(…) = (less)")
+    );
+    assert!(!is_like("write(3, 17) = -1 EAGAIN (x)", "write(…) = (less)"));
     assert!(!is_like("read(3, 17) = 44", "read(3, …) = 4") && !is_like("aread(3", "read(…") && !is_like("xy", "x"));
 }

@@ -136,7 +136,10 @@ impl Peer {
         let (theirs, ours) = before;
         let is_quiet =
             theirs.unread == 0 && (ours.unsent == 0 || !is_confirmed) && server.both_ends(self.port)? == before;
-        let missing = self.sent as u64 - self.received as u64 - ours.unread;
+        // An end is counted as a byte that has come, so there may be more than was sent.
+        let Some(missing) = (self.sent as u64 - self.received as u64).checked_sub(ours.unread) else {
+            return Some(Err("the server has closed the connection".to_owned()));
+        };
         // What has come may not be confirmed yet, and is unsent too. Then the queue is longer than this.
         is_quiet.then(|| Ok((missing.saturating_sub(theirs.unsent), missing)))
     }

@@ -6,23 +6,23 @@ use std::net::Shutdown;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-#[path = "../../src/bin/13b-door.rs"]
+#[path = "../../src/bin/13b-contract.rs"]
 #[allow(dead_code)]
-mod door;
+mod contract;
 #[path = "../../src/bin/13-kernel.rs"]
 #[allow(dead_code)]
 mod kernel;
 
-/// What the server has done, in words.
-type Story = Vec<String>;
+/// What the server has asked of the kernel, in words.
+type Calls = Vec<String>;
 
 macro_rules! simulated {
     ($step:ident) => {{
         use $step::{Kernel, LISTENER, Ready, Server, Socket};
 
-        /// Its listener is ready once. The first accept finds no descriptor, the second one does, and then nobody waits.
+        /// Its listener is ready once. The first accept finds no descriptor. At the second one nobody waits any more.
         struct Simulated {
-            story: Story,
+            calls: Calls,
             accepts: u32,
             begin: Instant,
             now: Duration,
@@ -30,8 +30,8 @@ macro_rules! simulated {
 
         impl Kernel for Simulated {
             fn wait(&mut self, at_most: Option<Duration>) -> io::Result<Vec<Ready>> {
-                self.story.push(format!("waits: {at_most:?}"));
-                if self.story.len() == 1 {
+                self.calls.push(format!("waits: {at_most:?}"));
+                if self.calls.len() == 1 {
                     return Ok(vec![Ready { key: LISTENER, readable: true, writable: false, broken: false }]);
                 }
                 self.now += at_most.expect("nothing would ever wake it");
@@ -40,7 +40,7 @@ macro_rules! simulated {
 
             fn accept(&mut self, _: mio::Token) -> io::Result<Box<dyn Socket>> {
                 self.accepts += 1;
-                self.story.push(format!("accept {}", self.accepts));
+                self.calls.push(format!("accept {}", self.accepts));
                 match self.accepts {
                     1 => Err(rustix::io::Errno::MFILE.into()),
                     _ => Err(rustix::io::Errno::AGAIN.into()),
@@ -53,9 +53,9 @@ macro_rules! simulated {
         }
 
         let begin = Instant::now();
-        let mut server = Server::on(Simulated { story: Vec::new(), accepts: 0, begin, now: Duration::ZERO });
+        let mut server = Server::on(Simulated { calls: Vec::new(), accepts: 0, begin, now: Duration::ZERO });
         let outcome = server.turn().and_then(|()| server.turn());
-        (outcome.map_err(|error| error.raw_os_error()), server.kernel.story)
+        (outcome.map_err(|error| error.raw_os_error()), server.kernel.calls)
     }};
 }
 
@@ -144,14 +144,14 @@ fn a_flooder_does_not_silence_the_others() {
 
 #[test]
 fn the_step_before_ends() {
-    let (outcome, story) = simulated!(door);
+    let (outcome, calls) = simulated!(contract);
     assert_eq!(outcome, Err(Some(rustix::io::Errno::MFILE.raw_os_error())));
-    assert_eq!(story, ["waits: None", "accept 1"]);
+    assert_eq!(calls, ["waits: None", "accept 1"]);
 }
 
 #[test]
 fn this_step_tries_again_without_another_edge() {
-    let (outcome, story) = simulated!(kernel);
+    let (outcome, calls) = simulated!(kernel);
     assert_eq!(outcome, Ok(()));
-    assert_eq!(story, ["waits: None", "accept 1", "waits: Some(100ms)", "accept 2"]);
+    assert_eq!(calls, ["waits: None", "accept 1", "waits: Some(100ms)", "accept 2"]);
 }
