@@ -295,6 +295,25 @@ fn a_file_that_is_wrong_changes_nothing_and_the_log_says_what_is_wrong() {
     assert!(log.contains("the configuration was read again: nothing has changed"), "{log}");
 }
 
+/// The name is one of those that are this machine, whoever would be asked.
+#[test]
+fn a_name_is_looked_up_at_the_start_and_no_other_one_later() {
+    let mut room = Reloaded::runs("chat", "listen = \"a.localhost:0\"");
+    assert!(room.role.log().contains("a.localhost is 127.0.0.1"), "{}", room.role.log());
+    assert!(room.address().ip().is_loopback());
+    let mut ada = room.role.join();
+    ada.hears("* you are guest1; 1 online");
+    let log = room.reads("listen = \"a.localhost:0\"\necho = true");
+    assert!(!log.contains("istening on"), "it listens where it did: {log}");
+    let before = room.role.log().len();
+    write(&room.file, "chat", "listen = \"b.localhost:0\"");
+    room.role.signal(Signal::HUP);
+    let why = "cannot listen on b.localhost:0: a name is looked up at the start only; restart, or write its address";
+    wait_until("it says why", || room.role.log()[before..].contains(why));
+    room.role.join().hears("* you are guest2; 2 online");
+    is_connected(&ada);
+}
+
 #[test]
 fn what_needs_a_restart_is_said_and_stays() {
     let out = free_address();

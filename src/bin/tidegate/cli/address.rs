@@ -26,12 +26,7 @@ impl FromStr for Listen {
     fn from_str(text: &str) -> Result<Self, String> {
         match text {
             "systemd" => Ok(Listen::Systemd),
-            _ => match endpoint(text)? {
-                Endpoint::Name(name, port) => {
-                    Err(format!("'{name}' is a name: write the address to listen on, or :{port} for all"))
-                }
-                endpoint => Ok(Listen::At(endpoint)),
-            },
+            _ => endpoint(text).map(Listen::At),
         }
     }
 }
@@ -180,6 +175,7 @@ mod tests {
         assert_eq!(listen("0"), ip("127.0.0.1:0"));
         assert_eq!(listen(":7000"), Listen::At(Endpoint::Port(7000)));
         assert_eq!(listen("localhost:7000"), Listen::At(Endpoint::Localhost(7000)));
+        assert_eq!(listen("example.org:80"), Listen::At(Endpoint::Name("example.org".parse().unwrap(), 80)));
         assert_eq!(listen("systemd"), Listen::Systemd);
         assert_eq!(listen("10.0.0.1:7000"), ip("10.0.0.1:7000"));
         assert_eq!(listen("[::1]:7000"), ip("[::1]:7000"));
@@ -195,7 +191,6 @@ mod tests {
         says("", "it is empty: write an address such as 127.0.0.1:8080");
         says("/run/x.sock", "the path of a Unix socket is written unix:PATH");
         says("Unix:/run/x.sock", "the path of a Unix socket is written unix:PATH");
-        says("example.org:80", "'example.org' is a name: write the address to listen on, or :80 for all");
         says("example..org:80", "bad name 'example..org': there is nothing between two dots, or before the first");
         says("300.1.1.1:7000", "'300.1.1.1' is no IPv4 address, which is four numbers from 0 to 255");
         says("1.2.3:80", "'1.2.3' is no IPv4 address, which is four numbers from 0 to 255");

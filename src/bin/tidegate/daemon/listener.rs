@@ -10,6 +10,7 @@ use tidegate::{Endpoint, Error, KeepAlive, Loop, ServerId, ServerOptions, Socket
 
 use super::in_force::InForce;
 use super::listen_error::{cannot_listen, has_no_ipv6};
+use super::names::Addresses;
 use super::systemd::{self, Passed};
 use super::throttle::Throttle;
 use crate::cli::{DEFAULT_LISTEN, DaemonOptions, Listen, counted};
@@ -37,6 +38,7 @@ pub struct Listeners<S, D> {
     options: ServerOptions,
     welcome: Welcome<S, D>,
     passed: systemd::Sockets,
+    names: Addresses,
     places: Vec<Listener<D>>,
 }
 
@@ -67,7 +69,30 @@ impl<S: 'static, D: Door> Listeners<S, D> {
         // Without it a byte of urgent data would be lost.
         let options = options.clone().urgent_inline(true).notice_gone_peers(true);
         let (in_force, welcome) = (in_force.clone(), Rc::new(welcome));
-        Ok(Listeners { in_force, options, welcome, passed: systemd::sockets()?, places: Vec::new() })
+        Ok(Listeners {
+            in_force,
+            options,
+            welcome,
+            passed: systemd::sockets()?,
+            names: Addresses::new(),
+            places: Vec::new(),
+        })
+    }
+
+    /// The names that are listened on have these addresses, from now on.
+    pub fn set_names(&mut self, names: Addresses) {
+        self.names = names;
+    }
+
+    /// A name has the address that it had at the start.
+    fn address_of(&self, endpoint: Endpoint) -> Result<Endpoint, String> {
+        let Endpoint::Name(name, port) = endpoint else { return Ok(endpoint) };
+        let address = self.names.get(&name).map(|ip| Endpoint::from((*ip, port)));
+        address.ok_or_else(|| {
+            format!(
+                "cannot listen on {name}:{port}: a name is looked up at the start only; restart, or write its address"
+            )
+        })
     }
 
     /// Listens on these places and on no others, and logs where. With a `default`, it listens for that if no place is named. What is
@@ -164,6 +189,7 @@ impl<S: 'static, D: Door> Listeners<S, D> {
         let options = self.options.clone().keep_alive(inherited).send_buffer(daemon.send_buffer());
         match place {
             Listen::At(endpoint) => {
+                let endpoint = self.address_of(endpoint)?;
                 let options = match endpoint {
                     Endpoint::Unix(address) if address.as_path().is_some() => options.permissions(daemon.permissions()),
                     _ => options,

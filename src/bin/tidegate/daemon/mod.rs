@@ -16,6 +16,7 @@ mod inspect;
 mod itself;
 mod listen_error;
 mod listener;
+mod names;
 mod notify;
 mod peer;
 pub mod proxy;

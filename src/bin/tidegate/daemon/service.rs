@@ -9,14 +9,14 @@ use std::process::ExitCode;
 use std::rc::Rc;
 use std::time::Duration;
 
-use tidegate::{EndOrder, EventLoop, Loop, ServerId, ServerOptions, ShutDownOptions, Socket};
+use tidegate::{EndOrder, Endpoint, EventLoop, Loop, ServerId, ServerOptions, ShutDownOptions, Socket};
 
 use super::admission::Admission;
 use super::connection::destroy_if_idle;
 use super::in_force::InForce;
 use super::listener::{Door, Listeners, log_limit};
 use super::stop::{self, lasting_loop, stop_at_signals};
-use super::{Outcome, answer_signals, explain, inspect, reload, signals};
+use super::{Outcome, answer_signals, explain, inspect, names, reload, signals};
 use crate::cli::{Change, DaemonOptions, Listen};
 use crate::inspector::Limits;
 use crate::process::descriptors::max_connections;
@@ -120,6 +120,7 @@ pub fn serve<R: Service>(role: R, daemon: &DaemonOptions) -> Outcome {
 pub fn start<R: Service>(event_loop: &mut EventLoop<R>, running: &Running<R>) -> Result<(), Box<dyn Error>> {
     let daemon = running.in_force.get().clone();
     event_loop.net.set_memory_limit(daemon.memory());
+    running.look_names_up(event_loop, &daemon)?;
     running.listen(&mut event_loop.event_loop(), &daemon)?;
     let servers: Vec<_> = running.listeners.borrow().servers().collect();
     if !servers.is_empty() {
@@ -140,6 +141,18 @@ impl<R: Service> Running<R> {
         let limits = Limits::default();
         limits.set(Some(most.saturating_mul(R::SOCKETS_EACH)), daemon.memory());
         Ok(Running { in_force, admission, listeners, limits })
+    }
+
+    /// Finds the addresses of the names that it is to listen on.
+    fn look_names_up(&self, event_loop: &mut EventLoop<R>, daemon: &DaemonOptions) -> Result<(), Box<dyn Error>> {
+        let places = event_loop.state.places(daemon);
+        let names = places.into_iter().filter_map(|(place, _)| match place {
+            Listen::At(Endpoint::Name(name, _)) => Some(name),
+            _ => None,
+        });
+        let addresses = names::look_up(event_loop, names)?;
+        self.listeners.borrow_mut().set_names(addresses);
+        Ok(())
     }
 
     /// Listens where these flags say, and nowhere else.
