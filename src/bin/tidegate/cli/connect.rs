@@ -58,7 +58,7 @@ pub struct ConnectOptions {
     #[arg(long)]
     pub crlf: bool,
 
-    /// Tell when it connects and ends, and how many bytes there were
+    /// Tell what name servers say, when it connects and ends, and the bytes
     #[arg(short, long, action = ArgAction::Count)]
     verbose: u8,
 
