@@ -44,7 +44,8 @@ impl Net {
         let remote = remote.map_or(Remote::Unknown, Remote::from);
         let connection = Connection::accepted(options.high_water_mark, options.allow_half_open, false);
         let now = self.cx.second();
-        let conn = |id| Conn::new(id, connection, now).connected(handle, remote).with_options(&options);
+        let conn =
+            |id| Conn::new(id, connection, now).connected(handle, remote).with_options(&options, self.connect_defaults);
         let id = self.conns.insert_with(conn);
         if let Err(error) = self.cx.kernel.register(handle, id.into()) {
             self.cx.kernel.close(handle);

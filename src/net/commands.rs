@@ -28,7 +28,7 @@ impl Net {
         options.check()?;
         let connection = Connection::new(options.high_water_mark, options.allow_half_open);
         let now = self.cx.second();
-        Ok(self.conns.insert_with(|id| Conn::new(id, connection, now).with_options(&options)))
+        Ok(self.conns.insert_with(|id| Conn::new(id, connection, now).with_options(&options, self.connect_defaults)))
     }
 
     /// Takes back a socket that nobody has seen.

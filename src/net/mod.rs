@@ -42,6 +42,7 @@ mod check;
 mod clock;
 mod commands;
 mod conn;
+mod connect_defaults;
 mod counters;
 mod counting;
 mod cx;
@@ -106,6 +107,7 @@ use crate::base::id::{Id, Owner, SocketId};
 use crate::kernel::{Kernel, Ready, TokenOwner};
 use agenda::Phase;
 use conn::Conn;
+use conn::dial::Manner;
 use conn::piping::KeptForPipes;
 use cx::Cx;
 use read_buffer::ReadBuffer;
@@ -154,6 +156,8 @@ pub struct Net {
     servers: Arena<Server>,
     timers: UserTimers,
     cx: Cx,
+    /// How sockets connect to names whose options do not say.
+    connect_defaults: Manner,
 
     phase: Phase,
     /// Rounds of flushes that are left in this phase, with the present one.
@@ -185,6 +189,7 @@ impl Net {
             servers: Arena::new(owner),
             timers: UserTimers::new(owner),
             cx: Cx::new(Box::new(kernel)),
+            connect_defaults: Manner::USUAL,
             phase: Phase::Start,
             flush_rounds: 0,
             serving: None,

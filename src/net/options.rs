@@ -168,13 +168,15 @@ pub struct SocketOptions {
     /// Which addresses of a name are looked up. Default: those of both families.
     #[doc(alias = "family")]
     pub families: Families,
-    /// How the addresses of a name are tried. Default: as RFC 8305 wants it.
+    /// How the addresses of a name are tried. Default: as [`Net::set_default_attempts`](crate::Net::set_default_attempts) says, and
+    /// that is as RFC 8305 wants it.
     #[doc(alias = "autoSelectFamily")]
-    pub attempts: ConnectAttempts,
-    /// How long an address of a name may take before the next one is tried, from 10 ms to 2^31 - 1 ms. Default 250 ms, as RFC
-    /// 8305 recommends it.
+    pub attempts: Option<ConnectAttempts>,
+    /// How long an address of a name may take before the next one is tried, from 1 ms to 2^31 - 1 ms. Less than 10 ms is 10 ms, as in
+    /// Node: RFC 8305 has a least delay. Default: as [`Net::set_default_attempt_delay`](crate::Net::set_default_attempt_delay) says,
+    /// and that is 250 ms, as RFC 8305 recommends it.
     #[doc(alias = "autoSelectFamilyAttemptTimeout")]
-    pub attempt_delay: Duration,
+    pub attempt_delay: Option<Duration>,
     /// The addresses that it does not connect to: a connect gives an `error` of the kind
     /// [`ErrorKind::IpBlocked`](crate::ErrorKind::IpBlocked). Default: none.
     #[doc(alias = "blockList")]
@@ -203,8 +205,8 @@ impl Default for SocketOptions {
             local_port: 0,
             connect_timeout: None,
             families: Families::Both,
-            attempts: ConnectAttempts::Overlapping,
-            attempt_delay: Duration::from_millis(250),
+            attempts: None,
+            attempt_delay: None,
             block_list: None,
             notice_gone_peers: false,
             tcp: TcpOptions::default(),
@@ -221,8 +223,8 @@ impl SocketOptions {
         local_port: u16,
         connect_timeout: Option<Duration>,
         families: Families,
-        attempts: ConnectAttempts,
-        attempt_delay: Duration,
+        attempts: Option<ConnectAttempts>,
+        attempt_delay: Option<Duration>,
         block_list: Option<BlockList>,
         notice_gone_peers: bool,
         tcp: TcpOptions,
@@ -239,17 +241,9 @@ impl SocketOptions {
     pub(super) fn check(&self) -> Result<(), Error> {
         check_mark(self.high_water_mark)?;
         check_time("connect timeout", self.connect_timeout)?;
-        check_attempt_delay(self.attempt_delay)?;
+        check_time("attempt delay", self.attempt_delay)?;
         self.tcp.check()?;
         self.output_limits.check()
-    }
-}
-
-/// RFC 8305 has a least delay, so that no attempt is as good as all at once.
-fn check_attempt_delay(delay: Duration) -> Result<(), Error> {
-    match delay.as_millis() {
-        10.. if delay.as_millis() <= i32::MAX as u128 => Ok(()),
-        _ => Err(Error::invalid(format!("attempt delay of {delay:?}: it is from 10 ms to {} ms", i32::MAX))),
     }
 }
 
@@ -344,7 +338,7 @@ pub(super) fn check_user_timeout(timeout: Option<Duration>) -> Result<(), Error>
     check_time("user timeout", timeout)
 }
 
-fn check_time(name: &str, time: Option<Duration>) -> Result<(), Error> {
+pub(super) fn check_time(name: &str, time: Option<Duration>) -> Result<(), Error> {
     match time {
         Some(time) if !(1..=i32::MAX as u128).contains(&time.as_millis()) => {
             Err(Error::invalid(format!("{name} of {time:?}: it is from 1 ms to {} ms", i32::MAX)))

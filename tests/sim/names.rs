@@ -727,15 +727,62 @@ fn what_is_written_while_the_name_is_looked_up_goes_out_on_the_connection() {
 #[test]
 fn the_time_of_an_attempt_has_bounds() {
     let (_sim, mut event_loop, _) = network(two_families());
-    for (delay, is_valid) in [(0, false), (9, false), (10, true), (i32::MAX as u64, true), (1 << 31, false)] {
-        let options = SocketOptions::new().attempt_delay(ms(delay));
-        let made = event_loop.net.new_socket(options);
-        assert_eq!(made.is_ok(), is_valid, "{delay} ms");
-        if let Err(error) = made {
+    for (delay, is_valid) in [(0, false), (1, true), (9, true), (10, true), (i32::MAX as u64, true), (1 << 31, false)] {
+        let made = event_loop.net.new_socket(SocketOptions::new().attempt_delay(ms(delay)));
+        let set = event_loop.net.set_default_attempt_delay(ms(delay));
+        assert_eq!((made.is_ok(), set.is_ok()), (is_valid, is_valid), "{delay} ms");
+        for error in made.err().into_iter().chain(set.err()) {
             assert_eq!(error.kind(), ErrorKind::InvalidArgument);
-            assert!(error.to_string().contains("from 10 ms"), "{error}");
+            assert!(error.to_string().contains("from 1 ms"), "{error}");
         }
+        assert!(event_loop.net.default_attempt_delay() >= ms(10), "{delay} ms");
     }
+}
+
+/// As in Node: 1 to 9 ms are 10 ms.
+#[test]
+fn a_time_of_an_attempt_that_is_too_short_is_10_ms() {
+    for of_socket in [true, false] {
+        let (sim, mut event_loop, _) = network(two_families());
+        listen(&mut event_loop, &["10.0.0.1:7"]);
+        sim.partition(ip("fd00::1"), true);
+        let options = match of_socket {
+            true => SocketOptions::new().attempt_delay(ms(1)),
+            false => {
+                event_loop.net.set_default_attempt_delay(ms(1)).unwrap();
+                SocketOptions::new()
+            }
+        };
+        connect_with(&mut event_loop, "www.example:7", options);
+        event_loop.run().unwrap();
+        let first = event_loop.state.time_of("attempt [fd00::1]:7");
+        let second = event_loop.state.time_of("attempt 10.0.0.1:7");
+        assert!((ms(10)..ms(15)).contains(&(second - first)), "{first:?} {second:?}");
+    }
+}
+
+// covers: autoselectfamily-commandline-option, autoselectfamilydefault
+// covers: later/autoselectfamily-attempt-timeout-default-value + -cli-option
+#[test]
+fn a_loop_has_defaults_for_the_sockets_that_are_made_from_then_on() {
+    let (_sim, mut event_loop, _) = network(two_families());
+    listen(&mut event_loop, &["10.0.0.1:7"]);
+    assert_eq!(event_loop.net.default_attempts(), ConnectAttempts::Overlapping);
+    assert_eq!(event_loop.net.default_attempt_delay(), ms(250));
+    event_loop.net.set_default_attempts(ConnectAttempts::FirstOnly);
+    connect(&mut event_loop, "www.example:7");
+    event_loop.run().unwrap();
+    let [error] = &event_loop.state.errors[..] else { panic!("one error") };
+    assert_eq!((error.code(), error.address().unwrap().ip()), ("ECONNREFUSED", ip("fd00::1")));
+    // The options of a socket go before the defaults.
+    connect_with(&mut event_loop, "www.example:7", SocketOptions::new().attempts(ConnectAttempts::OneByOne));
+    event_loop.run().unwrap();
+    event_loop.state.time_of("connect 10.0.0.1:7");
+    event_loop.state.events.clear();
+    event_loop.net.set_default_attempts(ConnectAttempts::OneByOne);
+    connect(&mut event_loop, "www.example:7");
+    event_loop.run().unwrap();
+    event_loop.state.time_of("connect 10.0.0.1:7");
 }
 
 #[test]

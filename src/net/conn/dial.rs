@@ -15,10 +15,18 @@ use crate::kernel::Handle;
 use crate::net::cx::Cx;
 use crate::net::event::{Event, Lookup};
 use crate::net::lookup::Awaited;
+use crate::net::options::SocketOptions;
+
+/// RFC 8305 has a least delay, so that no attempt is as good as all at once. It is Node's.
+const LEAST_DELAY: Duration = Duration::from_millis(10);
+
+pub(in crate::net) fn long_enough(delay: Duration) -> Duration {
+    delay.max(LEAST_DELAY)
+}
 
 /// How a socket connects to a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Manner {
+pub(in crate::net) struct Manner {
     pub families: Families,
     pub attempts: ConnectAttempts,
     pub delay: Duration,
@@ -33,6 +41,16 @@ impl Manner {
         delay: Duration::from_millis(250),
         own_lookup: false,
     };
+
+    /// As these options say, and where they do not, as it is usual on this loop.
+    pub fn of(options: &SocketOptions, usual: Manner) -> Self {
+        Manner {
+            families: options.families,
+            attempts: options.attempts.unwrap_or(usual.attempts),
+            delay: options.attempt_delay.map_or(usual.delay, long_enough),
+            own_lookup: false,
+        }
+    }
 }
 
 impl Default for Manner {

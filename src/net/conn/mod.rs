@@ -20,7 +20,7 @@
 //! | `file.rs`, `rare.rs` | what a file has and a socket has not; what most connections never have |
 
 mod connect;
-mod dial;
+pub(super) mod dial;
 mod dialing;
 mod end;
 pub(super) mod file;

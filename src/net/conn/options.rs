@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::Conn;
+use super::dial::Manner;
 use super::rare::{Rare, Setup};
 use crate::kernel::{Handle, KeepAlive, SocketOption};
 use crate::net::clock::TimerKind;
@@ -11,8 +12,8 @@ use crate::net::options::SocketOptions;
 
 impl Conn {
     /// With these options, for a socket that will connect or was made elsewhere.
-    pub fn with_options(self, options: &SocketOptions) -> Self {
-        let (setup, keep_alive) = (Setup::of(options), options.tcp.keep_alive);
+    pub fn with_options(self, options: &SocketOptions, usual: Manner) -> Self {
+        let (setup, keep_alive) = (Setup::of(options, usual), options.tcp.keep_alive);
         let is_usual = setup.is_usual() && keep_alive.is_none();
         let rare = (!is_usual).then(|| Box::new(Rare { setup, keep_alive: Some(keep_alive), ..Rare::default() }));
         let conn = Conn { no_delay: options.tcp.no_delay, limits: options.output_limits.shared(), rare, ..self };

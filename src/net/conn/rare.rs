@@ -163,19 +163,14 @@ impl Setup {
         manner: Manner::USUAL,
     };
 
-    pub fn of(options: &SocketOptions) -> Self {
+    pub fn of(options: &SocketOptions, usual: Manner) -> Self {
         Setup {
             local_address: options.local_address,
             local_port: options.local_port,
             tcp: options.tcp.before_connect(),
             block_list: options.block_list.clone(),
             connect_timeout: options.connect_timeout,
-            manner: Manner {
-                families: options.families,
-                attempts: options.attempts,
-                delay: options.attempt_delay,
-                own_lookup: false,
-            },
+            manner: Manner::of(options, usual),
         }
     }
 
@@ -210,7 +205,7 @@ mod tests {
     #[test]
     fn no_option_of_a_connect_is_usual_once_it_is_set() {
         let usual = SocketOptions::new();
-        assert!(Setup::of(&usual).is_usual() && Setup::default().is_usual());
+        assert!(Setup::of(&usual, Manner::USUAL).is_usual() && Setup::default().is_usual());
         let options = [
             usual.clone().local_address(IpAddr::from(Ipv4Addr::LOCALHOST)),
             usual.clone().local_port(7000),
@@ -226,10 +221,10 @@ mod tests {
             usual.clone().attempt_delay(Duration::from_millis(10)),
         ];
         for options in options {
-            assert!(!Setup::of(&options).is_usual(), "{options:?}");
+            assert!(!Setup::of(&options, Manner::USUAL).is_usual(), "{options:?}");
         }
         // They are set when there is a connection, and kept elsewhere.
         let later = usual.no_delay(true).keep_alive(KeepAlive::new()).high_water_mark(1);
-        assert!(Setup::of(&later).is_usual());
+        assert!(Setup::of(&later, Manner::USUAL).is_usual());
     }
 }
