@@ -11,7 +11,7 @@ use crate::address::host_name::HostName;
 /// The most addresses of one name that are used.
 const MOST_ADDRESSES: usize = 64;
 
-/// The most names that count. To put so many in order takes 15 ms, and nobody is served meanwhile.
+/// The most names that count. They are put in order in one turn, and nobody is served meanwhile.
 const MOST_NAMES: usize = 1 << 18;
 
 /// What the file says.
