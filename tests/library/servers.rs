@@ -83,6 +83,25 @@ fn an_invalid_address_is_an_error_that_says_why() {
     assert_eq!(world.net.sockets(), 0);
 }
 
+#[test]
+fn a_server_listens_on_a_name_when_it_was_looked_up() {
+    let mut world = World::new();
+    let server = world.listen("www.example:0", |socket| socket.end_with("hello")).unwrap();
+    let mut view = world.server(server).unwrap();
+    view.set_lookup(|server, wanted| {
+        assert!(server.net.answer_lookup(wanted.id, Ok(vec![Ipv4Addr::LOCALHOST.into()])));
+    });
+    assert_eq!((view.is_listening(), view.address()), (false, None));
+    world.turn_for(ms(10));
+    let address = world.net.server_address(server).unwrap();
+    assert!(address.ip().is_loopback());
+    world.client("C", address, |socket, _| {
+        socket.on_text(|socket, text| socket.state.note("heard", text.to_owned()));
+    });
+    world.until_closed(&["C"]);
+    assert_eq!(world.state.of("heard"), ["hello"]);
+}
+
 // covers: server-listen-options, seq/server-address
 #[test]
 fn a_port_alone_is_every_address_of_both_families() {
