@@ -3,6 +3,8 @@
 //! Two names are the same if they are so after one folding: without regard to case, to `_` and `-`, to `l` and `1`, or to `O`
 //! and `0`. So nobody can pass for another guest, or for one of the reserved names, by a letter that looks like it.
 
+use std::fmt;
+
 /// The longest name.
 const LONGEST_NAME: usize = 32;
 
@@ -36,6 +38,12 @@ impl Refused {
     }
 }
 
+impl fmt::Display for Folded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
 impl Folded {
     pub fn of(name: &str) -> Self {
         let kept = name.chars().filter(|letter| !matches!(letter, '_' | '-'));
@@ -49,6 +57,12 @@ impl Folded {
         )
     }
 
+    /// Of `guest7`: 7. None if it has zeros before it, which no name has that the room gives.
+    #[cfg(test)]
+    pub fn number(&self) -> Option<u64> {
+        self.guest_number().filter(|digits| !digits.starts_with('0'))?.parse().ok()
+    }
+
     /// Of `guest7`: `7`.
     fn guest_number(&self) -> Option<&str> {
         let digits = self.0.strip_prefix("guest")?;
@@ -58,6 +72,15 @@ impl Folded {
 
 /// Whether the guest with this number may have this name.
 pub fn check(name: &str, number: u64) -> Result<Folded, Refused> {
+    let folded = check_name(name)?;
+    match folded.guest_number() {
+        Some(digits) if *digits != number.to_string() => Err(Refused::Numbered),
+        _ => Ok(folded),
+    }
+}
+
+/// Whether some guest may have this name.
+pub fn check_name(name: &str) -> Result<Folded, Refused> {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
     let folded = Folded::of(name);
     if folded.0.is_empty() || name.len() > LONGEST_NAME || !name.bytes().all(is_plain) {
@@ -66,10 +89,7 @@ pub fn check(name: &str, number: u64) -> Result<Folded, Refused> {
     if RESERVED.iter().any(|reserved| Folded::of(reserved) == folded) {
         return Err(Refused::Reserved);
     }
-    match folded.guest_number() {
-        Some(digits) if *digits != number.to_string() => Err(Refused::Numbered),
-        _ => Ok(folded),
-    }
+    Ok(folded)
 }
 
 #[cfg(test)]

@@ -13,6 +13,15 @@ pub struct EntryId {
 impl EntryId {
     /// Before all entries.
     pub const ZERO: EntryId = EntryId { milliseconds: 0, number: 0 };
+
+    /// What is read after this place begins with the entry itself, if it is still there.
+    pub fn before(self) -> EntryId {
+        match (self.milliseconds, self.number) {
+            (0, 0) => EntryId::ZERO,
+            (milliseconds, 0) => EntryId { milliseconds: milliseconds - 1, number: u64::MAX },
+            (milliseconds, number) => EntryId { milliseconds, number: number - 1 },
+        }
+    }
 }
 
 impl fmt::Display for EntryId {
@@ -51,6 +60,9 @@ mod tests {
         let id = |text: &str| text.parse::<EntryId>();
         for text in ["0-0", "1700000000000-7", "18446744073709551615-18446744073709551615"] {
             assert_eq!(id(text).unwrap().to_string(), text);
+        }
+        for (text, before) in [("7-3", "7-2"), ("7-0", "6-18446744073709551615"), ("0-1", "0-0"), ("0-0", "0-0")] {
+            assert_eq!(id(text).unwrap().before(), id(before).unwrap());
         }
         let ordered = ["0-0", "0-1", "9-0", "9-10", "10-2"].map(|text| id(text).unwrap());
         assert!(ordered.is_sorted() && ordered[0] == EntryId::ZERO);
