@@ -16,6 +16,8 @@
 //! ahead, some 129 KiB together.
 
 mod announcements;
+#[cfg(test)]
+mod bus;
 mod commands;
 mod flood;
 mod names;

@@ -1,0 +1,116 @@
+//! The guests of this node: what they are called here, and what the stream is still to say of them.
+
+use std::collections::BTreeMap;
+
+use super::super::names::Folded;
+
+#[derive(Debug, Default)]
+pub struct Here {
+    guests: BTreeMap<u64, Guest>,
+    announced: u64,
+    /// The highest number that was given to a guest here.
+    highest_number: u64,
+}
+
+#[derive(Debug, Default)]
+pub struct Guest {
+    /// What the guests here call it. None before its first name.
+    pub shown: Option<String>,
+    /// What it is to be called. None: by a number.
+    pub wanted: Option<String>,
+    /// The number that it was given, which no other gets.
+    pub number: Option<u64>,
+    /// A claim in the outbox, with its sequence and its name.
+    pub claim: Option<(u64, String)>,
+    /// A join in the outbox.
+    pub join: Option<u64>,
+    /// The others are to know of it.
+    pub is_announced: bool,
+    /// The guests here know of it.
+    pub is_joined: bool,
+}
+
+impl Here {
+    pub fn add(&mut self, guest: u64, wanted: Option<&str>) {
+        let number = wanted.and_then(|name| Folded::of(name).number());
+        let wanted = wanted.map(str::to_owned);
+        self.guests.insert(guest, Guest { wanted, number, ..Guest::default() });
+    }
+
+    pub fn remove(&mut self, guest: u64) -> Option<Guest> {
+        let gone = self.guests.remove(&guest)?;
+        self.announced -= u64::from(gone.is_announced);
+        Some(gone)
+    }
+
+    pub fn get(&self, guest: u64) -> Option<&Guest> {
+        self.guests.get(&guest)
+    }
+
+    pub fn get_mut(&mut self, guest: u64) -> Option<&mut Guest> {
+        self.guests.get_mut(&guest)
+    }
+
+    pub fn change(&mut self, guest: u64, change: impl FnOnce(&mut Guest)) {
+        self.guests.get_mut(&guest).map(change);
+    }
+
+    /// False if it was announced before.
+    pub fn announce(&mut self, guest: u64) -> bool {
+        let news = self.guests.get_mut(&guest).filter(|guest| !guest.is_announced);
+        news.is_some_and(|guest| {
+            guest.is_announced = true;
+            self.announced += 1;
+            true
+        })
+    }
+
+    pub fn announced(&self) -> u64 {
+        self.announced
+    }
+
+    pub fn len(&self) -> usize {
+        self.guests.len()
+    }
+
+    pub fn numbers(&self) -> Vec<u64> {
+        self.guests.keys().copied().collect()
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = (u64, &Guest)> {
+        self.guests.iter().map(|(number, guest)| (*number, guest))
+    }
+
+    /// Another guest here that is called so.
+    pub fn called(&self, folded: &Folded, but: u64) -> Option<&str> {
+        let others = self.guests.iter().filter(|(guest, _)| **guest != but);
+        let mut names = others.filter_map(|(_, guest)| guest.shown.as_deref());
+        names.find(|name| Folded::of(name) == *folded)
+    }
+
+    /// Gives a guest the next number that is above all that were ever claimed. Returns the name made of it.
+    pub fn give_number(&mut self, guest: u64, highest_claimed: u64) -> String {
+        self.highest_number = self.highest_number.max(highest_claimed) + 1;
+        let name = format!("guest{}", self.highest_number);
+        if let Some(guest) = self.guests.get_mut(&guest) {
+            guest.number = Some(self.highest_number);
+            guest.wanted = Some(name.clone());
+        }
+        name
+    }
+
+    /// Claims and joins up to this sequence will not come any more.
+    pub fn forget_pending(&mut self, up_to: u64) {
+        for guest in self.guests.values_mut() {
+            guest.claim.take_if(|(sequence, _)| *sequence <= up_to);
+            guest.join.take_if(|sequence| *sequence <= up_to);
+        }
+    }
+}
+
+impl Guest {
+    /// Whether the name is the number that was given.
+    pub fn is_number(&self, name: &str) -> bool {
+        self.number.is_some() && Folded::of(name).number() == self.number
+    }
+}

@@ -1,0 +1,339 @@
+use super::super::{Entry, Malformed};
+use super::*;
+
+/// A node with a stream that takes all at once. Time is in milliseconds.
+struct Bus {
+    node: Node,
+    now: u64,
+    stream: Vec<(EntryId, Result<Entry, Malformed>)>,
+    read: usize,
+    is_connected: bool,
+    told: Vec<String>,
+}
+
+const SETTINGS: Settings =
+    Settings { patience: Duration::from_secs(2), outbox_bytes: 2000, catch_up: 3, most_guests: 100 };
+
+impl Bus {
+    fn new() -> Self {
+        let node = Node::new("web1".into(), 0x3f9a, SETTINGS, Duration::ZERO);
+        Bus { node, now: 0, stream: Vec::new(), read: 0, is_connected: false, told: Vec::new() }
+    }
+
+    /// One that is together with the others, with guests that have joined. What was told until then is forgotten.
+    fn with_guests(guests: u64) -> Self {
+        let mut bus = Bus::new();
+        bus.connect();
+        for guest in 1..=guests {
+            bus.act(|node, now| node.arrives(guest, None, now));
+            bus.act(|node, now| node.joins(guest, now));
+        }
+        bus.told.clear();
+        bus
+    }
+
+    fn act<T>(&mut self, act: impl FnOnce(&mut Node, Duration) -> T) -> T {
+        let done = act(&mut self.node, Duration::from_millis(self.now));
+        self.do_outputs();
+        while self.is_connected && self.read < self.stream.len() {
+            let entries = self.stream[self.read..].to_vec();
+            self.read = self.stream.len();
+            self.node.read(&entries, true, Duration::from_millis(self.now));
+            self.do_outputs();
+        }
+        done
+    }
+
+    fn do_outputs(&mut self) {
+        while let Some(output) = self.node.next_output() {
+            match output {
+                Output::Publish(entry) => self.add(Ok(entry)),
+                Output::ReadFrom(after) => self.read = self.stream.partition_point(|(id, _)| *id <= after),
+                told => self.told.push(text(&told)),
+            }
+        }
+    }
+
+    fn add(&mut self, entry: Result<Entry, Malformed>) {
+        let number = self.stream.len() as u64;
+        self.stream.push((EntryId { milliseconds: 1000 + self.now, number }, entry));
+    }
+
+    /// Another node adds an entry.
+    fn other(&mut self, sequence: u64, lines: u64, what: What) {
+        let born = EntryId { milliseconds: u64::MAX, number: 0 };
+        self.add(Ok(Entry { label: "web2".into(), boot: 0xB007, sequence, lines, born, what }));
+        if self.is_connected {
+            self.act(|_, _| {});
+        }
+    }
+
+    fn connect(&mut self) {
+        self.is_connected = true;
+        self.act(Node::connected);
+        if self.read == self.stream.len() {
+            self.node.read(&[], true, Duration::from_millis(self.now));
+            self.act(|_, _| {});
+        }
+    }
+
+    fn lose(&mut self) {
+        self.is_connected = false;
+        self.act(Node::lost);
+    }
+
+    fn wait(&mut self, milliseconds: u64) {
+        self.now += milliseconds;
+        self.act(Node::expire);
+    }
+
+    fn says(&mut self, guest: u64, text: &str) {
+        self.act(|node, now| node.says(guest, text, now));
+    }
+
+    #[track_caller]
+    fn assert_told(&mut self, told: &[&str]) {
+        assert_eq!(std::mem::take(&mut self.told), told);
+    }
+}
+
+fn text(output: &Output) -> String {
+    match output {
+        Output::Named { guest, name, is_first: true } => format!("{guest} is {name}"),
+        Output::Named { guest, name, is_first: false } => format!("{guest} is now {name}"),
+        Output::Refused { guest, wanted, taken_by } => format!("{guest} is not {wanted}, as {taken_by} is"),
+        Output::Said { name, text, .. } => format!("{name}: {text}"),
+        Output::Joined { name, online, .. } => format!("* {name} joined; {online} online"),
+        Output::Left { name, online } => format!("* {name} left; {online} online"),
+        Output::Renamed { from, to, .. } => format!("* {from} is now {to}"),
+        Output::Notice(notice) => format!("* {notice}"),
+        Output::Publish(_) | Output::ReadFrom(_) => unreachable!(),
+    }
+}
+
+fn say(text: &str) -> What {
+    What::Say { guest: 1, text: text.into() }
+}
+
+#[test]
+fn what_is_said_is_told_when_it_is_read() {
+    let mut bus = Bus::new();
+    bus.connect();
+    bus.act(|node, now| node.arrives(7, None, now));
+    bus.assert_told(&["7 is guest1"]);
+    bus.act(|node, now| node.joins(7, now));
+    bus.assert_told(&["* guest1 joined; 1 online"]);
+    bus.other(1, 0, What::Hello);
+    bus.other(2, 0, What::Claim { guest: 1, name: "anna".into() });
+    bus.other(3, 1, say("hello"));
+    bus.assert_told(&["anna: hello"]);
+    bus.act(|node, now| node.says(7, "hi", now));
+    bus.assert_told(&["guest1: hi"]);
+    bus.act(|node, now| node.leaves(7, now));
+    bus.assert_told(&["* guest1 left; 0 online"]);
+}
+
+#[test]
+fn nothing_is_told_before_the_connection_while_the_patience_lasts() {
+    let mut bus = Bus::with_guests(1);
+    bus.lose();
+    bus.says(1, "are you there?");
+    bus.wait(1999);
+    bus.assert_told(&[]);
+    assert_eq!(bus.node.next_deadline(), Some(Duration::from_millis(2000)));
+    bus.connect();
+    bus.assert_told(&["guest1: are you there?"]);
+}
+
+#[test]
+fn away_all_is_told_at_once_and_not_again() {
+    let mut bus = Bus::with_guests(2);
+    bus.lose();
+    bus.says(1, "first");
+    bus.wait(2000);
+    bus.assert_told(&["* the other machines are out of reach; 2 here hear you", "guest1: first"]);
+    bus.says(2, "second");
+    bus.act(|node, now| node.renames(2, "anna", now)).unwrap();
+    bus.says(2, "third");
+    bus.act(|node, now| node.renames(1, "ANNA", now)).unwrap();
+    bus.assert_told(&["guest2: second", "* guest2 is now anna", "anna: third", "1 is not ANNA, as anna is"]);
+    bus.other(1, 0, What::Hello);
+    bus.other(2, 1, say("elsewhere"));
+    bus.connect();
+    bus.assert_told(&["* together again; 1 line was said elsewhere", "guest1@web2-b007: elsewhere"]);
+    let said = bus.stream.iter().filter_map(|(_, entry)| match &entry.as_ref().unwrap().what {
+        What::Say { text, .. } => Some(text.as_str()),
+        _ => None,
+    });
+    assert_eq!(said.collect::<Vec<_>>(), ["elsewhere", "first", "second", "third"]);
+    assert_eq!(bus.node.name(2), Some("anna"));
+}
+
+#[test]
+fn a_name_that_was_taken_meanwhile_is_given_back() {
+    let mut bus = Bus::with_guests(1);
+    bus.lose();
+    bus.wait(2000);
+    bus.act(|node, now| node.renames(1, "anna", now)).unwrap();
+    bus.told.clear();
+    bus.other(1, 0, What::Hello);
+    bus.other(2, 0, What::Claim { guest: 1, name: "Anna".into() });
+    bus.connect();
+    bus.assert_told(&[
+        "* together again; nothing was said elsewhere",
+        "1 is not anna, as Anna is",
+        "* anna is now guest1",
+    ]);
+    assert_eq!(bus.node.name(1), Some("guest1"));
+}
+
+#[test]
+fn of_a_long_absence_the_last_lines_are_told() {
+    let mut bus = Bus::with_guests(1);
+    bus.lose();
+    bus.wait(2000);
+    bus.told.clear();
+    bus.other(1, 0, What::Hello);
+    for line in 1..=5 {
+        bus.other(line + 1, line, say(&line.to_string()));
+    }
+    bus.other(8, 7, say("7"));
+    bus.connect();
+    let name = "guest1@web2-b007";
+    bus.assert_told(&[
+        "* together again; 7 lines were said elsewhere",
+        "* 4 lines are gone",
+        &format!("{name}: 4"),
+        &format!("{name}: 5"),
+        &format!("{name}: 7"),
+    ]);
+    assert_eq!(bus.node.figures().lost, 1);
+}
+
+#[test]
+fn a_loss_is_told_with_its_number_and_a_repetition_is_not_told() {
+    let mut bus = Bus::with_guests(1);
+    bus.other(1, 0, What::Hello);
+    bus.other(2, 1, say("a"));
+    bus.other(2, 1, say("a"));
+    bus.other(5, 4, say("d"));
+    bus.other(9, 6, What::Alive);
+    let name = "guest1@web2-b007";
+    bus.assert_told(&[
+        &format!("{name}: a"),
+        "* 2 lines of web2 were lost",
+        &format!("{name}: d"),
+        "* 2 lines of web2 were lost",
+    ]);
+}
+
+#[test]
+fn what_is_too_much_for_the_outbox_is_told_as_not_heard() {
+    let mut bus = Bus::with_guests(1);
+    bus.lose();
+    for line in 0..20 {
+        bus.says(1, &line.to_string());
+    }
+    let figures = bus.node.figures();
+    assert!(figures.outbox_bytes <= SETTINGS.outbox_bytes && figures.not_heard == 11, "{figures:?}");
+    let told = std::mem::take(&mut bus.told);
+    assert_eq!(told[0], "* the other machines are out of reach; 1 here hear you");
+    assert_eq!(told.len(), 21);
+    bus.connect();
+    bus.assert_told(&[
+        "* together again; nothing was said elsewhere",
+        "* 11 lines of this machine were not heard elsewhere",
+    ]);
+}
+
+#[test]
+fn an_engine_that_takes_nothing_is_asked_with_one_entry_at_a_time() {
+    let mut bus = Bus::with_guests(1);
+    bus.says(1, "a");
+    bus.act(|node, now| node.refused(now));
+    bus.is_connected = false;
+    bus.says(1, "b");
+    bus.says(1, "c");
+    bus.told.clear();
+    let before = bus.stream.len();
+    bus.node.connected(Duration::from_millis(bus.now));
+    let last = bus.stream[before - 1..].to_vec();
+    bus.node.read(&last, true, Duration::from_millis(bus.now));
+    bus.do_outputs();
+    assert_eq!(bus.stream.len(), before + 1, "only b");
+    bus.assert_told(&[]);
+    bus.is_connected = true;
+    bus.read = before;
+    bus.act(|_, _| {});
+    bus.assert_told(&["* together again; nothing was said elsewhere"]);
+    assert_eq!(bus.node.figures().outbox_entries, 0);
+}
+
+#[test]
+fn a_node_that_is_silent_for_too_long_is_declared_dead() {
+    let mut bus = Bus::with_guests(1);
+    bus.other(1, 0, What::Hello);
+    bus.other(2, 0, What::Claim { guest: 1, name: "anna".into() });
+    bus.other(3, 0, What::Join { guest: 1 });
+    assert_eq!(bus.node.online(), 2);
+    bus.told.clear();
+    for _ in 0..7 {
+        bus.wait(5000);
+    }
+    bus.assert_told(&["* web2 is gone; 1 left; 1 online"]);
+    bus.other(4, 1, say("I am back"));
+    bus.assert_told(&["guest1@web2-b007: I am back"]);
+}
+
+#[test]
+fn a_node_that_reads_its_own_death_claims_the_names_again() {
+    let mut bus = Bus::with_guests(2);
+    bus.act(|node, now| node.renames(2, "anna", now)).unwrap();
+    bus.told.clear();
+    bus.other(1, 0, What::Hello);
+    bus.now += 5000;
+    bus.other(2, 0, What::Dead { boot: 0x3f9a });
+    bus.says(2, "still here");
+    bus.assert_told(&["anna: still here"]);
+    assert_eq!(bus.node.who()[0].1, ["guest1", "anna"]);
+}
+
+#[test]
+fn a_stop_in_order_waits_for_its_goodbye() {
+    let mut bus = Bus::with_guests(1);
+    bus.lose();
+    bus.says(1, "the last");
+    bus.act(Node::stops);
+    assert!(!bus.node.has_stopped());
+    bus.connect();
+    assert!(bus.node.has_stopped());
+    assert_eq!(bus.stream.last().unwrap().1.as_ref().unwrap().what, What::Bye);
+    bus.wait(60_000);
+    assert_eq!(bus.node.figures().outbox_entries, 0, "nothing is said after it");
+}
+
+#[test]
+fn entries_that_are_missed_are_seen_and_the_names_claimed_again() {
+    let mut bus = Bus::with_guests(1);
+    bus.says(1, "a");
+    bus.lose();
+    bus.stream.drain(..);
+    bus.now += 1000;
+    bus.other(1, 0, What::Hello);
+    bus.other(2, 1, say("b"));
+    bus.now += 900;
+    bus.told.clear();
+    bus.connect();
+    assert!(bus.told.contains(&"guest1@web2-b007: b".to_owned()), "{:?}", bus.told);
+    let is_hello = |entry: &&(EntryId, Result<Entry, Malformed>)| entry.1.as_ref().unwrap().what == What::Hello;
+    assert_eq!(bus.stream.iter().filter(is_hello).count(), 2);
+}
+
+#[test]
+fn what_is_not_understood_is_counted() {
+    let mut bus = Bus::with_guests(1);
+    bus.add(Err(Malformed::Wrong("what")));
+    bus.act(|_, _| {});
+    assert_eq!(bus.node.figures().malformed, 1);
+    bus.assert_told(&[]);
+}

@@ -1,0 +1,249 @@
+//! What a node has to say and has not read back, in the order of its sequence.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use super::entry::What;
+
+/// What an entry costs beside its text: its place here, its fields, and what the engine writes around them.
+const OVERHEAD: usize = 200;
+
+#[derive(Debug)]
+pub struct Outbox {
+    waiting: VecDeque<Waiting>,
+    bytes: usize,
+    most_bytes: usize,
+    /// The last sequence, and all lines up to it.
+    sequence: u64,
+    lines: u64,
+    /// The last sequence that was published since all began anew.
+    published: u64,
+}
+
+#[derive(Debug)]
+pub struct Waiting {
+    pub sequence: u64,
+    pub lines: u64,
+    pub what: What,
+    pub since: Duration,
+    /// The guests here know it.
+    pub is_told: bool,
+}
+
+/// What has become of entries of this node when one of them was read.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct ReadBack {
+    /// None if it was dropped before.
+    pub entry: Option<(bool, Duration)>,
+    /// How many that stood before it will not come.
+    pub skipped: usize,
+    pub skipped_hello: bool,
+    pub lost_lines: u64,
+    /// Those of the skipped that the guests here know.
+    pub told_lines: u64,
+}
+
+impl Outbox {
+    pub fn new(most_bytes: usize) -> Self {
+        Outbox { waiting: VecDeque::new(), bytes: 0, most_bytes, sequence: 0, lines: 0, published: 0 }
+    }
+
+    /// Returns its sequence.
+    pub fn push(&mut self, what: What, is_told: bool, now: Duration) -> u64 {
+        self.sequence += 1;
+        self.lines += u64::from(what.is_line());
+        self.bytes += cost(&what);
+        self.waiting.push_back(Waiting { sequence: self.sequence, lines: self.lines, what, since: now, is_told });
+        self.sequence
+    }
+
+    /// All is to be published again.
+    pub fn begins_anew(&mut self) {
+        self.published = 0;
+    }
+
+    /// What the lists say is not known any more. Others follow.
+    pub fn takes_lists_back(&mut self) {
+        for waiting in self.waiting.iter_mut().filter(|waiting| matches!(waiting.what, What::List(_))) {
+            self.bytes -= cost(&waiting.what);
+            waiting.what = What::Alive;
+            self.bytes += cost(&waiting.what);
+        }
+    }
+
+    pub fn next_to_publish(&self) -> Option<&Waiting> {
+        let at = self.waiting.partition_point(|waiting| waiting.sequence <= self.published);
+        self.waiting.get(at)
+    }
+
+    /// Something that was published has not been read back.
+    pub fn is_under_way(&self) -> bool {
+        self.oldest_sequence().is_some_and(|oldest| oldest <= self.published)
+    }
+
+    pub fn is_published(&mut self, sequence: u64) {
+        self.published = sequence;
+    }
+
+    /// An entry of this node was read in the stream. What stands before it has come or will not come any more.
+    pub fn read_back(&mut self, sequence: u64) -> ReadBack {
+        let mut back = ReadBack::default();
+        while self.oldest_sequence().is_some_and(|oldest| oldest <= sequence)
+            && let Some(waiting) = self.waiting.pop_front()
+        {
+            self.bytes -= cost(&waiting.what);
+            if waiting.sequence == sequence {
+                back.entry = Some((waiting.is_told, waiting.since));
+                break;
+            }
+            back.skipped += 1;
+            back.skipped_hello |= waiting.what == What::Hello;
+            if waiting.what.is_line() {
+                *if waiting.is_told { &mut back.told_lines } else { &mut back.lost_lines } += 1;
+            }
+        }
+        back
+    }
+
+    /// For what is not urgent.
+    pub fn has_room(&self) -> bool {
+        self.bytes <= self.most_bytes / 2
+    }
+
+    pub fn is_too_full(&self) -> bool {
+        self.bytes > self.most_bytes && self.waiting.len() > 1
+    }
+
+    /// Takes the oldest away, but not the hello that all begins with.
+    pub fn drop_oldest(&mut self) -> Option<Waiting> {
+        let at = usize::from(self.waiting.front().is_some_and(|first| first.sequence == 1));
+        let dropped = self.waiting.remove(at)?;
+        self.bytes -= cost(&dropped.what);
+        Some(dropped)
+    }
+
+    fn oldest_sequence(&self) -> Option<u64> {
+        self.waiting.front().map(|waiting| waiting.sequence)
+    }
+
+    pub fn oldest(&self) -> Option<Duration> {
+        self.waiting.front().map(|waiting| waiting.since)
+    }
+
+    /// From now on nothing has waited.
+    pub fn begin_waiting(&mut self, now: Duration) {
+        self.waiting.iter_mut().for_each(|waiting| waiting.since = now);
+    }
+
+    pub fn has_untold(&self) -> bool {
+        self.waiting.iter().any(|waiting| !waiting.is_told)
+    }
+
+    /// What the guests here do not know yet. They are told.
+    pub fn tell_all(&mut self) -> Vec<(u64, What)> {
+        let untold = self.waiting.iter_mut().filter(|waiting| !waiting.is_told);
+        untold
+            .map(|waiting| {
+                waiting.is_told = true;
+                (waiting.sequence, waiting.what.clone())
+            })
+            .collect()
+    }
+
+    pub fn len(&self) -> usize {
+        self.waiting.len()
+    }
+
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+}
+
+fn cost(what: &What) -> usize {
+    let text = match what {
+        What::Say { text, .. } => text.len(),
+        What::Claim { name, .. } => name.len(),
+        What::List(list) => list.guests.len() * 100,
+        _ => 0,
+    };
+    OVERHEAD + text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Duration = Duration::ZERO;
+
+    fn say(text: &str) -> What {
+        What::Say { guest: 1, text: text.into() }
+    }
+
+    fn publish_all(outbox: &mut Outbox) -> Vec<u64> {
+        let mut all = Vec::new();
+        while let Some(next) = outbox.next_to_publish() {
+            let sequence = next.sequence;
+            outbox.is_published(sequence);
+            all.push(sequence);
+        }
+        all
+    }
+
+    #[test]
+    fn a_new_connection_publishes_all_that_was_not_read_back() {
+        let mut outbox = Outbox::new(10_000);
+        for _ in 0..4 {
+            outbox.push(say("x"), false, NOW);
+        }
+        assert_eq!(publish_all(&mut outbox), [1, 2, 3, 4]);
+        outbox.push(say("y"), false, NOW);
+        assert_eq!(publish_all(&mut outbox), [5]);
+        assert_eq!(outbox.read_back(1).entry, Some((false, NOW)));
+        assert_eq!(outbox.read_back(2).skipped, 0);
+        outbox.begins_anew();
+        assert_eq!(publish_all(&mut outbox), [3, 4, 5]);
+    }
+
+    #[test]
+    fn what_is_skipped_is_counted_by_who_knows_it() {
+        let mut outbox = Outbox::new(10_000);
+        for (what, is_told) in
+            [(say("a"), true), (say("b"), false), (What::Alive, true), (say("c"), false), (say("d"), true)]
+        {
+            outbox.push(what, is_told, NOW);
+        }
+        let back = outbox.read_back(4);
+        assert_eq!(
+            back,
+            ReadBack { entry: Some((false, NOW)), skipped: 3, skipped_hello: false, lost_lines: 1, told_lines: 1 }
+        );
+        assert_eq!(outbox.read_back(4), ReadBack::default());
+        assert_eq!(outbox.len(), 1);
+    }
+
+    #[test]
+    fn the_oldest_goes_but_not_the_first_hello() {
+        let mut outbox = Outbox::new(3 * (OVERHEAD + 10));
+        outbox.push(What::Hello, true, NOW);
+        for number in 0..10 {
+            outbox.push(say(&format!("line {number:05}")), true, NOW);
+            while outbox.is_too_full() {
+                assert_eq!(outbox.drop_oldest().unwrap().sequence, number);
+            }
+            assert!(outbox.bytes() <= 3 * (OVERHEAD + 10));
+        }
+        assert_eq!(publish_all(&mut outbox), [1, 10, 11]);
+        outbox.read_back(1);
+        assert_eq!(outbox.drop_oldest().unwrap().sequence, 10);
+    }
+
+    #[test]
+    fn what_waits_is_told_once() {
+        let mut outbox = Outbox::new(10_000);
+        outbox.push(say("a"), true, NOW);
+        outbox.push(say("b"), false, NOW);
+        assert!(outbox.has_untold());
+        assert_eq!(outbox.tell_all(), [(2, say("b"))]);
+        assert!(!outbox.has_untold() && outbox.tell_all().is_empty());
+    }
+}

@@ -1,0 +1,203 @@
+//! What has to hold, line by line.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+
+use super::super::super::names::Folded;
+use super::super::entry::What;
+use super::super::roster::Whom;
+use super::super::{Entry, EntryId, Notice, Output};
+use super::engine::Engine;
+
+/// A node, from its start to its end.
+pub struct Life {
+    pub label: String,
+    pub boot: u64,
+    /// At the end of all.
+    pub is_there: bool,
+    pub told: Vec<Output>,
+    /// How many lines its guests have said.
+    pub said: u64,
+    /// How many entries it had read before it began to tell.
+    pub began: Option<usize>,
+    /// Its roster at the end, and its own guests by what they are called.
+    pub who: Vec<(String, Vec<String>)>,
+    pub guests: BTreeSet<String>,
+    pub not_heard: u64,
+    /// Each entry that was no repetition, with the names at its place.
+    pub trace: Vec<(EntryId, Vec<(String, Whom)>)>,
+}
+
+#[derive(Default)]
+pub struct Checks {
+    pub lives: Vec<Life>,
+}
+
+/// Which line of which boot a text is. Those of a boot are counted from 1 on.
+fn line(text: &str) -> (u64, u64) {
+    let (boot, number) = text.split_once(' ').unwrap();
+    (u64::from_str_radix(boot, 16).unwrap(), number.parse().unwrap())
+}
+
+impl Checks {
+    pub fn check(&self, engine: &Engine) {
+        for life in &self.lives {
+            no_line_is_told_twice(life);
+            the_order_is_that_of_the_stream(life, engine);
+            if life.is_there {
+                every_loss_is_told(life, engine);
+                what_nobody_hears_is_told(life, engine);
+            }
+        }
+        no_name_stands_for_two_guests(&self.lives, engine);
+        let there: Vec<&Life> = self.lives.iter().filter(|life| life.is_there).collect();
+        the_rosters_are_those_who_are_there(&there);
+        no_end_is_lost(&there, engine);
+    }
+}
+
+fn said(life: &Life) -> impl Iterator<Item = &str> {
+    life.told.iter().filter_map(|told| match told {
+        Output::Said { text, .. } => Some(text.as_str()),
+        _ => None,
+    })
+}
+
+fn no_line_is_told_twice(life: &Life) {
+    let mut texts = HashSet::new();
+    for text in said(life) {
+        assert!(texts.insert(text), "{} was told twice: {text}", life.label);
+    }
+}
+
+/// Where each line stands that the node has read, with who has said it.
+fn places<'e>(life: &Life, engine: &'e Engine) -> HashMap<&'e str, (EntryId, Whom)> {
+    let lines = life.trace.iter().filter_map(|(id, _)| match &engine.all[id] {
+        Entry { boot, what: What::Say { guest, text }, .. } => {
+            Some((text.as_str(), (*id, Whom { boot: *boot, guest: *guest })))
+        }
+        _ => None,
+    });
+    lines.collect()
+}
+
+/// What is told while the node is away are lines of its own. All else rises in the stream.
+fn the_order_is_that_of_the_stream(life: &Life, engine: &Engine) {
+    let places = places(life, engine);
+    let (mut is_away, mut last) = (false, EntryId::ZERO);
+    for told in &life.told {
+        match told {
+            Output::Notice(Notice::OutOfReach { .. }) => {
+                assert!(!is_away);
+                is_away = true;
+            }
+            Output::Notice(Notice::TogetherAgain { .. }) => {
+                assert!(is_away);
+                is_away = false;
+            }
+            Output::Said { text, .. } if is_away => assert_eq!(line(text).0, life.boot, "{text}"),
+            Output::Said { text, .. } => {
+                let place = places[text.as_str()].0;
+                assert!(place > last, "{}: {text} at {place} after {last}", life.label);
+                last = place;
+            }
+            _ => {}
+        }
+    }
+}
+
+/// All lines of each boot were told, or told as a loss, from the place on where the node began.
+fn every_loss_is_told(life: &Life, engine: &Engine) {
+    let born = life.trace.iter().map(|(id, _)| *id).find(|id| engine.all[id].boot == life.boot).unwrap();
+    let mut lines: BTreeMap<u64, (u64, u64)> = BTreeMap::new(); // of each boot: before, and up to the last
+    for (at, (id, _)) in life.trace.iter().enumerate() {
+        let entry = &engine.all[id];
+        let is_younger = *id > born && entry.born > born;
+        let before = if is_younger { 0 } else { entry.lines - u64::from(entry.what.is_line()) };
+        let (from, to) = lines.entry(entry.boot).or_insert((before, before));
+        if life.began.is_none_or(|began| at < began) {
+            *from = entry.lines;
+        }
+        *to = entry.lines;
+    }
+    lines.insert(life.boot, (0, life.said));
+    let due: u64 = lines.values().map(|(from, to)| to - from).sum();
+    let told = said(life).count() as u64;
+    let lost = sum(life, |notice| match notice {
+        Notice::Gone { lines } | Notice::Lost { lines, .. } => *lines,
+        _ => 0,
+    });
+    assert_eq!(told + lost, due, "{}: {told} told, {lost} lost", life.label);
+}
+
+fn sum(life: &Life, of: impl Fn(&Notice) -> u64) -> u64 {
+    let notices = life.told.iter().filter_map(|told| match told {
+        Output::Notice(notice) => Some(notice),
+        _ => None,
+    });
+    notices.map(of).sum()
+}
+
+/// The lines of its own guests that the others cannot hear were counted.
+fn what_nobody_hears_is_told(life: &Life, engine: &Engine) {
+    let own = engine.all.values().filter(|entry| entry.boot == life.boot && entry.what.is_line());
+    let heard: HashSet<u64> = own.map(|entry| entry.lines).collect();
+    let never = life.said - heard.len() as u64;
+    let told = sum(life, |notice| if let Notice::NotHeard { lines } = notice { *lines } else { 0 });
+    assert!(told >= never && told == life.not_heard, "{}: {told} told, {never} not heard", life.label);
+}
+
+fn no_name_stands_for_two_guests(lives: &[Life], engine: &Engine) {
+    let mut names: HashMap<(EntryId, &str), Whom> = HashMap::new();
+    for life in lives {
+        for (id, here) in &life.trace {
+            for (name, whom) in here {
+                let other = *names.entry((*id, name)).or_insert(*whom);
+                assert_eq!(other, *whom, "{} at {id}: {name}", life.label);
+            }
+        }
+    }
+    for life in lives {
+        let places = places(life, engine);
+        let mut is_away = false;
+        for told in &life.told {
+            match told {
+                Output::Notice(Notice::OutOfReach { .. }) => is_away = true,
+                Output::Notice(Notice::TogetherAgain { .. }) => is_away = false,
+                Output::Said { text, name, .. } if !is_away && !name.contains('@') => {
+                    let (id, whom) = places[text.as_str()];
+                    let folded = Folded::of(name).to_string();
+                    let owner = names.get(&(id, folded.as_str()));
+                    assert_eq!(owner, Some(&whom), "{} at {id}: {name}: {text}", life.label);
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
+fn the_rosters_are_those_who_are_there(there: &[&Life]) {
+    let really: BTreeMap<&str, &BTreeSet<String>> =
+        there.iter().map(|life| (life.label.as_str(), &life.guests)).collect();
+    let mut all = HashSet::new();
+    for name in really.values().flat_map(|names| names.iter()) {
+        assert!(all.insert(Folded::of(name)), "{name} twice: {really:?}");
+    }
+    for life in there {
+        let who: Vec<(&str, BTreeSet<String>)> =
+            life.who.iter().map(|(label, names)| (label.as_str(), names.iter().cloned().collect())).collect();
+        assert_eq!(who.len(), there.len(), "{}: {who:?} and there are {really:?}", life.label);
+        for (label, names) in who {
+            assert_eq!(names, *really[label], "{} about {label}", life.label);
+        }
+    }
+}
+
+/// The last that each node knows of each other is the last that it has said.
+fn no_end_is_lost(there: &[&Life], engine: &Engine) {
+    for life in there {
+        for other in there {
+            let last = life.trace.iter().rev().map(|(id, _)| &engine.all[id]).find(|entry| entry.boot == other.boot);
+            assert_eq!(last.unwrap().lines, other.said, "{} about {}", life.label, other.label);
+        }
+    }
+}

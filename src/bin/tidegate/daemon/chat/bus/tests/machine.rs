@@ -1,0 +1,161 @@
+//! A machine: one node after the other, its guests, and its connection to the engine.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use super::super::{EntryId, Figures, Node, Output, Settings, Standing, checked_label};
+use super::checks::Life;
+use super::{EPOCH, Random, Wire};
+
+const NAMES: [&str; 6] = ["anna", "bob", "carl", "ANNA", "B-ob", "dora"];
+
+pub struct Machine {
+    label: String,
+    settings: Settings,
+    pub node: Option<Node>,
+    pub boot: u64,
+    pub wire: Option<Wire>,
+    pub wires: u64,
+    /// The last question that was asked. Answers to others do not count.
+    pub question: u64,
+    pub cursor: EntryId,
+    pub last_arrival: u64,
+    pub last_answer: u64,
+    pub asleep_until: u64,
+    pub cut_off_until: u64,
+    pub told: Vec<Output>,
+    guests: BTreeMap<u64, bool>,
+    next_guest: u64,
+    said: u64,
+    /// How much of the stream it had read when it began to tell.
+    began: Option<usize>,
+}
+
+impl Machine {
+    pub fn new(at: usize, settings: Settings) -> Self {
+        Machine {
+            label: format!("web{at}"),
+            settings,
+            node: None,
+            boot: 0,
+            wire: None,
+            wires: 0,
+            question: 0,
+            cursor: EntryId::ZERO,
+            last_arrival: 0,
+            last_answer: 0,
+            asleep_until: 0,
+            cut_off_until: 0,
+            told: Vec::new(),
+            guests: BTreeMap::new(),
+            next_guest: 1,
+            said: 0,
+            began: None,
+        }
+    }
+
+    pub fn starts(&mut self, boot: u64, now: Duration) {
+        let label = checked_label(&self.label).unwrap();
+        self.node = Some(Node::new(label, boot, self.settings.clone(), now));
+        self.boot = boot;
+        self.said = 0;
+        self.began = None;
+    }
+
+    pub fn on_node<T>(&mut self, act: impl FnOnce(&mut Node) -> T) -> Option<T> {
+        let node = self.node.as_mut()?;
+        let done = act(node);
+        if self.began.is_none() && node.has_begun() {
+            self.began = Some(node.trace.len());
+        }
+        Some(done)
+    }
+
+    /// In milliseconds.
+    pub fn next_deadline(&self) -> Option<u64> {
+        let deadline = self.node.as_ref()?.next_deadline()?;
+        Some((deadline.as_millis() as u64).max(self.asleep_until.saturating_sub(EPOCH)))
+    }
+
+    pub fn guest_acts(&mut self, random: &mut Random, now: Duration) {
+        let Some(node) = &mut self.node else { return };
+        let guests: Vec<u64> = self.guests.keys().copied().collect();
+        let action = random.below(20);
+        if guests.is_empty() || action == 0 && guests.len() < 5 {
+            let guest = self.next_guest;
+            self.next_guest += 1;
+            self.guests.insert(guest, false);
+            node.arrives(guest, random.one_in(4).then_some(NAMES[random.below(6) as usize]), now);
+            return;
+        }
+        let guest = guests[random.below(guests.len() as u64) as usize];
+        match action {
+            1 => {
+                let name = NAMES[random.below(6) as usize];
+                let given = format!("guest{}", random.below(9));
+                let name = if random.one_in(5) { &given } else { name };
+                let _ = node.renames(guest, name, now);
+            }
+            2 => {
+                node.leaves(guest, now);
+                self.guests.remove(&guest);
+            }
+            _ => {
+                if let Some(is_announced @ false) = self.guests.get_mut(&guest) {
+                    *is_announced = true;
+                    node.joins(guest, now);
+                }
+                for _ in 0..if random.one_in(20) { 20 } else { 1 } {
+                    self.said += 1;
+                    node.says(guest, &format!("{:x} {}", self.boot, self.said), now);
+                }
+            }
+        }
+    }
+
+    /// Memory is bounded.
+    pub fn look_at_bounds(&self) {
+        let Some(node) = &self.node else { return };
+        let figures: Figures = node.figures();
+        assert!(figures.outbox_bytes <= self.settings.outbox_bytes, "{figures:?}");
+        assert!(node.kept() <= 2 * self.settings.catch_up);
+        assert!(figures.guests <= self.settings.most_guests);
+    }
+
+    pub fn check_that_it_is_quiet(&self) {
+        let figures = self.node.as_ref().unwrap().figures();
+        assert!(figures.is_sure && figures.standing == Standing::Together, "{}: {figures:?}", self.label);
+        assert_eq!(figures.malformed, 0);
+    }
+
+    pub fn dies(&mut self) -> Option<Life> {
+        self.guests.clear();
+        self.life(false)
+    }
+
+    pub fn at_the_end(&mut self) -> Option<Life> {
+        self.life(true)
+    }
+
+    fn life(&mut self, is_there: bool) -> Option<Life> {
+        let node = self.node.take()?;
+        let announced = self.guests.iter().filter(|(_, is_announced)| **is_announced);
+        let guests: BTreeSet<String> =
+            announced.map(|(guest, _)| node.name(*guest).unwrap_or("nobody").to_owned()).collect();
+        for guest in self.guests.keys().filter(|_| is_there) {
+            assert!(node.name(*guest).is_some_and(|name| !name.contains('@')), "{guest}: {:?}", node.name(*guest));
+        }
+        Some(Life {
+            label: self.label.clone(),
+            boot: self.boot,
+            is_there,
+            told: std::mem::take(&mut self.told),
+            said: self.said,
+            began: self.began,
+            who: node.who().into_iter().map(|(label, names)| (label.to_string(), names)).collect(),
+            guests,
+            not_heard: node.figures().not_heard,
+            trace: node.trace,
+        })
+    }
+}
