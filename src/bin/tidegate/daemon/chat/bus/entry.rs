@@ -1,4 +1,5 @@
-//! An entry of the stream, to and from the fields that the engine keeps. What comes from there is checked as if a guest had typed it.
+//! An entry of the stream, to and from the fields that the engine keeps. What comes from there is checked as if a guest had
+//! typed it.
 
 use std::fmt;
 use std::rc::Rc;

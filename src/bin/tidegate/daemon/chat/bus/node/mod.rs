@@ -94,8 +94,7 @@ pub struct Node {
     roster: Roster,
     /// What the roster was made of.
     folded: Seen,
-    /// How far it was told, and what was.
-    told_to: EntryId,
+    /// What was told.
     seen: Seen,
     here: Here,
     outbox: Outbox,
@@ -175,7 +174,6 @@ impl Node {
             expected: None,
             roster: Roster::new(boot, settings.most_guests),
             folded: Seen::default(),
-            told_to: EntryId::ZERO,
             seen: Seen::default(),
             here: Here::default(),
             outbox,

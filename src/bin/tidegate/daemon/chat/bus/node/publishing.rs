@@ -42,8 +42,8 @@ impl Node {
         }
     }
 
-    /// Before the first hello has been read no other entry can say where the boot began. And an engine that has taken nothing gets
-    /// one entry at a time.
+    /// Before the first hello has been read no other entry can say where the boot began. And an engine that has taken nothing
+    /// gets one entry at a time.
     fn may_publish(&self) -> bool {
         let must_show = matches!(&self.stand, Stand::Away(absence) if absence.until() == Until::ReadBack);
         !(must_show || self.born.is_none()) || !self.outbox.is_under_way()
@@ -54,7 +54,8 @@ impl Node {
         self.connection == Connection::Live && self.bye.is_none()
     }
 
-    /// A list without the names that the guests still have at other nodes would be wrong. And it must not take the place of lines.
+    /// A list without the names that the guests still have at other nodes would be wrong. And it must not take the place of
+    /// lines.
     fn may_list(&self) -> bool {
         self.may_speak() && !self.is_away() && self.hello.is_some() && self.outbox.has_room()
     }

@@ -1,12 +1,12 @@
 //! What is read, and whether something is missing before it.
 //!
-//! A stream is trimmed at its beginning, and an engine that is killed may lose its end. A node that reads on after its last entry
-//! would not see either. So after each connect, and while it reads one batch after the other, it reads from just before that entry:
-//! if it does not come again, entries were missed.
+//! A stream is trimmed at its beginning, and an engine that is killed may lose its end. A node that reads on after its last
+//! entry would not see either. So after each connect, and while it reads one batch after the other, it reads from just before
+//! that entry: if it does not come again, entries were missed.
 //!
-//! A node that has read to the end waits for what comes next, and cannot ask so. But if entries are trimmed before it reads them,
-//! there are more than one batch, as the history is longer than a batch. So a batch that is not the end is read once more in that
-//! manner.
+//! A node that has read to the end waits for what comes next, and cannot ask so. But if entries are trimmed before it reads
+//! them, there are more than one batch, as the history is longer than a batch. So a batch that is not the end is read once more
+//! in that manner.
 
 use std::time::Duration;
 
@@ -52,7 +52,8 @@ impl Node {
     }
 
     /// Names that were decided meanwhile are not known. So the roster is made anew from all that is left, and the names of the
-    /// guests here are claimed again. And own entries may be among what was missed: all that was not read back is published again.
+    /// guests here are claimed again. And own entries may be among what was missed: all that was not read back is published
+    /// again.
     fn read_all_again(&mut self) {
         self.roster = self.roster.anew();
         self.folded = Seen::default();
@@ -92,8 +93,7 @@ impl Node {
             self.roster.says_hello(id);
         }
         // What is read again was told, and is only for the roster.
-        let sight = if id > self.told_to { self.seen.see(entry, is_younger) } else { Sight::Repeated };
-        self.told_to = self.told_to.max(id);
+        let sight = self.seen.see(entry, is_younger);
         let is_told = match sight {
             Sight::Fresh { .. } if entry.boot == self.boot => self.read_back(id, entry.sequence, now),
             Sight::Fresh { lost } => {

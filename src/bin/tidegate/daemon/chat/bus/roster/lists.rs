@@ -6,8 +6,8 @@ use super::super::list::{List, Listed};
 use super::{Boot, Change, Life, Member, Roster, UNHEARD, Whom};
 
 impl Roster {
-    /// A node knows best who its guests are, and what they are called as far as it had read. A roster that is whole has the names
-    /// already. Joins and leaves that were dropped it has not.
+    /// A node knows best who its guests are, and what they are called as far as it had read. A roster that is whole has the
+    /// names already. Joins and leaves that were dropped it has not.
     pub(super) fn list(&mut self, boot: u64, list: &List, id: EntryId) -> Change {
         let hello = self.boots.get(&boot).map_or(EntryId::ZERO, |there| there.hello);
         let has_names = !self.whole.is_sure() && self.whole.covers(list.read) && list.read >= hello;

@@ -1,7 +1,7 @@
 //! Who is in the room at a place of the stream, folded from its entries: the first claim has the name.
 //!
-//! All nodes fold the same entries, so all have the same roster. One that has not read all of them, as it has just started or as
-//! entries were trimmed before it came back, has a [`Roster`] that is not whole: then `whole.rs` says what it may conclude.
+//! All nodes fold the same entries, so all have the same roster. One that has not read all of them, as it has just started or
+//! as entries were trimmed before it came back, has a [`Roster`] that is not whole: then `whole.rs` says what it may conclude.
 
 mod lists;
 mod lives;

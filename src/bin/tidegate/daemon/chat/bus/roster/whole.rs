@@ -7,9 +7,9 @@
 //! - wait until each boot that they have heard of has listed its guests, or has said hello itself;
 //! - leave claims undecided that they read meanwhile. A list of the node of that guest, made later, has what became of it.
 //!
-//! They have heard of all boots if the stream was empty, if a node that is sure has listed all boots, or if they have read for so
-//! long that a boot that has said nothing meanwhile was declared dead. A boot whose last entry was trimmed, or lost, before all
-//! that they have read, has missed entries too.
+//! They have heard of all boots if the stream was empty, if a node that is sure has listed all boots, or if they have read for
+//! so long that a boot that has said nothing meanwhile was declared dead. A boot whose last entry was trimmed, or lost, before
+//! all that they have read, has missed entries too.
 
 use super::super::EntryId;
 use super::lives::LONGEST_SILENCE;

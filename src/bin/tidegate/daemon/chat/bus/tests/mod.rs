@@ -1,7 +1,7 @@
 //! Several nodes and a model of an engine, with faults that a seed chooses. What each node told is compared line by line.
 //!
-//! `engine.rs` is the model, `machine.rs` a node with its guests and its connection, `faults.rs` what goes wrong, `checks.rs` what has
-//! to hold.
+//! `engine.rs` is the model, `machine.rs` a node with its guests and its connection, `faults.rs` what goes wrong, `checks.rs`
+//! what has to hold.
 
 mod checks;
 mod engine;
