@@ -2,10 +2,10 @@
 
 use clap::Args;
 
-use super::DaemonOptions;
 use super::flood::{FloodLimit, flood_or_none};
 use super::number::OrNone;
 use super::output::OutputOptions;
+use super::{BusOptions, DaemonOptions};
 
 #[derive(Clone, Debug, Args)]
 pub struct ChatOptions {
@@ -14,6 +14,9 @@ pub struct ChatOptions {
 
     #[command(flatten)]
     pub output: OutputOptions,
+
+    #[command(flatten)]
+    pub bus: BusOptions,
 
     /// Send a line to its author too
     #[arg(long, help_heading = "Room")]
@@ -63,7 +66,7 @@ mod tests {
 
     #[test]
     fn without_flags_the_defaults_hold() {
-        let ChatOptions { daemon, output, echo, crlf, flood } = chat(&[]);
+        let ChatOptions { daemon, output, bus, echo, crlf, flood } = chat(&[]);
         assert_eq!(daemon.listen, []);
         assert_eq!(DEFAULT_LISTEN.to_string(), "127.0.0.1:8080");
         assert_eq!(daemon.max_connections, None);
@@ -73,7 +76,7 @@ mod tests {
         assert_eq!(output.limits().soft, Some(SoftLimit::new(256 * 1024, Duration::from_secs(10))));
         assert_eq!(daemon.drain_timeout, Duration::from_secs(10));
         assert_eq!(daemon.verbosity(), LevelFilter::Info);
-        assert!(!echo && !crlf);
+        assert!(!echo && !crlf && bus.engine().is_none());
         assert_eq!(flood, None);
         assert!(matches!(parse_from(["tidegate", "echo"]), Ok(Typed::Role(Role::Echo(_)))));
     }

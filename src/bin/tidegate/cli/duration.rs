@@ -40,7 +40,7 @@ pub(super) fn quiet_or_none(text: &str) -> Result<OrNone<Duration>, String> {
     or_none(text, |text| timer(not_zero(text, "0 would lose every connection at once; for no timeout, use none")?))
 }
 
-fn timer(time: Duration) -> Result<Duration, String> {
+pub(super) fn timer(time: Duration) -> Result<Duration, String> {
     if time > LONGEST_TIMER { Err("the longest time is 24d".to_owned()) } else { Ok(time) }
 }
 

@@ -14,14 +14,14 @@ mod address;
 mod advice;
 mod bench;
 mod block;
+mod bus;
 mod change;
 mod chat;
 mod config;
 mod connect;
 mod daemon;
 mod duration;
-#[cfg(test)]
-mod engine;
+mod engine_address;
 mod explain;
 mod flood;
 mod gap_line;
@@ -56,13 +56,13 @@ use self::config::{FileOfRole, Joined};
 
 pub use self::address::{DEFAULT_LISTEN, Listen};
 pub use self::bench::{Pressure, Workload};
+pub use self::bus::BusOptions;
 pub use self::change::Change;
 pub use self::chat::ChatOptions;
 pub use self::config::Source;
 pub use self::connect::ConnectOptions;
 pub use self::daemon::DaemonOptions;
-#[cfg(test)]
-pub use self::engine::EngineAddress;
+pub use self::engine_address::EngineAddress;
 pub use self::explain::{ExplainOptions, Followed};
 pub use self::flood::FloodLimit;
 pub use self::hub::{Backlog, Frames, HubOptions, Slow};

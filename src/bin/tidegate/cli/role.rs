@@ -8,6 +8,7 @@ use super::{ChatOptions, DaemonOptions, HubOptions, ProxyOptions, SourceOptions,
 
 /// What the daemon is.
 #[derive(Clone, Debug, Subcommand)]
+#[expect(clippy::large_enum_variant, reason = "a process has one of it")]
 pub enum Role {
     #[command(about = "Run a chat room that people join with nc, ncat or telnet", long_about = help::ABOUT_CHAT)]
     #[command(after_long_help = help::AFTER_CHAT_HELP)]
@@ -71,10 +72,11 @@ impl Role {
                 daemon.check(&hub.listeners(), "--listen unix:PATH or --out unix:PATH", Some(contents))?;
                 hub.check()
             }
-            Role::Chat(ChatOptions { output, .. }) => {
+            Role::Chat(ChatOptions { output, bus, .. }) => {
                 let contents = "what a chat does depends on what its guests type";
                 daemon.check(&daemon.listeners(), LISTEN_ON_A_PATH, Some(contents))?;
-                output.check()
+                output.check()?;
+                bus.check()
             }
             Role::Echo(_) | Role::Sink(_) | Role::Source(_) | Role::Proxy(_) => {
                 daemon.check(&daemon.listeners(), LISTEN_ON_A_PATH, None)

@@ -7,7 +7,6 @@ mod admission;
 pub mod chat;
 mod connection;
 pub mod echo;
-#[cfg(test)]
 mod engine;
 mod explain;
 pub mod hub;

@@ -35,7 +35,6 @@ impl Retry {
     }
 
     /// Somebody has to change something before it works: the next wait is the longest.
-    #[cfg(test)]
     pub fn has_to_be_changed(&mut self) {
         self.backoff.failures = MANY;
     }

@@ -159,7 +159,6 @@ pub fn fact(name: &str, ask: impl FnOnce() -> Option<String>) -> Option<String> 
 }
 
 /// A secret that `ask` finds out. A recording has its length only, and a run that is played has other bytes of that length.
-#[cfg(test)]
 pub fn secret(name: &str, ask: impl FnOnce() -> Option<Vec<u8>>) -> Option<Vec<u8>> {
     let mut found = None;
     let length = fact(name, || {
@@ -170,7 +169,6 @@ pub fn secret(name: &str, ask: impl FnOnce() -> Option<Vec<u8>>) -> Option<Vec<u
 }
 
 /// What is written meanwhile has a secret in it: a recording has its length only.
-#[cfg(test)]
 pub fn conceal<T>(write: impl FnOnce() -> T) -> T {
     let recording = OUTSIDE.with_borrow(|outside| match outside {
         Outside::Recorded { recording, .. } => Some(recording.clone()),

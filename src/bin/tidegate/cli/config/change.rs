@@ -9,7 +9,7 @@ use super::NOT_IN_A_FILE;
 
 /// The flags that change while a role runs. Any other needs a restart: what is made with it once cannot be made again without
 /// an end of connections, or of what they wait for.
-const AT_ONCE: [&str; 28] = [
+const AT_ONCE: [&str; 32] = [
     "listen",
     "mode",
     "owner",
@@ -30,6 +30,10 @@ const AT_ONCE: [&str; 28] = [
     "output-hard",
     "output-soft",
     "output-grace",
+    "bus-password-file",
+    "bus-patience",
+    "catch-up",
+    "bus-history",
     // of a source, and of a proxy
     "bytes",
     "to",

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use crate::cli::EngineAddress;
+use crate::cli::{BusOptions, EngineAddress};
 use crate::process::outside;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,6 +19,42 @@ pub struct Settings {
     pub history: u64,
     /// The most bytes of the outbox. An engine that leaves much more unread is lost.
     pub outbox: usize,
+}
+
+impl Settings {
+    /// None: there is no engine.
+    pub fn of(options: &BusOptions) -> Option<Self> {
+        let engine = options.engine()?.clone();
+        let password = options.bus_password_file.clone().map_or(Password::Environment, Password::File);
+        Some(Settings {
+            engine,
+            password,
+            stream: format!("tidegate:{}", options.bus_room),
+            label: options.bus_node.clone().unwrap_or_else(host_name),
+            history: options.bus_history.into(),
+            outbox: options.outbox(),
+        })
+    }
+
+    /// # Errors
+    /// There is no password where it should be: to be asked at the start.
+    pub fn check(&self) -> Result<(), String> {
+        self.password.read().map(drop)
+    }
+}
+
+/// As it may stand in the name of a connection.
+fn host_name() -> String {
+    let ask = || rustix::system::uname().nodename().to_str().ok().map(str::to_owned);
+    label(&outside::fact("host name", ask).unwrap_or_default())
+}
+
+fn label(host: &str) -> String {
+    let plain = |letter: char| if letter.is_ascii_alphanumeric() || "._-".contains(letter) { letter } else { '-' };
+    match host.chars().take(64).map(plain).collect::<String>() {
+        none if none.is_empty() => "node".to_owned(),
+        label => label,
+    }
 }
 
 /// Where the password is. It is looked for at each connect, so that another one needs no restart.
@@ -68,6 +104,16 @@ fn read(path: &Path) -> Result<Vec<u8>, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_name_of_a_machine_is_made_a_label() {
+        for (host, expected) in
+            [("web-1.example", "web-1.example"), ("my machine", "my-machine"), ("", "node"), ("ü", "-")]
+        {
+            assert_eq!(label(host), expected);
+        }
+        assert_eq!(label(&"x".repeat(100)).len(), 64);
+    }
 
     #[test]
     fn a_password_is_the_contents_of_its_file_without_the_line_end() {
