@@ -31,6 +31,8 @@ mod inspector;
 mod keep_alive;
 /// `--log` and `--log-file`.
 mod logging;
+/// `--bus`: one room over several processes.
+mod machines;
 /// `tidegate man` and `tidegate completions`.
 mod manual;
 /// What a service manager is told.

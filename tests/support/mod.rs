@@ -18,6 +18,9 @@ mod client;
 /// A running `tidegate`.
 #[cfg(all(feature = "cli", unix))]
 mod daemon;
+/// A Valkey or Redis of a test's own.
+#[cfg(all(feature = "cli", unix))]
+pub mod engine;
 /// The compiled examples.
 pub mod examples;
 /// A folder of a test's own.

@@ -319,6 +319,17 @@ fn block(reader: &mut Reader, page: &str, block: &Block, nth: usize) {
             }
         }
         ("docs/hub.md", "text", _) => {} // a drawing, and figures
+        ("docs/machines.md", "sh", _) => {
+            let typed = read("tests/binary/machines.rs");
+            for command in block.commands() {
+                assert!(typed.contains(&format!("{command:?}")), "{page}: no test types {command}");
+            }
+        }
+        ("docs/machines.md", "text", 0) => {} // a drawing
+        ("docs/machines.md", "text", _) => {
+            let rules = text.trim().split_once(">PASSWORD ").unwrap().1;
+            assert!(read("tests/support/engine.rs").contains(&format!("{rules:?}")), "{page}: no test has these rules");
+        }
         ("docs/connect.md", "sh", _) => {
             let typed = read("tests/binary/connect.rs");
             for command in block.commands() {
@@ -436,6 +447,7 @@ pages! {
     hub "docs/hub.md"
     inspect "docs/inspect.md"
     installing "docs/installing.md"
+    machines "docs/machines.md"
     names "docs/names.md"
     node "docs/node.md"
     platforms "docs/platforms.md"

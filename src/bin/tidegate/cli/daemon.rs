@@ -53,6 +53,13 @@ pub struct DaemonOptions {
     #[arg(long, alias = "port", value_name = "ADDR", verbatim_doc_comment)]
     pub listen: Vec<Listen>,
 
+    /// Share each TCP port with processes of this user that do the same
+    ///
+    /// SO_REUSEPORT: the kernel spreads clients over them, so a machine can
+    /// have a process for each core.
+    #[arg(long, verbatim_doc_comment)]
+    pub reuse_port: bool,
+
     /// Mode of the Unix sockets, in octal: who may connect, such as 660
     ///
     /// It is set before anybody can connect. Other listeners have no file and

@@ -1,6 +1,7 @@
 //! Where an engine is: `redis://[user@]HOST:PORT[/DB]`, or `redis+unix:PATH`.
 
 use std::fmt;
+use std::net::SocketAddr;
 use std::str::FromStr;
 
 use tidegate::Endpoint;
@@ -15,6 +16,14 @@ pub struct EngineAddress {
     pub at: Endpoint,
     pub user: Option<String>,
     pub database: Option<u32>,
+}
+
+/// Where engines are if nobody says otherwise.
+impl Default for EngineAddress {
+    fn default() -> Self {
+        let at = SocketAddr::from(([127, 0, 0, 1], PORT)).into();
+        EngineAddress { at, user: None, database: None }
+    }
 }
 
 impl FromStr for EngineAddress {

@@ -192,7 +192,8 @@ impl<S: 'static, D: Door> Listeners<S, D> {
                 let endpoint = self.address_of(endpoint)?;
                 let options = match endpoint {
                     Endpoint::Unix(address) if address.as_path().is_some() => options.permissions(daemon.permissions()),
-                    _ => options,
+                    Endpoint::Unix(_) => options,
+                    _ => options.reuse_port(daemon.reuse_port),
                 };
                 let server = on.listen_with(endpoint, options.clone(), connection.clone());
                 let server =

@@ -4,9 +4,10 @@
 //! second are announced one by one. The others are counted, and announced in one line when the tenth of a second is over.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::time::Duration;
 
-use tidegate::Socket;
+use tidegate::{Loop, SocketId};
 
 use super::Room;
 
@@ -22,6 +23,8 @@ pub struct Announcements {
     /// What the next batch will announce.
     joined: u32,
     left: u32,
+    /// How many are online after the last of them.
+    online: u64,
 }
 
 /// What to do about a join or a leave.
@@ -33,37 +36,39 @@ enum Plan {
     AddToBatch,
 }
 
-/// For the others: the guest who has joined gets a line of its own.
-pub fn joined(socket: &mut Socket<'_, Room>, name: &str) {
-    announce(socket, name, "joined", |announcements| &mut announcements.joined);
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum What {
+    Joined,
+    Left,
 }
 
-pub fn left(socket: &mut Socket<'_, Room>, name: &str) {
-    announce(socket, name, "left", |announcements| &mut announcements.left);
-}
-
-fn announce(
-    socket: &mut Socket<'_, Room>,
-    name: &str,
-    what: &str,
-    counter: impl FnOnce(&mut Announcements) -> &mut u32,
-) {
-    let (me, now, room) = (socket.id(), socket.net.now(), &mut *socket.state);
-    match room.announcements.plan(now) {
+/// Tells all but one, who gets a line of its own. So many are `online` now.
+pub fn announce(on: &mut Loop<'_, Room>, except: Option<SocketId>, name: &str, what: What, online: u64) {
+    let now = on.net.now();
+    match on.state.announcements.plan(now) {
         Plan::Announce => {
-            let line = format!("* {name} {what}; {} online\n", room.announced);
-            room.online.tell(socket.net, Some(me), &line);
+            let line = format!("* {name} {what}; {online} online\n");
+            on.state.online.tell(on.net, except, &line);
         }
-        Plan::AddToBatch => *counter(&mut room.announcements) += 1,
+        Plan::AddToBatch => on.state.announcements.add(what, online),
         Plan::BeginBatch => {
-            *counter(&mut room.announcements) += 1;
-            let timer = socket.event_loop().after(INTERVAL, |on| {
-                if let Some(line) = on.state.announcements.take_batch(on.state.announced) {
+            on.state.announcements.add(what, online);
+            let timer = on.after(INTERVAL, |on| {
+                if let Some(line) = on.state.announcements.take_batch() {
                     on.state.online.tell(on.net, None, &line);
                 }
             });
-            socket.net.set_timer_ref(timer, false);
+            on.net.set_timer_ref(timer, false);
         }
+    }
+}
+
+impl fmt::Display for What {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            What::Joined => "joined",
+            What::Left => "left",
+        })
     }
 }
 
@@ -82,9 +87,17 @@ impl Announcements {
         Plan::Announce
     }
 
+    fn add(&mut self, what: What, online: u64) {
+        *match what {
+            What::Joined => &mut self.joined,
+            What::Left => &mut self.left,
+        } += 1;
+        self.online = online;
+    }
+
     /// The line for the whole batch.
-    fn take_batch(&mut self, online: usize) -> Option<String> {
-        let (joined, left) = (std::mem::take(&mut self.joined), std::mem::take(&mut self.left));
+    fn take_batch(&mut self) -> Option<String> {
+        let (joined, left, online) = (std::mem::take(&mut self.joined), std::mem::take(&mut self.left), self.online);
         (joined + left > 0).then(|| format!("* {joined} joined, {left} left; {online} online\n"))
     }
 }
@@ -114,10 +127,10 @@ mod tests {
         for _ in 0..MAX_SINGLE {
             assert_eq!(announcements.plan(ms(0)), Plan::Announce);
         }
-        announcements.joined += 37;
-        announcements.left += 12;
+        (0..37).for_each(|n| announcements.add(What::Joined, 4800 + n));
+        (0..12).for_each(|n| announcements.add(What::Left, 4832 - n));
         assert_eq!(announcements.plan(ms(1)), Plan::AddToBatch);
-        assert_eq!(announcements.take_batch(4821).as_deref(), Some("* 37 joined, 12 left; 4821 online\n"));
-        assert_eq!(announcements.take_batch(4821), None);
+        assert_eq!(announcements.take_batch().as_deref(), Some("* 37 joined, 12 left; 4821 online\n"));
+        assert_eq!(announcements.take_batch(), None);
     }
 }

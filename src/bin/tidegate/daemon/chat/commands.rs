@@ -4,7 +4,7 @@ use tidegate::Socket;
 
 use super::names::RULE;
 use super::room::{Renamed, Room};
-use super::{dismiss, tell};
+use super::{dismiss, shared, tell};
 
 /// Whether a line only says that the guest leaves.
 pub fn is_quit(said: &str) -> bool {
@@ -47,22 +47,27 @@ fn nick(socket: &mut Socket<'_, Room>, wanted: &str) {
         let answer = format!("* you are {name}\n");
         return tell(socket, &answer);
     }
-    let answer = match socket.state.rename(me, wanted) {
+    if let Some(is_asked) = shared::rename(socket, wanted) {
+        return match is_asked {
+            Ok(()) => {} // the answer comes when all nodes know it
+            Err(refused) => tell(socket, &Renamed::NotAllowed(refused).answer(wanted)),
+        };
+    }
+    match socket.state.rename(me, wanted) {
         Renamed::From(old) => {
             socket.set_label(wanted);
-            let line = format!("* {old} is now {wanted}\n");
-            return socket.state.online.tell(socket.net, None, &line);
+            socket.state.online.tell(socket.net, None, &Renamed::line(&old, wanted));
         }
-        Renamed::Same => format!("* you are {wanted}\n"),
-        Renamed::TakenBy(name) if name.eq_ignore_ascii_case(wanted) => format!("* name taken: {wanted}\n"),
-        Renamed::TakenBy(name) => format!("* name taken: {wanted} (it looks like {name})\n"),
-        Renamed::NotAllowed(refused) => format!("* name not allowed: {wanted} ({})\n", refused.reason()),
-    };
-    tell(socket, &answer);
+        other => tell(socket, &other.answer(wanted)),
+    }
 }
 
 fn who(socket: &mut Socket<'_, Room>) {
     let room = &*socket.state;
+    if let Some(shared) = &room.shared {
+        let answer = shared.who();
+        return tell(socket, &answer);
+    }
     let names: Vec<&str> =
         room.online.in_order().filter_map(|id| room.guests.get(&id)).map(|guest| guest.name.as_str()).collect();
     let answer = format!("* {} online: {}\n", names.len(), names.join(", "));

@@ -16,7 +16,6 @@
 //! ahead, some 129 KiB together.
 
 mod announcements;
-#[cfg(test)]
 mod bus;
 mod commands;
 mod flood;
@@ -27,11 +26,14 @@ mod pressure;
 mod receiving;
 mod room;
 mod said;
+mod shared;
 mod stranger;
+mod table;
 mod telnet;
 mod turned_away;
 mod typed;
 
+use std::error::Error;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -45,6 +47,7 @@ use super::service::{Service, listens_everywhere, serve};
 use super::stop::LINGER;
 use super::{Outcome, Peer};
 use crate::cli::{Change, ChatOptions, DaemonOptions, Listen, Role, counted};
+use announcements::What;
 use flood::TokenBucket;
 use receiving::{guest, receive, receive_held};
 use room::{Arrival, Presence, Room};
@@ -90,21 +93,33 @@ impl Service for Room {
         }
     }
 
+    fn start(event_loop: &mut EventLoop<Self>, _: &[(ServerId, ())]) -> Result<(), Box<dyn Error>> {
+        shared::start(&mut event_loop.event_loop())
+    }
+
     fn shut_down(on: &mut Loop<'_, Self>, options: ShutDownOptions) {
-        shut_down(on, options);
+        shared::stop_after(on, move |on| shut_down(on, options));
     }
 
     fn has_stopped(event_loop: &mut EventLoop<Self>, code: ExitCode) -> ExitCode {
+        shared::sum_up(event_loop);
         if event_loop.state.dropped > 0 {
             log::warn!("{} of guests who sent too fast were not passed on", counted(event_loop.state.dropped, "byte"));
         }
         code
     }
 
+    fn write_table(on: &mut Loop<'_, Self>) {
+        table::write_tables(on);
+    }
+
     fn change(on: &mut Loop<'_, Self>, change: &Change, _: &[(ServerId, ())]) {
         if let Role::Chat(options) = &change.role {
             on.state.options = options.clone();
             change_guests(on, change);
+            if ["bus-password-file", "bus-patience", "catch-up", "bus-history"].iter().any(|flag| change.has(flag)) {
+                shared::change(on);
+            }
         }
     }
 
@@ -153,9 +168,10 @@ fn set_flood_limit(socket: &mut Socket<'_, Room>) {
 
 fn join(socket: &mut Socket<'_, Room>, place: Option<Place>) {
     let (id, peer, now) = (socket.id(), Peer::of(socket), socket.net.now());
-    let arrival = match socket.state.online.len() {
-        0 => Arrival::Silent, // nobody is to be told
-        _ => Arrival::Unannounced(announce_later(socket)),
+    let is_alone = socket.state.online.len() == 0 && socket.state.shared.is_none();
+    let arrival = match is_alone {
+        true => Arrival::Silent, // nobody is to be told
+        false => Arrival::Unannounced(announce_later(socket)),
     };
     let room = &mut *socket.state;
     let name = room.admit(id, arrival, peer, now);
@@ -163,9 +179,10 @@ fn join(socket: &mut Socket<'_, Room>, place: Option<Place>) {
     let idle_timeout = room.options.daemon.idle_timeout;
     let limits = room.options.output.limits();
     let is_accepted_with_others = limits != room.accepted_with;
-    let welcome = format!("* you are {name}; {} online\n", room.online.len());
-    socket.set_label(&name);
-    tell(socket, &welcome);
+    if !shared::arrive(socket) {
+        socket.set_label(&name);
+        welcome(socket, &name);
+    }
 
     socket.on_data(receive);
     socket.on_end(|socket| {
@@ -195,6 +212,11 @@ fn join(socket: &mut Socket<'_, Room>, place: Option<Place>) {
     });
 }
 
+fn welcome(socket: &mut Socket<'_, Room>, name: &str) {
+    let welcome = format!("* you are {name}; {} online\n", socket.state.online());
+    tell(socket, &welcome);
+}
+
 /// Writes to a guest alone. The lines end with LF here.
 fn tell(socket: &mut Socket<'_, Room>, text: &str) {
     if let Some(end) = guest(socket).map(|guest| guest.line_end) {
@@ -221,7 +243,10 @@ fn announce(socket: &mut Socket<'_, Room>) {
     let name = guest.name.clone();
     socket.state.announced += 1;
     socket.cancel(timer);
-    announcements::joined(socket, &name);
+    if !shared::join(socket) {
+        let (me, online) = (socket.id(), socket.state.announced as u64);
+        announcements::announce(&mut socket.event_loop(), Some(me), &name, What::Joined, online);
+    }
 }
 
 /// Dismisses a guest of whom nothing has come for --idle-timeout. What others say does not count, so this is not the idle clock of
@@ -258,12 +283,16 @@ fn guest_here<'a>(socket: &'a mut Socket<'_, Room>) -> Option<&'a mut room::Gues
 /// Removes the guest from the room, if it is still in it, and tells the others if they know of it, unless all of them leave as
 /// well. The connection stays until its close.
 fn leave(socket: &mut Socket<'_, Room>) {
-    let now = socket.net.now();
-    match socket.state.remove(socket.id(), now) {
-        Some((_, Arrival::Unannounced(timer))) => drop(socket.cancel(timer)),
-        Some((name, _)) if !socket.event_loop().is_shutting_down() => announcements::left(socket, &name),
-        _ => {}
+    let (me, now) = (socket.id(), socket.net.now());
+    let Some((number, name, arrival)) = socket.state.remove(me, now) else { return };
+    if let Arrival::Unannounced(timer) = arrival {
+        socket.cancel(timer);
     }
+    if socket.event_loop().is_shutting_down() || shared::leave(socket, number) || !arrival.is_announced() {
+        return;
+    }
+    let online = socket.state.announced as u64;
+    announcements::announce(&mut socket.event_loop(), Some(me), &name, What::Left, online);
 }
 
 /// Removes the guest from the room and ends the connection in order. If the guest does not read, or does not stop sending,
@@ -278,7 +307,11 @@ fn dismiss(socket: &mut Socket<'_, Room>) {
 fn shut_down(on: &mut Loop<'_, Room>, options: ShutDownOptions) {
     on.shut_down_with(options);
     on.state.online.tell(on.net, None, "* the server is shutting down\n");
-    // What paused guests have sent is passed on now, as far as it is not more than they may say in a second.
+    receive_last_lines(on);
+}
+
+/// What paused guests have sent is passed on now, as far as it is not more than they may say in a second.
+fn receive_last_lines(on: &mut Loop<'_, Room>) {
     for id in on.net.socket_ids().collect::<Vec<_>>() {
         if let Some(mut socket) = on.socket(id) {
             if let Some(bucket) = guest(&mut socket).and_then(|guest| guest.bucket.as_mut()) {

@@ -58,7 +58,6 @@ impl Folded {
     }
 
     /// Of `guest7`: 7. None if it has zeros before it, which no name has that the room gives.
-    #[cfg(test)]
     pub fn number(&self) -> Option<u64> {
         self.guest_number().filter(|digits| !digits.starts_with('0'))?.parse().ok()
     }

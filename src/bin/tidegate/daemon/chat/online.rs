@@ -44,6 +44,11 @@ impl Online {
         self.crlf.remove(&number);
     }
 
+    /// The guest of this number.
+    pub fn socket_of(&self, number: u64) -> Option<SocketId> {
+        self.lf.get(&number).or_else(|| self.crlf.get(&number)).copied()
+    }
+
     pub fn len(&self) -> usize {
         self.lf.len() + self.crlf.len()
     }

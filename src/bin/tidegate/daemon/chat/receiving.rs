@@ -10,7 +10,7 @@ use super::room::{Arrival, Guest, Presence, Room};
 use super::said::said;
 use super::stranger::Stranger;
 use super::typed::{Answer, Next};
-use super::{announce, dismiss, tell};
+use super::{announce, dismiss, shared, tell};
 use crate::cli::counted;
 
 /// A guest who has sent this many lines above the limit is dismissed.
@@ -273,6 +273,9 @@ fn too_long(socket: &mut Socket<'_, Room>) {
 }
 
 fn say(socket: &mut Socket<'_, Room>, said: &str) {
+    if shared::say(socket, said) {
+        return;
+    }
     let (me, room) = (socket.id(), &mut *socket.state);
     let Some(guest) = room.guests.get(&me) else { return };
     room.line.clear();

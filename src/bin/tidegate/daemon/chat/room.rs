@@ -8,11 +8,13 @@ use tidegate::{OutputLimits, SocketId, TimerId};
 
 use super::super::Peer;
 use super::super::admission::counted_as;
+use super::super::engine::{self, Link};
 use super::announcements::Announcements;
 use super::flood::{Left, TokenBucket};
 use super::names::{self, Folded, Refused};
 use super::online::{LineEnd, Online};
 use super::pressure::{Pressure, SaidInTurn};
+use super::shared::Shared;
 use super::turned_away::TurnedAway;
 use super::typed::Typed;
 use crate::cli::ChatOptions;
@@ -37,6 +39,10 @@ pub struct Room {
     /// Lines are built here, so that none needs an allocation.
     pub line: String,
     pub options: ChatOptions,
+    /// If the room is one with rooms elsewhere. Then it decides the names, and those here are what it has said.
+    pub shared: Option<Box<Shared>>,
+    /// To the engine, if it is shared. Otherwise it does nothing.
+    pub link: Link,
     /// What the servers give each connection, whatever the options say now.
     pub accepted_with: OutputLimits,
 }
@@ -110,6 +116,8 @@ impl Room {
             line: String::new(),
             accepted_with: options.output.limits(),
             options,
+            shared: None,
+            link: Link::new(engine::Settings::default()),
         }
     }
 
@@ -142,8 +150,18 @@ impl Room {
         name
     }
 
-    /// Removes a guest from the room, and returns its name and what was known of it. None if the guest is not in the room.
-    pub fn remove(&mut self, id: SocketId, now: Duration) -> Option<(String, Arrival)> {
+    /// How many are in the room, here and elsewhere.
+    pub fn online(&self) -> u64 {
+        let here = self.online.len() as u64;
+        match &self.shared {
+            None => here,
+            Some(shared) => shared.node.online() + here.saturating_sub(self.announced as u64),
+        }
+    }
+
+    /// Removes a guest from the room, and returns its number, its name and what was known of it. None if the guest is not in the
+    /// room.
+    pub fn remove(&mut self, id: SocketId, now: Duration) -> Option<(u64, String, Arrival)> {
         let guest = self.guests.get_mut(&id).filter(|guest| guest.presence() != Presence::Gone)?;
         guest.goes_on(Presence::Gone);
         guest.held = Vec::new();
@@ -153,7 +171,7 @@ impl Room {
         self.online.remove(guest.number);
         self.announced -= usize::from(guest.arrival.is_announced());
         self.names.remove(&Folded::of(&guest.name));
-        Some((guest.name.clone(), guest.arrival))
+        Some((guest.number, guest.name.clone(), guest.arrival))
     }
 
     /// From now on the lines for this guest end with CR LF.
@@ -180,6 +198,23 @@ impl Room {
         self.names.remove(&Folded::of(&old));
         self.names.insert(folded, id);
         Renamed::From(old)
+    }
+}
+
+impl Renamed {
+    /// What all are told.
+    pub fn line(from: &str, to: &str) -> String {
+        format!("* {from} is now {to}\n")
+    }
+
+    /// What the guest is told who wanted it.
+    pub fn answer(&self, wanted: &str) -> String {
+        match self {
+            Renamed::From(_) | Renamed::Same => format!("* you are {wanted}\n"),
+            Renamed::TakenBy(name) if name.eq_ignore_ascii_case(wanted) => format!("* name taken: {wanted}\n"),
+            Renamed::TakenBy(name) => format!("* name taken: {wanted} (it looks like {name})\n"),
+            Renamed::NotAllowed(refused) => format!("* name not allowed: {wanted} ({})\n", refused.reason()),
+        }
     }
 }
 

@@ -23,7 +23,9 @@ mod tests;
 
 pub use self::id::EntryId;
 pub use self::link::{Figures, Link, Linked, change, publish, read_from, start, stop};
-pub use self::settings::{Password, Settings};
+#[cfg(test)]
+pub use self::settings::Password;
+pub use self::settings::Settings;
 
 /// An entry of the stream, as it was read.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -21,6 +21,20 @@ pub struct Settings {
     pub outbox: usize,
 }
 
+/// Those of a link that is not started.
+impl Default for Settings {
+    fn default() -> Self {
+        Settings {
+            engine: EngineAddress::default(),
+            password: Password::Environment,
+            stream: String::new(),
+            label: String::new(),
+            history: 0,
+            outbox: 0,
+        }
+    }
+}
+
 impl Settings {
     /// None: there is no engine.
     pub fn of(options: &BusOptions) -> Option<Self> {

@@ -34,7 +34,7 @@ mod tests;
 
 use super::super::engine::EntryId;
 
-pub use entry::{Entry, Malformed, checked_label};
-pub use node::{Figures, Node, Read, Settings, Standing};
+pub use entry::Entry;
+pub use node::{Figures, Node, Settings, Standing};
 pub use notice::Notice;
 pub use output::Output;

@@ -77,10 +77,8 @@ fn published<S: Linked>(on: &mut Loop<'_, S>, attempt: u64, reply: Reply) {
 fn read<S: Linked>(on: &mut Loop<'_, S>, attempt: u64, reply: Reply) {
     let now = on.net.now();
     let Link { state, figures, settings, .. } = on.state.link();
-    let State::Open { pair, reading: Reading::Asked { after, waits_until }, .. } = state else {
-        return lose(on, attempt, &not_asked());
-    };
-    let (after, waits_until) = (*after, *waits_until);
+    let State::Open { pair, reading, .. } = state else { return lose(on, attempt, &not_asked()) };
+    let Reading::Asked { after, waits_until } = *reading else { return lose(on, attempt, &not_asked()) };
     if pair.reader.due.take().is_none() {
         return lose(on, attempt, &not_asked());
     }
@@ -101,8 +99,11 @@ fn read<S: Linked>(on: &mut Loop<'_, S>, attempt: u64, reply: Reply) {
     figures.read += found.len() as u64;
     let is_end = found.len() < command::COUNT;
     let next = found.last().map_or(after, |entry| entry.id);
+    *reading = Reading::Nowhere;
     S::read(on, found, is_end);
-    if on.state.link().half(attempt, Role::Reader).is_some() {
+    let link = on.state.link();
+    let goes_on = link.attempt == attempt && matches!(link.state, State::Open { reading: Reading::Nowhere, .. });
+    if goes_on {
         ask(on, next, is_end.then_some(BLOCK));
     }
 }

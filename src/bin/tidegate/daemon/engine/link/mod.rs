@@ -200,7 +200,8 @@ pub fn publish<S: Linked>(on: &mut Loop<'_, S>, fields: &[(&[u8], &[u8])]) {
     expect_answer(on, attempt, Role::Publisher, SILENCE);
 }
 
-/// From now on what stands behind this place is read, until the connection is lost. To be called once after `connected`.
+/// From now on what stands behind this place is read, until the connection is lost. To be called after `connected`, and in
+/// [`Linked::read`] by whoever wants to go on elsewhere than behind the last entry.
 pub fn read_from<S: Linked>(on: &mut Loop<'_, S>, after: EntryId) {
     let link = on.state.link();
     let State::Open { reading: Reading::Nowhere, .. } = link.state else { return };

@@ -31,6 +31,7 @@ use super::outbox::Outbox;
 use super::output::Output;
 use super::roster::{Roster, Whom};
 use super::seen::Seen;
+#[cfg(test)]
 pub use reading::Read;
 
 /// Bounds of a node.
@@ -197,6 +198,11 @@ impl Node {
         }
     }
 
+    /// From now on these bounds hold.
+    pub fn set_bounds(&mut self, settings: Settings) {
+        self.settings = settings;
+    }
+
     /// What is to be done, in this order.
     pub fn next_output(&mut self) -> Option<Output> {
         self.outputs.pop_front()
@@ -304,6 +310,7 @@ impl Node {
     }
 
     /// The name that a guest of this node has here.
+    #[cfg(test)]
     pub fn name(&self, guest: u64) -> Option<&str> {
         self.here.get(guest)?.shown.as_deref()
     }

@@ -1,4 +1,5 @@
-use super::super::{Entry, Malformed};
+use super::super::Entry;
+use super::super::entry::Malformed;
 use super::*;
 
 /// A node with a stream that takes all at once. Time is in milliseconds.

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::super::{Entry, EntryId, Read};
+use super::super::node::Read;
+use super::super::{Entry, EntryId};
 use super::{Event, Wire};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::super::{EntryId, Figures, Node, Output, Settings, Standing, checked_label};
+use super::super::entry::checked_label;
+use super::super::{EntryId, Figures, Node, Output, Settings, Standing};
 use super::checks::Life;
 use super::{EPOCH, Random, Wire};
 

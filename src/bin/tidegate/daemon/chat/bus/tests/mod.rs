@@ -12,7 +12,8 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::time::Duration;
 
-use super::{Entry, EntryId, Output, Read, Settings};
+use super::node::Read;
+use super::{Entry, EntryId, Output, Settings};
 use checks::Checks;
 use engine::{Engine, Process};
 use machine::Machine;

@@ -1,0 +1,310 @@
+//! A room that is one with rooms elsewhere (`--bus`): what its guests do goes to the node, and what the node tells goes to the guests.
+//!
+//! ```text
+//!   guests ──arrives, says, …──▶ Node ──Publish, ReadFrom──▶ Link ──▶ engine
+//!   guests ◀──Named, Said, …──── Node ◀──connected, read──── Link ◀── engine
+//! ```
+//!
+//! The node (`bus/`) decides, and has no socket. The link (`../engine/`) has the sockets, and decides nothing.
+
+use std::error::Error;
+use std::time::Duration;
+
+use tidegate::{EventLoop, Loop, Socket, TimerId};
+
+use super::super::engine::{self, EntryRead, Link, Linked};
+use super::announcements::{self, What};
+use super::bus::{self, Entry, Node, Notice, Output, Standing};
+use super::names::Refused;
+use super::receiving::guest;
+use super::room::{Renamed, Room};
+use super::{receive_last_lines, tell, welcome};
+use crate::cli::{BusOptions, counted};
+
+/// How long the stop waits for lines that are on their way through this machine.
+const ARRIVAL: Duration = Duration::from_millis(50);
+
+/// How many guests of all nodes are known by their names.
+const MOST_GUESTS: usize = 1 << 20;
+
+type Stop = dyn FnOnce(&mut Loop<'_, Room>);
+
+/// What a room has if it is shared.
+pub struct Shared {
+    pub node: Node,
+    /// When the node is asked next, and the timer for it.
+    timer: Option<(Duration, TimerId)>,
+    /// What is to be done when all that was said here stands in the stream.
+    stop: Option<Box<Stop>>,
+}
+
+impl Shared {
+    pub fn new(node: Node) -> Self {
+        Shared { node, timer: None, stop: None }
+    }
+
+    /// The answer to `/who`: all guests, and how many each node has.
+    pub fn who(&self) -> String {
+        let nodes = self.node.who();
+        let names: Vec<&str> = nodes.iter().flat_map(|(_, names)| names).map(String::as_str).collect();
+        let counts: Vec<String> = nodes.iter().map(|(label, names)| format!("{label} {}", names.len())).collect();
+        format!(
+            "* {} online: {}\n* at {}: {}\n",
+            names.len(),
+            names.join(", "),
+            counted(nodes.len() as u64, "machine"),
+            counts.join(", ")
+        )
+    }
+}
+
+// ---- what guests do: false, or None, if the room is not shared -----------------------------------------------------------
+
+/// The guest is here. It is welcome when it has a name.
+pub fn arrive(socket: &mut Socket<'_, Room>) -> bool {
+    of_guest(socket, |node, guest, now| node.arrives(guest, None, now)).is_some()
+}
+
+/// The others are to know of it.
+pub fn join(socket: &mut Socket<'_, Room>) -> bool {
+    of_guest(socket, Node::joins).is_some()
+}
+
+/// What comes while the room shuts down is for those here alone.
+pub fn say(socket: &mut Socket<'_, Room>, text: &str) -> bool {
+    if socket.event_loop().is_shutting_down() {
+        return false;
+    }
+    of_guest(socket, |node, guest, now| node.says(guest, text, now)).is_some()
+}
+
+pub fn rename(socket: &mut Socket<'_, Room>, wanted: &str) -> Option<Result<(), Refused>> {
+    of_guest(socket, |node, guest, now| node.renames(guest, wanted, now))
+}
+
+/// The guest of this number has gone.
+pub fn leave(socket: &mut Socket<'_, Room>, guest: u64) -> bool {
+    with_node(&mut socket.event_loop(), |node, now| node.leaves(guest, now)).is_some()
+}
+
+fn of_guest<T>(socket: &mut Socket<'_, Room>, act: impl FnOnce(&mut Node, u64, Duration) -> T) -> Option<T> {
+    let number = guest(socket)?.number;
+    with_node(&mut socket.event_loop(), |node, now| act(node, number, now))
+}
+
+// ---- the start and the stop ----------------------------------------------------------------------------------------------
+
+/// Begins to look for the engine, if the room is to be shared.
+///
+/// # Errors
+/// There are no random numbers.
+pub fn start(on: &mut Loop<'_, Room>) -> Result<(), Box<dyn Error>> {
+    let Some(settings) = engine::Settings::of(&on.state.options.bus) else { return Ok(()) };
+    settings.check()?;
+    let mut boot = [0; 8];
+    on.net.random(&mut boot)?;
+    let (boot, now) = (u64::from_ne_bytes(boot), on.net.now());
+    let node = Node::new(settings.label.as_str().into(), boot, bounds(&on.state.options.bus), now);
+    on.state.link = Link::new(settings);
+    on.state.shared = Some(Box::new(Shared::new(node)));
+    engine::start(on);
+    with_node(on, |_, _| ());
+    Ok(())
+}
+
+/// Other flags are in force: what of them needs no restart.
+pub fn change(on: &mut Loop<'_, Room>) {
+    let Some(settings) = engine::Settings::of(&on.state.options.bus) else { return };
+    engine::change(on, settings);
+    let bounds = bounds(&on.state.options.bus);
+    with_node(on, |node, _| node.set_bounds(bounds));
+}
+
+fn bounds(options: &BusOptions) -> bus::Settings {
+    bus::Settings {
+        patience: options.bus_patience,
+        outbox_bytes: options.outbox(),
+        catch_up: options.catch_up as usize,
+        most_guests: MOST_GUESTS,
+    }
+}
+
+/// Before the room shuts down, lines that have arrived are published, the node says that it goes, and all of that is read back: so the
+/// guests here have heard it too. A second call waits for nothing.
+pub fn stop_after(on: &mut Loop<'_, Room>, stop: impl FnOnce(&mut Loop<'_, Room>) + 'static) {
+    let Some(shared) = on.state.shared.as_mut() else { return stop(on) };
+    if shared.stop.is_some() || shared.node.figures().standing != Standing::Together {
+        shared.stop.get_or_insert_with(|| Box::new(stop));
+        return stop_now(on);
+    }
+    shared.stop = Some(Box::new(stop));
+    receive_last_lines(on);
+    on.after(ARRIVAL, |on| {
+        with_node(on, Node::stops);
+        let longest = on.state.options.bus.bus_patience.min(on.state.options.daemon.drain_timeout);
+        on.after(longest, stop_now);
+    });
+}
+
+fn stop_now(on: &mut Loop<'_, Room>) {
+    let Some(shared) = on.state.shared.as_mut() else { return };
+    let Some(stop) = shared.stop.take() else { return };
+    if !shared.node.has_stopped() {
+        with_node(on, Node::refused); // what waits is told here at least
+    }
+    engine::stop(on);
+    stop(on);
+}
+
+/// Lets a node do something, and then does what it wants. None: the room is not shared, and nothing was done.
+pub fn with_node<T>(on: &mut Loop<'_, Room>, act: impl FnOnce(&mut Node, Duration) -> T) -> Option<T> {
+    let now = on.net.now();
+    let done = act(&mut on.state.shared.as_mut()?.node, now);
+    while let Some(output) = on.state.shared.as_mut().and_then(|shared| shared.node.next_output()) {
+        carry_out(on, output);
+    }
+    set_timer(on);
+    Some(done)
+}
+
+fn carry_out(on: &mut Loop<'_, Room>, output: Output) {
+    match output {
+        Output::Publish(entry) => publish(on, &entry),
+        Output::ReadFrom(place) => engine::read_from(on, place),
+        Output::Named { guest, name, is_first } => named(on, guest, name, is_first),
+        Output::Refused { guest, wanted, taken_by } => refused(on, guest, &wanted, taken_by),
+        Output::Said { by, name, text } => said(on, by, &name, &text),
+        Output::Joined { by, name, online } => {
+            let except = by.and_then(|guest| on.state.online.socket_of(guest));
+            announcements::announce(on, except, &name, What::Joined, online);
+        }
+        Output::Left { name, online } => announcements::announce(on, None, &name, What::Left, online),
+        Output::Renamed { by, from, to } => {
+            if let Some(guest) = by {
+                called(on, guest, &to);
+            }
+            on.state.online.tell(on.net, None, &Renamed::line(&from, &to));
+        }
+        Output::Notice(notice) => notify(on, &notice),
+    }
+}
+
+fn publish(on: &mut Loop<'_, Room>, entry: &Entry) {
+    let fields = entry.to_fields();
+    let fields: Vec<_> = fields.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())).collect();
+    engine::publish(on, &fields);
+}
+
+/// A guest who is told its first name is told that it is in the room. Others hear of a new name by the line for all.
+fn named(on: &mut Loop<'_, Room>, guest: u64, name: String, is_first: bool) {
+    called(on, guest, &name);
+    let Some(mut socket) = socket_of(on, guest) else { return };
+    if is_first {
+        welcome(&mut socket, &name);
+    } else {
+        tell(&mut socket, &format!("* you are {name}\n"));
+    }
+}
+
+/// The guest has this name here.
+fn called(on: &mut Loop<'_, Room>, guest: u64, name: &str) {
+    let Some(mut socket) = socket_of(on, guest) else { return };
+    let id = socket.id();
+    socket.set_label(name);
+    if let Some(guest) = socket.state.guests.get_mut(&id) {
+        name.clone_into(&mut guest.name);
+    }
+}
+
+fn refused(on: &mut Loop<'_, Room>, guest: u64, wanted: &str, taken_by: String) {
+    if let Some(mut socket) = socket_of(on, guest) {
+        tell(&mut socket, &Renamed::TakenBy(taken_by).answer(wanted));
+    }
+}
+
+fn said(on: &mut Loop<'_, Room>, by: Option<u64>, name: &str, text: &str) {
+    let room = &mut *on.state;
+    let author = by.filter(|_| !room.options.echo).and_then(|guest| room.online.socket_of(guest));
+    room.line.clear();
+    room.line.extend([name, ": ", text, "\n"]);
+    room.said.add(room.line.len());
+    room.online.tell(on.net, author, &room.line);
+}
+
+fn notify(on: &mut Loop<'_, Room>, notice: &Notice) {
+    log::info!("{notice}");
+    on.state.online.tell(on.net, None, &format!("* {notice}\n"));
+}
+
+fn socket_of<'a>(on: &'a mut Loop<'_, Room>, guest: u64) -> Option<Socket<'a, Room>> {
+    let id = on.state.online.socket_of(guest)?;
+    on.socket(id)
+}
+
+/// An earlier time than the one that is set is set. A later one is found when that has come: most lines come back long before
+/// the patience is over, and none of them costs a timer.
+fn set_timer(on: &mut Loop<'_, Room>) {
+    let Some(shared) = on.state.shared.as_ref() else { return };
+    let Some(deadline) = shared.node.next_deadline() else { return };
+    if let Some((time, timer)) = shared.timer {
+        if time <= deadline {
+            return;
+        }
+        on.cancel(timer);
+    }
+    let wait = deadline.saturating_sub(on.net.now());
+    let timer = on.after(wait, |on| {
+        if let Some(shared) = &mut on.state.shared {
+            shared.timer = None;
+        }
+        with_node(on, Node::expire);
+    });
+    on.net.set_timer_ref(timer, false);
+    if let Some(shared) = &mut on.state.shared {
+        shared.timer = Some((deadline, timer));
+    }
+}
+
+impl Linked for Room {
+    fn link(&mut self) -> &mut Link {
+        &mut self.link
+    }
+
+    fn connected(on: &mut Loop<'_, Self>) {
+        with_node(on, Node::connected);
+    }
+
+    fn read(on: &mut Loop<'_, Self>, entries: Vec<EntryRead>, is_end: bool) {
+        let entries: Vec<_> = entries.iter().map(|entry| (entry.id, Entry::from_fields(&entry.fields))).collect();
+        for (id, malformed) in entries.iter().filter_map(|(id, entry)| Some((id, entry.as_ref().err()?))) {
+            log::debug!("--bus: the entry {id} is not understood: {malformed}");
+        }
+        with_node(on, |node, now| node.read(&entries, is_end, now));
+        if on.state.shared.as_ref().is_some_and(|shared| shared.node.has_stopped()) {
+            stop_now(on);
+        }
+    }
+
+    fn refused(on: &mut Loop<'_, Self>, _: String) {
+        with_node(on, Node::refused);
+    }
+
+    fn lost(on: &mut Loop<'_, Self>, _: String) {
+        with_node(on, Node::lost);
+    }
+}
+
+/// What nobody elsewhere will hear, when the room has stopped.
+pub fn sum_up(event_loop: &EventLoop<Room>) {
+    let Some(shared) = &event_loop.state.shared else { return };
+    let figures = shared.node.figures();
+    if figures.not_heard > 0 {
+        log::warn!("{} were not heard elsewhere", counted(figures.not_heard, "line"));
+    }
+    if figures.outbox_entries > 0 {
+        log::warn!(
+            "{} did not come back from the engine: perhaps nobody elsewhere hears of it",
+            counted(figures.outbox_entries as u64, "entry")
+        );
+    }
+}
