@@ -440,6 +440,7 @@ pages! {
     decision_26 "docs/decisions/0026-who-looks-at-a-loop-stands-apart.md"
     decision_27 "docs/decisions/0027-a-reload-changes-words.md"
     decision_28 "docs/decisions/0028-names-are-part-of-the-loop.md"
+    decision_29 "docs/decisions/0029-a-line-is-told-when-it-comes-back.md"
     decisions "docs/decisions/README.md"
     explain "docs/explain.md"
     fuzzing "docs/fuzzing.md"
