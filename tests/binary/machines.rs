@@ -290,3 +290,30 @@ fn what_the_page_shows_works() {
     let words: Vec<&str> = words.iter().skip(1).map(String::as_str).chain(["--print-config"]).collect();
     Daemon::launch(&words).exits_with(0);
 }
+
+/// Its last lines wait for an engine that does not answer: whether others hear of them is not known.
+#[test]
+fn a_stop_without_an_engine_says_what_others_may_not_hear() {
+    let Some(engine) = Engine::start() else { return };
+    let mut daemon = node(&engine, "here", &["--bus-patience", "300ms"]);
+    let ((mut anna, anna_name), (mut otto, _)) = (guest(&daemon), guest(&daemon));
+    engine.stops();
+    anna.says("is anybody there?");
+    assert_eq!(hears_said(&mut otto), "* the other machines are out of reach; 2 here hear you");
+    assert_eq!(hears_said(&mut otto), format!("{anna_name}: is anybody there?"));
+    daemon.signal(Signal::TERM);
+    daemon.exits_with(1);
+    daemon.logs("how many", |line| line.contains("1 line did not come back from the engine"));
+}
+
+/// What the node itself has to say to others is nothing that anybody misses.
+#[test]
+fn a_stop_without_an_engine_and_without_a_line_is_a_stop_in_order() {
+    let Some(mut engine) = Engine::start() else { return };
+    engine.dies();
+    let mut daemon = apart(&engine, "alone", &[]);
+    drop(guest(&daemon));
+    daemon.signal(Signal::TERM);
+    daemon.exits_with(0);
+    assert!(!daemon.log().contains("did not come back"), "{}", daemon.log());
+}

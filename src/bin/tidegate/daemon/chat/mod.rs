@@ -102,11 +102,11 @@ impl Service for Room {
     }
 
     fn has_stopped(event_loop: &mut EventLoop<Self>, code: ExitCode) -> ExitCode {
-        shared::sum_up(event_loop);
+        let is_heard = shared::sum_up(event_loop);
         if event_loop.state.dropped > 0 {
             log::warn!("{} of guests who sent too fast were not passed on", counted(event_loop.state.dropped, "byte"));
         }
-        code
+        if is_heard { code } else { ExitCode::FAILURE }
     }
 
     fn write_table(on: &mut Loop<'_, Self>) {

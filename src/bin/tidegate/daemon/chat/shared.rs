@@ -294,17 +294,18 @@ impl Linked for Room {
     }
 }
 
-/// What nobody elsewhere will hear, when the room has stopped.
-pub fn sum_up(event_loop: &EventLoop<Room>) {
-    let Some(shared) = &event_loop.state.shared else { return };
+/// What nobody elsewhere will hear, when the room has stopped. False if the room does not know whether its last lines are heard.
+pub fn sum_up(event_loop: &EventLoop<Room>) -> bool {
+    let Some(shared) = &event_loop.state.shared else { return true };
     let figures = shared.node.figures();
     if figures.not_heard > 0 {
         log::warn!("{} were not heard elsewhere", counted(figures.not_heard, "line"));
     }
-    if figures.outbox_entries > 0 {
+    if figures.outbox_lines > 0 {
         log::warn!(
             "{} did not come back from the engine: perhaps nobody elsewhere hears of it",
-            counted(figures.outbox_entries as u64, "entry")
+            counted(figures.outbox_lines as u64, "line")
         );
     }
+    figures.outbox_lines == 0
 }

@@ -57,6 +57,7 @@ mod tests {
             is_sure: true,
             outbox_entries: 2,
             outbox_bytes: 300,
+            outbox_lines: 1,
             lag: Some(Duration::from_micros(1500)),
             nodes: 3,
             guests: 41,

@@ -154,6 +154,11 @@ impl Outbox {
         self.waiting.len()
     }
 
+    /// How many of what waits are lines.
+    pub fn lines(&self) -> usize {
+        self.waiting.iter().filter(|waiting| waiting.what.is_line()).count()
+    }
+
     pub fn bytes(&self) -> usize {
         self.bytes
     }

@@ -232,6 +232,9 @@ impl Node {
                 What::Claim { guest, name } => self.decide_here(guest, &name),
                 What::Join { guest } => self.tell_join_here(guest),
                 What::Say { guest, text } => {
+                    if self.here.get(guest).is_some_and(|here| here.is_announced) {
+                        self.tell_join_here(guest);
+                    }
                     let name = self.name_here_of(guest);
                     let by = self.here.get(guest).is_some().then_some(guest);
                     self.outputs.push_back(Output::Said { by, name, text });

@@ -64,6 +64,8 @@ pub struct Figures {
     pub is_sure: bool,
     pub outbox_entries: usize,
     pub outbox_bytes: usize,
+    /// Lines among those entries.
+    pub outbox_lines: usize,
     /// Between saying something and reading it, the last one.
     pub lag: Option<Duration>,
     /// Nodes that are heard of, this one among them.
@@ -359,6 +361,7 @@ impl Node {
             is_sure: self.roster.is_sure(),
             outbox_entries: self.outbox.len(),
             outbox_bytes: self.outbox.bytes(),
+            outbox_lines: self.outbox.lines(),
             lag: self.lag,
             nodes: self.roster.others().count() + 1,
             guests: self.roster.guests(),

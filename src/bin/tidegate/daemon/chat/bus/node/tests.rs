@@ -171,6 +171,21 @@ fn away_all_is_told_at_once_and_not_again() {
 }
 
 #[test]
+fn who_says_something_before_there_is_an_engine_has_joined_before_it() {
+    let mut bus = Bus::new();
+    bus.act(|node, now| node.arrives(1, None, now));
+    bus.act(|node, now| node.joins(1, now));
+    bus.says(1, "is anybody there?");
+    bus.wait(2000);
+    bus.assert_told(&[
+        "* the other machines are out of reach; 1 here hear you",
+        "1 is guest1",
+        "* guest1 joined; 1 online",
+        "guest1: is anybody there?",
+    ]);
+}
+
+#[test]
 fn a_name_that_was_taken_meanwhile_is_given_back() {
     let mut bus = Bus::with_guests(1);
     bus.lose();
