@@ -54,6 +54,14 @@ impl ChatOptions {
 }
 
 #[cfg(test)]
+impl ChatOptions {
+    /// Those of a command line.
+    pub fn of(flags: &[&str]) -> Self {
+        super::tests::chat(flags)
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use std::time::Duration;
 

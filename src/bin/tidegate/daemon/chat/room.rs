@@ -25,7 +25,7 @@ pub struct Room {
     pub online: Online,
     /// How many of those the others know of.
     pub announced: usize,
-    /// The names in use.
+    /// The names in use. If the room is shared, its node has them.
     names: HashMap<Folded, SocketId>,
     /// A number is used once.
     next_number: u64,
@@ -129,7 +129,9 @@ impl Room {
         self.next_number += 1;
         let name = format!("guest{number}");
         let line_end = if self.options.crlf { LineEnd::CrLf } else { LineEnd::Lf };
-        self.names.insert(Folded::of(&name), id);
+        if self.shared.is_none() {
+            self.names.insert(Folded::of(&name), id);
+        }
         self.online.add(number, id, line_end);
         self.announced += usize::from(arrival.is_announced());
         let guest = Guest {
@@ -239,5 +241,32 @@ impl Guest {
 impl Arrival {
     pub fn is_announced(self) -> bool {
         !matches!(self, Arrival::Unannounced(_))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tidegate::EventLoop;
+    use tidegate::sim::Sim;
+
+    use super::super::bus::{Node, Settings};
+    use super::*;
+
+    #[test]
+    fn nothing_is_kept_of_guests_who_have_left_a_room_that_is_shared() {
+        let mut room = Room::new(ChatOptions::of(&[]));
+        let (patience, now) = (Duration::from_secs(2), Duration::ZERO);
+        let settings = Settings { patience, outbox_bytes: 1 << 20, catch_up: 100, most_guests: 100 };
+        room.shared = Some(Box::new(Shared::new(Node::new("web1".into(), 1, settings, now))));
+        let mut event_loop = EventLoop::on(Sim::new(1).kernel(), ());
+        for number in 1..=3 {
+            let id =
+                event_loop.event_loop().connect("10.0.0.1:1".parse::<std::net::SocketAddr>().unwrap(), |_| {}).unwrap();
+            room.admit(id, Arrival::Silent, Peer::Unix(None), now);
+            room.guests.get_mut(&id).unwrap().name = format!("guest{}", 100 + number);
+            room.remove(id, now);
+        }
+        assert_eq!(room.names.len(), 0);
+        assert_eq!(room.online.len(), 0);
     }
 }
