@@ -40,14 +40,14 @@ impl Absence {
     /// The last `catch_up` lines are kept, and of all else as much as that.
     pub fn keep(&mut self, output: Output, catch_up: usize) {
         let is_line = is_line(&output);
-        self.lines += u64::from(is_line);
+        self.lines = self.lines.saturating_add(u64::from(is_line));
         self.kept_lines += usize::from(is_line);
         self.kept.push_back(output);
         while (self.kept_lines > catch_up || self.kept.len() > 2 * catch_up)
             && let Some(oldest) = self.kept.pop_front()
         {
             self.kept_lines -= usize::from(self::is_line(&oldest));
-            self.gone += u64::from(self::is_line(&oldest));
+            self.gone = self.gone.saturating_add(u64::from(self::is_line(&oldest)));
         }
     }
 
@@ -96,6 +96,16 @@ mod tests {
         let told: Vec<_> = absence.end().collect();
         let notices = [Notice::TogetherAgain { lines: 7 }, Notice::Gone { lines: 5 }].map(Output::Notice);
         assert_eq!(told, [&notices[..], &[left(), said("b"), said("c")]].concat());
+    }
+
+    #[test]
+    fn numbers_from_the_stream_do_not_wrap_around() {
+        let mut absence = Absence::new(Until::End);
+        absence.miss(u64::MAX - 1);
+        ["a", "b", "c"].into_iter().for_each(|text| absence.keep(said(text), 1));
+        absence.miss(2);
+        let notices = [Notice::TogetherAgain { lines: u64::MAX }, Notice::Gone { lines: u64::MAX }].map(Output::Notice);
+        assert_eq!(absence.end().take(2).collect::<Vec<_>>(), notices);
     }
 
     #[test]

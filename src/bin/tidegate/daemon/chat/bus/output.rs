@@ -10,7 +10,7 @@ pub enum Output {
     /// Add it to the stream. Nothing comes of it if there is no connection.
     Publish(Entry),
     /// Read what stands behind this place, from now on. What was read for an earlier one and has not been handed over is to be
-    /// dropped. It comes once after each connect, and after each batch that was not the end: see `continuity.rs`.
+    /// dropped. It comes once after each connect, and after each batch that was not the end: see `node/reading.rs`.
     ReadFrom(EntryId),
 
     /// To a guest: it is called so. `is_first`: it had no name.

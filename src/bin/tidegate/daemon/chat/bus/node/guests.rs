@@ -206,9 +206,13 @@ impl Node {
         by_stream.map(|(_, name)| name).or_else(|| self.here.called(folded, guest)).map(str::to_owned)
     }
 
+    /// One that has left, and whose lines still wait, has the name that it has in the stream.
     fn name_here_of(&self, guest: u64) -> String {
-        let shown = self.here.get(guest).and_then(|here| here.shown.clone());
-        shown.unwrap_or_else(|| own_name(guest, &self.label, self.boot))
+        let shown = match self.here.get(guest) {
+            Some(here) => here.shown.as_deref(),
+            None => self.roster.name(self.whom(guest)),
+        };
+        shown.map_or_else(|| own_name(guest, &self.label, self.boot), str::to_owned)
     }
 
     fn tell_join_here(&mut self, guest: u64) {
@@ -240,8 +244,7 @@ impl Node {
                     self.outputs.push_back(Output::Said { by, name, text });
                 }
                 What::Leave { guest } if self.roster.is_announced(self.whom(guest)) => {
-                    let name = self.roster.name(self.whom(guest)).map(str::to_owned);
-                    let name = name.unwrap_or_else(|| self.name_here_of(guest));
+                    let name = self.name_here_of(guest);
                     self.outputs.push_back(Output::Left { name, online: self.online() });
                 }
                 _ => {}

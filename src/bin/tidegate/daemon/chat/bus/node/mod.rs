@@ -110,6 +110,8 @@ pub struct Node {
     is_to_begin_anew: bool,
     /// Boots that this node has declared dead and not read it yet.
     declared: BTreeSet<u64>,
+    /// It was never parted from the others, so it cannot be that all were. Then silence counts as the clock of the engine has it.
+    is_fresh: bool,
     /// The sequence of the goodbye.
     bye: Option<u64>,
     due: Due,
@@ -185,6 +187,7 @@ impl Node {
             hello: Some(hello),
             is_to_begin_anew: false,
             declared: BTreeSet::new(),
+            is_fresh: true,
             bye: None,
             due: Due { alive: now, list: now, answer: now, hello: now },
             unnamed: VecDeque::new(),
@@ -223,6 +226,7 @@ impl Node {
         if !matches!(self.connection, Connection::Lost { .. }) {
             self.connection = Connection::Lost { since: now };
             self.expected = None;
+            self.is_fresh &= !self.has_begun;
         }
     }
 

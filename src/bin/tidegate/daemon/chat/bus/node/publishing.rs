@@ -72,6 +72,7 @@ impl Node {
         }
         let hello = self.outbox.push(What::Hello, true, now);
         self.hello = Some(hello);
+        self.declared.clear(); // what was declared before may not have counted: this node was dead itself
         self.here.forget_pending(hello);
         self.is_to_reconcile = true;
         self.due.hello = now + HELLO;
@@ -137,7 +138,8 @@ impl Node {
         if !matches!(self.stand, Stand::Together) || self.bye.is_some() {
             return;
         }
-        for boot in self.roster.silent(self.read_to) {
+        let silent = if self.is_fresh { self.roster.unheard_of(self.read_to) } else { self.roster.silent() };
+        for boot in silent {
             if self.declared.insert(boot) {
                 self.outbox.push(What::Dead { boot }, true, now);
             }

@@ -137,7 +137,7 @@ impl Node {
         }
         if back.lost_lines > 0 {
             let notice = Notice::Lost { lines: back.lost_lines, label: self.label.clone() };
-            self.lost += back.lost_lines;
+            self.lost = self.lost.saturating_add(back.lost_lines);
             self.tell(Output::Notice(notice));
         }
         match back.entry {

@@ -315,6 +315,21 @@ fn a_node_that_reads_its_own_death_claims_the_names_again() {
 }
 
 #[test]
+fn what_the_dead_declare_does_not_count_and_is_declared_again() {
+    let mut bus = Bus::with_guests(1);
+    bus.other(1, 0, What::Hello);
+    bus.other(2, 0, What::Claim { guest: 1, name: "anna".into() });
+    bus.other(3, 0, What::Join { guest: 1 });
+    bus.told.clear();
+    bus.now += 35_000;
+    let dead = What::Dead { boot: 0x3f9a };
+    bus.add(Ok(Entry { label: "web3".into(), boot: 0xC, sequence: 1, lines: 0, born: EntryId::ZERO, what: dead }));
+    bus.act(|_, _| {});
+    (0..3).for_each(|_| bus.wait(5000));
+    bus.assert_told(&["* web2 is gone; 1 left; 1 online"]);
+}
+
+#[test]
 fn a_stop_in_order_waits_for_its_goodbye() {
     let mut bus = Bus::with_guests(1);
     bus.lose();
@@ -352,4 +367,51 @@ fn what_is_not_understood_is_counted() {
     bus.act(|_, _| {});
     assert_eq!(bus.node.figures().malformed, 1);
     bus.assert_told(&[]);
+}
+
+#[test]
+fn what_a_guest_has_said_before_it_left_is_told_under_its_name_also_when_the_node_goes_away() {
+    let mut bus = Bus::with_guests(2);
+    bus.lose();
+    bus.says(1, "good night");
+    bus.act(|node, now| node.leaves(1, now));
+    bus.wait(2000);
+    bus.assert_told(&[
+        "* the other machines are out of reach; 1 here hear you",
+        "guest1: good night",
+        "* guest1 left; 1 online",
+    ]);
+}
+
+#[test]
+fn a_number_that_another_node_makes_up_is_told_and_harms_nobody() {
+    let mut bus = Bus::with_guests(1);
+    bus.other(1, 0, What::Hello);
+    bus.lose();
+    bus.wait(2000);
+    bus.other(u64::MAX, u64::MAX - 1, What::Alive);
+    bus.other(u64::MAX, u64::MAX - 1, What::Say { guest: 1, text: "x".into() });
+    bus.connect();
+    assert_eq!(bus.node.figures().lost, u64::MAX - 1);
+}
+
+#[test]
+fn an_engine_that_was_out_of_reach_for_long_makes_nobody_dead() {
+    let mut bus = Bus::with_guests(1);
+    bus.other(1, 0, What::Hello);
+    bus.other(2, 0, What::Claim { guest: 1, name: "anna".into() });
+    bus.other(3, 0, What::Join { guest: 1 });
+    bus.lose();
+    bus.wait(40_000);
+    bus.says(1, "nobody hears me");
+    bus.told.clear();
+    bus.connect();
+    bus.assert_told(&["* together again; nothing was said elsewhere"]);
+    bus.wait(15_000);
+    bus.other(4, 1, say("I have come back later"));
+    bus.assert_told(&["anna: I have come back later"]);
+    for _ in 0..7 {
+        bus.wait(5000);
+    }
+    bus.assert_told(&["* web2 is gone; 1 left; 1 online"]);
 }

@@ -96,7 +96,7 @@ impl Roster {
     }
 
     /// See `whole.rs`.
-    pub(super) fn conclude(&mut self, id: EntryId) {
+    pub(super) fn conclude(&mut self) {
         let others = self.boots.iter().filter(|(boot, _)| **boot != self.own);
         let is_settled = |boot: &Boot| match boot.life {
             Life::Alive => boot.is_settled,
@@ -104,7 +104,7 @@ impl Roster {
             Life::Dead => true,
         };
         if !self.whole.is_sure() && self.undecided == 0 && others.map(|(_, boot)| boot).all(is_settled) {
-            self.whole.all_is_known(id);
+            self.whole.all_is_known(self.clock.time());
         }
     }
 }

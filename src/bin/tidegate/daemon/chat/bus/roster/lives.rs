@@ -68,13 +68,19 @@ impl Roster {
         }
     }
 
-    /// Other nodes that are to be declared dead, by the time of the stream.
-    pub fn silent(&self, now: EntryId) -> Vec<u64> {
-        let bound = now.milliseconds.saturating_sub(LONGEST_SILENCE);
-        let silent = |(boot, there): &(&u64, &Boot)| {
-            **boot != self.own && there.life != Life::Dead && there.heard.milliseconds < bound
-        };
-        self.boots.iter().filter(silent).map(|(boot, _)| *boot).collect()
+    /// Other nodes that are to be declared dead, by the time of the stream in which somebody could write.
+    pub fn silent(&self) -> Vec<u64> {
+        self.silent_if(|there| self.clock.time() - there.heard_at > LONGEST_SILENCE)
+    }
+
+    /// Those that are so by the clock of the engine. `now`: the last place.
+    pub fn unheard_of(&self, now: EntryId) -> Vec<u64> {
+        self.silent_if(|there| now.milliseconds.saturating_sub(there.heard.milliseconds) > LONGEST_SILENCE)
+    }
+
+    fn silent_if(&self, is_silent: impl Fn(&Boot) -> bool) -> Vec<u64> {
+        let others = self.boots.iter().filter(|(boot, there)| **boot != self.own && there.life != Life::Dead);
+        others.filter(|(_, there)| is_silent(there)).map(|(boot, _)| *boot).collect()
     }
 
     /// The boots that are there, if these are all.

@@ -3,6 +3,7 @@
 //! All nodes fold the same entries, so all have the same roster. One that has not read all of them, as it has just started or
 //! as entries were trimmed before it came back, has a [`Roster`] that is not whole: then `whole.rs` says what it may conclude.
 
+mod clock;
 mod lists;
 mod lives;
 mod whole;
@@ -14,6 +15,7 @@ use super::super::names::Folded;
 use super::EntryId;
 use super::entry::{Entry, What};
 use super::list::MOST_BOOTS;
+use clock::Clock;
 use whole::Whole;
 
 /// The label of a boot that others have named, and that has said nothing itself.
@@ -36,6 +38,8 @@ pub struct Roster {
     /// The highest number of a `guestN` that was claimed.
     highest_number: u64,
     whole: Whole,
+    /// Since the first entry that was read.
+    clock: Clock,
     /// How many guests have claimed a name while it could not be decided here.
     undecided: usize,
 }
@@ -53,6 +57,8 @@ struct Boot {
     hello: EntryId,
     /// The place of its last entry.
     heard: EntryId,
+    /// When that was, by the time that counts.
+    heard_at: u64,
     guests: BTreeMap<u64, Member>,
     announced: u64,
     /// Its names are known: it has said hello or listed all its guests since this node began to read without a gap.
@@ -116,6 +122,7 @@ impl Roster {
             most_guests,
             highest_number: 0,
             whole: Whole::default(),
+            clock: Clock::default(),
             undecided: 0,
         }
     }
@@ -123,6 +130,7 @@ impl Roster {
     /// Entries have to come in the order of the stream, each once.
     pub fn apply(&mut self, id: EntryId, entry: &Entry) -> Change {
         self.whole.reads(id);
+        self.clock.reads(id);
         let is_hello = entry.what == What::Hello;
         if !self.hear(id, entry, is_hello) {
             return Change::Nothing;
@@ -139,14 +147,16 @@ impl Roster {
             What::Dead { boot } => self.doubt(*boot, id),
             What::Bye => self.die(entry.boot, id),
         };
-        self.conclude(id);
+        self.conclude();
         change
     }
 
     /// An entry has come twice: it shows only that the boot is there.
     pub fn hear_again(&mut self, id: EntryId, boot: u64) {
+        self.clock.reads(id);
         if let Some(boot) = self.boots.get_mut(&boot) {
             boot.heard = boot.heard.max(id);
+            boot.heard_at = self.clock.time();
         }
     }
 
@@ -157,6 +167,7 @@ impl Roster {
         }
         let Some(boot) = self.boots.get_mut(&entry.boot) else { return false };
         boot.heard = boot.heard.max(id);
+        boot.heard_at = self.clock.time();
         if boot.label != entry.label {
             boot.label = Rc::clone(&entry.label);
         }
@@ -185,6 +196,7 @@ impl Roster {
             since: id,
             hello: EntryId::ZERO,
             heard: id,
+            heard_at: self.clock.time(),
             guests,
             announced: 0,
             is_settled: false,

@@ -131,8 +131,19 @@ fn the_silent_are_known_by_the_time_of_the_stream() {
         reading.read(A, What::Alive);
         let is_silent = reading.now > heard + LONGEST_SILENCE;
         let now = EntryId { milliseconds: reading.now, number: 0 };
-        assert_eq!(reading.roster.silent(now), if is_silent { vec![B] } else { vec![] });
+        let silent = if is_silent { vec![B] } else { vec![] };
+        assert_eq!((reading.roster.silent(), reading.roster.unheard_of(now)), (silent.clone(), silent));
     }
+}
+
+#[test]
+fn an_engine_that_is_stopped_makes_nobody_silent_for_those_who_were_there() {
+    let mut reading = Reading::begins();
+    reading.read(B, What::Alive);
+    reading.now += 10 * LONGEST_SILENCE;
+    reading.read(A, What::Alive);
+    let now = EntryId { milliseconds: reading.now, number: 0 };
+    assert_eq!((reading.roster.silent(), reading.roster.unheard_of(now)), (vec![], vec![B]));
 }
 
 #[test]

@@ -73,13 +73,12 @@ impl Whole {
         }
     }
 
-    /// The names of all boots that were heard of are known at this place.
-    pub fn all_is_known(&mut self, place: EntryId) {
-        if let Whole::Since { from, knows_all_boots, has_said_hello: true } = *self {
-            let milliseconds = place.milliseconds.saturating_sub(from.milliseconds);
-            if knows_all_boots || milliseconds >= LONG_ENOUGH {
-                *self = Whole::Sure;
-            }
+    /// The names of all boots that were heard of are known, after so many milliseconds of the stream that count.
+    pub fn all_is_known(&mut self, milliseconds: u64) {
+        if let Whole::Since { knows_all_boots, has_said_hello: true, .. } = *self
+            && (knows_all_boots || milliseconds >= LONG_ENOUGH)
+        {
+            *self = Whole::Sure;
         }
     }
 
@@ -106,10 +105,10 @@ mod tests {
         let mut whole = Whole::default();
         whole.has_reached_end();
         whole.reads(at(5));
-        whole.all_is_known(at(6));
+        whole.all_is_known(1);
         assert!(!whole.is_sure());
         whole.has_said_hello();
-        whole.all_is_known(at(6));
+        whole.all_is_known(1);
         assert!(whole.is_sure());
     }
 
@@ -121,13 +120,13 @@ mod tests {
         whole.has_reached_end();
         whole.has_said_hello();
         assert!(!whole.covers(at(999)) && whole.covers(at(1000)));
-        whole.all_is_known(at(1000 + LONG_ENOUGH - 1));
+        whole.all_is_known(LONG_ENOUGH - 1);
         assert!(!whole.is_sure());
         let mut told = whole;
         told.knows_all_boots();
-        told.all_is_known(at(1001));
+        told.all_is_known(1);
         assert!(told.is_sure());
-        whole.all_is_known(at(1000 + LONG_ENOUGH));
+        whole.all_is_known(LONG_ENOUGH);
         assert!(whole.is_sure());
     }
 }

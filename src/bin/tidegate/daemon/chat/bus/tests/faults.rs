@@ -25,7 +25,7 @@ impl World {
             _ if self.engine.process != Process::Running => {}
             6 => {
                 self.engine.process = Process::Stopped;
-                let pause = self.random.of(100..8_000);
+                let pause = self.pause_of_the_engine();
                 self.after(pause, Event::EngineGoesOn(Process::Running));
                 let notices = self.random.of(3_000..6_000);
                 if pause > notices {
@@ -35,11 +35,17 @@ impl World {
             }
             7 => {
                 self.engine.process = Process::Refusing;
-                let pause = self.random.of(100..8_000);
+                let pause = self.pause_of_the_engine();
                 self.after(pause, Event::EngineGoesOn(Process::Running));
             }
             _ => self.engine_dies(),
         }
+    }
+
+    /// Sometimes longer than a node may be silent.
+    fn pause_of_the_engine(&mut self) -> u64 {
+        let longest = if self.random.one_in(4) { 45_000 } else { 8_000 };
+        self.random.of(100..longest)
     }
 
     pub(super) fn cut(&mut self, at: usize) {
