@@ -34,13 +34,15 @@ pub struct Shared {
     pub node: Node,
     /// When the node is asked next, and the timer for it.
     timer: Option<(Duration, TimerId)>,
+    /// The time of a turn was up. What the node wants is done in the next one.
+    is_put_off: bool,
     /// What is to be done when all that was said here stands in the stream.
     stop: Option<Box<Stop>>,
 }
 
 impl Shared {
     pub fn new(node: Node) -> Self {
-        Shared { node, timer: None, stop: None }
+        Shared { node, timer: None, is_put_off: false, stop: None }
     }
 
     /// The answer to `/who`: all guests, and how many each node has.
@@ -152,6 +154,7 @@ fn stop_now(on: &mut Loop<'_, Room>) {
     if !shared.node.has_stopped() {
         with_node(on, Node::refused); // what waits is told here at least
     }
+    carry_out_all(on);
     engine::stop(on);
     stop(on);
 }
@@ -160,11 +163,41 @@ fn stop_now(on: &mut Loop<'_, Room>) {
 pub fn with_node<T>(on: &mut Loop<'_, Room>, act: impl FnOnce(&mut Node, Duration) -> T) -> Option<T> {
     let now = on.net.now();
     let done = act(&mut on.state.shared.as_mut()?.node, now);
-    while let Some(output) = on.state.shared.as_mut().and_then(|shared| shared.node.next_output()) {
-        carry_out(on, output);
+    if on.state.shared.as_ref().is_some_and(|shared| !shared.is_put_off) {
+        carry_out_in_time(on);
     }
     set_timer(on);
     Some(done)
+}
+
+/// What was read at once may be much for a turn. The rest is told in the next one, and nothing more is read before.
+fn carry_out_in_time(on: &mut Loop<'_, Room>) {
+    while let Some(output) = next_output(on) {
+        carry_out(on, output);
+        if on.net.time_is_up()
+            && let Some(shared) = on.state.shared.as_mut().filter(|shared| shared.node.has_outputs())
+        {
+            shared.is_put_off = true;
+            engine::hold(on);
+            return on.next_turn(|on| {
+                if let Some(shared) = &mut on.state.shared {
+                    shared.is_put_off = false;
+                    carry_out_in_time(on);
+                }
+            });
+        }
+    }
+    engine::go_on(on);
+}
+
+fn carry_out_all(on: &mut Loop<'_, Room>) {
+    while let Some(output) = next_output(on) {
+        carry_out(on, output);
+    }
+}
+
+fn next_output(on: &mut Loop<'_, Room>) -> Option<Output> {
+    on.state.shared.as_mut()?.node.next_output()
 }
 
 fn carry_out(on: &mut Loop<'_, Room>, output: Output) {
@@ -286,10 +319,12 @@ impl Linked for Room {
     }
 
     fn refused(on: &mut Loop<'_, Self>, _: String) {
+        carry_out_all(on); // what was to be published is not for the next connection
         with_node(on, Node::refused);
     }
 
     fn lost(on: &mut Loop<'_, Self>, _: String) {
+        carry_out_all(on);
         with_node(on, Node::lost);
     }
 }
@@ -308,4 +343,33 @@ pub fn sum_up(event_loop: &EventLoop<Room>) -> bool {
         );
     }
     figures.outbox_lines == 0
+}
+
+#[cfg(test)]
+mod tests {
+    use tidegate::sim::Sim;
+
+    use super::*;
+    use crate::cli::ChatOptions;
+
+    #[test]
+    fn what_is_too_much_for_a_turn_is_told_in_the_next_ones() {
+        let sim = Sim::new(1);
+        let mut room = Room::new(ChatOptions::of(&[]));
+        let bounds = bounds(&room.options.bus);
+        room.shared = Some(Box::new(Shared::new(Node::new("web1".into(), 1, bounds, Duration::ZERO))));
+        let mut event_loop = EventLoop::on(sim.kernel(), room);
+        let network = sim.clone();
+        event_loop.event_loop().next_turn(move |on| {
+            with_node(on, Node::refused);
+            network.work(Duration::from_secs(1));
+            with_node(on, |node, now| {
+                node.arrives(1, None, now);
+                (0..100).for_each(|_| node.says(1, "a line", now));
+            });
+            assert!(on.state.shared.as_ref().unwrap().node.has_outputs(), "the time of the turn is up");
+        });
+        sim.run(&mut [&mut event_loop], Duration::from_secs(2)).unwrap();
+        assert!(!event_loop.state.shared.as_ref().unwrap().node.has_outputs());
+    }
 }

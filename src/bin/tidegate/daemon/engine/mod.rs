@@ -5,7 +5,7 @@
 //!      read ◀── link ◀─XREAD── connection 2 ◀── engine       entries, in the order of the stream
 //! ```
 //!
-//! `link.rs` has the two connections and their state, and `greeting.rs` what each says first. What is pure: `command.rs` and
+//! `link/` has the two connections and their state, and `greeting.rs` what each says first. What is pure: `command.rs` and
 //! `reply.rs` (the protocol), `entries.rs` (what was read, checked), `failure.rs` (why there is no engine, for the log).
 
 mod command;
@@ -22,7 +22,7 @@ mod simulated;
 mod tests;
 
 pub use self::id::EntryId;
-pub use self::link::{Figures, Link, Linked, change, publish, read_from, start, stop};
+pub use self::link::{Figures, Link, Linked, change, go_on, hold, publish, read_from, start, stop};
 #[cfg(test)]
 pub use self::settings::Password;
 pub use self::settings::Settings;

@@ -7,7 +7,7 @@ use tidegate::Loop;
 use super::connecting::open_if_ready;
 use super::ending::{lose, refuse};
 use super::patience::expect_answer;
-use super::{Link, Linked, Reading, Role, SILENCE, State};
+use super::{Link, Linked, Reading, Role, SILENCE, State, go_on};
 use crate::daemon::engine::failure::Failure;
 use crate::daemon::engine::greeting::not_asked;
 use crate::daemon::engine::reply::Reply;
@@ -101,10 +101,14 @@ fn read<S: Linked>(on: &mut Loop<'_, S>, attempt: u64, reply: Reply) {
     let next = found.last().map_or(after, |entry| entry.id);
     *reading = Reading::Nowhere;
     S::read(on, found, is_end);
-    let link = on.state.link();
-    let goes_on = link.attempt == attempt && matches!(link.state, State::Open { reading: Reading::Nowhere, .. });
-    if goes_on {
-        ask(on, next, is_end.then_some(BLOCK));
+    let Link { state, is_held, attempt: present, .. } = on.state.link();
+    let State::Open { reading: reading @ Reading::Nowhere, .. } = state else { return };
+    if *present != attempt {
+        return;
+    }
+    *reading = Reading::Held { after: next, block: is_end.then_some(BLOCK) };
+    if !*is_held {
+        go_on(on);
     }
 }
 

@@ -59,6 +59,8 @@ pub struct Link {
     retry: Retry,
     /// The stream has begun anew with a clock that is behind: it is read from its beginning, wherever the reader was.
     is_another: bool,
+    /// Nothing more is asked for.
+    is_held: bool,
     figures: Figures,
 }
 
@@ -114,6 +116,11 @@ enum Reading {
         after: EntryId,
         waits_until: Duration,
     },
+    /// It is asked for what stands behind this place when the link goes on, which waits there for so long.
+    Held {
+        after: EntryId,
+        block: Option<Duration>,
+    },
 }
 
 /// What an inspector shows.
@@ -139,7 +146,15 @@ pub struct Figures {
 impl Link {
     pub fn new(settings: Settings) -> Self {
         let retry = Retry::of(&format!("--bus {}", settings.engine));
-        Link { settings, state: State::Idle, attempt: 0, retry, is_another: false, figures: Figures::default() }
+        Link {
+            settings,
+            state: State::Idle,
+            attempt: 0,
+            retry,
+            is_another: false,
+            is_held: false,
+            figures: Figures::default(),
+        }
     }
 
     pub fn figures(&self) -> Figures {
@@ -204,9 +219,23 @@ pub fn publish<S: Linked>(on: &mut Loop<'_, S>, fields: &[(&[u8], &[u8])]) {
 /// [`Linked::read`] by whoever wants to go on elsewhere than behind the last entry.
 pub fn read_from<S: Linked>(on: &mut Loop<'_, S>, after: EntryId) {
     let link = on.state.link();
-    let State::Open { reading: Reading::Nowhere, .. } = link.state else { return };
+    let State::Open { reading: Reading::Nowhere | Reading::Held { .. }, .. } = link.state else { return };
     let after = if std::mem::take(&mut link.is_another) { EntryId::ZERO } else { after };
     ask(on, after, None);
+}
+
+/// Nothing more is read for now: what was read has not been told yet. The stream keeps it.
+pub fn hold<S: Linked>(on: &mut Loop<'_, S>) {
+    on.state.link().is_held = true;
+}
+
+/// Reads on.
+pub fn go_on<S: Linked>(on: &mut Loop<'_, S>) {
+    let link = on.state.link();
+    link.is_held = false;
+    if let State::Open { reading: Reading::Held { after, block }, .. } = link.state {
+        ask(on, after, block);
+    }
 }
 
 /// Other settings: the history from the next entry on, all others from the next connect on.

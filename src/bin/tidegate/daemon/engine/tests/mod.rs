@@ -13,7 +13,8 @@ use tidegate::sim::{Conditions, Sim};
 use tidegate::{EventLoop, Loop};
 
 use super::simulated::{self, AT, FakeEngine};
-use super::{EntryId, EntryRead, Figures, Link, Linked, Password, Settings, change, publish, read_from, start, stop};
+use super::{EntryId, EntryRead, Figures, Link, Linked, Password, Settings};
+use super::{change, go_on, hold, publish, read_from, start, stop};
 
 /// A node that tells what it was told.
 struct Node {
@@ -151,6 +152,29 @@ fn what_is_published_is_read_in_the_order_of_the_stream() {
             "XADD tidegate:lobby MAXLEN ~ 1000 * v three",
         ]
     );
+}
+
+#[test]
+fn a_link_that_is_held_reads_on_when_it_is_to() {
+    let sim = Sim::new(1);
+    let (mut engine, mut node) = (simulated::engine(&sim), node(&sim));
+    fill(&mut engine, 1001);
+    hold(&mut node.event_loop());
+    run(&sim, &mut node, &mut engine, seconds(20));
+    assert_eq!(node.state.told, ["connected", "read 500"]);
+    go_on(&mut node.event_loop());
+    run(&sim, &mut node, &mut engine, seconds(21));
+    assert_eq!(node.state.told[2..], ["read 500", "read 1, the end"]);
+    hold(&mut node.event_loop());
+    say(&mut node, "a");
+    run(&sim, &mut node, &mut engine, seconds(40));
+    say(&mut node, "b");
+    run(&sim, &mut node, &mut engine, seconds(41));
+    assert_eq!(node.state.read.len(), 1002);
+    go_on(&mut node.event_loop());
+    go_on(&mut node.event_loop());
+    run(&sim, &mut node, &mut engine, seconds(42));
+    assert_eq!((node.state.read.len(), node.state.told.len()), (1003, 6));
 }
 
 #[test]

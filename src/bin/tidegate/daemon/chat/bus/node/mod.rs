@@ -213,6 +213,10 @@ impl Node {
         self.outputs.pop_front()
     }
 
+    pub fn has_outputs(&self) -> bool {
+        !self.outputs.is_empty()
+    }
+
     // ---- the connection ----------------------------------------------------------------------------------------------------
 
     pub fn connected(&mut self, now: Duration) {
