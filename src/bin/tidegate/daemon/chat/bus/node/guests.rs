@@ -203,7 +203,9 @@ impl Node {
         let by_stream = self.roster.owner(folded).filter(|(owner, _)| *owner != self.whom(guest));
         // A guest of this node may have got another name here since.
         let by_stream = by_stream.filter(|(owner, _)| owner.boot != self.boot || self.here.get(owner.guest).is_none());
-        by_stream.map(|(_, name)| name).or_else(|| self.here.called(folded, guest)).map(str::to_owned)
+        // No two guests here have the same number: when thousands have come, not each is compared with all.
+        let by_guest = || if folded.number().is_some() { None } else { self.here.called(folded, guest) };
+        by_stream.map(|(_, name)| name).or_else(by_guest).map(str::to_owned)
     }
 
     /// One that has left, and whose lines still wait, has the name that it has in the stream.
