@@ -10,7 +10,7 @@ use tidegate::{Loop, Net};
 const SHORTEST: Duration = Duration::from_millis(500);
 const LONGEST: Duration = Duration::from_secs(30);
 
-/// After so many failures the wait is the longest.
+/// More failures make no difference.
 const MANY: u32 = 16;
 
 /// What has lasted so long counts as a success, and the next wait is short again. A server that takes connections and closes
@@ -24,19 +24,28 @@ pub struct Retry {
     backoff: Backoff,
 }
 
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 struct Backoff {
     failures: u32,
+    longest: Duration,
+    /// Somebody has to change something before the next attempt.
+    has_to_be_changed: bool,
 }
 
 impl Retry {
     pub fn of(name: &str) -> Self {
-        Retry { name: name.into(), backoff: Backoff::default() }
+        Retry { name: name.into(), backoff: Backoff::of(LONGEST) }
+    }
+
+    /// No wait is longer, unless something has to be changed.
+    pub fn at_most(mut self, longest: Duration) -> Self {
+        self.backoff.longest = longest;
+        self
     }
 
     /// Somebody has to change something before it works: the next wait is the longest.
     pub fn has_to_be_changed(&mut self) {
-        self.backoff.failures = MANY;
+        self.backoff.has_to_be_changed = true;
     }
 
     /// The place is lost, after it has `lasted`, or could not be had. It is tried `again` later, unless the loop stops.
@@ -61,6 +70,10 @@ impl Retry {
 }
 
 impl Backoff {
+    fn of(longest: Duration) -> Self {
+        Backoff { failures: 0, longest, has_to_be_changed: false }
+    }
+
     /// The next wait, with the random number of the loop.
     fn next_wait(&mut self, net: &mut Net) -> Duration {
         let mut random = [0; 8];
@@ -72,7 +85,8 @@ impl Backoff {
 
     /// The next wait, between a half of its bound and the whole. `random` is any number.
     fn next(&mut self, random: u64) -> Duration {
-        let bound = SHORTEST.saturating_mul(2_u32.saturating_pow(self.failures + 1)).min(LONGEST);
+        let grown = SHORTEST.saturating_mul(2_u32.saturating_pow(self.failures + 1)).min(self.longest);
+        let bound = if std::mem::take(&mut self.has_to_be_changed) { LONGEST } else { grown };
         self.failures = (self.failures + 1).min(MANY);
         let half = bound / 2;
         half + Duration::from_millis(random % (half.as_millis() as u64 + 1))
@@ -93,7 +107,7 @@ mod tests {
     #[test]
     fn waits_grow_from_half_a_second_to_thirty_and_are_spread_out() {
         let waits = |random| {
-            let mut backoff = Backoff::default();
+            let mut backoff = Backoff::of(LONGEST);
             [(); 8].map(|()| backoff.next(random).as_millis())
         };
         assert_eq!(waits(0), [500, 1000, 2000, 4000, 8000, 15_000, 15_000, 15_000]);
@@ -113,8 +127,18 @@ mod tests {
     }
 
     #[test]
+    fn a_place_may_have_a_shorter_longest_wait_unless_it_has_to_be_changed() {
+        let mut retry = Retry::of("--bus").at_most(Duration::from_secs(10));
+        let waits = [(); 7].map(|()| retry.backoff.next(0).as_millis());
+        assert_eq!(waits, [500, 1000, 2000, 4000, 5000, 5000, 5000]);
+        retry.has_to_be_changed();
+        assert_eq!(retry.backoff.next(0), LONGEST / 2);
+        assert_eq!(retry.backoff.next(0), Duration::from_secs(5));
+    }
+
+    #[test]
     fn only_what_lasts_is_a_success() {
-        let mut backoff = Backoff::default();
+        let mut backoff = Backoff::of(LONGEST);
         (0..5).for_each(|_| assert!(backoff.next(0) > Duration::ZERO));
         backoff.lasted(Duration::from_secs(9));
         assert_eq!(backoff.next(0), Duration::from_secs(15));

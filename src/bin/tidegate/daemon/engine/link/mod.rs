@@ -34,6 +34,10 @@ use crate::daemon::retry::Retry;
 /// An engine that leaves a command unanswered for so long is lost: what it may wait with itself is added.
 const SILENCE: Duration = Duration::from_secs(5);
 
+/// The longest wait for the next attempt: when an engine is back after a long time, all nodes are there again long before the first
+/// of them takes the others for dead.
+const LONGEST_WAIT: Duration = Duration::from_secs(10);
+
 /// The state of a loop that has a link.
 pub trait Linked: Sized + 'static {
     fn link(&mut self) -> &mut Link;
@@ -145,7 +149,7 @@ pub struct Figures {
 
 impl Link {
     pub fn new(settings: Settings) -> Self {
-        let retry = Retry::of(&format!("--bus {}", settings.engine));
+        let retry = Retry::of(&format!("--bus {}", settings.engine)).at_most(LONGEST_WAIT);
         Link {
             settings,
             state: State::Idle,

@@ -41,7 +41,7 @@ fn an_error_that_goes_over_is_tried_again_soon_and_one_that_does_not_is_not() {
     for (command, error, says, is_soon) in cases {
         let (attempts, told) = with_answer(command, format!("-{error}\r\n").as_bytes());
         assert!(told.as_ref().is_some_and(|told| told.starts_with(says)), "{error}: {told:?}");
-        let expected = if is_soon { 7..=12 } else { 5..=9 };
+        let expected = if is_soon { 14..=28 } else { 5..=9 };
         assert!(expected.contains(&attempts), "{error}: {attempts}");
     }
     // A greeting that is refused is nothing that was lost.
