@@ -21,12 +21,18 @@ pub const PASSWORD: &str = "a-secret-of-the-engine";
 pub struct Engine {
     program: &'static str,
     folder: Folder,
+    /// It saves what it is told before it answers.
+    saves: bool,
     child: Option<Child>,
 }
 
 impl Engine {
     /// None: there is none here, unless `TIDEGATE_TOOLS` is `required`.
     pub fn start() -> Option<Engine> {
+        Engine::start_that_saves(false)
+    }
+
+    pub fn start_that_saves(saves: bool) -> Option<Engine> {
         let is_there = |program: &&str| Command::new(program).arg("--version").stdout(Stdio::null()).status().is_ok();
         let Some(program) = PROGRAMS.into_iter().find(is_there) else {
             assert!(std::env::var_os("TIDEGATE_TOOLS").is_none_or(|how| how != "required"), "no {PROGRAMS:?}");
@@ -35,7 +41,7 @@ impl Engine {
         };
         let folder = Folder::new();
         std::fs::write(folder.path("password"), PASSWORD).unwrap();
-        let mut engine = Engine { program, folder, child: None };
+        let mut engine = Engine { program, folder, saves, child: None };
         engine.begins();
         Some(engine)
     }
@@ -45,8 +51,9 @@ impl Engine {
     pub fn begins(&mut self) {
         let rules = format!("user {USER} on >{PASSWORD}");
         let conf = format!(
-            "port 0\nunixsocket {}\nsave \"\"\ndir {}\n{rules} {RULES}\n",
+            "port 0\nunixsocket {}\nsave \"\"\nappendonly {}\nappendfsync no\ndir {}\n{rules} {RULES}\n",
             self.socket().display(),
+            if self.saves { "yes" } else { "no" },
             self.folder.path(".").display(),
         );
         let file = self.folder.path("engine.conf");
@@ -100,6 +107,12 @@ impl Engine {
             let _ = child.kill();
             let _ = child.wait();
         }
+    }
+
+    /// The same, and what it has saved is gone too.
+    pub fn dies_with_its_data(&mut self) {
+        self.dies();
+        std::fs::remove_dir_all(self.folder.path("appendonlydir")).unwrap();
     }
 
     fn signal(&self, signal: Signal) {

@@ -320,7 +320,7 @@ fn block(reader: &mut Reader, page: &str, block: &Block, nth: usize) {
         }
         ("docs/hub.md", "text", _) => {} // a drawing, and figures
         ("docs/machines.md", "sh", _) => {
-            let typed = read("tests/binary/machines.rs");
+            let typed = read("tests/binary/machines/mod.rs");
             for command in block.commands() {
                 assert!(typed.contains(&format!("{command:?}")), "{page}: no test types {command}");
             }

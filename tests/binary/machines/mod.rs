@@ -2,6 +2,8 @@
 
 use std::process::{Command, Stdio};
 
+mod fire;
+
 use super::support::engine::{Engine, PASSWORD};
 use super::support::folder::Folder;
 use super::support::{Client, Daemon, Signal, free_address, free_port};
