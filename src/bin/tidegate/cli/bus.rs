@@ -14,6 +14,10 @@ use super::number::{Size, size, whole};
 /// A room of more entries is one that nobody reads at once, and an engine keeps them in memory.
 const MOST_ENTRIES: u32 = 100_000_000;
 
+/// A node reads 500 entries at once. With fewer in the stream it would not see that some were trimmed before it has read them, and
+/// might give a name to two guests.
+const LEAST_ENTRIES: u32 = 1000;
+
 /// A line and its entry fit, and a list of guests.
 const LEAST_OUTBOX: usize = 64 << 10;
 
@@ -67,7 +71,7 @@ pub struct BusOptions {
     #[arg(help_heading = "Other machines")]
     pub catch_up: u32,
 
-    /// How many entries the stream keeps, about
+    /// How many entries the stream keeps, about; from 1000
     ///
     /// Whoever was away for longer is told how many lines are gone. An engine
     /// keeps up to a hundred more.
@@ -123,7 +127,7 @@ fn lines(text: &str) -> Result<u32, String> {
 }
 
 fn entries(text: &str) -> Result<u32, String> {
-    whole(text, 100..=MOST_ENTRIES)
+    whole(text, LEAST_ENTRIES..=MOST_ENTRIES)
 }
 
 #[cfg(test)]
@@ -167,7 +171,7 @@ mod tests {
             ("--bus-patience", "30d", "the longest time is 24d"),
             ("--bus-outbox", "1K", "--bus-outbox of 1K is below 64KiB"),
             ("--catch-up", "-1", "not a whole number from 0 to 1000000"),
-            ("--bus-history", "99", "not a whole number from 100 to 100000000"),
+            ("--bus-history", "999", "not a whole number from 1000 to 100000000"),
         ] {
             let wrong = wrong(&["--bus", BUS, &format!("{flag}={value}")]);
             assert!(wrong.contains(says), "{wrong}");
