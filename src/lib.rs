@@ -78,6 +78,7 @@ mod text;
 pub use address::block_list::BlockList;
 pub use address::endpoint::Endpoint;
 pub use address::families::Families;
+pub use address::hints::Hints;
 pub use address::host_name::HostName;
 pub use address::{Address, UnixAddress};
 pub use base::error::{Error, Syscall};

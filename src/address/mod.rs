@@ -7,6 +7,7 @@
 pub(crate) mod block_list;
 pub(crate) mod endpoint;
 pub(crate) mod families;
+pub(crate) mod hints;
 pub(crate) mod host_name;
 
 use std::fmt;

@@ -5,7 +5,6 @@
 
 use std::net::IpAddr;
 
-use super::{Families, Family};
 use crate::address::host_name::HostName;
 
 /// The most addresses of one name that are used.
@@ -48,9 +47,8 @@ impl Hosts {
         &self.text
     }
 
-    /// The addresses of a name, of these families, in the order of the file. Empty if it has none here.
-    pub fn addresses(&self, name: &HostName, families: Families) -> Vec<IpAddr> {
-        let is_wanted = |ip: &IpAddr| families.each().iter().any(|family: &Family| family.is_of(*ip));
+    /// The addresses of a name, in the order of the file. Empty if it has none here.
+    pub fn addresses(&self, name: &HostName) -> Vec<IpAddr> {
         let mut all = Vec::new();
         let hash = hash(name.as_str().as_bytes());
         let first = self.index.partition_point(|(other, _)| *other < hash);
@@ -60,7 +58,6 @@ impl Hosts {
                 all.push(address);
             }
         }
-        all.retain(is_wanted);
         all
     }
 
@@ -108,17 +105,15 @@ mod tests {
               192.0.2.3 a..b beta\n192.0.2.4"
                 .to_vec(),
         );
-        let of = |name: &str, families| {
-            let found = hosts.addresses(&HostName::new(name).unwrap(), families);
+        let of = |name: &str| {
+            let found = hosts.addresses(&HostName::new(name).unwrap());
             found.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
         };
-        assert_eq!(of("ALPHA", Families::Both), "192.0.2.1 192.0.2.2 2001:db8::1");
-        assert_eq!(of("alpha", Families::V4), "192.0.2.1 192.0.2.2");
-        assert_eq!(of("alpha", Families::V6), "2001:db8::1");
-        assert_eq!(of("alpha.example", Families::V6), "");
-        assert_eq!(of("beta", Families::Both), "192.0.2.3");
-        assert_eq!(of("ip6-localhost", Families::Both), "::1");
-        assert_eq!(of("gamma", Families::Both), "");
+        assert_eq!(of("ALPHA"), "192.0.2.1 192.0.2.2 2001:db8::1");
+        assert_eq!(of("alpha.example"), "192.0.2.1");
+        assert_eq!(of("beta"), "192.0.2.3");
+        assert_eq!(of("ip6-localhost"), "::1");
+        assert_eq!(of("gamma"), "");
     }
 
     #[test]
@@ -127,7 +122,7 @@ mod tests {
         let text: String = (0..10_000).map(line).chain(["192.0.2.1 ad17.example AD17.EXAMPLE.\n".to_owned()]).collect();
         let hosts = Hosts::read(text.into_bytes());
         assert_eq!((hosts.index.len(), size_of_val(&hosts.index[0])), (10_002, 8));
-        let of = |name: &str| hosts.addresses(&HostName::new(name).unwrap(), Families::Both).len();
+        let of = |name: &str| hosts.addresses(&HostName::new(name).unwrap()).len();
         assert!((0..10_000).all(|number| of(&format!("ad{number}.EXAMPLE")) == 1 + usize::from(number == 17)));
         assert_eq!((of("ad17.example."), of("ad10000.example"), of("d17.example"), of("ad17.exampl")), (1, 0, 0, 0));
     }
@@ -143,7 +138,7 @@ mod tests {
             })
             .unwrap();
         let hosts = Hosts::read(format!("192.0.2.1 {one}\n192.0.2.2 {other}\n").into_bytes());
-        let of = |name: &str| hosts.addresses(&HostName::new(name).unwrap(), Families::Both);
+        let of = |name: &str| hosts.addresses(&HostName::new(name).unwrap());
         assert_eq!((of(&one), of(&other)), (vec![[192, 0, 2, 1].into()], vec![[192, 0, 2, 2].into()]));
     }
 
@@ -151,7 +146,7 @@ mod tests {
     fn names_beyond_the_bound_do_not_count() {
         let text: String = (0..MOST_NAMES + 2).map(|number| format!("192.0.2.1 h{number}\n")).collect();
         let hosts = Hosts::read(text.into_bytes());
-        let of = |number: usize| hosts.addresses(&HostName::new(&format!("h{number}")).unwrap(), Families::Both).len();
+        let of = |number: usize| hosts.addresses(&HostName::new(&format!("h{number}")).unwrap()).len();
         assert_eq!((hosts.index.len(), of(MOST_NAMES - 1), of(MOST_NAMES)), (MOST_NAMES, 1, 0));
     }
 }

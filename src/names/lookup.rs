@@ -8,7 +8,8 @@ use std::net::IpAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::{Answer, Families, Family, Question, ResolvConf};
+use super::{Answer, Families, Family, Hints, Question, ResolvConf};
+use crate::address::hints::{Mapped, as_v6};
 use crate::address::host_name::HostName;
 use crate::base::error::Error;
 
@@ -28,7 +29,7 @@ pub(crate) enum Failure {
 
 /// What a look-up comes to.
 pub(super) enum Next {
-    /// Both families of this name are to be asked for.
+    /// The families of this name are to be asked for.
     Ask(HostName),
     Over(Result<Vec<IpAddr>, Failure>),
 }
@@ -36,7 +37,12 @@ pub(super) enum Next {
 #[derive(Debug)]
 pub(super) struct Lookup {
     pub host: HostName,
+    /// Which are asked for now.
     pub families: Families,
+    /// When those of IPv4 are asked for after those of IPv6.
+    mapped: Option<Mapped>,
+    /// What has become of those, meanwhile.
+    of_v6: Option<Result<Vec<IpAddr>, Failure>>,
     conf: Rc<ResolvConf>,
     /// Which of the names is asked for.
     place: usize,
@@ -59,10 +65,12 @@ struct Answers {
 }
 
 impl Lookup {
-    pub fn new(host: HostName, families: Families, conf: Rc<ResolvConf>) -> Self {
+    pub fn new(host: HostName, families: Families, hints: Hints, conf: Rc<ResolvConf>) -> Self {
         Lookup {
             host,
             families,
+            mapped: hints.mapped(families),
+            of_v6: None,
             conf,
             place: 0,
             answers: Answers::default(),
@@ -121,7 +129,7 @@ impl Lookup {
             .copied()
             .collect();
         if !addresses.is_empty() {
-            return Next::Over(Ok(addresses));
+            return self.over(Ok(addresses));
         }
         let failure = worst(&answers);
         self.had_no_address |= failure == Failure::NoAddress;
@@ -131,7 +139,7 @@ impl Lookup {
         }
         // It is of this machine, so another name would fare no better.
         if matches!(failure, Failure::System(_)) {
-            return Next::Over(Err(failure));
+            return self.over(Err(failure));
         }
         // Without an answer for a domain, or with a refusal, the others are passed over.
         let domains = self.conf.search.len();
@@ -151,12 +159,33 @@ impl Lookup {
                 return Next::Ask(name);
             }
         }
-        Next::Over(Err(match &self.as_it_is {
+        let failure = match &self.as_it_is {
             Some(failure) => failure.clone(),
             None if self.had_no_address => Failure::NoAddress,
             None if self.had_failing_servers => Failure::ServersFail,
             None => failure,
-        }))
+        };
+        self.over(Err(failure))
+    }
+
+    /// The names have come to this. With a hint, IPv4 addresses are asked for next, from the first name on, as glibc does: of the
+    /// search list, they may be those of another domain.
+    fn over(&mut self, outcome: Result<Vec<IpAddr>, Failure>) -> Next {
+        let goes_on = match (self.mapped.take(), &outcome) {
+            (None, _) | (_, Err(Failure::System(_))) => false,
+            (Some(mapped), Ok(_)) => mapped == Mapped::Always,
+            (Some(Mapped::IfNone | Mapped::Always), Err(_)) => true,
+        };
+        if goes_on {
+            self.families = Families::V4;
+            self.of_v6 = Some(outcome);
+            (self.as_it_is, self.had_no_address, self.had_failing_servers) = (None, false, false);
+            return self.begin();
+        }
+        Next::Over(match self.of_v6.take() {
+            None => outcome,
+            Some(of_v6) => with_mapped(of_v6, outcome),
+        })
     }
 
     fn begins_as_it_is(&self) -> bool {
@@ -178,6 +207,19 @@ impl Lookup {
             None if self.begins_as_it_is() || self.conf.search.contains(&None) => None,
             None => Some(as_it_is),
         }
+    }
+}
+
+/// The IPv6 addresses, and the IPv4 ones behind them. If there are none, what may be otherwise later is said.
+fn with_mapped(
+    of_v6: Result<Vec<IpAddr>, Failure>,
+    of_v4: Result<Vec<IpAddr>, Failure>,
+) -> Result<Vec<IpAddr>, Failure> {
+    let of_v4 = of_v4.map(|addresses| addresses.into_iter().map(as_v6).collect::<Vec<_>>());
+    match (of_v6, of_v4) {
+        (Ok(of_v6), Ok(of_v4)) => Ok([of_v6, of_v4].concat()),
+        (Ok(addresses), Err(_)) | (Err(_), Ok(addresses)) => Ok(addresses),
+        (Err(failure), Err(Failure::NoSuchName | Failure::NoAddress)) | (Err(_), Err(failure)) => Err(failure),
     }
 }
 
@@ -214,7 +256,7 @@ mod tests {
     }
 
     fn lookup(host: &str, text: &str) -> Lookup {
-        Lookup::new(HostName::new(host).unwrap(), Families::Both, conf(text))
+        Lookup::new(HostName::new(host).unwrap(), Families::Both, Hints::NONE, conf(text))
     }
 
     fn asks(next: Next) -> String {

@@ -37,6 +37,7 @@ mod told;
 use std::net::IpAddr;
 
 pub(crate) use crate::address::families::Families;
+pub(crate) use crate::address::hints::Hints;
 use crate::address::host_name::HostName;
 use crate::base::error::Error;
 
@@ -53,12 +54,6 @@ pub(crate) enum Family {
     V4,
     /// AAAA.
     V6,
-}
-
-impl Family {
-    pub fn is_of(self, ip: IpAddr) -> bool {
-        ip.is_ipv4() == (self == Family::V4)
-    }
 }
 
 impl Families {

@@ -3,7 +3,7 @@
 use std::io;
 use std::time::Duration;
 
-use super::{Action, Asked, Failure, Families, Hosts, NamesOptions, ResolvConf, Resolver, Ticket, Transport};
+use super::{Action, Asked, Failure, Families, Hints, Hosts, NamesOptions, ResolvConf, Resolver, Ticket, Transport};
 use crate::address::host_name::HostName;
 
 const fn ms(milliseconds: u64) -> Duration {
@@ -34,7 +34,7 @@ impl Driven {
 
     fn look_up(&mut self, name: &str) -> Ticket {
         let (name, drawn) = (HostName::new(name).unwrap(), &mut self.drawn);
-        self.resolver.look_up(name, Families::Both, self.now, &mut || number(drawn))
+        self.resolver.look_up(name, Families::Both, Hints::NONE, self.now, &mut || number(drawn))
     }
 
     fn failed(&mut self, asked: Asked, errno: i32) {

@@ -14,10 +14,11 @@ use super::cx::Cx;
 use super::event::Event;
 #[cfg(feature = "names")]
 use super::looking_up::error_of;
-use super::lookup::{Awaited, Found, LookupAsker, suitable};
+use super::lookup::{Awaited, Found, LookupAsker, Wanted, suitable};
 use super::naming::{Naming, Stage};
 use super::server::Server;
 use crate::address::families::Families;
+use crate::address::hints::Hints;
 use crate::address::host_name::HostName;
 use crate::base::error::Error;
 use crate::base::id::ServerId;
@@ -80,11 +81,12 @@ impl Net {
         match naming.stage {
             Stage::LookingUp(_) => None,
             Stage::Fresh => {
-                let (asker, host) = (LookupAsker::Server(id), naming.host);
-                match self.cx.look_up(host, Families::Both, asker, own) {
+                let asker = LookupAsker::Server(id);
+                let wanted = Wanted { host: naming.host, families: Families::Both, hints: Hints::NONE };
+                match self.cx.look_up(wanted, asker, own) {
                     Ok(awaited) => {
                         naming.stage = Stage::LookingUp(awaited);
-                        let request = awaited.request(asker, host, Families::Both)?;
+                        let request = awaited.request(asker, wanted)?;
                         Some(Event::LookupWanted(Box::new(request)))
                     }
                     Err(error) => {

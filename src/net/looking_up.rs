@@ -13,7 +13,7 @@ use super::agenda::Task;
 use super::clock::TimerKind;
 use super::cx::Cx;
 use super::event::Event;
-use super::lookup::LookupAsker;
+use super::lookup::{LookupAsker, Wanted};
 use super::names::Names;
 use crate::address::host_name::HostName;
 use crate::base::error::Error;
@@ -21,7 +21,7 @@ use crate::base::error_kind::ErrorKind;
 use crate::base::id::Key;
 use crate::base::timers::Due;
 use crate::kernel::{Kernel, Token};
-use crate::names::{Asked, Failure, Families, NamesOptions, Ticket};
+use crate::names::{Asked, Failure, NamesOptions, Ticket};
 
 impl Net {
     /// Sets how names become addresses. What is under way goes on as it was, and what was kept is forgotten.
@@ -55,14 +55,9 @@ impl Net {
 
 impl Cx {
     /// Has the resolver look a name up. The outcome comes by [`Task::LookedUp`].
-    pub(super) fn ask_resolver(
-        &mut self,
-        host: HostName,
-        families: Families,
-        asker: LookupAsker,
-    ) -> Result<Ticket, Error> {
+    pub(super) fn ask_resolver(&mut self, wanted: Wanted, asker: LookupAsker) -> Result<Ticket, Error> {
         let now = self.time_of_call();
-        Ok(self.with_names(now, |names, kernel| names.look_up(host, families, asker, kernel, now)))
+        Ok(self.with_names(now, |names, kernel| names.look_up(wanted, asker, kernel, now)))
     }
 
     /// Nobody waits for it any more.

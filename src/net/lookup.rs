@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use crate::address::families::Families;
+use crate::address::hints::Hints;
 use crate::address::host_name::HostName;
 use crate::base::error::Error;
 use crate::base::error_kind::ErrorKind;
@@ -20,6 +21,8 @@ pub struct LookupRequest {
     pub host: HostName,
     /// Which addresses are wanted. Those of another family in an answer are left out.
     pub families: Families,
+    /// What [`SocketOptions::hints`](field@crate::SocketOptions::hints) says, for the program to follow: an answer stays as it is.
+    pub hints: Hints,
 }
 
 impl LookupRequest {
@@ -53,6 +56,14 @@ pub enum LookupAsker {
     Server(ServerId),
 }
 
+/// Of which name which addresses are wanted.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Wanted {
+    pub host: HostName,
+    pub families: Families,
+    pub hints: Hints,
+}
+
 /// Who was asked for the addresses of a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Awaited {
@@ -76,9 +87,10 @@ impl Awaited {
     }
 
     /// What the program is asked.
-    pub fn request(self, asker: LookupAsker, host: HostName, families: Families) -> Option<LookupRequest> {
+    pub fn request(self, asker: LookupAsker, wanted: Wanted) -> Option<LookupRequest> {
+        let Wanted { host, families, hints } = wanted;
         match self {
-            Awaited::Program(number) => Some(LookupRequest { id: LookupId { asker, number }, host, families }),
+            Awaited::Program(number) => Some(LookupRequest { id: LookupId { asker, number }, host, families, hints }),
             Awaited::Resolver(_) => None,
         }
     }
@@ -97,6 +109,7 @@ pub(super) fn suitable(found: Found, host: &HostName, families: Families) -> Fou
     }
 }
 
-fn nothing(host: &HostName, why: &str) -> Error {
+/// There is no address that can be used.
+pub(super) fn nothing(host: &HostName, why: &str) -> Error {
     Error::of_lookup(ErrorKind::HostNotFound, host.as_str(), why)
 }

@@ -66,6 +66,7 @@ mod own_lookups;
 mod paused_by;
 mod pipe;
 mod read_buffer;
+mod routes;
 mod serve;
 mod server;
 mod server_counts;

@@ -8,14 +8,12 @@ use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use super::lookup::Wanted;
 use super::small_file as file;
-use crate::address::host_name::HostName;
 use crate::base::error::{Error, Syscall};
 use crate::base::timers::Due;
 use crate::kernel::{ConnectOptions, Handle, Kernel, Token};
-use crate::names::{
-    Action, Asked, Families, Hosts, NamesOptions, Outcome, ResolvConf, Resolver, Ticket, Transport, is_shortage,
-};
+use crate::names::{Action, Asked, Hosts, NamesOptions, Outcome, ResolvConf, Resolver, Ticket, Transport, is_shortage};
 use crate::net::lookup::LookupAsker;
 
 /// The two files are read again when they were read so long ago.
@@ -98,16 +96,10 @@ impl Names {
         self.resolver.next_deadline()
     }
 
-    pub fn look_up(
-        &mut self,
-        host: HostName,
-        families: Families,
-        who: LookupAsker,
-        kernel: &mut dyn Kernel,
-        now: Duration,
-    ) -> Ticket {
+    pub fn look_up(&mut self, wanted: Wanted, who: LookupAsker, kernel: &mut dyn Kernel, now: Duration) -> Ticket {
         self.read_files(kernel, now);
-        let ticket = self.resolver.look_up(host, families, now, &mut || self.ids.next(kernel));
+        let Wanted { host, families, hints } = wanted;
+        let ticket = self.resolver.look_up(host, families, hints, now, &mut || self.ids.next(kernel));
         self.waiting.insert(ticket, who);
         ticket
     }

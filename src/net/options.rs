@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::output_limits::OutputLimits;
 use crate::address::block_list::BlockList;
 use crate::address::families::Families;
+use crate::address::hints::Hints;
 use crate::base::error::Error;
 use crate::connection::race::ConnectAttempts;
 use crate::kernel::setters::setters;
@@ -168,6 +169,9 @@ pub struct SocketOptions {
     /// Which addresses of a name are looked up. Default: those of both families.
     #[doc(alias = "family")]
     pub families: Families,
+    /// Which addresses of a name are left out, and which are added. Default: none, as in Node. An address in digits is taken as it
+    /// is, and a look-up of the program's own is only told of them.
+    pub hints: Hints,
     /// How the addresses of a name are tried. Default: as [`Net::set_default_attempts`](crate::Net::set_default_attempts) says, and
     /// that is as RFC 8305 wants it.
     #[doc(alias = "autoSelectFamily")]
@@ -205,6 +209,7 @@ impl Default for SocketOptions {
             local_port: 0,
             connect_timeout: None,
             families: Families::Both,
+            hints: Hints::NONE,
             attempts: None,
             attempt_delay: None,
             block_list: None,
@@ -223,6 +228,7 @@ impl SocketOptions {
         local_port: u16,
         connect_timeout: Option<Duration>,
         families: Families,
+        hints: Hints,
         attempts: Option<ConnectAttempts>,
         attempt_delay: Option<Duration>,
         block_list: Option<BlockList>,

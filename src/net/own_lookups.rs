@@ -7,15 +7,13 @@
 //!     └── what waits for it goes on, by a task ◀──────────────────────────────────────────────┘
 //! ```
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::Net;
 use super::cx::Cx;
 #[cfg(not(feature = "names"))]
 use super::lookup::Ticket;
-use super::lookup::{Awaited, LookupAsker, LookupId};
-use crate::address::families::Families;
-use crate::address::host_name::HostName;
+use super::lookup::{Awaited, Found, LookupAsker, LookupId, Wanted};
 use crate::base::error::Error;
 #[cfg(not(feature = "names"))]
 use crate::base::error_kind::ErrorKind;
@@ -67,19 +65,23 @@ impl Cx {
     /// Has a name looked up, by the program if `own`.
     ///
     /// # Errors
-    /// A build without a resolver.
-    pub fn look_up(
-        &mut self,
-        host: HostName,
-        families: Families,
-        asker: LookupAsker,
-        own: bool,
-    ) -> Result<Awaited, Error> {
+    /// A build without a resolver; a hint that leaves no address.
+    pub fn look_up(&mut self, wanted: Wanted, asker: LookupAsker, own: bool) -> Result<Awaited, Error> {
         if own {
             self.own_lookups += 1;
             return Ok(Awaited::Program(self.own_lookups));
         }
-        self.ask_resolver(host, families, asker).map(Awaited::Resolver)
+        let families = self.usable_families(&wanted)?;
+        self.ask_resolver(Wanted { families, ..wanted }, asker).map(Awaited::Resolver)
+    }
+
+    /// Those of `localhost` are known.
+    ///
+    /// # Errors
+    /// A hint that leaves none.
+    pub fn addresses_of_localhost(&mut self, wanted: Wanted) -> Found {
+        let families = self.usable_families(&wanted)?;
+        Ok(wanted.hints.choose(families, vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()]))
     }
 
     /// Nobody waits for it any more.
@@ -94,9 +96,9 @@ impl Cx {
 #[cfg(not(feature = "names"))]
 impl Cx {
     #[expect(clippy::unused_self, reason = "as with a resolver")]
-    fn ask_resolver(&mut self, host: HostName, _: Families, _: LookupAsker) -> Result<Ticket, Error> {
+    fn ask_resolver(&mut self, wanted: Wanted, _: LookupAsker) -> Result<Ticket, Error> {
         let why = ": this build looks no names up (feature `names`); give an address, or look it up yourself";
-        Err(Error::of_lookup(ErrorKind::LookupFailed, host.as_str(), why))
+        Err(Error::of_lookup(ErrorKind::LookupFailed, wanted.host.as_str(), why))
     }
 
     #[expect(clippy::unused_self, reason = "as with a resolver")]

@@ -14,6 +14,9 @@ mod connect_timeouts;
 mod connections;
 /// Peers that are gone while nothing is read from them.
 mod gone_peers;
+/// Hints for a look-up.
+#[cfg(feature = "names")]
+mod hints;
 /// Names that the program looks up itself, and servers that listen on a name.
 mod lookups;
 /// What a loop holds in memory, and the limit for it.

@@ -26,7 +26,7 @@ use super::cache::Cache;
 use super::lookup::{Lookup, Next};
 use super::message::{self, Reply};
 use super::told;
-use super::{Answer, Families, Family, Hosts, NamesOptions, Question, ResolvConf};
+use super::{Answer, Families, Hints, Hosts, NamesOptions, Question, ResolvConf};
 use crate::address::host_name::HostName;
 use crate::base::error::{Error, Syscall};
 use crate::base::error_kind::ErrorKind;
@@ -154,12 +154,13 @@ impl Resolver {
         &mut self,
         host: HostName,
         families: Families,
+        hints: Hints,
         now: Duration,
         ids: &mut impl FnMut() -> u16,
     ) -> Ticket {
         let ticket = Ticket(self.next_ticket);
         self.next_ticket += 1;
-        let known = self.known(&host, families);
+        let known = self.known(&host, families, hints);
         if !known.is_empty() {
             self.actions.push_back(Action::Deliver(ticket, Ok(known)));
         } else if let Some(why) = self.unread.clone() {
@@ -167,7 +168,7 @@ impl Resolver {
         } else if self.lookups.len() >= self.options.most_lookups {
             self.actions.push_back(Action::Deliver(ticket, Err(Failure::TooMany)));
         } else {
-            let mut lookup = Lookup::new(host, families, Rc::clone(&self.conf));
+            let mut lookup = Lookup::new(host, families, hints, Rc::clone(&self.conf));
             let next = lookup.begin();
             self.lookups.insert(ticket, lookup);
             self.go_on(ticket, next, now, ids);
@@ -176,15 +177,11 @@ impl Resolver {
     }
 
     /// What is known without a question.
-    fn known(&self, host: &HostName, families: Families) -> Vec<IpAddr> {
+    fn known(&self, host: &HostName, families: Families, hints: Hints) -> Vec<IpAddr> {
         if host.is_localhost() {
-            let of = |family: &Family| match family {
-                Family::V4 => IpAddr::from(Ipv4Addr::LOCALHOST),
-                Family::V6 => Ipv6Addr::LOCALHOST.into(),
-            };
-            return families.each().iter().map(of).collect();
+            return hints.choose(families, vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()]);
         }
-        let found = self.hosts.addresses(host, families);
+        let found = hints.choose(families, self.hosts.addresses(host));
         if !found.is_empty() {
             log::debug!("{host} stands in the hosts file");
         }

@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use crate::address::families::Families;
+use crate::address::hints::Hints;
 use crate::address::host_name::HostName;
 use crate::base::error::Error;
 use crate::base::error_kind::ErrorKind;
@@ -28,6 +29,7 @@ pub(in crate::net) fn long_enough(delay: Duration) -> Duration {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::net) struct Manner {
     pub families: Families,
+    pub hints: Hints,
     pub attempts: ConnectAttempts,
     pub delay: Duration,
     /// The program looks its names up.
@@ -37,6 +39,7 @@ pub(in crate::net) struct Manner {
 impl Manner {
     pub const USUAL: Manner = Manner {
         families: Families::Both,
+        hints: Hints::NONE,
         attempts: ConnectAttempts::Overlapping,
         delay: Duration::from_millis(250),
         own_lookup: false,
@@ -46,6 +49,7 @@ impl Manner {
     pub fn of(options: &SocketOptions, usual: Manner) -> Self {
         Manner {
             families: options.families,
+            hints: options.hints,
             attempts: options.attempts.unwrap_or(usual.attempts),
             delay: options.attempt_delay.map_or(usual.delay, long_enough),
             own_lookup: false,

@@ -8,7 +8,7 @@
 //! Attempts overlap, so there may be several descriptors, all with the token of this connection. An edge of one of them has all
 //! of them asked. What comes next is a task ([`ConnTask::Dial`]), one event at a time.
 
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 
 use super::dial::{Dial, Stage, Told};
 use super::{Conn, Latches};
@@ -26,7 +26,7 @@ use crate::net::cx::Cx;
 use crate::net::event::Event;
 #[cfg(feature = "names")]
 use crate::net::looking_up::error_of;
-use crate::net::lookup::{Awaited, Found, LookupAsker, suitable};
+use crate::net::lookup::{Awaited, Found, LookupAsker, Wanted, suitable};
 
 impl Conn {
     fn dial_mut(&mut self) -> Option<&mut Dial> {
@@ -61,17 +61,17 @@ impl Conn {
     /// Asks for the addresses. Those of `localhost` are known, unless the program wants to be asked.
     fn look_up(&mut self, cx: &mut Cx) -> Option<Event> {
         let (asker, families) = (LookupAsker::Socket(self.id), self.families());
-        let own = self.rare().setup.manner.own_lookup;
+        let (own, hints) = (self.rare().setup.manner.own_lookup, self.rare().setup.manner.hints);
         let dial = self.dial_mut()?;
-        let host = dial.host;
-        if host.is_localhost() && !own {
-            self.found(Ok(vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()]), cx);
+        let wanted = Wanted { host: dial.host, families, hints };
+        if wanted.host.is_localhost() && !own {
+            self.found(cx.addresses_of_localhost(wanted), cx);
             return None;
         }
-        match cx.look_up(host, families, asker, own) {
+        match cx.look_up(wanted, asker, own) {
             Ok(awaited) => {
                 dial.stage = Stage::LookingUp(awaited);
-                let request = awaited.request(asker, host, families)?;
+                let request = awaited.request(asker, wanted)?;
                 Some(Event::LookupWanted(Box::new(request)))
             }
             Err(error) => {

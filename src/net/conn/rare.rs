@@ -217,6 +217,7 @@ mod tests {
             usual.clone().send_buffer(4096),
             usual.clone().urgent_inline(true),
             usual.clone().families(crate::address::families::Families::V4),
+            usual.clone().hints(crate::address::hints::Hints::new().address_config(true)),
             usual.clone().attempts(crate::connection::race::ConnectAttempts::OneByOne),
             usual.clone().attempt_delay(Duration::from_millis(10)),
         ];

@@ -4,12 +4,13 @@
 //! that is printed, unless `TIDEGATE_TOOLS` is `required`, as in CI.
 
 mod attempts;
+mod hints;
 mod unbound;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::{Child, Command, Stdio};
 
-use tidegate::{ErrorKind, EventLoop, NamesOptions};
+use tidegate::{ErrorKind, EventLoop, NamesOptions, Socket, SocketOptions};
 
 use crate::support::folder::Folder;
 use crate::support::isolated::isolated_with_a_network;
@@ -100,21 +101,26 @@ fn write(name: &str, text: &str) {
 
 /// What this library finds, all names at once.
 fn ours(names: &[&str]) -> Outcomes {
+    ours_with(names, &SocketOptions::new())
+}
+
+fn ours_with(names: &[&str], options: &SocketOptions) -> Outcomes {
     let mut event_loop = EventLoop::with_state(Outcomes::new()).unwrap();
     for name in names {
         let key = (*name).to_owned();
-        let begun = event_loop.connect(format!("{name}:9"), move |socket| {
-            let of_lookup = key.clone();
-            socket.on_lookup(move |socket, lookup| {
-                let found = match &lookup.outcome {
-                    Ok(ip) => ip.to_string(),
-                    Err(error) => error.code().to_owned(),
-                };
-                socket.state.entry(of_lookup.clone()).or_default().insert(found);
+        let begun =
+            event_loop.connect_with(format!("{name}:9"), options.clone(), move |socket: &mut Socket<'_, Outcomes>| {
+                let of_lookup = key.clone();
+                socket.on_lookup(move |socket, lookup| {
+                    let found = match &lookup.outcome {
+                        Ok(ip) => ip.to_string(),
+                        Err(error) => error.code().to_owned(),
+                    };
+                    socket.state.entry(of_lookup.clone()).or_default().insert(found);
+                });
+                socket.on_connection_attempt(|socket, _| socket.destroy());
+                socket.on_error(|_, _| {});
             });
-            socket.on_connection_attempt(|socket, _| socket.destroy());
-            socket.on_error(|_, _| {});
-        });
         if let Err(error) = begun {
             assert_eq!(error.kind(), ErrorKind::InvalidArgument, "{error}");
             event_loop.state.entry((*name).to_owned()).or_default().insert("ENOTFOUND".to_owned());
@@ -126,18 +132,25 @@ fn ours(names: &[&str]) -> Outcomes {
 
 /// What the system's `getaddrinfo` finds, without AI_ADDRCONFIG.
 fn glibcs(names: &[&str]) -> Outcomes {
+    glibcs_with(names, "AF_UNSPEC", "0")
+}
+
+/// With a family and with flags, in Python's words.
+fn glibcs_with(names: &[&str], family: &str, flags: &str) -> Outcomes {
     let script = "
-import socket, sys
-for name in sys.argv[1:]:
+import sys
+from socket import *
+family, flags = (eval(word) for word in sys.argv[1:3])
+for name in sys.argv[3:]:
     try:
-        found = {answer[4][0] for answer in socket.getaddrinfo(name, 9, type=socket.SOCK_STREAM)}
-    except socket.gaierror as error:
-        found = {'EAI_AGAIN' if error.errno == socket.EAI_AGAIN else 'ENOTFOUND'}
+        found = {answer[4][0] for answer in getaddrinfo(name, 9, family, SOCK_STREAM, flags=flags)}
+    except gaierror as error:
+        found = {'EAI_AGAIN' if error.errno == EAI_AGAIN else 'ENOTFOUND'}
     except UnicodeError:
         found = {'ENOTFOUND'}
     print(name, *found)
 ";
-    let output = Command::new("python3").args(["-c", script]).args(names).output().unwrap();
+    let output = Command::new("python3").args(["-c", script, family, flags]).args(names).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let text = String::from_utf8(output.stdout).unwrap();
     let outcome = |line: &str| {
