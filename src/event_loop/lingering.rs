@@ -66,8 +66,9 @@ impl<S> Socket<'_, S> {
     /// Reads until nothing more arrives, for as long as the options say.
     pub(super) fn catch_up_quietly(&mut self, number: u64, before: Option<Quiet>) {
         self.catch_up(move |socket, caught_up| {
-            if !socket.is_shut_down_by(number) {
-                return; // It was given up.
+            // It was given up. Or all have been waited for long enough, and it was ended: then it has a clock already, and lingers.
+            if !socket.is_shut_down_by(number) || socket.handlers.shut_down.has_ended(socket.id) {
+                return;
             }
             let options = socket.handlers.shut_down.options;
             let (read, now) = (socket.bytes_read(), socket.net.now());

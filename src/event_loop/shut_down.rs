@@ -62,6 +62,10 @@ impl ShutDown {
         self.catching_up.insert(id, targets);
     }
 
+    pub(super) fn has_ended(&self, id: SocketId) -> bool {
+        self.ended.contains_key(&id)
+    }
+
     fn waits_for(&self, id: SocketId) -> bool {
         let is_awaited = self.catching_up.contains_key(&id) || self.sources.get(&id).is_some_and(|count| *count > 0);
         is_awaited || self.options.order == EndOrder::Together && !self.catching_up.is_empty()

@@ -5,7 +5,10 @@
 use std::time::Duration;
 
 use tidegate::sim::{Conditions, Sim};
-use tidegate::{CloseReason, EndOrder, EventLoop, FileOptions, Loop, ShutDownOptions, Socket, SocketId, SocketOptions};
+use tidegate::{
+    CloseReason, EndOrder, EventLoop, FileOptions, Loop, ServerOptions, ShutDownOptions, Socket, SocketId,
+    SocketOptions,
+};
 
 const ADDRESS: &str = "10.0.0.1:7";
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -355,6 +358,39 @@ fn an_ended_peer_that_is_silent_is_destroyed_after_the_linger_time() {
     assert_eq!(reason, CloseReason::Timeout);
     assert!(closed_at >= s(6) && closed_at < s(7), "{closed_at:?}");
     assert_eq!(echo.event_loop().shut_down_report(), Default::default(), "nothing was lost");
+}
+
+/// A socket that connects for longer than others are waited for is ended before it has caught up. The clock of the one must not hide that of
+/// the other, which would destroy the socket although the shut-down is given up.
+#[test]
+fn a_linger_time_is_given_up_with_its_shut_down() {
+    let sim = Sim::new(1);
+    let mut peer = EventLoop::on(sim.kernel(), ());
+    let half_open = ServerOptions::new().allow_half_open(true);
+    peer.listen_with("10.0.0.2:7", half_open, |socket| socket.on_data(|_, _| {})).unwrap();
+    let mut event_loop = EventLoop::on(sim.kernel(), Heard::default());
+    let half_open = SocketOptions::new().allow_half_open(true);
+    event_loop
+        .connect_with("10.0.0.2:7", half_open, |socket| {
+            note(socket);
+            socket.on_data(|_, _| {});
+            socket.on_finish(|socket| {
+                socket.event_loop().after(Duration::from_millis(100), |on| on.stop());
+            });
+        })
+        .unwrap();
+    sim.partition("10.0.0.2".parse().unwrap(), true);
+    let options = ShutDownOptions::new().patience(PATIENCE).quiet(Duration::from_millis(300)).linger(s(1));
+    event_loop.event_loop().shut_down_with(options.order(EndOrder::Together));
+    // All others have been waited for.
+    sim.run(&mut [&mut event_loop, &mut peer], s(2)).unwrap();
+    sim.partition("10.0.0.2".parse().unwrap(), false);
+    for until in 3..30 {
+        sim.run(&mut [&mut event_loop, &mut peer], s(until)).unwrap();
+    }
+    assert!(!event_loop.event_loop().is_shutting_down(), "it has finished, and was stopped");
+    assert_eq!(event_loop.state.closed, [], "nothing has destroyed it");
+    assert_eq!(event_loop.net.sockets(), 1);
 }
 
 #[test]
