@@ -4,8 +4,11 @@ use std::process::{Command, Stdio};
 
 mod fire;
 
+use serde_json::json;
+
 use super::support::engine::{Engine, PASSWORD};
 use super::support::folder::Folder;
+use super::support::inspector::Place;
 use super::support::{Client, Daemon, Signal, free_address, free_port};
 
 /// A node of the room that is together with the others.
@@ -227,10 +230,14 @@ fn two_processes_share_a_port() {
 #[test]
 fn the_operator_is_told_how_the_node_stands() {
     let Some(engine) = Engine::start() else { return };
-    let (here, there) = (node(&engine, "here", &[]), node(&engine, "there", &[]));
+    let (here, there) = (node(&engine, "here", &["--inspect", "127.0.0.1:0"]), node(&engine, "there", &[]));
     let ((mut anna, name), (mut berta, _)) = (guest(&here), guest(&there));
     anna.says("hello");
     assert_eq!(hears_said(&mut berta), format!("{name}: hello"));
+    let figures = Place::of(&here).json("/statistics")["own_figures"].clone();
+    assert_eq!((&figures["bus_nodes"], &figures["bus_together"]), (&json!(2.0), &json!(1.0)), "{figures}");
+    let metrics = Place::of(&here).text("/metrics");
+    assert!(metrics.lines().any(|line| line == "tidegate_bus_nodes 2"), "{metrics}");
     here.signal(Signal::USR1);
     let line = here.logs("how it stands", |line| line.contains("the other machines: together; "));
     assert!(

@@ -18,7 +18,7 @@ use super::run_state::{Mismatch, Plan, RunState, Stage};
 use super::schedule::{PreciseTimer, Schedule};
 use super::{clock, progress};
 use crate::cli::Workload;
-use crate::inspector::{self, Limits, Subject};
+use crate::inspector::{self, Limits, OwnFigures, Subject};
 
 /// A measurement of a number of messages, without a time, is given up when nothing has come for this long.
 pub const STALLED: Duration = Duration::from_secs(10);
@@ -98,7 +98,7 @@ pub fn run<L: Load>(workload: &Workload, load: L) -> Result<RunState, Box<dyn St
     }
     let role = format!("bench {}", workload.name());
     // How many it opens is its plan and no limit: it would always be used up, and raise an alert.
-    let subject = Subject { role, limits: Limits::default() };
+    let subject = Subject { role, limits: Limits::default(), own: OwnFigures::default() };
     inspector::inspect(&mut event_loop, &workload.options().inspector, subject)?;
     event_loop.every(clock::READ_EVERY, |on| {
         on.state.run.now();

@@ -4,7 +4,7 @@ use tidegate::EventLoop;
 
 use super::service::Service;
 use crate::cli::DaemonOptions;
-use crate::inspector::{self, Limits, Subject};
+use crate::inspector::{self, Limits, OwnFigures, Subject};
 
 /// Lets the role be looked at, if that is asked for. To be called before it listens.
 ///
@@ -15,6 +15,7 @@ pub fn inspect<R: Service>(
     daemon: &DaemonOptions,
     limits: &Limits,
 ) -> Result<(), String> {
-    let subject = Subject { role: R::NAME.to_owned(), limits: limits.clone() };
+    let own = OwnFigures::of(R::figures);
+    let subject = Subject { role: R::NAME.to_owned(), limits: limits.clone(), own };
     inspector::inspect(event_loop, &daemon.inspector, subject)
 }

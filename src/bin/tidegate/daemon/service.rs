@@ -18,7 +18,7 @@ use super::listener::{Door, Listeners, log_limit};
 use super::stop::{self, lasting_loop, stop_at_signals};
 use super::{Outcome, answer_signals, explain, inspect, names, reload, signals};
 use crate::cli::{Change, DaemonOptions, Listen};
-use crate::inspector::Limits;
+use crate::inspector::{Limits, OwnFigure};
 use crate::process::descriptors::max_connections;
 use crate::process::ignored::Ignored;
 
@@ -72,6 +72,11 @@ pub trait Service: Sized + 'static {
     /// SIGUSR1: what it knows, in the log.
     fn write_table(on: &mut Loop<'_, Self>) {
         signals::write_table(on);
+    }
+
+    /// What it counts beside its loop, for `--inspect`.
+    fn figures(&self) -> Vec<OwnFigure> {
+        Vec::new()
     }
 
     /// Whether it has files that SIGHUP opens anew.

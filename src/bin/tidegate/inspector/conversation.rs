@@ -9,6 +9,7 @@
 //! It is paused while it waits and is answered, so a client that sends requests without reading is not read. A client that
 //! takes nothing of its answer for 10 s is put out.
 
+use std::any::Any;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -261,11 +262,11 @@ fn answer<S: 'static>(socket: &mut Socket<'_, S>, inspector: &Rc<Inspector>, rou
             }
         }
         Route::Metrics => {
-            let text = figures::prometheus(&inspector.look(socket.net));
+            let text = figures::prometheus(&inspector.look(socket.net, socket.state));
             send_whole(socket, inspector, Kind::METRICS, request, &text);
         }
         Route::Statistics => {
-            let text = format!("{}\n", inspector.look(socket.net).json());
+            let text = format!("{}\n", inspector.look(socket.net, socket.state).json());
             send_whole(socket, inspector, Kind::JSON, request, &text);
         }
         Route::Connections => match Wanted::of(request) {
@@ -409,13 +410,13 @@ fn listen<S: 'static>(socket: &mut Socket<'_, S>, inspector: &Rc<Inspector>, req
     inspector.enter(socket.net, socket.id(), Stage::Listening);
     inspector.conversation(socket.id(), |it| it.input.clear());
     socket.resume(); // so that its end is heard
-    let event = event(inspector, socket.net);
+    let event = event(inspector, socket.net, socket.state);
     socket.write(format!("retry: 1000\n{event}"));
 }
 
 /// The figures and the cells, as server-sent events have it.
-fn event(inspector: &Inspector, net: &mut Net) -> String {
-    let mut json = inspector.look(net).json();
+fn event(inspector: &Inspector, net: &mut Net, state: &dyn Any) -> String {
+    let mut json = inspector.look(net, state).json();
     json["cells"] = cells(net).into();
     format!("data: {json}\n\n")
 }
@@ -474,7 +475,7 @@ fn beat<S: 'static>(on: &mut Loop<'_, S>, inspector: &Rc<Inspector>) {
     }
     drop(state);
     if verdicts.iter().any(|(_, verdict)| *verdict == Verdict::Listens) {
-        let event = event(inspector, on.net);
+        let event = event(inspector, on.net, on.state);
         let listeners = verdicts.iter().filter(|(_, verdict)| *verdict == Verdict::Listens);
         on.net.broadcast(listeners.map(|(id, _)| *id), event);
     }

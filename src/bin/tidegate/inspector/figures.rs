@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 use tidegate::{Figure, FigureKind, FigureValue, Histogram, Statistics};
 
-use super::subject::{Limit, Look};
+use super::subject::{Limit, Look, OwnFigure};
 
 /// By name, without a prefix.
 pub fn json(statistics: &Statistics) -> Value {
@@ -48,6 +48,11 @@ fn write_all(text: &mut String, look: &Look) -> fmt::Result {
     writeln!(text, "tidegate_uptime_seconds {}", Seconds(look.uptime))?;
     for figure in look.statistics.each() {
         write_figure(text, &figure)?;
+    }
+    for OwnFigure { name, help, value } in &look.own {
+        let kind = if name.ends_with("_total") { "counter" } else { "gauge" };
+        family(text, &format!("tidegate_{name}"), kind, help)?;
+        writeln!(text, "tidegate_{name} {value}")?;
     }
     write_limits(text, &look.limits)?;
     let usage = look.usage;
@@ -171,6 +176,10 @@ mod tests {
                 Limit { name: "memory_bytes", used: Some(2), allowed: None },
             ],
             servers: vec![],
+            own: vec![
+                OwnFigure { name: "bus_nodes", help: "Nodes.", value: 3.0 },
+                OwnFigure { name: "bus_lost_lines_total", help: "Lines.", value: 0.5 },
+            ],
         };
         let text = prometheus(&look);
         for figure in look.statistics.each() {
@@ -186,6 +195,10 @@ mod tests {
             "tidegate_limit{name=\"connections\"} 10",
             "tidegate_limit_used{name=\"memory_bytes\"} 2",
             "process_open_fds 9",
+            "# TYPE tidegate_bus_nodes gauge",
+            "tidegate_bus_nodes 3",
+            "# TYPE tidegate_bus_lost_lines_total counter",
+            "tidegate_bus_lost_lines_total 0.5",
         ] {
             assert!(text.lines().any(|found| found == line), "{line}: {text}");
         }

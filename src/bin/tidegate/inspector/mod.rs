@@ -24,6 +24,7 @@ mod response;
 mod subject;
 mod table;
 
+use std::any::Any;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -35,7 +36,7 @@ use self::allowance::Allowance;
 use self::conversation::Conversation;
 use self::guard::Key;
 use self::longest::Longest;
-pub use self::subject::{Limits, Subject};
+pub use self::subject::{Limits, OwnFigure, OwnFigures, Subject};
 use self::subject::{Look, typed_flags};
 use crate::cli::InspectorOptions;
 
@@ -70,12 +71,13 @@ struct State {
 
 impl Inspector {
     /// All that is known at this time.
-    fn look(&self, net: &mut Net) -> Look {
+    fn look(&self, net: &mut Net, loop_state: &dyn Any) -> Look {
         let now = net.now();
         let turn = net.take_longest_turn();
         let mut state = self.state.borrow_mut();
         let longest = state.longest.with(now, turn);
-        Look::at(net, &self.subject, &self.flags, state.conversations.len(), now.saturating_sub(self.began), longest)
+        let uptime = now.saturating_sub(self.began);
+        Look::at(net, loop_state, &self.subject, &self.flags, state.conversations.len(), uptime, longest)
     }
 }
 

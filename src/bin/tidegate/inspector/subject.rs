@@ -1,6 +1,9 @@
 //! What is looked at: a role with its flags, and its limits.
 
+use std::any::Any;
 use std::cell::Cell;
+use std::collections::BTreeMap;
+use std::fmt;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -18,6 +21,38 @@ pub struct Subject {
     /// `echo`, `bench echo`.
     pub role: String,
     pub limits: Limits,
+    pub own: OwnFigures,
+}
+
+/// What a role counts beside the figures of its loop, found in the loop's state when somebody looks.
+#[derive(Clone, Default)]
+pub struct OwnFigures(Option<Rc<Find>>);
+
+type Find = dyn Fn(&dyn Any) -> Vec<OwnFigure>;
+
+impl OwnFigures {
+    /// Those of a loop whose state is of this type.
+    pub fn of<S: 'static>(figures: fn(&S) -> Vec<OwnFigure>) -> Self {
+        OwnFigures(Some(Rc::new(move |state| state.downcast_ref().map(figures).unwrap_or_default())))
+    }
+
+    fn at(&self, state: &dyn Any) -> Vec<OwnFigure> {
+        self.0.as_ref().map(|figures| figures(state)).unwrap_or_default()
+    }
+}
+
+impl fmt::Debug for OwnFigures {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0.is_some() { "OwnFigures" } else { "none" })
+    }
+}
+
+/// A figure of a role. Its name, without the `tidegate_` of all, ends with `_total` if it only grows.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OwnFigure {
+    pub name: &'static str,
+    pub help: &'static str,
+    pub value: f64,
 }
 
 /// What it may have: connections of all kinds, and bytes that are held for them. None is no limit. A clone is the same: they may change
@@ -55,11 +90,13 @@ pub struct Look {
     pub limits: Vec<Limit>,
     /// Each server of the role, where it listens, and its connections.
     pub servers: Vec<(String, String, u64)>,
+    pub own: Vec<OwnFigure>,
 }
 
 impl Look {
     pub fn at(
         net: &Net,
+        state: &dyn Any,
         subject: &Subject,
         flags: &[String],
         inspectors: usize,
@@ -93,6 +130,7 @@ impl Look {
             flags: flags.to_vec(),
             uptime,
             servers: servers.collect(),
+            own: subject.own.at(state),
             limits,
             usage,
             longest_turn: longest,
@@ -114,6 +152,7 @@ impl Look {
             "flags": self.flags,
             "uptime_seconds": self.uptime.as_secs_f64(),
             "figures": figures::json(&self.statistics),
+            "own_figures": self.own.iter().map(|it| (it.name, it.value)).collect::<BTreeMap<_, _>>(),
             "longest_turn": self.longest_turn.map(|turn| json!({
                 "seconds": turn.time.as_secs_f64(),
                 "phase": turn.phase,

@@ -47,6 +47,7 @@ use super::service::{Service, listens_everywhere, serve};
 use super::stop::LINGER;
 use super::{Outcome, Peer};
 use crate::cli::{Change, ChatOptions, DaemonOptions, Listen, Role, counted};
+use crate::inspector::OwnFigure;
 use announcements::What;
 use flood::TokenBucket;
 use receiving::{guest, receive, receive_held};
@@ -107,6 +108,10 @@ impl Service for Room {
             log::warn!("{} of guests who sent too fast were not passed on", counted(event_loop.state.dropped, "byte"));
         }
         if is_heard { code } else { ExitCode::FAILURE }
+    }
+
+    fn figures(&self) -> Vec<OwnFigure> {
+        table::figures(self)
     }
 
     fn write_table(on: &mut Loop<'_, Self>) {

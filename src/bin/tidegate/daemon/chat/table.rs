@@ -1,4 +1,6 @@
-//! What SIGUSR1 writes of a room that is shared, after the table of connections: how it stands to the others.
+//! How a room that is shared stands to the others: for SIGUSR1, after the table of connections, and for `--inspect`.
+
+use std::time::Duration;
 
 use tidegate::Loop;
 
@@ -7,11 +9,44 @@ use super::bus::{Figures, Standing};
 use super::room::Room;
 use crate::cli::counted;
 use crate::daemon::engine;
+use crate::inspector::OwnFigure;
 
 pub fn write_tables(on: &mut Loop<'_, Room>) {
     write_table(on);
     let Some(shared) = &on.state.shared else { return };
     log::log!(level(), "the other machines: {}", line(&shared.node.figures(), &on.state.link.figures()));
+}
+
+/// None if the room is not shared.
+pub fn figures(room: &Room) -> Vec<OwnFigure> {
+    let Some(shared) = &room.shared else { return Vec::new() };
+    let (node, link) = (shared.node.figures(), room.link.figures());
+    let figure = |name, help, value| OwnFigure { name, help, value };
+    let seconds = |time: Option<Duration>| time.unwrap_or_default().as_secs_f64();
+    vec![
+        figure("bus_connected", "Whether there is an engine, 1 or 0.", f64::from(u8::from(link.is_connected))),
+        figure(
+            "bus_together",
+            "Whether the node tells the stream, 1 or 0.",
+            f64::from(u8::from(node.standing == Standing::Together)),
+        ),
+        figure("bus_connects_total", "How often the engine was connected to.", link.connects as f64),
+        figure(
+            "bus_round_trip_seconds",
+            "From the last publication that was measured to its answer.",
+            seconds(link.round_trip),
+        ),
+        figure("bus_lag_seconds", "From the last publication to its return by the stream.", seconds(node.lag)),
+        figure("bus_outbox_entries", "Entries that have not come back.", node.outbox_entries as f64),
+        figure("bus_outbox_bytes", "Bytes of those.", node.outbox_bytes as f64),
+        figure("bus_nodes", "Nodes of the room that are heard of, this one among them.", node.nodes as f64),
+        figure("bus_guests", "Guests of all nodes.", node.guests as f64),
+        figure("bus_published_total", "Entries that the engine has taken.", link.published as f64),
+        figure("bus_read_total", "Entries that were read.", link.read as f64),
+        figure("bus_lost_lines_total", "Lines of others that did not come.", node.lost as f64),
+        figure("bus_unheard_lines_total", "Lines of this node that others do not hear.", node.not_heard as f64),
+        figure("bus_malformed_total", "Entries that were not understood.", node.malformed as f64),
+    ]
 }
 
 fn line(node: &Figures, link: &engine::Figures) -> String {
@@ -25,7 +60,7 @@ fn line(node: &Figures, link: &engine::Figures) -> String {
         (_, Some(why)) => format!("no engine: {why}"),
         _ => "no engine".to_owned(),
     };
-    let time = |time: Option<std::time::Duration>| time.map_or_else(|| "?".to_owned(), |time| format!("{time:.1?}"));
+    let time = |time: Option<Duration>| time.map_or_else(|| "?".to_owned(), |time| format!("{time:.1?}"));
     format!(
         "{standing}; {engine}; {} with {}; round trip {}, lag {}; {} of {} in the outbox; {} lost, {} not heard elsewhere; \
          connected {}, published {}, read {}, not understood {}",
@@ -46,8 +81,6 @@ fn line(node: &Figures, link: &engine::Figures) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     #[test]
