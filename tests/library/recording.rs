@@ -77,7 +77,10 @@ enum Twist {
 fn room(mut on: EventLoop<Room>, at: &str) -> Result<Room, Error> {
     let server = on.listen_with(at, ServerOptions::new().no_delay(true), |socket| {
         let mut number = [0; 2];
-        socket.net.random(&mut number).unwrap();
+        // In a run of garbage the kernel may have failed here, too.
+        if socket.net.random(&mut number).is_err() {
+            return socket.destroy();
+        }
         let name = format!("{:02x}{:02x}", number[0], number[1]);
         let id = socket.id();
         let welcome = if socket.state.twist == Twist::Welcomes { "welcome" } else { "you are" };
