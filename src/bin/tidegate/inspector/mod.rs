@@ -5,7 +5,7 @@
 //!
 //! | file | what is in it |
 //! | --- | --- |
-//! | `conversation.rs` | one connection, from request to request: read it first |
+//! | `conversation/` | one connection, from request to request: read it first |
 //! | `request.rs`, `guard.rs`, `refusal.rs` | what is asked; who may ask for it; why not |
 //! | `response.rs` | the head and the frame of an answer |
 //! | `subject.rs`, `figures.rs`, `longest.rs` | the role at one time; its figures in two formats; the longest turn of late |
