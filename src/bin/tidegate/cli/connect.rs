@@ -9,6 +9,7 @@ use tidegate::{Endpoint, KeepAlive};
 use super::address::destination;
 use super::daemon::probes;
 use super::duration::{connect_timeout, idle_timeout, keep_alive};
+use super::logging::verbosity;
 use super::number::OrNone;
 
 #[derive(Clone, Debug, Args)]
@@ -81,12 +82,7 @@ impl ConnectOptions {
     }
 
     pub fn verbosity(&self) -> LevelFilter {
-        match self.verbose {
-            _ if self.quiet => LevelFilter::Error,
-            0 => LevelFilter::Info,
-            1 => LevelFilter::Debug,
-            _ => LevelFilter::Trace,
-        }
+        verbosity(self.quiet, self.verbose)
     }
 }
 

@@ -13,7 +13,7 @@ use super::config::Source;
 use super::duration::{duration, idle_timeout, keep_alive};
 use super::explain::ExplainOptions;
 use super::inspector::InspectorOptions;
-use super::logging::LogOptions;
+use super::logging::{LogOptions, verbosity};
 use super::number::{OrNone, Size, connections, connections_or_none, size, size_or_none};
 use super::permissions::{Owner, mode};
 use super::recording::RecordingOptions;
@@ -235,12 +235,7 @@ impl DaemonOptions {
     }
 
     pub fn verbosity(&self) -> LevelFilter {
-        match self.verbose {
-            _ if self.quiet => LevelFilter::Error,
-            0 => LevelFilter::Info,
-            1 => LevelFilter::Debug,
-            _ => LevelFilter::Trace,
-        }
+        verbosity(self.quiet, self.verbose)
     }
 }
 

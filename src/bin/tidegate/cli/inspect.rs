@@ -1,12 +1,12 @@
 //! The flags of `tidegate inspect`.
 
-use std::fmt;
 use std::net::Ipv4Addr;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use tidegate::Endpoint;
 
 use super::address;
+use super::sort::Sort;
 
 /// A key on the command line is seen in the list of processes, and in the history of the shell.
 const KEY_OF_THE_ENVIRONMENT: &str = "TIDEGATE_INSPECT_KEY";
@@ -53,34 +53,6 @@ pub struct InspectOptions {
 struct Target {
     endpoint: Endpoint,
     key: Option<String>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-#[value(rename_all = "snake_case")]
-pub enum Sort {
-    Id,
-    Queued,
-    In,
-    Out,
-    Age,
-    Idle,
-    ReadAhead,
-    Dropped,
-}
-
-impl fmt::Display for Sort {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Sort::Id => "id",
-            Sort::Queued => "queued",
-            Sort::In => "in",
-            Sort::Out => "out",
-            Sort::Age => "age",
-            Sort::Idle => "idle",
-            Sort::ReadAhead => "read_ahead",
-            Sort::Dropped => "dropped",
-        })
-    }
 }
 
 impl InspectOptions {
@@ -149,7 +121,6 @@ fn key(text: &str) -> Result<String, String> {
 #[cfg(test)]
 mod tests {
     use super::super::tests::inspect;
-    use super::*;
 
     #[test]
     fn an_inspector_has_an_address_of_this_machine_and_perhaps_a_key() {
@@ -190,13 +161,5 @@ mod tests {
         assert!(inspect(&["9000", "--sort", "who"]).is_err_and(|error| error.contains("read_ahead")));
         assert!(inspect(&["9000", "--json", "--once"]).is_err_and(|error| error.contains("cannot be used with")));
         assert!(inspect(&[]).is_err_and(|error| error.contains("<ADDR>")));
-    }
-
-    /// As the inspector knows it.
-    #[test]
-    fn a_column_is_called_as_it_is_asked_for() {
-        for sort in Sort::value_variants() {
-            assert_eq!(Some(sort.to_string()), sort.to_possible_value().map(|it| it.get_name().to_owned()));
-        }
     }
 }

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
+use log::LevelFilter;
 
 #[derive(Clone, Debug, Args)]
 pub struct LogOptions {
@@ -27,6 +28,16 @@ pub struct LogOptions {
     /// does not stop the role then.
     #[arg(long, value_name = "PATH", verbatim_doc_comment, help_heading = "Log")]
     pub log_file: Option<PathBuf>,
+}
+
+/// What is logged with --quiet, or with -v so many times. clap takes only one of the two.
+pub fn verbosity(is_quiet: bool, verbose: u8) -> LevelFilter {
+    match verbose {
+        _ if is_quiet => LevelFilter::Error,
+        0 => LevelFilter::Info,
+        1 => LevelFilter::Debug,
+        _ => LevelFilter::Trace,
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

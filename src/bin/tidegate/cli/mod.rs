@@ -38,6 +38,7 @@ mod place;
 mod proxy;
 mod recording;
 mod role;
+mod sort;
 mod source;
 mod template;
 mod tool;
@@ -75,6 +76,7 @@ pub use self::place::{Input, Output, Tty};
 pub use self::proxy::ProxyOptions;
 pub use self::recording::ReplayOptions;
 pub use self::role::Role;
+pub use self::sort::Sort;
 pub use self::source::SourceOptions;
 pub use self::template::Expected;
 #[cfg(test)]

@@ -9,6 +9,7 @@ use serde_json::Value;
 use tidegate::{ConnectionInfo, Net, PausedBy, PeerCred, SocketId};
 
 use super::request::Request;
+use crate::cli::Sort;
 
 /// So many bytes are made at a time, or a few more.
 const PIECE: usize = 32 << 10;
@@ -23,19 +24,6 @@ pub struct Wanted {
     /// The connection at this place of the slab alone.
     pub slot: Option<u32>,
     pub format: Format,
-}
-
-/// By what the rows are in order. By all but the id, the greatest is first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Sort {
-    Id,
-    Queued,
-    In,
-    Out,
-    Age,
-    Idle,
-    ReadAhead,
-    Dropped,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,35 +56,19 @@ impl Wanted {
     }
 }
 
-impl Sort {
-    fn of(word: &str) -> Option<Self> {
-        Some(match word {
-            "id" => Sort::Id,
-            "queued" => Sort::Queued,
-            "in" => Sort::In,
-            "out" => Sort::Out,
-            "age" => Sort::Age,
-            "idle" => Sort::Idle,
-            "read_ahead" => Sort::ReadAhead,
-            "dropped" => Sort::Dropped,
-            _ => return None,
-        })
-    }
-
-    /// What is smaller stands before.
-    fn rank(self, row: &Row) -> (Reverse<u64>, u32) {
-        let rank = match self {
-            Sort::Id => 0,
-            Sort::Queued => row.unsent,
-            Sort::In => row.bytes_in,
-            Sort::Out => row.bytes_out,
-            Sort::Age => row.age.as_secs(),
-            Sort::Idle => row.idle.as_secs(),
-            Sort::ReadAhead => row.read_ahead,
-            Sort::Dropped => row.messages_dropped,
-        };
-        (Reverse(rank), row.id.number())
-    }
+/// What is smaller stands before.
+fn rank(sort: Sort, row: &Row) -> (Reverse<u64>, u32) {
+    let rank = match sort {
+        Sort::Id => 0,
+        Sort::Queued => row.unsent,
+        Sort::In => row.bytes_in,
+        Sort::Out => row.bytes_out,
+        Sort::Age => row.age.as_secs(),
+        Sort::Idle => row.idle.as_secs(),
+        Sort::ReadAhead => row.read_ahead,
+        Sort::Dropped => row.messages_dropped,
+    };
+    (Reverse(rank), row.id.number())
 }
 
 /// A table that is being sent.
@@ -163,11 +135,11 @@ impl Table {
         }
         if wanted.limit < rows.len() {
             if let Some(last) = wanted.limit.checked_sub(1) {
-                rows.select_nth_unstable_by_key(last, |row| wanted.sort.rank(row));
+                rows.select_nth_unstable_by_key(last, |row| rank(wanted.sort, row));
             }
             rows.truncate(wanted.limit);
         }
-        rows.sort_unstable_by_key(|row| wanted.sort.rank(row));
+        rows.sort_unstable_by_key(|row| rank(wanted.sort, row));
         Table { count, shown: rows.len(), rows: rows.into_iter(), format: wanted.format, stage: Stage::Head }
     }
 
