@@ -22,6 +22,7 @@ mod flood;
 mod names;
 mod online;
 mod opening;
+mod outputs;
 mod pressure;
 mod receiving;
 mod room;

@@ -4,8 +4,17 @@
 //! limits would disconnect the reader. So speakers wait while more than half of the readers are above their soft limit. One
 //! reader that is stuck slows nobody: it is disconnected after the grace period. For no longer than that does anybody wait, so
 //! that readers who are slow on purpose cannot stop a room.
+//!
+//! If the room is shared, the stream is such a speaker: see `outputs.rs`.
 
 use std::time::Duration;
+
+use tidegate::{Loop, SocketId};
+
+use super::room::{Presence, Room};
+
+/// A guest of whom nothing has come for so long is a reader, and no speaker.
+const SILENT: Duration = Duration::from_secs(1);
 
 /// How often a speaker looks whether it has to wait still.
 pub const PAUSE: Duration = Duration::from_millis(20);
@@ -47,12 +56,12 @@ pub struct Pressure {
 }
 
 impl Pressure {
-    pub fn was_judged(&self, turn: u64) -> bool {
+    fn was_judged(&self, turn: u64) -> bool {
         self.turn == Some(turn)
     }
 
     /// So many of the `readers` are `behind`, and the grace period is so long.
-    pub fn judge(&mut self, behind: usize, readers: usize, grace: Duration, now: Duration, turn: u64) {
+    fn judge(&mut self, behind: usize, readers: usize, grace: Duration, now: Duration, turn: u64) {
         self.turn = Some(turn);
         if behind * 2 <= readers {
             self.since = None;
@@ -61,9 +70,40 @@ impl Pressure {
     }
 
     /// Whether speakers have to wait.
-    pub fn holds(&self) -> bool {
+    fn holds(&self) -> bool {
         self.holds
     }
+}
+
+/// Whether speakers have to wait, of whom `speaker` is one. It is looked at once in a turn: what was said shows at its end.
+pub fn readers_are_behind(on: &mut Loop<'_, Room>, speaker: Option<SocketId>) -> bool {
+    let (counters, now) = (on.net.counters(), on.net.now());
+    if counters.above_soft == 0 {
+        on.state.pressure = Pressure::default();
+        return false;
+    }
+    let Some(soft) = on.state.options.output.limits().soft else { return false };
+    if !on.state.pressure.was_judged(counters.turns) {
+        let (behind, readers) = readers_behind(on, speaker, soft.bytes, now);
+        on.state.pressure.judge(behind, readers, soft.grace, now, counters.turns);
+    }
+    on.state.pressure.holds()
+}
+
+/// Readers are guests who have said nothing for a moment: speakers who do not read must not hide that those who listen are
+/// behind. If all speak, all but this one are readers.
+fn readers_behind(on: &Loop<'_, Room>, speaker: Option<SocketId>, soft: usize, now: Duration) -> (usize, usize) {
+    let others =
+        on.state.guests.iter().filter(|(id, guest)| Some(**id) != speaker && guest.presence() != Presence::Gone);
+    let (mut all, mut silent) = ((0, 0), (0, 0));
+    for (id, guest) in others {
+        let is_behind = usize::from(on.net.connection(*id).unsent() > soft);
+        all = (all.0 + is_behind, all.1 + 1);
+        if guest.held.is_empty() && now.saturating_sub(guest.last_heard) >= SILENT {
+            silent = (silent.0 + is_behind, silent.1 + 1);
+        }
+    }
+    if silent.1 > 0 { silent } else { all }
 }
 
 #[cfg(test)]

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use tidegate::{Counters, Line, Socket};
+use tidegate::{Line, Socket};
 
 use super::commands;
-use super::pressure::{PAUSE, Pressure};
+use super::pressure::{PAUSE, readers_are_behind};
 use super::room::{Arrival, Guest, Presence, Room};
 use super::said::said;
 use super::stranger::Stranger;
@@ -24,14 +24,11 @@ const COMMANDS_AS_A_LINE: u32 = 16;
 /// whoever wants that.
 const HEARD_AFTER_END: Duration = Duration::from_secs(5);
 
-/// A guest of whom nothing has come for so long is a reader, and no speaker.
-const SILENT: Duration = Duration::from_secs(1);
-
 /// Why what a guest has sent next has to wait.
 enum Stop {
     /// The guest sends too fast.
     Flood(Duration),
-    /// Most readers are behind.
+    /// Most readers are behind, or what was said before has not come back.
     Pressure,
     /// The others have their turn first.
     TimeIsUp,
@@ -60,9 +57,9 @@ pub fn receive(socket: &mut Socket<'_, Room>, chunk: &[u8]) {
     // Out of their place while they are read, so that the room can be changed meanwhile.
     let mut typed = std::mem::take(&mut here.typed);
     let mut rest = chunk;
-    let counters = socket.net.counters();
-    socket.state.said.begin(counters.turns);
-    let has_to_wait = has_to_wait_for_readers(socket, &counters);
+    let (me, turn) = (socket.id(), socket.net.counters().turns);
+    socket.state.said.begin(turn);
+    let are_behind = readers_are_behind(&mut socket.event_loop(), Some(me));
     let stop = loop {
         if let Some(wait) = wait_for_token(socket) {
             break Some(Stop::Flood(wait));
@@ -71,7 +68,7 @@ pub fn receive(socket: &mut Socket<'_, Room>, chunk: &[u8]) {
             if socket.state.said.is_enough() {
                 break Some(Stop::TimeIsUp);
             }
-            if has_to_wait {
+            if are_behind || shared::is_ahead(socket.state) {
                 break Some(Stop::Pressure);
             }
         }
@@ -114,37 +111,6 @@ pub fn receive(socket: &mut Socket<'_, Room>, chunk: &[u8]) {
 fn wait_for_token(socket: &mut Socket<'_, Room>) -> Option<Duration> {
     let now = socket.net.now();
     guest(socket)?.bucket.as_mut()?.wait(now)
-}
-
-/// Whether most of the readers are behind. It is looked at once in a turn: what was said shows at its end.
-fn has_to_wait_for_readers(socket: &mut Socket<'_, Room>, counters: &Counters) -> bool {
-    let now = socket.net.now();
-    if counters.above_soft == 0 {
-        socket.state.pressure = Pressure::default();
-        return false;
-    }
-    let Some(soft) = socket.state.options.output.limits().soft else { return false };
-    if !socket.state.pressure.was_judged(counters.turns) {
-        let (behind, readers) = readers_behind(socket, soft.bytes, now);
-        socket.state.pressure.judge(behind, readers, soft.grace, now, counters.turns);
-    }
-    socket.state.pressure.holds()
-}
-
-/// Readers are guests who have said nothing for a moment: speakers who do not read must not hide that those who listen are
-/// behind. If all speak, all but this one are readers.
-fn readers_behind(socket: &Socket<'_, Room>, soft: usize, now: Duration) -> (usize, usize) {
-    let me = socket.id();
-    let others = socket.state.guests.iter().filter(|(id, guest)| **id != me && guest.presence() != Presence::Gone);
-    let (mut all, mut silent) = ((0, 0), (0, 0));
-    for (id, guest) in others {
-        let is_behind = usize::from(socket.net.connection(*id).unsent() > soft);
-        all = (all.0 + is_behind, all.1 + 1);
-        if guest.held.is_empty() && now.saturating_sub(guest.last_heard) >= SILENT {
-            silent = (silent.0 + is_behind, silent.1 + 1);
-        }
-    }
-    if silent.1 > 0 { silent } else { all }
 }
 
 /// What a guest has sent faster than it may is not passed on, and nothing that follows is: it could begin in the middle of a

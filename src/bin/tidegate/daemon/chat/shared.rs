@@ -13,12 +13,12 @@ use std::time::Duration;
 use tidegate::{EventLoop, Loop, Socket, TimerId};
 
 use super::super::engine::{self, EntryRead, Link, Linked};
-use super::announcements::{self, What};
-use super::bus::{self, Entry, Node, Notice, Output, Standing};
+use super::bus::{self, Entry, Node, Standing};
 use super::names::Refused;
+use super::outputs::{Outputs, carry_out_all, carry_out_in_time, forget_connection};
+use super::receive_last_lines;
 use super::receiving::guest;
-use super::room::{Renamed, Room};
-use super::{receive_last_lines, tell, welcome};
+use super::room::Room;
 use crate::cli::{BusOptions, counted};
 
 /// How long the stop waits for lines that are on their way through this machine.
@@ -34,15 +34,19 @@ pub struct Shared {
     pub node: Node,
     /// When the node is asked next, and the timer for it.
     timer: Option<(Duration, TimerId)>,
-    /// The time of a turn was up. What the node wants is done in the next one.
-    is_put_off: bool,
+    pub outputs: Outputs,
     /// What is to be done when all that was said here stands in the stream.
     stop: Option<Box<Stop>>,
 }
 
 impl Shared {
     pub fn new(node: Node) -> Self {
-        Shared { node, timer: None, is_put_off: false, stop: None }
+        Shared { node, timer: None, outputs: Outputs::default(), stop: None }
+    }
+
+    /// Nobody waits for readers any more.
+    pub fn is_stopping(&self) -> bool {
+        self.stop.is_some()
     }
 
     /// The answer to `/who`: all guests, and how many each node has.
@@ -78,6 +82,14 @@ pub fn say(socket: &mut Socket<'_, Room>, text: &str) -> bool {
         return false;
     }
     of_guest(socket, |node, guest, now| node.says(guest, text, now)).is_some()
+}
+
+/// Whether speakers here have to wait: what was said before has not come back, or was not told yet.
+pub fn is_ahead(room: &Room) -> bool {
+    room.shared.as_ref().filter(|shared| !shared.is_stopping()).is_some_and(|shared| match shared.node.has_room() {
+        Some(has_room) => !has_room,
+        None => shared.outputs.waiting() > 0,
+    })
 }
 
 pub fn rename(socket: &mut Socket<'_, Room>, wanted: &str) -> Option<Result<(), Refused>> {
@@ -163,115 +175,9 @@ fn stop_now(on: &mut Loop<'_, Room>) {
 pub fn with_node<T>(on: &mut Loop<'_, Room>, act: impl FnOnce(&mut Node, Duration) -> T) -> Option<T> {
     let now = on.net.now();
     let done = act(&mut on.state.shared.as_mut()?.node, now);
-    if on.state.shared.as_ref().is_some_and(|shared| !shared.is_put_off) {
-        carry_out_in_time(on);
-    }
+    carry_out_in_time(on);
     set_timer(on);
     Some(done)
-}
-
-/// What was read at once may be much for a turn. The rest is told in the next one, and nothing more is read before.
-fn carry_out_in_time(on: &mut Loop<'_, Room>) {
-    while let Some(output) = next_output(on) {
-        carry_out(on, output);
-        if on.net.time_is_up()
-            && let Some(shared) = on.state.shared.as_mut().filter(|shared| shared.node.has_outputs())
-        {
-            shared.is_put_off = true;
-            engine::hold(on);
-            return on.next_turn(|on| {
-                if let Some(shared) = &mut on.state.shared {
-                    shared.is_put_off = false;
-                    carry_out_in_time(on);
-                }
-            });
-        }
-    }
-    engine::go_on(on);
-}
-
-fn carry_out_all(on: &mut Loop<'_, Room>) {
-    while let Some(output) = next_output(on) {
-        carry_out(on, output);
-    }
-}
-
-fn next_output(on: &mut Loop<'_, Room>) -> Option<Output> {
-    on.state.shared.as_mut()?.node.next_output()
-}
-
-fn carry_out(on: &mut Loop<'_, Room>, output: Output) {
-    match output {
-        Output::Publish(entry) => publish(on, &entry),
-        Output::ReadFrom(place) => engine::read_from(on, place),
-        Output::Named { guest, name, is_first } => named(on, guest, name, is_first),
-        Output::Refused { guest, wanted, taken_by } => refused(on, guest, &wanted, taken_by),
-        Output::Said { by, name, text } => said(on, by, &name, &text),
-        Output::Joined { by, name, online } => {
-            let except = by.and_then(|guest| on.state.online.socket_of(guest));
-            announcements::announce(on, except, &name, What::Joined, online);
-        }
-        Output::Left { name, online } => announcements::announce(on, None, &name, What::Left, online),
-        Output::Renamed { by, from, to } => {
-            if let Some(guest) = by {
-                called(on, guest, &to);
-            }
-            on.state.online.tell(on.net, None, &Renamed::line(&from, &to));
-        }
-        Output::Notice(notice) => notify(on, &notice),
-    }
-}
-
-fn publish(on: &mut Loop<'_, Room>, entry: &Entry) {
-    let fields = entry.to_fields();
-    let fields: Vec<_> = fields.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())).collect();
-    engine::publish(on, &fields);
-}
-
-/// A guest who is told its first name is told that it is in the room. Others hear of a new name by the line for all.
-fn named(on: &mut Loop<'_, Room>, guest: u64, name: String, is_first: bool) {
-    called(on, guest, &name);
-    let Some(mut socket) = socket_of(on, guest) else { return };
-    if is_first {
-        welcome(&mut socket, &name);
-    } else {
-        tell(&mut socket, &format!("* you are {name}\n"));
-    }
-}
-
-/// The guest has this name here.
-fn called(on: &mut Loop<'_, Room>, guest: u64, name: &str) {
-    let Some(mut socket) = socket_of(on, guest) else { return };
-    let id = socket.id();
-    socket.set_label(name);
-    if let Some(guest) = socket.state.guests.get_mut(&id) {
-        name.clone_into(&mut guest.name);
-    }
-}
-
-fn refused(on: &mut Loop<'_, Room>, guest: u64, wanted: &str, taken_by: String) {
-    if let Some(mut socket) = socket_of(on, guest) {
-        tell(&mut socket, &Renamed::TakenBy(taken_by).answer(wanted));
-    }
-}
-
-fn said(on: &mut Loop<'_, Room>, by: Option<u64>, name: &str, text: &str) {
-    let room = &mut *on.state;
-    let author = by.filter(|_| !room.options.echo).and_then(|guest| room.online.socket_of(guest));
-    room.line.clear();
-    room.line.extend([name, ": ", text, "\n"]);
-    room.said.add(room.line.len());
-    room.online.tell(on.net, author, &room.line);
-}
-
-fn notify(on: &mut Loop<'_, Room>, notice: &Notice) {
-    log::info!("{notice}");
-    on.state.online.tell(on.net, None, &format!("* {notice}\n"));
-}
-
-fn socket_of<'a>(on: &'a mut Loop<'_, Room>, guest: u64) -> Option<Socket<'a, Room>> {
-    let id = on.state.online.socket_of(guest)?;
-    on.socket(id)
 }
 
 /// An earlier time than the one that is set is set. A later one is found when that has come: most lines come back long before
@@ -319,12 +225,12 @@ impl Linked for Room {
     }
 
     fn refused(on: &mut Loop<'_, Self>, _: String) {
-        carry_out_all(on); // what was to be published is not for the next connection
+        forget_connection(on);
         with_node(on, Node::refused);
     }
 
     fn lost(on: &mut Loop<'_, Self>, _: String) {
-        carry_out_all(on);
+        forget_connection(on);
         with_node(on, Node::lost);
     }
 }

@@ -37,6 +37,12 @@ pub fn figures(room: &Room) -> Vec<OwnFigure> {
             seconds(link.round_trip),
         ),
         figure("bus_lag_seconds", "From the last publication to its return by the stream.", seconds(node.lag)),
+        figure("bus_untold", "What was read and is not told yet.", shared.outputs.waiting() as f64),
+        figure(
+            "bus_holds_total",
+            "How often it waited as most guests here were behind.",
+            shared.outputs.holds() as f64,
+        ),
         figure("bus_outbox_entries", "Entries that have not come back.", node.outbox_entries as f64),
         figure("bus_outbox_bytes", "Bytes of those.", node.outbox_bytes as f64),
         figure("bus_nodes", "Nodes of the room that are heard of, this one among them.", node.nodes as f64),

@@ -17,7 +17,7 @@ mod link;
 mod reply;
 mod settings;
 #[cfg(test)]
-mod simulated;
+pub(super) mod simulated;
 #[cfg(test)]
 mod tests;
 

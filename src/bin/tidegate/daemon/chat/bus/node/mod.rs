@@ -91,6 +91,9 @@ pub struct Node {
     has_begun: bool,
     /// The place of the first own entry. Only the hello is published before it is known.
     born: Option<EntryId>,
+    /// What was read is not told yet, so nothing more is read. If not: since when.
+    is_behind: bool,
+    reads_since: Duration,
     /// How far the stream was read, and the entry that has to come again: see `reading.rs`.
     read_to: EntryId,
     expected: Option<EntryId>,
@@ -175,6 +178,8 @@ impl Node {
             connection: Connection::Lost { since: now },
             has_begun: false,
             born: None,
+            is_behind: false,
+            reads_since: now,
             read_to: EntryId::ZERO,
             expected: None,
             roster: Roster::new(boot, settings.most_guests),
@@ -238,6 +243,19 @@ impl Node {
     pub fn refused(&mut self, now: Duration) {
         self.lost(now);
         self.go_away(Until::ReadBack);
+    }
+
+    /// Whether the guests here are still to be told what was read, so that nothing more is read. What is said here cannot come back
+    /// before, and that is not for want of an engine.
+    pub fn is_behind(&mut self, is_behind: bool, now: Duration) {
+        if std::mem::replace(&mut self.is_behind, is_behind) && !is_behind {
+            self.reads_since = now;
+        }
+    }
+
+    /// Whether more may be said here, as half of the outbox is free. None: the node is away, and what is said is told at once.
+    pub fn has_room(&self) -> Option<bool> {
+        (!self.is_away()).then(|| self.outbox.has_room())
     }
 
     // ---- together and away -------------------------------------------------------------------------------------------------
@@ -308,7 +326,7 @@ impl Node {
             Connection::Lost { since } => Some(since),
             Connection::Reading | Connection::Live => None,
         };
-        let oldest = self.outbox.oldest();
+        let oldest = self.outbox.oldest().filter(|_| !self.is_behind).map(|since| since.max(self.reads_since));
         let since = unconnected.into_iter().chain(oldest).min()?;
         Some(since + self.settings.patience)
     }

@@ -81,8 +81,9 @@ impl Node {
     pub(super) fn say_of_own_accord(&mut self, now: Duration) {
         if self.due.alive <= now {
             self.due.alive = now + ALIVE;
-            if self.outbox.len() == 0 {
-                self.outbox.push(What::Alive, true, now); // otherwise what waits shows it
+            // What waits for a node that reads shows that it is alive, and is published again.
+            if self.outbox.len() == 0 || self.is_behind {
+                self.outbox.push(What::Alive, true, now);
             }
         }
         if self.due.list <= now {

@@ -415,3 +415,32 @@ fn an_engine_that_was_out_of_reach_for_long_makes_nobody_dead() {
     }
     bus.assert_told(&["* web2 is gone; 1 left; 1 online"]);
 }
+
+#[test]
+fn a_node_that_reads_nothing_for_its_readers_is_not_out_of_reach() {
+    let mut bus = Bus::with_guests(1);
+    bus.is_connected = false; // it does not read
+    bus.act(|node, now| node.is_behind(true, now));
+    bus.act(|node, now| node.says(1, "x", now));
+    let entries = bus.stream.len();
+    (0..5).for_each(|_| bus.wait(5000));
+    assert_eq!(bus.node.figures().standing, Standing::Together);
+    let alive = bus.stream[entries..].iter().filter(|(_, entry)| entry.as_ref().unwrap().what == What::Alive).count();
+    assert_eq!(alive, 5, "the others hear that it lives");
+    bus.act(|node, now| node.is_behind(false, now));
+    bus.wait(1999);
+    assert_eq!(bus.node.figures().standing, Standing::Together);
+    bus.wait(1);
+    assert_eq!(bus.node.figures().standing, Standing::Away);
+}
+
+#[test]
+fn a_node_that_reads_nothing_for_its_readers_and_has_no_engine_is_out_of_reach() {
+    let mut bus = Bus::with_guests(1);
+    bus.act(|node, now| node.is_behind(true, now));
+    bus.lose();
+    bus.wait(1999);
+    assert_eq!(bus.node.figures().standing, Standing::Together);
+    bus.wait(1);
+    assert_eq!(bus.node.figures().standing, Standing::Away);
+}
