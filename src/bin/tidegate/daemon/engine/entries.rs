@@ -38,10 +38,10 @@ pub fn entries(reply: Reply, stream: &str, after: EntryId) -> Result<Vec<EntryRe
 
 fn entry(reply: Reply, last: &mut EntryId) -> Result<EntryRead, Wrong> {
     let Reply::Array(pair) = reply else { return Err(Wrong("an entry that is no array")) };
-    let [Reply::Bulk(id), Reply::Array(fields)] =
-        <[Reply; 2]>::try_from(pair).map_err(|_| Wrong("an entry that is no pair"))?
-    else {
-        return Err(Wrong("an entry without an id and fields"));
+    let (id, fields) = match <[Reply; 2]>::try_from(pair).map_err(|_| Wrong("an entry that is no pair"))? {
+        [Reply::Bulk(id), Reply::Array(fields)] => (id, fields),
+        [Reply::Bulk(id), Reply::Dropped] => (id, Vec::new()), // nobody here understands it
+        _ => return Err(Wrong("an entry without an id and fields")),
     };
     let id = id_of(&id).ok_or(Wrong("an id that is none"))?;
     if id <= *last {
@@ -50,6 +50,7 @@ fn entry(reply: Reply, last: &mut EntryId) -> Result<EntryRead, Wrong> {
     *last = id;
     let mut strings = fields.into_iter().map(|field| match field {
         Reply::Bulk(bytes) => Ok(bytes),
+        Reply::Dropped => Ok(Vec::new()),
         _ => Err(Wrong("a field that is no string")),
     });
     let mut fields = Vec::new();
@@ -92,6 +93,16 @@ mod tests {
         assert_eq!(ids, ["5-1", "6-0"]);
         assert_eq!(found[0].fields, [(b"a".to_vec(), b"1".to_vec()), (b"b".to_vec(), vec![])]);
         assert_eq!(read(Reply::Nil), Ok(vec![]));
+    }
+
+    #[test]
+    fn of_an_entry_that_is_too_large_there_is_its_place() {
+        let long = Reply::Array(vec![bulk("6-0"), Reply::Array(vec![bulk("a"), Reply::Dropped])]);
+        let many = Reply::Array(vec![bulk("7-0"), Reply::Dropped]);
+        let found = read(answer("s", vec![long, many, entry_of("8-0", &["a", "1"])])).unwrap();
+        let fields: Vec<_> = found.into_iter().map(|entry| entry.fields).collect();
+        let [a, one] = [b"a".to_vec(), b"1".to_vec()];
+        assert_eq!(fields, [vec![(a.clone(), vec![])], vec![], vec![(a, one)]]);
     }
 
     #[test]

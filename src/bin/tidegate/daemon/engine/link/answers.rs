@@ -17,8 +17,11 @@ use crate::daemon::engine::{EntryId, command, entries};
 const BLOCK: Duration = Duration::from_secs(5);
 
 pub fn receive<S: Linked>(on: &mut Loop<'_, S>, attempt: u64, role: Role, chunk: &[u8]) {
+    let now = on.net.now();
     let Some(half) = on.state.link().half(attempt, role) else { return };
     half.replies.push(chunk);
+    // An answer that is on its way is not missing, however large it is.
+    half.due = half.due.map(|due| due.max(now + SILENCE));
     // Whoever is told of a reply may end the link.
     while let Some(half) = on.state.link().half(attempt, role) {
         match half.replies.next() {

@@ -183,3 +183,29 @@ fn a_connection_may_be_cut_at_each_byte() {
         "{cuts:?}"
     );
 }
+
+/// Somebody else has written an entry into the stream, with these values.
+fn with_large_entry(sim: &Sim, values: &[usize], until: Duration) -> (Vec<String>, u64) {
+    let (mut engine, mut node) = (simulated::engine(sim), node(sim));
+    fill(&mut engine, 3);
+    let stream = engine.state.streams.get_mut(&b"tidegate:lobby"[..]).unwrap();
+    stream.entries[1].1 = values.iter().map(|length| (b"v".to_vec(), vec![b'x'; *length])).collect();
+    run(sim, &mut node, &mut engine, until);
+    (node.state.values(), node.state.link.figures().connects)
+}
+
+#[test]
+fn an_entry_that_is_too_large_is_passed_over() {
+    for values in [&[40 << 20][..], &[1; 20_000]] {
+        let sim = Sim::with(1, Conditions::new().buffer(1 << 20));
+        let (values, connects) = with_large_entry(&sim, values, seconds(20));
+        assert_eq!((values, connects), (["old 0", "", "old 2"].map(str::to_owned).to_vec(), 1));
+    }
+}
+
+#[test]
+fn an_answer_that_takes_long_to_come_is_not_missing() {
+    let sim = Sim::with(1, Conditions::new().buffer(64_000).delay(Duration::from_millis(500)));
+    let (values, connects) = with_large_entry(&sim, &[2 << 20], seconds(60));
+    assert_eq!((values.len(), connects), (3, 1));
+}

@@ -31,7 +31,8 @@ impl Node {
     }
 
     fn values(&self) -> Vec<String> {
-        self.read.iter().map(|entry| String::from_utf8(entry.fields[0].1.clone()).unwrap()).collect()
+        let first = |entry: &EntryRead| entry.fields.first().map_or(vec![], |(_, value)| value.clone());
+        self.read.iter().map(|entry| String::from_utf8(first(entry)).unwrap()).collect()
     }
 }
 
