@@ -27,7 +27,7 @@ pub struct Room {
     pub announced: usize,
     /// The names in use. If the room is shared, its node has them.
     names: HashMap<Folded, SocketId>,
-    /// A number is used once.
+    /// A number is used once, but for one of whom nobody has heard.
     next_number: u64,
     pub announcements: Announcements,
     pub turned_away: TurnedAway,
@@ -125,8 +125,7 @@ impl Room {
     pub fn admit(&mut self, id: SocketId, arrival: Arrival, peer: Peer, now: Duration) -> String {
         let address = peer.address().map(counted_as);
         let bucket = self.options.flood_limit(peer.is_local()).map(|limit| self.left.begin(address, limit, now));
-        let number = self.next_number;
-        self.next_number += 1;
+        let number = self.number();
         let name = format!("guest{number}");
         let line_end = if self.options.crlf { LineEnd::CrLf } else { LineEnd::Lf };
         if self.shared.is_none() {
@@ -150,6 +149,15 @@ impl Room {
         };
         self.guests.insert(id, guest);
         name
+    }
+
+    /// A new one, unless the room is shared and nobody has heard of one who has gone.
+    fn number(&mut self) -> u64 {
+        if let Some(vacant) = self.shared.as_mut().and_then(|shared| shared.node.vacant()) {
+            return vacant;
+        }
+        self.next_number += 1;
+        self.next_number - 1
     }
 
     /// How many are in the room, here and elsewhere.

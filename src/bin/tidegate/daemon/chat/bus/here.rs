@@ -1,6 +1,7 @@
 //! The guests of this node: what they are called here, and what the stream is still to say of them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
 
 use super::super::names::Folded;
 
@@ -10,6 +11,8 @@ pub struct Here {
     announced: u64,
     /// The highest number that was given to a guest here.
     highest_number: u64,
+    /// Guests who have gone, whose names are for the next ones, and since when. They are among the guests.
+    vacant: VecDeque<(Duration, u64)>,
 }
 
 #[derive(Debug, Default)]
@@ -28,6 +31,8 @@ pub struct Guest {
     pub is_announced: bool,
     /// The guests here know of it.
     pub is_joined: bool,
+    /// It has gone, and its name is for the next one.
+    pub is_vacant: bool,
 }
 
 impl Here {
@@ -42,6 +47,47 @@ impl Here {
         self.announced -= u64::from(gone.is_announced);
         Some(gone)
     }
+
+    // ---- names for the next guests: see `node/vacant.rs` -------------------------------------------------------------------
+
+    pub fn vacate(&mut self, guest: u64, now: Duration) {
+        self.vacant.push_back((now, guest));
+        self.change(guest, |guest| guest.is_vacant = true);
+    }
+
+    pub fn vacant(&self) -> usize {
+        self.vacant.len()
+    }
+
+    pub fn vacant_since(&self) -> Option<Duration> {
+        self.vacant.front().map(|(since, _)| *since)
+    }
+
+    pub fn oldest_vacant(&mut self) -> Option<u64> {
+        self.vacant.pop_front().map(|(_, guest)| guest)
+    }
+
+    /// The latest that has its name.
+    pub fn take_vacant(&mut self) -> Option<u64> {
+        let is_named = |(_, guest): &(Duration, u64)| self.get(*guest).is_some_and(|guest| guest.shown.is_some());
+        let at = self.vacant.iter().rposition(is_named)?;
+        self.vacant.remove(at).map(|(_, guest)| guest)
+    }
+
+    /// Somebody has come for it. None: it was not vacant.
+    pub fn occupy(&mut self, guest: u64) -> Option<String> {
+        let guest = self.guests.get_mut(&guest)?;
+        std::mem::take(&mut guest.is_vacant).then(|| guest.shown.clone())?
+    }
+
+    /// Their names are gone.
+    pub fn forget_vacant(&mut self) {
+        for (_, guest) in std::mem::take(&mut self.vacant) {
+            self.guests.remove(&guest);
+        }
+    }
+
+    // ---- each of them ------------------------------------------------------------------------------------------------------
 
     pub fn get(&self, guest: u64) -> Option<&Guest> {
         self.guests.get(&guest)
@@ -109,6 +155,12 @@ impl Here {
 }
 
 impl Guest {
+    /// Nobody has heard of it, and it has no other name than its number.
+    pub fn is_new_number(&self) -> bool {
+        let is_number = |name: &Option<String>| name.as_ref().is_none_or(|name| self.is_number(name));
+        !self.is_announced && self.number.is_some() && is_number(&self.wanted) && is_number(&self.shown)
+    }
+
     /// Whether the name is the number that was given.
     pub fn is_number(&self, name: &str) -> bool {
         self.number.is_some() && Folded::of(name).number() == self.number

@@ -286,3 +286,28 @@ fn a_node_that_holds_can_be_stopped() {
     assert_eq!(b.net.sockets(), 0);
     assert_eq!(shared(&b).node.figures().outbox_lines, 0);
 }
+
+/// One client after the other: a port scan, a health check, a client of HTTP.
+#[test]
+fn clients_who_say_nothing_in_the_room_leave_one_claim_in_the_stream() {
+    let sim = network();
+    let mut engine = simulated::engine(&sim);
+    let mut a = room(&sim, A, "");
+    let mut guests = Guests::on(sim.kernel(), Vec::new());
+    sim.run(&mut [&mut engine, &mut a], ms(100)).unwrap();
+    for number in 0..60 {
+        let (_, id) = guest(&mut guests, A, Duration::ZERO, Duration::ZERO);
+        guests.after(ms(30 + number % 60), move |on| {
+            if number % 3 == 0 {
+                on.net.write(id, b"GET / HTTP/1.1\r\n\r\n");
+            }
+            on.net.end(id, None);
+        });
+        sim.run(&mut [&mut engine, &mut a, &mut guests], ms(100 * (number + 2))).unwrap();
+    }
+    let entries = &engine.state.streams[&b"tidegate:lobby"[..]].entries;
+    let about_guests = |what: &&Vec<u8>| [&b"claim"[..], b"join", b"leave"].contains(&&what[..]);
+    let whats = entries.iter().flat_map(|(_, fields)| fields).filter(|(name, _)| name == b"what").map(|(_, what)| what);
+    assert_eq!(whats.filter(about_guests).count(), 1);
+    assert!(guests.state.iter().all(|heard| heard.text.starts_with("* you are guest1; 1 online\n") && heard.is_closed));
+}

@@ -11,8 +11,12 @@ use super::super::output::Output;
 use super::{Node, own_name};
 
 impl Node {
-    /// A guest is here, and gets a name: the one that it had before, or a number. The number of a guest is used once.
+    /// A guest is here, and gets a name: the one that it had before, or a number. The number of a guest is used once, but for those of
+    /// [`Node::vacant`].
     pub fn arrives(&mut self, guest: u64, wanted: Option<&str>, now: Duration) {
+        if let Some(name) = self.here.occupy(guest) {
+            return self.outputs.push_back(Output::Named { guest, name, is_first: true });
+        }
         let wanted = wanted.filter(|name| names::check_name(name).is_ok());
         self.here.add(guest, wanted);
         if self.is_away() {
@@ -66,6 +70,13 @@ impl Node {
     }
 
     pub fn leaves(&mut self, guest: u64, now: Duration) {
+        if !self.vacate(guest, now) {
+            self.goes(guest, now);
+        }
+        self.catch_up_with_guests(now);
+    }
+
+    pub(super) fn goes(&mut self, guest: u64, now: Duration) {
         let name = self.name_here_of(guest);
         let Some(gone) = self.here.remove(guest) else { return };
         let is_away = self.is_away();
@@ -75,7 +86,6 @@ impl Node {
         if gone.claim.is_some() || gone.join.is_some() || self.roster.knows(self.whom(guest)) {
             self.outbox.push(What::Leave { guest }, is_away, now);
         }
-        self.catch_up_with_guests(now);
     }
 
     /// The node stops in order: no guest does anything any more. See [`Node::has_stopped`].
@@ -192,7 +202,7 @@ impl Node {
 
     /// Nothing has decided for too long. It gets another name when it can.
     pub(super) fn name_by_itself(&mut self, guest: u64) {
-        if self.here.get(guest).is_some_and(|here| here.shown.is_none()) {
+        if self.here.get(guest).is_some_and(|here| here.shown.is_none() && !here.is_vacant) {
             let name = own_name(guest, &self.label, self.boot);
             self.show(guest, &name);
         }

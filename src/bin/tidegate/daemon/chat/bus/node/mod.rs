@@ -11,12 +11,14 @@
 //! together with the others.
 //!
 //! This file has the states and what time does. `guests.rs` has what guests do, `reading.rs` what is read, `telling.rs` what
-//! becomes of an entry that was read, and `publishing.rs` what the node says to others.
+//! becomes of an entry that was read, `publishing.rs` what the node says to others, and `vacant.rs` the names that the next guests
+//! get.
 
 mod guests;
 mod publishing;
 mod reading;
 mod telling;
+mod vacant;
 
 use std::collections::{BTreeSet, VecDeque};
 use std::rc::Rc;

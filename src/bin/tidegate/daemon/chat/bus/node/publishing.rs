@@ -74,11 +74,13 @@ impl Node {
         self.hello = Some(hello);
         self.declared.clear(); // what was declared before may not have counted: this node was dead itself
         self.here.forget_pending(hello);
+        self.here.forget_vacant();
         self.is_to_reconcile = true;
         self.due.hello = now + HELLO;
     }
 
     pub(super) fn say_of_own_accord(&mut self, now: Duration) {
+        self.give_up_vacant(now);
         if self.due.alive <= now {
             self.due.alive = now + ALIVE;
             // What waits for a node that reads shows that it is alive, and is published again.

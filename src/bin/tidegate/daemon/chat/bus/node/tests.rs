@@ -444,3 +444,71 @@ fn a_node_that_reads_nothing_for_its_readers_and_has_no_engine_is_out_of_reach()
     bus.wait(1);
     assert_eq!(bus.node.figures().standing, Standing::Away);
 }
+
+#[test]
+fn guests_who_go_before_the_others_know_of_them_leave_their_name_to_the_next() {
+    let mut bus = Bus::with_guests(1);
+    let entries = bus.stream.len();
+    let mut numbers = Vec::new();
+    for new in 10..20 {
+        let guest = bus.node.vacant().unwrap_or(new);
+        bus.act(|node, now| node.arrives(guest, None, now));
+        numbers.push(guest);
+        bus.act(|node, now| node.leaves(guest, now));
+    }
+    assert_eq!(numbers, [10; 10]);
+    assert_eq!(bus.told, ["10 is guest2"; 10]);
+    assert_eq!(bus.stream.len(), entries + 1, "one claim");
+    // One that stays has joined with that name.
+    assert_eq!(bus.node.vacant(), Some(10));
+    bus.act(|node, now| node.arrives(10, None, now));
+    bus.act(|node, now| node.joins(10, now));
+    bus.act(|node, now| node.leaves(10, now));
+    assert_eq!(bus.told[11..], ["* guest2 joined; 2 online", "* guest2 left; 1 online"]);
+    assert_eq!((bus.node.vacant(), bus.stream.len()), (None, entries + 3));
+}
+
+#[test]
+fn a_name_that_nobody_comes_for_is_given_up() {
+    let mut bus = Bus::with_guests(1);
+    bus.act(|node, now| node.arrives(2, None, now));
+    bus.act(|node, now| node.leaves(2, now));
+    let is_leave = |entry: &(EntryId, Result<Entry, Malformed>)| {
+        matches!(entry.1.as_ref().unwrap().what, What::Leave { guest: 2 })
+    };
+    (0..11).for_each(|_| bus.wait(5000));
+    assert!(!bus.stream.iter().any(is_leave));
+    (0..2).for_each(|_| bus.wait(5000));
+    assert!(bus.stream.iter().any(is_leave));
+    assert_eq!(bus.node.vacant(), None);
+}
+
+#[test]
+fn of_many_who_come_at_once_a_bounded_number_of_names_is_kept() {
+    let settings = Settings { most_guests: 1000, outbox_bytes: 1 << 20, ..SETTINGS };
+    let mut bus = Bus { node: Node::new("web1".into(), 0x3f9a, settings, Duration::ZERO), ..Bus::new() };
+    bus.connect();
+    for guest in 1..=90 {
+        bus.act(|node, now| node.arrives(guest, None, now));
+    }
+    (1..=90).for_each(|guest| bus.act(|node, now| node.leaves(guest, now)));
+    for guest in 101..=180 {
+        bus.act(|node, now| node.arrives(guest, None, now));
+    }
+    let before = bus.stream.len();
+    (101..=180).for_each(|guest| bus.act(|node, now| node.leaves(guest, now)));
+    assert_eq!(bus.stream.len(), before + 70, "so many go");
+    assert_eq!(std::iter::from_fn(|| bus.node.vacant()).count(), 100);
+}
+
+#[test]
+fn a_name_that_is_not_decided_is_for_nobody() {
+    let mut bus = Bus::with_guests(0);
+    bus.is_connected = false; // nothing is read
+    bus.act(|node, now| node.arrives(1, None, now));
+    bus.act(|node, now| node.leaves(1, now));
+    assert_eq!(bus.node.vacant(), None);
+    bus.is_connected = true;
+    bus.act(|_, _| ());
+    assert_eq!(bus.node.vacant(), Some(1));
+}

@@ -32,6 +32,15 @@ pub struct Machine {
     began: Option<usize>,
 }
 
+/// Returns its number.
+fn arrives(node: &mut Node, wanted: Option<&str>, next: &mut u64, now: Duration) -> u64 {
+    let vacant = if wanted.is_none() { node.vacant() } else { None };
+    let guest = vacant.unwrap_or(*next);
+    *next += u64::from(vacant.is_none());
+    node.arrives(guest, wanted, now);
+    guest
+}
+
 impl Machine {
     pub fn new(at: usize, settings: Settings) -> Self {
         Machine {
@@ -83,10 +92,9 @@ impl Machine {
         let guests: Vec<u64> = self.guests.keys().copied().collect();
         let action = random.below(20);
         if guests.is_empty() || action == 0 && guests.len() < 5 {
-            let guest = self.next_guest;
-            self.next_guest += 1;
+            let wanted = random.one_in(4).then_some(NAMES[random.below(6) as usize]);
+            let guest = arrives(node, wanted, &mut self.next_guest, now);
             self.guests.insert(guest, false);
-            node.arrives(guest, random.one_in(4).then_some(NAMES[random.below(6) as usize]), now);
             return;
         }
         let guest = guests[random.below(guests.len() as u64) as usize];
@@ -100,6 +108,10 @@ impl Machine {
             2 => {
                 node.leaves(guest, now);
                 self.guests.remove(&guest);
+            }
+            3 => {
+                let guest = arrives(node, None, &mut self.next_guest, now);
+                node.leaves(guest, now);
             }
             _ => {
                 if let Some(is_announced @ false) = self.guests.get_mut(&guest) {
