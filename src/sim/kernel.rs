@@ -75,6 +75,7 @@ impl Kernel for SimKernel {
     fn wait(&mut self, deadline: Option<Duration>, ready: &mut Vec<Ready>) -> io::Result<()> {
         let mut world = self.world.borrow_mut();
         let alone = world.machines.len() == 1;
+        world.machines[self.machine].runs = true;
         let later = world.now + world.conditions.turn;
         world.advance(later);
         while alone && !world.has_edges() && deadline.is_none_or(|deadline| deadline > world.now) {

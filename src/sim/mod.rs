@@ -263,9 +263,12 @@ impl Sim {
     /// Runs several loops on this network until the clock has reached `until`, or until nothing will happen any more: no
     /// loop has anything to do, now or later, and nothing is in flight. In that case the clock does not move on.
     ///
+    /// A loop that is not among them is a process that is stopped: what comes to it waits until it runs again.
+    ///
     /// # Errors
     /// Those of [`EventLoop::turn`](crate::EventLoop::turn).
     pub fn run(&self, loops: &mut [&mut dyn Turning], until: Duration) -> Result<(), crate::Error> {
+        self.world.borrow_mut().machines.iter_mut().for_each(|machine| machine.runs = false);
         // Each turn takes time, so this ends even if two loops never stop talking.
         while self.now() < until {
             let mut next: Option<Duration> = None;

@@ -7,11 +7,12 @@ use super::world::{Machine, World, at};
 use crate::kernel::{Readiness, Ready};
 
 impl World {
+    /// Something waits for a loop that will look at it.
     pub fn has_edges(&self) -> bool {
         let has_any = |machine: &Machine| {
             !machine.edges.is_empty() || !machine.signals.is_empty() || machine.woken.load(Ordering::SeqCst)
         };
-        self.machines.iter().any(has_any)
+        self.machines.iter().any(|machine| machine.runs && has_any(machine))
     }
 
     /// Something has changed at an end: its loop gets an edge, once, and in order.

@@ -59,6 +59,8 @@ pub(super) struct World {
 /// What belongs to one loop.
 #[derive(Default)]
 pub(super) struct Machine {
+    /// Its loop takes turns. What comes to one that does not waits for it, and nobody else waits with it.
+    pub runs: bool,
     /// The ends with an edge that waits for the loop, in the order of the edges.
     pub edges: VecDeque<usize>,
     pub watched: Vec<i32>,

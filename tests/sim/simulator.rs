@@ -396,3 +396,19 @@ fn a_wake_comes_at_once_and_a_run_with_wakes_is_the_same_each_time() {
     assert!(woken[1] < Duration::from_millis(2001));
     assert_eq!(woken_twice(1), (woken, fingerprint));
 }
+
+/// What comes to it waits for it, and the clock does not wait.
+#[test]
+fn a_loop_that_does_not_run_holds_up_nobody() {
+    let sim = Sim::new(1);
+    let mut stopped = server(&sim, ServerOptions::new());
+    let mut client = EventLoop::on(sim.kernel(), ());
+    client.connect(SERVER, |socket| drop(socket.write("hello"))).unwrap();
+    client.after(s(3600), |_| {});
+    sim.run(&mut [&mut client], s(3600)).unwrap();
+    let turns = client.net.counters().turns;
+    assert!(sim.now() >= s(3600) && turns < 10, "{turns}");
+    assert_eq!(stopped.state.bytes, 0);
+    sim.run(&mut [&mut stopped, &mut client], s(3601)).unwrap();
+    assert_eq!(stopped.state.bytes, 5);
+}
