@@ -403,7 +403,7 @@ fn a_loop_that_does_not_run_holds_up_nobody() {
     let sim = Sim::new(1);
     let mut stopped = server(&sim, ServerOptions::new());
     let mut client = EventLoop::on(sim.kernel(), ());
-    client.connect(SERVER, |socket| drop(socket.write("hello"))).unwrap();
+    client.connect(SERVER, |socket| _ = socket.write("hello")).unwrap();
     client.after(s(3600), |_| {});
     sim.run(&mut [&mut client], s(3600)).unwrap();
     let turns = client.net.counters().turns;

@@ -249,6 +249,10 @@ fn is_a_test_of_ci(command: &str) -> bool {
         ["--test", program, module] => {
             PROGRAMS.contains(&program) && read(&format!("tests/{program}/main.rs")).contains(&format!("mod {module};"))
         }
+        ["--bin", program, module] => {
+            let folder = format!("src/bin/{program}/{}", module.replace("::", "/"));
+            Path::new(env!("CARGO_MANIFEST_DIR")).join(folder).join("mod.rs").exists()
+        }
         _ => false,
     };
     settings_are_cis && is_there && is_in_ci(ALL_TESTS)
@@ -497,7 +501,12 @@ fn the_readme_names_the_rust_version_and_the_features_of_the_manifest() {
 
 #[test]
 fn a_command_without_a_rule_fails() {
-    let no_such_test = ["cargo test --test nothing", "cargo test --test sim nothing", "SEED=1 cargo test"];
+    let no_such_test = [
+        "cargo test --test nothing",
+        "cargo test --test sim nothing",
+        "cargo test --bin tidegate daemon::nothing",
+        "SEED=1 cargo test",
+    ];
     for command in ["tidegate chat --no-such-flag", "tidegate knit"].into_iter().chain(no_such_test) {
         assert!(rule(command).is_none() && !is_a_test_of_ci(command) && !is_known(command), "{command}");
     }

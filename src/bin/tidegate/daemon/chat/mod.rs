@@ -31,6 +31,8 @@ mod shared;
 mod stranger;
 mod table;
 mod telnet;
+#[cfg(test)]
+mod tests;
 mod turned_away;
 mod typed;
 

@@ -38,6 +38,8 @@ pub struct FakeEngine {
     pub ahead: i64,
     /// Each command that came, as people type it.
     pub commands: Vec<String>,
+    /// Each entry that was added to a stream.
+    pub added: Vec<(EntryId, Fields)>,
     pub sent: usize,
     clients: BTreeMap<SocketId, Client>,
 }
@@ -184,7 +186,10 @@ fn auth(on: &mut Loop<'_, FakeEngine>, id: SocketId, name: Option<&&[u8]>, passw
 fn add(on: &mut Loop<'_, FakeEngine>, id: SocketId, name: &[u8], most: usize, fields: &[&[u8]]) {
     let milliseconds = (EPOCH + on.net.now().as_millis() as u64).saturating_add_signed(on.state.ahead);
     let fields = fields.chunks_exact(2).map(|pair| (pair[0].to_vec(), pair[1].to_vec())).collect();
-    let entry = on.state.streams.entry(name.to_vec()).or_default().add(milliseconds, most, fields).to_string();
+    let stream = on.state.streams.entry(name.to_vec()).or_default();
+    let entry = stream.add(milliseconds, most, fields);
+    on.state.added.extend(stream.entries.back().cloned());
+    let entry = entry.to_string();
     send(on, id, format!("${}\r\n{entry}\r\n", entry.len()).as_bytes());
     let waits = |client: &Client| client.waits.as_ref().is_some_and(|waits| waits.stream == name);
     let waiting: Vec<_> = on.state.clients.iter().filter(|(_, client)| waits(client)).map(|(id, _)| *id).collect();

@@ -1,12 +1,12 @@
-//! What has to hold, line by line.
+//! What has to hold at the end of a simulation, line by line: that of the nodes alone (`tests/`), and that of whole rooms
+//! (`../tests/`).
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use super::super::super::names::Folded;
-use super::super::entry::What;
-use super::super::roster::Whom;
-use super::super::{Entry, EntryId, Notice, Output};
-use super::engine::Engine;
+use super::super::names::Folded;
+use super::entry::What;
+use super::roster::Whom;
+use super::{Entry, EntryId, Notice, Output};
 
 /// A node, from its start to its end.
 pub struct Life {
@@ -27,32 +27,28 @@ pub struct Life {
     pub trace: Vec<(EntryId, Vec<(String, Whom)>)>,
 }
 
-#[derive(Default)]
-pub struct Checks {
-    pub lives: Vec<Life>,
+/// All that ever stood in the stream.
+pub type Entries = BTreeMap<EntryId, Entry>;
+
+/// The boot whose guest has said it: each text begins with that, and each is said once.
+fn boot_of(text: &str) -> u64 {
+    let (boot, _) = text.split_once(' ').unwrap();
+    u64::from_str_radix(boot, 16).unwrap()
 }
 
-/// Which line of which boot a text is. Those of a boot are counted from 1 on.
-fn line(text: &str) -> (u64, u64) {
-    let (boot, number) = text.split_once(' ').unwrap();
-    (u64::from_str_radix(boot, 16).unwrap(), number.parse().unwrap())
-}
-
-impl Checks {
-    pub fn check(&self, engine: &Engine) {
-        for life in &self.lives {
-            no_line_is_told_twice(life);
-            the_order_is_that_of_the_stream(life, engine);
-            if life.is_there {
-                every_loss_is_told(life, engine);
-                what_nobody_hears_is_told(life, engine);
-            }
+pub fn check(lives: &[Life], all: &Entries) {
+    for life in lives {
+        no_line_is_told_twice(life);
+        the_order_is_that_of_the_stream(life, all);
+        if life.is_there {
+            every_loss_is_told(life, all);
+            what_nobody_hears_is_told(life, all);
         }
-        no_name_stands_for_two_guests(&self.lives, engine);
-        let there: Vec<&Life> = self.lives.iter().filter(|life| life.is_there).collect();
-        the_rosters_are_those_who_are_there(&there);
-        no_end_is_lost(&there, engine);
     }
+    no_name_stands_for_two_guests(lives, all);
+    let there: Vec<&Life> = lives.iter().filter(|life| life.is_there).collect();
+    the_rosters_are_those_who_are_there(&there);
+    no_end_is_lost(&there, all);
 }
 
 fn said(life: &Life) -> impl Iterator<Item = &str> {
@@ -70,8 +66,8 @@ fn no_line_is_told_twice(life: &Life) {
 }
 
 /// Where each line stands that the node has read, with who has said it.
-fn places<'e>(life: &Life, engine: &'e Engine) -> HashMap<&'e str, (EntryId, Whom)> {
-    let lines = life.trace.iter().filter_map(|(id, _)| match &engine.all[id] {
+fn places<'e>(life: &Life, all: &'e Entries) -> HashMap<&'e str, (EntryId, Whom)> {
+    let lines = life.trace.iter().filter_map(|(id, _)| match &all[id] {
         Entry { boot, what: What::Say { guest, text }, .. } => {
             Some((text.as_str(), (*id, Whom { boot: *boot, guest: *guest })))
         }
@@ -81,8 +77,8 @@ fn places<'e>(life: &Life, engine: &'e Engine) -> HashMap<&'e str, (EntryId, Who
 }
 
 /// What is told while the node is away are lines of its own. All else rises in the stream.
-fn the_order_is_that_of_the_stream(life: &Life, engine: &Engine) {
-    let places = places(life, engine);
+fn the_order_is_that_of_the_stream(life: &Life, all: &Entries) {
+    let places = places(life, all);
     let (mut is_away, mut last) = (false, EntryId::ZERO);
     for told in &life.told {
         match told {
@@ -94,9 +90,11 @@ fn the_order_is_that_of_the_stream(life: &Life, engine: &Engine) {
                 assert!(is_away);
                 is_away = false;
             }
-            Output::Said { text, .. } if is_away => assert_eq!(line(text).0, life.boot, "{text}"),
+            Output::Said { text, .. } if is_away => assert_eq!(boot_of(text), life.boot, "{text}"),
             Output::Said { text, .. } => {
-                let place = places[text.as_str()].0;
+                let (place, _) =
+                    places.get(text.as_str()).unwrap_or_else(|| panic!("{}: {text} was not read", life.label));
+                let place = *place;
                 assert!(place > last, "{}: {text} at {place} after {last}", life.label);
                 last = place;
             }
@@ -106,11 +104,11 @@ fn the_order_is_that_of_the_stream(life: &Life, engine: &Engine) {
 }
 
 /// All lines of each boot were told, or told as a loss, from the place on where the node began.
-fn every_loss_is_told(life: &Life, engine: &Engine) {
-    let born = life.trace.iter().map(|(id, _)| *id).find(|id| engine.all[id].boot == life.boot).unwrap();
+fn every_loss_is_told(life: &Life, all: &Entries) {
+    let born = life.trace.iter().map(|(id, _)| *id).find(|id| all[id].boot == life.boot).unwrap();
     let mut lines: BTreeMap<u64, (u64, u64)> = BTreeMap::new(); // of each boot: before, and up to the last
     for (at, (id, _)) in life.trace.iter().enumerate() {
-        let entry = &engine.all[id];
+        let entry = &all[id];
         let is_younger = *id > born && entry.born > born;
         let before = if is_younger { 0 } else { entry.lines - u64::from(entry.what.is_line()) };
         let (from, to) = lines.entry(entry.boot).or_insert((before, before));
@@ -138,15 +136,15 @@ fn sum(life: &Life, of: impl Fn(&Notice) -> u64) -> u64 {
 }
 
 /// The lines of its own guests that the others cannot hear were counted.
-fn what_nobody_hears_is_told(life: &Life, engine: &Engine) {
-    let own = engine.all.values().filter(|entry| entry.boot == life.boot && entry.what.is_line());
+fn what_nobody_hears_is_told(life: &Life, all: &Entries) {
+    let own = all.values().filter(|entry| entry.boot == life.boot && entry.what.is_line());
     let heard: HashSet<u64> = own.map(|entry| entry.lines).collect();
     let never = life.said - heard.len() as u64;
     let told = sum(life, |notice| if let Notice::NotHeard { lines } = notice { *lines } else { 0 });
     assert!(told >= never && told == life.not_heard, "{}: {told} told, {never} not heard", life.label);
 }
 
-fn no_name_stands_for_two_guests(lives: &[Life], engine: &Engine) {
+fn no_name_stands_for_two_guests(lives: &[Life], all: &Entries) {
     let mut names: HashMap<(EntryId, &str), Whom> = HashMap::new();
     for life in lives {
         for (id, here) in &life.trace {
@@ -157,7 +155,7 @@ fn no_name_stands_for_two_guests(lives: &[Life], engine: &Engine) {
         }
     }
     for life in lives {
-        let places = places(life, engine);
+        let places = places(life, all);
         let mut is_away = false;
         for told in &life.told {
             match told {
@@ -193,10 +191,10 @@ fn the_rosters_are_those_who_are_there(there: &[&Life]) {
 }
 
 /// The last that each node knows of each other is the last that it has said.
-fn no_end_is_lost(there: &[&Life], engine: &Engine) {
+fn no_end_is_lost(there: &[&Life], all: &Entries) {
     for life in there {
         for other in there {
-            let last = life.trace.iter().rev().map(|(id, _)| &engine.all[id]).find(|entry| entry.boot == other.boot);
+            let last = life.trace.iter().rev().map(|(id, _)| &all[id]).find(|entry| entry.boot == other.boot);
             assert_eq!(last.unwrap().lines, other.said, "{} about {}", life.label, other.label);
         }
     }

@@ -20,6 +20,8 @@
 //! | `notice.rs`, `output.rs` | what comes of it |
 
 mod absence;
+#[cfg(test)]
+pub mod checks;
 mod entry;
 mod here;
 mod list;
@@ -35,6 +37,8 @@ mod tests;
 use super::super::engine::EntryId;
 
 pub use entry::Entry;
+#[cfg(test)]
+pub use entry::What;
 pub use node::{Figures, Node, Settings, Standing};
 pub use notice::Notice;
 pub use output::Output;

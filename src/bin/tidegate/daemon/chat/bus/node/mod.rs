@@ -132,6 +132,9 @@ pub struct Node {
     /// The names after each entry.
     #[cfg(test)]
     pub trace: Vec<(EntryId, Vec<(String, Whom)>)>,
+    /// How many of those there were when it began to tell.
+    #[cfg(test)]
+    pub began: Option<usize>,
 }
 
 enum Stand {
@@ -207,6 +210,8 @@ impl Node {
             settings,
             #[cfg(test)]
             trace: Vec::new(),
+            #[cfg(test)]
+            began: None,
         }
     }
 
@@ -286,6 +291,8 @@ impl Node {
             }
         }
         self.has_begun = true;
+        #[cfg(test)]
+        self.began.get_or_insert(self.trace.len());
         self.due.list = now + LIST;
     }
 
@@ -375,8 +382,8 @@ impl Node {
     }
 
     #[cfg(test)]
-    pub fn has_begun(&self) -> bool {
-        self.has_begun
+    pub fn boot(&self) -> u64 {
+        self.boot
     }
 
     pub fn figures(&self) -> Figures {

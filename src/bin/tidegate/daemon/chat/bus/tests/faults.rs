@@ -79,7 +79,7 @@ impl World {
         }
         self.machines[at].question += 1;
         let life = self.machines[at].dies();
-        self.checks.lives.extend(life);
+        self.lives.extend(life);
         let down = self.random.of(100..40_000);
         self.after(down, Event::Returns(at));
     }

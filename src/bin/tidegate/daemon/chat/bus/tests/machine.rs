@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use super::super::checks::Life;
 use super::super::entry::checked_label;
 use super::super::{EntryId, Figures, Node, Output, Settings, Standing};
-use super::checks::Life;
 use super::{EPOCH, Random, Wire};
 
 const NAMES: [&str; 6] = ["anna", "bob", "carl", "ANNA", "B-ob", "dora"];
@@ -28,8 +28,6 @@ pub struct Machine {
     guests: BTreeMap<u64, bool>,
     next_guest: u64,
     said: u64,
-    /// How much of the stream it had read when it began to tell.
-    began: Option<usize>,
 }
 
 /// Returns its number.
@@ -60,7 +58,6 @@ impl Machine {
             guests: BTreeMap::new(),
             next_guest: 1,
             said: 0,
-            began: None,
         }
     }
 
@@ -69,16 +66,11 @@ impl Machine {
         self.node = Some(Node::new(label, boot, self.settings.clone(), now));
         self.boot = boot;
         self.said = 0;
-        self.began = None;
     }
 
     pub fn on_node<T>(&mut self, act: impl FnOnce(&mut Node) -> T) -> Option<T> {
         let node = self.node.as_mut()?;
-        let done = act(node);
-        if self.began.is_none() && node.has_begun() {
-            self.began = Some(node.trace.len());
-        }
-        Some(done)
+        Some(act(node))
     }
 
     /// In milliseconds.
@@ -164,7 +156,7 @@ impl Machine {
             is_there,
             told: std::mem::take(&mut self.told),
             said: self.said,
-            began: self.began,
+            began: node.began,
             who: node.who().into_iter().map(|(label, names)| (label.to_string(), names)).collect(),
             guests,
             not_heard: node.figures().not_heard,
