@@ -311,3 +311,27 @@ fn clients_who_say_nothing_in_the_room_leave_one_claim_in_the_stream() {
     assert_eq!(whats.filter(about_guests).count(), 1);
     assert!(guests.state.iter().all(|heard| heard.text.starts_with("* you are guest1; 1 online\n") && heard.is_closed));
 }
+
+#[test]
+fn guests_who_speak_here_and_a_stream_that_waits_for_readers_take_turns() {
+    let sim = network();
+    let mut engine = simulated::engine(&sim);
+    let (mut a, mut b) = (room(&sim, A, LIMITS), room(&sim, B, LIMITS));
+    let mut guests = Guests::on(sim.kernel(), Vec::new());
+    sim.run(&mut [&mut engine, &mut a, &mut b], ms(100)).unwrap();
+    (0..6).for_each(|_| {
+        guest(&mut guests, B, ms(60), seconds(60));
+    });
+    let (hears, says) = guest(&mut guests, B, Duration::ZERO, Duration::ZERO);
+    speakers(&mut guests, A, 10, 400);
+    for line in 0..100 {
+        guests.after(ms(1500 + line * 50), move |on| {
+            on.net.write(says, format!("mine {line}\n").as_bytes());
+        });
+    }
+    sim.run(&mut [&mut engine, &mut a, &mut b, &mut guests], seconds(8)).unwrap();
+    let entries = &engine.state.streams[&b"tidegate:lobby"[..]].entries;
+    let mine = entries.iter().flat_map(|(_, fields)| fields).filter(|(_, value)| value.starts_with(b"mine")).count();
+    let heard = guests.state[hears].said().len();
+    assert!(mine >= 20 && (2000..4000).contains(&heard), "{mine} {heard}");
+}
