@@ -135,13 +135,32 @@ fn sum(life: &Life, of: impl Fn(&Notice) -> u64) -> u64 {
     notices.map(of).sum()
 }
 
-/// The lines of its own guests that the others cannot hear were counted.
+/// The lines of its own guests that the others cannot hear were counted, and told: those that it has not read itself.
 fn what_nobody_hears_is_told(life: &Life, all: &Entries) {
-    let own = all.values().filter(|entry| entry.boot == life.boot && entry.what.is_line());
-    let heard: HashSet<u64> = own.map(|entry| entry.lines).collect();
-    let never = life.said - heard.len() as u64;
+    let own = life.trace.iter().map(|(id, _)| &all[id]).filter(|entry| entry.boot == life.boot);
+    let heard = own.filter(|entry| entry.what.is_line()).count() as u64;
+    let not_heard = life.said - heard;
+    assert_eq!(life.not_heard, not_heard, "{}", life.label);
     let told = sum(life, |notice| if let Notice::NotHeard { lines } = notice { *lines } else { 0 });
-    assert!(told >= never && told == life.not_heard, "{}: {told} told, {never} not heard", life.label);
+    let lost = |notice: &Notice| match notice {
+        Notice::Lost { lines, label } if **label == life.label => *lines, // also of a boot before it
+        _ => 0,
+    };
+    assert!(told <= not_heard && not_heard <= told + sum(life, lost), "{}: {told} of {not_heard}", life.label);
+}
+
+/// What a node has not read of itself, others have read only if it is gone from the stream: trimmed, or lost with the engine.
+pub fn what_others_read_of_a_node_it_has_read(lives: &[Life], all: &Entries, gone: &BTreeSet<EntryId>) {
+    for life in lives.iter().filter(|life| life.is_there) {
+        let read: BTreeSet<EntryId> = life.trace.iter().map(|(id, _)| *id).collect();
+        let mut last = 0;
+        let end = read.last().copied().unwrap_or_default();
+        for (id, entry) in all.range(..=end).filter(|(_, entry)| entry.boot == life.boot) {
+            let is_read = read.contains(id);
+            assert!(is_read || entry.sequence <= last || gone.contains(id), "{}: {id} was not read", life.label);
+            last = if is_read { entry.sequence } else { last };
+        }
+    }
 }
 
 fn no_name_stands_for_two_guests(lives: &[Life], all: &Entries) {

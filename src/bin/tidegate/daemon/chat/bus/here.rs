@@ -115,10 +115,6 @@ impl Here {
         self.announced
     }
 
-    pub fn len(&self) -> usize {
-        self.guests.len()
-    }
-
     pub fn numbers(&self) -> Vec<u64> {
         self.guests.keys().copied().collect()
     }

@@ -16,6 +16,8 @@ pub struct Outbox {
     /// The last sequence, and all lines up to it.
     sequence: u64,
     lines: u64,
+    /// All lines up to the last entry that was read back.
+    lines_read_back: u64,
     /// The last sequence that was published since all began anew.
     published: u64,
 }
@@ -38,14 +40,21 @@ pub struct ReadBack {
     /// How many that stood before it will not come.
     pub skipped: usize,
     pub skipped_hello: bool,
-    pub lost_lines: u64,
-    /// Those of the skipped that the guests here know.
-    pub told_lines: u64,
+    /// Lines among them that the guests here do not know.
+    pub untold_lines: u64,
 }
 
 impl Outbox {
     pub fn new(most_bytes: usize) -> Self {
-        Outbox { waiting: VecDeque::new(), bytes: 0, most_bytes, sequence: 0, lines: 0, published: 0 }
+        Outbox {
+            waiting: VecDeque::new(),
+            bytes: 0,
+            most_bytes,
+            sequence: 0,
+            lines: 0,
+            lines_read_back: 0,
+            published: 0,
+        }
     }
 
     /// Returns its sequence.
@@ -85,9 +94,11 @@ impl Outbox {
         self.published = sequence;
     }
 
-    /// An entry of this node was read in the stream. What stands before it has come or will not come any more.
-    pub fn read_back(&mut self, sequence: u64) -> ReadBack {
+    /// An entry of this node was read in the stream. What stands before it has come or will not come any more. `lines`: those up
+    /// to it.
+    pub fn read_back(&mut self, sequence: u64, lines: u64) -> ReadBack {
         let mut back = ReadBack::default();
+        self.lines_read_back = lines;
         while self.oldest_sequence().is_some_and(|oldest| oldest <= sequence)
             && let Some(waiting) = self.waiting.pop_front()
         {
@@ -98,9 +109,7 @@ impl Outbox {
             }
             back.skipped += 1;
             back.skipped_hello |= waiting.what == What::Hello;
-            if waiting.what.is_line() {
-                *if waiting.is_told { &mut back.told_lines } else { &mut back.lost_lines } += 1;
-            }
+            back.untold_lines += u64::from(waiting.what.is_line() && !waiting.is_told);
         }
         back
     }
@@ -154,9 +163,9 @@ impl Outbox {
         self.waiting.len()
     }
 
-    /// How many of what waits are lines.
-    pub fn lines(&self) -> usize {
-        self.waiting.iter().filter(|waiting| waiting.what.is_line()).count()
+    /// Those that were dropped are among them.
+    pub fn lines_not_read_back(&self) -> u64 {
+        self.lines.saturating_sub(self.lines_read_back)
     }
 
     pub fn bytes(&self) -> usize {
@@ -203,8 +212,8 @@ mod tests {
         assert_eq!(publish_all(&mut outbox), [1, 2, 3, 4]);
         outbox.push(say("y"), false, NOW);
         assert_eq!(publish_all(&mut outbox), [5]);
-        assert_eq!(outbox.read_back(1).entry, Some((false, NOW)));
-        assert_eq!(outbox.read_back(2).skipped, 0);
+        assert_eq!(outbox.read_back(1, 1).entry, Some((false, NOW)));
+        assert_eq!(outbox.read_back(2, 2).skipped, 0);
         outbox.begins_anew();
         assert_eq!(publish_all(&mut outbox), [3, 4, 5]);
     }
@@ -217,12 +226,10 @@ mod tests {
         {
             outbox.push(what, is_told, NOW);
         }
-        let back = outbox.read_back(4);
-        assert_eq!(
-            back,
-            ReadBack { entry: Some((false, NOW)), skipped: 3, skipped_hello: false, lost_lines: 1, told_lines: 1 }
-        );
-        assert_eq!(outbox.read_back(4), ReadBack::default());
+        let back = outbox.read_back(4, 3);
+        let expected = ReadBack { entry: Some((false, NOW)), skipped: 3, skipped_hello: false, untold_lines: 1 };
+        assert_eq!(back, expected);
+        assert_eq!(outbox.read_back(4, 3), ReadBack::default());
         assert_eq!(outbox.len(), 1);
     }
 
@@ -238,7 +245,8 @@ mod tests {
             assert!(outbox.bytes() <= 3 * (OVERHEAD + 10));
         }
         assert_eq!(publish_all(&mut outbox), [1, 10, 11]);
-        outbox.read_back(1);
+        outbox.read_back(1, 0);
+        assert_eq!(outbox.lines_not_read_back(), 10, "those that were dropped too");
         assert_eq!(outbox.drop_oldest().unwrap().sequence, 10);
     }
 

@@ -66,7 +66,7 @@ pub struct Figures {
     pub is_sure: bool,
     pub outbox_entries: usize,
     pub outbox_bytes: usize,
-    /// Lines among those entries.
+    /// Lines that were not read back, those that were too much for the outbox among them.
     pub outbox_lines: usize,
     /// Between saying something and reading it, the last one.
     pub lag: Option<Duration>,
@@ -233,6 +233,10 @@ impl Node {
 
     pub fn connected(&mut self, now: Duration) {
         self.connection = Connection::Reading;
+        if self.born.is_none() && self.outbox.is_under_way() {
+            self.hello = None; // the first may have been read and forgotten, and this boot be dead: another one is said
+        }
+        self.roster.was_parted();
         self.outbox.begins_anew();
         self.due.alive = now + ALIVE;
         self.read_on();
@@ -396,7 +400,7 @@ impl Node {
             is_sure: self.roster.is_sure(),
             outbox_entries: self.outbox.len(),
             outbox_bytes: self.outbox.bytes(),
-            outbox_lines: self.outbox.lines(),
+            outbox_lines: self.outbox.lines_not_read_back() as usize,
             lag: self.lag,
             nodes: self.roster.others().count() + 1,
             guests: self.roster.guests(),

@@ -15,12 +15,12 @@ impl Node {
         if self.hello.is_none() && self.due.hello <= now && self.may_speak() {
             self.introduce(now);
         }
+        if self.is_to_list && self.due.answer <= now && self.may_list() {
+            self.list(now); // before claims, so that whoever reads it knows what they are decided by
+        }
         if self.is_to_reconcile && self.may_claim() {
             self.is_to_reconcile = false;
             self.here.numbers().into_iter().for_each(|guest| self.state(guest, now));
-        }
-        if self.is_to_list && self.due.answer <= now && self.may_list() {
-            self.list(now);
         }
         self.drop_what_is_too_much();
         self.tell_what_was_not_heard();
@@ -57,7 +57,8 @@ impl Node {
     /// A list without the names that the guests still have at other nodes would be wrong. And it must not take the place of
     /// lines.
     fn may_list(&self) -> bool {
-        self.may_speak() && !self.is_away() && self.hello.is_some() && self.outbox.has_room()
+        let is_introduced = self.born.is_some() && self.hello.is_some();
+        self.may_speak() && !self.is_away() && is_introduced && self.outbox.has_room()
     }
 
     /// Whether the others will decide a claim as this node does.
@@ -81,16 +82,17 @@ impl Node {
 
     pub(super) fn say_of_own_accord(&mut self, now: Duration) {
         self.give_up_vacant(now);
-        if self.due.alive <= now {
-            self.due.alive = now + ALIVE;
-            // What waits for a node that reads shows that it is alive, and is published again.
-            if self.outbox.len() == 0 || self.is_behind {
-                self.outbox.push(What::Alive, true, now);
-            }
-        }
         if self.due.list <= now {
             self.due.list = now + LIST;
-            self.is_to_list |= self.here.len() > 0;
+            self.is_to_list = true;
+        }
+        if self.due.alive <= now {
+            self.due.alive = now + ALIVE;
+            let is_shown_by_a_list = self.is_to_list && self.may_list();
+            // What waits for a node that reads shows that it is alive, and is published again.
+            if self.outbox.len() == 0 && !is_shown_by_a_list || self.is_behind {
+                self.outbox.push(What::Alive, true, now);
+            }
         }
         if self.needs_lists() && self.due.hello <= now {
             self.hello = None;
@@ -155,17 +157,16 @@ impl Node {
                 self.go_away(Until::End); // what is dropped has to be told here before
             }
             let Some(dropped) = self.outbox.drop_oldest() else { return };
-            self.lose(dropped.sequence, u64::from(dropped.what.is_line()), dropped.what == What::Hello);
+            self.lose(dropped.sequence, dropped.what == What::Hello);
         }
     }
 
-    /// Own entries up to this one will not come any more.
-    pub(super) fn lose(&mut self, up_to: u64, lines: u64, a_hello: bool) {
+    /// Own entries up to this one will not come any more, or are not waited for. How many lines were among them, the next one
+    /// that comes shows.
+    pub(super) fn lose(&mut self, up_to: u64, a_hello: bool) {
         if a_hello {
             self.hello = None;
         }
-        self.not_heard += lines;
-        self.untold_not_heard += lines;
         self.here.forget_pending(up_to);
         self.declared.clear();
         self.is_to_reconcile = true;

@@ -29,10 +29,13 @@ impl Node {
         }
         let missed = self.expected.take().filter(|place| entries.first().map(|(id, _)| id) != Some(place));
         if is_sudden || missed.is_some() {
-            return self.read_all_again();
+            return self.read_all_again(self.born.is_some());
         }
         for (id, entry) in entries {
             if *id > self.read_to {
+                if entry.as_ref().is_ok_and(|entry| self.roster.is_refuted_by(entry)) {
+                    return self.read_all_again(true);
+                }
                 self.read_to = *id;
                 self.take(*id, entry, now);
             }
@@ -54,8 +57,8 @@ impl Node {
     /// Names that were decided meanwhile are not known. So the roster is made anew from all that is left, and the names of the
     /// guests here are claimed again. And own entries may be among what was missed: all that was not read back is published
     /// again.
-    fn read_all_again(&mut self) {
-        self.roster = self.roster.anew();
+    fn read_all_again(&mut self, has_to_say_hello: bool) {
+        self.roster = self.roster.anew(has_to_say_hello);
         self.folded = Seen::default();
         self.outbox.takes_lists_back();
         self.declared.clear();
@@ -85,24 +88,29 @@ impl Node {
             self.malformed += 1;
             return;
         };
+        for death in self.roster.reads(id) {
+            self.tell_death(death);
+        }
         let is_younger = self.born.is_some_and(|born| entry.born > born);
         if self.folded.see(entry, is_younger) == Sight::Repeated {
             return self.roster.hear_again(id, entry.boot);
         }
         if entry.boot == self.boot && self.hello == Some(entry.sequence) {
-            self.roster.says_hello(id);
+            self.roster.says_hello();
         }
         // What is read again was told, and is only for the roster.
-        let sight = self.seen.see(entry, is_younger);
+        let sight = self.seen.see(entry, is_younger || entry.boot == self.boot);
         let is_told = match sight {
-            Sight::Fresh { .. } if entry.boot == self.boot => self.read_back(id, entry.sequence, now),
+            Sight::Fresh { lost } if entry.boot == self.boot => self.read_back(id, entry, lost, now),
             Sight::Fresh { lost } => {
                 self.miss_lines(lost, entry);
                 false
             }
             Sight::Repeated => false,
         };
+        let was_sure = self.roster.is_sure();
         let change = self.roster.apply(id, entry);
+        self.is_to_list |= !was_sure && self.roster.is_sure();
         if sight != Sight::Repeated {
             self.tell_entry(entry, change, is_told, now);
             #[cfg(test)]
@@ -125,19 +133,21 @@ impl Node {
         }
     }
 
-    /// An entry of this node has come. Whether the guests here know it.
-    fn read_back(&mut self, id: EntryId, sequence: u64, now: Duration) -> bool {
+    /// An entry of this node has come. `lost`: so many lines before it did not, and will not. Whether the guests here know it.
+    fn read_back(&mut self, id: EntryId, entry: &Entry, lost: u64, now: Duration) -> bool {
         self.born.get_or_insert(id);
-        let back = self.outbox.read_back(sequence);
+        let back = self.outbox.read_back(entry.sequence, entry.lines);
+        self.not_heard = self.not_heard.saturating_add(lost);
+        self.untold_not_heard += lost.saturating_sub(back.untold_lines);
         if let Stand::Away(absence) = &mut self.stand {
             absence.set_until(Until::End);
         }
         if back.skipped > 0 {
-            self.lose(sequence - 1, back.told_lines, back.skipped_hello);
+            self.lose(entry.sequence - 1, back.skipped_hello);
         }
-        if back.lost_lines > 0 {
-            let notice = Notice::Lost { lines: back.lost_lines, label: self.label.clone() };
-            self.lost = self.lost.saturating_add(back.lost_lines);
+        if back.untold_lines > 0 {
+            let notice = Notice::Lost { lines: back.untold_lines, label: self.label.clone() };
+            self.lost = self.lost.saturating_add(back.untold_lines);
             self.tell(Output::Notice(notice));
         }
         match back.entry {

@@ -1,6 +1,5 @@
 //! What the guests here are told of an entry that was read.
 
-use std::rc::Rc;
 use std::time::Duration;
 
 use super::super::entry::{Entry, What};
@@ -32,8 +31,7 @@ impl Node {
             }
             (What::Hello, _) if !is_own => self.is_to_list = true,
             (What::Hello, _) => self.is_to_reconcile = true, // the names are gone
-            (_, Change::Died { boot, label, guests }) => self.tell_death(boot, label, guests),
-            _ => {}
+            (_, death) => self.tell_death(death),
         }
     }
 
@@ -68,7 +66,8 @@ impl Node {
         }
     }
 
-    fn tell_death(&mut self, boot: u64, label: Rc<str>, guests: u64) {
+    pub(super) fn tell_death(&mut self, change: Change) {
+        let Change::Died { boot, label, guests } = change else { return };
         self.declared.remove(&boot);
         if boot == self.boot {
             self.hello = None;

@@ -5,10 +5,26 @@ use std::rc::Rc;
 use super::super::EntryId;
 use super::{Boot, Change, Life, Roster, UNHEARD, Whom};
 
-/// A boot that has said nothing for so many milliseconds of the stream is dead.
+/// A boot that has said nothing for so many milliseconds of the stream is declared dead.
 pub const LONGEST_SILENCE: u64 = 30_000;
 
+/// It is dead now, also if nobody was there to declare it: so whoever has read for so long has heard of all that are not dead.
+pub const CERTAIN_DEATH: u64 = LONGEST_SILENCE + 5_000;
+
 impl Roster {
+    pub(super) fn end_the_silent(&mut self, id: EntryId) -> Vec<Change> {
+        let now = self.clock.time();
+        if now < self.next_death {
+            return Vec::new();
+        }
+        let there = self.boots.iter().filter(|(_, there)| there.life != Life::Dead);
+        let (silent, others): (Vec<_>, Vec<_>) = there.partition(|(_, there)| now - there.heard_at >= CERTAIN_DEATH);
+        let heard = others.iter().map(|(_, there)| there.heard_at);
+        self.next_death = heard.min().unwrap_or(now).saturating_add(CERTAIN_DEATH);
+        let silent: Vec<u64> = silent.into_iter().map(|(boot, _)| *boot).collect();
+        silent.into_iter().map(|boot| self.die(boot, id)).collect()
+    }
+
     pub(super) fn die(&mut self, boot: u64, id: EntryId) -> Change {
         if !self.boots.contains_key(&boot) {
             self.add_boot(boot, &UNHEARD.into(), Life::Dead, id); // what it says later is not to count
@@ -83,9 +99,10 @@ impl Roster {
         others.filter(|(_, there)| is_silent(there)).map(|(boot, _)| *boot).collect()
     }
 
-    /// The boots that are there, if these are all.
+    /// The boots that are there, if these are all. None also if there are none: this one was declared dead.
     pub fn boots(&self) -> Option<Vec<u64>> {
         let alive = self.boots.iter().filter(|(_, there)| there.life == Life::Alive);
-        self.is_sure().then(|| alive.map(|(boot, _)| *boot).collect())
+        let boots: Vec<u64> = alive.map(|(boot, _)| *boot).collect();
+        (self.is_sure() && !boots.is_empty()).then_some(boots)
     }
 }

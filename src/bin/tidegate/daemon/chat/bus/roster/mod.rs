@@ -40,6 +40,8 @@ pub struct Roster {
     whole: Whole,
     /// Since the first entry that was read.
     clock: Clock,
+    /// No boot is dead by its silence before this time.
+    next_death: u64,
     /// How many guests have claimed a name while it could not be decided here.
     undecided: usize,
 }
@@ -121,16 +123,22 @@ impl Roster {
             guests: 0,
             most_guests,
             highest_number: 0,
-            whole: Whole::default(),
+            whole: Whole::new(false),
             clock: Clock::default(),
+            next_death: 0,
             undecided: 0,
         }
+    }
+
+    /// To be called for each entry, before what it says is applied. Returns who is dead by then.
+    pub fn reads(&mut self, id: EntryId) -> Vec<Change> {
+        self.clock.reads(id);
+        self.end_the_silent(id)
     }
 
     /// Entries have to come in the order of the stream, each once.
     pub fn apply(&mut self, id: EntryId, entry: &Entry) -> Change {
         self.whole.reads(id);
-        self.clock.reads(id);
         let is_hello = entry.what == What::Hello;
         if !self.hear(id, entry, is_hello) {
             return Change::Nothing;
@@ -153,7 +161,6 @@ impl Roster {
 
     /// An entry has come twice: it shows only that the boot is there.
     pub fn hear_again(&mut self, id: EntryId, boot: u64) {
-        self.clock.reads(id);
         if let Some(boot) = self.boots.get_mut(&boot) {
             boot.heard = boot.heard.max(id);
             boot.heard_at = self.clock.time();
@@ -252,15 +259,32 @@ impl Roster {
 
     // ---- a roster that is not whole ----------------------------------------------------------------------------------------
 
-    /// One that knows nothing yet. A number that was claimed is not claimed again.
-    pub fn anew(&self) -> Self {
-        Roster { highest_number: self.highest_number, ..Roster::new(self.own, self.most_guests) }
+    /// One that knows nothing yet. A number that was claimed is not claimed again. `has_to_say_hello`:
+    /// it is not sure before its own hello was read.
+    pub fn anew(&self, has_to_say_hello: bool) -> Self {
+        let anew = Roster::new(self.own, self.most_guests);
+        Roster { highest_number: self.highest_number, whole: Whole::new(has_to_say_hello), ..anew }
     }
 
     /// The own hello is read, after which all own names are claimed.
-    pub fn says_hello(&mut self, id: EntryId) {
-        self.whole.reads(id);
+    pub fn says_hello(&mut self) {
         self.whole.has_said_hello();
+    }
+
+    /// There is a new connection.
+    pub fn was_parted(&mut self) {
+        self.whole.was_parted();
+    }
+
+    /// Whether this entry shows that a roster that is sure should not be: a boot is sure as well, and was not known. Somebody
+    /// has emptied the stream while nodes were there.
+    pub fn is_refuted_by(&self, entry: &Entry) -> bool {
+        let is_of_a_sure_boot = matches!(&entry.what, What::List(list) if list.boots.is_some());
+        let is_known = match self.boots.get(&entry.boot) {
+            Some(there) => there.life != Life::Alive || there.is_settled,
+            None => self.boots.len() >= MOST_BOOTS,
+        };
+        self.is_sure() && is_of_a_sure_boot && !is_known
     }
 
     /// The end was reached. If nothing was there, nothing is missed.

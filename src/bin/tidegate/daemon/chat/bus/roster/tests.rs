@@ -1,5 +1,5 @@
 use super::super::list::{List, Listed};
-use super::lives::LONGEST_SILENCE;
+use super::lives::{CERTAIN_DEATH, LONGEST_SILENCE};
 use super::*;
 
 const A: u64 = 0xA;
@@ -33,12 +33,13 @@ impl Reading {
         let id = self.next();
         self.now = id.milliseconds;
         let label = format!("web{boot:x}").as_str().into();
+        self.roster.reads(id);
         self.roster.apply(id, &Entry { label, boot, sequence: 1, lines: 0, born: EntryId::ZERO, what })
     }
 
     fn hello(&mut self, boot: u64) {
         if boot == A {
-            self.roster.says_hello(self.next());
+            self.roster.says_hello();
         }
         self.read(boot, What::Hello);
     }
@@ -129,11 +130,49 @@ fn the_silent_are_known_by_the_time_of_the_stream() {
     let heard = reading.now;
     for _ in 0..40 {
         reading.read(A, What::Alive);
-        let is_silent = reading.now > heard + LONGEST_SILENCE;
+        let is_dead = reading.now >= heard + CERTAIN_DEATH;
+        let is_silent = reading.now > heard + LONGEST_SILENCE && !is_dead;
         let now = EntryId { milliseconds: reading.now, number: 0 };
         let silent = if is_silent { vec![B] } else { vec![] };
         assert_eq!((reading.roster.silent(), reading.roster.unheard_of(now)), (silent.clone(), silent));
     }
+}
+
+#[test]
+fn a_boot_that_nobody_declares_dead_is_dead_at_a_place_of_the_stream() {
+    let mut reading = Reading::begins();
+    reading.claim(B, 1, "anna");
+    reading.read(B, What::Join { guest: 1 });
+    let heard = reading.now;
+    while reading.now < heard + CERTAIN_DEATH - 2_000 {
+        reading.read(A, What::Alive);
+    }
+    assert_eq!(reading.claim(A, 1, "anna"), taken_by("anna"));
+    let died = Change::Died { boot: B, label: "webb".into(), guests: 1 };
+    assert_eq!(reading.roster.reads(reading.next()), [died]);
+    assert_eq!(reading.claim(A, 1, "anna"), granted(None));
+    assert_eq!(reading.claim(B, 1, "bob"), Change::Nothing, "it has no guests until it says hello");
+}
+
+#[test]
+fn whoever_is_sure_of_all_boots_and_hears_that_another_is_sure_too_was_wrong() {
+    let mut reading = Reading::begins();
+    let list = |boots| What::List(List { read: EntryId::ZERO, from: 0, to: u64::MAX, boots, guests: Vec::new() });
+    let of_b = |what| Entry { label: "webb".into(), boot: B, sequence: 9, lines: 0, born: EntryId::ZERO, what };
+    assert!(reading.roster.is_refuted_by(&of_b(list(Some(vec![B])))));
+    assert!(!reading.roster.is_refuted_by(&of_b(list(None))), "it is not sure itself");
+    reading.hello(B);
+    assert!(!reading.roster.is_refuted_by(&of_b(list(Some(vec![A, B])))));
+    reading.roster = reading.roster.anew(true);
+    assert!(!reading.roster.is_refuted_by(&of_b(list(Some(vec![A, B])))), "it says nothing yet");
+}
+
+#[test]
+fn a_node_that_was_declared_dead_lists_no_boots() {
+    let mut reading = Reading::begins();
+    assert_eq!(reading.roster.boots(), Some(vec![A]));
+    reading.read(A, What::Dead { boot: A });
+    assert_eq!(reading.roster.boots(), None);
 }
 
 #[test]

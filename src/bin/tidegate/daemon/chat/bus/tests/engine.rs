@@ -1,6 +1,6 @@
 //! A stream as an engine has it: trimmed at its beginning, and lost when it dies.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::node::Read;
 use super::super::{Entry, EntryId};
@@ -23,6 +23,8 @@ pub struct Engine {
     stream: BTreeMap<EntryId, Entry>,
     /// All that ever stood in the stream.
     pub all: BTreeMap<EntryId, Entry>,
+    /// What was trimmed, or did not stand there any more when it was started again.
+    pub gone: BTreeSet<EntryId>,
     last: EntryId,
     pub held: Vec<Event>,
     /// Connections to this process. What was sent on them is read, also if the other side has given them up.
@@ -45,6 +47,7 @@ impl Engine {
             count,
             stream: BTreeMap::new(),
             all: BTreeMap::new(),
+            gone: BTreeSet::new(),
             last: EntryId::ZERO,
             held: Vec::new(),
             open: Vec::new(),
@@ -61,7 +64,7 @@ impl Engine {
         self.stream.insert(self.last, entry.clone());
         self.all.insert(self.last, entry);
         while self.stream.len() > self.history {
-            self.stream.pop_first();
+            self.gone.extend(self.stream.pop_first().map(|(id, _)| id));
         }
     }
 
@@ -74,7 +77,14 @@ impl Engine {
         self.process = Process::Dead;
         self.open.clear();
         self.held.clear();
-        self.stream = std::mem::take(&mut self.stream).into_iter().take(count).collect();
+        let first_lost = self.stream.keys().nth(count).copied();
+        let lost = first_lost.map(|first| self.stream.split_off(&first)).unwrap_or_default();
+        self.gone.extend(lost.into_keys());
+    }
+
+    /// FLUSHALL: those who are connected notice nothing.
+    pub fn empties(&mut self) {
+        self.stream.clear();
     }
 
     pub fn ask(&mut self, wire: Wire, question: u64, after: EntryId, is_first: bool) {

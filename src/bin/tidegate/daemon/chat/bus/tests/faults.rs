@@ -11,7 +11,7 @@ impl World {
         let wait = self.random.of(500..8_000);
         self.after(wait, Event::Fault);
         let at = self.random.below(self.machines.len() as u64) as usize;
-        match self.random.below(9) {
+        match self.random.below(10) {
             0 | 1 => self.cut(at),
             2 => {
                 self.machines[at].cut_off_until = self.now + self.random.of(100..45_000);
@@ -22,6 +22,7 @@ impl World {
                 self.machines[at].asleep_until = self.machines[at].asleep_until.max(wakes);
             }
             5 => self.machine_dies(at),
+            9 => self.machine_stops(at),
             _ if self.engine.process != Process::Running => {}
             6 => {
                 self.engine.process = Process::Stopped;
@@ -70,18 +71,36 @@ impl World {
     }
 
     pub(super) fn machine_dies(&mut self, at: usize) {
-        if self.machines[at].node.is_none() {
-            return;
+        if self.machine_is_gone(at) {
+            let down = if self.random.one_in(2) { self.random.of(10..1_500) } else { self.random.of(100..40_000) };
+            self.after(down, Event::Returns(at));
         }
+    }
+
+    /// False if it was gone before.
+    pub(super) fn machine_is_gone(&mut self, at: usize) -> bool {
         if let Some(wire) = self.machines[at].wire.take() {
             self.engine.forget(wire);
             self.delay_what_is_under_way(wire);
         }
         self.machines[at].question += 1;
         let life = self.machines[at].dies();
+        let was_there = life.is_some();
         self.lives.extend(life);
-        let down = self.random.of(100..40_000);
-        self.after(down, Event::Returns(at));
+        was_there
+    }
+
+    /// It says goodbye, waits a while for it to come back, and is gone. Its guests go on until then.
+    pub(super) fn machine_stops(&mut self, at: usize) {
+        let (now, boot) = (self.time(), self.machines[at].boot);
+        if self.machines[at].asleep_until > self.now {
+            return;
+        }
+        if self.machines[at].on_node(|node| node.stops(now)).is_some() {
+            self.do_outputs(at);
+            let wait = self.random.of(1..3_000);
+            self.after(wait, Event::Dies(at, boot));
+        }
     }
 
     pub(super) fn machine_returns(&mut self, at: usize) {
@@ -92,6 +111,10 @@ impl World {
         let boot = self.random.below(u64::MAX);
         self.machines[at].starts(boot, now);
         self.connect_later(at);
+        if self.now < self.until && self.random.one_in(6) {
+            let life = self.random.of(10..4_000);
+            self.after(life, Event::Dies(at, boot));
+        }
     }
 
     pub(super) fn engine_goes_on(&mut self, process: Process) {

@@ -1,11 +1,12 @@
 //! Several nodes and a model of an engine, with faults that a seed chooses. What each node told is compared line by line.
 //!
 //! `engine.rs` is the model, `machine.rs` a node with its guests and its connection, `faults.rs` what goes wrong, `../checks.rs`
-//! what has to hold.
+//! what has to hold. `young.rs` has no seeds: it tells what happens to names when nodes start and end within seconds.
 
 mod engine;
 mod faults;
 mod machine;
+mod young;
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -60,6 +61,8 @@ enum Event {
     GuestActs(usize),
     Fault,
     EngineGoesOn(Process),
+    /// The boot is that of the machine.
+    Dies(usize, u64),
     Returns(usize),
 }
 
@@ -119,25 +122,32 @@ impl World {
         };
         let latency = [2, 30, 700][random.below(3) as usize];
         let machines = 2 + random.below(3) as usize;
-        let mut world = World {
-            now: EPOCH,
-            events: BinaryHeap::new(),
-            order: 0,
-            engine: Engine::new(history, count),
-            machines: (0..machines).map(|at| Machine::new(at, settings.clone())).collect(),
-            latency,
-            until: EPOCH + random.of(30_000..90_000),
-            lives: Vec::new(),
-            is_traced: std::env::var_os("TRACE").is_some(),
-            random,
-        };
+        let until = EPOCH + if random.one_in(4) { random.of(2_000..20_000) } else { random.of(30_000..90_000) };
+        let mut world = World { latency, until, ..World::of(random, Engine::new(history, count), machines, &settings) };
         for machine in 0..machines {
             let start = world.now + world.random.below(8_000);
             world.at(start, Event::Returns(machine));
             world.at(start, Event::GuestActs(machine));
         }
-        world.at(EPOCH + 5_000, Event::Fault);
+        let first = if world.random.one_in(2) { 5_000 } else { world.random.of(1..5_000) };
+        world.at(EPOCH + first, Event::Fault);
         world
+    }
+
+    /// Nothing happens in it.
+    fn of(random: Random, engine: Engine, machines: usize, settings: &Settings) -> Self {
+        World {
+            random,
+            now: EPOCH,
+            events: BinaryHeap::new(),
+            order: 0,
+            engine,
+            machines: (0..machines).map(|at| Machine::new(at, settings.clone())).collect(),
+            latency: 2,
+            until: EPOCH,
+            lives: Vec::new(),
+            is_traced: std::env::var_os("TRACE").is_some(),
+        }
     }
 
     fn at(&mut self, time: u64, event: Event) {
@@ -156,12 +166,18 @@ impl World {
     /// Faults and guests for a while, then a quiet time in which all is whole again.
     fn run(&mut self) {
         let quiet = Duration::from_secs(100);
-        let end = self.until + quiet.as_millis() as u64;
+        self.run_to(self.until + quiet.as_millis() as u64);
+        self.check_the_end();
+    }
+
+    fn run_to(&mut self, end: u64) {
         while self.now < end {
             let next = self.events.peek().map_or(end, |Reverse(next)| next.0);
             let deadlines = self.machines.iter().filter_map(Machine::next_deadline).map(|time| time + EPOCH);
             let deadline = deadlines.min().unwrap_or(end).max(self.now);
-            if deadline < next {
+            if end <= deadline.min(next) {
+                self.now = end;
+            } else if deadline < next {
                 self.now = deadline;
                 self.expire();
             } else if let Some(Reverse(Scheduled(time, _, event))) = self.events.pop() {
@@ -171,7 +187,6 @@ impl World {
                 self.now = end;
             }
         }
-        self.check_the_end();
     }
 
     fn trace(&self, event: &Event) {
@@ -193,6 +208,7 @@ impl World {
             Event::GuestActs(_) => {}
             Event::Fault => println!("{now} fault"),
             Event::EngineGoesOn(process) => println!("{now} engine {process:?}"),
+            Event::Dies(at, _) => println!("{now} web{at} dies"),
             Event::Returns(at) => println!("{now} web{at} returns"),
         }
     }
@@ -225,6 +241,8 @@ impl World {
             }
             Event::EngineGoesOn(process) => self.engine_goes_on(process),
             Event::Fault => self.fault(),
+            Event::Dies(at, boot) if self.machines[at].boot == boot => self.machine_dies(at),
+            Event::Dies(..) => {}
             Event::Returns(at) => self.machine_returns(at),
             Event::GuestActs(at) => self.guest_acts(at),
             // What comes to a machine that is asleep waits.
@@ -407,6 +425,7 @@ impl World {
         }
         self.lives.extend(self.machines.iter_mut().filter_map(Machine::at_the_end));
         checks::check(&self.lives, &self.engine.all);
+        checks::what_others_read_of_a_node_it_has_read(&self.lives, &self.engine.all, &self.engine.gone);
     }
 }
 
