@@ -41,14 +41,15 @@ impl Cache {
         };
         let end = now.saturating_add(good_for.min(longest));
         self.remove(&question);
+        if end == now {
+            return;
+        }
         while self.answers.len() >= options.most_kept {
             let Some((_, first)) = self.by_end.pop_first() else { return };
             self.answers.remove(&first);
         }
-        if end > now {
-            self.by_end.insert((end, question));
-            self.answers.insert(question, Kept { answer: answer.clone(), end });
-        }
+        self.by_end.insert((end, question));
+        self.answers.insert(question, Kept { answer: answer.clone(), end });
     }
 
     fn remove(&mut self, question: &Question) {
@@ -112,6 +113,17 @@ mod tests {
             ["a", "b", "c", "d"].into_iter().filter(|name| cache.get(&question(name), s(1)).is_some()).collect();
         assert_eq!(there, ["a", "c", "d"]);
         assert!(cache.get(&question("a"), s(5)).is_none(), "the later answer counts");
+    }
+
+    #[test]
+    fn an_answer_that_is_not_kept_makes_no_room_and_ends_the_one_before() {
+        let mut cache = Cache::default();
+        let options = NamesOptions::new().most_kept(2);
+        for (name, time) in [("a", 30), ("b", 30), ("c", 0), ("b", 0)] {
+            cache.keep(question(name), &found(), s(time), s(0), &options);
+        }
+        assert!(cache.get(&question("a"), s(1)).is_some() && cache.get(&question("b"), s(1)).is_none());
+        assert_eq!((cache.answers.len(), cache.by_end.len()), (1, 1));
     }
 
     #[test]
