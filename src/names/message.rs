@@ -54,12 +54,13 @@ pub(crate) fn query(id: u16, question: &Question, extensions: bool) -> Option<Ve
 
 /// Reads an answer. None: it is no answer to this question, or damaged. It changes nothing then, since anybody may have sent it.
 pub(crate) fn reply(bytes: &[u8], id: u16, question: &Question) -> Option<Reply> {
-    if claims_more_than_it_has(bytes) {
+    // Most of what others send ends here, before it costs anything.
+    if !bytes.starts_with(&id.to_be_bytes()) || claims_more_than_it_has(bytes) {
         return None;
     }
     let packet = Packet::parse(bytes).ok()?;
     let is_reply = packet.has_flags(PacketFlag::RESPONSE) && packet.opcode() == OPCODE::StandardQuery;
-    if !is_reply || packet.id() != id {
+    if !is_reply {
         return None;
     }
     match packet.questions.as_slice() {
