@@ -82,6 +82,12 @@ impl Lookup {
         }
     }
 
+    /// Whether one family has addresses. It is not asked when both have answered.
+    pub fn has_one_family(&self) -> bool {
+        let has = |answer: &Option<Answer>| matches!(answer, Some(Answer::Addresses(_)));
+        has(&self.answers.v4) || has(&self.answers.v6)
+    }
+
     /// The addresses of the family that has answered. The other one is waited for no longer.
     pub fn with_one_family(&mut self) -> Option<Vec<IpAddr>> {
         let Answers { v4, v6 } = std::mem::take(&mut self.answers);

@@ -33,8 +33,12 @@ impl Driven {
     }
 
     fn look_up(&mut self, name: &str) -> Ticket {
+        self.look_up_of(name, Families::Both)
+    }
+
+    fn look_up_of(&mut self, name: &str, families: Families) -> Ticket {
         let (name, drawn) = (HostName::new(name).unwrap(), &mut self.drawn);
-        self.resolver.look_up(name, Families::Both, Hints::NONE, self.now, &mut || number(drawn))
+        self.resolver.look_up(name, families, Hints::NONE, self.now, &mut || number(drawn))
     }
 
     fn failed(&mut self, asked: Asked, errno: i32) {
@@ -51,6 +55,18 @@ impl Driven {
     fn no_such_name(&mut self, asked: Asked, query: &[u8]) {
         let mut answer = query.to_vec();
         (answer[2], answer[3]) = (0x81, 3);
+        let drawn = &mut self.drawn;
+        assert!(self.resolver.received(asked, &answer, self.now, &mut || number(drawn)));
+    }
+
+    /// There is an address for a minute, says the server, and none of IPv6.
+    fn found(&mut self, asked: Asked, query: &[u8]) {
+        // The question ends where the record of EDNS begins.
+        let (question, extensions) = query.split_at(query.len() - 11);
+        let record = [&[0xc0, 12][..], &[0, 1, 0, 1, 0, 0, 0, 60, 0, 4], &[192, 0, 2, 99]].concat();
+        let is_v4 = question.ends_with(&[0, 1, 0, 1]);
+        let mut answer = [question, if is_v4 { &record } else { &[] }, extensions].concat();
+        (answer[2], answer[3], answer[7]) = (0x81, 0, u8::from(is_v4));
         let drawn = &mut self.drawn;
         assert!(self.resolver.received(asked, &answer, self.now, &mut || number(drawn)));
     }
@@ -92,7 +108,7 @@ fn look_ups_that_are_cancelled_one_by_one_ask_nobody_more_and_leave_nothing() {
         let closed = driven.actions();
         assert!(closed.iter().all(|action| matches!(action, Action::Close(_))), "those in line have not been asked");
         assert_eq!(closed.len(), asked);
-        assert_eq!(driven.resolver.entries(), [0; 8], "nothing is left behind");
+        assert_eq!(driven.resolver.entries(), [0; 9], "nothing is left behind");
         assert_eq!(driven.resolver.next_deadline(), None);
         assert_eq!(usize::from(driven.drawn), asked);
     }
@@ -139,7 +155,7 @@ fn without_a_descriptor_a_question_waits_and_the_line_with_it() {
     }
     let outcomes = driven.actions().into_iter().filter(|action| matches!(action, Action::Deliver(_, Err(_))));
     assert_eq!(outcomes.count(), 4);
-    assert_eq!(driven.resolver.entries(), [0; 8]);
+    assert_eq!(driven.resolver.entries(), [0; 9]);
 }
 
 #[test]
@@ -178,7 +194,7 @@ fn without_a_descriptor_for_long_the_error_is_that_of_the_system() {
     };
     assert_eq!(outcomes, [Some(NFILE); 2]);
     assert_eq!((driven.now - began, tries), (ms(2000), 21), "the time of one server, and not that of each domain");
-    assert_eq!(driven.resolver.entries(), [0; 8]);
+    assert_eq!(driven.resolver.entries(), [0; 9]);
 }
 
 #[test]
@@ -217,6 +233,36 @@ fn a_way_that_is_not_there_is_a_reason_to_ask_the_next_server() {
         panic!("a failure")
     };
     assert_eq!((of, why.to_string().as_str()), (ticket, "getaddrinfo EHOSTUNREACH: no route to host 192.0.2.2:53"));
+}
+
+#[test]
+fn what_an_old_server_says_counts_for_those_alone_who_have_asked_it() {
+    let mut driven = Driven::new(NamesOptions::new(), ONE);
+    let first = driven.look_up("a.example");
+    let old = driven.asks();
+    driven.resolver.configure(Some(ResolvConf::read(b"nameserver 192.0.2.2")), None);
+    let second = driven.look_up("a.example");
+    let new = driven.asks();
+    assert!(new.len() == 2 && new.iter().all(|(_, _, server)| server == "192.0.2.2:53"), "{new:?}");
+    for (asked, query, _) in old {
+        driven.found(asked, &query);
+    }
+    let delivered = |actions: Vec<Action>| -> Vec<(Ticket, bool)> {
+        let outcomes = actions.into_iter().filter_map(|action| match action {
+            Action::Deliver(ticket, outcome) => Some((ticket, outcome.is_ok())),
+            _ => None,
+        });
+        outcomes.collect()
+    };
+    assert_eq!(delivered(driven.actions()), [(first, true)]);
+    let third = driven.look_up_of("a.example", Families::V4);
+    assert_eq!(driven.actions(), [], "it joins the second, and nothing was kept");
+    driven.resolver.cancel(third, driven.now);
+    for (asked, query, _) in new {
+        driven.no_such_name(asked, &query);
+    }
+    assert_eq!(delivered(driven.actions()), [(second, false)]);
+    assert_eq!(driven.resolver.entries(), [0; 9]);
 }
 
 /// As in glibc, where one call of `res_send` has both families, and each domain of the list is a call.

@@ -48,6 +48,8 @@ mod counting;
 mod cx;
 mod event;
 mod file;
+#[cfg(feature = "names")]
+mod file_lines;
 mod info;
 mod labels;
 mod listen;
@@ -57,6 +59,8 @@ mod looking_up;
 mod lookup;
 mod memory;
 mod memory_limit;
+#[cfg(feature = "names")]
+mod name_files;
 #[cfg(feature = "names")]
 mod names;
 mod naming;
@@ -71,8 +75,6 @@ mod serve;
 mod server;
 mod server_counts;
 mod serving;
-#[cfg(feature = "names")]
-mod small_file;
 mod statistics;
 mod timeouts;
 mod timers;

@@ -8,21 +8,13 @@ use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use super::file_lines::again;
 use super::lookup::Wanted;
-use super::small_file as file;
-use crate::base::error::{Error, Syscall};
+use super::name_files::{NameFiles, Read};
 use crate::base::timers::Due;
 use crate::kernel::{ConnectOptions, Handle, Kernel, Token};
-use crate::names::{Action, Asked, Hosts, NamesOptions, Outcome, ResolvConf, Resolver, Ticket, Transport, is_shortage};
+use crate::names::{Action, Asked, NamesOptions, Outcome, Resolver, Ticket, Transport};
 use crate::net::lookup::LookupAsker;
-
-/// The two files are read again when they were read so long ago.
-const FILES_ARE_GOOD_FOR: Duration = Duration::from_secs(5);
-
-/// What is more in one of them does not count. Both are read at once, and nobody is served meanwhile. Lists against advertisements
-/// have 150,000 lines and 5 MB, which take 16 ms when they have changed.
-const LARGEST_CONF: usize = 1 << 16;
-const LARGEST_HOSTS: usize = 8 << 20;
 
 /// Room for any datagram. No more than 1,232 bytes are asked for, but some servers send more, and what is cut is of no use.
 const LARGEST_DATAGRAM: usize = 65_535;
@@ -33,12 +25,15 @@ const DATAGRAMS_IN_A_TURN: usize = 8;
 #[derive(Debug)]
 pub(super) struct Names {
     resolver: Resolver,
-    files_read: Option<Duration>,
-    conf_text: Vec<u8>,
+    files: NameFiles,
+    /// Whether it stands on the ready list, to go on with what it has left.
+    pub is_in_line: bool,
     exchanges: BTreeMap<Asked, Exchange>,
     waiting: BTreeMap<Ticket, LookupAsker>,
     /// The outcomes that nobody has heard of yet.
     pub delivered: VecDeque<(LookupAsker, Ticket, Outcome)>,
+    /// Whether a task will tell the first of them.
+    pub is_telling: bool,
     /// When the resolver is to be asked next, and the entry for it.
     pub timer: Option<(Duration, Due)>,
     ids: Ids,
@@ -76,11 +71,12 @@ impl Names {
     pub fn new(options: NamesOptions) -> Self {
         Names {
             resolver: Resolver::new(options),
-            files_read: None,
-            conf_text: Vec::new(),
+            files: NameFiles::default(),
+            is_in_line: false,
             exchanges: BTreeMap::new(),
             waiting: BTreeMap::new(),
             delivered: VecDeque::new(),
+            is_telling: false,
             timer: None,
             ids: Ids::default(),
             buffer: Vec::new(),
@@ -97,7 +93,10 @@ impl Names {
     }
 
     pub fn look_up(&mut self, wanted: Wanted, who: LookupAsker, kernel: &mut dyn Kernel, now: Duration) -> Ticket {
-        self.read_files(kernel, now);
+        if self.files.begin_if_due(self.resolver.options(), kernel, now) {
+            self.resolver.await_files();
+            self.read_on(kernel);
+        }
         let Wanted { host, families, hints } = wanted;
         let ticket = self.resolver.look_up(host, families, hints, now, &mut || self.ids.next(kernel));
         self.waiting.insert(ticket, who);
@@ -114,33 +113,31 @@ impl Names {
         self.resolver.expire(now, &mut || self.ids.next(kernel));
     }
 
-    /// Reads the two files, unless that was just done. One that cannot be read stays as it was.
-    fn read_files(&mut self, kernel: &mut dyn Kernel, now: Duration) {
-        if self.files_read.is_some_and(|read| now.saturating_sub(read) < FILES_ARE_GOOD_FOR) {
-            return;
+    /// Whether it has something to do, and nothing else will have it done.
+    pub fn has_more(&self) -> bool {
+        self.files.is_reading() || self.resolver.holds_look_ups() || !self.delivered.is_empty() && !self.is_telling
+    }
+
+    /// Reads a piece of the files, or begins one of the look-ups that have waited for them. Whether there is more of that.
+    pub fn go_on(&mut self, kernel: &mut dyn Kernel, now: Duration) -> bool {
+        match self.files.is_reading() {
+            true => self.read_on(kernel),
+            false => self.resolver.begin_held(now, &mut || self.ids.next(kernel)),
         }
-        let options = self.resolver.options();
-        let conf = file::read_if_other(kernel, &options.resolv_conf, LARGEST_CONF, &self.conf_text);
-        let hosts = file::read_if_other(kernel, &options.hosts, LARGEST_HOSTS, self.resolver.hosts().text());
-        for (path, error) in [(&options.resolv_conf, conf.as_ref().err()), (&options.hosts, hosts.as_ref().err())] {
-            if let Some(error) = error {
-                log::debug!("{} cannot be read: {error}", path.display());
-            }
+        self.files.is_reading() || self.resolver.holds_look_ups()
+    }
+
+    fn read_on(&mut self, kernel: &mut dyn Kernel) {
+        match self.files.go_on(self.resolver.options(), self.resolver.hosts(), kernel) {
+            None => {}
+            Some(Ok(Read { conf, hosts })) => self.resolver.configure(conf, hosts),
+            Some(Err(why)) => self.resolver.set_unread(why),
         }
-        // To ask this machine, as without a file, would be wrong if there is one. So the next look-up tries to read it again.
-        let short = [conf.as_ref().err(), hosts.as_ref().err()].into_iter().flatten().find(|error| is_shortage(error));
-        match short {
-            None => self.files_read = Some(now),
-            Some(error) if self.files_read.is_none() => {
-                return self.resolver.set_unread(Error::system(error, Syscall::Lookup));
-            }
-            Some(_) => {}
-        }
-        let conf = conf.ok().flatten().map(|text| {
-            self.conf_text = text;
-            ResolvConf::read(&self.conf_text)
-        });
-        self.resolver.configure(conf, hosts.ok().flatten().map(Hosts::read));
+    }
+
+    /// It is not used any more.
+    pub fn close(&mut self, kernel: &mut dyn Kernel) {
+        self.files.close(kernel);
     }
 
     /// Does what the resolver wants.
@@ -278,7 +275,7 @@ impl Stream {
             return Ok(false);
         }
         while self.sent < self.message.len() {
-            self.sent += file::again(|| kernel.write(self.handle, &self.message[self.sent..]))?;
+            self.sent += again(|| kernel.write(self.handle, &self.message[self.sent..]))?;
         }
         // An answer has 65,535 bytes at most, so this comes to an end.
         loop {
@@ -291,7 +288,7 @@ impl Stream {
             }
             let before = self.received.len();
             self.received.resize(before + missing, 0);
-            let read = file::again(|| kernel.read(self.handle, &mut self.received[before..]));
+            let read = again(|| kernel.read(self.handle, &mut self.received[before..]));
             self.received.truncate(before + *read.as_ref().unwrap_or(&0));
             if read? == 0 {
                 return Err(ErrorKind::UnexpectedEof.into());

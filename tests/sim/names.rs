@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
-use tidegate::sim::{Answer as Sent, Conditions, Sim};
+use tidegate::sim::{Answer as Sent, Conditions, Disk, Sim};
 use tidegate::{
     ConnectAttempts, Error, ErrorKind, EventLoop, Families, NamesOptions, Socket, SocketId, SocketOptions, Syscall,
 };
@@ -218,6 +218,21 @@ fn a_family_that_gets_no_answer_is_waited_for_50_ms_once_the_other_has_one() {
 }
 
 /// Otherwise each look-up would take all the time that a connection has.
+#[test]
+fn a_family_that_gets_no_answer_is_waited_for_50_ms_also_when_the_other_is_kept() {
+    let zone = Zone::new(60).with("www.example", &["10.0.0.1"]);
+    let (sim, mut event_loop, _) = network(Zone::new(60));
+    script(&sim, SERVER, move |asked| match asked.words().starts_with("AAAA") {
+        true => Vec::new(),
+        false => vec![Sent::new(zone.answer(asked).bytes())],
+    });
+    assert_eq!(looked_up(&mut event_loop, "www.example"), ["10.0.0.1"]);
+    let began = event_loop.net.now();
+    assert_eq!(looked_up(&mut event_loop, "www.example"), ["10.0.0.1"]);
+    let took = event_loop.net.now() - began;
+    assert!(took < ms(200), "{took:?}");
+}
+
 #[test]
 fn a_dead_first_server_costs_its_time_once() {
     let (sim, mut event_loop, first) = network(Zone::new(60));
@@ -894,6 +909,112 @@ fn of_a_file_that_is_too_long_the_whole_lines_count() {
     }
 }
 
+// ---- a long hosts file --------------------------------------------------------------------------------------------------------
+
+/// Of 1 MB, which are four pieces: `ad0.example` to `ad39999.example`.
+fn long_list() -> String {
+    (0..40_000).map(|number| format!("10.0.0.9 ad{number}.example\n")).collect()
+}
+
+#[test]
+fn a_long_hosts_file_is_read_in_pieces_and_others_are_served_meanwhile() {
+    let (sim, mut event_loop, log) = network(Zone::new(60).with("www.example", &["10.0.0.1"]));
+    sim.put_file("/etc/hosts", format!("10.0.0.8 first\n{}10.0.0.7 last\n", long_list().repeat(3)));
+    // Three pieces take more time than the phase has.
+    sim.set_disk(Disk::new().slow(ms(1)));
+    for name in ["first", "last", "ad20000.example", "www.example"] {
+        connect(&mut event_loop, &format!("{name}:7"));
+    }
+    let ticks = Rc::new(RefCell::new(0));
+    let seen = Rc::clone(&ticks);
+    event_loop.every(ms(1), move |on| {
+        *seen.borrow_mut() += usize::from(on.state.events.is_empty());
+        if on.state.words().iter().filter(|event| event.starts_with("lookup")).count() == 4 {
+            on.stop();
+        }
+    });
+    event_loop.run().unwrap();
+    let lookups: Vec<&str> = event_loop.state.words().into_iter().filter(|event| event.starts_with("lookup")).collect();
+    let expected = ["first 10.0.0.8", "last 10.0.0.7", "ad20000.example 10.0.0.9", "www.example 10.0.0.1"];
+    assert_eq!(lookups, expected.map(|lookup| format!("lookup {lookup}")));
+    assert_eq!(*log.borrow(), ["A www.example", "AAAA www.example"]);
+    assert!(*ticks.borrow() >= 3, "timers have their turns: {}", ticks.borrow());
+    // The name servers and the first piece are read one after the other.
+    let longest = event_loop.net.counters().longest_turn;
+    assert!(longest <= ms(10), "{longest:?}");
+}
+
+#[test]
+fn look_ups_that_wait_for_a_long_file_begin_as_far_as_there_is_time() {
+    let (sim, mut event_loop, _) = network(Zone::new(60));
+    sim.put_file("/etc/hosts", long_list());
+    sim.set_disk(Disk::new().slow(ms(1)));
+    for number in 0..20_000 {
+        connect(&mut event_loop, &format!("ad{number}.example:7"));
+    }
+    event_loop.run().unwrap();
+    event_loop.net.check().unwrap();
+    let seen = |event: &str| event_loop.state.words().iter().filter(|seen| seen.starts_with(event)).count();
+    assert_eq!(seen("close"), 20_000);
+    let (found, failed) = (seen("lookup ad") - seen("error EAI_AGAIN"), seen("error EAI_AGAIN"));
+    assert_eq!((found, failed), (16_384, 20_000 - 16_384), "as many wait as may be looked up at a time");
+}
+
+#[test]
+fn look_ups_that_are_given_up_while_a_long_file_is_read_leave_nothing() {
+    for sets_names in [false, true] {
+        let (sim, mut event_loop, log) = network(Zone::new(60));
+        sim.put_file("/etc/hosts", long_list());
+        sim.set_disk(Disk::new().slow(ms(2)));
+        let before = sim.descriptors();
+        let ids = ["a.example:7", "b.example:7"].map(|name| connect(&mut event_loop, name));
+        event_loop.turn(Some(Duration::ZERO)).unwrap();
+        assert_eq!(sim.descriptors(), before + 1, "it is open");
+        ids.into_iter().for_each(|id| event_loop.net.destroy(id));
+        if sets_names {
+            event_loop.net.set_names(NamesOptions::new()).unwrap();
+            assert_eq!(sim.descriptors(), before);
+        }
+        event_loop.run().unwrap();
+        event_loop.net.check().unwrap();
+        assert_eq!(event_loop.state.words(), ["close it was destroyed here"; 2]);
+        assert!(log.borrow().is_empty());
+        assert_eq!(looked_up(&mut event_loop, "ad7.example"), ["10.0.0.9"]);
+        drop(event_loop);
+        assert_eq!(sim.descriptors(), 0);
+    }
+}
+
+#[test]
+fn a_long_file_that_cannot_be_read_to_its_end_stays_as_it_was() {
+    let (sim, mut event_loop, _) = network(Zone::new(60));
+    sim.put_file("/etc/hosts", long_list());
+    assert_eq!(looked_up(&mut event_loop, "ad39999.example"), ["10.0.0.9"]);
+    sim.put_file("/etc/hosts", format!("10.0.0.1 other\n{}", long_list()));
+    sim.damage_file("/etc/hosts", Some(500_000));
+    sim.work(s(6));
+    assert_eq!(looked_up(&mut event_loop, "other"), ["ENOTFOUND"]);
+    assert_eq!(looked_up(&mut event_loop, "ad39999.example"), ["10.0.0.9"]);
+    sim.damage_file("/etc/hosts", None);
+    sim.work(s(6));
+    assert_eq!(looked_up(&mut event_loop, "other"), ["10.0.0.1"]);
+    assert_eq!(looked_up(&mut event_loop, "ad39999.example"), ["10.0.0.9"]);
+}
+
+#[test]
+fn a_line_that_is_longer_than_a_piece_does_not_count_and_those_around_it_do() {
+    let (sim, mut event_loop, _) = network(Zone::new(60));
+    let long = format!("10.0.0.2 long {} end\n", "x".repeat(700_000));
+    let longest = format!("10.0.0.5 a-piece{}\n", " ".repeat((1 << 18) - 17));
+    sim.put_file("/etc/hosts", format!("10.0.0.1 before\n{long}10.0.0.3 after\n{longest}{long}10.0.0.4 last"));
+    sim.set_disk(Disk::new().short(500));
+    let [before, long, end, after] =
+        ["before", "long", "end", "after"].map(|name| looked_up(&mut event_loop, name).concat());
+    assert_eq!([before.as_str(), &long, &end, &after], ["10.0.0.1", "ENOTFOUND", "ENOTFOUND", "10.0.0.3"]);
+    let [piece, last] = ["a-piece", "last"].map(|name| looked_up(&mut event_loop, name).concat());
+    assert_eq!([piece.as_str(), &last], ["10.0.0.5", "10.0.0.4"]);
+}
+
 #[test]
 fn with_few_descriptors_all_names_are_looked_up_one_after_the_other() {
     let (sim, mut event_loop, _) = network(Zone::new(60));
@@ -966,6 +1087,38 @@ fn ten_thousand_names_at_once_with_a_bound_for_their_sockets() {
     let most_seen = *descriptors.borrow();
     assert!((most / 2..=most).contains(&most_seen), "{most_seen} sockets at once");
     assert_eq!(sim.descriptors(), 0);
+}
+
+/// A proxy whose name server was silent for a while has many clients that wait for one name.
+#[test]
+fn an_answer_that_thousands_wait_for_is_told_as_far_as_there_is_time() {
+    let (sim, mut event_loop, _) = network(Zone::new(60).with("www.example", &["10.0.0.1"]));
+    listen(&mut event_loop, &["10.0.0.1:7"]);
+    for _ in 0..2_000 {
+        let world = sim.clone();
+        let setup = move |socket: &mut Socket<'_, Seen>| {
+            watch(socket);
+            socket.on_lookup(move |socket, _| {
+                socket.state.events.push((world.now(), "lookup".to_owned()));
+                world.work(Duration::from_micros(50));
+            });
+        };
+        event_loop.connect("www.example:7", setup).unwrap();
+    }
+    let ticks = Rc::new(RefCell::new(0));
+    let seen = Rc::clone(&ticks);
+    event_loop.every(ms(1), move |on| {
+        let lookups = on.state.words().iter().filter(|event| **event == "lookup").count();
+        *seen.borrow_mut() += usize::from((1..2_000).contains(&lookups));
+        if lookups == 2_000 {
+            on.stop();
+        }
+    });
+    event_loop.run().unwrap();
+    event_loop.net.check().unwrap();
+    assert!(*ticks.borrow() >= 10, "others have their turns: {}", ticks.borrow());
+    let longest = event_loop.net.counters().longest_turn;
+    assert!(longest <= ms(12), "{longest:?} of 100 ms");
 }
 
 #[test]
@@ -1225,6 +1378,8 @@ fn a_run_with_names_is_recorded_and_played_without_a_name_server() {
 
     let (sim, event_loop, _) = network(two_families());
     drop(event_loop);
+    sim.put_file("/etc/hosts", long_list());
+    sim.set_disk(Disk::new().slow(ms(1)));
     let path = std::env::temp_dir().join(format!("tidegate-names-{}", std::process::id()));
     let file = std::fs::File::create(&path).unwrap();
     let recorder = Recorder::new(sim.kernel(), file, &Header::new(), RecorderOptions::new()).unwrap();

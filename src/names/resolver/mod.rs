@@ -65,13 +65,33 @@ pub(crate) enum Action {
     Deliver(Ticket, Outcome),
 }
 
+/// Whether it is known whom to ask.
+#[derive(Debug)]
+enum Files {
+    /// They were read, or there are none.
+    Read,
+    /// They will be known soon.
+    BeingRead,
+    /// They could not be read yet, and this is why.
+    Unread(Error),
+}
+
+/// A look-up that was not begun.
+#[derive(Debug)]
+struct Held {
+    host: HostName,
+    families: Families,
+    hints: Hints,
+}
+
 #[derive(Debug)]
 pub(crate) struct Resolver {
     options: NamesOptions,
     conf: Rc<ResolvConf>,
     hosts: Hosts,
-    /// The files could not be read yet, and this is why: whom to ask is not known.
-    unread: Option<Error>,
+    files: Files,
+    /// Look-ups that wait for the files.
+    held: BTreeMap<Ticket, Held>,
     cache: Cache,
     lookups: BTreeMap<Ticket, Lookup>,
     questions: Questions,
@@ -95,7 +115,8 @@ impl Resolver {
             options,
             conf: Rc::default(),
             hosts: Hosts::default(),
-            unread: None,
+            files: Files::Read,
+            held: BTreeMap::new(),
             cache: Cache::default(),
             lookups: BTreeMap::new(),
             questions: Questions::default(),
@@ -122,15 +143,21 @@ impl Resolver {
         if *self.conf != conf {
             self.conf = Rc::new(conf);
             self.cache.clear();
+            self.questions.set_apart();
             self.answers = 0;
         }
         self.hosts = hosts.unwrap_or_else(|| std::mem::take(&mut self.hosts));
-        self.unread = None;
+        self.files = Files::Read;
+    }
+
+    /// The files are being read: look-ups wait until [`Resolver::configure`] or [`Resolver::set_unread`].
+    pub fn await_files(&mut self) {
+        self.files = Files::BeingRead;
     }
 
     /// The files could not be read, for a reason that may go by.
     pub fn set_unread(&mut self, why: Error) {
-        self.unread = Some(why);
+        self.files = Files::Unread(why);
     }
 
     pub fn hosts(&self) -> &Hosts {
@@ -160,11 +187,38 @@ impl Resolver {
     ) -> Ticket {
         let ticket = Ticket(self.next_ticket);
         self.next_ticket += 1;
+        let held = Held { host, families, hints };
+        match self.files {
+            Files::BeingRead if self.held.len() < self.options.most_lookups => {
+                self.held.insert(ticket, held);
+            }
+            Files::BeingRead => self.actions.push_back(Action::Deliver(ticket, Err(Failure::TooMany))),
+            Files::Read | Files::Unread(_) => self.begin(ticket, held, now, ids),
+        }
+        ticket
+    }
+
+    /// Whether look-ups have waited for the files, which have been read now.
+    pub fn holds_look_ups(&self) -> bool {
+        !self.held.is_empty() && !matches!(self.files, Files::BeingRead)
+    }
+
+    /// Begins the first look-up that has waited for the files.
+    pub fn begin_held(&mut self, now: Duration, ids: &mut impl FnMut() -> u16) {
+        if self.holds_look_ups()
+            && let Some((ticket, held)) = self.held.pop_first()
+        {
+            self.begin(ticket, held, now, ids);
+        }
+    }
+
+    fn begin(&mut self, ticket: Ticket, held: Held, now: Duration, ids: &mut impl FnMut() -> u16) {
+        let Held { host, families, hints } = held;
         let known = self.known(&host, families, hints);
         if !known.is_empty() {
             self.actions.push_back(Action::Deliver(ticket, Ok(known)));
-        } else if let Some(why) = self.unread.clone() {
-            self.actions.push_back(Action::Deliver(ticket, Err(Failure::System(why))));
+        } else if let Files::Unread(why) = &self.files {
+            self.actions.push_back(Action::Deliver(ticket, Err(Failure::System(why.clone()))));
         } else if self.lookups.len() >= self.options.most_lookups {
             self.actions.push_back(Action::Deliver(ticket, Err(Failure::TooMany)));
         } else {
@@ -173,7 +227,6 @@ impl Resolver {
             self.lookups.insert(ticket, lookup);
             self.go_on(ticket, next, now, ids);
         }
-        ticket
     }
 
     /// What is known without a question.
@@ -190,6 +243,7 @@ impl Resolver {
 
     /// Nobody wants to know any more. Those in line have their turn later: they may be cancelled next, all of them.
     pub fn cancel(&mut self, ticket: Ticket, now: Duration) {
+        self.held.remove(&ticket);
         let Some(lookup) = self.lookups.remove(&ticket) else { return };
         self.is_over(ticket, &lookup);
         self.line_waits_until.get_or_insert(now);
@@ -216,9 +270,10 @@ impl Resolver {
         let setback = match reply {
             Reply::Answer(answer, good_for) => {
                 let question = under_way.question;
-                self.answers = self.conf.servers.iter().position(|one| *one == server).unwrap_or(0);
-                if let Some(good_for) = good_for {
-                    self.cache.keep(question, &answer, good_for, now, &self.options);
+                // What is said by a server that is not asked any more counts for those who have asked it, and for nobody else.
+                if let Some(place) = self.conf.servers.iter().position(|one| *one == server) {
+                    self.answers = place;
+                    self.cache.keep(question, &answer, good_for.unwrap_or_default(), now, &self.options);
                 }
                 self.answer(asked, answer, now, ids);
                 return true;
@@ -326,14 +381,28 @@ impl Resolver {
             self.names_asked = Some(turn.wrapping_add(1));
             self.ask_those_in_line(now, ids);
         }
+        if next.is_none() {
+            self.wait_for_the_other(ticket, now);
+        }
         next
+    }
+
+    /// One family may have addresses now: the other is waited for, but not for long.
+    fn wait_for_the_other(&mut self, ticket: Ticket, now: Duration) {
+        let Some(lookup) = self.lookups.get_mut(&ticket) else { return };
+        if lookup.has_one_family() && lookup.waits_until.is_none() {
+            let until = now.saturating_add(RESOLUTION_DELAY);
+            lookup.waits_until = Some(until);
+            self.patience.insert((until, ticket));
+        }
     }
 
     /// How many entries all its lists have.
     #[cfg(all(test, target_os = "linux"))]
-    pub fn entries(&self) -> [usize; 8] {
+    pub fn entries(&self) -> [usize; 9] {
         let [under_way, by_question, line, with_servers, deadlines] = self.questions.entries();
-        let (lookups, patience, actions) = (self.lookups.len(), self.patience.len(), self.actions.len());
-        [under_way, by_question, line, with_servers, deadlines, lookups, patience, actions]
+        let Resolver { lookups, patience, actions, held, .. } = self;
+        let (lookups, patience, actions) = (lookups.len(), patience.len(), actions.len());
+        [under_way, by_question, line, with_servers, deadlines, lookups, patience, actions, held.len()]
     }
 }

@@ -80,6 +80,11 @@ impl Questions {
         self.line.insert(number, asked);
     }
 
+    /// Nobody joins those that are under way any more: they are with servers that are not asked now.
+    pub fn set_apart(&mut self) {
+        self.by_question.clear();
+    }
+
     /// One does not wait for the answer any more. The question, if nobody does.
     pub fn leave(&mut self, question: &Question, ticket: Ticket) -> Option<Asked> {
         let asked = self.by_question.get(question).copied()?;
@@ -153,7 +158,9 @@ impl Questions {
         self.get(asked)?;
         let was_asked = self.withdraw(asked).is_some();
         let ended = self.under_way.try_remove(asked.0.slot as usize)?;
-        self.by_question.remove(&ended.question);
+        if self.by_question.get(&ended.question) == Some(&asked) {
+            self.by_question.remove(&ended.question);
+        }
         self.line.remove(&ended.number);
         Some((ended, was_asked))
     }

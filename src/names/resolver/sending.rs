@@ -10,7 +10,7 @@ use std::io;
 use std::time::Duration;
 
 use super::questions::UnderWay;
-use super::{Action, Asked, RESOLUTION_DELAY, Resolver};
+use super::{Action, Asked, Resolver};
 use crate::base::error::Error;
 use crate::base::error_kind::ErrorKind;
 use crate::names::asking::{Asking, Attempt, Setback};
@@ -98,12 +98,7 @@ impl Resolver {
             let Some(lookup) = self.lookups.get_mut(&ticket) else { continue };
             match lookup.answered(question.family, answer.clone()) {
                 Some(next) => self.go_on(ticket, next, now, ids),
-                None if matches!(answer, Answer::Addresses(_)) => {
-                    let until = now.saturating_add(RESOLUTION_DELAY);
-                    lookup.waits_until = Some(until);
-                    self.patience.insert((until, ticket));
-                }
-                None => {}
+                None => self.wait_for_the_other(ticket, now),
             }
         }
         self.ask_those_in_line(now, ids);

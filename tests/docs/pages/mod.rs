@@ -154,6 +154,8 @@ const RULES: &[(&str, Rule)] = &[
         "benches/ready.py 50 tidegate chat --listen 127.0.0.1:0",
         Named("it measures time", "benches/ready.py", "benches/ready.py STARTS PROGRAM"),
     ),
+    // docs/names.md
+    ("cargo bench --bench names", Named("it measures time", "benches/names.rs", "`cargo bench --bench names`")),
     // docs/platforms.md
     (".ci/targets", Ci("step .ci/targets")),
     (
