@@ -115,6 +115,13 @@ pub fn forget(engine: &mut EventLoop<FakeEngine>, last: usize) {
     }
 }
 
+/// What stands before this place is trimmed.
+pub fn trim(engine: &mut EventLoop<FakeEngine>, before: EntryId) {
+    for stream in engine.state.streams.values_mut() {
+        stream.entries.retain(|(id, _)| *id >= before);
+    }
+}
+
 fn welcome(socket: &mut Socket<'_, FakeEngine>) {
     let id = socket.id();
     let is_authenticated = socket.state.user.is_none();

@@ -1,7 +1,7 @@
 //! What goes wrong.
 
 use super::{Event, World};
-use crate::daemon::engine::simulated;
+use crate::daemon::engine::{EntryId, simulated};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Process {
@@ -29,7 +29,7 @@ impl World {
         let wait = self.of(500..8_000);
         self.after(wait, Event::Fault);
         let at = self.random(self.machines.len() as u64) as usize;
-        match self.random(16) {
+        match self.random(18) {
             0 | 1 => self.cut(at),
             2 | 3 => {
                 let time = self.of(100..45_000);
@@ -67,8 +67,33 @@ impl World {
                 let bytes = self.random(3_000) as usize;
                 self.engine.state.cut_after = Some(self.engine.state.sent + bytes);
             }
+            14 => self.history_ends(),
+            15 => self.engine_forgets_all(),
             _ => self.engine_dies(),
         }
+    }
+
+    /// Entries are trimmed, which only nodes that are away have not read: the history is longer than what the others may lack.
+    fn history_ends(&mut self) {
+        if let Some(unread) = self.is_read_everywhere() {
+            self.trace(format_args!("what stands before {unread} is trimmed"));
+            simulated::trim(&mut self.engine, unread);
+        }
+    }
+
+    /// FLUSHALL.
+    fn engine_forgets_all(&mut self) {
+        let end = self.all.keys().next_back().copied().unwrap_or_default();
+        if self.is_read_everywhere().is_some_and(|read| read >= end) {
+            self.trace("the engine forgets all");
+            simulated::forget(&mut self.engine, usize::MAX);
+        }
+    }
+
+    /// So far all nodes have read that have an engine.
+    fn is_read_everywhere(&self) -> Option<EntryId> {
+        let now = self.sim.now();
+        self.machines.iter().map(|machine| machine.has_read(now)).min().flatten()
     }
 
     /// Sometimes longer than a node may be silent.

@@ -13,12 +13,16 @@ use super::super::room::Room;
 use super::crowd::{self, Crowd};
 use super::{heard, ms};
 use crate::cli::ChatOptions;
+use crate::daemon::engine::EntryId;
 use crate::daemon::service::{Running, Service, start};
 use crate::daemon::stop;
 
 const NAMES: [&str; 6] = ["anna", "bob", "carl", "ANNA", "B-ob", "dora"];
 const PATIENCE: Duration = Duration::from_secs(2);
 const DRAIN: Duration = Duration::from_secs(3);
+
+/// A node that is connected has read all that stands in the stream after this time.
+const SETTLES: Duration = Duration::from_secs(5);
 
 /// How many guests a machine has at most, beside the one who listens.
 const MOST: usize = 5;
@@ -43,6 +47,8 @@ pub struct Machine {
     pub names: BTreeSet<String>,
     /// All guests that it ever had.
     all: Vec<usize>,
+    /// Whether it has an engine, how often it was connected to it, and since when that is so.
+    connected: (bool, u64, Duration),
 }
 
 impl Machine {
@@ -68,6 +74,7 @@ impl Machine {
             guests: Vec::new(),
             names: BTreeSet::new(),
             all: Vec::new(),
+            connected: (false, 0, Duration::ZERO),
         }
     }
 
@@ -79,6 +86,7 @@ impl Machine {
         self.room = Some(room);
         self.boot = self.node().unwrap().boot();
         self.asleep_until = Duration::ZERO;
+        self.connected = (false, 0, sim.now());
         self.address = Ipv4Addr::new(10, 1, 0, loops + 1).into();
     }
 
@@ -132,7 +140,12 @@ impl Machine {
             4 => crowd.state.quits(&mut crowd.net, guest),
             5 => crowd::pauses(crowd, guest, ms(sim.random(5_000))),
             _ => {
-                for _ in 0..if sim.random(20) == 0 { 20 } else { 1 } {
+                let lines = match sim.random(60) {
+                    0 => 150, // a paste, which may be more than the outbox takes
+                    1..=3 => 20,
+                    _ => 1,
+                };
+                for _ in 0..lines {
                     crowd.state.says(&mut crowd.net, guest);
                 }
             }
@@ -161,8 +174,25 @@ impl Machine {
 
     // ---- what it is like ---------------------------------------------------------------------------------------------------
 
+    /// How far it has read the stream, if it reads what comes. The end of time, if it has no engine. None, if that is not known.
+    pub fn has_read(&self, now: Duration) -> Option<EntryId> {
+        let end = EntryId { milliseconds: u64::MAX, number: 0 };
+        match (self.node(), self.connected) {
+            (None, _) => Some(end),
+            _ if self.asleep_until > now => None,
+            (Some(_), (false, ..)) => Some(end),
+            (Some(node), (true, _, since)) => node.trace.last().map(|(id, _)| *id).filter(|_| now >= since + SETTLES),
+        }
+    }
+
     /// Memory is bounded, and a stop takes no longer than it may.
-    pub fn look_at_bounds(&mut self, now: Duration) {
+    pub fn look_at(&mut self, now: Duration) {
+        if let Some(room) = &self.room {
+            let figures = room.state.link.figures();
+            if (figures.is_connected, figures.connects) != (self.connected.0, self.connected.1) {
+                self.connected = (figures.is_connected, figures.connects, now);
+            }
+        }
         let (Some(node), Some(figures)) = (self.node(), self.figures()) else { return };
         assert!(figures.outbox_bytes <= self.options.bus.outbox(), "{}: {figures:?}", self.label);
         assert!(node.kept() <= 2 * self.options.bus.catch_up as usize, "{}", self.label);

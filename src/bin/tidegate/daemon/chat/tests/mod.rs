@@ -156,7 +156,7 @@ impl World {
             if self.machines[at].has_stopped() {
                 self.retire(at);
             }
-            self.machines[at].look_at_bounds(time);
+            self.machines[at].look_at(time);
         }
     }
 
@@ -268,6 +268,7 @@ impl World {
             heard::check_guests(machine, &self.crowd.state);
             self.lives.extend(machine.life(&self.crowd.state, &self.all, true));
         }
+        self.trace(format_args!("{} turns, {} entries", self.crowd.net.counters().turns, self.all.len()));
         checks::check(&self.lives, &self.all);
         self.sim.check().unwrap();
     }
