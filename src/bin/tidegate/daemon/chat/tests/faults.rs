@@ -1,5 +1,8 @@
 //! What goes wrong.
 
+use std::cmp::Reverse;
+
+use super::machine::Machine;
 use super::{Event, World};
 use crate::daemon::engine::{EntryId, simulated};
 
@@ -18,6 +21,9 @@ const LIES: [(&str, &str); 4] = [
     ("XREAD", "-LOADING Redis is loading the dataset in memory\r\n"),
     ("HELLO", "-LOADING Redis is loading the dataset in memory\r\n"),
 ];
+
+/// Each node writes each five seconds.
+const ALL_HAVE_WRITTEN: u64 = 6_500;
 
 const COMMANDS: [&str; 3] = ["XADD", "XREAD", "HELLO"];
 
@@ -81,13 +87,22 @@ impl World {
         }
     }
 
-    /// FLUSHALL.
+    /// FLUSHALL. Nobody notices. But a node that comes, or comes back, before each has written something again would take the stream for
+    /// a new one: then nothing else goes wrong.
     fn engine_forgets_all(&mut self) {
         let end = self.all.keys().next_back().copied().unwrap_or_default();
-        if self.is_read_everywhere().is_some_and(|read| read >= end) {
+        let are_there = self.machines.iter().all(Machine::is_connected) && self.engine.state.cut_after.is_none();
+        let is_read = self.is_read_everywhere().is_some_and(|read| read >= end);
+        if are_there && is_read && self.is_honest() {
             self.trace("the engine forgets all");
             simulated::forget(&mut self.engine, usize::MAX);
+            self.events.retain(|Reverse((_, _, event))| *event != Event::Fault);
+            self.after(ALL_HAVE_WRITTEN, Event::Fault);
         }
+    }
+
+    fn is_honest(&self) -> bool {
+        self.engine.state.lies.is_empty() && self.engine.state.silent.is_empty()
     }
 
     /// So far all nodes have read that have an engine.

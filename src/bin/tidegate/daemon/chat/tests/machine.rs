@@ -185,6 +185,11 @@ impl Machine {
         }
     }
 
+    /// It has an engine, and does not stop.
+    pub fn is_connected(&self) -> bool {
+        self.room.is_some() && self.stops_until.is_none() && self.connected.0
+    }
+
     /// Memory is bounded, and a stop takes no longer than it may.
     pub fn look_at(&mut self, now: Duration) {
         if let Some(room) = &self.room {

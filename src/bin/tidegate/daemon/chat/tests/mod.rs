@@ -76,7 +76,8 @@ impl World {
         sim.set_conditions(conditions.buffer([4_000, 200_000][sim.random(2) as usize]));
         let outbox = ["64KiB", "1MiB"][sim.random(2) as usize];
         let catch_up = [5, 1000][sim.random(2) as usize];
-        let flags = format!("--bus-outbox {outbox} --catch-up {catch_up}");
+        let soft = ["4KiB", "256KiB"][sim.random(2) as usize]; // readers are behind, and hold the stream up, or not
+        let flags = format!("--bus-outbox {outbox} --catch-up {catch_up} --output-soft {soft}");
         let machines = 2 + sim.random(3) as usize;
         let mut world = World {
             engine: simulated::engine(&sim),
