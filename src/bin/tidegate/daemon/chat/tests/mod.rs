@@ -27,6 +27,9 @@ use machine::Machine;
 /// The longest time after all faults in which the nodes have to be together again: some of them have to be declared dead.
 const HEALS_WITHIN: Duration = Duration::from_secs(150);
 
+/// Turns in a second, of all loops together. One that spins takes a hundred thousand.
+const MOST_TURNS: u64 = 200;
+
 /// So long nothing may change: each node has listed its guests by then.
 const QUIET: Duration = Duration::from_secs(11);
 
@@ -269,7 +272,9 @@ impl World {
             heard::check_guests(machine, &self.crowd.state);
             self.lives.extend(machine.life(&self.crowd.state, &self.all, true));
         }
-        self.trace(format_args!("{} turns, {} entries", self.crowd.net.counters().turns, self.all.len()));
+        let (turns, seconds) = (self.crowd.net.counters().turns, self.sim.now().as_secs());
+        self.trace(format_args!("{turns} turns, {} entries", self.all.len()));
+        assert!(turns < MOST_TURNS * seconds, "{turns} turns in {seconds} s: a loop spins");
         checks::check(&self.lives, &self.all);
         self.sim.check().unwrap();
     }
