@@ -245,6 +245,9 @@
 //! # Ok::<(), tidegate::Error>(())
 //! ```
 //!
+//! If handlers write what they read to a connection of the program's own, such as a database, that one is made with
+//! [`SocketOptions::outlasts`](field@crate::SocketOptions::outlasts), and the program ends it when its last client has closed.
+//!
 //! # 9. Other threads
 //!
 //! The library starts no thread, and a loop stays on the thread that made it. A program can have other threads, for work that

@@ -35,6 +35,11 @@ impl<S> Socket<'_, S> {
         self.set(SocketHandlers::remove_readers);
         self.net.listen_for_data(self.id, false);
         self.resume();
+        self.end_and_hear(linger);
+    }
+
+    /// As [`Socket::end_and_discard`], but that what arrives is for its handlers. A socket is not silent while it is paused, or while they have not heard all.
+    pub(super) fn end_and_hear(&mut self, linger: Option<Linger>) {
         self.set_timeout(None);
         match linger {
             None => self.end(),
@@ -48,7 +53,8 @@ impl<S> Socket<'_, S> {
         }
         let before = self.bytes_read();
         let clock = self.after(linger.time, move |socket| {
-            if socket.bytes_read() == before {
+            let info = socket.net.connection(socket.id);
+            if info.bytes_read() == before && info.read_ahead() == 0 && !info.waits_for_resume() {
                 socket.destroy_because(CloseReason::Timeout);
             } else {
                 socket.destroy_if_silent(linger);

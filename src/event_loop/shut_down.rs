@@ -5,6 +5,7 @@
 //!   any other socket ────────────────────────────────────▶ it is ended, after those that pipe into it
 //!   a file ──────────────────no connection is left──────▶ it is ended
 //!   an ended socket ─────────nothing arrives any more───▶ it is destroyed
+//!   one that outlasts ───────────────────────────────────▶ it is left to the program
 //!   what a handler opens ────the turn is over───────────▶ as the others; a server is closed
 //!
 //!   patience is over: all are destroyed, some each turn ──each has had its `close`──▶ what handlers have opened since is taken away
@@ -18,7 +19,7 @@ use super::shut_down_options::{EndOrder, ShutDownOptions, ShutDownReport};
 use super::{Loop, RunState, Stop};
 use crate::base::id::{SocketId, TimerId};
 use crate::connection::{CallbackId, CloseReason};
-use crate::net::Closed;
+use crate::net::{Closed, ConnectionInfo};
 
 /// What an end has to wait for, and what was lost. When it is over nothing stays but its number and the report.
 #[derive(Debug, Default)]
@@ -38,8 +39,8 @@ pub(crate) struct ShutDown {
     catching_up: BTreeMap<SocketId, Vec<SocketId>>,
     /// How many of those pipe into a socket. It is ended after them, since what they read is written to it.
     sources: BTreeMap<SocketId, u32>,
-    /// The sockets that were ended, with how many bytes their handlers had seen by then.
-    ended: BTreeMap<SocketId, u64>,
+    /// The sockets that were ended, with how many bytes their handlers had seen by then. None: they hear on.
+    ended: BTreeMap<SocketId, Option<u64>>,
     /// Those that were there when the patience was over, and have not closed yet.
     closing: BTreeSet<SocketId>,
     /// Those of them that were not destroyed yet, since there was no time.
@@ -83,7 +84,7 @@ impl ShutDown {
     }
 
     fn count_loss(&mut self, id: SocketId, unsent: usize, read: u64) {
-        let seen = self.ended.remove(&id).unwrap_or(read);
+        let seen = self.ended.remove(&id).flatten().unwrap_or(read);
         let (unsent, discarded) = (unsent as u64, read.saturating_sub(seen));
         self.report.unsent_bytes += unsent;
         self.report.unsent_sockets += u64::from(unsent > 0);
@@ -100,7 +101,8 @@ impl<S> Loop<'_, S> {
     ///    after it. So what has arrived is handled. A paused socket is waited for. Nothing is read from a socket without a
     ///    handler for data.
     /// 3. Then the socket is ended, after all that was written to it. If another socket pipes into it, that one comes
-    ///    first. What arrives later is discarded.
+    ///    first. What arrives later is discarded, unless [`ShutDownOptions::discard`] is off. A socket that outlasts the others
+    ///    ([`SocketOptions::outlasts`](field@crate::SocketOptions::outlasts)) is not ended, and waited for.
     /// 4. Files are ended when no connection is left, since any handler may write to them. A file that is read is not waited
     ///    for: what has arrived from it is still read, unless it is paused, and then it is destroyed. A socket that it is
     ///    piped into waits for it, as for any other source.
@@ -202,6 +204,9 @@ impl<S> Loop<'_, S> {
     /// Where the peers are to end their connections, a plain close would be an end of this side, which nobody has made.
     fn destroy_or_reset(&mut self, id: SocketId) {
         let info = self.net.connection(id);
+        if let Some(seen @ None) = self.handlers.shut_down.ended.get_mut(&id) {
+            *seen = Some(seen_by_handlers(&info));
+        }
         if self.handlers.shut_down.options.order == EndOrder::ByPeers && !info.is_pending() && !info.is_finished() {
             self.net.reset_because(id, CloseReason::Shutdown);
         } else {
@@ -288,12 +293,13 @@ impl<S> Loop<'_, S> {
         let info = self.net.connection(id);
         self.handlers.shut_down.options.order != EndOrder::ByPeers
             && info.may_be_read()
+            && !info.outlasts()
             && !(info.is_file() && info.waits_for_resume())
     }
 
     fn bring_to_its_end(&mut self, id: SocketId) {
-        if self.net.connection(id).is_destroyed() {
-            // Its `close` comes.
+        if self.net.connection(id).is_destroyed() || self.net.connection(id).outlasts() {
+            // Its `close` comes, or its end is up to the program.
         } else if self.net.connection(id).is_pending() && !self.net.connection(id).is_connecting() {
             // It has no connection to bring to its end.
             self.net.destroy_because(id, CloseReason::Shutdown);
@@ -333,9 +339,10 @@ impl<S> Loop<'_, S> {
     fn end_unless_it_waits(&mut self, id: SocketId) {
         if !self.net.connection(id).is_file()
             && !self.net.connection(id).is_destroyed()
+            && !self.net.connection(id).outlasts()
             && !self.handlers.shut_down.waits_for(id)
         {
-            self.end_and_discard(id);
+            self.bring_to_an_end(id);
         }
     }
 
@@ -344,7 +351,7 @@ impl<S> Loop<'_, S> {
         if self.net.socket_ids().all(|id| self.net.connection(id).is_file()) {
             for id in self.net.socket_ids().collect::<Vec<_>>() {
                 if !self.file_is_waited_for(id) {
-                    self.end_and_discard(id);
+                    self.bring_to_an_end(id);
                 }
             }
         }
@@ -359,16 +366,17 @@ impl<S> Loop<'_, S> {
         is_needed && shut_down.waits_for(id)
     }
 
-    fn end_and_discard(&mut self, id: SocketId) {
-        let ShutDown { options, ended, .. } = &mut self.handlers.shut_down;
+    fn bring_to_an_end(&mut self, id: SocketId) {
+        let ShutDown { options, ended, number, .. } = &mut self.handlers.shut_down;
         if ended.contains_key(&id) {
             return;
         }
-        ended.insert(
-            id,
-            self.net.connection(id).bytes_read().saturating_sub(self.net.connection(id).read_ahead() as u64),
-        );
-        let (linger, number) = (options.linger, self.handlers.shut_down.number);
+        let info = self.net.connection(id);
+        let is_heard = !options.discard && info.may_be_read();
+        let seen = seen_by_handlers(&info);
+        ended.insert(id, (!is_heard).then_some(seen));
+        let shut_down = Some(*number);
+        let linger = options.linger.map(|time| Linger { time, shut_down });
         if self.net.connection(id).is_file_to_read() {
             // Its end comes from elsewhere, or never.
             self.net.destroy_because(id, CloseReason::Shutdown);
@@ -376,7 +384,10 @@ impl<S> Loop<'_, S> {
             // A terminal has no end that would follow its own.
             self.net.destroy_soon(id);
         } else if let Some(mut socket) = self.socket(id) {
-            socket.end_and_linger(linger.map(|linger| Linger { time: linger, shut_down: Some(number) }));
+            match is_heard {
+                true => socket.end_and_hear(linger),
+                false => socket.end_and_linger(linger),
+            }
         }
     }
 
@@ -396,4 +407,8 @@ impl<S> Loop<'_, S> {
             self.end_those_that_waited(targets);
         }
     }
+}
+
+fn seen_by_handlers(info: &ConnectionInfo<'_>) -> u64 {
+    info.bytes_read().saturating_sub(info.read_ahead() as u64)
 }

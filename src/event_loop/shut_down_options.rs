@@ -25,6 +25,10 @@ pub struct ShutDownOptions {
     /// An ended socket is destroyed when it has sent everything, and then nothing arrives for this long. Default: it is
     /// not, and waits for its peer as long as the patience lasts.
     pub linger: Option<Duration>,
+    /// Whether what arrives after the end of a socket is discarded. Default true. Otherwise its handlers hear it until its `close`, and
+    /// look whether it [is writable](crate::Socket::is_writable) before they answer: for a program that passes it on to somebody who
+    /// is not ended yet ([`SocketOptions::outlasts`](field@crate::SocketOptions::outlasts)).
+    pub discard: bool,
     /// Which sockets wait for which. Default [`EndOrder::Each`].
     pub order: EndOrder,
 }
@@ -46,7 +50,7 @@ pub enum EndOrder {
 impl Default for ShutDownOptions {
     fn default() -> Self {
         let (patience, quiet) = (Duration::from_secs(10), Duration::from_millis(200));
-        ShutDownOptions { patience, quiet, linger: None, order: EndOrder::default() }
+        ShutDownOptions { patience, quiet, linger: None, discard: true, order: EndOrder::default() }
     }
 }
 
@@ -55,6 +59,7 @@ impl ShutDownOptions {
         patience: Duration,
         quiet: Duration,
         linger: Option<Duration>,
+        discard: bool,
         order: EndOrder,
     }
 

@@ -103,6 +103,11 @@ impl ConnectionInfo<'_> {
         self.conn.is_some_and(|conn| conn.apart)
     }
 
+    /// Whether a shut-down leaves its end to the program: [`SocketOptions::outlasts`](field@crate::SocketOptions::outlasts).
+    pub(crate) fn outlasts(&self) -> bool {
+        self.conn.is_some_and(|conn| conn.outlasts)
+    }
+
     /// Where it has come from: [`ConnectionKind::Client`] for a socket that is gone.
     pub fn kind(&self) -> ConnectionKind {
         match self.conn {

@@ -194,6 +194,10 @@ pub struct SocketOptions {
     /// What the peer has sent before that, and was not delivered yet, is discarded. A socket that is read from gets that
     /// first, as always. The peer's end is not noticed so: it follows the data, and the peer may still be reading.
     pub notice_gone_peers: bool,
+    /// Whether it outlasts the others when the loop is shut down: [`Loop::shut_down`](crate::Loop::shut_down) does not end it, and waits
+    /// until the program has, or until the patience is over. For a connection that handlers of others write to up to their
+    /// `close`, a database for example. Off by default.
+    pub outlasts: bool,
     /// The TCP options. No-delay and keep-alive are set when the socket is connected, the others before it connects.
     pub tcp: TcpOptions,
     /// Output limits. Off by default.
@@ -214,6 +218,7 @@ impl Default for SocketOptions {
             attempt_delay: None,
             block_list: None,
             notice_gone_peers: false,
+            outlasts: false,
             tcp: TcpOptions::default(),
             output_limits: OutputLimits::default(),
         }
@@ -233,6 +238,7 @@ impl SocketOptions {
         attempt_delay: Option<Duration>,
         block_list: Option<BlockList>,
         notice_gone_peers: bool,
+        outlasts: bool,
         tcp: TcpOptions,
         no_delay in tcp: bool,
         keep_alive in tcp: Option<KeepAlive>,

@@ -321,7 +321,9 @@ fn echo_to_a_talker(options: ShutDownOptions, period: Duration) -> (EventLoop<He
         note(socket);
         socket.on_text(|socket, text| {
             socket.state.text.push_str(text);
-            socket.write(text);
+            if socket.is_writable() {
+                socket.write(text);
+            }
         });
     })
     .unwrap();
@@ -347,6 +349,124 @@ fn a_peer_that_is_never_quiet_is_ended_after_a_second() {
         "{}",
         client.state.text.len()
     );
+}
+
+#[test]
+fn what_arrives_after_the_end_is_heard_if_it_is_not_to_be_discarded() {
+    let options = ShutDownOptions::new().patience(PATIENCE).linger(s(1)).discard(false);
+    let (mut echo, client) = echo_to_a_talker(options, Duration::from_millis(500));
+    assert!(client.state.ended);
+    assert_eq!(reasons(&echo.state), [CloseReason::Shutdown], "it goes on as long as there is patience");
+    assert_eq!(echo.state.text, format!("hello{}", "more ".repeat(29)), "up to the last moment of 15 s");
+    assert_eq!(echo.event_loop().shut_down_report().discarded_bytes, 0);
+}
+
+#[test]
+fn a_socket_that_is_paused_after_its_end_is_not_silent() {
+    let sim = Sim::new(1);
+    let mut slow = EventLoop::on(sim.kernel(), Heard::default());
+    slow.listen(ADDRESS, |socket| {
+        note(socket);
+        socket.on_text(|socket, text| {
+            socket.state.text.push_str(text);
+            if !socket.is_writable() {
+                socket.pause_for("slow");
+                socket.after(s(3), |socket| socket.resume());
+            }
+        });
+    })
+    .unwrap();
+    slow.after(s(5), |slow| {
+        slow.shut_down_with(ShutDownOptions::new().patience(PATIENCE).linger(s(1)).discard(false));
+    });
+    let (mut client, id) = client(&sim, SocketOptions::new().allow_half_open(true));
+    for (at, text) in [(5500, "one "), (6000, "two")] {
+        client.after(Duration::from_millis(at), move |client| {
+            client.net.write(id, text.as_bytes());
+        });
+    }
+    sim.run(&mut [&mut slow, &mut client], s(60)).unwrap();
+    assert_eq!(slow.state.text, "helloone two");
+    assert_eq!(reasons(&slow.state), [CloseReason::Timeout], "when it was silent");
+}
+
+#[test]
+fn what_is_kept_for_a_paused_socket_at_the_end_of_the_patience_is_reported() {
+    let sim = Sim::new(1);
+    let mut slow = EventLoop::on(sim.kernel(), Heard::default());
+    slow.listen(ADDRESS, |socket| {
+        note(socket);
+        socket.on_text(|socket, text| {
+            socket.state.text.push_str(text);
+            socket.pause();
+        });
+    })
+    .unwrap();
+    slow.after(s(5), |slow| {
+        let options = ShutDownOptions::new().patience(PATIENCE).linger(s(1)).discard(false);
+        slow.shut_down_with(options.order(EndOrder::Together));
+    });
+    let (mut client, id) = client(&sim, SocketOptions::new().allow_half_open(true));
+    client.after(s(4), move |client| {
+        client.net.write(id, b"late");
+    });
+    sim.run(&mut [&mut slow, &mut client], s(60)).unwrap();
+    assert_eq!((slow.state.text.as_str(), reasons(&slow.state)), ("hello", vec![CloseReason::Shutdown]));
+    let report = slow.event_loop().shut_down_report();
+    assert_eq!((report.discarded_bytes, report.discarded_sockets), (4, 1));
+}
+
+/// As a server does that writes what its clients send to a database.
+#[test]
+fn a_socket_that_outlasts_the_others_is_ended_by_the_program_or_by_the_end_of_the_patience() {
+    for is_ended in [true, false] {
+        let sim = Sim::new(1);
+        let mut store = EventLoop::on(sim.kernel(), Heard::default());
+        store
+            .listen("10.0.0.2:7", |socket| {
+                note(socket);
+                socket.on_text(|socket, text| socket.state.text.push_str(text));
+            })
+            .unwrap();
+        let mut server = EventLoop::on(sim.kernel(), Heard::default());
+        let to_the_store = SocketOptions::new().outlasts(true);
+        let link = server
+            .connect_with("10.0.0.2:7", to_the_store, |socket| {
+                note(socket);
+                socket.on_data(|_, _| {});
+            })
+            .unwrap();
+        server
+            .listen(ADDRESS, move |socket| {
+                socket.on_data(move |socket, chunk| {
+                    socket.net.write(link, chunk);
+                });
+                socket.on_close(move |socket, _| {
+                    socket.net.write(link, b"and bye");
+                    if is_ended {
+                        socket.net.destroy_soon(link);
+                    }
+                });
+            })
+            .unwrap();
+        for order in [EndOrder::Each, EndOrder::Together] {
+            // A second call does nothing.
+            server.after(s(5), move |server| {
+                server
+                    .shut_down_with(ShutDownOptions::new().patience(PATIENCE).linger(s(1)).discard(false).order(order));
+            });
+        }
+        let (mut client, id) = client(&sim, SocketOptions::new().allow_half_open(true));
+        client.after(s(6), move |client| {
+            client.net.write(id, b", late, ");
+        });
+        sim.run(&mut [&mut server, &mut store, &mut client], s(60)).unwrap();
+        assert_eq!(store.state.text, "hello, late, and bye");
+        let [(reason, closed_at)] = server.state.closed[..] else { panic!("{:?}", server.state) };
+        let expected = if is_ended { CloseReason::DestroyedHere } else { CloseReason::Shutdown };
+        assert_eq!((reason, closed_at < s(9)), (expected, is_ended), "{closed_at:?}");
+        assert_eq!(server.net.sockets(), 0);
+    }
 }
 
 #[test]

@@ -76,6 +76,8 @@ pub(super) struct Conn {
     pub referenced: bool,
     /// Its server stands apart.
     pub apart: bool,
+    /// A shut-down leaves its end to the program.
+    pub outlasts: bool,
     /// TCP_NODELAY, as it was set last: the same value again makes no system call.
     no_delay: bool,
     read_size: ReadSize,
@@ -218,6 +220,7 @@ impl Conn {
             listener: false,
             referenced: true,
             apart: false,
+            outlasts: false,
             no_delay: false,
             read_size: ReadSize::Usual,
             drain_wait: DrainWait::Single,

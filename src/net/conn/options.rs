@@ -16,8 +16,8 @@ impl Conn {
         let (setup, keep_alive) = (Setup::of(options, usual), options.tcp.keep_alive);
         let is_usual = setup.is_usual() && keep_alive.is_none();
         let rare = (!is_usual).then(|| Box::new(Rare { setup, keep_alive: Some(keep_alive), ..Rare::default() }));
-        let conn = Conn { no_delay: options.tcp.no_delay, limits: options.output_limits.shared(), rare, ..self };
-        conn.notices_hang_up(options.notice_gone_peers)
+        let (no_delay, limits, outlasts) = (options.tcp.no_delay, options.output_limits.shared(), options.outlasts);
+        Conn { no_delay, limits, outlasts, rare, ..self }.notices_hang_up(options.notice_gone_peers)
     }
 
     /// Sets what waited for the connection.

@@ -95,6 +95,7 @@ fn connect(on: &mut On<'_>) {
         .high_water_mark(on.state.one_of(&[0, 1, 1000, 65536]))
         .no_delay(on.state.random(2) == 0)
         .notice_gone_peers(on.state.random(3) == 0)
+        .outlasts(on.state.random(20) == 0)
         .connect_timeout(on.state.one_of(&[
             None,
             None,

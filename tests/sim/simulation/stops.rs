@@ -90,6 +90,7 @@ fn shut_down(on: &mut On<'_>) {
         .patience(patience)
         .quiet(on.state.one_of(&[ms(0), ms(1), ms(200)]))
         .linger(linger)
+        .discard(on.state.one_of(&[true, true, false]))
         .order(on.state.one_of(&[EndOrder::Each, EndOrder::Together, EndOrder::ByPeers]));
     on.state.sim.note(format_args!("it is shut down: {options:?}"));
     let is_the_second = on.is_shutting_down();
