@@ -3,6 +3,7 @@
 use std::process::{Command, Stdio};
 
 mod fire;
+mod stops;
 
 use serde_json::json;
 

@@ -28,6 +28,7 @@ mod receiving;
 mod room;
 mod said;
 mod shared;
+mod stopping;
 mod stranger;
 mod table;
 mod telnet;
@@ -49,7 +50,7 @@ use super::connection::{log_error, on_close};
 use super::service::{Service, listens_everywhere, serve};
 use super::stop::LINGER;
 use super::{Outcome, Peer};
-use crate::cli::{Change, ChatOptions, DaemonOptions, Listen, Role, counted};
+use crate::cli::{Change, ChatOptions, DaemonOptions, Listen, Role};
 use crate::inspector::OwnFigure;
 use announcements::What;
 use flood::TokenBucket;
@@ -102,15 +103,11 @@ impl Service for Room {
     }
 
     fn shut_down(on: &mut Loop<'_, Self>, options: ShutDownOptions) {
-        shared::stop_after(on, move |on| shut_down(on, options));
+        stopping::shut_down(on, options);
     }
 
     fn has_stopped(event_loop: &mut EventLoop<Self>, code: ExitCode) -> ExitCode {
-        let is_heard = shared::sum_up(event_loop);
-        if event_loop.state.dropped > 0 {
-            log::warn!("{} of guests who sent too fast were not passed on", counted(event_loop.state.dropped, "byte"));
-        }
-        if is_heard { code } else { ExitCode::FAILURE }
+        stopping::sum_up(event_loop, code)
     }
 
     fn figures(&self) -> Vec<OwnFigure> {
@@ -194,7 +191,7 @@ fn join(socket: &mut Socket<'_, Room>, place: Option<Place>) {
 
     socket.on_data(receive);
     socket.on_end(|socket| {
-        if !socket.is_writable() {
+        if !stopping::hears(socket) {
             return; // this side has ended before: what is left of a line comes too late
         }
         let now = socket.net.now();
@@ -225,9 +222,11 @@ fn welcome(socket: &mut Socket<'_, Room>, name: &str) {
     tell(socket, &welcome);
 }
 
-/// Writes to a guest alone. The lines end with LF here.
+/// Writes to a guest alone, if it still reads. The lines end with LF here.
 fn tell(socket: &mut Socket<'_, Room>, text: &str) {
-    if let Some(end) = guest(socket).map(|guest| guest.line_end) {
+    if socket.is_writable()
+        && let Some(end) = guest(socket).map(|guest| guest.line_end)
+    {
         socket.write(&*end.of(text));
     }
 }
@@ -292,11 +291,18 @@ fn guest_here<'a>(socket: &'a mut Socket<'_, Room>) -> Option<&'a mut room::Gues
 /// well. The connection stays until its close.
 fn leave(socket: &mut Socket<'_, Room>) {
     let (me, now) = (socket.id(), socket.net.now());
+    let held = guest(socket).map_or(0, |guest| guest.held.len() as u64);
+    if socket.event_loop().is_shutting_down() {
+        socket.state.too_late += held;
+    }
     let Some((number, name, arrival)) = socket.state.remove(me, now) else { return };
     if let Arrival::Unannounced(timer) = arrival {
         socket.cancel(timer);
     }
-    if socket.event_loop().is_shutting_down() || shared::leave(socket, number) || !arrival.is_announced() {
+    if socket.event_loop().is_shutting_down() {
+        return stopping::go_on(&mut socket.event_loop());
+    }
+    if shared::leave(socket, number) || !arrival.is_announced() {
         return;
     }
     let online = socket.state.announced as u64;
@@ -310,22 +316,4 @@ fn dismiss(socket: &mut Socket<'_, Room>) {
     socket.end_and_discard(Some(LINGER));
     let patience = socket.state.options.daemon.drain_timeout.clamp(LINGER, LONGEST_LEAVE);
     socket.after(patience, |socket| socket.destroy_because(CloseReason::Timeout));
-}
-
-fn shut_down(on: &mut Loop<'_, Room>, options: ShutDownOptions) {
-    on.shut_down_with(options);
-    on.state.online.tell(on.net, None, "* the server is shutting down\n");
-    receive_last_lines(on);
-}
-
-/// What paused guests have sent is passed on now, as far as it is not more than they may say in a second.
-fn receive_last_lines(on: &mut Loop<'_, Room>) {
-    for id in on.net.socket_ids().collect::<Vec<_>>() {
-        if let Some(mut socket) = on.socket(id) {
-            if let Some(bucket) = guest(&mut socket).and_then(|guest| guest.bucket.as_mut()) {
-                bucket.grant_a_second();
-            }
-            receive_held(&mut socket);
-        }
-    }
 }

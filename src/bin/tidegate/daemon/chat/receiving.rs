@@ -59,7 +59,8 @@ pub fn receive(socket: &mut Socket<'_, Room>, chunk: &[u8]) {
     let mut rest = chunk;
     let (me, turn) = (socket.id(), socket.net.counters().turns);
     socket.state.said.begin(turn);
-    let are_behind = readers_are_behind(&mut socket.event_loop(), Some(me));
+    // Ended guests hear nothing any more: what this one says is for other nodes.
+    let are_behind = socket.is_writable() && readers_are_behind(&mut socket.event_loop(), Some(me));
     let stop = loop {
         if let Some(wait) = wait_for_token(socket) {
             break Some(Stop::Flood(wait));
@@ -134,7 +135,11 @@ fn hold(socket: &mut Socket<'_, Room>, wait: Duration) {
     socket.after(wait, |socket| {
         let now = socket.net.now();
         let has_ended = socket.net.connection(socket.id()).has_peer_ended();
-        if has_ended && let Some(guest) = guest(socket) {
+        let is_stopping = socket.event_loop().is_shutting_down(); // that has a time of its own
+        if has_ended
+            && !is_stopping
+            && let Some(guest) = guest(socket)
+        {
             guest.goes_on(Presence::Leaving(now));
             if matches!(guest.presence(), Presence::Leaving(since) if now.saturating_sub(since) >= HEARD_AFTER_END) {
                 log::info!(
@@ -255,6 +260,8 @@ fn say(socket: &mut Socket<'_, Room>, said: &str) {
 fn send_away(socket: &mut Socket<'_, Room>, stranger: Stranger) {
     let name = guest(socket).map_or("", |guest| &guest.name);
     log::debug!("{name} is no chat client: it speaks {}", stranger.name());
-    socket.write(stranger.answer());
+    if socket.is_writable() {
+        socket.write(stranger.answer());
+    }
     dismiss(socket);
 }

@@ -36,6 +36,8 @@ pub struct Room {
     pub pressure: Pressure,
     /// Bytes of guests who sent faster than the flood limit, which the stop of the room has dropped.
     pub dropped: u64,
+    /// Bytes of guests whose time was up before they were read, while the room stopped.
+    pub too_late: u64,
     /// Lines are built here, so that none needs an allocation.
     pub line: String,
     pub options: ChatOptions,
@@ -113,6 +115,7 @@ impl Room {
             said: SaidInTurn::default(),
             pressure: Pressure::default(),
             dropped: 0,
+            too_late: 0,
             line: String::new(),
             accepted_with: options.output.limits(),
             options,

@@ -10,24 +10,19 @@
 use std::error::Error;
 use std::time::Duration;
 
-use tidegate::{EventLoop, Loop, Socket, TimerId};
+use tidegate::{Loop, Socket, TimerId};
 
 use super::super::engine::{self, EntryRead, Link, Linked};
-use super::bus::{self, Entry, Node, Standing};
+use super::bus::{self, Entry, Node};
 use super::names::Refused;
-use super::outputs::{Outputs, carry_out_all, carry_out_in_time, forget_connection};
-use super::receive_last_lines;
+use super::outputs::{Outputs, carry_out_in_time, forget_connection};
 use super::receiving::guest;
 use super::room::Room;
+use super::stopping::{self, Stop};
 use crate::cli::{BusOptions, counted};
-
-/// How long the stop waits for lines that are on their way through this machine.
-const ARRIVAL: Duration = Duration::from_millis(50);
 
 /// How many guests of all nodes are known by their names.
 const MOST_GUESTS: usize = 1 << 20;
-
-type Stop = dyn FnOnce(&mut Loop<'_, Room>);
 
 /// What a room has if it is shared.
 pub struct Shared {
@@ -35,18 +30,18 @@ pub struct Shared {
     /// When the node is asked next, and the timer for it.
     timer: Option<(Duration, TimerId)>,
     pub outputs: Outputs,
-    /// What is to be done when all that was said here stands in the stream.
-    stop: Option<Box<Stop>>,
+    /// How far the stop has come.
+    pub stop: Stop,
 }
 
 impl Shared {
     pub fn new(node: Node) -> Self {
-        Shared { node, timer: None, outputs: Outputs::default(), stop: None }
+        Shared { node, timer: None, outputs: Outputs::default(), stop: Stop::None }
     }
 
     /// Nobody waits for readers any more.
     pub fn is_stopping(&self) -> bool {
-        self.stop.is_some()
+        self.stop != Stop::None
     }
 
     /// The answer to `/who`: all guests, and how many each node has.
@@ -76,20 +71,20 @@ pub fn join(socket: &mut Socket<'_, Room>) -> bool {
     of_guest(socket, Node::joins).is_some()
 }
 
-/// What comes while the room shuts down is for those here alone.
 pub fn say(socket: &mut Socket<'_, Room>, text: &str) -> bool {
-    if socket.event_loop().is_shutting_down() {
-        return false;
-    }
     of_guest(socket, |node, guest, now| node.says(guest, text, now)).is_some()
 }
 
 /// Whether speakers here have to wait: what was said before has not come back, or was not told yet.
 pub fn is_ahead(room: &Room) -> bool {
-    room.shared.as_ref().filter(|shared| !shared.is_stopping()).is_some_and(|shared| match shared.node.has_room() {
-        Some(has_room) => !has_room,
-        None => shared.outputs.waiting() > 0,
-    })
+    let Some(shared) = &room.shared else { return false };
+    match shared.stop {
+        Stop::None if shared.node.is_away() => shared.outputs.waiting() > 0,
+        Stop::None => !shared.node.has_room(),
+        // Those who hear it here are about to go. It is for the others, if anything can reach them.
+        Stop::Guests { .. } => !shared.node.has_room() && room.link.is_there(),
+        Stop::Goodbye { .. } | Stop::Over { .. } => false,
+    }
 }
 
 pub fn rename(socket: &mut Socket<'_, Room>, wanted: &str) -> Option<Result<(), Refused>> {
@@ -106,7 +101,7 @@ fn of_guest<T>(socket: &mut Socket<'_, Room>, act: impl FnOnce(&mut Node, u64, D
     with_node(&mut socket.event_loop(), |node, now| act(node, number, now))
 }
 
-// ---- the start and the stop ----------------------------------------------------------------------------------------------
+// ---- the start, and other flags -------------------------------------------------------------------------------------------
 
 /// Begins to look for the engine, if the room is to be shared.
 ///
@@ -134,41 +129,13 @@ pub fn change(on: &mut Loop<'_, Room>) {
     with_node(on, |node, _| node.set_bounds(bounds));
 }
 
-fn bounds(options: &BusOptions) -> bus::Settings {
+pub fn bounds(options: &BusOptions) -> bus::Settings {
     bus::Settings {
         patience: options.bus_patience,
         outbox_bytes: options.outbox(),
         catch_up: options.catch_up as usize,
         most_guests: MOST_GUESTS,
     }
-}
-
-/// Before the room shuts down, lines that have arrived are published, the node says that it goes, and all of that is read back: so the
-/// guests here have heard it too. A second call waits for nothing.
-pub fn stop_after(on: &mut Loop<'_, Room>, stop: impl FnOnce(&mut Loop<'_, Room>) + 'static) {
-    let Some(shared) = on.state.shared.as_mut() else { return stop(on) };
-    if shared.stop.is_some() || shared.node.figures().standing != Standing::Together {
-        shared.stop.get_or_insert_with(|| Box::new(stop));
-        return stop_now(on);
-    }
-    shared.stop = Some(Box::new(stop));
-    receive_last_lines(on);
-    on.after(ARRIVAL, |on| {
-        with_node(on, Node::stops);
-        let longest = on.state.options.bus.bus_patience.min(on.state.options.daemon.drain_timeout);
-        on.after(longest, stop_now);
-    });
-}
-
-fn stop_now(on: &mut Loop<'_, Room>) {
-    let Some(shared) = on.state.shared.as_mut() else { return };
-    let Some(stop) = shared.stop.take() else { return };
-    if !shared.node.has_stopped() {
-        with_node(on, Node::refused); // what waits is told here at least
-    }
-    carry_out_all(on);
-    engine::stop(on);
-    stop(on);
 }
 
 /// Lets a node do something, and then does what it wants. None: the room is not shared, and nothing was done.
@@ -219,40 +186,27 @@ impl Linked for Room {
             log::debug!("--bus: the entry {id} is not understood: {malformed}");
         }
         with_node(on, |node, now| node.read(&entries, is_end, now));
-        if on.state.shared.as_ref().is_some_and(|shared| shared.node.has_stopped()) {
-            stop_now(on);
-        }
+        stopping::go_on(on);
     }
 
     fn refused(on: &mut Loop<'_, Self>, _: String) {
         forget_connection(on);
         with_node(on, Node::refused);
+        stopping::go_on(on);
     }
 
-    fn lost(on: &mut Loop<'_, Self>, _: String) {
+    fn lost(on: &mut Loop<'_, Self>, why: String) {
+        if on.is_shutting_down() {
+            return Self::refused(on, why); // there is no other connection to wait for
+        }
         forget_connection(on);
         with_node(on, Node::lost);
     }
 }
 
-/// What nobody elsewhere will hear, when the room has stopped. False if the room does not know whether its last lines are heard.
-pub fn sum_up(event_loop: &EventLoop<Room>) -> bool {
-    let Some(shared) = &event_loop.state.shared else { return true };
-    let figures = shared.node.figures();
-    if figures.not_heard > 0 {
-        log::warn!("{} were not heard elsewhere", counted(figures.not_heard, "line"));
-    }
-    if figures.outbox_lines > 0 {
-        log::warn!(
-            "{} did not come back from the engine: perhaps nobody elsewhere hears of it",
-            counted(figures.outbox_lines as u64, "line")
-        );
-    }
-    figures.outbox_lines == 0
-}
-
 #[cfg(test)]
 mod tests {
+    use tidegate::EventLoop;
     use tidegate::sim::Sim;
 
     use super::*;

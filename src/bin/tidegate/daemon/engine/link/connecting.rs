@@ -59,6 +59,7 @@ fn options(settings: &Settings) -> SocketOptions {
     SocketOptions::new()
         .no_delay(true)
         .notice_gone_peers(true)
+        .outlasts(true) // what guests say while the loop shuts down is published
         .connect_timeout(SILENCE)
         .output_limits(OutputLimits::disconnect_above(most_unsent(settings.outbox)))
 }

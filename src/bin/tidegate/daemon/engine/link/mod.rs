@@ -170,6 +170,11 @@ impl Link {
         Figures { is_connected, unanswered, ..self.figures.clone() }
     }
 
+    /// Whether there are connections to an engine, open or on their way.
+    pub fn is_there(&self) -> bool {
+        matches!(self.state, State::Opening(_) | State::Open { .. })
+    }
+
     fn pair(&mut self) -> Option<&mut Pair> {
         match &mut self.state {
             State::Opening(pair) | State::Open { pair, .. } => Some(pair),

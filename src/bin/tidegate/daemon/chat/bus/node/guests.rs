@@ -44,6 +44,10 @@ impl Node {
         if self.here.get(guest).is_none() {
             return;
         }
+        if self.bye.is_some() {
+            self.not_heard += 1; // the others do not know the guest any more
+            return;
+        }
         let text = text.to_owned();
         if self.is_away() {
             let name = self.name_here_of(guest);
@@ -88,7 +92,7 @@ impl Node {
         }
     }
 
-    /// The node stops in order: no guest does anything any more. See [`Node::has_stopped`].
+    /// The node stops in order. What guests say from now on is not heard elsewhere. See [`Node::has_stopped`].
     pub fn stops(&mut self, now: Duration) {
         if self.bye.is_none() {
             self.bye = Some(self.outbox.push(What::Bye, true, now));

@@ -264,9 +264,9 @@ impl Node {
         }
     }
 
-    /// Whether more may be said here, as half of the outbox is free. None: the node is away, and what is said is told at once.
-    pub fn has_room(&self) -> Option<bool> {
-        (!self.is_away()).then(|| self.outbox.has_room())
+    /// Whether half of the outbox is free.
+    pub fn has_room(&self) -> bool {
+        self.outbox.has_room()
     }
 
     // ---- together and away -------------------------------------------------------------------------------------------------
@@ -300,7 +300,8 @@ impl Node {
         self.due.list = now + LIST;
     }
 
-    fn is_away(&self) -> bool {
+    /// What is said here is told at once.
+    pub fn is_away(&self) -> bool {
         matches!(self.stand, Stand::Away(_))
     }
 
