@@ -115,6 +115,11 @@ impl Here {
         self.announced
     }
 
+    /// The first from this number on.
+    pub fn next(&self, from: u64) -> Option<u64> {
+        self.guests.range(from..).next().map(|(guest, _)| *guest)
+    }
+
     pub fn numbers(&self) -> Vec<u64> {
         self.guests.keys().copied().collect()
     }
@@ -141,10 +146,16 @@ impl Here {
         name
     }
 
-    /// Claims and joins up to this sequence will not come any more.
-    pub fn forget_pending(&mut self, up_to: u64) {
+    /// Claims up to this sequence will not come any more, or do not count.
+    pub fn forget_claims(&mut self, up_to: u64) {
         for guest in self.guests.values_mut() {
             guest.claim.take_if(|(sequence, _)| *sequence <= up_to);
+        }
+    }
+
+    /// Joins up to this sequence will not come any more.
+    pub fn forget_joins(&mut self, up_to: u64) {
+        for guest in self.guests.values_mut() {
             guest.join.take_if(|sequence| *sequence <= up_to);
         }
     }

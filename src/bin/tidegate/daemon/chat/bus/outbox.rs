@@ -71,9 +71,10 @@ impl Outbox {
         self.published = 0;
     }
 
-    /// What the lists say is not known any more. Others follow.
-    pub fn takes_lists_back(&mut self) {
-        for waiting in self.waiting.iter_mut().filter(|waiting| matches!(waiting.what, What::List(_))) {
+    /// What was said of other nodes, and who has which name, may not be so any more. It is found out anew.
+    pub fn takes_back_what_may_be_old(&mut self) {
+        let is_old = |what: &What| matches!(what, What::List(_) | What::Dead { .. });
+        for waiting in self.waiting.iter_mut().filter(|waiting| is_old(&waiting.what)) {
             self.bytes -= cost(&waiting.what);
             waiting.what = What::Alive;
             self.bytes += cost(&waiting.what);
@@ -94,8 +95,8 @@ impl Outbox {
         self.published = sequence;
     }
 
-    /// An entry of this node was read in the stream. What stands before it has come or will not come any more. `lines`: those up
-    /// to it.
+    /// An entry of this node was read in the stream. What stands before it has come or will not come any more. `lines`: all of
+    /// this node up to it.
     pub fn read_back(&mut self, sequence: u64, lines: u64) -> ReadBack {
         let mut back = ReadBack::default();
         self.lines_read_back = lines;
@@ -125,10 +126,19 @@ impl Outbox {
 
     /// Takes the oldest away, but not the hello that all begins with.
     pub fn drop_oldest(&mut self) -> Option<Waiting> {
-        let at = usize::from(self.waiting.front().is_some_and(|first| first.sequence == 1));
-        let dropped = self.waiting.remove(at)?;
+        let dropped = self.waiting.remove(self.oldest_to_drop())?;
         self.bytes -= cost(&dropped.what);
         Some(dropped)
+    }
+
+    fn oldest_to_drop(&self) -> usize {
+        usize::from(self.waiting.front().is_some_and(|first| first.sequence == 1))
+    }
+
+    /// The guests here do not know the one that would be dropped. Claims and joins are made again.
+    pub fn is_oldest_to_be_told(&self) -> bool {
+        let oldest = self.waiting.get(self.oldest_to_drop());
+        oldest.is_some_and(|oldest| !oldest.is_told && matches!(oldest.what, What::Say { .. } | What::Leave { .. }))
     }
 
     fn oldest_sequence(&self) -> Option<u64> {
@@ -142,10 +152,6 @@ impl Outbox {
     /// From now on nothing has waited.
     pub fn begin_waiting(&mut self, now: Duration) {
         self.waiting.iter_mut().for_each(|waiting| waiting.since = now);
-    }
-
-    pub fn has_untold(&self) -> bool {
-        self.waiting.iter().any(|waiting| !waiting.is_told)
     }
 
     /// What the guests here do not know yet. They are told.
@@ -219,6 +225,20 @@ mod tests {
     }
 
     #[test]
+    fn what_may_be_old_is_not_published_again() {
+        let mut outbox = Outbox::new(10_000);
+        for what in [say("a"), What::Dead { boot: 7 }] {
+            outbox.push(what, true, NOW);
+        }
+        publish_all(&mut outbox);
+        outbox.takes_back_what_may_be_old();
+        outbox.begins_anew();
+        assert_eq!(outbox.next_to_publish().unwrap().what, say("a"));
+        outbox.is_published(1);
+        assert_eq!(outbox.next_to_publish().unwrap().what, What::Alive, "it has the same number");
+    }
+
+    #[test]
     fn what_is_skipped_is_counted_by_who_knows_it() {
         let mut outbox = Outbox::new(10_000);
         for (what, is_told) in
@@ -251,12 +271,21 @@ mod tests {
     }
 
     #[test]
+    fn only_a_line_or_a_leave_that_would_be_dropped_is_told_before() {
+        let mut outbox = Outbox::new(10_000);
+        outbox.push(What::Hello, true, NOW);
+        outbox.push(say("a"), true, NOW);
+        outbox.push(What::Claim { guest: 1, name: "anna".into() }, false, NOW);
+        outbox.push(say("b"), false, NOW);
+        assert_eq!([(); 3].map(|()| (outbox.is_oldest_to_be_told(), outbox.drop_oldest()).0), [false, false, true]);
+    }
+
+    #[test]
     fn what_waits_is_told_once() {
         let mut outbox = Outbox::new(10_000);
         outbox.push(say("a"), true, NOW);
         outbox.push(say("b"), false, NOW);
-        assert!(outbox.has_untold());
         assert_eq!(outbox.tell_all(), [(2, say("b"))]);
-        assert!(!outbox.has_untold() && outbox.tell_all().is_empty());
+        assert!(outbox.tell_all().is_empty());
     }
 }

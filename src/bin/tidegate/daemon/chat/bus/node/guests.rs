@@ -19,7 +19,7 @@ impl Node {
         }
         let wanted = wanted.filter(|name| names::check_name(name).is_ok());
         self.here.add(guest, wanted);
-        if self.is_away() {
+        if self.decides_here() {
             self.name_here(guest);
         } else {
             self.unnamed.push_back((now + self.settings.patience, guest));
@@ -31,7 +31,7 @@ impl Node {
     /// The others are to know of it.
     pub fn joins(&mut self, guest: u64, now: Duration) {
         if self.here.announce(guest) {
-            if self.is_away() {
+            if self.decides_here() {
                 self.tell_join_here(guest);
             }
             self.state(guest, now);
@@ -44,29 +44,40 @@ impl Node {
         if self.here.get(guest).is_none() {
             return;
         }
-        if self.bye.is_some() {
-            self.not_heard += 1; // the others do not know the guest any more
-            return;
-        }
         let text = text.to_owned();
-        if self.is_away() {
+        if self.decides_here() {
             let name = self.name_here_of(guest);
             self.outputs.push_back(Output::Said { by: Some(guest), name, text: text.clone() });
         }
-        self.outbox.push(What::Say { guest, text }, self.is_away(), now);
+        if self.bye.is_some() {
+            self.not_heard = self.not_heard.saturating_add(1); // the others have no guests of this node any more
+        } else {
+            self.outbox.push(What::Say { guest, text }, self.is_away(), now);
+        }
         self.catch_up_with_guests(now);
     }
 
-    /// It wants to be called so. What becomes of it comes as an output.
+    /// It wants to be called so. What becomes of it comes as an output, also if it has wanted another name just before.
     pub fn renames(&mut self, guest: u64, wanted: &str, now: Duration) -> Result<(), Refused> {
         let Some(here) = self.here.get(guest) else { return Ok(()) };
         let folded = names::check(wanted, here.number.unwrap_or(u64::MAX))?;
-        if !self.is_away() {
-            self.here.change(guest, |here| here.wanted = Some(wanted.to_owned()));
+        let claimed = here.claim.as_ref().map(|(_, name)| name);
+        if claimed.is_some_and(|name| name == wanted) {
+            return Ok(()); // its answer is that of this one, too
+        }
+        let is_called_so = claimed.is_none() && here.shown.as_deref() == Some(wanted);
+        let name = wanted.to_owned();
+        if is_called_so {
+            self.here.change(guest, |here| here.wanted = Some(name.clone()));
+            self.outputs.push_back(Output::Named { guest, name, is_first: false });
+        } else if !self.decides_here() {
+            self.here.change(guest, |here| here.wanted = Some(name));
+            self.claim(guest, now);
         } else if let Some(taken_by) = self.taken_here(&folded, guest) {
-            self.outputs.push_back(Output::Refused { guest, wanted: wanted.to_owned(), taken_by });
+            self.outputs.push_back(Output::Refused { guest, wanted: name, taken_by });
         } else {
             self.rename_here(guest, wanted);
+            self.claim(guest, now);
         }
         self.state(guest, now);
         self.catch_up_with_guests(now);
@@ -83,16 +94,24 @@ impl Node {
     pub(super) fn goes(&mut self, guest: u64, now: Duration) {
         let name = self.name_here_of(guest);
         let Some(gone) = self.here.remove(guest) else { return };
-        let is_away = self.is_away();
-        if is_away && gone.is_announced {
+        let is_told = self.decides_here();
+        if is_told && gone.is_announced {
             self.outputs.push_back(Output::Left { name, online: self.online() });
         }
+        if self.bye.is_some() {
+            return;
+        }
         if gone.claim.is_some() || gone.join.is_some() || self.roster.knows(self.whom(guest)) {
-            self.outbox.push(What::Leave { guest }, is_away, now);
+            self.outbox.push(What::Leave { guest }, is_told, now);
         }
     }
 
-    /// The node stops in order. What guests say from now on is not heard elsewhere. See [`Node::has_stopped`].
+    /// What guests do is told at once: the node is away, or has said goodbye.
+    fn decides_here(&self) -> bool {
+        self.is_away() || self.bye.is_some()
+    }
+
+    /// The node stops in order. What guests do from now on is told here alone. See [`Node::has_stopped`].
     pub fn stops(&mut self, now: Duration) {
         if self.bye.is_none() {
             self.bye = Some(self.outbox.push(What::Bye, true, now));
@@ -110,29 +129,34 @@ impl Node {
     /// Says in the stream what is lacking there of a guest: its name, and that it has joined.
     pub(super) fn state(&mut self, guest: u64, now: Duration) {
         if !self.may_claim() {
-            self.is_to_reconcile = true;
+            self.reconciled = Some(0);
             return;
         }
-        let (whom, is_away) = (self.whom(guest), self.is_away());
-        let highest = self.roster.highest_number();
+        let whom = self.whom(guest);
         let Some(here) = self.here.get(guest) else { return };
-        if here.claim.is_none() {
-            let has = self.roster.name(whom);
-            let lacking = match (&here.wanted, has) {
-                (Some(wanted), has) => (has != Some(wanted.as_str())).then(|| wanted.clone()),
-                (None, Some(_)) => None,
-                (None, None) => Some(self.here.give_number(guest, highest)),
-            };
-            if let Some(name) = lacking {
-                let claim = self.outbox.push(What::Claim { guest, name: name.clone() }, is_away, now);
-                self.here.change(guest, |here| here.claim = Some((claim, name)));
-            }
+        let has = self.roster.name(whom);
+        let is_lacking = if here.wanted.is_some() { has != here.wanted.as_deref() } else { has.is_none() };
+        if is_lacking && here.claim.is_none() {
+            self.claim(guest, now);
         }
         let Some(here) = self.here.get(guest) else { return };
         if here.is_announced && here.join.is_none() && !self.roster.is_announced(whom) {
             let join = self.outbox.push(What::Join { guest }, here.is_joined, now);
             self.here.change(guest, |here| here.join = Some(join));
         }
+    }
+
+    /// The name that it wants, or else a number. Each claim has an answer of its own.
+    fn claim(&mut self, guest: u64, now: Duration) {
+        if !self.may_claim() {
+            self.reconciled = Some(0);
+            return;
+        }
+        let Some(here) = self.here.get(guest) else { return };
+        let wanted = here.wanted.clone();
+        let name = wanted.unwrap_or_else(|| self.here.give_number(guest, self.roster.highest_number()));
+        let claim = self.outbox.push(What::Claim { guest, name: name.clone() }, self.is_away(), now);
+        self.here.change(guest, |here| here.claim = Some((claim, name)));
     }
 
     /// `is_told`: it was decided here before, maybe otherwise.
@@ -147,15 +171,24 @@ impl Node {
         self.state(guest, now);
     }
 
-    pub(super) fn is_refused(&mut self, guest: u64, name: &str, claim: u64, taken_by: String, now: Duration) {
+    /// `is_told`: it was decided here before. A guest who has claimed another name since does not hear of this one any more.
+    pub(super) fn is_refused(
+        &mut self,
+        guest: u64,
+        claim: u64,
+        name: &str,
+        taken_by: String,
+        is_told: bool,
+        now: Duration,
+    ) {
         let has = self.roster.name(self.whom(guest)).map(str::to_owned);
         let Some(here) = self.here.get_mut(guest) else { return };
         here.claim.take_if(|(sequence, _)| *sequence == claim);
-        let was_given = here.is_number(name);
-        if here.wanted.as_deref() == Some(name) {
+        let (was_given, is_last) = (here.is_number(name), here.claim.is_none());
+        if is_last && here.wanted.as_deref() == Some(name) {
             here.wanted = has;
         }
-        if !was_given {
+        if !was_given && (is_last || !is_told) {
             self.outputs.push_back(Output::Refused { guest, wanted: name.to_owned(), taken_by });
         }
         self.show_what_is_decided(guest);
@@ -273,9 +306,11 @@ impl Node {
 
     /// A claim that waits. If the name is not free here, the guest hears of it when the stream has decided.
     fn decide_here(&mut self, guest: u64, name: &str) {
-        let is_shown = self.here.get(guest).is_none_or(|here| here.shown.as_deref() == Some(name));
-        if !is_shown && self.taken_here(&Folded::of(name), guest).is_none() {
+        let Some(here) = self.here.get(guest).filter(|here| here.shown.as_deref() != Some(name)) else { return };
+        let wanted = here.wanted.clone();
+        if self.taken_here(&Folded::of(name), guest).is_none() {
             self.rename_here(guest, name);
+            self.here.change(guest, |here| here.wanted = wanted); // maybe another name, which it has claimed since
         }
     }
 }

@@ -106,8 +106,8 @@ pub struct Node {
     seen: Seen,
     here: Here,
     outbox: Outbox,
-    /// Own guests may lack a claim or a join in the stream.
-    is_to_reconcile: bool,
+    /// From this one on, own guests may lack a claim or a join in the stream.
+    reconciled: Option<u64>,
     is_to_list: bool,
     /// The sequence of the hello after which the names of the guests are claimed. None if it is still to be said.
     hello: Option<u64>,
@@ -192,7 +192,7 @@ impl Node {
             seen: Seen::default(),
             here: Here::default(),
             outbox,
-            is_to_reconcile: false,
+            reconciled: None,
             is_to_list: false,
             hello: Some(hello),
             is_to_begin_anew: false,
@@ -237,6 +237,7 @@ impl Node {
             self.hello = None; // the first may have been read and forgotten, and this boot be dead: another one is said
         }
         self.roster.was_parted();
+        self.takes_back_what_may_be_old();
         self.outbox.begins_anew();
         self.due.alive = now + ALIVE;
         self.read_on();
@@ -291,7 +292,7 @@ impl Node {
             Stand::Away(absence) => {
                 self.outputs.extend(absence.end());
                 self.outbox.begin_waiting(now);
-                self.is_to_reconcile = true;
+                self.reconciled = Some(0);
             }
         }
         self.has_begun = true;

@@ -18,13 +18,21 @@ impl Node {
         if self.is_to_list && self.due.answer <= now && self.may_list() {
             self.list(now); // before claims, so that whoever reads it knows what they are decided by
         }
-        if self.is_to_reconcile && self.may_claim() {
-            self.is_to_reconcile = false;
-            self.here.numbers().into_iter().for_each(|guest| self.state(guest, now));
+        if self.may_claim() {
+            self.reconcile(now);
         }
         self.drop_what_is_too_much();
         self.tell_what_was_not_heard();
         self.publish();
+    }
+
+    /// As far as there is room: the claims of many guests must not take the place of lines, or of the hello before them.
+    fn reconcile(&mut self, now: Duration) {
+        while let Some(from) = self.reconciled.filter(|_| self.outbox.has_room()) {
+            let next = self.here.next(from);
+            self.reconciled = next.map(|guest| guest + 1);
+            next.into_iter().for_each(|guest| self.state(guest, now));
+        }
     }
 
     fn publish(&mut self) {
@@ -74,9 +82,9 @@ impl Node {
         let hello = self.outbox.push(What::Hello, true, now);
         self.hello = Some(hello);
         self.declared.clear(); // what was declared before may not have counted: this node was dead itself
-        self.here.forget_pending(hello);
+        self.here.forget_claims(hello);
         self.here.forget_vacant();
-        self.is_to_reconcile = true;
+        self.reconciled = Some(0);
         self.due.hello = now + HELLO;
     }
 
@@ -138,6 +146,13 @@ impl Node {
         }
     }
 
+    /// Nothing is published again that may have become wrong since.
+    pub(super) fn takes_back_what_may_be_old(&mut self) {
+        self.outbox.takes_back_what_may_be_old();
+        self.declared.clear();
+        self.is_to_list = true;
+    }
+
     /// Once each, until it is read.
     pub(super) fn declare_the_silent_dead(&mut self, now: Duration) {
         if !matches!(self.stand, Stand::Together) || self.bye.is_some() {
@@ -153,7 +168,7 @@ impl Node {
 
     fn drop_what_is_too_much(&mut self) {
         while self.outbox.is_too_full() {
-            if self.outbox.has_untold() {
+            if self.outbox.is_oldest_to_be_told() {
                 self.go_away(Until::End); // what is dropped has to be told here before
             }
             let Some(dropped) = self.outbox.drop_oldest() else { return };
@@ -167,9 +182,10 @@ impl Node {
         if a_hello {
             self.hello = None;
         }
-        self.here.forget_pending(up_to);
+        self.here.forget_claims(up_to);
+        self.here.forget_joins(up_to);
         self.declared.clear();
-        self.is_to_reconcile = true;
+        self.reconciled = Some(0);
         self.is_to_list = true;
     }
 

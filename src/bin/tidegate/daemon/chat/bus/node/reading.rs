@@ -60,8 +60,7 @@ impl Node {
     fn read_all_again(&mut self, has_to_say_hello: bool) {
         self.roster = self.roster.anew(has_to_say_hello);
         self.folded = Seen::default();
-        self.outbox.takes_lists_back();
-        self.declared.clear();
+        self.takes_back_what_may_be_old();
         self.is_to_begin_anew = true;
         self.hello = None;
         self.connection = Connection::Reading;

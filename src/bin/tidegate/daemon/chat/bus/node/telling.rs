@@ -21,7 +21,7 @@ impl Node {
                 self.tell(Output::Renamed { by: None, from, to: name.clone() });
             }
             (What::Claim { guest, name }, Change::Refused { taken_by }) if is_own => {
-                self.is_refused(*guest, name, entry.sequence, taken_by, now);
+                self.is_refused(*guest, entry.sequence, name, taken_by, is_told, now);
             }
             (What::Join { guest }, change) => self.tell_join(entry, *guest, change == Change::Joined && !is_told),
             (What::Leave { guest }, Change::Left { name }) if !is_told => {
@@ -30,7 +30,7 @@ impl Node {
                 self.tell(Output::Left { name, online });
             }
             (What::Hello, _) if !is_own => self.is_to_list = true,
-            (What::Hello, _) => self.is_to_reconcile = true, // the names are gone
+            (What::Hello, _) => self.reconciled = Some(0), // the names are gone
             (_, death) => self.tell_death(death),
         }
     }

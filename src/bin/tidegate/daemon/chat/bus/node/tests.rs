@@ -375,6 +375,76 @@ fn a_stop_in_order_waits_for_its_goodbye() {
 }
 
 #[test]
+fn what_comes_after_the_goodbye_is_told_here_alone() {
+    let mut bus = Bus::with_guests(2);
+    bus.act(|node, now| node.renames(2, "anna", now)).unwrap();
+    bus.act(Node::stops);
+    bus.told.clear();
+    let entries = bus.stream.len();
+    bus.says(2, "is anybody there?");
+    bus.act(|node, now| node.renames(2, "bob", now)).unwrap();
+    bus.act(|node, now| node.arrives(3, None, now));
+    bus.act(|node, now| node.joins(3, now));
+    bus.act(|node, now| node.leaves(1, now));
+    bus.assert_told(&[
+        "anna: is anybody there?",
+        "* anna is now bob",
+        "3 is guest3",
+        "* guest3 joined; 3 online",
+        "* guest1 left; 2 online",
+    ]);
+    assert_eq!((bus.node.figures().not_heard, bus.stream.len(), bus.node.has_stopped()), (1, entries, true));
+}
+
+#[test]
+fn a_join_that_is_under_way_when_the_node_says_hello_again_is_listed() {
+    let mut bus = Bus::with_guests(0);
+    bus.act(|node, now| node.arrives(1, None, now));
+    bus.is_connected = false; // what is published stands in the stream, and is not read yet
+    bus.act(|node, now| node.joins(1, now));
+    (bus.node.hello, bus.node.is_to_list) = (None, true);
+    bus.wait(500);
+    let mut lists = bus.stream.iter().filter_map(|(_, entry)| match &entry.as_ref().unwrap().what {
+        What::List(list) => list.guests.first().map(|guest| guest.is_announced),
+        _ => None,
+    });
+    assert_eq!(lists.next_back(), Some(true));
+}
+
+#[test]
+fn a_node_that_was_frozen_with_a_full_outbox_is_away_once() {
+    let mut bus = Bus::with_guests(3);
+    bus.other(1, 0, What::Hello);
+    bus.lose();
+    bus.now += 40_000;
+    bus.act(Node::expire);
+    for line in 0..8 {
+        bus.says(1, &line.to_string());
+    }
+    bus.other(2, 0, What::Dead { boot: 0x3f9a });
+    bus.told.clear();
+    bus.connect();
+    bus.wait(2000);
+    bus.assert_told(&["* together again; nothing was said elsewhere"]);
+    let figures = bus.node.figures();
+    assert_eq!((figures.standing, figures.outbox_entries, figures.not_heard), (Standing::Together, 0, 0));
+    assert_eq!(bus.node.who()[0].1, ["guest1", "guest2", "guest3"]);
+}
+
+#[test]
+fn guests_whose_claims_are_more_than_the_outbox_holds_have_their_names_again() {
+    let mut bus = Bus::with_guests(30);
+    bus.other(1, 0, What::Hello);
+    bus.other(2, 0, What::Dead { boot: 0x3f9a });
+    (0..3).for_each(|_| bus.wait(1000));
+    bus.told.clear();
+    bus.says(30, "here I am");
+    bus.assert_told(&["guest30: here I am"]);
+    let named = (1..=30).filter(|guest| bus.node.roster.name(Whom { boot: 0x3f9a, guest: *guest }).is_some());
+    assert_eq!((named.count(), bus.node.figures().outbox_entries), (30, 0));
+}
+
+#[test]
 fn entries_that_are_missed_are_seen_and_the_names_claimed_again() {
     let mut bus = Bus::with_guests(1);
     bus.says(1, "a");
@@ -542,4 +612,78 @@ fn a_name_that_is_not_decided_is_for_nobody() {
     bus.is_connected = true;
     bus.act(|_, _| ());
     assert_eq!(bus.node.vacant(), Some(1));
+}
+
+/// Two names in a row, before the first one has come back.
+#[track_caller]
+fn renames_twice(bus: &mut Bus, names: [&str; 2], told: &[&str]) {
+    bus.is_connected = false; // what is published stands in the stream, and is not read yet
+    for name in names {
+        bus.act(|node, now| node.renames(1, name, now)).unwrap();
+    }
+    bus.assert_told(&[]);
+    bus.is_connected = true;
+    bus.act(|_, _| {});
+    bus.assert_told(told);
+    assert_eq!(bus.node.roster.name(Whom { boot: 0x3f9a, guest: 1 }), bus.node.name(1));
+    assert_eq!(bus.node.figures().outbox_entries, 0);
+}
+
+#[test]
+fn each_of_two_names_in_a_row_is_answered() {
+    let mut bus = Bus::with_guests(2);
+    renames_twice(&mut bus, ["anna", "guest1"], &["* guest1 is now anna", "* anna is now guest1"]);
+    renames_twice(&mut bus, ["anna", "bob"], &["* guest1 is now anna", "* anna is now bob"]);
+    renames_twice(&mut bus, ["carl", "carl"], &["* bob is now carl"]);
+    renames_twice(&mut bus, ["dora", "Carl"], &["* carl is now dora", "* dora is now Carl"]);
+    bus.act(|node, now| node.renames(2, "anna", now)).unwrap();
+    bus.told.clear();
+    renames_twice(&mut bus, ["ANNA", "bob"], &["1 is not ANNA, as anna is", "* Carl is now bob"]);
+    renames_twice(&mut bus, ["carl", "ANNA"], &["* bob is now carl", "1 is not ANNA, as anna is"]);
+    renames_twice(&mut bus, ["ANNA", "carl"], &["1 is not ANNA, as anna is"]);
+}
+
+#[test]
+fn a_guest_who_wants_the_name_that_it_has_is_told_that_it_has_it() {
+    let mut bus = Bus::with_guests(1);
+    bus.act(|node, now| node.renames(1, "guest1", now)).unwrap();
+    bus.assert_told(&["1 is now guest1"]);
+    bus.lose();
+    bus.wait(2000);
+    bus.told.clear();
+    bus.act(|node, now| node.renames(1, "guest1", now)).unwrap();
+    bus.assert_told(&["1 is now guest1"]);
+}
+
+#[test]
+fn of_two_names_in_a_row_the_last_one_counts_when_the_node_goes_away() {
+    let mut bus = Bus::with_guests(1);
+    bus.other(1, 0, What::Hello);
+    bus.other(2, 0, What::Claim { guest: 1, name: "bob".into() });
+    bus.lose();
+    for name in ["anna", "bob"] {
+        bus.act(|node, now| node.renames(1, name, now)).unwrap();
+    }
+    bus.wait(2000);
+    bus.assert_told(&["* the other machines are out of reach; 1 here hear you", "* guest1 is now anna"]);
+    bus.other(3, 0, What::Leave { guest: 1 });
+    bus.connect();
+    bus.assert_told(&["* together again; nothing was said elsewhere", "* anna is now bob"]);
+    assert_eq!(bus.node.roster.name(Whom { boot: 0x3f9a, guest: 1 }), Some("bob"));
+}
+
+#[test]
+fn a_name_that_was_given_up_during_an_absence_is_not_refused_afterwards() {
+    let mut bus = Bus::with_guests(1);
+    bus.lose();
+    bus.wait(2000);
+    for name in ["anna", "bob"] {
+        bus.act(|node, now| node.renames(1, name, now)).unwrap();
+    }
+    bus.told.clear();
+    bus.other(1, 0, What::Hello);
+    bus.other(2, 0, What::Claim { guest: 1, name: "Anna".into() });
+    bus.connect();
+    bus.assert_told(&["* together again; nothing was said elsewhere"]);
+    assert_eq!((bus.node.name(1), bus.node.figures().outbox_entries), (Some("bob"), 0));
 }

@@ -39,14 +39,7 @@ impl Roster {
         let gone: Vec<u64> = self.boots.iter().filter(is_gone).map(|(boot, _)| *boot).collect();
         gone.into_iter().for_each(|boot| drop(self.die(boot, id)));
         for (_, there) in self.boots.iter_mut().filter(|(boot, _)| boots.contains(boot)) {
-            match there.life {
-                Life::Alive => there.is_certain = true,
-                Life::Doubtful(place) if place <= read => {
-                    there.life = Life::Alive;
-                    there.is_certain = true;
-                }
-                Life::Doubtful(_) | Life::Dead => {}
-            }
+            there.is_there_after(read);
         }
         self.whole.knows_all_boots();
     }

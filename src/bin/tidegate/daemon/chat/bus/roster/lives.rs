@@ -11,6 +11,15 @@ pub const LONGEST_SILENCE: u64 = 30_000;
 /// It is dead now, also if nobody was there to declare it: so whoever has read for so long has heard of all that are not dead.
 pub const CERTAIN_DEATH: u64 = LONGEST_SILENCE + 5_000;
 
+impl Boot {
+    /// It was there when all was read up to this place.
+    pub(super) fn is_there_after(&mut self, read: EntryId) {
+        if matches!(self.life, Life::Doubtful(place) if place <= read) {
+            self.life = Life::Alive;
+        }
+    }
+}
+
 impl Roster {
     pub(super) fn end_the_silent(&mut self, id: EntryId) -> Vec<Change> {
         let now = self.clock.time();
@@ -39,14 +48,14 @@ impl Roster {
         Change::Died { boot, label, guests: announced }
     }
 
+    /// Whether what the boot declares counts. Whoever is not sure does not know whether it is dead itself, and whether others
+    /// have read the same declaration before: it may have been published again.
     pub(super) fn is_certain(&self, boot: u64) -> bool {
-        if boot == self.own {
-            return self.whole.is_introduced(); // what was published again after a gap may have been read by others before
-        }
-        self.whole.is_sure() || self.boots.get(&boot).is_some_and(|boot| boot.is_certain)
+        self.whole.is_sure() || boot == self.own && self.whole.is_introduced()
     }
 
-    /// It may be dead. What it says does not count until that is known.
+    /// It may be dead. What it says does not count until that is known: it says hello, or it lists its guests and knows of this
+    /// declaration, or a node that is sure says that it is there, or it is silent.
     pub(super) fn doubt(&mut self, boot: u64, id: EntryId) -> Change {
         if !self.boots.contains_key(&boot) {
             self.add_boot(boot, &UNHEARD.into(), Life::Alive, id);

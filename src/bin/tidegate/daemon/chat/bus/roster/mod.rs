@@ -51,8 +51,6 @@ pub struct Roster {
 struct Boot {
     label: Rc<str>,
     life: Life,
-    /// It is known to be alive, so what it says of others counts.
-    is_certain: bool,
     /// Where it was heard of first, or its last hello.
     since: EntryId,
     /// Where it has said hello: its guests have only names that were granted later.
@@ -72,7 +70,7 @@ struct Boot {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Life {
     Alive,
-    /// It was declared dead there, by a boot that may have been dead itself.
+    /// It was declared dead there, and this node cannot tell whether that counts.
     Doubtful(EntryId),
     /// It has said goodbye, or was declared dead. What it says is told, but it has no guests until it says hello.
     Dead,
@@ -180,9 +178,11 @@ impl Roster {
         }
         if is_hello {
             boot.life = Life::Alive;
-            boot.is_certain = true;
             boot.since = id;
             boot.hello = id;
+        }
+        if let What::List(list) = &entry.what {
+            boot.is_there_after(list.read);
         }
         boot.life == Life::Alive
     }
@@ -199,7 +199,6 @@ impl Roster {
         let boot_here = Boot {
             label,
             life,
-            is_certain: false,
             since: id,
             hello: EntryId::ZERO,
             heard: id,

@@ -273,6 +273,23 @@ fn whoever_may_be_dead_declares_nobody_dead_for_sure() {
 }
 
 #[test]
+fn a_death_that_is_declared_again_to_those_who_have_not_read_the_first_one_is_only_a_doubt() {
+    const C: u64 = 0xC;
+    let mut reading = Reading::begins_late();
+    let from = reading.next();
+    reading.hello(A);
+    reading.hello(B); // so it is alive itself
+    reading.read(C, What::Join { guest: 1 });
+    reading.list(C, from, None, &[(1, "anna", 500)]);
+    assert_eq!(reading.read(B, What::Dead { boot: C }), Change::Nothing);
+    let doubted = EntryId { milliseconds: reading.now, number: 0 };
+    reading.list(C, from, None, &[(1, "anna", 500)]);
+    assert_eq!((reading.name(C, 1), reading.roster.others().count()), (None, 1), "it has not read that");
+    reading.list(C, doubted, None, &[(1, "anna", 500)]);
+    assert_eq!((reading.name(C, 1), reading.roster.others().count()), (Some("anna"), 2));
+}
+
+#[test]
 fn boots_and_guests_have_bounds() {
     let mut reading = Reading::begins();
     for boot in 1..=2 * MOST_BOOTS as u64 {

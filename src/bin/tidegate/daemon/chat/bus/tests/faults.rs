@@ -90,13 +90,14 @@ impl World {
         was_there
     }
 
-    /// It says goodbye, waits a while for it to come back, and is gone. Its guests go on until then.
+    /// It says goodbye, waits a while for it to come back, and is gone.
     pub(super) fn machine_stops(&mut self, at: usize) {
         let (now, boot) = (self.time(), self.machines[at].boot);
         if self.machines[at].asleep_until > self.now {
             return;
         }
         if self.machines[at].on_node(|node| node.stops(now)).is_some() {
+            self.machines[at].is_stopping = true;
             self.do_outputs(at);
             let wait = self.random.of(1..3_000);
             self.after(wait, Event::Dies(at, boot));

@@ -25,6 +25,7 @@ pub struct Machine {
     pub asleep_until: u64,
     pub cut_off_until: u64,
     pub told: Vec<Output>,
+    pub is_stopping: bool,
     guests: BTreeMap<u64, bool>,
     next_guest: u64,
     said: u64,
@@ -55,6 +56,7 @@ impl Machine {
             asleep_until: 0,
             cut_off_until: 0,
             told: Vec::new(),
+            is_stopping: false,
             guests: BTreeMap::new(),
             next_guest: 1,
             said: 0,
@@ -65,6 +67,7 @@ impl Machine {
         let label = checked_label(&self.label).unwrap();
         self.node = Some(Node::new(label, boot, self.settings.clone(), now));
         self.boot = boot;
+        self.is_stopping = false;
         self.said = 0;
     }
 
@@ -80,7 +83,7 @@ impl Machine {
     }
 
     pub fn guest_acts(&mut self, random: &mut Random, now: Duration) {
-        let Some(node) = &mut self.node else { return };
+        let Some(node) = self.node.as_mut().filter(|_| !self.is_stopping) else { return };
         let guests: Vec<u64> = self.guests.keys().copied().collect();
         let action = random.below(20);
         if guests.is_empty() || action == 0 && guests.len() < 5 {
@@ -96,6 +99,9 @@ impl Machine {
                 let given = format!("guest{}", random.below(9));
                 let name = if random.one_in(5) { &given } else { name };
                 let _ = node.renames(guest, name, now);
+                if random.one_in(3) {
+                    let _ = node.renames(guest, NAMES[random.below(6) as usize], now);
+                }
             }
             2 => {
                 node.leaves(guest, now);

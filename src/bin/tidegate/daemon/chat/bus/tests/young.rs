@@ -1,5 +1,5 @@
-//! Names on a stream that has just begun: nodes start, stop and are killed within seconds, and a guest who comes then has a name
-//! at once, that nobody else has.
+//! Names on a stream that has just begun: nodes start, stop and are killed within seconds, and a guest who comes then has a
+//! name at once, that nobody else has.
 
 use std::time::Duration;
 
