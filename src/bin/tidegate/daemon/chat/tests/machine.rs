@@ -190,7 +190,7 @@ impl Machine {
         self.room.is_some() && self.stops_until.is_none() && self.connected.0
     }
 
-    /// Memory is bounded, and a stop takes no longer than it may.
+    /// Memory is bounded, a stop takes no longer than it may, and whoever has no engine says so when the patience is over.
     pub fn look_at(&mut self, now: Duration) {
         if let Some(room) = &self.room {
             let figures = room.state.link.figures();
@@ -199,6 +199,10 @@ impl Machine {
             }
         }
         let (Some(node), Some(figures)) = (self.node(), self.figures()) else { return };
+        let (is_connected, _, since) = self.connected;
+        let is_patient = now < since.max(self.asleep_until) + PATIENCE + ms(500) || self.stops_until.is_some();
+        let is_together = figures.standing == Standing::Together;
+        assert!(is_connected || is_patient || !is_together, "{} does not say that it has no engine", self.label);
         assert!(figures.outbox_bytes <= self.options.bus.outbox(), "{}: {figures:?}", self.label);
         assert!(node.kept() <= 2 * self.options.bus.catch_up as usize, "{}", self.label);
         let is_late = self.stops_until.is_some_and(|until| now > until);
