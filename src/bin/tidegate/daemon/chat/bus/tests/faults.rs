@@ -11,7 +11,7 @@ impl World {
         let wait = self.random.of(500..8_000);
         self.after(wait, Event::Fault);
         let at = self.random.below(self.machines.len() as u64) as usize;
-        match self.random.below(10) {
+        match self.random.below(11) {
             0 | 1 => self.cut(at),
             2 => {
                 self.machines[at].cut_off_until = self.now + self.random.of(100..45_000);
@@ -22,6 +22,7 @@ impl World {
                 self.machines[at].asleep_until = self.machines[at].asleep_until.max(wakes);
             }
             5 => self.machine_dies(at),
+            10 => self.machine_holds(at),
             9 => self.machine_stops(at),
             _ if self.engine.process != Process::Running => {}
             6 => {
@@ -88,6 +89,27 @@ impl World {
         let was_there = life.is_some();
         self.lives.extend(life);
         was_there
+    }
+
+    /// Its readers are behind: it reads nothing more until they have caught up.
+    fn machine_holds(&mut self, at: usize) {
+        let longest = if self.random.one_in(4) { 45_000 } else { 10_000 };
+        let until = self.now + self.random.of(100..longest);
+        let now = self.time();
+        let machine = &mut self.machines[at];
+        if machine.on_node(|node| node.is_behind(true, now)).is_some() {
+            machine.holds_until = machine.holds_until.max(until);
+            self.at(until, Event::ReadsOn(at));
+        }
+    }
+
+    pub(super) fn machine_reads_on(&mut self, at: usize) {
+        let now = self.time();
+        let machine = &mut self.machines[at];
+        if machine.holds_until <= self.now {
+            machine.on_node(|node| node.is_behind(false, now));
+            self.do_outputs(at);
+        }
     }
 
     /// It says goodbye, waits a while for it to come back, and is gone.

@@ -24,6 +24,7 @@ pub struct Machine {
     pub last_answer: u64,
     pub asleep_until: u64,
     pub cut_off_until: u64,
+    pub holds_until: u64,
     pub told: Vec<Output>,
     pub is_stopping: bool,
     guests: BTreeMap<u64, bool>,
@@ -55,6 +56,7 @@ impl Machine {
             last_answer: 0,
             asleep_until: 0,
             cut_off_until: 0,
+            holds_until: 0,
             told: Vec::new(),
             is_stopping: false,
             guests: BTreeMap::new(),
@@ -68,6 +70,7 @@ impl Machine {
         self.node = Some(Node::new(label, boot, self.settings.clone(), now));
         self.boot = boot;
         self.is_stopping = false;
+        self.holds_until = 0;
         self.said = 0;
     }
 

@@ -58,6 +58,7 @@ enum Event {
     Answered(Wire, u64, Vec<Read>, bool),
     Refused(Wire),
     Cut(Wire),
+    ReadsOn(usize),
     GuestActs(usize),
     Fault,
     EngineGoesOn(Process),
@@ -206,6 +207,7 @@ impl World {
             Event::Refused(wire) => println!("{now} web{} refused", wire.machine),
             Event::Cut(wire) => println!("{now} web{} cut {}", wire.machine, wire.number),
             Event::GuestActs(_) => {}
+            Event::ReadsOn(at) => println!("{now} web{at} reads on"),
             Event::Fault => println!("{now} fault"),
             Event::EngineGoesOn(process) => println!("{now} engine {process:?}"),
             Event::Dies(at, _) => println!("{now} web{at} dies"),
@@ -245,6 +247,11 @@ impl World {
             Event::Dies(..) => {}
             Event::Returns(at) => self.machine_returns(at),
             Event::GuestActs(at) => self.guest_acts(at),
+            Event::ReadsOn(at) if self.machines[at].asleep_until > self.now => {
+                let wakes = self.machines[at].asleep_until;
+                self.at(wakes, event);
+            }
+            Event::ReadsOn(at) => self.machine_reads_on(at),
             // What comes to a machine that is asleep waits.
             Event::Connects(wire) | Event::Answered(wire, ..) | Event::Refused(wire) | Event::Cut(wire)
                 if self.machines[wire.machine].asleep_until > self.now =>
@@ -351,8 +358,7 @@ impl World {
                     machine.cursor = after;
                     let question = machine.question;
                     if let Some(wire) = machine.wire {
-                        let way = self.way();
-                        self.after(way, Event::Asked(wire, question, after, true));
+                        self.ask(wire, question, after, true);
                     }
                 }
                 told => self.machines[at].told.push(told),
@@ -370,9 +376,15 @@ impl World {
         let machine = &mut self.machines[wire.machine];
         if machine.wire == Some(wire) && machine.question == question && is_end {
             let after = machine.cursor;
-            let way = self.way();
-            self.after(way, Event::Asked(wire, question, after, false));
+            self.ask(wire, question, after, false);
         }
+    }
+
+    /// When its readers have caught up.
+    fn ask(&mut self, wire: Wire, question: u64, after: EntryId, is_at_once: bool) {
+        let way = self.way();
+        let from = self.machines[wire.machine].holds_until.max(self.now);
+        self.at(from + way, Event::Asked(wire, question, after, is_at_once));
     }
 
     // ---- the engine --------------------------------------------------------------------------------------------------------
