@@ -367,12 +367,12 @@ impl<S> Loop<'_, S> {
     }
 
     fn bring_to_an_end(&mut self, id: SocketId) {
-        let ShutDown { options, ended, number, .. } = &mut self.handlers.shut_down;
-        if ended.contains_key(&id) {
+        if self.handlers.shut_down.has_ended(id) {
             return;
         }
+        let is_heard = !self.handlers.shut_down.options.discard && self.goes_on_to_be_heard(id);
+        let ShutDown { options, ended, number, .. } = &mut self.handlers.shut_down;
         let info = self.net.connection(id);
-        let is_heard = !options.discard && info.may_be_read();
         let seen = seen_by_handlers(&info);
         ended.insert(id, (!is_heard).then_some(seen));
         let shut_down = Some(*number);
@@ -389,6 +389,25 @@ impl<S> Loop<'_, S> {
                 false => socket.end_and_linger(linger),
             }
         }
+    }
+
+    /// Whether somebody hears it after its end: a handler, or what it is piped into. That may be ended as well, and takes nothing more.
+    fn goes_on_to_be_heard(&mut self, id: SocketId) -> bool {
+        let stays = |to: &SocketId| self.net.connection(*to).outlasts() || self.net.connection(*to).is_file();
+        let (staying, ended): (Vec<_>, Vec<_>) = self.net.piped_to(id).into_iter().partition(stays);
+        let info = self.net.connection(id);
+        let (is_paused, has_listener) = (info.waits_for_resume(), info.has_listener());
+        let is_heard = info.may_be_read() && (has_listener || !staying.is_empty() || ended.is_empty());
+        if is_heard
+            && !ended.is_empty()
+            && let Some(mut socket) = self.socket(id)
+        {
+            ended.into_iter().for_each(|to| socket.unpipe(to));
+            if !is_paused {
+                socket.resume(); // a socket that loses its last pipe is paused
+            }
+        }
+        is_heard
     }
 
     /// To be called before the handler of a `close`.

@@ -27,7 +27,8 @@ pub struct ShutDownOptions {
     pub linger: Option<Duration>,
     /// Whether what arrives after the end of a socket is discarded. Default true. Otherwise its handlers hear it until its `close`, and
     /// look whether it [is writable](crate::Socket::is_writable) before they answer: for a program that passes it on to somebody who
-    /// is not ended yet ([`SocketOptions::outlasts`](field@crate::SocketOptions::outlasts)).
+    /// is not ended yet ([`SocketOptions::outlasts`](field@crate::SocketOptions::outlasts)). What it is piped into gets it if that is such
+    /// a one, or a file.
     pub discard: bool,
     /// Which sockets wait for which. Default [`EndOrder::Each`].
     pub order: EndOrder,

@@ -277,6 +277,11 @@ impl ConnectionInfo<'_> {
         self.ask(|connection| connection.is_listening() || connection.is_paused())
     }
 
+    /// Whether a handler of its own hears what it reads, and not only what it is piped into.
+    pub(crate) fn has_listener(&self) -> bool {
+        self.conn.is_some_and(Conn::has_listener)
+    }
+
     /// Whether `data` or `end` can still come.
     #[doc(alias = "readable")]
     pub fn is_readable(&self) -> bool {

@@ -469,6 +469,54 @@ fn a_socket_that_outlasts_the_others_is_ended_by_the_program_or_by_the_end_of_th
     }
 }
 
+/// What it is piped into is ended as well, and takes nothing more.
+#[test]
+fn what_arrives_after_the_end_is_heard_by_handlers_and_not_by_pipes() {
+    for (has_handler, heard, discarded) in [(false, "", 4), (true, "hellolate", 0)] {
+        let sim = Sim::with(1, Conditions::default().buffer(1000));
+        let mut store = EventLoop::on(sim.kernel(), Heard::default());
+        store
+            .listen("10.0.0.2:7", |socket| {
+                note(socket);
+                socket.on_text(|socket, text| socket.state.text.push_str(text));
+                socket.pause();
+                socket.after(s(8), |socket| socket.resume());
+            })
+            .unwrap();
+        let mut server = EventLoop::on(sim.kernel(), Heard::default());
+        let to = server
+            .connect_with("10.0.0.2:7", SocketOptions::new().high_water_mark(1 << 20), |socket| {
+                note(socket);
+                socket.on_data(|_, _| {});
+                socket.write(vec![b'.'; 100_000]);
+            })
+            .unwrap();
+        server
+            .listen(ADDRESS, move |socket| {
+                note(socket);
+                socket.pipe(to).unwrap();
+                if has_handler {
+                    socket.on_text(|socket, text| socket.state.text.push_str(text));
+                }
+            })
+            .unwrap();
+        server.after(s(5), |server| {
+            server.shut_down_with(ShutDownOptions::new().patience(PATIENCE).linger(s(1)).discard(false));
+        });
+        let (mut client, id) = client(&sim, SocketOptions::new().allow_half_open(true));
+        client.after(Duration::from_millis(5900), move |client| {
+            client.net.write(id, b"late");
+        });
+        sim.run(&mut [&mut server, &mut store, &mut client], s(60)).unwrap();
+        assert_eq!(server.state.errors, [""; 0]);
+        assert_eq!((store.state.text.trim_start_matches('.'), store.state.ended), ("hello", true));
+        assert_eq!(reasons(&server.state), [CloseReason::Timeout, CloseReason::EndedHere], "{:?}", server.state);
+        assert_eq!(server.state.text, heard);
+        let report = server.event_loop().shut_down_report();
+        assert_eq!((report.unsent_bytes, report.discarded_bytes), (0, discarded));
+    }
+}
+
 #[test]
 fn an_ended_peer_that_is_silent_is_destroyed_after_the_linger_time() {
     let options = ShutDownOptions::new().patience(PATIENCE).linger(s(1));

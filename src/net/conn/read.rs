@@ -206,6 +206,10 @@ impl Conn {
         }
     }
 
+    pub fn has_listener(&self) -> bool {
+        self.listener
+    }
+
     /// Its user pauses it, for this reason.
     pub fn pause(&mut self, reason: Option<&'static str>, cx: &mut Cx) {
         self.connection.pause(&mut cx.agenda.of(self.id));
