@@ -71,7 +71,7 @@ fn line(node: &Figures, link: &engine::Figures) -> String {
         "{standing}; {engine}; {} with {}; round trip {}, lag {}; {} of {} in the outbox; {} lost, {} not heard elsewhere; \
          connected {}, published {}, read {}, not understood {}",
         counted(node.nodes as u64, "machine"),
-        counted(node.guests as u64, "guest"),
+        counted(node.guests, "guest"),
         time(link.round_trip),
         time(node.lag),
         counted(node.outbox_entries as u64, "entry"),

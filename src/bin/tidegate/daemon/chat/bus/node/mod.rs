@@ -72,8 +72,8 @@ pub struct Figures {
     pub lag: Option<Duration>,
     /// Nodes that are heard of, this one among them.
     pub nodes: usize,
-    /// Guests of all nodes.
-    pub guests: usize,
+    /// Guests of all nodes that the others know of.
+    pub guests: u64,
     /// Lines of others that did not come, those that are gone among them.
     pub lost: u64,
     /// Lines of this node that the others do not hear.
@@ -387,6 +387,12 @@ impl Node {
         }
     }
 
+    /// How many guests the roster has.
+    #[cfg(test)]
+    pub fn known_guests(&self) -> usize {
+        self.roster.guests()
+    }
+
     #[cfg(test)]
     pub fn boot(&self) -> u64 {
         self.boot
@@ -405,7 +411,7 @@ impl Node {
             outbox_lines: self.outbox.lines_not_read_back() as usize,
             lag: self.lag,
             nodes: self.roster.others().count() + 1,
-            guests: self.roster.guests(),
+            guests: self.online(),
             lost: self.lost,
             not_heard: self.not_heard,
             malformed: self.malformed,

@@ -560,6 +560,7 @@ fn guests_who_go_before_the_others_know_of_them_leave_their_name_to_the_next() {
     assert_eq!(numbers, [10; 10]);
     assert_eq!(bus.told, ["10 is guest2"; 10]);
     assert_eq!(bus.stream.len(), entries + 1, "one claim");
+    assert_eq!(bus.node.figures().guests, 1, "a name that waits for a guest is no guest");
     // One that stays has joined with that name.
     assert_eq!(bus.node.vacant(), Some(10));
     bus.act(|node, now| node.arrives(10, None, now));

@@ -409,6 +409,7 @@ impl Roster {
         self.boots.iter().filter(|(boot, there)| **boot != self.own && there.life == Life::Alive)
     }
 
+    #[cfg(test)]
     pub fn guests(&self) -> usize {
         self.guests
     }

@@ -133,7 +133,7 @@ impl Machine {
         let figures: Figures = node.figures();
         assert!(figures.outbox_bytes <= self.settings.outbox_bytes, "{figures:?}");
         assert!(node.kept() <= 2 * self.settings.catch_up);
-        assert!(figures.guests <= self.settings.most_guests);
+        assert!(node.known_guests() <= self.settings.most_guests);
     }
 
     pub fn check_that_it_is_quiet(&self) {
