@@ -39,7 +39,7 @@ pub(crate) struct ShutDown {
     catching_up: BTreeMap<SocketId, Vec<SocketId>>,
     /// How many of those pipe into a socket. It is ended after them, since what they read is written to it.
     sources: BTreeMap<SocketId, u32>,
-    /// The sockets that were ended, with how many bytes their handlers had seen by then. None: they hear on.
+    /// The sockets that were ended, with how many bytes their handlers had seen by then. None: they hear on, or wanted nothing before.
     ended: BTreeMap<SocketId, Option<u64>>,
     /// Those that were there when the patience was over, and have not closed yet.
     closing: BTreeSet<SocketId>,
@@ -374,7 +374,8 @@ impl<S> Loop<'_, S> {
         let ShutDown { options, ended, number, .. } = &mut self.handlers.shut_down;
         let info = self.net.connection(id);
         let seen = seen_by_handlers(&info);
-        ended.insert(id, (!is_heard).then_some(seen));
+        let was_given_up = !info.is_writable() && !info.may_be_read(); // by the program, which wants nothing more of it
+        ended.insert(id, (!is_heard && !was_given_up).then_some(seen));
         let shut_down = Some(*number);
         let linger = options.linger.map(|time| Linger { time, shut_down });
         if self.net.connection(id).is_file_to_read() {

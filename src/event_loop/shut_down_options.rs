@@ -78,7 +78,8 @@ pub struct ShutDownReport {
     pub unsent_bytes: u64,
     /// The sockets to which they were written.
     pub unsent_sockets: u64,
-    /// Bytes that arrived too late: no handler has seen them.
+    /// Bytes that arrived too late: no handler has seen them. What comes to a socket that the program had ended before, and that nobody
+    /// heard any more ([`Socket::end_and_discard`](crate::Socket::end_and_discard)), is not among them.
     pub discarded_bytes: u64,
     /// The sockets on which they arrived.
     pub discarded_sockets: u64,

@@ -518,6 +518,36 @@ fn what_arrives_after_the_end_is_heard_by_handlers_and_not_by_pipes() {
 }
 
 #[test]
+fn what_comes_to_a_socket_that_the_program_had_discarded_is_not_reported() {
+    for was_discarded in [true, false] {
+        let sim = Sim::new(1);
+        let mut server = EventLoop::on(sim.kernel(), Heard::default());
+        server
+            .listen(ADDRESS, move |socket| {
+                note(socket);
+                socket.on_data(|_, _| {});
+                socket.after(Duration::from_millis(4900), move |socket| {
+                    if was_discarded {
+                        socket.end_and_discard(Some(s(1)));
+                    }
+                });
+            })
+            .unwrap();
+        server.after(s(5), |server| {
+            server.shut_down_with(ShutDownOptions::new().patience(PATIENCE).linger(s(1)));
+        });
+        let (mut client, id) = client(&sim, SocketOptions::new().allow_half_open(true));
+        client.after(Duration::from_millis(5500), move |client| {
+            client.net.write(id, b"late");
+        });
+        sim.run(&mut [&mut server, &mut client], s(60)).unwrap();
+        assert_eq!(reasons(&server.state), [CloseReason::Timeout]);
+        let discarded = if was_discarded { 0 } else { 4 };
+        assert_eq!(server.event_loop().shut_down_report().discarded_bytes, discarded);
+    }
+}
+
+#[test]
 fn an_ended_peer_that_is_silent_is_destroyed_after_the_linger_time() {
     let options = ShutDownOptions::new().patience(PATIENCE).linger(s(1));
     let (mut echo, client) = echo_to_a_talker(options, s(3600));

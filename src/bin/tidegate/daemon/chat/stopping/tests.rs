@@ -300,6 +300,19 @@ fn a_paused_guest_has_the_grant_of_a_second_once() {
 }
 
 #[test]
+fn what_somebody_sends_who_had_left_before_the_stop_is_no_loss() {
+    let mut world = World::new(1, 1, "");
+    world.joins(HERE, true);
+    world.run(ms(2400));
+    world.says(2, "/quit");
+    world.run(ms(2500));
+    world.is_told_to_stop(10 * SECOND);
+    world.speaks(2, ms(50));
+    world.has_stopped(World::run, 13 * SECOND);
+    world.exits_with(0);
+}
+
+#[test]
 fn a_client_that_comes_with_the_stop_is_refused_or_has_its_place_and_its_end() {
     let mut world = World::new(1, 1, "");
     for late in 0..20 {
