@@ -128,7 +128,9 @@ pub struct Node {
     not_heard: u64,
     /// Lines that were not heard elsewhere, of which the guests here were not told.
     untold_not_heard: u64,
+    /// Entries that were not understood, and the last of them. What is read again is not counted again.
     malformed: u64,
+    malformed_to: EntryId,
     /// The names after each entry.
     #[cfg(test)]
     pub trace: Vec<(EntryId, Vec<(String, Whom)>)>,
@@ -207,6 +209,7 @@ impl Node {
             not_heard: 0,
             untold_not_heard: 0,
             malformed: 0,
+            malformed_to: EntryId::ZERO,
             settings,
             #[cfg(test)]
             trace: Vec::new(),

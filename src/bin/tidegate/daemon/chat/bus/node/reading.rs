@@ -84,7 +84,8 @@ impl Node {
 
     fn take(&mut self, id: EntryId, entry: &Result<Entry, Malformed>, now: Duration) {
         let Ok(entry) = entry else {
-            self.malformed += 1;
+            self.malformed += u64::from(id > self.malformed_to);
+            self.malformed_to = self.malformed_to.max(id);
             return;
         };
         for death in self.roster.reads(id) {

@@ -468,6 +468,15 @@ fn what_is_not_understood_is_counted() {
     bus.act(|_, _| {});
     assert_eq!(bus.node.figures().malformed, 1);
     bus.assert_told(&[]);
+    // The engine loses the last entry, and all that is left is read again.
+    bus.says(1, "a");
+    bus.lose();
+    bus.stream.pop();
+    bus.connect();
+    assert_eq!(bus.node.figures().malformed, 1);
+    bus.add(Err(Malformed::Wrong("what")));
+    bus.act(|_, _| {});
+    assert_eq!(bus.node.figures().malformed, 2);
 }
 
 #[test]
