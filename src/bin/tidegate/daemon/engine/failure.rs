@@ -64,6 +64,7 @@ fn advised(code: &[u8], words: String) -> String {
     let advice = match code {
         b"NOAUTH" => "give a password with --bus-password-file",
         b"WRONGPASS" => "look at the user of --bus and at the password",
+        b"NOPERM" if words.contains("'select'") => "a database other than 0 needs +select",
         b"NOPERM" => "the user needs ~tidegate:* +xadd +xread +hello +auth",
         b"ERR" if words.contains("unknown command") && words.contains("HELLO") => {
             "it has to be Redis 6 or newer, or Valkey"
@@ -110,6 +111,14 @@ mod tests {
         assert_eq!(words(&"ü".repeat(300)), "ü".repeat(200) + "...");
         assert_eq!(Failure::answered(b"ERR no", Some(b"")).why, "ERR no");
         assert_eq!(Failure::answered(b"", None).why, "");
+    }
+
+    #[test]
+    fn a_right_that_lacks_is_named() {
+        let select = words("NOPERM this user has no permissions to run the 'select' command");
+        assert!(select.ends_with("(a database other than 0 needs +select)"), "{select}");
+        let xadd = words("NOPERM this user has no permissions to run the 'xadd' command");
+        assert!(xadd.ends_with("(the user needs ~tidegate:* +xadd +xread +hello +auth)"), "{xadd}");
     }
 
     #[test]
