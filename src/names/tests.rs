@@ -265,6 +265,23 @@ fn what_an_old_server_says_counts_for_those_alone_who_have_asked_it() {
     assert_eq!(driven.resolver.entries(), [0; 9]);
 }
 
+#[test]
+fn a_question_to_an_old_server_ends_with_the_last_who_waits_for_it() {
+    let mut driven = Driven::new(NamesOptions::new(), ONE);
+    let first = driven.look_up("a.example");
+    assert_eq!(driven.asks().len(), 2);
+    driven.resolver.configure(Some(ResolvConf::read(b"nameserver 192.0.2.2")), None);
+    let second = driven.look_up("a.example");
+    assert_eq!(driven.asks().len(), 2);
+    for (ticket, left) in [(first, 2), (second, 0)] {
+        driven.resolver.cancel(ticket, driven.now);
+        let closed = driven.actions();
+        assert!(closed.len() == 2 && closed.iter().all(|action| matches!(action, Action::Close(_))), "{closed:?}");
+        assert_eq!(driven.resolver.entries()[0], left);
+    }
+    assert_eq!(driven.resolver.entries(), [0; 9]);
+}
+
 /// As in glibc, where one call of `res_send` has both families, and each domain of the list is a call.
 #[test]
 fn rotate_gives_each_name_that_is_asked_for_to_another_server_with_both_families() {

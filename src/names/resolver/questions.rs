@@ -19,7 +19,9 @@ use crate::names::asking::Asking;
 #[derive(Debug, Default)]
 pub(super) struct Questions {
     under_way: Slab<UnderWay>,
-    by_question: BTreeMap<Question, Asked>,
+    /// With their numbers. From this one on others may join them.
+    by_question: BTreeMap<(Question, u64), Asked>,
+    joinable_from: u64,
     /// Those that stand in line, by their numbers.
     line: BTreeMap<u64, Asked>,
     with_servers: usize,
@@ -65,7 +67,8 @@ impl Questions {
 
     /// One more waits for the answer to a question, if it is under way.
     pub fn join(&mut self, question: &Question, ticket: Ticket) -> bool {
-        let asked = self.by_question.get(question).copied();
+        let joinable = self.by_question.range((*question, self.joinable_from)..=(*question, u64::MAX));
+        let asked = joinable.map(|(_, asked)| *asked).next();
         asked.and_then(|asked| self.get_mut(asked)).is_some_and(|under_way| under_way.waiting.insert(ticket))
     }
 
@@ -76,21 +79,27 @@ impl Questions {
         let (waiting, state) = (BTreeSet::from([ticket]), State::InLine(None));
         let slot = self.under_way.insert(UnderWay { question, waiting, since: now, turn, number, state });
         let asked = Asked(Key { slot: slot as u32, generation: number as u32 });
-        self.by_question.insert(question, asked);
+        self.by_question.insert((question, number), asked);
         self.line.insert(number, asked);
     }
 
     /// Nobody joins those that are under way any more: they are with servers that are not asked now.
     pub fn set_apart(&mut self) {
-        self.by_question.clear();
+        self.joinable_from = self.next_number;
     }
 
     /// One does not wait for the answer any more. The question, if nobody does.
     pub fn leave(&mut self, question: &Question, ticket: Ticket) -> Option<Asked> {
-        let asked = self.by_question.get(question).copied()?;
-        let under_way = self.get_mut(asked)?;
-        under_way.waiting.remove(&ticket);
-        under_way.waiting.is_empty().then_some(asked)
+        let all: Vec<Asked> =
+            self.by_question.range((*question, 0)..=(*question, u64::MAX)).map(|(_, it)| *it).collect();
+        for asked in all {
+            if let Some(under_way) = self.get_mut(asked)
+                && under_way.waiting.remove(&ticket)
+            {
+                return under_way.waiting.is_empty().then_some(asked);
+            }
+        }
+        None
     }
 
     pub fn with_servers(&self) -> usize {
@@ -158,9 +167,7 @@ impl Questions {
         self.get(asked)?;
         let was_asked = self.withdraw(asked).is_some();
         let ended = self.under_way.try_remove(asked.0.slot as usize)?;
-        if self.by_question.get(&ended.question) == Some(&asked) {
-            self.by_question.remove(&ended.question);
-        }
+        self.by_question.remove(&(ended.question, ended.number));
         self.line.remove(&ended.number);
         Some((ended, was_asked))
     }
