@@ -207,24 +207,24 @@ impl Node {
 
     /// From now on the guests here call it so.
     fn show(&mut self, guest: u64, name: &str) {
-        let Some(here) = self.here.get_mut(guest).filter(|here| here.shown.as_deref() != Some(name)) else { return };
-        let to = name.to_owned();
-        let output = match here.shown.replace(to.clone()) {
-            None => return self.outputs.push_back(Output::Named { guest, name: to, is_first: true }),
-            Some(from) if here.is_joined => Output::Renamed { by: Some(guest), from, to },
-            Some(_) => return self.outputs.push_back(Output::Named { guest, name: to, is_first: false }),
-        };
-        self.tell(output);
+        if self.here.get(guest).is_some_and(|here| here.shown.as_deref() != Some(name)) {
+            self.call(guest, name);
+        }
     }
 
     /// The node is away: the name is decided here.
     fn rename_here(&mut self, guest: u64, name: &str) {
+        self.here.change(guest, |here| here.wanted = Some(name.to_owned()));
+        self.call(guest, name);
+    }
+
+    /// The guests here are told at once, also during an absence: what it says then has that name.
+    fn call(&mut self, guest: u64, name: &str) {
         let Some(here) = self.here.get_mut(guest) else { return };
-        here.wanted = Some(name.to_owned());
-        let (to, is_joined) = (name.to_owned(), here.is_joined);
+        let to = name.to_owned();
         self.outputs.push_back(match here.shown.replace(to.clone()) {
             None => Output::Named { guest, name: to, is_first: true },
-            Some(from) if is_joined && from != to => Output::Renamed { by: Some(guest), from, to },
+            Some(from) if here.is_joined && from != to => Output::Renamed { by: Some(guest), from, to },
             Some(_) => Output::Named { guest, name: to, is_first: false },
         });
     }

@@ -697,3 +697,22 @@ fn a_name_that_was_given_up_during_an_absence_is_not_refused_afterwards() {
     bus.assert_told(&["* together again; nothing was said elsewhere"]);
     assert_eq!((bus.node.name(1), bus.node.figures().outbox_entries), (Some("bob"), 0));
 }
+
+#[test]
+fn a_name_that_is_given_back_is_told_however_long_the_absence_was() {
+    let mut bus = Bus::with_guests(1);
+    bus.is_connected = false; // what is published stands in the stream, and is not read yet
+    bus.other(1, 0, What::Hello);
+    bus.other(2, 0, What::Claim { guest: 1, name: "Anna".into() });
+    bus.act(|node, now| node.renames(1, "anna", now)).unwrap();
+    bus.lose();
+    bus.wait(2000);
+    bus.assert_told(&["* the other machines are out of reach; 1 here hear you", "* guest1 is now anna"]);
+    for line in 1..=5 {
+        bus.other(line + 2, line, say(&line.to_string()));
+    }
+    bus.connect();
+    assert_eq!(bus.node.name(1), Some("guest1"));
+    assert_eq!(bus.told[..2], ["1 is not anna, as Anna is", "* anna is now guest1"]);
+    assert_eq!(bus.told[2], "* together again; 5 lines were said elsewhere");
+}
