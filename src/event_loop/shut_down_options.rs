@@ -23,7 +23,8 @@ pub struct ShutDownOptions {
     /// patience if that is shorter.
     pub quiet: Duration,
     /// An ended socket is destroyed when it has sent everything, and then nothing arrives for this long. Default: it is
-    /// not, and waits for its peer as long as the patience lasts.
+    /// not, and waits for its peer as long as the patience lasts. One that is still heard, as [`ShutDownOptions::discard`] is off,
+    /// stays as long as it is paused, or has something that its handlers have not heard.
     pub linger: Option<Duration>,
     /// Whether what arrives after the end of a socket is discarded. Default true. Otherwise its handlers hear it until its `close`, and
     /// look whether it [is writable](crate::Socket::is_writable) before they answer: for a program that passes it on to somebody who
