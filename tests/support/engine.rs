@@ -13,7 +13,7 @@ use super::{Signal, wait_until};
 const PROGRAMS: [&str; 2] = ["valkey-server", "redis-server"];
 
 /// As `docs/machines.md` has it.
-const RULES: &str = "~tidegate:* -@all +xadd +xread +hello +auth";
+const RULES: &str = "~tidegate:* -@all +xadd +xread +xrange +ping +hello +auth +client|setname";
 
 pub const USER: &str = "room";
 pub const PASSWORD: &str = "a-secret-of-the-engine";

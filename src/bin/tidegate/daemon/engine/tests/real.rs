@@ -14,7 +14,7 @@ use super::super::reply::{Bounds, Replies, Reply};
 use super::super::{EntryId, EntryRead, Link, Linked, Password, Settings, publish, read_from, start};
 
 /// What a node may do. It is in the documentation.
-const RIGHTS: &str = "~tidegate:* -@all +xadd +xread +hello +auth";
+const RIGHTS: &str = "~tidegate:* -@all +xadd +xread +xrange +ping +hello +auth +client|setname";
 
 const PASSWORD: &str = "pa55 w\u{f6}rd";
 
