@@ -23,7 +23,7 @@ impl LineEnd {
     }
 }
 
-/// The guests in the room by number, which is the order in which they came. Those whose lines end with CR LF are apart: a
+/// The guests in the room by number: in a room by itself that is the order in which they came. Those whose lines end with CR LF are apart: a
 /// message is stored once for each of the two groups, and not at all for a group that is empty.
 #[derive(Debug, Default)]
 pub struct Online {

@@ -40,7 +40,7 @@ pub fn figures(room: &Room) -> Vec<OwnFigure> {
         figure("bus_untold", "What was read and is not told yet.", shared.outputs.waiting() as f64),
         figure(
             "bus_holds_total",
-            "How often it waited as most guests here were behind.",
+            "How often it had to wait 20 ms more, as most guests here were behind.",
             shared.outputs.holds() as f64,
         ),
         figure("bus_outbox_entries", "Entries that have not come back.", node.outbox_entries as f64),

@@ -23,6 +23,7 @@ pub struct Outputs {
     is_put_off: bool,
     /// It goes on after a pause, when readers may have caught up.
     is_held: bool,
+    /// Pauses in which most readers were behind.
     holds: u64,
 }
 
@@ -38,7 +39,7 @@ impl Outputs {
         self.waiting.len()
     }
 
-    /// How often most readers were behind.
+    /// In how many pauses most readers were behind.
     pub fn holds(&self) -> u64 {
         self.holds
     }
