@@ -232,9 +232,11 @@ fn two_processes_share_a_port() {
 fn the_operator_is_told_how_the_node_stands() {
     let Some(engine) = Engine::start() else { return };
     let (here, there) = (node(&engine, "here", &["--inspect", "127.0.0.1:0"]), node(&engine, "there", &[]));
-    let ((mut anna, name), (mut berta, _)) = (guest(&here), guest(&there));
+    let ((mut anna, name), (mut berta, other)) = (guest(&here), guest(&there));
     anna.says("hello");
     assert_eq!(hears_said(&mut berta), format!("{name}: hello"));
+    berta.says("hello"); // who says nothing is counted when others hear that it has joined
+    assert_eq!(hears_said(&mut anna), format!("{other}: hello"));
     let figures = Place::of(&here).json("/statistics")["own_figures"].clone();
     assert_eq!((&figures["bus_nodes"], &figures["bus_together"]), (&json!(2.0), &json!(1.0)), "{figures}");
     let metrics = Place::of(&here).text("/metrics");
