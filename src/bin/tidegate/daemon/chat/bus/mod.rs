@@ -32,7 +32,7 @@ mod output;
 mod roster;
 mod seen;
 #[cfg(test)]
-mod tests;
+pub mod tests;
 
 use super::super::engine::EntryId;
 

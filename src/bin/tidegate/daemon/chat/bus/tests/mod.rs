@@ -10,6 +10,8 @@ mod young;
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use std::ops::Range;
+use std::panic::{RefUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use super::checks::{self, Life};
@@ -32,7 +34,7 @@ impl Random {
         (self.0 >> 16) % bound
     }
 
-    fn of(&mut self, range: std::ops::Range<u64>) -> u64 {
+    fn of(&mut self, range: Range<u64>) -> u64 {
         range.start + self.below(range.end - range.start)
     }
 
@@ -441,9 +443,13 @@ impl World {
     }
 }
 
-fn play(seeds: std::ops::Range<u64>) {
+/// Runs these seeds, or those that are asked for: `FROM=1805 SEEDS=1`.
+pub fn play(seeds: Range<u64>, run: impl Fn(u64) + RefUnwindSafe) {
+    let setting = |name| std::env::var(name).ok().and_then(|value| value.parse::<u64>().ok());
+    let from = setting("FROM").unwrap_or(seeds.start);
+    let seeds = from..from + setting("SEEDS").unwrap_or(seeds.end - seeds.start);
     let fails = |seed: &u64| {
-        let fails = std::panic::catch_unwind(|| World::new(*seed).run()).is_err();
+        let fails = catch_unwind(|| run(*seed)).is_err();
         if fails {
             eprintln!("this was seed {seed}");
         }
@@ -455,8 +461,5 @@ fn play(seeds: std::ops::Range<u64>) {
 
 #[test]
 fn every_node_tells_the_same_order_and_every_loss() {
-    let setting = |name| std::env::var(name).ok().and_then(|value| value.parse::<u64>().ok());
-    let from = setting("FROM").unwrap_or(0);
-    let seeds = from..from + setting("SEEDS").unwrap_or(2_000);
-    play(seeds);
+    play(0..2_000, |seed| World::new(seed).run());
 }
